@@ -1,0 +1,38 @@
+# make demo, make test: the two commands of a newcomer. Both set up .venv first.
+#
+#   HOST=lite    mmengine + mmcv-lite + mmpretrain (default)
+#   HOST=onedl   the maintained onedl-* forks
+#   TORCH=...    what to ask pip for; pip's own settings (PIP_INDEX_URL, ...) choose CPU or CUDA
+#   PYTHON=...   interpreter that makes .venv, Python >= 3.10
+
+HOST ?= lite
+TORCH ?= torch torchvision
+PYTHON ?= python3
+PY := .venv/bin/python
+JOBS ?= 2
+
+.PHONY: env demo test lint
+
+env: .venv/installed-$(HOST)
+
+# The two host stacks share import names, so one environment never gets both.
+.venv/installed-$(HOST): setup.py
+	@for other in .venv/installed-*; do \
+	  if [ -e "$$other" ] && [ "$$other" != "$@" ]; then \
+	    echo ".venv holds $${other#.venv/installed-}, not $(HOST): remove .venv first (rm -r .venv)"; exit 1; \
+	  fi; done
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install $(TORCH)
+	$(PY) -m pip install -e '.[$(HOST),test]'
+	touch $@
+
+demo: env
+	$(PY) tools/demo.py
+
+lint: env
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+# One thread a process: small tensors, and as many processes as JOBS.
+test: lint
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS)

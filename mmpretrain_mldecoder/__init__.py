@@ -1,0 +1,23 @@
+"""ML-Decoder and multi-label classification for MMPretrain.
+
+Importing the package registers everything in MMPretrain's registries, so one line in a config is
+enough: ``custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)``.
+"""
+
+from importlib.util import find_spec
+
+from .version import __version__
+
+_missing = [name for name in ('mmengine', 'mmcv', 'mmpretrain') if find_spec(name) is None]
+if _missing:
+    raise ImportError(
+        f'mmpretrain_mldecoder runs on MMPretrain, and {", ".join(_missing)} cannot be imported. '
+        "Install one host stack, not both: pip install 'mmpretrain_mldecoder[lite]' "
+        "(mmengine, mmcv-lite, mmpretrain) or pip install 'mmpretrain_mldecoder[onedl]' "
+        '(the maintained onedl-* forks). A full mmcv that is already installed does as well as '
+        'mmcv-lite.'
+    )
+
+from . import datasets, engine, evaluation, models, weights  # noqa: E402
+
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'weights']

@@ -1,0 +1,1 @@
+"""Datasets, samplers and transforms registered in MMPretrain's registries."""

@@ -1,0 +1,1 @@
+"""Runner, hooks, schedules and checkpoint loading around MMEngine."""

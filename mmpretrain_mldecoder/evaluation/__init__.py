@@ -1,0 +1,1 @@
+"""Metrics: the math in ``functional``, the glue to MMEngine in ``metrics``."""

@@ -1,0 +1,1 @@
+"""The network and the loss: torch only, usable without MMPretrain."""

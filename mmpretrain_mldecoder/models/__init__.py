@@ -1,0 +1,1 @@
+"""Backbones, heads and losses registered in MMPretrain's ``MODELS``."""

@@ -1,0 +1,80 @@
+"""Metadata, version ranges, and how configs and tools travel with the package."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+PACKAGE = 'mmpretrain_mldecoder'
+
+
+def read_version() -> str:
+    """Return ``__version__`` without importing the package."""
+    scope: dict = {}
+    exec((ROOT / PACKAGE / 'version.py').read_text(), scope)
+    return scope['__version__']
+
+
+class BuildWithMim(build_py):
+    """Put configs, tools and the model index in ``.mim``, where OpenMMLab's tools look.
+
+    A wheel gets copies; an editable install gets links, so that edits show at once.
+    """
+
+    def run(self):
+        super().run()
+        base = ROOT if self.editable_mode else Path(self.build_lib)
+        mim = base / PACKAGE / '.mim'
+        shutil.rmtree(mim, ignore_errors=True)
+        mim.mkdir(parents=True)
+        for name in ('configs', 'tools', 'model-index.yml'):
+            if self.editable_mode:
+                (mim / name).symlink_to(Path('..', '..', name))
+            elif (ROOT / name).is_dir():
+                shutil.copytree(
+                    ROOT / name, mim / name, ignore=shutil.ignore_patterns('__pycache__')
+                )
+            else:
+                shutil.copy2(ROOT / name, mim / name)
+
+
+setup(
+    name=PACKAGE,
+    version=read_version(),
+    description='ML-Decoder and multi-label image classification on COCO for MMPretrain',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    cmdclass={'build_py': BuildWithMim},
+    python_requires='>=3.10',
+    # OpenMMLab's packages are not named here: the originals and the onedl forks, and mmcv and
+    # mmcv-lite, share import names, and a requirement on one would make pip lay it over another.
+    # Exactly one of the extras below (or an environment that has them already) brings them.
+    # OpenCV comes with mmengine, for the same reason.
+    install_requires=[
+        'torch>=2.4',
+        'torchvision>=0.19',
+        'numpy>=1.26',
+        'matplotlib>=3.8',
+        'msgspec>=0.19',
+        'pycocotools>=2.0.8',
+        'rich>=13',
+    ],
+    extras_require={
+        'lite': ['mmengine>=0.10.7', 'mmcv-lite>=2.2.0', 'mmpretrain>=1.2.0'],
+        'onedl': ['onedl-mmengine>=0.10.10', 'onedl-mmcv>=2.3.4', 'onedl-mmpretrain>=1.3.5'],
+        'timm': ['timm>=1.0.20'],
+        'test': [
+            'hypothesis>=6.100',
+            'pytest>=8',
+            'pytest-xdist>=3.5',
+            'ruff>=0.17',
+            'scikit-learn>=1.4',
+            'timm>=1.0.20',
+            'torchmetrics>=1.4',
+        ],
+    },
+)
