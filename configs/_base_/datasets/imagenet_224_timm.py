@@ -1,0 +1,13 @@
+# ImageNet-1k at 224 px as timm evaluates resnet50.a1_in1k: crop ratio 0.95, bicubic, PIL.
+_base_ = './imagenet_224.py'
+
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    # floor(224 / 0.95) = 235
+    dict(type='ResizeEdge', scale=235, edge='short', backend='pillow', interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='PackInputs'),
+]
+
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

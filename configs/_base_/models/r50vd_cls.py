@@ -1,0 +1,3 @@
+_base_ = './r50_cls.py'
+
+model = dict(backbone=dict(type='ResNetVd'))

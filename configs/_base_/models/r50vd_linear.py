@@ -1,0 +1,3 @@
+_base_ = './r50_linear.py'
+
+model = dict(backbone=dict(type='ResNetVd'))

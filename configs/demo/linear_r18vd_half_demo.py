@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/r18vd_half_linear.py',
+    '../_base_/datasets/demo_96.py',
+    '../_base_/schedules/demo_adamw_onecycle_14e.py',
+    '../_base_/default_runtime.py',
+]
+
+default_hooks = dict(logger=dict(interval=20))
