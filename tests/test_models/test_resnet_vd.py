@@ -1,0 +1,223 @@
+import re
+from math import ceil, prod
+
+import pytest
+import timm
+import torch
+from mmpretrain.models import ResNet, ResNetV1d
+from mmpretrain.registry import MODELS
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmpretrain_mldecoder.models.backbones import ResNetVd
+
+BLOCKS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 12, 48, 3),
+}
+DEPTHS = list(BLOCKS)
+
+
+def paddleclas_weights(depth: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of PaddleClas' ResNet*_vd without the fc, written from its structure.
+
+    For depth 50 the names and shapes were compared with the list of the published checkpoint: all
+    275 agree.
+    """
+    weights = {}
+
+    def conv_bn(name, out_channels, in_channels, kernel):
+        weights[f'{name}.conv.weight'] = (out_channels, in_channels, kernel, kernel)
+        for part in ('weight', 'bias', '_mean', '_variance'):
+            weights[f'{name}.bn.{part}'] = (out_channels,)
+
+    for i, (out_channels, in_channels) in enumerate([(32, 3), (32, 32), (64, 32)]):
+        conv_bn(f'stem.{i}', out_channels, in_channels, 3)
+    expansion = 1 if depth < 50 else 4
+    number, in_channels = 0, 64
+    for stage, num_blocks in enumerate(BLOCKS[depth]):
+        width = 64 * 2**stage
+        for i in range(num_blocks):
+            name = f'blocks.{number}'
+            if depth < 50:
+                conv_bn(f'{name}.conv0', width, in_channels, 3)
+                conv_bn(f'{name}.conv1', width, width, 3)
+            else:
+                conv_bn(f'{name}.conv0', width, in_channels, 1)
+                conv_bn(f'{name}.conv1', width, width, 3)
+                conv_bn(f'{name}.conv2', 4 * width, width, 1)
+            if i == 0:
+                conv_bn(f'{name}.short', expansion * width, in_channels, 1)
+            number, in_channels = number + 1, expansion * width
+    return weights
+
+
+def our_name(name: str, depth: int) -> str:
+    """PaddleClas' name of a weight in our words."""
+    name = name.replace('_mean', 'running_mean').replace('_variance', 'running_var')
+    found = re.match(r'blocks\.(\d+)\.(conv(\d)|short)\.(conv|bn)\.(.*)', name)
+    if not found:
+        return name
+    stage, block = 0, int(found[1])
+    while block >= BLOCKS[depth][stage]:
+        block -= BLOCKS[depth][stage]
+        stage += 1
+    if found[2] == 'short':
+        # From stage 2 on, the pool that has no weights comes first.
+        place = (stage > 0) + (found[4] == 'bn')
+        return f'layer{stage + 1}.{block}.downsample.{place}.{found[5]}'
+    return f'layer{stage + 1}.{block}.{found[4]}{int(found[3]) + 1}.{found[5]}'
+
+
+def randomise(model: nn.Module) -> nn.Module:
+    """Give every norm weights and statistics of its own, so that a mix-up of two shows."""
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.uniform_(-0.2, 0.2)
+                module.running_mean.uniform_(-0.2, 0.2)
+                module.running_var.uniform_(0.5, 1.5)
+    # The host's ResNet.train, and with it eval, returns None.
+    model.eval()
+    return model
+
+
+def half_width(depth: int = 18, **kwargs) -> ResNetVd:
+    return MODELS.build(
+        dict(type='ResNetVd', depth=depth, stem_channels=32, base_channels=32, **kwargs)
+    )
+
+
+@pytest.mark.parametrize('depth', DEPTHS)
+def test_weights_correspond_one_to_one_to_paddleclas(depth):
+    expected = {our_name(k, depth): v for k, v in paddleclas_weights(depth).items()}
+    ours = {
+        name: tuple(weight.shape)
+        for name, weight in ResNetVd(depth).state_dict().items()
+        if not name.endswith('num_batches_tracked')
+    }
+    assert ours == expected
+    assert len(expected) == len(paddleclas_weights(depth))
+
+
+def test_depth_50_has_the_published_number_of_parameters():
+    # DESIGN.md's table: 25.580 M with the fc; the published checkpoint's list sums to 25,576,264.
+    num_backbone = sum(p.numel() for p in ResNetVd(50).parameters())
+    assert num_backbone + 2048 * 1000 + 1000 == 25_576_264
+    assert num_backbone == sum(
+        prod(shape)
+        for name, shape in paddleclas_weights(50).items()
+        if not name.endswith(('_mean', '_variance'))
+    )
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'size', 'giga'),
+    # Multiply-add = 2, with the fc. The published table prints 8.670, 17.696 and 8.190 (0.2 % off).
+    [(ResNetVd, 224, 8.658), (ResNetVd, 320, 17.664), (ResNet, 224, 8.178)],
+)
+def test_flops(backbone, size, giga):
+    model = backbone(50).to('meta')
+    model.eval()
+    fc = nn.Linear(2048, 1000, device='meta')
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        (feats,) = model(torch.empty(1, 3, size, size, device='meta'))
+        fc(feats.mean((2, 3)))
+    assert counter.get_total_flops() / 1e9 == pytest.approx(giga, rel=1e-4)
+
+
+@pytest.mark.parametrize(('depth', 'name'), [(50, 'resnet50d'), (18, 'resnet18d')])
+@pytest.mark.parametrize('size', [64, 75])
+def test_equals_timm(depth, name, size):
+    theirs = randomise(timm.create_model(name, num_classes=0))
+    ours = ResNetVd(depth)
+    stem = {'conv1.0': 'stem.0.conv', 'conv1.1': 'stem.0.bn', 'conv1.3': 'stem.1.conv'}
+    stem |= {'conv1.4': 'stem.1.bn', 'conv1.6': 'stem.2.conv', 'bn1': 'stem.2.bn'}
+    state = {}
+    for key, value in theirs.state_dict().items():
+        for old, new in stem.items():
+            key = re.sub(rf'^{re.escape(old)}\.', f'{new}.', key)
+        # timm puts an identity where stage 1 has nothing to pool.
+        key = re.sub(
+            r'^(layer1\.0\.downsample)\.([12])\.', lambda m: f'{m[1]}.{int(m[2]) - 1}.', key
+        )
+        state[key] = value
+    if depth == 18:
+        # The projection that timm's resnet18d lacks: 1x1 identity, norm undone up to its eps.
+        prefix = 'layer1.0.downsample'
+        state[f'{prefix}.0.weight'] = torch.eye(64)[:, :, None, None]
+        norm = nn.BatchNorm2d(64)
+        norm.weight.data.fill_((1 + norm.eps) ** 0.5)
+        state |= {f'{prefix}.1.{k}': v for k, v in norm.state_dict().items()}
+    ours.load_state_dict(state)
+    ours.eval()
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = theirs.forward_features(images)
+        (feats,) = ours(images)
+    # Same float32 operations in the same order, up to the identity projection's rounding.
+    torch.testing.assert_close(feats, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize('depth', DEPTHS)
+@pytest.mark.parametrize(('height', 'width'), [(33, 47), (64, 96)])
+def test_shapes(depth, height, width):
+    model = half_width(depth, out_indices=(0, 1, 2, 3))
+    model.eval()
+    expansion = 1 if depth < 50 else 4
+    with torch.no_grad():
+        outs = model(torch.zeros(1, 3, height, width))
+    for stage, out in enumerate(outs):
+        stride = 4 * 2**stage
+        channels = 32 * 2**stage * expansion
+        assert out.shape == (1, channels, ceil(height / stride), ceil(width / stride))
+
+
+def test_width_is_ours_to_choose():
+    full, half = ResNetVd(18), half_width(18)
+    assert half.feat_dim * 2 == full.feat_dim == 512
+    assert half.stem[2].conv.out_channels == 32
+
+
+@pytest.mark.parametrize('depth', [18, 50])
+def test_gradient_reaches_every_parameter(depth):
+    model = half_width(depth, zero_init_residual=False)
+    model.init_weights()
+    model(torch.randn(2, 3, 64, 64))[0].square().mean().backward()
+    dead = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert dead == []
+
+
+def test_frozen_stages_stay_frozen():
+    model = half_width(18, frozen_stages=1)
+    model.train()
+    frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {n for n, _ in model.named_parameters() if n.startswith(('stem', 'layer1'))}
+    assert 'layer1.0.downsample.0.weight' in frozen
+
+
+def test_doubled_batch_gives_the_doubled_answer():
+    model = randomise(half_width(18))
+    images = torch.randn(2, 3, 65, 65)
+    with torch.no_grad():
+        (single,), (double,) = model(images), model(torch.cat([images, images]))
+    # float32 sums may be ordered otherwise for another batch size
+    torch.testing.assert_close(double, torch.cat([single, single]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('depth', [34, 50, 101, 152])
+def test_layer_depth_is_the_host_s(depth):
+    host, ours = ResNetV1d(depth=depth), ResNetVd(depth)
+    for name, _ in ours.named_parameters():
+        name = f'backbone.{name}'
+        assert ours.get_layer_depth(name, 'backbone.') == host.get_layer_depth(name, 'backbone.')
+
+
+def test_unknown_depth():
+    with pytest.raises(KeyError, match='invalid depth 26'):
+        ResNetVd(26)
