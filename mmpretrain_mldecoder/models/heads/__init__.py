@@ -1,1 +1,5 @@
-"""Heads."""
+"""Heads registered in MMPretrain's ``MODELS``."""
+
+from .ml_decoder_head import MLDecoderClsHead, MLDecoderHead
+
+__all__ = ['MLDecoderClsHead', 'MLDecoderHead']

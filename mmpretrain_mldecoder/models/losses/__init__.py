@@ -1,1 +1,5 @@
-"""Losses."""
+"""Losses registered in MMPretrain's ``MODELS``."""
+
+from .asymmetric_loss import DetachedAsymmetricLoss
+
+__all__ = ['DetachedAsymmetricLoss']

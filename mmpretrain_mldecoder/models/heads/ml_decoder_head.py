@@ -1,0 +1,158 @@
+"""ML-Decoder as a head of MMPretrain's classifiers, for many labels or for one.
+
+Source: Ridnik et al., "ML-Decoder: Scalable and Versatile Classification Head",
+arXiv:2111.12933v2.
+"""
+
+import torch
+from mmpretrain.models.heads import ClsHead, MultiLabelClsHead
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from ...layers import MLDecoder
+
+
+class _DecodesLastFeature:
+    """Feed the last output of the backbone to ``self.decoder``; both heads do this."""
+
+    decoder: MLDecoder
+    with_cls_token: bool
+
+    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Return the map or the tokens that the decoder reads.
+
+        Args:
+            feats (tuple[Tensor]): Outputs of the backbone or neck; the last one counts.
+
+        Raises:
+            ValueError: If that output is pooled, i.e. has no positions to attend to.
+        """
+        memory = feats[-1]
+        if memory.dim() == 2:
+            raise ValueError(
+                f'{type(self).__name__} attends to a map (B, C, H, W) or to tokens (B, L, C), but '
+                f'the last output of the backbone has shape {tuple(memory.shape)}: it is pooled. '
+                'Let it keep its positions: gap_before_final_norm=False for ConvNeXt, '
+                "out_type='featmap' (or 'raw') for vision transformers, and no "
+                'GlobalAveragePooling neck.'
+            )
+        if memory.dim() == 3 and not self.with_cls_token:
+            memory = memory[:, 1:]
+        return memory
+
+    def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Return the logits ``(B, C)``."""
+        return self.decoder(self.pre_logits(feats))
+
+
+@MODELS.register_module()
+class MLDecoderHead(_DecodesLastFeature, MultiLabelClsHead):
+    """Multi-label head: ML-Decoder, asymmetric loss, sigmoid scores.
+
+    Sits on the last output of any backbone that keeps its positions, maps or tokens. Samples
+    without labels count as negative for every class. A label listed twice counts once. Targets
+    given as ``gt_score`` may hold -1 for unknown, which the default loss leaves out.
+
+    Args:
+        num_classes (int): Number of labels ``C``, at least 1.
+        in_channels (int): Channels of the backbone's last output.
+        with_cls_token (bool): Whether the first token of a sequence is read like the others, as in
+            the authors' code. False drops it: set this only for a backbone that puts a class token
+            there, such as a vision transformer with ``out_type='raw'``. Maps have none and are
+            read whole either way. Defaults to True.
+        loss (dict, optional): Loss config; it gets logits and targets ``(B, C)``. Defaults to None,
+            which means ``dict(type='DetachedAsymmetricLoss')``.
+        thr (float, optional): A label is predicted if its score is at least this, in ``[0, 1]``.
+            Defaults to None: 0.5 if ``topk`` is None too, else unused.
+        topk (int, optional): Number of labels to predict, where ``thr`` is None. Defaults to None.
+        init_cfg (dict, optional): Initialisation on top of the decoder's own. Defaults to None.
+        **decoder_args: Further arguments of :class:`~mmpretrain_mldecoder.layers.MLDecoder`:
+            ``num_groups``, ``embed_dims``, ``num_heads``, ``feedforward_channels``,
+            ``num_layers``, ``drop_rate``, ``learn_queries``.
+
+    Raises:
+        ValueError: If an argument is outside its range; when called, if the features are pooled or
+            have other channels; in the loss, if a label is outside ``[0, C)``.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        with_cls_token: bool = True,
+        loss: dict | None = None,
+        thr: float | None = None,
+        topk: int | None = None,
+        init_cfg: dict | None = None,
+        **decoder_args,
+    ):
+        loss = dict(type='DetachedAsymmetricLoss') if loss is None else loss
+        super().__init__(loss=loss, thr=thr, topk=topk, init_cfg=init_cfg)
+        self.num_classes = num_classes
+        self.with_cls_token = with_cls_token
+        self.decoder = MLDecoder(num_classes, in_channels, **decoder_args)
+
+    def _get_loss(self, cls_score: Tensor, data_samples: list[DataSample], **kwargs) -> dict:
+        # Overridden because the host's one-hot targets turn a label listed twice into a 2.
+        targets = self._targets(data_samples, cls_score.device)
+        loss = self.loss_module(cls_score, targets, avg_factor=len(data_samples), **kwargs)
+        return dict(loss=loss)
+
+    def _targets(self, data_samples: list[DataSample], device: torch.device) -> Tensor:
+        """Return the float targets ``(B, C)``: ``gt_score`` as it is, else 1 at every label."""
+        if 'gt_score' in data_samples[0]:
+            return torch.stack([sample.gt_score.float() for sample in data_samples])
+        labels = torch.cat([sample.gt_label for sample in data_samples])
+        if labels.numel() and (labels.min() < 0 or labels.max() >= self.num_classes):
+            raise ValueError(
+                f'Labels must be from 0 to num_classes - 1 = {self.num_classes - 1}, but are from '
+                f'{labels.min()} to {labels.max()}: set num_classes to what the dataset has.'
+            )
+        counts = torch.tensor([sample.gt_label.numel() for sample in data_samples], device=device)
+        rows = torch.arange(len(data_samples), device=device).repeat_interleave(counts)
+        targets = torch.zeros(len(data_samples), self.num_classes, device=device)
+        targets[rows, labels] = 1
+        return targets
+
+
+@MODELS.register_module()
+class MLDecoderClsHead(_DecodesLastFeature, ClsHead):
+    """Single-label head: ML-Decoder, cross-entropy, softmax scores.
+
+    The paper's use of ML-Decoder on ImageNet-1k (arXiv:2111.12933v2). By default 100 queries
+    answer for 1000 classes.
+
+    Args:
+        num_classes (int): Number of classes ``C``, at least 1.
+        in_channels (int): Channels of the backbone's last output.
+        with_cls_token (bool): See :class:`MLDecoderHead`. Defaults to True.
+        loss (dict, optional): Loss config. Defaults to None, which means
+            ``dict(type='CrossEntropyLoss')``.
+        topk (int | tuple[int]): The k of the training accuracy. Defaults to ``(1, )``.
+        cal_acc (bool): Whether to log the training accuracy. Defaults to False.
+        init_cfg (dict, optional): Initialisation on top of the decoder's own. Defaults to None.
+        **decoder_args: Further arguments of :class:`~mmpretrain_mldecoder.layers.MLDecoder`, as in
+            :class:`MLDecoderHead`.
+
+    Raises:
+        ValueError: If an argument is outside its range; when called, if the features are pooled or
+            have other channels.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        with_cls_token: bool = True,
+        loss: dict | None = None,
+        topk: int | tuple[int, ...] = (1,),
+        cal_acc: bool = False,
+        init_cfg: dict | None = None,
+        **decoder_args,
+    ):
+        loss = dict(type='CrossEntropyLoss') if loss is None else loss
+        super().__init__(loss=loss, topk=topk, cal_acc=cal_acc, init_cfg=init_cfg)
+        self.num_classes = num_classes
+        self.with_cls_token = with_cls_token
+        self.decoder = MLDecoder(num_classes, in_channels, **decoder_args)
