@@ -1,0 +1,153 @@
+"""One picture of many pictures, each with its labels and scores beneath."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmcv
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from .save_figure import save_figure
+
+# Colour and symbol both tell the kinds apart, so that the sheet also reads without colour.
+# Colours: Okabe and Ito's palette for the colour-blind.
+HIT = ('✓', '#009e73', 'hit')
+FALSE_ALARM = ('✗', '#d55e00', 'false alarm')
+MISS = ('○', '#cc79a7', 'miss')
+UNJUDGED = ('', '#0072b2', '')
+
+CELL_INCHES = 2.2
+ROW_INCHES = 0.2
+MAX_ROWS = 8
+MAX_CHARACTERS = 25
+DPI = 110
+
+
+def contact_sheet(
+    images: Sequence[str | os.PathLike | np.ndarray],
+    predictions: Sequence[dict],
+    out: str | os.PathLike,
+    columns: int = 4,
+    truth: Sequence[Sequence[str]] | None = None,
+) -> Path:
+    """Draw a grid of pictures with their predicted labels, scores as text and as bars.
+
+    With ``truth``, a label is a hit (✓, green), a false alarm (✗, orange) or, if it is true and
+    was not predicted, a miss (○, pink, without a score). A picture shows up to 8 labels and says
+    how many more there are; its file name stands above it, if the prediction has a ``path``.
+
+    Args:
+        images: Paths, or BGR ``uint8`` arrays ``(H, W, 3)``.
+        predictions: One dict a picture with ``labels`` (names) and ``scores`` (in ``[0, 1]``), as
+            :class:`MultiLabelInferencer` gives them.
+        out (str | PathLike): The PNG to write; it appears when it is complete.
+        columns (int): Pictures a row, at least 1. Defaults to 4.
+        truth: The names of the true labels of each picture. Defaults to None.
+
+    Returns:
+        Path: ``out``.
+
+    Raises:
+        ValueError: If there is no picture, ``columns`` is below 1, or the lengths differ.
+    """
+    if not images or columns < 1:
+        raise ValueError(f'nothing to draw: {len(images)} images in {columns} columns')
+    if len(predictions) != len(images) or (truth is not None and len(truth) != len(images)):
+        raise ValueError(
+            f'{len(images)} images need as many predictions and truths, but there are '
+            f'{len(predictions)} predictions and '
+            f'{"no" if truth is None else len(truth)} truths'
+        )
+    entries = [
+        _entries(prediction, None if truth is None else truth[i])
+        for i, prediction in enumerate(predictions)
+    ]
+    pictures = [_read_small(image) for image in images]
+    columns = min(columns, len(images))
+    # A row of the grid is as high as its highest picture and its longest list of labels ask for.
+    lines, heights = [], []
+    for start in range(0, len(images), columns):
+        row = slice(start, start + columns)
+        lines.append(max(1, *map(len, entries[row])))
+        aspect = max(picture.shape[0] / picture.shape[1] for picture in pictures[row])
+        heights += [ROW_INCHES * 1.5, CELL_INCHES * min(aspect, 1), ROW_INCHES * lines[-1]]
+    legend = 0.0 if truth is None else 1.5 * ROW_INCHES
+    width, height = columns * (CELL_INCHES + 0.2) + 0.2, sum(heights) + legend + 0.2
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    grid = figure.add_gridspec(
+        len(heights),
+        columns,
+        height_ratios=heights,
+        left=0.2 / width,
+        right=1 - 0.2 / width,
+        top=1 - legend / height,
+        bottom=0.2 / height,
+        hspace=0,
+        wspace=0.2 / CELL_INCHES,
+    )
+    for i, picture in enumerate(pictures):
+        row, column = divmod(i, columns)
+        axes = figure.add_subplot(grid[3 * row + 1, column])
+        axes.imshow(picture[..., ::-1])
+        axes.set_anchor('S')
+        axes.set_axis_off()
+        name = _shorten(os.path.basename(predictions[i].get('path', '')))
+        axes.set_title(name, fontsize=7, color='0.4', pad=3, parse_math=False)
+        _draw_labels(figure.add_subplot(grid[3 * row + 2, column]), entries[i], lines[row])
+    if truth is not None:
+        kinds = (HIT, FALSE_ALARM, MISS)
+        figure.legend(
+            handles=[Patch(color=color, label=f'{sign} {name}') for sign, color, name in kinds],
+            loc='upper center',
+            ncols=len(kinds),
+            frameon=False,
+            fontsize=8,
+            handlelength=1,
+            columnspacing=1,
+        )
+    return save_figure(figure, out)
+
+
+def _entries(prediction: dict, truth: Sequence[str] | None) -> list[tuple]:
+    """List what stands beneath one picture: ``(kind, label, score or None)``, best first."""
+    entries = []
+    for label, score in zip(prediction['labels'], prediction['scores'], strict=True):
+        kind = UNJUDGED if truth is None else HIT if label in truth else FALSE_ALARM
+        entries.append((kind, label, score))
+    entries += [(MISS, label, None) for label in truth or () if label not in prediction['labels']]
+    if len(entries) > MAX_ROWS:
+        hidden = len(entries) - MAX_ROWS + 1
+        entries[MAX_ROWS - 1 :] = [(UNJUDGED, f'… {hidden} more', None)]
+    return entries
+
+
+def _read_small(image: str | os.PathLike | np.ndarray) -> np.ndarray:
+    """Read one picture, small enough that a sheet of photos fits in memory."""
+    image = mmcv.imread(image)
+    side = int(CELL_INCHES * DPI * 2)
+    return image if max(image.shape[:2]) <= side else mmcv.imrescale(image, (side, side))
+
+
+def _shorten(text: str) -> str:
+    """Cut the middle out of a text that is too long for a cell."""
+    half = MAX_CHARACTERS // 2
+    return text if len(text) <= MAX_CHARACTERS else f'{text[:half]}…{text[-half:]}'
+
+
+def _draw_labels(axes: Axes, entries: list[tuple], lines: int) -> None:
+    """Write one line a label; the bar behind it is as long as the score."""
+    axes.set(xlim=(0, 1), ylim=(lines, 0))
+    axes.set_axis_off()
+    style = dict(va='center', fontsize=8, parse_math=False)
+    if not entries:
+        axes.text(0.5, 0.5, 'no label', ha='center', color='0.5', **style)
+    for line, ((sign, color, _), label, score) in enumerate(entries):
+        axes.add_patch(Rectangle((0, line + 0.08), 1, 0.84, color='0.95', lw=0))
+        if score is not None:
+            axes.add_patch(Rectangle((0, line + 0.08), score, 0.84, color=color, alpha=0.35, lw=0))
+            axes.text(0.98, line + 0.5, f'{score:.2f}', ha='right', **style)
+        axes.text(0.03, line + 0.5, sign, color=color, weight='bold', **style)
+        axes.text(0.11 if sign else 0.03, line + 0.5, _shorten(label), **style)

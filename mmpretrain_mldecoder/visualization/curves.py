@@ -1,0 +1,96 @@
+"""The curves of a training: loss and learning rate, and the mAP of both sets of weights."""
+
+import json
+import os
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from .save_figure import save_figure
+
+
+def plot_curves(work_dir: str | os.PathLike, out: str | os.PathLike) -> Path:
+    """Draw what MMEngine logged while a model was trained.
+
+    Left: training loss, and the learning rate on an axis of its own, over iterations. Right: mAP
+    in percent on the validation split over epochs, of the averaged weights (EMA) and of the raw
+    ones, each with its best.
+
+    Args:
+        work_dir (str | PathLike): Folder of the training, with ``<time>/vis_data/scalars.json`` in
+            it. Several runs there, as resuming leaves them, are joined; see :func:`read_scalars`.
+        out (str | PathLike): The PNG to write; it appears when it is complete.
+
+    Returns:
+        Path: ``out``.
+
+    Raises:
+        FileNotFoundError: If ``work_dir`` holds no training log.
+    """
+    training, validation = read_scalars(work_dir)
+    if not training:
+        raise FileNotFoundError(
+            f'no training log in {work_dir}: nothing in <time>/vis_data/scalars.json has a loss. '
+            'Name the folder that --work-dir named when the model was trained'
+        )
+    figure = Figure(figsize=(11, 4), dpi=110, layout='constrained')
+    loss_axes, map_axes = figure.subplots(1, 2)
+    steps = [record['step'] for record in training]
+    loss_axes.plot(steps, [record['loss'] for record in training], color='#0072b2')
+    loss_axes.set(xlabel='iteration', title='training')
+    loss_axes.set_ylabel('loss', color='#0072b2')
+    rate_axes = loss_axes.twinx()
+    rate_axes.plot(steps, [record['lr'] for record in training], color='#e69f00', ls='--')
+    rate_axes.set_ylabel('learning rate (dashed)', color='#b37700')
+    rate_axes.ticklabel_format(axis='y', style='sci', scilimits=(0, 0))
+
+    for suffix, name, style in (
+        ('mAP', 'EMA weights', dict(color='#009e73', marker='o')),
+        ('mAP_raw', 'raw weights', dict(color='#d55e00', marker='s', ls='--')),
+    ):
+        points = [
+            (record['step'], value)
+            for record in validation
+            for key, value in record.items()
+            if key.split('/')[-1] == suffix
+        ]
+        if points:
+            epochs, values = zip(*points, strict=True)
+            label = f'{name}, best {max(values):.2f}'
+            map_axes.plot(epochs, values, label=label, markersize=4, **style)
+    map_axes.set(xlabel='epoch', ylabel='mAP (%)', title='validation')
+    map_axes.xaxis.get_major_locator().set_params(integer=True)
+    if map_axes.has_data():
+        map_axes.legend(loc='lower right')
+    else:
+        map_axes.text(0.5, 0.5, 'not validated', ha='center', transform=map_axes.transAxes)
+    for axes in (loss_axes, map_axes):
+        axes.grid(alpha=0.3)
+    return save_figure(figure, out)
+
+
+def read_scalars(work_dir: str | os.PathLike) -> tuple[list[dict], list[dict]]:
+    """Read the scalars of all runs of one training, in the order of their steps.
+
+    A run that was resumed repeats the steps since the checkpoint; the later run's values count.
+
+    Args:
+        work_dir (str | PathLike): Folder of the training.
+
+    Returns:
+        tuple: The training records (``step`` is the iteration; ``loss``, ``lr``, ...) and the
+        validation records (``step`` is the epoch; ``coco/mAP``, ...).
+    """
+    training, validation = [], []
+    # Folders are named by the time of their start, so that their order is that of the runs.
+    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        # A killed run may leave half a line, its last.
+        lines = [line for line in path.read_text().splitlines(True) if line.endswith('\n')]
+        records = [json.loads(line) for line in lines]
+        for joined, run in (
+            (training, [r for r in records if 'loss' in r]),
+            (validation, [r for r in records if 'loss' not in r]),
+        ):
+            if run:
+                joined[:] = [r for r in joined if r['step'] < run[0]['step']] + run
+    return training, validation

@@ -1,0 +1,106 @@
+import cv2
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
+
+from mmpretrain_mldecoder.visualization import contact_sheet
+from mmpretrain_mldecoder.visualization.save_figure import save_figure
+
+GREEN, ORANGE = '#009e73', '#d55e00'
+
+
+@pytest.fixture
+def drawn_texts(monkeypatch):
+    """Texts of the figure that the last contact sheet drew, with their colours."""
+    texts = []
+
+    def keep(figure, out):
+        texts[:] = [(t.get_text(), t.get_color()) for t in figure.findobj(Text) if t.get_text()]
+        return save_figure(figure, out)
+
+    monkeypatch.setitem(contact_sheet.__globals__, 'save_figure', keep)
+    return texts
+
+
+def solid(bgr, height=60, width=80) -> np.ndarray:
+    return np.full((height, width, 3), bgr, np.uint8)
+
+
+def test_pictures_are_shown_in_their_order_and_colours(tmp_path):
+    blue, red = solid((255, 0, 0)), solid((0, 0, 255))
+    cv2.imwrite(str(tmp_path / 'red.png'), red)
+    predictions = [dict(labels=['a'], scores=[0.5])] * 2
+    out = contact_sheet([blue, tmp_path / 'red.png'], predictions, tmp_path / 'new' / 'sheet.png')
+    sheet = cv2.imread(str(out)).astype(int)
+    columns = {}
+    for name, bgr in (('blue', (255, 0, 0)), ('red', (0, 0, 255))):
+        here = (abs(sheet - bgr) < 3).all(-1)
+        # Each picture fills a third of the sheet or so, and has a clear place of its own.
+        assert here.mean() > 0.15
+        columns[name] = np.flatnonzero(here.any(0))
+    assert columns['blue'].max() < columns['red'].min()
+
+
+def test_without_truth_labels_and_scores(tmp_path, drawn_texts):
+    prediction = dict(path='/data/photo.jpg', labels=['dog', '$x$'], scores=[0.987, 0.5])
+    contact_sheet([solid(0)], [prediction], tmp_path / 'sheet.png')
+    assert {text for text, _ in drawn_texts} == {'photo.jpg', 'dog', '0.99', '$x$', '0.50'}
+
+
+def test_truth_is_marked_by_symbol_and_colour(tmp_path, drawn_texts):
+    prediction = dict(labels=['dog', 'cat'], scores=[0.9, 0.6])
+    out = contact_sheet([solid(255)], [prediction], tmp_path / 'sheet.png', truth=[['ball', 'dog']])
+    signs = {text: color for text, color in drawn_texts if text in '✓✗○'}
+    assert signs['✓'] == GREEN
+    assert signs['✗'] == ORANGE
+    assert len(set(signs.values())) == 3
+    texts = [text for text, _ in drawn_texts]
+    assert texts.count('✓') == texts.count('✗') == texts.count('○') == 1
+    assert {'ball', '✓ hit', '✗ false alarm', '○ miss'} < set(texts)
+    sheet = cv2.imread(str(out))[..., ::-1] / 255
+    for color in (GREEN, ORANGE, signs['○']):  # the legend's patches are in the full colour
+        assert (abs(sheet - to_rgb(color)) < 0.01).all(-1).sum() > 50
+
+
+def test_bars_are_as_long_as_the_scores(tmp_path):
+    predictions = [dict(labels=['', ''], scores=[0.8, 0.4])]
+    sheet = cv2.imread(str(contact_sheet([solid(0)], predictions, tmp_path / 'sheet.png')))
+    # A bar's pixels are the only coloured ones; text and ground are grey.
+    lengths = (np.ptp(sheet.astype(int), axis=-1) > 30).sum(1)
+    lengths = lengths[lengths > 20]
+    assert lengths.max() / lengths.min() == pytest.approx(2, abs=0.1)  # a pixel or two at edges
+
+
+def test_many_labels_and_no_label(tmp_path, drawn_texts):
+    labels = [f'label {i}' for i in range(11)]
+    predictions = [dict(labels=labels, scores=[0.9] * 11), dict(labels=[], scores=[])]
+    contact_sheet([solid(0)] * 2, predictions, tmp_path / 'sheet.png')
+    texts = [text for text, _ in drawn_texts]
+    assert [t for t in texts if t.startswith('label')] == labels[:7]
+    assert '… 4 more' in texts
+    assert 'no label' in texts
+
+
+@pytest.mark.parametrize('number', [1, 5])
+def test_size_grows_with_the_rows(tmp_path, number):
+    predictions = [dict(labels=['a'], scores=[0.9])] * number
+    out = contact_sheet([solid(0)] * number, predictions, tmp_path / 'sheet.png', columns=2)
+    one = contact_sheet([solid(0)], predictions[:1], tmp_path / 'one.png', columns=1)
+    height, width = cv2.imread(str(out)).shape[:2]
+    one_height, one_width = cv2.imread(str(one)).shape[:2]
+    assert width / one_width == pytest.approx(min(number, 2), rel=0.1)  # margins are shared
+    assert height / one_height == pytest.approx((number + 1) // 2, rel=0.1)
+
+
+def test_wrong_arguments(tmp_path):
+    prediction = dict(labels=[], scores=[])
+    with pytest.raises(ValueError, match='nothing to draw: 0 images in 4 columns'):
+        contact_sheet([], [], tmp_path / 'sheet.png')
+    with pytest.raises(ValueError, match='1 images in 0 columns'):
+        contact_sheet([solid(0)], [prediction], tmp_path / 'sheet.png', columns=0)
+    with pytest.raises(ValueError, match='2 predictions and no truths'):
+        contact_sheet([solid(0)], [prediction] * 2, tmp_path / 'sheet.png')
+    with pytest.raises(ValueError, match='1 predictions and 3 truths'):
+        contact_sheet([solid(0)], [prediction], tmp_path / 'sheet.png', truth=[[]] * 3)
+    assert not (tmp_path / 'sheet.png').exists()

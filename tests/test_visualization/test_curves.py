@@ -1,0 +1,86 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from mmpretrain_mldecoder.visualization import plot_curves, read_scalars
+from mmpretrain_mldecoder.visualization.save_figure import save_figure
+
+
+def train(step, loss, lr=0.1) -> dict:
+    return dict(lr=lr, loss=loss, epoch=1, iter=step, step=step)
+
+
+def val(epoch, ema, raw) -> dict:
+    return {'coco/mAP': ema, 'coco/mAP_raw': raw, 'time': 0.1, 'step': epoch}
+
+
+def write_log(work_dir, time, records, tail=''):
+    folder = work_dir / time / 'vis_data'
+    folder.mkdir(parents=True)
+    lines = [json.dumps(record) + '\n' for record in records]
+    (folder / 'scalars.json').write_text(''.join(lines) + tail)
+
+
+@pytest.fixture
+def resumed(tmp_path):
+    """A training that was killed in its third epoch and resumed from the end of its second."""
+    first = [train(10, 9), train(20, 8), val(1, 50, 40), train(30, 7), train(40, 6)]
+    first += [val(2, 60, 65), train(50, 100)]
+    write_log(tmp_path, '20240101_000000', first, tail='{"lr": 0.1, "lo')
+    write_log(tmp_path, '20240101_000100', [train(50, 5), train(60, 4), val(3, 80, 70)])
+    return tmp_path
+
+
+def test_runs_are_joined_by_step(resumed):
+    training, validation = read_scalars(resumed)
+    assert [(r['step'], r['loss']) for r in training] == [(10 * i, 10 - i) for i in range(1, 7)]
+    assert [(r['step'], r['coco/mAP']) for r in validation] == [(1, 50), (2, 60), (3, 80)]
+
+
+def test_repeated_steps_off_the_old_grid_are_dropped(tmp_path):
+    write_log(tmp_path, '20240101_000000', [train(s, 1) for s in (10, 20, 30, 40)])
+    write_log(tmp_path, '20240101_000100', [train(s, 2) for s in (25, 35, 45)])
+    training, _ = read_scalars(tmp_path)
+    assert [r['step'] for r in training] == [10, 20, 25, 35, 45]
+
+
+def test_curves_hold_the_logged_values(resumed, monkeypatch):
+    drawn = {}
+
+    def keep(figure, out):
+        for axes in figure.axes:
+            for line in axes.lines:
+                drawn[line.get_label(), axes.get_ylabel()] = line.get_xydata().tolist()
+        return save_figure(figure, out)
+
+    monkeypatch.setitem(plot_curves.__globals__, 'save_figure', keep)
+    plot_curves(resumed, resumed / 'curves.png')
+    values = [value for key, value in drawn.items() if key[1] == 'loss']
+    assert values == [[[10 * i, 10 - i] for i in range(1, 7)]]
+    assert drawn['EMA weights, best 80.00', 'mAP (%)'] == [[1, 50], [2, 60], [3, 80]]
+    assert drawn['raw weights, best 70.00', 'mAP (%)'] == [[1, 40], [2, 65], [3, 70]]
+
+
+def test_png_shows_four_curves(resumed):
+    picture = cv2.imread(str(plot_curves(resumed, resumed / 'new' / 'curves.png')))[..., ::-1]
+    for color in ('#0072b2', '#e69f00', '#009e73', '#d55e00'):
+        assert (abs(picture / 255 - to_rgb(color)) < 0.02).all(-1).sum() > 100
+    left, right = np.split(picture, [picture.shape[1] // 2], axis=1)
+    assert (abs(left / 255 - to_rgb('#009e73')) < 0.02).all(-1).sum() == 0
+    assert (abs(right / 255 - to_rgb('#0072b2')) < 0.02).all(-1).sum() == 0
+
+
+def test_training_without_validation(tmp_path):
+    write_log(tmp_path, '20240101_000000', [train(10, 9)])
+    assert plot_curves(tmp_path, tmp_path / 'curves.png').is_file()
+
+
+@pytest.mark.parametrize('records', [None, [val(0, 50, 40)]])
+def test_no_training_log(tmp_path, records):
+    if records:  # what a run that only tests leaves
+        write_log(tmp_path, '20240101_000000', records)
+    with pytest.raises(FileNotFoundError, match=r'no training log in .*--work-dir'):
+        plot_curves(tmp_path, tmp_path / 'curves.png')
