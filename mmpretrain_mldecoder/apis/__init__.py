@@ -1,1 +1,7 @@
 """Prediction from Python."""
+
+from .image_inputs import IMAGE_SUFFIXES, expand_inputs
+from .multi_label_inferencer import MultiLabelInferencer
+from .prediction_file import write_predictions
+
+__all__ = ['IMAGE_SUFFIXES', 'MultiLabelInferencer', 'expand_inputs', 'write_predictions']

@@ -1,0 +1,216 @@
+from copy import deepcopy
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmpretrain.registry import DATASETS, MODELS
+from PIL import Image
+
+from mmpretrain_mldecoder.apis import MultiLabelInferencer
+
+CLASSES = ('ant', 'bee', 'cat', 'dog')
+
+
+def tiny_config(root) -> Config:
+    """A four-class model of a few thousand weights, and the demo's kind of test pipeline."""
+    return Config(
+        dict(
+            custom_imports=dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False),
+            default_scope='mmpretrain',
+            data_preprocessor=dict(mean=[100, 110, 120], std=[60, 50, 40], to_rgb=True),
+            model=dict(
+                type='ImageClassifier',
+                backbone=dict(type='ResNet', depth=18, stem_channels=8, base_channels=8),
+                head=dict(
+                    type='MLDecoderHead',
+                    num_classes=4,
+                    in_channels=64,
+                    embed_dims=16,
+                    num_heads=2,
+                    feedforward_channels=16,
+                    loss=dict(type='DetachedAsymmetricLoss'),
+                ),
+            ),
+            test_dataloader=dict(
+                dataset=dict(
+                    type='COCOMultiLabel',
+                    data_root=str(root),
+                    ann_file='annotations/instances_val2017.json',
+                    data_prefix='val2017',
+                    test_mode=True,
+                    pipeline=[
+                        dict(type='LoadImageFromFile'),
+                        dict(type='Resize', scale=(32, 32), interpolation='bilinear'),
+                        dict(
+                            type='PackInputs',
+                            meta_keys=('sample_idx', 'img_path', 'instance_labels'),
+                        ),
+                    ],
+                )
+            ),
+        )
+    )
+
+
+@pytest.fixture
+def config(fake_coco):
+    return tiny_config(fake_coco)
+
+
+@pytest.fixture
+def checkpoint(config, tmp_path):
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    # Away from 0, so that the scores spread.
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    path = tmp_path / 'tiny.pth'
+    meta = dict(dataset_meta=dict(classes=CLASSES))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return path
+
+
+@pytest.fixture
+def inferencer(config, checkpoint):
+    return MultiLabelInferencer(config, checkpoint, device='cpu', batch_size=3)
+
+
+def expected_scores(config, checkpoint, batch_size) -> torch.Tensor:
+    """Scores of the test split, (N, C), by the dataset and the model as a test run uses them."""
+    dataset = DATASETS.build(config.test_dataloader.dataset)
+    model = MODELS.build(config.model | dict(data_preprocessor=config.data_preprocessor)).eval()
+    model.load_state_dict(torch.load(checkpoint, weights_only=True)['state_dict'])
+    scores = []
+    for start in range(0, len(dataset), batch_size):
+        items = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
+        with torch.no_grad():
+            samples = model.test_step(default_collate(items))
+        scores += [sample.pred_score for sample in samples]
+    return torch.stack(scores)
+
+
+def test_scores_are_those_of_a_test_run(config, checkpoint, inferencer, fake_coco):
+    predictions = inferencer(fake_coco / 'val2017', thr=0)
+    expected = expected_scores(config, checkpoint, batch_size=3)
+    assert len(predictions) == len(expected) == 7
+    assert expected.std(0).min() > 1e-3  # the pictures differ, so that equality says something
+    for prediction, scores in zip(predictions, expected, strict=True):
+        got = dict(zip(prediction['labels'], prediction['scores'], strict=True))
+        # The same batches through the same operations: equal to the last bit.
+        assert [got[name] for name in CLASSES] == scores.tolist()
+        assert prediction['scores'] == sorted(prediction['scores'], reverse=True)
+
+
+def test_scores_do_not_depend_on_the_batch(config, checkpoint, inferencer, fake_coco):
+    one = MultiLabelInferencer(config, checkpoint, device='cpu', batch_size=1)
+    for a, b in zip(
+        one(fake_coco / 'val2017', thr=0), inferencer(fake_coco / 'val2017', thr=0), strict=True
+    ):
+        # Convolutions of other batch sizes may sum in another order: a few float32 roundings.
+        assert a['scores'] == pytest.approx(b['scores'], abs=1e-5)
+
+
+def test_threshold_and_topk(inferencer, fake_coco):
+    path = str(fake_coco / 'val2017' / '000000000003.jpg')
+    (everything,) = inferencer(path, thr=0)
+    assert everything['path'] == path
+    assert sorted(everything['labels']) == sorted(CLASSES)
+    scores = everything['scores']
+    for thr in (0, scores[3], (scores[1] + scores[2]) / 2, 1):
+        for topk in (None, 1, 3, 9):
+            kept = [k for k in range(4) if scores[k] >= thr][:topk]
+            (got,) = inferencer(path, thr=thr, topk=topk)
+            assert got['labels'] == [everything['labels'][k] for k in kept]
+            assert got['scores'] == [scores[k] for k in kept]
+
+
+def test_file_array_and_pil_agree(inferencer, fake_coco, tmp_path):
+    bgr = cv2.imread(str(fake_coco / 'val2017' / '000000000004.jpg'))
+    path = tmp_path / 'lossless.png'
+    cv2.imwrite(str(path), bgr)
+    from_file, from_array, from_pil = inferencer([path, bgr, Image.open(path)], thr=0)
+    assert from_file.pop('path') == str(path)
+    assert (from_array.pop('index'), from_pil.pop('index')) == (1, 2)
+    assert from_file == from_array == from_pil
+
+
+def test_pil_is_turned_upright_like_a_file(inferencer, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: to be turned by 90 degrees
+    Image.fromarray(pixels).save(tmp_path / 'turned.png', exif=exif)
+    image = Image.open(tmp_path / 'turned.png')
+    (got,) = inferencer(image, thr=0)
+    (upright,) = inferencer(np.ascontiguousarray(np.rot90(pixels, -1)[..., ::-1]), thr=0)
+    assert got == upright
+
+
+def test_config_file_and_unchanged_config(config, checkpoint, fake_coco, tmp_path):
+    before = deepcopy(config.to_dict())
+    path = tmp_path / 'config.py'
+    config.dump(path)
+    picture = fake_coco / 'val2017' / '000000000001.jpg'
+    from_file = MultiLabelInferencer(path, str(checkpoint), device='cpu')(picture, thr=0)
+    assert from_file == MultiLabelInferencer(config, checkpoint, device='cpu')(picture, thr=0)
+    assert config.to_dict() == before
+
+
+def test_class_names_fall_back_to_the_config(config, checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save(dict(state_dict=content['state_dict']), checkpoint)
+    with pytest.raises(ValueError, match=r'no class names.*metainfo=dict\(classes='):
+        MultiLabelInferencer(config, checkpoint, device='cpu')
+    config.test_dataloader.dataset.metainfo = dict(classes=['w', 'x', 'y', 'z'])
+    assert MultiLabelInferencer(config, checkpoint, device='cpu').classes == ['w', 'x', 'y', 'z']
+    torch.save(content, checkpoint)
+    assert MultiLabelInferencer(config, checkpoint, device='cpu').classes == list(CLASSES)
+
+
+def test_wrong_number_of_class_names(config, checkpoint, fake_coco):
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['dataset_meta']['classes'] = CLASSES[:3]
+    torch.save(content, checkpoint)
+    inferencer = MultiLabelInferencer(config, checkpoint, device='cpu')
+    with pytest.raises(ValueError, match='scores 4 classes, but 3 class names'):
+        inferencer(fake_coco / 'val2017' / '000000000001.jpg')
+
+
+def test_checkpoint_of_another_model(config, checkpoint):
+    config.model.head.embed_dims = 32
+    with pytest.raises(RuntimeError, match='size mismatch'):
+        MultiLabelInferencer(config, checkpoint, device='cpu')
+
+
+def test_no_checkpoint(config, checkpoint):
+    with pytest.raises(ValueError, match=r'no checkpoint.*pretrained='):
+        MultiLabelInferencer(config, device='cpu')
+    config.load_from = str(checkpoint)
+    assert MultiLabelInferencer(config, device='cpu').classes == list(CLASSES)
+
+
+@pytest.mark.parametrize('content', [b'', b'not a picture'])
+def test_unreadable_image(inferencer, tmp_path, content):
+    path = tmp_path / 'broken.jpg'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'cannot read image .*broken\.jpg'):
+        inferencer(path)
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(thr=1.5), r'thr must be in \[0, 1\], but got 1.5'),
+        (dict(topk=0), 'topk must be at least 1, but got 0'),
+    ],
+)
+def test_wrong_arguments(inferencer, fake_coco, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        inferencer(fake_coco / 'val2017', **kwargs)
+
+
+def test_wrong_batch_size(config, checkpoint):
+    with pytest.raises(ValueError, match='batch_size must be at least 1, but got 0'):
+        MultiLabelInferencer(config, checkpoint, batch_size=0)
