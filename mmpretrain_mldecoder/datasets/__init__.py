@@ -1,1 +1,19 @@
 """Datasets, samplers and transforms registered in MMPretrain's registries."""
+
+from . import transforms
+from .coco_annotations import CocoAnnotations, read_coco_annotations
+from .coco_multi_label import COCOMultiLabel
+from .seeded_imagenet import SeededImageNet
+from .seeded_sampler import SampleIndex, SeededSampler, SeededSamplesMixin, sample_random_state
+
+__all__ = [
+    'COCOMultiLabel',
+    'CocoAnnotations',
+    'SampleIndex',
+    'SeededImageNet',
+    'SeededSampler',
+    'SeededSamplesMixin',
+    'read_coco_annotations',
+    'sample_random_state',
+    'transforms',
+]

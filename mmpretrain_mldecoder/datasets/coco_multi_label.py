@@ -1,0 +1,223 @@
+"""COCO instances as a multi-label dataset."""
+
+import contextlib
+import difflib
+import io
+import json
+import os
+import os.path as osp
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from mmengine.logging import print_log
+from mmpretrain.datasets import MultiLabelDataset
+from mmpretrain.registry import DATASETS
+from pycocotools.coco import COCO
+
+from .coco_annotations import CocoAnnotations, read_coco_annotations
+from .seeded_sampler import SeededSamplesMixin
+
+
+@DATASETS.register_module()
+class COCOMultiLabel(SeededSamplesMixin, MultiLabelDataset):
+    """The classes that occur in each image of a COCO instances JSON.
+
+    Any such JSON will do: COCO 2017 and 2014, or one's own images and classes. The folders of
+    COCO 2017, with ``data_root='data/COCO2017'``::
+
+        data/COCO2017
+        ├── train2017                     data_prefix='train2017'
+        │   ├── 000000000009.jpg
+        │   └── ...
+        ├── val2017
+        │   └── ...
+        └── annotations
+            ├── instances_train2017.json  ann_file='annotations/instances_train2017.json'
+            └── instances_val2017.json
+
+    What counts as a label, all of which moves a reported mAP:
+
+    - An image has a class if it has at least one box of it; several boxes are one label.
+    - Crowd boxes are labels, unless ``with_crowd=False``.
+    - Images without a label are kept, as samples that are negative for every class (so does
+      PaddleClas; the authors of ML-Decoder drop them). In COCO 2017 they are 1,021 of 118,287 in
+      train and 48 of 5,000 in val. An image is without a label, too, if all its boxes are left
+      out by ``classes``, ``with_crowd`` or ``min_box_area``.
+    - Label 0 is the category with the lowest id, and so on: the order by id, not that of the file,
+      unless ``classes`` gives another. The gaps in COCO's ids (1 to 90 for 80 classes) vanish.
+    - Areas are the ``area`` of the JSON, in square pixels of the original image: in COCO that of
+      the segment, not of the box. A file without ``area`` gets width times height of the box.
+
+    A sample has ``img_path``, ``img_id``, ``height``, ``width`` (pixels, as the JSON says),
+    ``gt_label`` (int64, ascending, each once), and per box ``instance_labels`` (int64) and
+    ``instance_areas`` (float32), from which AP by object size is computed. ``metainfo['classes']``
+    holds the names. Loading logs one line with what was kept and dropped. With ``SeededSampler``
+    the augmentation follows from the seed, the epoch and the image.
+
+    Args:
+        ann_file (str): The JSON, joined with ``data_root`` unless absolute.
+        data_root (str): Folder of the dataset. Defaults to ''.
+        data_prefix (str | dict): Folder of the images, joined with ``data_root`` unless absolute.
+            Defaults to ''.
+        classes (Sequence[str] | str, optional): Names of the classes to use, in the order of the
+            labels, or a file with one name a line. Boxes of other categories are left out.
+            Defaults to all categories of the JSON, by id.
+        keep_unlabelled (bool): Whether images without a label are samples. Defaults to True.
+        min_box_area (float): Boxes with a smaller area are left out, in square pixels, at least 0.
+            Defaults to 0.0, which keeps all.
+        with_crowd (bool): Whether crowd boxes are labels. Defaults to True.
+        **kwargs: Other arguments of MMPretrain's ``BaseDataset``, such as ``pipeline``.
+
+    Raises:
+        ValueError: If ``min_box_area`` is negative; when the file is read, if it is not COCO
+            instances JSON, if ``classes`` has a name that the file lacks or has one twice, or if
+            no image is left.
+        FileNotFoundError: If the JSON, the image folder or an image is missing.
+
+    Example:
+        >>> dataset = COCOMultiLabel(  # doctest: +SKIP
+        ...     data_root='data/COCO2017',
+        ...     ann_file='annotations/instances_val2017.json',
+        ...     data_prefix='val2017')
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        data_root: str = '',
+        data_prefix: str | dict = '',
+        classes: Sequence[str] | str | None = None,
+        keep_unlabelled: bool = True,
+        min_box_area: float = 0.0,
+        with_crowd: bool = True,
+        **kwargs,
+    ):
+        if min_box_area < 0:
+            raise ValueError(f'min_box_area must be at least 0, got {min_box_area}')
+        self.keep_unlabelled = keep_unlabelled
+        self.min_box_area = min_box_area
+        self.with_crowd = with_crowd
+        super().__init__(
+            ann_file=ann_file,
+            data_root=data_root,
+            data_prefix=data_prefix,
+            classes=classes,
+            **kwargs,
+        )
+
+    @cached_property
+    def coco(self) -> COCO:
+        """The whole JSON as a ``pycocotools`` COCO object, read when first asked for."""
+        coco = COCO()
+        coco.dataset = json.loads(Path(self.ann_file).read_text(encoding='utf-8-sig'))
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints as it goes
+            coco.createIndex()
+        return coco
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Return the labels of image ``idx``, for MMEngine's ``ClassBalancedDataset``."""
+        return self.get_data_info(idx)['gt_label'].tolist()
+
+    def load_data_list(self) -> list[dict]:
+        """Read the JSON, check that the images exist, and return one dict an image."""
+        coco = read_coco_annotations(self.ann_file)
+        classes = tuple(self._metainfo.setdefault('classes', coco.category_names))
+        labels = self._labels_of_categories(coco, classes)[coco.annotation_categories]
+
+        chosen = labels >= 0
+        crowd = chosen & coco.annotation_is_crowd
+        if not self.with_crowd:
+            chosen &= ~crowd
+        small = chosen & (coco.annotation_areas < self.min_box_area)
+        boxes = np.flatnonzero(chosen & ~small)
+        boxes = boxes[np.argsort(coco.annotation_images[boxes], kind='stable')]
+        box_images = coco.annotation_images[boxes]
+        box_labels = labels[boxes]
+        box_areas = coco.annotation_areas[boxes].astype(np.float32)
+        # one number for each (image, label), so that one sort makes them ascending and unique
+        label_images, gt_labels = np.divmod(
+            np.unique(box_images * len(classes) + box_labels), len(classes)
+        )
+        bounds = np.arange(len(coco.image_ids) + 1)
+        box_bounds = np.searchsorted(box_images, bounds)
+        label_bounds = np.searchsorted(label_images, bounds)
+
+        labelled = np.diff(label_bounds) > 0
+        kept = np.flatnonzero(labelled | self.keep_unlabelled)
+        num_unlabelled = int((~labelled).sum())
+        print_log(
+            f'{type(self).__name__} {self.ann_file}: {len(kept)} images, {len(classes)} classes, '
+            f'{len(gt_labels)} labels from {len(boxes)} boxes; '
+            f'{num_unlabelled} images without labels '
+            f'{"kept" if self.keep_unlabelled else "dropped"}; '
+            f'{crowd.sum()} crowd boxes {"kept" if self.with_crowd else "dropped"}; '
+            f'{small.sum()} boxes below min_box_area={self.min_box_area:g} dropped',
+            logger='current',
+        )
+        if len(kept) == 0:
+            raise ValueError(
+                f'{self.ann_file}: none of the {len(labelled)} images has a label and '
+                'keep_unlabelled=False drops them all. Check `classes` and `min_box_area`, or set '
+                'keep_unlabelled=True.'
+            )
+        self._check_images([coco.file_names[i] for i in kept])
+        return [
+            dict(
+                img_path=osp.join(self.img_prefix, coco.file_names[i]),
+                img_id=int(coco.image_ids[i]),
+                height=int(coco.heights[i]),
+                width=int(coco.widths[i]),
+                gt_label=gt_labels[label_bounds[i] : label_bounds[i + 1]],
+                instance_labels=box_labels[box_bounds[i] : box_bounds[i + 1]],
+                instance_areas=box_areas[box_bounds[i] : box_bounds[i + 1]],
+            )
+            for i in kept
+        ]
+
+    def _labels_of_categories(self, coco: CocoAnnotations, classes: Sequence[str]) -> np.ndarray:
+        """Return the label of each category, -1 for one that is not among ``classes``."""
+        names = coco.category_names
+        lowered = {name.lower(): name for name in names}
+        labels = np.full(len(names), -1, np.int64)
+        for label, name in enumerate(classes):
+            if name not in names:
+                near = difflib.get_close_matches(name.lower(), lowered)
+                hint = f' (near: {", ".join(lowered[key] for key in near)})' if near else ''
+                raise ValueError(
+                    f'{self.ann_file} has no category {name!r}{hint}. Correct `classes`; its '
+                    f'categories are: {", ".join(names)}.'
+                )
+            if labels[names.index(name)] >= 0:
+                raise ValueError(f'`classes` has {name!r} twice: remove one.')
+            labels[names.index(name)] = label
+        return labels
+
+    def _check_images(self, file_names: list[str]) -> None:
+        """Raise if an image is missing, with one look at each folder instead of one a file."""
+        if not osp.isdir(self.img_prefix or '.'):
+            raise FileNotFoundError(
+                f'{self.img_prefix} is not a folder: no images there for {self.ann_file}. Set '
+                f'`data_prefix` to their folder below `data_root` (now {self.data_root!r}), or to '
+                'an absolute path.'
+            )
+        wanted = defaultdict(list)
+        for name in file_names:
+            wanted[osp.dirname(name)].append(osp.basename(name))
+        missing = []
+        for folder, names in wanted.items():
+            path = osp.join(self.img_prefix, folder) or '.'
+            present = set()
+            if osp.isdir(path):
+                with os.scandir(path) as entries:
+                    present = {entry.name for entry in entries}
+            missing += [osp.join(folder, name) for name in names if name not in present]
+        if missing:
+            raise FileNotFoundError(
+                f'{len(missing)} of {len(file_names)} images of {self.ann_file} are not in '
+                f'{self.img_prefix}, first: {missing[0]}. Complete the folder, or set '
+                f'`data_prefix` (joined with `data_root`, now {self.data_root!r}) to the one that '
+                'has them.'
+            )

@@ -1,0 +1,107 @@
+"""Augmentation that follows from the seed, the epoch and the image, not from a worker's life.
+
+A resumed run starts fresh workers, whose random state differs from that of workers that have
+lived through the epochs before. So the sampler sends a seed along with each index, and the dataset
+makes the sample under that seed. Any number of workers or ranks then gives the same samples, and
+an interrupted run goes on as the unbroken one would have.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from mmengine.dataset import DefaultSampler
+from mmpretrain.registry import DATA_SAMPLERS
+
+
+class SampleIndex(int):
+    """An index into a dataset that carries the random seed of its sample.
+
+    ``-`` and ``%`` keep the seed: with them MMEngine's ``ConcatDataset`` and ``RepeatDataset``
+    turn an index into that of the dataset they wrap. (``ClassBalancedDataset`` looks the index up
+    in a list and loses the seed.) Other arithmetic gives a plain int.
+
+    Args:
+        index (int): The index.
+        seed (int): Seed in ``[0, 2**32)``.
+    """
+
+    seed: int
+
+    def __new__(cls, index: int, seed: int) -> 'SampleIndex':
+        self = super().__new__(cls, index)
+        self.seed = seed
+        return self
+
+    def __reduce__(self):
+        return SampleIndex, (int(self), self.seed)
+
+    def __sub__(self, other: int) -> 'SampleIndex':
+        return SampleIndex(int(self) - other, self.seed)
+
+    def __mod__(self, other: int) -> 'SampleIndex':
+        return SampleIndex(int(self) % other, self.seed)
+
+
+@DATA_SAMPLERS.register_module()
+class SeededSampler(DefaultSampler):
+    """MMEngine's ``DefaultSampler`` whose indices carry the seed of their sample.
+
+    The indices and their order are those of ``DefaultSampler``, whose arguments it takes. Each is
+    a :class:`SampleIndex` whose seed follows from (seed of the sampler, epoch, index) alone: it is
+    the same for any number of ranks and workers, and another one in each epoch. The dataset must
+    be one with :class:`SeededSamplesMixin`; any other takes the indices as plain ints.
+
+    Example:
+        >>> sampler = SeededSampler(range(4), seed=0)
+        >>> [int(index) for index in sampler] == list(DefaultSampler(range(4), seed=0))
+        True
+    """
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        seed, epoch = self.seed, self.epoch
+        for index in super().__iter__():
+            mixed = np.random.SeedSequence((seed, epoch, index)).generate_state(1)
+            yield SampleIndex(index, mixed.item())
+
+
+@contextmanager
+def sample_random_state(seed: int) -> Iterator[None]:
+    """Seed the global generators for a while, then put their states back.
+
+    They are those of ``random``, ``numpy.random`` and torch on the CPU.
+
+    Args:
+        seed (int): Seed in ``[0, 2**32)``.
+    """
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()
+    torch_state = torch.default_generator.get_state()
+    try:
+        random.seed(seed)
+        np.random.seed(seed)
+        # numpy and torch have the same generator, and the same seed would give the same numbers
+        torch.default_generator.manual_seed(seed ^ 0xFFFF_FFFF)
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+        torch.default_generator.set_state(torch_state)
+
+
+class SeededSamplesMixin:
+    """Makes a dataset of MMEngine prepare each sample under the seed that its index carries.
+
+    Put it before the dataset class: ``class Seeded(SeededSamplesMixin, SomeDataset)``. The seed
+    holds for the whole pipeline and for the choice of a replacement when the pipeline gives no
+    sample; afterwards the generators are as they were. With a plain int nothing is seeded.
+    """
+
+    def __getitem__(self, idx: int) -> dict:
+        if not isinstance(idx, SampleIndex):
+            return super().__getitem__(idx)
+        with sample_random_state(idx.seed):
+            # a plain int, because MMEngine stores it in the sample as `sample_idx`
+            return super().__getitem__(int(idx))

@@ -1,0 +1,190 @@
+import pickle
+import random
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import BaseDataset, ConcatDataset, DefaultSampler, RepeatDataset
+from mmengine.dataset import sampler as host_sampler
+from mmpretrain.registry import DATA_SAMPLERS
+from torch.utils.data import DataLoader
+
+from mmpretrain_mldecoder.datasets import (
+    SampleIndex,
+    SeededSampler,
+    SeededSamplesMixin,
+    sample_random_state,
+)
+
+
+def draw(info):
+    """Random pipeline: one number from each global generator."""
+    return dict(info, draws=(random.random(), float(np.random.rand()), float(torch.rand(()))))
+
+
+def draw_or_give_up(info):
+    return None if np.random.rand() < 0.5 else draw(info)
+
+
+class Samples(SeededSamplesMixin, BaseDataset):
+    def load_data_list(self):
+        return [dict(name=i) for i in range(10)]
+
+
+def identity(batch):
+    return batch
+
+
+def make_loader(num_workers, persistent=False, pipeline=draw, **kwargs):
+    dataset = Samples(pipeline=[pipeline])
+    return DataLoader(
+        dataset,
+        batch_size=3,
+        sampler=SeededSampler(dataset, seed=5),
+        num_workers=num_workers,
+        persistent_workers=persistent,
+        collate_fn=identity,
+        **kwargs,
+    )
+
+
+def run_epoch(loader, epoch):
+    loader.sampler.set_epoch(epoch)
+    return [(sample['name'], sample['draws']) for batch in loader for sample in batch]
+
+
+def random_states():
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()
+
+
+def same_states(first, second):
+    return (
+        first[0] == second[0]
+        and all(np.array_equal(a, b) for a, b in zip(first[1], second[1], strict=True))
+        and torch.equal(first[2], second[2])
+    )
+
+
+@pytest.mark.parametrize('world_size', [1, 3])
+@pytest.mark.parametrize('options', [{}, dict(shuffle=False), dict(round_up=False)])
+def test_indices_are_those_of_the_default_sampler(monkeypatch, world_size, options):
+    seeds = {}
+    for rank in range(world_size):
+        monkeypatch.setattr(host_sampler, 'get_dist_info', lambda r=rank: (r, world_size))
+        config = dict(type='SeededSampler', dataset=range(10), seed=3, **options)
+        ours = DATA_SAMPLERS.build(config)
+        host = DefaultSampler(range(10), seed=3, **options)
+        assert len(ours) == len(host)
+        for epoch in (0, 1, 7):
+            ours.set_epoch(epoch)
+            host.set_epoch(epoch)
+            indices = list(ours)
+            assert indices == list(host)
+            for index in indices:
+                # an index keeps its seed on whatever rank it lands
+                assert seeds.setdefault((epoch, int(index)), index.seed) == index.seed
+    assert len(seeds) == 30
+
+
+def test_seeds_differ_by_sampler_seed_epoch_and_index():
+    seeds = []
+    for seed in range(4):
+        sampler = SeededSampler(range(100), seed=seed)
+        for epoch in range(4):
+            sampler.set_epoch(epoch)
+            seeds += [index.seed for index in sampler]
+    # 1600 values out of 2**32: two equal ones would be a matter of 1 in 3000
+    assert len(set(seeds)) == 1600
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    # well mixed: each of the 32 bits is set in half of them, within 5 standard deviations (20)
+    bits = (np.array(seeds)[:, None] >> np.arange(32)) & 1
+    assert np.abs(bits.sum(axis=0) - 800).max() < 100
+
+
+def test_sample_index_is_an_int_that_keeps_its_seed():
+    index = SampleIndex(4, seed=9)
+    assert index == 4
+    assert 'abcdef'[index] == 'e'
+    for other in (pickle.loads(pickle.dumps(index)), index - 3, index % 3):
+        assert type(other) is SampleIndex
+        assert other.seed == 9
+    assert (int(index - 3), int(index % 3)) == (1, 1)
+
+
+@pytest.mark.parametrize('wrap', [lambda d: ConcatDataset([d, d]), lambda d: RepeatDataset(d, 2)])
+def test_wrapped_datasets_get_the_seed(wrap):
+    dataset = wrap(Samples(pipeline=[draw]))
+    first, second = (dataset[SampleIndex(i, seed=3)] for i in (2, 12))
+    assert first['name'] == second['name'] == 2
+    assert first['draws'] == second['draws']
+    assert dataset[SampleIndex(2, seed=4)]['draws'] != first['draws']
+
+
+def test_the_three_generators_are_seeded_and_restored():
+    np.random.normal()  # leaves a second normal number in store, which must survive
+    before = random_states()
+    with pytest.raises(KeyError), sample_random_state(2**32 - 1):
+        first = draw({})
+        raise KeyError
+    assert same_states(before, random_states())
+    with sample_random_state(2**32 - 1):
+        assert draw({}) == first
+    assert first['draws'][:2] == (
+        random.Random(2**32 - 1).random(),
+        np.random.RandomState(2**32 - 1).rand(),
+    )
+
+
+def test_numpy_and_torch_do_not_draw_the_same_numbers():
+    with sample_random_state(1):
+        words = np.random.randint(0, 2**32, 100, dtype=np.uint64)
+        assert not set(words.tolist()) & set(torch.randint(0, 2**32, (100,)).tolist())
+
+
+def test_samples_do_not_depend_on_the_workers():
+    loader = make_loader(0)
+    expected = [run_epoch(loader, 0), run_epoch(loader, 1)]
+    for num_workers, persistent in [(1, False), (2, False), (2, True)]:
+        loader = make_loader(num_workers, persistent)
+        assert [run_epoch(loader, 0), run_epoch(loader, 1)] == expected
+
+    # all the samples differ, and those of the second epoch from those of the first
+    assert len({draws for epoch in expected for _, draws in epoch}) == 20
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_a_fresh_start_at_epoch_1_goes_on_as_the_unbroken_run(num_workers):
+    unbroken = make_loader(num_workers, persistent=num_workers > 0)
+    run_epoch(unbroken, 0)
+    random.seed(0)  # a new process has other states
+    torch.manual_seed(0)
+    np.random.seed(0)
+    assert run_epoch(make_loader(num_workers), 1) == run_epoch(unbroken, 1)
+
+
+def test_the_states_of_the_main_process_are_untouched():
+    # the generator is for the loader itself, which draws a seed for its workers
+    loader = make_loader(0, generator=torch.Generator())
+    before = random_states()
+    run_epoch(loader, 0)
+    assert same_states(before, random_states())
+
+
+def test_replacements_of_failed_samples_are_seeded_too():
+    dataset = Samples(pipeline=[draw_or_give_up])
+    indices = list(SeededSampler(dataset, seed=1))
+    first = [dataset[index] for index in indices]
+    np.random.rand()
+    assert [dataset[index] for index in indices] == first
+    assert any(sample['name'] != index for sample, index in zip(first, indices, strict=True))
+
+
+def test_plain_indices_are_not_seeded():
+    dataset = Samples(pipeline=[draw])
+    assert dataset[3]['draws'] != dataset[3]['draws']
+
+
+def test_sample_idx_is_a_plain_int():
+    sample = Samples(pipeline=[draw])[SampleIndex(3, seed=0)]
+    assert type(sample['sample_idx']) is int
+    assert sample['sample_idx'] == 3
