@@ -1,1 +1,16 @@
-"""Functional."""
+"""The math of the metrics: NumPy only, usable without MMPretrain."""
+
+from .average_precision import average_precision
+from .class_mean import class_mean
+from .object_size import SIZE_BINS, object_size_mask, object_size_targets
+from .precision_recall import precision_recall_at_threshold, precision_recall_at_topk
+
+__all__ = [
+    'SIZE_BINS',
+    'average_precision',
+    'class_mean',
+    'object_size_mask',
+    'object_size_targets',
+    'precision_recall_at_threshold',
+    'precision_recall_at_topk',
+]

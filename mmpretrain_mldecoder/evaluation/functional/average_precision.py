@@ -1,0 +1,80 @@
+"""Average precision per class from scores and targets.
+
+Source: the non-interpolated AP is the definition of scikit-learn's ``average_precision_score``;
+the 11-point one is Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010,
+section 4.2.
+Differs from PaddleClas' ``MultiLabelMAP`` in: tied scores. There every sample is a threshold of its
+own, so a tie is decided by the sorting routine; without ties both are equal, for both map types.
+"""
+
+import numpy as np
+
+from .scores_and_targets import check_scores_and_targets
+
+# Classes turned to contiguous memory at a time: reading a column of a wide (N, C) array touches
+# one cache line per sample, and a transposed copy of all of it would double the memory.
+_CLASSES_AT_A_TIME = 64
+
+
+def average_precision(
+    scores: np.ndarray, targets: np.ndarray, map_type: str = 'integral'
+) -> np.ndarray:
+    """Return the average precision of every class, as fractions.
+
+    Tied scores are one threshold, so the order of the samples never matters. An unknown label
+    (-1) takes its sample out of that class only. A class without a known positive is nan; see
+    :func:`class_mean` for what becomes of it in the mean.
+
+    Args:
+        scores (np.ndarray): Logits or probabilities: only their order within a class counts.
+        targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
+        map_type (str): ``'integral'``, the sum of the precision at every threshold times the
+            recall gained there, without interpolation; or ``'11point'``, the mean over the recall
+            levels 0, 0.1, ..., 1 of the best precision at that recall or a higher one. Defaults to
+            ``'integral'``.
+
+    Shape:
+        - scores, targets: ``(N, C)``.
+        - Output: ``(C,)`` float64 in ``[0, 1]``, or nan.
+
+    Raises:
+        ValueError: If the shapes differ, a score is NaN, a target is not 1, 0 or -1, or
+            ``map_type`` is unknown.
+
+    Example:
+        >>> average_precision([[0.9, 0.1], [0.5, 0.2], [0.5, 0.3]], [[1, 0], [1, 0], [0, 0]])
+        array([0.83333333,        nan])
+    """
+    scores, targets = check_scores_and_targets(scores, targets)
+    if map_type not in ('integral', '11point'):
+        raise ValueError(f"map_type must be 'integral' or '11point', got {map_type!r}.")
+    num_classes = scores.shape[1]
+    result = np.empty(num_classes, dtype=np.float64)
+    for start in range(0, num_classes, _CLASSES_AT_A_TIME):
+        block = slice(start, start + _CLASSES_AT_A_TIME)
+        columns = zip(
+            np.ascontiguousarray(scores[:, block].T),
+            np.ascontiguousarray(targets[:, block].T),
+            strict=True,
+        )
+        result[block] = [_one_class(*column, map_type) for column in columns]
+    return result
+
+
+def _one_class(scores: np.ndarray, targets: np.ndarray, map_type: str) -> float:
+    """AP of one class from ``(N,)`` scores and targets."""
+    positives = np.sort(scores[targets == 1])
+    if not positives.size:
+        return float('nan')
+    known = np.sort(scores[targets != -1])
+    # Recall is gained at the score of a positive only, so these are all the thresholds that count:
+    # of the samples scored at least as high as a positive, how many are positive, how many are
+    # there? Counting with "at least" makes a tie one threshold.
+    hits = positives.size - np.searchsorted(positives, positives, side='left')
+    retrieved = known.size - np.searchsorted(known, positives, side='left')
+    precision = hits / retrieved
+    if map_type == 'integral':
+        return float(precision.mean())
+    # Whole numbers, so that a recall of exactly 0.3 reaches the level 0.3.
+    levels = [precision[10 * hits >= level * positives.size].max() for level in range(11)]
+    return float(np.mean(levels))

@@ -1,0 +1,204 @@
+"""AP against scikit-learn, torchmetrics, and loops written here."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
+from torchmetrics.functional.classification import multilabel_average_precision
+
+from mmpretrain_mldecoder.evaluation import average_precision
+
+# Both sides add up a few hundred float64 fractions in another order.
+EXACT = dict(rtol=0, atol=1e-12)
+
+
+def random_case(seed, num_samples, num_classes, num_levels=None, unknown=0.0, dtype=np.float32):
+    """Scores (on ``num_levels`` values if given, so heavily tied) and targets, 30 % positive."""
+    rng = np.random.default_rng(seed)
+    shape = (num_samples, num_classes)
+    scores = rng.random(shape) if num_levels is None else rng.integers(0, num_levels, shape)
+    targets = (rng.random(shape) < 0.3).astype(np.int8)
+    targets[rng.random(shape) < unknown] = -1
+    return scores.astype(dtype), targets
+
+
+def walk_down(scores, targets):
+    """Yield (hits, retrieved) of one class after each distinct score, the highest first."""
+    samples = [(s, t) for s, t in zip(scores.tolist(), targets.tolist(), strict=True) if t != -1]
+    hits = retrieved = 0
+    for threshold in sorted({s for s, _ in samples}, reverse=True):
+        here = [t for s, t in samples if s == threshold]
+        hits, retrieved = hits + sum(here), retrieved + len(here)
+        yield hits, retrieved
+
+
+def loop_integral(scores, targets):
+    positives = int((targets == 1).sum())
+    if not positives:
+        return float('nan')
+    total, last = 0.0, 0
+    for hits, retrieved in walk_down(scores, targets):
+        total += (hits - last) / positives * (hits / retrieved)
+        last = hits
+    return total
+
+
+def loop_11point(scores, targets):
+    positives = int((targets == 1).sum())
+    if not positives:
+        return float('nan')
+    best = [0.0] * 11
+    for hits, retrieved in walk_down(scores, targets):
+        for level in range(11):
+            if hits * 10 >= level * positives:
+                best[level] = max(best[level], hits / retrieved)
+    return sum(best) / 11
+
+
+def by_loop(function, scores, targets):
+    return [function(scores[:, c], targets[:, c]) for c in range(scores.shape[1])]
+
+
+@pytest.mark.parametrize('num_levels', [None, 50, 3, 1])
+@pytest.mark.parametrize('dtype', [np.float32, np.float64, np.float16])
+def test_equals_scikit_learn(num_levels, dtype):
+    scores, targets = random_case(0, 200, 7, num_levels, dtype=dtype)
+    expected = [average_precision_score(targets[:, c], scores[:, c]) for c in range(7)]
+    np.testing.assert_allclose(average_precision(scores, targets), expected, **EXACT)
+
+
+def test_more_classes_than_a_block():
+    scores, targets = random_case(1, 40, 150, 10)
+    targets[0] = 1
+    expected = average_precision_score(targets, scores, average=None)
+    np.testing.assert_allclose(average_precision(scores, targets), expected, **EXACT)
+
+
+def test_equals_torchmetrics_without_ties():
+    scores, targets = random_case(2, 300, 5)
+    expected = multilabel_average_precision(
+        torch.from_numpy(scores), torch.from_numpy(targets).long(), num_labels=5, average='macro'
+    )
+    # torchmetrics computes in float32.
+    assert average_precision(scores, targets).mean() == pytest.approx(expected.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize('map_type, loop', [('integral', loop_integral), ('11point', loop_11point)])
+@pytest.mark.parametrize('num_levels', [None, 8, 2])
+@pytest.mark.parametrize('unknown', [0.0, 0.4])
+def test_equals_sorted_list_loop(map_type, loop, num_levels, unknown):
+    scores, targets = random_case(3, 120, 6, num_levels, unknown)
+    result = average_precision(scores, targets, map_type)
+    np.testing.assert_allclose(result, by_loop(loop, scores, targets), **EXACT)
+
+
+@pytest.mark.parametrize('positives', [1, 3, 10, 30, 70])
+def test_11point_reaches_recall_levels_exactly(positives):
+    # Positives and negatives alternate, so that every recall level is met at one sample.
+    targets = np.tile([1, 0], positives)[:, None]
+    scores = -np.arange(2.0 * positives)[:, None]
+    expected = loop_11point(scores[:, 0], targets[:, 0])
+    np.testing.assert_allclose(average_precision(scores, targets, '11point'), expected, **EXACT)
+
+
+def test_values_by_hand():
+    scores = np.array([[0.9], [0.8], [0.7], [0.6]])
+    targets = np.array([[1], [0], [1], [0]])
+    # Precision 1 at recall 1/2, then 2/3 at recall 1.
+    assert average_precision(scores, targets) == pytest.approx((1 + 2 / 3) / 2)
+    # Levels 0 to 0.5 see precision 1, the five above 2/3.
+    assert average_precision(scores, targets, '11point') == pytest.approx((6 + 5 * 2 / 3) / 11)
+
+
+def test_class_without_positives_is_nan():
+    scores = np.array([[0.9, 0.9, 0.9], [0.1, 0.1, 0.1]])
+    targets = np.array([[1, 0, -1], [0, 0, 0]])
+    for map_type in ('integral', '11point'):
+        result = average_precision(scores, targets, map_type)
+        np.testing.assert_array_equal(result, [1.0, np.nan, np.nan])
+    assert np.isnan(average_precision(np.zeros((0, 2)), np.zeros((0, 2)))).all()
+
+
+def test_takes_bool_lists_tensors_and_infinite_scores():
+    scores, targets = [[np.inf], [0.0], [-np.inf], [0.0]], [[True], [False], [False], [True]]
+    expected = average_precision_score(np.array(targets), [[3.0], [2.0], [1.0], [2.0]])
+    assert average_precision(scores, targets) == pytest.approx(expected)
+    assert average_precision(torch.tensor(scores), torch.tensor(targets)) == pytest.approx(expected)
+
+
+@st.composite
+def cases(draw):
+    num_samples, num_classes = draw(st.integers(1, 25)), draw(st.integers(1, 4))
+    seed = draw(st.integers(0, 2**32 - 1))
+    num_levels = draw(st.sampled_from([None, 2, 6]))
+    unknown = draw(st.sampled_from([0.0, 0.3]))
+    map_type = draw(st.sampled_from(['integral', '11point']))
+    return *random_case(seed, num_samples, num_classes, num_levels, unknown), map_type, seed
+
+
+@settings(deadline=None, max_examples=60)
+@given(cases())
+def test_order_of_samples_and_scale_of_scores_do_not_matter(case):
+    scores, targets, map_type, seed = case
+    result = average_precision(scores, targets, map_type)
+    order = np.random.default_rng(seed).permutation(len(scores))
+    again = average_precision(scores[order], targets[order], map_type)
+    np.testing.assert_array_equal(result, again)
+    # float64 keeps distinct float32 scores distinct under this monotone map.
+    bent = np.exp(3 * scores.astype(np.float64)) - 5
+    np.testing.assert_array_equal(result, average_precision(bent, targets, map_type))
+
+
+@settings(deadline=None, max_examples=60)
+@given(cases())
+def test_unknown_changes_nothing(case):
+    scores, targets, map_type, seed = case
+    rng = np.random.default_rng(seed)
+    more = rng.choice(scores.ravel(), (5, scores.shape[1]))
+    grown = average_precision(
+        np.concatenate([scores, more]),
+        np.concatenate([targets, np.full(more.shape, -1)]),
+        map_type,
+    )
+    np.testing.assert_array_equal(grown, average_precision(scores, targets, map_type))
+
+
+@settings(deadline=None, max_examples=60)
+@given(cases())
+def test_bounds(case):
+    scores, targets, map_type, _ = case
+    result = average_precision(scores, targets, map_type)
+    present = (targets == 1).any(axis=0)
+    np.testing.assert_array_equal(np.isnan(result), ~present)
+    known = np.maximum((targets != -1).sum(axis=0), 1)
+    # No ranking beats 1, and the last threshold alone has the share of positives as precision.
+    share = ((targets == 1).sum(axis=0) / known)[present]
+    assert (result[present] <= 1 + 1e-12).all()
+    if map_type == '11point':
+        assert (result[present] >= share - 1e-12).all()
+    else:
+        assert (result[present] > 0).all()
+    perfect = average_precision(targets.astype(float), targets, map_type)
+    np.testing.assert_allclose(perfect[present], 1.0, **EXACT)
+
+
+@pytest.mark.parametrize(
+    'scores, targets, message',
+    [
+        (np.zeros((3, 2)), np.zeros((2, 3)), r'same shape .* \(3, 2\) and \(2, 3\)'),
+        (np.zeros(3), np.zeros(3), r'same shape .* \(3,\) and \(3,\)'),
+        (np.array([[0.0, 1.0], [0.0, np.nan]]), np.zeros((2, 2)), 'sample 1, class 1'),
+        (np.zeros((2, 2)), np.array([[0, 1], [2, 0]]), 'got 2 for sample 1, class 0'),
+        (np.zeros((2, 2)), np.array([[0, 0.5], [0, 0]]), 'got 0.5 for sample 0, class 1'),
+    ],
+)
+def test_wrong_arrays(scores, targets, message):
+    with pytest.raises(ValueError, match=message):
+        average_precision(scores, targets)
+
+
+def test_wrong_map_type():
+    with pytest.raises(ValueError, match="'integral' or '11point', got 'voc'"):
+        average_precision(np.zeros((1, 1)), np.zeros((1, 1)), 'voc')

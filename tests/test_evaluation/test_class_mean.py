@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from mmpretrain_mldecoder.evaluation import class_mean
+
+
+@pytest.mark.parametrize(
+    'values, skip, zero',
+    [
+        ([0.9, 0.9, np.nan, 0.9, 0.9], 0.9, 0.72),
+        ([0.5, 1.0], 0.75, 0.75),
+        ([np.nan, np.nan], np.nan, 0.0),
+        ([], np.nan, np.nan),
+    ],
+)
+def test_class_mean(values, skip, zero):
+    assert class_mean(values) == pytest.approx(skip, nan_ok=True)
+    assert class_mean(values, 'zero') == pytest.approx(zero, nan_ok=True)
+
+
+def test_leaves_its_input_alone():
+    values = np.array([1.0, np.nan])
+    class_mean(values, 'zero')
+    assert np.isnan(values[1])
+
+
+def test_wrong_rule():
+    with pytest.raises(ValueError, match="'skip' or 'zero', got 'nan'"):
+        class_mean([1.0], 'nan')

@@ -1,0 +1,72 @@
+"""Targets by object size against the rule written as a loop."""
+
+import numpy as np
+import pytest
+
+from mmpretrain_mldecoder.evaluation import object_size_mask, object_size_targets
+from mmpretrain_mldecoder.evaluation.functional import SIZE_BINS
+
+LIMITS = dict(small=(0, 1024), medium=(1024, 9216), large=(9216, float('inf')))
+
+
+def random_images(num_images=40, num_classes=5, seed=0):
+    """Labels and areas of 0 to 6 instances an image; many areas sit on the limits."""
+    rng = np.random.default_rng(seed)
+    areas = np.array([0, 1, 1023.9, 1024, 1025, 9215.9, 9216, 9217, 250000], dtype=np.float32)
+    for _ in range(num_images):
+        count = rng.integers(0, 7)
+        yield rng.integers(0, num_classes, count), rng.choice(areas, count)
+
+
+@pytest.mark.parametrize('size', SIZE_BINS)
+def test_equals_the_rule(size):
+    images = list(random_images())
+    targets = np.zeros((len(images), 5), dtype=np.int8)
+    for row, (labels, _) in zip(targets, images, strict=True):
+        row[labels] = 1
+    unknown = np.random.default_rng(1).random(targets.shape) < 0.1
+    targets[unknown] = -1
+    masks = np.stack([object_size_mask(labels, areas, 5) for labels, areas in images])
+    result = object_size_targets(targets, masks, size)
+
+    low, high = LIMITS[size]
+    for i, (labels, areas) in enumerate(images):
+        for c in range(5):
+            own = [low <= a < high for label, a in zip(labels, areas, strict=True) if label == c]
+            expected = -1 if unknown[i, c] else 1 if any(own) else -1 if own else 0
+            assert result[i, c] == expected, (i, c)
+
+
+def test_positives_of_all_bins_cover_the_positives():
+    masks = np.stack([object_size_mask(*image, 5) for image in random_images(seed=2)])
+    targets = (masks != 0).astype(np.int8)
+    union = np.max([object_size_targets(targets, masks, size) for size in SIZE_BINS], axis=0)
+    np.testing.assert_array_equal(union, targets)
+
+
+def test_mask_of_an_image_without_instances():
+    np.testing.assert_array_equal(object_size_mask([], [], 3), [0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    'labels, areas, message',
+    [
+        ([0, 1], [5.0], r'shapes \(2,\) and \(1,\)'),
+        ([0, 3], [5.0, 5.0], r'in \[0, 3\), got 0 to 3'),
+        ([-1], [5.0], r'in \[0, 3\), got -1'),
+        ([0], [-2.0], 'negative or NaN, got .-2'),
+        ([0], [np.nan], 'negative or NaN, got .nan'),
+    ],
+)
+def test_wrong_instances(labels, areas, message):
+    with pytest.raises(ValueError, match=message):
+        object_size_mask(labels, areas, 3)
+
+
+def test_wrong_targets():
+    with pytest.raises(ValueError, match=r"one of .*got 'tiny'"):
+        object_size_targets(np.zeros((1, 1)), np.zeros((1, 1), np.uint8), 'tiny')
+    with pytest.raises(ValueError, match=r'\(1, 1\) and \(1, 2\)'):
+        object_size_targets(np.zeros((1, 1)), np.zeros((1, 2), np.uint8), 'small')
+    with pytest.raises(ValueError, match='sample 0 has an instance of class 1, but its label'):
+        object_size_targets(np.zeros((1, 2)), np.array([[0, 1]], np.uint8), 'small')
