@@ -1,0 +1,89 @@
+"""From a batch of data samples to the arrays that the metric computes with."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmengine.structures import BaseDataElement
+
+from ..functional import object_size_mask
+
+
+def sample_arrays(
+    data_samples: Sequence[dict | BaseDataElement],
+    classes: Sequence[str] | None = None,
+    with_sizes: bool = False,
+) -> dict[str, np.ndarray]:
+    """Return sample indices, scores, targets and, on request, size masks of a batch.
+
+    Args:
+        data_samples (Sequence[dict | BaseDataElement]): Each with ``pred_score`` ``(C,)`` and
+            either ``gt_score`` ``(C,)`` of 1, 0 and -1 (it wins) or ``gt_label``, the indices of
+            the positive classes, repeated or not.
+        classes (Sequence[str], optional): Names that the number of scores must match. Defaults to
+            None, unchecked.
+        with_sizes (bool): Whether to read ``instance_labels`` and ``instance_areas``. Defaults to
+            False.
+
+    Returns:
+        dict[str, np.ndarray]: ``sample_idx`` ``(B,)`` int64, -1 where a sample has none; ``scores``
+        ``(B, C)`` float32; ``targets`` ``(B, C)`` int8; with sizes ``size_masks`` ``(B, C)`` uint8.
+
+    Raises:
+        ValueError: If the number of scores is not that of the classes, a label is out of range,
+            or a needed field is absent.
+    """
+    samples = [s.to_dict() if isinstance(s, BaseDataElement) else s for s in data_samples]
+    scores = torch.stack([torch.as_tensor(sample['pred_score']) for sample in samples])
+    scores = scores.float().cpu().numpy()
+    num_classes = scores.shape[1]
+    if classes is not None and len(classes) != num_classes:
+        raise ValueError(
+            f'the model gives {num_classes} scores an image, the dataset has {len(classes)} '
+            'classes: set num_classes of the head to the number of classes of the dataset.'
+        )
+    arrays = dict(
+        sample_idx=np.array([int(sample.get('sample_idx', -1)) for sample in samples]),
+        scores=scores,
+        targets=np.stack([_targets(sample, num_classes) for sample in samples]),
+    )
+    if with_sizes:
+        arrays['size_masks'] = np.stack([_size_mask(sample, num_classes) for sample in samples])
+    return arrays
+
+
+def _targets(sample: dict, num_classes: int) -> np.ndarray:
+    if 'gt_score' in sample:
+        score = np.asarray(torch.as_tensor(sample['gt_score']).cpu())
+        if score.shape != (num_classes,) or not np.isin(score, (1, 0, -1)).all():
+            raise ValueError(
+                f'gt_score of {_name(sample)} must hold {num_classes} values 1, 0 or -1 (unknown), '
+                f'got shape {score.shape} and the values {np.unique(score)[:5]}.'
+            )
+        return score.astype(np.int8)
+    if 'gt_label' not in sample:
+        raise ValueError(f'{_name(sample)} has neither gt_score nor gt_label to evaluate against.')
+    label = np.asarray(torch.as_tensor(sample['gt_label']).cpu(), dtype=np.int64)
+    if label.size and not 0 <= label.min() <= label.max() < num_classes:
+        raise ValueError(
+            f'gt_label of {_name(sample)} must be in [0, {num_classes}), got {label.tolist()}.'
+        )
+    targets = np.zeros(num_classes, dtype=np.int8)
+    targets[label] = 1
+    return targets
+
+
+def _size_mask(sample: dict, num_classes: int) -> np.ndarray:
+    absent = [key for key in ('instance_labels', 'instance_areas') if key not in sample]
+    if absent:
+        raise ValueError(
+            f'by_size=True needs {" and ".join(absent)}, which {_name(sample)} lacks. Add them to '
+            'meta_keys of PackInputs in the pipeline, after its own: meta_keys=(*'
+            "PackInputs.DEFAULT_META_KEYS, 'instance_labels', 'instance_areas'); the dataset must "
+            'provide them, as COCOMultiLabel does.'
+        )
+    return object_size_mask(sample['instance_labels'], sample['instance_areas'], num_classes)
+
+
+def _name(sample: dict) -> str:
+    return str(sample.get('img_path') or f'sample {sample.get("sample_idx", "without sample_idx")}')

@@ -1,0 +1,321 @@
+"""The metric on data samples, in one process, against scikit-learn."""
+
+import logging
+import runpy
+import sys
+from pathlib import Path
+
+import mmengine
+import mmpretrain
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import DumpResults, Evaluator
+from mmpretrain.datasets.transforms import PackInputs
+from mmpretrain.registry import METRICS
+from mmpretrain.structures import DataSample
+from sklearn.metrics import average_precision_score, f1_score
+
+from mmpretrain_mldecoder.evaluation import (
+    MultiLabelMAP,
+    average_precision,
+    object_size_mask,
+    object_size_targets,
+    precision_recall_at_threshold,
+    precision_recall_at_topk,
+)
+from mmpretrain_mldecoder.evaluation.metrics import multi_label_map
+
+CLASSES = ('ant', 'bee', 'cat', 'dog')
+SIZE_KEYS = {'coco/mAP_small': 'small', 'coco/mAP_medium': 'medium', 'coco/mAP_large': 'large'}
+
+
+def random_images(num_images=30, seed=0):
+    """Scores and instances; every class has positives of every size."""
+    rng = np.random.default_rng(seed)
+    scores = rng.random((num_images, 4), dtype=np.float32)
+    labels = [rng.permutation(4)[: rng.integers(0, 4)] for _ in range(num_images)]
+    instances = [np.repeat(own, 2) for own in labels]
+    areas = [rng.choice([100.0, 5000.0, 50000.0], len(own)).astype(np.float32) for own in instances]
+    targets = np.zeros((num_images, 4), dtype=np.int8)
+    for row, own in zip(targets, labels, strict=True):
+        row[own] = 1
+    return scores, targets, instances, areas
+
+
+def make_samples(scores, targets, instances=None, areas=None, as_score=False):
+    samples = []
+    for i, (score, target) in enumerate(zip(scores, targets, strict=True)):
+        sample = DataSample(metainfo=dict(sample_idx=i, img_path=f'{i:012d}.jpg'))
+        sample.set_pred_score(score)
+        if as_score:
+            sample.set_gt_score(target)
+        else:
+            sample.set_gt_label(np.flatnonzero(target))
+        if instances is not None:
+            sample.set_metainfo(dict(instance_labels=instances[i], instance_areas=areas[i]))
+        samples.append(sample)
+    return samples
+
+
+def evaluate(samples, size=None, dataset_meta=None, batch_size=7, **config):
+    metric = METRICS.build(dict(type='MultiLabelMAP', **config))
+    evaluator = Evaluator(metric)
+    evaluator.dataset_meta = dataset_meta or dict(classes=CLASSES)
+    for start in range(0, len(samples), batch_size):
+        evaluator.process(samples[start : start + batch_size])
+    result = evaluator.evaluate(size or len(samples))
+    assert metric.results == []
+    return result
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """Lines that the metric logs, as (level, text)."""
+    lines = []
+
+    def print_log(message, logger=None, level=logging.INFO):
+        lines.append((level, message))
+
+    monkeypatch.setattr(multi_label_map, 'print_log', print_log)
+    return lines
+
+
+@pytest.mark.parametrize('as_score', [True, False])
+@pytest.mark.parametrize('batch_size', [1, 7, 100])
+def test_map_equals_scikit_learn(as_score, batch_size):
+    scores, targets, *_ = random_images()
+    samples = make_samples(scores, targets, as_score=as_score)
+    result = evaluate(samples, batch_size=batch_size)
+    expected = 100 * average_precision_score(targets, scores, average='macro')
+    assert result == {'coco/mAP': pytest.approx(expected, abs=1e-10)}
+    assert isinstance(result['coco/mAP'], float)
+
+
+def test_takes_data_samples_and_dicts_alike():
+    samples = make_samples(*random_images()[:2])
+    results = []
+    for batch in (samples, [sample.to_dict() for sample in samples]):
+        metric = MultiLabelMAP()
+        metric.process(None, batch)
+        results.append(metric.evaluate(30))
+    assert results[0] == results[1]
+
+
+def test_repeated_labels_count_once():
+    scores, targets, *_ = random_images()
+    samples = make_samples(scores, targets)
+    for sample in samples:
+        sample.set_gt_label(sample.gt_label.repeat(2))
+    assert evaluate(samples) == evaluate(make_samples(scores, targets))
+
+
+def test_unknown_labels_are_left_out():
+    scores, targets, *_ = random_images()
+    targets[::3, 1] = -1
+    known = targets[:, 1] != -1
+    expected = [average_precision_score(targets[:, c], scores[:, c]) for c in (0, 2, 3)]
+    expected.append(average_precision_score(targets[known, 1], scores[known, 1]))
+    result = evaluate(make_samples(scores, targets, as_score=True))
+    assert result['coco/mAP'] == pytest.approx(100 * np.mean(expected), abs=1e-10)
+
+
+@pytest.mark.parametrize('missing_class, kept', [('skip', 3), ('zero', 4)])
+def test_missing_class(missing_class, kept, log):
+    scores, targets, *_ = random_images()
+    targets[:, 2] = 0
+    result = evaluate(make_samples(scores, targets), missing_class=missing_class)
+    present = [average_precision_score(targets[:, c], scores[:, c]) for c in (0, 1, 3)]
+    assert result['coco/mAP'] == pytest.approx(100 * sum(present) / kept, abs=1e-10)
+    ((_, note),) = log
+    what = {'skip': 'skipped', 'zero': 'counted as 0'}[missing_class]
+    assert note == f'coco/mAP: 1 of 4 classes have no positive image and are {what}: cat.'
+
+
+def test_no_positive_at_all():
+    samples = make_samples(np.zeros((3, 4), np.float32), np.zeros((3, 4)))
+    assert np.isnan(evaluate(samples)['coco/mAP'])
+    assert evaluate(samples, missing_class='zero') == {'coco/mAP': 0.0}
+
+
+def test_11point():
+    scores, targets, *_ = random_images()
+    result = evaluate(make_samples(scores, targets), map_type='11point')
+    expected = 100 * average_precision(scores, targets, '11point').mean()
+    assert result['coco/mAP'] == pytest.approx(expected)
+
+
+def test_f1():
+    scores, targets, *_ = random_images()
+    result = evaluate(make_samples(scores, targets), with_f1=True, thr=0.6, topk=2)
+    at_thr = precision_recall_at_threshold(scores, targets, 0.6)
+    at_topk = precision_recall_at_topk(scores, targets, 2)
+    for name in ('CP', 'CR', 'CF1', 'OP', 'OR', 'OF1'):
+        assert result.pop(f'coco/{name}') == pytest.approx(100 * at_thr[name])
+        assert result.pop(f'coco/{name}_top2') == pytest.approx(100 * at_topk[name])
+    assert list(result) == ['coco/mAP']
+    assert at_thr['OF1'] == pytest.approx(f1_score(targets, scores >= 0.6, average='micro'))
+
+
+def test_default_keys_of_f1():
+    result = evaluate(make_samples(*random_images()[:2]), with_f1=True)
+    assert {'coco/CF1', 'coco/OF1', 'coco/CF1_top3', 'coco/OF1_top3'} < set(result)
+
+
+def test_by_size():
+    scores, targets, instances, areas = random_images()
+    result = evaluate(make_samples(scores, targets, instances, areas), by_size=True)
+    masks = [object_size_mask(*own, 4) for own in zip(instances, areas, strict=True)]
+    for key, size in SIZE_KEYS.items():
+        sized = object_size_targets(targets, np.stack(masks), size)
+        expected = []
+        for c in range(4):
+            known = sized[:, c] != -1
+            expected.append(average_precision_score(sized[known, c], scores[known, c]))
+        assert result[key] == pytest.approx(100 * np.mean(expected), abs=1e-10)
+    assert len(result) == 4
+
+
+def test_by_size_takes_what_pack_inputs_passes_on():
+    scores, targets, instances, areas = random_images()
+    keys = ('instance_labels', 'instance_areas')
+    pack = PackInputs(meta_keys=(*PackInputs.DEFAULT_META_KEYS, *keys))
+    samples = []
+    for i in range(30):
+        info = dict(sample_idx=i, gt_label=np.flatnonzero(targets[i]))
+        info.update(zip(keys, (instances[i], areas[i]), strict=True))
+        samples.append(pack(info)['data_samples'].set_pred_score(scores[i]))
+    by_hand = make_samples(scores, targets, instances, areas)
+    assert evaluate(samples, by_size=True) == evaluate(by_hand, by_size=True)
+
+
+def test_by_size_without_instances():
+    with pytest.raises(ValueError, match=r'000000000000.jpg lacks.*meta_keys of PackInputs'):
+        evaluate(make_samples(*random_images()[:2]), by_size=True)
+    with pytest.raises(ValueError, match='needs size_masks'):
+        MultiLabelMAP(by_size=True).compute(*random_images()[:2])
+
+
+def test_table_per_class(log):
+    scores, targets, *_ = random_images()
+    targets[:, 3] = 0
+    result = evaluate(make_samples(scores, targets), per_class=True)
+    table = next(text for _, text in log if 'AP of every class' in text)
+    cells = [c.split() for row in table.split('\n')[2:] for c in row.split('|')]
+    printed = {name: (int(count), value) for name, count, value in cells}
+    assert sorted(printed) == list(CLASSES)
+    for c, name in enumerate(CLASSES[:3]):
+        ap = 100 * average_precision_score(targets[:, c], scores[:, c])
+        assert printed[name] == (targets[:, c].sum(), f'{ap:.2f}')
+    assert printed['dog'] == (0, '-')
+    # What is printed averages to the mAP, up to the two printed decimals.
+    mean = np.mean([float(printed[name][1]) for name in CLASSES[:3]])
+    assert mean == pytest.approx(result['coco/mAP'], abs=0.005)
+
+
+def test_compute_from_arrays_equals_evaluate():
+    scores, targets, instances, areas = random_images()
+    masks = np.stack([object_size_mask(*own, 4) for own in zip(instances, areas, strict=True)])
+    config = dict(with_f1=True, by_size=True)
+    offline = MultiLabelMAP(**config).compute(scores, targets, masks)
+    result = evaluate(make_samples(scores, targets, instances, areas), **config)
+    assert {f'coco/{name}': value for name, value in offline.items()} == result
+
+
+def test_prefix_and_half_precision_scores():
+    scores, targets, *_ = random_images()
+    samples = make_samples(torch.from_numpy(scores).bfloat16(), targets)
+    rounded = torch.from_numpy(scores).bfloat16().float().numpy()
+    expected = 100 * average_precision_score(targets, rounded, average='macro')
+    assert evaluate(samples, prefix='voc') == {'voc/mAP': pytest.approx(expected)}
+
+
+def test_padded_samples_count_once():
+    scores, targets, *_ = random_images()
+    samples = make_samples(scores, targets)
+    padded = [*samples, *(sample.clone() for sample in samples[:5])]
+    for sample in padded[30:]:
+        sample.set_pred_score(torch.rand(4))
+    expected = evaluate(samples)
+    assert evaluate(padded, size=30) == expected
+    # In any order, the first occurrence counts.
+    assert evaluate([*samples[::-1], *padded[30:]], size=30) == expected
+
+
+def test_samples_without_or_with_ambiguous_sample_idx_are_cut_at_size(log):
+    scores, targets, *_ = random_images()
+    samples = make_samples(scores, targets)
+    expected = evaluate(samples)
+    concatenated = make_samples(scores, targets)
+    for i, sample in enumerate(concatenated):
+        sample.set_field(i % 15, 'sample_idx', field_type='metainfo')
+    anonymous = [DataSample(pred_score=s.pred_score, gt_label=s.gt_label) for s in samples]
+    for batch in (concatenated, anonymous):
+        assert evaluate([*batch, *batch[:3]], size=30) == expected
+    assert log == []
+
+
+def test_missing_samples_are_reported(log):
+    evaluate(make_samples(*random_images()[:2]), size=31)
+    ((level, text),) = log
+    assert level == logging.WARNING
+    assert 'tells 30 images apart, the dataset has 31. The first 30 samples' in text
+
+
+def test_wrong_configuration():
+    with pytest.raises(ValueError, match="'integral' or '11point', got 'voc'"):
+        MultiLabelMAP(map_type='voc')
+    with pytest.raises(ValueError, match="'skip' or 'zero', got 'nan'"):
+        MultiLabelMAP(missing_class='nan')
+
+
+def test_wrong_data():
+    scores, targets, *_ = random_images()
+    samples = make_samples(scores, targets)
+    with pytest.raises(ValueError, match='gives 4 scores an image, the dataset has 3 classes'):
+        evaluate(samples, dataset_meta=dict(classes=CLASSES[:3]))
+    with pytest.raises(ValueError, match='no sample to evaluate'):
+        MultiLabelMAP().evaluate(4)
+    scores[5, 2] = np.nan
+    with pytest.raises(ValueError, match='NaN, the first one for sample 5, class 2'):
+        evaluate(make_samples(scores, targets))
+
+
+@pytest.mark.parametrize(
+    'fields, message',
+    [
+        (dict(), 'sample 3 has neither gt_score nor gt_label'),
+        (
+            dict(gt_label=torch.tensor([0, 4])),
+            r'gt_label of sample 3 must be in \[0, 4\), got .0, 4',
+        ),
+        (dict(gt_label=torch.tensor([-1])), r'gt_label of sample 3 must be in \[0, 4\), got .-1'),
+        (dict(gt_score=torch.tensor([0, 1, 2, 0])), r'gt_score of sample 3 must hold 4 values'),
+        (dict(gt_score=torch.tensor([0, 1, 0.5, 0])), r'gt_score of sample 3 must hold 4 values'),
+        (dict(gt_score=torch.tensor([0, 1])), r'gt_score of sample 3 .*got shape \(2,\)'),
+    ],
+)
+def test_wrong_labels(fields, message):
+    sample = dict(sample_idx=3, pred_score=torch.rand(4), **fields)
+    with pytest.raises(ValueError, match=message):
+        MultiLabelMAP().process(None, [sample])
+
+
+def test_dumped_predictions_offline(tmp_path, monkeypatch, capsys):
+    """``--out`` files go through the host's offline evaluator and its tool."""
+    scores, targets, instances, areas = random_images()
+    samples = make_samples(scores, targets, instances, areas)
+    path = str(tmp_path / 'predictions.pkl')
+    evaluator = Evaluator([MultiLabelMAP(by_size=True), DumpResults(path)])
+    evaluator.process(samples)
+    online = evaluator.evaluate(30)
+
+    predictions = mmengine.load(path)
+    offline = Evaluator(MultiLabelMAP(by_size=True)).offline_evaluate(predictions, chunk_size=4)
+    assert offline == online
+
+    tool = str(Path(mmpretrain.__file__).parent / '.mim/tools/analysis_tools/eval_metric.py')
+    monkeypatch.setattr(sys, 'argv', [tool, path, '--metric', 'type=MultiLabelMAP', 'by_size=True'])
+    runpy.run_path(tool, run_name='__main__')
+    printed = capsys.readouterr().out
+    assert f"'coco/mAP': {online['coco/mAP']}" in printed
