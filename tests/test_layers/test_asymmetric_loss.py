@@ -1,0 +1,163 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmpretrain_mldecoder.layers import asymmetric_loss
+
+SETTINGS = [(4, 0, 0.05), (4, 1, 0.05), (2, 2, 0), (0, 0, 0.1), (0, 0, 0)]
+
+
+def loss_by_formula(logit, target, gamma_neg, gamma_pos, clip):
+    """One element in python floats, from the paper's equations."""
+    p = 1 / (1 + math.exp(-logit))
+    if target == 1:
+        return -((1 - p) ** gamma_pos) * math.log(p)
+    shifted = max(p - clip, 0)
+    return -(shifted**gamma_neg) * math.log(1 - shifted)
+
+
+def sample(shape=(6, 5), scale=3.0, dtype=torch.double):
+    generator = torch.Generator().manual_seed(0)
+    logits = scale * torch.randn(shape, generator=generator, dtype=dtype)
+    return logits, torch.randint(0, 2, shape, generator=generator)
+
+
+@pytest.mark.parametrize(('gamma_neg', 'gamma_pos', 'clip'), SETTINGS)
+def test_equals_formula(gamma_neg, gamma_pos, clip):
+    logits, targets = sample()
+    loss = asymmetric_loss(logits, targets, gamma_neg, gamma_pos, clip)
+    for value, logit, target in zip(
+        loss.flatten().tolist(), logits.flatten().tolist(), targets.flatten().tolist(), strict=True
+    ):
+        expected = loss_by_formula(logit, target, gamma_neg, gamma_pos, clip)
+        assert value == pytest.approx(expected, rel=1e-9, abs=1e-12)  # float64 rounding
+
+
+@pytest.mark.parametrize(('gamma_neg', 'gamma_pos', 'clip'), SETTINGS)
+def test_focusing_weight_is_left_out_of_the_gradient(gamma_neg, gamma_pos, clip):
+    logits, targets = sample()
+    logits.requires_grad_()
+    loss = asymmetric_loss(logits, targets, gamma_neg, gamma_pos, clip).sum()
+    (gradient,) = torch.autograd.grad(loss, logits)
+
+    p = logits.sigmoid()
+    pt = torch.where(targets == 1, p, (1 - p + clip).clamp(max=1))
+    weight = (1 - pt) ** torch.where(targets == 1, gamma_pos, gamma_neg)
+    (detached,) = torch.autograd.grad(
+        -(weight.detach() * pt.log()).sum(), logits, retain_graph=True
+    )
+    (attached,) = torch.autograd.grad(-(weight * pt.log()).sum(), logits)
+    torch.testing.assert_close(gradient, detached, rtol=1e-9, atol=1e-12)
+    if gamma_neg or gamma_pos:
+        assert (gradient - attached).abs().max() > 0.1 * attached.abs().max()
+
+
+def test_gradient_has_the_closed_form():
+    logits, targets = sample()
+    logits.requires_grad_()
+    (gradient,) = torch.autograd.grad(asymmetric_loss(logits, targets).sum(), logits)
+    p = logits.detach().sigmoid()
+    shifted = (p - 0.05).clamp(min=0)
+    # d(-log p) = p - 1; d(-log(1 - shifted)) = p (1 - p) / (1 - shifted), times the constant weight
+    of_negative = torch.where(shifted > 0, shifted**4 * p * (1 - p) / (1 - shifted), 0)
+    expected = torch.where(targets == 1, p - 1, of_negative)
+    torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_is_binary_cross_entropy_without_gammas_and_clip(dtype):
+    logits, targets = sample(scale=5.0, dtype=dtype)
+    logits.requires_grad_()
+    assert logits.abs().max() < 18  # beyond, log(1e-8) caps the loss
+    loss = asymmetric_loss(logits, targets, gamma_neg=0, gamma_pos=0, clip=0)
+    expected = F.binary_cross_entropy_with_logits(logits, targets.to(dtype), reduction='none')
+    # float32 rounding; a loss near 0 is the log of a probability whose last digit is worth 6e-8.
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
+    for ours, theirs in zip(
+        torch.autograd.grad(loss.sum(), logits),
+        torch.autograd.grad(expected.sum(), logits),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_negatives_below_the_margin_cost_nothing():
+    logits = torch.tensor([[-10.0, -3.0, -2.9]], requires_grad=True)  # p = 0.00005, 0.047, 0.052
+    loss = asymmetric_loss(logits, torch.zeros(1, 3))
+    loss.sum().backward()
+    assert loss[0, :2].eq(0).all()
+    assert logits.grad[0, :2].eq(0).all()
+    assert loss[0, 2] > 0
+
+
+@pytest.mark.parametrize(('gamma_neg', 'gamma_pos', 'clip'), SETTINGS)
+def test_unknown_labels_give_no_loss_and_no_gradient(gamma_neg, gamma_pos, clip):
+    logits, targets = sample(scale=20.0, dtype=torch.float32)
+    targets[:, ::2] = -1
+    logits.requires_grad_()
+    loss = asymmetric_loss(logits, targets, gamma_neg, gamma_pos, clip)
+    loss.sum().backward()
+    assert loss[:, ::2].eq(0).all()
+    assert logits.grad[:, ::2].eq(0).all()
+    known = asymmetric_loss(logits[:, 1::2], targets[:, 1::2], gamma_neg, gamma_pos, clip)
+    assert loss[:, 1::2].equal(known)
+
+
+def test_mixed_targets_weigh_both_sides():
+    logits, _ = sample()
+    targets = torch.rand(logits.shape, dtype=torch.double)
+    loss = asymmetric_loss(logits, targets, gamma_neg=0, gamma_pos=0, clip=0)
+    expected = F.binary_cross_entropy_with_logits(logits, targets, reduction='none')
+    torch.testing.assert_close(loss, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize(('gamma_neg', 'gamma_pos', 'clip'), SETTINGS)
+def test_is_finite_for_any_logit(dtype, gamma_neg, gamma_pos, clip):
+    largest = 60000.0  # near the end of float16
+    logits = torch.tensor([[-largest, -100, -20, 0, 20, 100, largest]], dtype=dtype)
+    logits = logits.repeat(2, 1).requires_grad_()
+    targets = torch.tensor([[1], [0]]).expand(2, 7)
+    with torch.autocast('cpu', torch.bfloat16):
+        loss = asymmetric_loss(logits, targets, gamma_neg, gamma_pos, clip)
+    loss.sum().backward()
+    assert loss.dtype == torch.float32
+    assert loss.isfinite().all()
+    assert loss.ge(0).all()
+    assert logits.grad.isfinite().all()
+
+
+def test_half_logits_are_lifted_to_float32():
+    logits, targets = sample(dtype=torch.float32)
+    half = logits.half()
+    assert asymmetric_loss(half, targets).equal(asymmetric_loss(half.float(), targets))
+
+
+def test_confident_mistake_on_a_negative_keeps_its_digits():
+    # sigmoid(16) rounds to 1 - 1.2e-7 in float32; 1 minus that would be wrong by 6 %.
+    loss = asymmetric_loss(torch.tensor([[16.0]]), torch.zeros(1, 1), 0, 0, 0)
+    assert loss.item() == pytest.approx(16, rel=1e-6)
+
+
+def test_compiles_to_one_graph():
+    logits, targets = sample(dtype=torch.float32)
+    compiled = torch.compile(asymmetric_loss, backend='aot_eager', fullgraph=True)
+    torch.testing.assert_close(compiled(logits, targets), asymmetric_loss(logits, targets))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(gamma_neg=-1), 'gamma_neg and gamma_pos must be at least 0, but are -1 and 0.0'),
+        (dict(gamma_pos=-2), 'but are 4.0 and -2'),
+        (dict(clip=1), r'clip must be in \[0, 1\), but is 1'),
+        (dict(clip=-0.1), 'but is -0.1'),
+        (dict(targets=torch.zeros(2, 4)), r'have \(2, 3\) and \(2, 4\)'),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    arguments = {'logits': torch.zeros(2, 3), 'targets': torch.zeros(2, 3), **arguments}
+    with pytest.raises(ValueError, match=message):
+        asymmetric_loss(**arguments)

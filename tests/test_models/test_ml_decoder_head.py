@@ -1,0 +1,297 @@
+import numpy as np
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+
+import mmpretrain_mldecoder  # noqa: F401  (registers the heads)
+
+DECODER = dict(num_groups=3, embed_dims=16, num_heads=2, feedforward_channels=24)
+VIT = dict(
+    type='VisionTransformer',
+    arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=24),
+    img_size=64,
+)
+# Backbone and the channels of its last output, at 64 px; every backbone gives more than 1 position.
+BACKBONES = {
+    'resnet': (dict(type='ResNet', depth=18, stem_channels=8, base_channels=8), 64),
+    'resnet_stages': (
+        dict(type='ResNet', depth=18, stem_channels=8, base_channels=8, out_indices=(1, 2)),
+        32,
+    ),
+    'resnet_vd': (dict(type='ResNetVd', depth=18, stem_channels=8, base_channels=8), 64),
+    'convnext': (
+        dict(
+            type='ConvNeXt',
+            arch=dict(depths=[1, 1, 1, 1], channels=[8, 8, 8, 24]),
+            gap_before_final_norm=False,
+        ),
+        24,
+    ),
+    'swin': (
+        dict(
+            type='SwinTransformer',
+            arch=dict(embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2]),
+            img_size=64,
+            window_size=2,
+        ),
+        64,
+    ),
+    'vit_map': (dict(VIT, out_type='featmap'), 16),
+    'vit_tokens': (dict(VIT, out_type='raw'), 16),
+    'vit_without_cls_token': (dict(VIT, out_type='raw', with_cls_token=False), 16),
+    'timm_stages': (dict(type='TIMMBackbone', model_name='resnet18', features_only=True), 512),
+    'timm_tokens': (
+        dict(
+            type='TIMMBackbone',
+            model_name='vit_tiny_patch16_224',
+            depth=1,
+            embed_dim=24,
+            num_heads=2,
+            img_size=64,
+        ),
+        24,
+    ),
+}
+
+
+def build_head(name='MLDecoderHead', **arguments):
+    torch.manual_seed(0)
+    return MODELS.build(
+        {'type': name, 'num_classes': 7, 'in_channels': 12, **DECODER, **arguments}
+    ).eval()
+
+
+def build_classifier(backbone, in_channels, head='MLDecoderHead', **arguments):
+    if backbone['type'] == 'TIMMBackbone':
+        pytest.importorskip('timm')
+    head = dict(type=head, num_classes=7, in_channels=in_channels, **DECODER, **arguments)
+    torch.manual_seed(0)
+    model = MODELS.build(dict(type='ImageClassifier', backbone=backbone, head=head))
+    model.init_weights()
+    return model
+
+
+def samples(*labels):
+    return [DataSample().set_gt_label(np.array(label, dtype=np.int64)) for label in labels]
+
+
+# ---- on every kind of backbone
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_multi_label_head_trains_and_predicts(name):
+    backbone, in_channels = BACKBONES[name]
+    model = build_classifier(backbone, in_channels)
+    inputs = torch.randn(2, 3, 64, 64)
+    data_samples = samples([0, 3], [])
+    model.train()
+    loss = model(inputs, data_samples, mode='loss')['loss']
+    loss.backward()
+    assert loss.isfinite()
+    assert model.head.decoder.queries.grad is None
+    gradient = next(v for v in model.backbone.parameters() if v.requires_grad).grad
+    assert gradient.abs().sum() > 0
+
+    model.eval()
+    logits = model(inputs)
+    assert logits.shape == (2, 7)
+    results = model(inputs, data_samples, mode='predict')
+    for sample, result, logit in zip(data_samples, results, logits, strict=True):
+        assert result is sample
+        torch.testing.assert_close(result.pred_score, 1 / (1 + torch.exp(-logit)))
+        assert result.pred_label.tolist() == [i for i in range(7) if logit[i] >= 0]  # score 0.5
+
+
+@pytest.mark.parametrize('name', ['resnet', 'vit_tokens'])
+def test_single_label_head_trains_and_predicts(name):
+    backbone, in_channels = BACKBONES[name]
+    model = build_classifier(backbone, in_channels, 'MLDecoderClsHead', topk=(1, 2), cal_acc=True)
+    inputs = torch.randn(2, 3, 64, 64)
+    data_samples = samples([5], [2])
+    losses = model.train()(inputs, data_samples, mode='loss')
+    losses['loss'].backward()
+    assert set(losses) == {'loss', 'accuracy_top-1', 'accuracy_top-2'}
+
+    logits = model.eval()(inputs)
+    expected = -(logits[0, 5].exp() / logits[0].exp().sum()).log()
+    expected -= (logits[1, 2].exp() / logits[1].exp().sum()).log()
+    loss = model(inputs, data_samples, mode='loss')['loss']
+    torch.testing.assert_close(loss, expected / 2)  # the host's mean over the batch
+    for result, logit in zip(model(inputs, data_samples, mode='predict'), logits, strict=True):
+        torch.testing.assert_close(result.pred_score, logit.exp() / logit.exp().sum())
+        assert result.pred_label.tolist() == [logit.argmax()]
+
+
+@pytest.mark.parametrize('head', ['MLDecoderHead', 'MLDecoderClsHead'])
+@pytest.mark.parametrize(
+    ('backbone', 'option'),
+    [
+        (dict(BACKBONES['convnext'][0], gap_before_final_norm=True), 'gap_before_final_norm=False'),
+        (VIT, "out_type='featmap'"),
+        (dict(VIT, out_type='avg_featmap'), "out_type='featmap'"),
+    ],
+)
+def test_pooled_features_are_refused_with_the_option_to_set(head, backbone, option):
+    model = build_classifier(backbone, 24, head)
+    with pytest.raises(ValueError, match=rf'{head} attends to .* pooled.*{option}'):
+        model(torch.randn(2, 3, 64, 64))
+
+
+# ---- which features are read
+
+
+def test_last_output_is_read():
+    head = build_head()
+    last = torch.randn(2, 12, 3, 3)
+    logits = head((torch.randn(2, 5, 6, 6), last))
+    assert logits.equal(head.decoder(last))
+    assert head.pre_logits((None, last)) is last
+
+
+def test_class_token_is_one_more_token_unless_dropped():
+    tokens = torch.randn(2, 10, 12)
+    reading, dropping = build_head(), build_head(with_cls_token=False)
+    other_cls_token = torch.cat([torch.randn(2, 1, 12), tokens[:, 1:]], dim=1)
+    assert not reading((tokens,)).equal(reading((other_cls_token,)))
+    assert dropping((tokens,)).equal(dropping((other_cls_token,)))
+    assert dropping((tokens,)).equal(reading((tokens[:, 1:],)))
+    feature_map = torch.randn(2, 12, 3, 3)
+    assert dropping((feature_map,)).equal(reading((feature_map,)))
+
+
+# ---- targets and loss
+
+
+class Recorder(torch.nn.Module):
+    """A loss that keeps what it was given."""
+
+    def forward(self, pred, target, **kwargs):
+        self.target, self.kwargs = target, kwargs
+        return pred.sum()
+
+
+def targets_of(data_samples):
+    recorder = Recorder()
+    head = build_head(loss=recorder)
+    losses = head.loss((torch.randn(len(data_samples), 12, 2, 2),), data_samples)
+    assert set(losses) == {'loss'}
+    assert recorder.kwargs == dict(avg_factor=len(data_samples))  # as the host's heads
+    assert recorder.target.dtype == torch.float32
+    return recorder.target.tolist()
+
+
+def test_targets_have_a_one_for_every_label_once():
+    assert targets_of(samples([1, 4], [], [6], [0, 0, 2])) == [
+        [0, 1, 0, 0, 1, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 1],
+        [1, 0, 1, 0, 0, 0, 0],
+    ]
+    assert targets_of(samples([], [])) == [[0] * 7] * 2
+
+
+def test_given_scores_are_passed_on():
+    scores = [[1, 0, -1, 0, 0.3, 0, 0], [0, 0, 0, 0, 0, 0, -1]]
+    data_samples = [DataSample().set_gt_score(np.array(score)) for score in scores]
+    np.testing.assert_allclose(targets_of(data_samples), scores, rtol=1e-6)  # float32
+
+
+def test_default_loss_is_the_sum_over_classes_and_batch():
+    head = build_head()
+    feats = (torch.randn(2, 12, 2, 2),)
+    targets = torch.tensor([[1, 0, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 1]])
+    p = head(feats).double().sigmoid()
+    of_negative = -((p - 0.05).clamp(min=0) ** 4) * (1.05 - p).clamp(max=1).log()
+    expected = torch.where(targets == 1, -p.log(), of_negative).sum()
+    loss = head.loss(feats, samples([0, 0], [6, 1]))['loss']
+    torch.testing.assert_close(loss, expected.float())
+
+
+def test_unknown_labels_do_not_train():
+    head = build_head(num_groups=7)
+    data_samples = [DataSample().set_gt_score(np.array([1, 0, -1, 0, 0, 0, 0]))]
+    head.loss((torch.randn(1, 12, 2, 2),), data_samples)['loss'].backward()
+    assert head.decoder.group_linear.bias.grad[2] == 0
+    assert head.decoder.group_linear.weight.grad[2].eq(0).all()
+
+
+@pytest.mark.parametrize('label', [7, -1])
+def test_labels_outside_the_classes_are_named(label):
+    with pytest.raises(ValueError, match=r'from 0 to num_classes - 1 = 6, but are .* -?\d'):
+        build_head().loss((torch.randn(2, 12, 2, 2),), samples([0], [label]))
+
+
+# ---- predictions
+
+
+def test_threshold_and_topk_choose_the_predicted_labels():
+    feats = (torch.randn(1, 12, 2, 2),)
+    scores = build_head()(feats)[0].sigmoid()
+    middle = scores.median().item()
+    (by_threshold,) = build_head(thr=middle).predict(feats)
+    assert by_threshold.pred_label.tolist() == scores.ge(middle).nonzero().flatten().tolist()
+    (by_rank,) = build_head(topk=2).predict(feats)
+    assert by_rank.pred_label.tolist() == scores.argsort(descending=True)[:2].tolist()
+
+
+def test_half_precision_scores():
+    head = build_head()
+    feats = (torch.randn(2, 12, 3, 3),)
+    with torch.autocast('cpu', torch.bfloat16):
+        loss = head.loss(feats, samples([1], []))['loss']
+        results = head.predict(feats)
+    assert loss.dtype == torch.float32
+    for result, score in zip(results, head(feats).sigmoid(), strict=True):
+        torch.testing.assert_close(result.pred_score, score, rtol=0, atol=0.02)  # bfloat16
+
+
+# ---- configuration
+
+
+@pytest.mark.parametrize('head', ['MLDecoderHead', 'MLDecoderClsHead'])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(num_classes=0, num_groups=None), 'num_classes must be at least 1, but is 0'),
+        (dict(in_channels=0), 'in_channels must be at least 1, but is 0'),
+        (dict(num_groups=8), 'num_groups must be from 1 to num_classes=7, but is 8'),
+        (dict(num_heads=5), 'embed_dims=16 and num_heads=5'),
+        (dict(num_queries=8), 'num_queries'),
+    ],
+)
+def test_config_mistakes_name_the_key(head, arguments, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        build_head(head, **arguments)
+
+
+@pytest.mark.parametrize('key', ['num_classes', 'in_channels'])
+def test_missing_keys_are_named(key):
+    config = dict(type='MLDecoderHead', num_classes=7, in_channels=12)
+    del config[key]
+    with pytest.raises(TypeError, match=key):
+        MODELS.build(config)
+
+
+def test_wrong_in_channels_is_named_with_the_right_one():
+    with pytest.raises(ValueError, match=r'in_channels=12 channels, but has 32 .*Set in_channels'):
+        build_head()((torch.randn(2, 32, 3, 3),))
+
+
+@pytest.mark.parametrize('name', ['MLDecoderHead', 'MLDecoderClsHead'])
+def test_decoder_arguments_reach_the_decoder(name):
+    head = build_head(name, num_layers=2, drop_rate=0.3, learn_queries=True)
+    assert head.decoder.queries.shape == (3, 16)
+    assert head.decoder.queries.requires_grad
+    assert len(head.decoder.layers) == 2
+    assert head.decoder.layers[0].dropout.p == 0.3
+    assert type(build_head(name).loss_module).__name__ == (
+        'DetachedAsymmetricLoss' if name == 'MLDecoderHead' else 'CrossEntropyLoss'
+    )
+
+
+def test_init_weights_keeps_the_decoders_own_initialisation():
+    head = build_head()
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    head.init_weights()
+    assert all(value.equal(before[name]) for name, value in head.state_dict().items())
