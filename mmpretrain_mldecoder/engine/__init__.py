@@ -1,1 +1,28 @@
-"""Runner, hooks, schedules and checkpoint loading around MMEngine."""
+"""Runner, hooks, schedules and checkpoint loading around MMEngine.
+
+Importing it registers the weights-only checkpoint loaders.
+"""
+
+from . import model_zoo
+from .checkpoint import load_weights_only
+from .cpu_distributed import CPUDistributedDataParallel
+from .ema_hook import DualEMAHook
+from .one_cycle import PlainOneCycleLR
+from .param_groups import NoDecay1DConstructor
+from .plain_history import PlainHistoryHook
+from .resume import find_resume_checkpoint
+from .runner import PortableRunner
+from .seed_hook import IterSeedHook
+
+__all__ = [
+    'CPUDistributedDataParallel',
+    'DualEMAHook',
+    'IterSeedHook',
+    'NoDecay1DConstructor',
+    'PlainHistoryHook',
+    'PlainOneCycleLR',
+    'PortableRunner',
+    'find_resume_checkpoint',
+    'load_weights_only',
+    'model_zoo',
+]

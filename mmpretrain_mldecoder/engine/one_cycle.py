@@ -1,0 +1,42 @@
+"""A OneCycle schedule whose checkpoint state is plain data."""
+
+from collections.abc import Sequence
+
+from mmengine.optim import OneCycleLR
+from mmpretrain.registry import PARAM_SCHEDULERS
+
+
+@PARAM_SCHEDULERS.register_module()
+class PlainOneCycleLR(OneCycleLR):
+    """MMEngine's ``OneCycleLR`` with a state that a weights-only load accepts.
+
+    The state of MMEngine's class holds its annealing function, pickled through ``getattr``; here
+    the function stays out of the state, and a loaded schedule keeps its own.
+
+    The learning rate is that of ``torch.optim.lr_scheduler.OneCycleLR(cycle_momentum=False)``, step
+    by step. torch's default also moves Adam's first beta (0.95 to 0.85 and back); this schedule
+    leaves it alone.
+
+    Args:
+        optimizer (Optimizer | OptimWrapper): The optimiser.
+        eta_max (float | Sequence[float], optional): Peak learning rate, one for all parameter
+            groups or one for each. Defaults to None, the optimiser's own: then ``auto_scale_lr``,
+            which scales that one, moves the whole curve. A peak that is given here is not scaled.
+        **kwargs: As in ``OneCycleLR``: ``total_steps``, ``pct_start``, ``anneal_strategy``,
+            ``div_factor``, ``final_div_factor``, ``three_phase``, ``by_epoch``, ...
+
+    Example:
+        >>> param_scheduler = dict(
+        ...     type='PlainOneCycleLR', total_steps=40, pct_start=0.2, final_div_factor=4e4,
+        ...     by_epoch=True, convert_to_iter_based=True)
+    """
+
+    def __init__(self, optimizer, *, eta_max: float | Sequence[float] | None = None, **kwargs):
+        if eta_max is None:
+            eta_max = [group['lr'] for group in optimizer.param_groups]
+        super().__init__(optimizer, eta_max=eta_max, **kwargs)
+
+    def state_dict(self) -> dict:
+        state = super().state_dict()
+        del state['anneal_func']
+        return state

@@ -1,0 +1,42 @@
+"""Train a model: python tools/train.py CONFIG [options]. Several processes: tools/dist_train.sh."""
+
+import argparse
+
+from mmpretrain_mldecoder.engine import launch
+
+
+def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Declare and read the arguments."""
+    parser = argparse.ArgumentParser(description='Train a model.')
+    parser.add_argument('config', help='config file')
+    launch.add_common_arguments(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint, by default from the newest one in the work folder',
+    )
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument('--no-validate', action='store_true', help='train without validation')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate from the config's batch size to the actual one",
+    )
+    return parser, parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train as the arguments say."""
+    parser, args = parse_args(argv)
+    try:
+        cfg = launch.load_config(args)
+        launch.apply_train_arguments(cfg, args)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    launch.build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
