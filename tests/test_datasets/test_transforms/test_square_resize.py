@@ -1,0 +1,114 @@
+"""Pillow is the oracle, one axis after the other: columns first, as all releases before 13 did.
+
+Pillow 13 takes the rows first for some tall pictures, which moves the intermediate rounding; so
+the two passes are written out here, and one test compares with the plain call too.
+"""
+
+import cv2
+import numpy as np
+import pytest
+from mmcv.transforms import Compose, Resize
+from mmpretrain.registry import TRANSFORMS
+from PIL import Image
+
+from mmpretrain_mldecoder.datasets.transforms import SquareResize
+
+
+def random_picture(height: int, width: int) -> np.ndarray:
+    rng = np.random.default_rng(height * 1000 + width)
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def resized_by_pillow(img: np.ndarray, scale: int) -> np.ndarray:
+    pillow = Image.fromarray(img)
+    pillow = pillow.resize((scale, pillow.height), Image.Resampling.BILINEAR)
+    return np.asarray(pillow.resize((scale, scale), Image.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize('scale', [1, 7, 64, 97, 224])
+@pytest.mark.parametrize(
+    'size', [(1, 1), (1, 9), (9, 1), (7, 7), (64, 48), (97, 41), (60, 333), (301, 8)]
+)
+def test_equals_pillow_on_noise(size, scale):
+    """Fixed-point weights of differing precision, rounded after each pass: 1 grey level a pass."""
+    img = random_picture(*size)
+    out = SquareResize(scale)(dict(img=img))['img']
+    apart = np.abs(out.astype(int) - resized_by_pillow(img, scale))
+    assert out.shape == (scale, scale, 3) and out.dtype == np.uint8
+    assert out.flags.c_contiguous and out.flags.writeable
+    assert apart.max() <= 2
+    assert apart.mean() < 0.1
+
+
+def test_equals_pillow_on_photos(shared_data):
+    for path in sorted((shared_data / 'coco_tiny' / 'val2017').glob('*.jpg'))[::8]:
+        img = cv2.imread(str(path))
+        for scale in (224, 448):
+            out = SquareResize(scale)(dict(img=img))['img'].astype(int)
+            assert np.abs(out - resized_by_pillow(img, scale)).max() <= 1
+            assert np.abs(out - resized_by_pillow(img, scale)).mean() < 0.03
+            # The plain call, with the axes in whatever order this Pillow takes them.
+            plain = np.asarray(
+                Image.fromarray(img).resize((scale, scale), Image.Resampling.BILINEAR)
+            )
+            assert np.abs(out - plain).max() <= 1
+            assert np.abs(out - plain).mean() < 0.25
+
+
+def test_shrinking_averages():
+    """A checkerboard of single pixels turns grey; without antialias it would alias."""
+    board = np.indices((256, 256)).sum(0) % 2 * 255
+    img = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
+    out = SquareResize(32)(dict(img=img))['img']
+    assert np.abs(out[1:-1, 1:-1].astype(int) - 127.5).max() <= 1.5
+
+
+def test_keys_are_those_of_the_hosts_resize():
+    img = random_picture(30, 50)
+    ours = SquareResize(20)(dict(img=img.copy(), img_shape=(30, 50), ori_shape=(30, 50)))
+    host = Resize(20)(dict(img=img.copy(), img_shape=(30, 50), ori_shape=(30, 50)))
+    assert {k: v for k, v in ours.items() if k != 'img'} == {
+        k: v for k, v in host.items() if k != 'img'
+    }
+
+
+def test_input_is_left_alone_and_flipped_input_is_taken():
+    img = random_picture(20, 20)
+    before = img.copy()
+    for scale in (20, 9):
+        straight = SquareResize(scale)(dict(img=img))['img']
+        flipped = SquareResize(scale)(dict(img=img[:, ::-1]))['img']
+        np.testing.assert_allclose(flipped[:, ::-1].astype(int), straight.astype(int), atol=1)
+        straight[:] = 0
+        np.testing.assert_array_equal(img, before)
+
+
+def test_runs_in_the_hosts_pipeline(fake_coco):
+    steps = [
+        dict(type='LoadImageFromFile'),
+        dict(type='SquareResize', scale=32),
+        dict(type='RandomCutout', size=0.5),
+        dict(type='TwoOpRandAugment'),
+        dict(type='PackInputs'),
+    ]
+    pipeline = Compose([TRANSFORMS.build(step) for step in steps])
+    path = sorted((fake_coco / 'train2017').iterdir())[1]
+    packed = pipeline(dict(img_path=str(path), gt_label=[0, 2]))
+    assert packed['inputs'].shape == (3, 32, 32)
+    assert packed['data_samples'].img_shape == (32, 32)
+
+
+@pytest.mark.parametrize('scale', [0, -1, 2.0, (224, 224), None])
+def test_scale_out_of_range(scale):
+    with pytest.raises(ValueError, match='int of at least 1'):
+        SquareResize(scale)
+
+
+@pytest.mark.parametrize('shape', [(4, 4), (4, 4, 1), (0, 4, 3)])
+def test_other_pictures_are_refused(shape):
+    with pytest.raises(ValueError, match=r'SquareResize takes .*LoadImageFromFile'):
+        SquareResize(8)(dict(img=np.zeros(shape, np.uint8)))
+
+
+def test_repr():
+    assert repr(SquareResize(224)) == 'SquareResize(scale=224)'

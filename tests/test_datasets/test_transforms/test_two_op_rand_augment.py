@@ -1,0 +1,240 @@
+"""Every operation at every level is compared with the Pillow call that the recipe makes."""
+
+import cv2
+import numpy as np
+import pytest
+from mmpretrain.registry import TRANSFORMS
+from PIL import Image, ImageEnhance, ImageOps
+
+import mmpretrain_mldecoder.datasets.transforms.two_op_rand_augment as module
+from mmpretrain_mldecoder.datasets.transforms import TwoOpRandAugment
+from mmpretrain_mldecoder.datasets.transforms.two_op_rand_augment import OPERATIONS
+
+NAMES = [operation.name for operation in OPERATIONS]
+SIGNED = ('shear_x', 'shear_y', 'translate_x', 'translate_y')
+ENHANCED = ('color', 'contrast', 'brightness', 'sharpness')
+# Grey levels, and the share of values that may differ. Tables and nearest-pixel moves are exact.
+# The others are sums of a few float32 products of which Pillow cuts the fraction off: where the
+# exact sum is an integer, float32 and double (shear), or another order of summing, may fall on
+# the two sides of it. Colour also differs where OpenCV's luminance rounds the other way, which
+# is 1 in 100,000 pixels and 1 grey level.
+TOLERANCE = dict(shear_x=(1, 0.01), shear_y=(1, 0.01), color=(1, 0.01), sharpness=(1, 0.01))
+
+
+def affine(matrix, filter_name):
+    """Pillow's affine transform with grey outside; `matrix` is a function of the size."""
+    return lambda img: img.transform(
+        img.size,
+        Image.Transform.AFFINE,
+        matrix(*img.size),
+        Image.Resampling[filter_name],
+        fillcolor=(128, 128, 128),
+    )
+
+
+def rotated(degrees):
+    return lambda img: img.rotate(degrees, Image.Resampling.NEAREST, fillcolor=(128, 128, 128))
+
+
+def in_pillow(name: str, level: int, sign: int):
+    """The Pillow function of an operation, its magnitude written as a fraction of the largest."""
+    share = sign * level / 9
+    slope, offset = 0.3 * share, 150 / 331 * share
+    return dict(
+        shear_x=affine(lambda w, h: (1, slope, 0, 0, 1, 0), 'BICUBIC'),
+        shear_y=affine(lambda w, h: (1, 0, 0, slope, 1, 0), 'BICUBIC'),
+        translate_x=affine(lambda w, h: (1, 0, offset * w, 0, 1, 0), 'NEAREST'),
+        translate_y=affine(lambda w, h: (1, 0, 0, 0, 1, offset * h), 'NEAREST'),
+        rotate=rotated(30 * level / 9),
+        color=lambda img: ImageEnhance.Color(img).enhance(1 + 0.9 * share),
+        contrast=lambda img: ImageEnhance.Contrast(img).enhance(1 + 0.9 * share),
+        brightness=lambda img: ImageEnhance.Brightness(img).enhance(1 + 0.9 * share),
+        sharpness=lambda img: ImageEnhance.Sharpness(img).enhance(1 + 0.9 * share),
+        posterize=lambda img: ImageOps.posterize(img, [8, 8, 7, 7, 6, 6, 5, 5, 4, 4][level]),
+        solarize=lambda img: ImageOps.solarize(img, 256 - 256 * level / 9),
+        autocontrast=ImageOps.autocontrast,
+        equalize=ImageOps.equalize,
+        invert=ImageOps.invert,
+    )[name]
+
+
+def synthetic_picture(height: int, width: int) -> np.ndarray:
+    """BGR: gradients, hard edges, noise, black and white corners, and no symmetry."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:height, :width]
+    img = np.stack([columns * 199 // width, rows * 255 // height, 40 + (rows + columns) % 151], -1)
+    img[height // 4 : height // 2, width // 3 :] = (220, 30, 90)
+    img[height // 2 :, : width // 3] = rng.integers(0, 256, (height - height // 2, width // 3, 3))
+    img[:3, :4], img[-3:, -4:] = 0, 255
+    return img.astype(np.uint8)
+
+
+@pytest.fixture(
+    scope='module', params=['synthetic-tall', 'synthetic-wide', '000000125952', '000000331799']
+)
+def picture(request) -> np.ndarray:
+    """A read-only BGR picture: odd-sized synthetic ones, and photos of about 300 px."""
+    if request.param == 'synthetic-tall':
+        img = synthetic_picture(97, 41)
+    elif request.param == 'synthetic-wide':
+        img = synthetic_picture(38, 120)
+    else:
+        folder = request.getfixturevalue('shared_data') / 'coco_tiny' / 'val2017'
+        img = cv2.imread(str(folder / f'{request.param}.jpg'))[::2, ::2].copy()
+    img.flags.writeable = False  # no operation may write to its input
+    return img
+
+
+@pytest.mark.parametrize('name', [name for name in NAMES if name != 'cutout'])
+def test_equals_pillow_at_every_level(picture, name):
+    operation = OPERATIONS[NAMES.index(name)]
+    pillow = Image.fromarray(picture[..., ::-1])
+    levels, share = TOLERANCE.get(name, (0, 0))
+    assert operation.signed == (name in SIGNED + ENHANCED)
+    for level in range(1, 10):
+        for sign in (1, -1) if operation.signed else (1,):
+            ours = operation.apply(picture, sign * operation.magnitudes[level], 128)
+            theirs = np.asarray(in_pillow(name, level, sign)(pillow))[..., ::-1]
+            apart = np.abs(ours.astype(int) - theirs)
+            assert ours.dtype == np.uint8 and ours.shape == picture.shape
+            assert apart.max() <= levels, f'level {level}, sign {sign}'
+            assert (apart > 0).mean() <= share, f'level {level}, sign {sign}'
+
+
+@pytest.mark.parametrize('level', range(1, 10))
+def test_cutout_draws_the_recipes_box(level):
+    operation = OPERATIONS[NAMES.index('cutout')]
+    half = round(20 * level / 9) // 2
+    blank = np.zeros((64, 50, 3), np.uint8)
+    for seed in range(30):
+        np.random.seed(seed)
+        ours = operation.apply(blank, operation.magnitudes[level], 77)
+        np.random.seed(seed)
+        y, x = np.random.randint(64), np.random.randint(50)
+        expected = np.zeros_like(blank)
+        for row in range(64):
+            for column in range(50):
+                if -half <= row - y < half and -half <= column - x < half:
+                    expected[row, column] = (113, 122, 125)  # BGR, whatever fill is
+        np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize('name', ['shear_x', 'shear_y', 'translate_x', 'translate_y', 'rotate'])
+def test_fill_is_the_value_outside(name):
+    operation = OPERATIONS[NAMES.index(name)]
+    ours = operation.apply(np.full((40, 40, 3), 200, np.uint8), operation.magnitudes[9], 7)
+    assert set(np.unique(ours)) == {7, 200}
+
+
+def record_draws(monkeypatch, count: int) -> list[list[tuple[str, float]]]:
+    """Run the transform `count` times and list what it applied to each picture."""
+    applied = []
+
+    def recorder(name):
+        def apply(img, magnitude, fill):
+            assert fill == 128
+            applied[-1].append((name, magnitude))
+            return img
+
+        return apply
+
+    spies = tuple(operation._replace(apply=recorder(operation.name)) for operation in OPERATIONS)
+    monkeypatch.setattr(module, 'OPERATIONS', spies)
+    transform = TwoOpRandAugment()
+    img = np.zeros((1, 1, 3), np.uint8)
+    np.random.seed(0)
+    for _ in range(count):
+        applied.append([])
+        transform(dict(img=img))
+    return applied
+
+
+def chi_square_per_cell(counts) -> float:
+    """About 1 for uniform draws; its spread is sqrt(2 / cells)."""
+    counts = np.asarray(counts, float)
+    return float(((counts - counts.mean()) ** 2 / counts.mean()).sum() / (len(counts) - 1))
+
+
+def test_draws_are_uniform(monkeypatch):
+    """The bounds are 4 to 5 standard deviations, and the seed is fixed."""
+    count = 20_000
+    applied = record_draws(monkeypatch, count)
+
+    # Each of the two is applied with p = 0.5: 0, 1, 2 operations in 1/4, 1/2, 1/4 of the pictures.
+    shares = np.bincount([len(ops) for ops in applied], minlength=3) / count
+    np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=5 * 0.5 / count**0.5)
+
+    flat = [op for ops in applied for op in ops]
+    names = [name for name, _ in flat]
+    assert chi_square_per_cell([names.count(name) for name in NAMES]) < 1 + 4.5 * (2 / 15) ** 0.5
+
+    # With replacement, and independent: all 225 ordered pairs are equally frequent.
+    pairs = [(ops[0][0], ops[1][0]) for ops in applied if len(ops) == 2]
+    cells = [pairs.count((first, second)) for first in NAMES for second in NAMES]
+    assert chi_square_per_cell(cells) < 1 + 4.5 * (2 / 225) ** 0.5
+
+    # Levels 1 to 9, and both signs where the sign is random.
+    for operation in OPERATIONS:
+        drawn = [magnitude for name, magnitude in flat if name == operation.name]
+        if operation.name in ('autocontrast', 'equalize', 'invert', 'posterize'):
+            assert set(drawn) == set(operation.magnitudes[1:])
+            continue
+        values = [*operation.magnitudes[1:]]
+        if operation.name in SIGNED + ENHANCED:
+            values += [-value for value in values]
+        assert set(drawn) == set(values)
+        cells = [drawn.count(value) for value in values]
+        assert chi_square_per_cell(cells) < 1 + 4.5 * (2 / len(cells)) ** 0.5
+
+
+def test_follows_numpys_global_seed():
+    img = synthetic_picture(40, 50)
+    transform = TRANSFORMS.build(dict(type='TwoOpRandAugment'))
+
+    def run(seed):
+        np.random.seed(seed)
+        return [transform(dict(img=img))['img'] for _ in range(20)]
+
+    first, again, other = run(1), run(1), run(2)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_input_is_left_alone_and_flipped_input_is_taken():
+    img = synthetic_picture(40, 50)
+    before = img.copy()
+    transform = TwoOpRandAugment(fill=0)
+    np.random.seed(0)
+    for view in (img, img[:, ::-1]):
+        for _ in range(60):
+            out = transform(dict(img=view))['img']
+            assert out.shape == img.shape and out.dtype == np.uint8
+    np.testing.assert_array_equal(img, before)
+
+
+def test_one_pixel_is_enough():
+    np.random.seed(0)
+    for shape in ((1, 1, 3), (1, 9, 3), (9, 1, 3)):
+        for operation in OPERATIONS:
+            for level in (1, 9):
+                img = np.full(shape, 50, np.uint8)
+                assert operation.apply(img, operation.magnitudes[level], 128).shape == shape
+
+
+@pytest.mark.parametrize(
+    'img',
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 1), np.uint8), np.zeros((4, 4, 3), np.float32)],
+)
+def test_other_pictures_are_refused(img):
+    with pytest.raises(ValueError, match=r'TwoOpRandAugment takes a BGR uint8 .*a\.jpg'):
+        TwoOpRandAugment()(dict(img=img, img_path='a.jpg'))
+
+
+@pytest.mark.parametrize('fill', [-1, 256, 0.5, None])
+def test_fill_out_of_range(fill):
+    with pytest.raises(ValueError, match=f'0..255, not {fill}'):
+        TwoOpRandAugment(fill=fill)
+
+
+def test_repr():
+    assert repr(TwoOpRandAugment(fill=3)) == 'TwoOpRandAugment(fill=3)'
