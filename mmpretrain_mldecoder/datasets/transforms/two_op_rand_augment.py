@@ -30,7 +30,7 @@ class Operation(NamedTuple):
 
     Attributes:
         name: Name of the operation.
-        magnitudes: The ten levels, weakest first. Level 0 changes nothing and is never drawn.
+        magnitudes: The ten levels, weakest first. Level 0 is never drawn.
         signed: Whether the magnitude is negated with probability 0.5.
         apply: ``(img, magnitude, fill) -> img``.
     """
@@ -96,7 +96,7 @@ class TwoOpRandAugment(BaseTransform):
     =====================  =========================================  ======
 
     Pixels equal those of the Pillow functions that the recipe uses: exactly for all but shear,
-    colour and sharpness, where at most 1 in 100 values differs, by 1 grey level.
+    colour, contrast and sharpness, where at most 1 in 100 values differs, by 1 grey level.
 
     Source: Cubuk et al., "RandAugment", arXiv:1909.13719, in the variant that Ridnik et al.,
     "ML-Decoder", arXiv:2111.12933, train with (the ``randaugment`` package).

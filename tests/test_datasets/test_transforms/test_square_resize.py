@@ -1,4 +1,4 @@
-"""Pillow is the oracle, one axis after the other: columns first, as all releases before 13 did.
+"""Pillow is the oracle, one axis after the other: columns first, as releases before 13 did.
 
 Pillow 13 takes the rows first for some tall pictures, which moves the intermediate rounding; so
 the two passes are written out here, and one test compares with the plain call too.
