@@ -16,8 +16,8 @@ class SquareResize(BaseTransform):
     OpenCV's (the host's ``Resize``) does not: on COCO photos at 224 px it is 4 grey levels away
     on average. torch has Pillow's filter for uint8: at most 1 grey level away on photos, 0.003 on
     average. (Pillow 13 filters some tall pictures in the other order of axes, which alone moves
-    the rounding by 0.2 on average; the order here is that of the releases before, as of 11.3.) Boxes and
-    masks in the result dict are not resized.
+    the rounding by 0.2 on average; the order here is Pillow 11's.)
+    Boxes and masks in the result dict are not resized.
 
     Required keys: ``img`` (BGR uint8, ``(H, W, 3)``).
 
