@@ -4,6 +4,7 @@ Importing the package registers everything in MMPretrain's registries, so one li
 enough: ``custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)``.
 """
 
+import warnings
 from importlib.util import find_spec
 
 from .version import __version__
@@ -18,6 +19,9 @@ if _missing:
         'mmcv-lite.'
     )
 
-from . import datasets, engine, evaluation, models, weights  # noqa: E402
+with warnings.catch_warnings():
+    # mmcv-lite has no compiled ops, says so for each, and nothing here wants one.
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+    from . import datasets, engine, evaluation, models, weights
 
 __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'weights']
