@@ -114,14 +114,14 @@ def load_weights_only(path: str | Path, map_location=None):
         except pickle.UnpicklingError as error:
             names = _refused(path, error)
             if not names:
-                raise ValueError(f'{path} is damaged: {_reason(error)}') from None
+                raise ValueError(f'{path} is damaged or not allowed: {_reason(error)}') from None
             ways_out = [way for part, way in _WAYS_OUT.items() if part in ' '.join(names)]
             raise ValueError(
                 f'{path} holds {", ".join(names)}, which could run code and is not loaded. '
                 + ''.join(f'{way} ' for way in ways_out)
                 + "To use its weights, save its 'state_dict' alone with the program that wrote it."
             ) from None
-        except (RuntimeError, EOFError, KeyError, OSError) as error:
+        except Exception as error:  # damaged bytes raise anything
             raise ValueError(
                 f'{path} cannot be read, it may be damaged: {type(error).__name__} {error}'
             ) from error

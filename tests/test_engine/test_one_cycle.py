@@ -1,0 +1,82 @@
+import io
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmpretrain.registry import PARAM_SCHEDULERS
+
+from mmpretrain_mldecoder.engine import PlainOneCycleLR
+
+
+def _optimizer(lr=1e-4):
+    groups = [dict(params=[torch.nn.Parameter(torch.zeros(2))]) for _ in range(2)]
+    return torch.optim.Adam(groups, lr=lr)
+
+
+def _rates(schedule, optimizer, steps):
+    rates = []
+    for _ in range(steps):
+        rates.append([group['lr'] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    return rates
+
+
+@pytest.mark.parametrize('anneal_strategy', ['cos', 'linear'])
+@pytest.mark.parametrize('three_phase', [False, True])
+def test_whole_curve_is_torch_s(anneal_strategy, three_phase):
+    steps = 40 * 25  # epochs of the recipe x steps an epoch
+    shape = dict(
+        pct_start=0.2,
+        anneal_strategy=anneal_strategy,
+        three_phase=three_phase,
+        div_factor=25.0,
+        final_div_factor=4e4,
+    )
+    ours, theirs = _optimizer(), _optimizer()
+    schedule = PlainOneCycleLR(ours, total_steps=steps, by_epoch=False, **shape)
+    reference = torch.optim.lr_scheduler.OneCycleLR(
+        theirs, max_lr=1e-4, total_steps=steps, cycle_momentum=False, **shape
+    )
+    rates = torch.tensor(_rates(schedule, ours, steps - 1), dtype=torch.float64)
+    expected = torch.tensor(_rates(reference, theirs, steps - 1), dtype=torch.float64)
+    torch.testing.assert_close(rates, expected, rtol=1e-12, atol=0)  # a few roundings of doubles
+    assert rates.max() == pytest.approx(1e-4)
+    assert ours.param_groups[0]['lr'] == pytest.approx(1e-10)  # 1e-4 / 25 / 4e4
+
+
+@pytest.mark.parametrize('stop', [0, 1, 9, 10, 29])
+def test_resumed_at_any_step_goes_on_as_unbroken(stop):
+    unbroken, broken = _optimizer(), _optimizer()
+    expected = _rates(PlainOneCycleLR(unbroken, total_steps=30, by_epoch=False), unbroken, 30)
+    schedule = PlainOneCycleLR(broken, total_steps=30, by_epoch=False)
+    rates = _rates(schedule, broken, stop)
+
+    # through a file that torch reads without any allow-list
+    file = io.BytesIO()
+    torch.save(dict(schedule=schedule.state_dict(), optimizer=broken.state_dict()), file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    resumed = _optimizer()
+    schedule = PlainOneCycleLR(resumed, total_steps=30, by_epoch=False)
+    resumed.load_state_dict(saved['optimizer'])
+    schedule.load_state_dict(saved['schedule'])
+    assert rates + _rates(schedule, resumed, 30 - stop) == expected
+
+
+def test_peak_is_the_optimizer_s_rate_unless_given():
+    optimizer = _optimizer(lr=0.5)
+    PlainOneCycleLR(optimizer, total_steps=30, div_factor=10.0)
+    assert [group['max_lr'] for group in optimizer.param_groups] == [0.5, 0.5]
+    assert optimizer.param_groups[0]['lr'] == pytest.approx(0.05)
+    PlainOneCycleLR(optimizer, total_steps=30, eta_max=[0.2, 0.1])
+    assert [group['max_lr'] for group in optimizer.param_groups] == [0.2, 0.1]
+
+
+def test_built_from_a_config_in_epochs():
+    optimizer = OptimWrapper(_optimizer())
+    schedule = PARAM_SCHEDULERS.build(
+        dict(type='PlainOneCycleLR', total_steps=40, by_epoch=True, convert_to_iter_based=True),
+        default_args=dict(optimizer=optimizer, epoch_length=7),
+    )
+    assert schedule.total_steps == 280 and not schedule.by_epoch

@@ -1,0 +1,77 @@
+import json
+import pickle
+
+import pytest
+import torch
+from tiny_run import ROOT, load_tool, read, run, write_tiny_config
+
+run_train, run_test = load_tool('train'), load_tool('test')
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A config, its checkpoint after two epochs, and what the last validation reported."""
+    folder = tmp_path_factory.mktemp('test')
+    config = write_tiny_config(folder, "train_cfg['max_epochs'] = 2\n")
+    run_train(config, '--work-dir', folder / 'run')
+    checkpoint = folder / 'run' / 'epoch_2.pth'
+    scalars = read(next((folder / 'run').glob('best_*.pth')))['message_hub']['log_scalars']
+    (log,) = (folder / 'run').glob('*/vis_data/scalars.json')
+    last = json.loads(log.read_text().splitlines()[-1])
+    assert 'val/coco/mAP_raw' in scalars
+    return config, checkpoint, {name: last[name] for name in ('coco/mAP', 'coco/mAP_raw')}
+
+
+def test_same_number_as_the_last_validation(trained, tmp_path):
+    config, checkpoint, logged = trained
+    metrics = run_test(config, checkpoint, '--work-dir', tmp_path)
+    assert metrics == pytest.approx(logged, abs=1e-9)
+    (written,) = tmp_path.glob('*/*.json')
+    written = json.loads(written.read_text())
+    assert {name: written[name] for name in logged} == pytest.approx(logged, abs=1e-9)
+
+
+def test_weights_and_predictions(trained, tmp_path):
+    config, checkpoint, logged = trained
+    scores = {}
+    for weights in (None, 'ema', 'raw'):
+        out = tmp_path / f'{weights}.pkl'
+        choice = ['--weights', weights] if weights else []
+        metrics = run_test(config, checkpoint, *choice, '--out', out, '--work-dir', tmp_path)
+        if weights:
+            name = 'coco/mAP' if weights == 'ema' else 'coco/mAP_raw'
+            assert metrics == {'coco/mAP': pytest.approx(logged[name], abs=1e-9)}
+        predictions = pickle.loads(out.read_bytes())
+        assert [sample['sample_idx'] for sample in predictions] == list(range(7))
+        scores[weights] = torch.stack([sample['pred_score'] for sample in predictions])
+    assert torch.equal(scores[None], scores['ema'])
+    assert not torch.allclose(scores['raw'], scores['ema'])
+    assert not list(tmp_path.glob('*.tmp'))
+
+
+def test_two_processes_print_the_same(trained, tmp_path):
+    config, checkpoint, logged = trained
+    out, script = tmp_path / 'two.pkl', ROOT / 'tools' / 'dist_test.sh'
+    options = ['--work-dir', tmp_path, '--out', out]
+    printed = run('bash', script, config, checkpoint, 2, *options, PORT='29612')
+    assert f'coco/mAP: {logged["coco/mAP"]:.4f}' in printed
+    assert f'coco/mAP_raw: {logged["coco/mAP_raw"]:.4f}' in printed
+    predictions = pickle.loads(out.read_bytes())
+    assert [sample['sample_idx'] for sample in predictions] == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['{config}', 'absent.pth'], 'no checkpoint at absent.pth'),
+        (['absent.py', '{checkpoint}'], 'no config at absent.py'),
+        (['{config}', '{checkpoint}', '--out', 'a.json'], 'must be a pkl file'),
+        (['{config}', '{checkpoint}', '--weights', 'best'], 'invalid choice'),
+    ],
+)
+def test_errors_are_short(trained, capsys, arguments, message):
+    config, checkpoint, _ = trained
+    with pytest.raises(SystemExit) as caught:
+        run_test(*[part.format(config=config, checkpoint=checkpoint) for part in arguments])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
