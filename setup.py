@@ -55,8 +55,8 @@ setup(
     # Exactly one of the extras below (or an environment that has them already) brings them.
     # OpenCV comes with mmengine, for the same reason.
     install_requires=[
-        'torch>=2.4',
-        'torchvision>=0.19',
+        'torch>=2.6',
+        'torchvision>=0.21',
         'numpy>=1.26',
         'matplotlib>=3.8',
         'msgspec>=0.19',

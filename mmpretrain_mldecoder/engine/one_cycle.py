@@ -1,8 +1,10 @@
 """A OneCycle schedule whose checkpoint state is plain data."""
 
+import math
 from collections.abc import Sequence
 
 from mmengine.optim import OneCycleLR
+from mmengine.optim.scheduler.param_scheduler import INF
 from mmpretrain.registry import PARAM_SCHEDULERS
 
 
@@ -23,17 +25,23 @@ class PlainOneCycleLR(OneCycleLR):
             groups or one for each. Defaults to None, the optimiser's own: then ``auto_scale_lr``,
             which scales that one, moves the whole curve. A peak that is given here is not scaled.
         **kwargs: As in ``OneCycleLR``: ``total_steps``, ``pct_start``, ``anneal_strategy``,
-            ``div_factor``, ``final_div_factor``, ``three_phase``, ``by_epoch``, ...
+            ``div_factor``, ``final_div_factor``, ``three_phase``, ``by_epoch``, ... Without
+            ``total_steps`` a runner gives it all of the training.
 
     Example:
         >>> param_scheduler = dict(
-        ...     type='PlainOneCycleLR', total_steps=40, pct_start=0.2, final_div_factor=4e4,
+        ...     type='PlainOneCycleLR', pct_start=0.2, final_div_factor=4e4,
         ...     by_epoch=True, convert_to_iter_based=True)
     """
 
     def __init__(self, optimizer, *, eta_max: float | Sequence[float] | None = None, **kwargs):
         if eta_max is None:
             eta_max = [group['lr'] for group in optimizer.param_groups]
+        total_steps = kwargs.get('total_steps') or kwargs.get('end', INF) - kwargs.get('begin', 0)
+        pct_start = kwargs.setdefault('pct_start', 0.3)
+        if pct_start * total_steps == 1:
+            # A rise of exactly one step has no length, and the host (as torch) divides by it.
+            kwargs['pct_start'] = math.nextafter(pct_start, 1)
         super().__init__(optimizer, eta_max=eta_max, **kwargs)
 
     def state_dict(self) -> dict:

@@ -80,3 +80,12 @@ def test_built_from_a_config_in_epochs():
         default_args=dict(optimizer=optimizer, epoch_length=7),
     )
     assert schedule.total_steps == 280 and not schedule.by_epoch
+
+
+def test_a_rise_of_one_step_is_no_division_by_zero():
+    optimizer = _optimizer()
+    schedule = PlainOneCycleLR(optimizer, begin=0, end=5, pct_start=0.2, by_epoch=False)
+    rates = [rate for rate, _ in _rates(schedule, optimizer, 5)]
+    assert rates[0] == pytest.approx(1e-4 / 25)
+    assert rates[1:] == sorted(rates[1:], reverse=True)
+    assert rates[4] == pytest.approx(1e-4 / 25 / 1e4)

@@ -16,17 +16,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='PackInputs',
-        meta_keys=(
-            'sample_idx',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'instance_labels',
-            'instance_areas',
-        ),
-    ),
+    dict(type='PackInputs'),
 ]
 
 train_dataloader = dict(
@@ -58,7 +48,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='default_collate'),
 )
-val_evaluator = dict(type='MultiLabelMAP', per_class=True, by_size=True)
+val_evaluator = dict(type='MultiLabelMAP', per_class=True)
 
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

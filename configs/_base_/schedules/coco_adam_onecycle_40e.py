@@ -6,11 +6,10 @@ optim_wrapper = dict(
     optimizer=dict(type='Adam', lr=1e-4, weight_decay=1e-4),
     constructor='NoDecay1DConstructor',
 )
-# 20 % of the steps up from lr/25 to the optimizer's lr, then by cosine down to 1e-10:
-# 1e-4 / 25 / 4e4 = 1e-10
+# Over all epochs of train_cfg: 20 % of the steps up from lr/25 to the optimizer's lr, then by
+# cosine down to 1e-4 / 25 / 4e4 = 1e-10
 param_scheduler = dict(
     type='PlainOneCycleLR',
-    total_steps=40,
     pct_start=0.2,
     div_factor=25.0,
     final_div_factor=4e4,

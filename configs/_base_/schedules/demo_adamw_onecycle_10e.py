@@ -1,18 +1,17 @@
 # A short schedule from scratch for the demo: minutes on two CPU cores.
-# 3,000 / 50 = 60 steps an epoch, 840 in all; the EMA looks back about 100 of them.
+# 3,000 / 50 = 60 steps an epoch, 600 in all; the EMA looks back about 100 of them.
 optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2),
     constructor='NoDecay1DConstructor',
 )
 param_scheduler = dict(
     type='PlainOneCycleLR',
-    total_steps=14,
     pct_start=0.2,
     by_epoch=True,
     convert_to_iter_based=True,
 )
 
-train_cfg = dict(by_epoch=True, max_epochs=14, val_interval=2)
+train_cfg = dict(by_epoch=True, max_epochs=10, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 
