@@ -1,0 +1,130 @@
+"""What the pages name exists: files, links, make targets, options, config keys, error messages."""
+
+import copy
+import re
+import shlex
+from functools import lru_cache
+
+import pytest
+from markdown_pages import PAGES, ROOT, code_blocks, read, tables, without_code
+from mmengine.config import Config
+
+# Folders of this repository; data/ and work_dirs/ are the reader's.
+PATH = re.compile(
+    r'(?<![\w/.-])(?:\./)?((?:configs|docs|tests|tools|mmpretrain_mldecoder)/[\w./-]+)'
+)
+
+
+@lru_cache
+def config(path: str) -> Config:
+    return Config.fromfile(ROOT / path)
+
+
+def anchor(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_files_exist(page):
+    texts = [block.code for block in code_blocks(page)]
+    texts += re.findall(r'`([^`\n]+)`', without_code(page))
+    for text in texts:
+        for path in PATH.findall(text):
+            assert (ROOT / path.rstrip('.')).exists(), f'{page} names {path}'
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_relative_links_resolve(page):
+    for target in re.findall(r'\]\(([^)\s]+)\)', without_code(page)):
+        if target.startswith('http'):
+            continue
+        file, _, fragment = target.partition('#')
+        path = (ROOT / page).parent / file if file else ROOT / page
+        assert path.exists(), f'{page} links to {target}'
+        if fragment:
+            headings = re.findall(r'^#+ (.+)$', path.read_text(encoding='utf-8'), re.M)
+            assert fragment in map(anchor, headings), f'{page} links to {target}'
+
+
+def commands(page: str) -> list[list[str]]:
+    """Return the words of every command in the bash blocks of a page."""
+    lines = [
+        line
+        for block in code_blocks(page)
+        if block.language == 'bash'
+        for line in block.code.replace('\\\n', ' ').splitlines()
+    ]
+    return [words for words in (shlex.split(line, comments=True) for line in lines) if words]
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_commands_have_targets_and_options_that_exist(page):
+    for words in commands(page):
+        if words[0] == 'make':
+            target = words[1]
+            assert re.search(rf'^{target}:', (ROOT / 'Makefile').read_text(), re.M), words
+        tool = next((word for word in words if re.match(r'tools/.*\.(py|sh)$', word)), None)
+        if tool is None:
+            continue
+        options = (
+            ROOT / tool.replace('dist_', '').replace('slurm_', '').replace('.sh', '.py')
+        ).read_text()
+        options += (ROOT / 'mmpretrain_mldecoder/engine/launch.py').read_text()
+        for word in words[words.index(tool) :]:
+            if word.startswith('--'):
+                assert f"'{word}'" in options or f"('{word[2:]}'" in options, f'{tool} {word}'
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_cfg_options_fit_the_config(page):
+    for words in commands(page):
+        if '--cfg-options' not in words:
+            continue
+        path = next(word for word in words if word.startswith('configs/'))
+        for option in words[words.index('--cfg-options') + 1 :]:
+            if '=' not in option:
+                break
+            key, _, value = option.partition('=')
+            cfg = copy.deepcopy(config(path))
+            parent = cfg
+            for name in key.split('.')[:-1]:
+                parent = parent[int(name)] if name.isdigit() else parent[name]
+            cfg.merge_from_dict({key: value})
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_inline_config_keys_exist(page):
+    """``test_evaluator.map_type=11point`` in a sentence is a key of the COCO configs."""
+    cfg = config('configs/mldecoder/r50_coco.py')
+    for text in re.findall(r'`(?:--cfg-options )?([a-z_]+\.[^`\s]+)=[^`]*`', without_code(page)):
+        names = text.split('.')
+        parent = cfg
+        for name in names[:-1]:
+            parent = parent[int(name)] if name.isdigit() else parent[name]
+        assert parent is not None, f'{page} names {text}'
+
+
+def test_error_messages_are_in_the_code():
+    source = '\n'.join(
+        # strings that are broken over lines are joined again
+        re.sub(r"'\n\s*f?'", '', path.read_text())
+        for path in (ROOT / 'mmpretrain_mldecoder').rglob('*.py')
+    )
+    errors = next(table for table in tables('docs/data.md') if table[0][0] == 'message')
+    for message, *_ in errors[1:]:
+        assert message.strip('`') in source
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_python_blocks_compile(page):
+    for block in code_blocks(page):
+        if block.language == 'python':
+            compile(block.code, page, 'exec')
+
+
+def test_pages_are_there_and_not_long():
+    assert {'README.md', 'README_zh-CN.md', 'CHANGELOG.md', 'docs/train.md'} <= set(PAGES)
+    for page in PAGES:
+        assert read(page).startswith('# '), f'{page} has no title'
+        assert read(page).count('\n') < 300, f'{page} is long'

@@ -1,0 +1,141 @@
+"""The Python blocks of the pages run, on small data laid out as the pages say."""
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import write_coco
+from markdown_pages import PAGES, ROOT, CodeBlock, code_blocks
+from mmengine.config import Config
+from mmpretrain.registry import DATASETS, MODELS
+
+import mmpretrain_mldecoder  # noqa: F401  (registers everything)
+
+SNIPPETS = [
+    pytest.param(block, id=f'{page}:{i}')
+    for page in PAGES
+    if page != 'README_zh-CN.md'  # the same code as in README.md, see test_readme.py
+    for i, block in enumerate(code_blocks(page))
+    if block.test
+]
+
+# The recipe's config with a network of a few thousand parameters and the four classes of the data.
+_TINY = """
+_base_ = './configs/mldecoder/r50_coco.py'
+model = dict(
+    backbone=dict(depth=18, stem_channels=4, base_channels=4, init_cfg=None),
+    head=dict(num_classes=4, in_channels=32, num_groups=4, embed_dims=8, num_heads=2,
+              feedforward_channels=8))
+data_preprocessor = dict(num_classes=4)
+test_dataloader = dict(num_workers=0)
+"""
+
+
+@pytest.fixture(scope='module')
+def workspace(tmp_path_factory) -> Path:
+    """A folder with what a reader of the pages would have by then."""
+    folder = tmp_path_factory.mktemp('workspace')
+    for name in ('configs', 'tools', 'model-index.yml'):
+        (folder / name).symlink_to(ROOT / name)
+    coco = write_coco(folder / 'data/COCO2017', dict(train=12, val=7))
+    (folder / 'photos').symlink_to(coco / 'val2017')
+
+    pets = write_coco(folder / 'pets', dict(train=12, val=7), classes=('cat', 'dog', 'rabbit'))
+    (folder / 'data/pets').mkdir()
+    for split in ('train', 'val'):
+        (pets / f'{split}2017').rename(folder / 'data/pets' / split)
+        annotations = pets / f'annotations/instances_{split}2017.json'
+        annotations.rename(folder / f'data/pets/{split}.json')
+    (folder / 'labels.csv').write_text(
+        'file_name,labels\n000000000000.jpg,cat dog\n000000000001.jpg,\n'
+    )
+
+    trained = folder / 'work_dirs/r50vd_ssld_coco'
+    save_untrained(folder / 'configs/mldecoder/r50vd_ssld_coco.py', trained)
+    (trained / '20260101_120000/vis_data').mkdir(parents=True)
+    (trained / '20260101_120000/vis_data/scalars.json').write_text(
+        '{"loss": 90.0, "lr": 4e-06, "step": 100}\n'
+        '{"coco/mAP": 5.0, "coco/mAP_raw": 4.0, "step": 1}\n'
+    )
+    return folder
+
+
+def save_untrained(config: Path, work_dir: Path) -> None:
+    cfg = Config.fromfile(config)
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    classes = [f'class {i}' for i in range(model.head.num_classes)]
+    work_dir.mkdir(parents=True)
+    torch.save(
+        dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=classes))),
+        work_dir / 'best_coco_mAP_epoch_40.pth',
+    )
+
+
+@pytest.fixture(scope='module')
+def printed_map(workspace) -> float:
+    """Test a tiny model with ``--out predictions.pkl``; the mAP that the tool prints."""
+    (workspace / 'tiny.py').write_text(_TINY)
+    save_untrained(workspace / 'tiny.py', workspace / 'work_dirs/tiny')
+    checkpoint = 'work_dirs/tiny/best_coco_mAP_epoch_40.pth'
+    run = subprocess.run(
+        [sys.executable, 'tools/test.py', 'tiny.py', checkpoint, '--out', 'predictions.pkl'],
+        cwd=workspace,
+        env=os.environ | dict(OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore'),
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    return float(re.findall(r'coco/mAP: ([\d.]+)', run.stdout + run.stderr)[-1])
+
+
+@pytest.mark.parametrize('block', SNIPPETS)
+def test_snippet(block: CodeBlock, workspace, monkeypatch, capsys, request):
+    monkeypatch.chdir(workspace)
+    kind, _, argument = block.test.partition(' ')
+    assert kind in ('run', 'config')
+    if argument == 'mAP':
+        expected = request.getfixturevalue('printed_map')
+    path = workspace / (argument if kind == 'config' else 'snippet.py')
+    path.write_text(block.code)
+    if kind == 'config':
+        check_config(path)
+        return
+    names = runpy.run_path(str(path))
+    if argument == 'mAP':
+        # printed with four decimals
+        assert float(capsys.readouterr().out) == pytest.approx(expected, abs=1e-4)
+    elif argument == 'backbones':
+        pytest.importorskip('timm')
+        for backbone, in_channels in names['backbones']:
+            check_model(
+                backbone, dict(type='MLDecoderHead', num_classes=80, in_channels=in_channels)
+            )
+    elif argument == 'head':
+        check_model(dict(type='ResNet', depth=50), names['head'])
+
+
+def check_config(path: Path) -> None:
+    """A config builds its model, and its datasets where their data is."""
+    cfg = Config.fromfile(path)
+    check_model(cfg.model.backbone, cfg.model.head)
+    for name in ('train_dataloader', 'val_dataloader'):
+        dataset = cfg.get(name, {}).get('dataset')
+        if dataset is not None and Path(dataset.data_root).is_dir():
+            built = DATASETS.build(dataset)
+            built[1]
+            if cfg.model.head.num_classes != 80:  # the small COCO has 4 classes
+                assert len(built.metainfo['classes']) == cfg.model.head.num_classes
+
+
+def check_model(backbone: dict, head: dict) -> None:
+    backbone = {key: value for key, value in backbone.items() if key != 'init_cfg'}
+    model = MODELS.build(dict(type='ImageClassifier', backbone=backbone, head=head))
+    model = model.eval().to('meta')  # shapes are enough
+    logits = model(torch.empty(1, 3, 224, 224, device='meta'))
+    assert logits.shape == (1, head['num_classes'])
