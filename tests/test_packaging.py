@@ -1,0 +1,66 @@
+"""What a user installs: the wheel, its requirements, and the error without a host stack."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ('mmpretrain_mldecoder', 'configs', 'tools')
+FILES = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'model-index.yml', 'LICENSE')
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
+    """A wheel of a copy of the sources, as ``pip install .`` builds it, without network."""
+    folder = tmp_path_factory.mktemp('wheel')
+    for name in SOURCES:
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns('__pycache__', '.mim')
+        )
+    for name in FILES:
+        shutil.copy2(ROOT / name, folder)
+    command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation']
+    subprocess.run([*command, '-w', str(folder), str(folder)], check=True, capture_output=True)
+    (path,) = folder.glob('*.whl')
+    with zipfile.ZipFile(path) as opened:
+        yield opened
+
+
+def test_configs_and_tools_travel_in_mim(wheel):
+    packed = set(wheel.namelist())
+    for folder in ('configs', 'tools'):
+        for path in (ROOT / folder).rglob('*'):
+            if path.is_file() and '__pycache__' not in path.parts:
+                assert f'mmpretrain_mldecoder/.mim/{path.relative_to(ROOT)}' in packed
+    assert 'mmpretrain_mldecoder/.mim/model-index.yml' in packed
+
+
+def test_no_host_package_is_required_outside_the_extras(wheel):
+    """Or pip would lay mmcv over mmcv-lite, or the originals over the forks."""
+    (path,) = (name for name in wheel.namelist() if name.endswith('METADATA'))
+    metadata = message_from_string(wheel.read(path).decode())
+    requirements = metadata.get_all('Requires-Dist')
+    always = [line for line in requirements if 'extra ==' not in line]
+    assert any(line.startswith('torch') for line in always)
+    assert not any('mm' in line.partition('>')[0] or 'opencv' in line for line in always)
+    assert {'lite', 'onedl'} <= set(metadata.get_all('Provides-Extra'))
+
+
+def test_missing_host_says_what_to_install():
+    """With the host hidden from the import system, as on a machine that lacks it."""
+    script = (
+        'import sys, importlib.util as util\n'
+        'find = util.find_spec\n'
+        "util.find_spec = lambda name, *a: None if name == 'mmcv' else find(name, *a)\n"
+        'import mmpretrain_mldecoder\n'
+    )
+    result = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert 'mmcv cannot be imported' in result.stderr
+    assert 'mmpretrain_mldecoder[lite]' in result.stderr
+    assert 'mmpretrain_mldecoder[onedl]' in result.stderr
