@@ -1,6 +1,7 @@
 """What the pages name exists: files, links, make targets, options, config keys, error messages."""
 
 import copy
+import inspect
 import re
 import shlex
 from functools import lru_cache
@@ -9,9 +10,18 @@ import pytest
 from markdown_pages import PAGES, ROOT, code_blocks, read, tables, without_code
 from mmengine.config import Config
 
+from mmpretrain_mldecoder.datasets import COCOMultiLabel
+from mmpretrain_mldecoder.evaluation import MultiLabelMAP
+
 # Folders of this repository; data/ and work_dirs/ are the reader's.
 PATH = re.compile(
     r'(?<![\w/.-])(?:\./)?((?:configs|docs|tests|tools|mmpretrain_mldecoder)/[\w./-]+)'
+)
+
+# Arguments of ours that the pages set.
+ARGUMENTS = dict(
+    test_evaluator=inspect.signature(MultiLabelMAP).parameters,
+    dataset=inspect.signature(COCOMultiLabel).parameters,
 )
 
 
@@ -103,6 +113,8 @@ def test_inline_config_keys_exist(page):
         for name in names[:-1]:
             parent = parent[int(name)] if name.isdigit() else parent[name]
         assert parent is not None, f'{page} names {text}'
+        if names[-2] in ARGUMENTS:
+            assert names[-1] in ARGUMENTS[names[-2]], f'{page} names {text}'
 
 
 def test_error_messages_are_in_the_code():
