@@ -40,6 +40,9 @@ class BuildWithMim(build_py):
                 shutil.copy2(ROOT / name, mim / name)
 
 
+# MMPretrain's browse_dataset.py calls a private function that matplotlib 3.11 changed.
+FOR_THE_HOST = ['matplotlib<3.11']
+
 setup(
     name=PACKAGE,
     version=read_version(),
@@ -64,8 +67,13 @@ setup(
         'rich>=13',
     ],
     extras_require={
-        'lite': ['mmengine>=0.10.7', 'mmcv-lite>=2.2.0', 'mmpretrain>=1.2.0'],
-        'onedl': ['onedl-mmengine>=0.10.10', 'onedl-mmcv>=2.3.4', 'onedl-mmpretrain>=1.3.5'],
+        'lite': ['mmengine>=0.10.7', 'mmcv-lite>=2.2.0', 'mmpretrain>=1.2.0', *FOR_THE_HOST],
+        'onedl': [
+            'onedl-mmengine>=0.10.10',
+            'onedl-mmcv>=2.3.4',
+            'onedl-mmpretrain>=1.3.5',
+            *FOR_THE_HOST,
+        ],
         'timm': ['timm>=1.0.20'],
         'test': [
             'hypothesis>=6.100',
