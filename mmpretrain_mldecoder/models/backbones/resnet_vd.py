@@ -40,7 +40,7 @@ class ResNetVd(ResNetV1d):
 
     Example:
         >>> import torch
-        >>> from mmpretrain_mldecoder.models import ResNetVd
+        >>> from mmpretrain_mldecoder.models.backbones import ResNetVd
         >>> ResNetVd(18, stem_channels=32, base_channels=32)(torch.zeros(1, 3, 96, 96))[0].shape
         torch.Size([1, 256, 3, 3])
     """
