@@ -21,7 +21,7 @@ UNJUDGED = ('', '#0072b2', '')
 
 CELL_INCHES = 2.2
 ROW_INCHES = 0.2
-MAX_ROWS = 8
+MAX_ROWS = 12
 MAX_CHARACTERS = 25
 DPI = 110
 
@@ -36,7 +36,7 @@ def contact_sheet(
     """Draw a grid of pictures with their predicted labels, scores as text and as bars.
 
     With ``truth``, a label is a hit (✓, green), a false alarm (✗, orange) or, if it is true and
-    was not predicted, a miss (○, pink, without a score). A picture shows up to 8 labels and says
+    was not predicted, a miss (○, pink, without a score). A picture shows up to 12 labels and says
     how many more there are; its file name stands above it, if the prediction has a ``path``.
 
     Args:

@@ -61,7 +61,7 @@ def plot_curves(work_dir: str | os.PathLike, out: str | os.PathLike) -> Path:
     map_axes.set(xlabel='epoch', ylabel='mAP (%)', title='validation')
     map_axes.xaxis.get_major_locator().set_params(integer=True)
     if map_axes.has_data():
-        map_axes.legend(loc='lower right')
+        map_axes.legend()
     else:
         map_axes.text(0.5, 0.5, 'not validated', ha='center', transform=map_axes.transAxes)
     for axes in (loss_axes, map_axes):

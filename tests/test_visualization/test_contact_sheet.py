@@ -73,11 +73,11 @@ def test_bars_are_as_long_as_the_scores(tmp_path):
 
 
 def test_many_labels_and_no_label(tmp_path, drawn_texts):
-    labels = [f'label {i}' for i in range(11)]
-    predictions = [dict(labels=labels, scores=[0.9] * 11), dict(labels=[], scores=[])]
+    labels = [f'label {i}' for i in range(15)]
+    predictions = [dict(labels=labels, scores=[0.9] * 15), dict(labels=[], scores=[])]
     contact_sheet([solid(0)] * 2, predictions, tmp_path / 'sheet.png')
     texts = [text for text, _ in drawn_texts]
-    assert [t for t in texts if t.startswith('label')] == labels[:7]
+    assert [t for t in texts if t.startswith('label')] == labels[:11]
     assert '… 4 more' in texts
     assert 'no label' in texts
 
