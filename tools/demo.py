@@ -70,7 +70,7 @@ def train(config: Config, args: argparse.Namespace, options: list[str]) -> Path:
         say(f'{args.work_dir} is reused: its {epochs} epochs of training are finished')
     else:
         start = find_resume_checkpoint(args.work_dir)
-        how = f'going on from {start}' if start else 'about 3 minutes on 2 CPU cores'
+        how = f'going on from {start}' if start else 'a few minutes on 2 CPU cores'
         say(f'training for {epochs} epochs, {how}')
         run_tool('train.py', args.config, '--work-dir', args.work_dir, '--resume', *options)
     checkpoint = best_checkpoint(args.work_dir)
