@@ -1,5 +1,5 @@
 # A short schedule from scratch for the demo: minutes on two CPU cores.
-# 3,000 / 50 = 60 steps an epoch, 600 in all; the EMA looks back about 100 of them.
+# 3,000 / 50 = 60 steps an epoch, 540 in all; the EMA looks back about 100 of them.
 optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2),
     constructor='NoDecay1DConstructor',
@@ -11,7 +11,7 @@ param_scheduler = dict(
     convert_to_iter_based=True,
 )
 
-train_cfg = dict(by_epoch=True, max_epochs=10, val_interval=1)
+train_cfg = dict(by_epoch=True, max_epochs=9, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 
