@@ -154,7 +154,7 @@ def test_other_json_in_subfolders(tmp_path):
 def test_samples_reach_the_model_as_one_hot_targets(fake_coco):
     pipeline = [
         dict(type='LoadImageFromFile'),
-        dict(type='PackInputs', meta_keys=('sample_idx', 'instance_labels', 'instance_areas')),
+        dict(type='PackMultiLabelInputs'),
     ]
     dataset = build(fake_coco, pipeline=pipeline)
     for i in range(3):

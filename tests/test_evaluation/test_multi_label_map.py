@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import DumpResults, Evaluator
-from mmpretrain.datasets.transforms import PackInputs
 from mmpretrain.registry import METRICS
 from mmpretrain.structures import DataSample
 from sklearn.metrics import average_precision_score, f1_score
 
+from mmpretrain_mldecoder.datasets.transforms import PackMultiLabelInputs
 from mmpretrain_mldecoder.evaluation import (
     MultiLabelMAP,
     average_precision,
@@ -176,10 +176,10 @@ def test_by_size():
     assert len(result) == 4
 
 
-def test_by_size_takes_what_pack_inputs_passes_on():
+def test_by_size_takes_what_the_packing_passes_on():
     scores, targets, instances, areas = random_images()
     keys = ('instance_labels', 'instance_areas')
-    pack = PackInputs(meta_keys=(*PackInputs.DEFAULT_META_KEYS, *keys))
+    pack = PackMultiLabelInputs()
     samples = []
     for i in range(30):
         info = dict(sample_idx=i, gt_label=np.flatnonzero(targets[i]))
@@ -190,7 +190,7 @@ def test_by_size_takes_what_pack_inputs_passes_on():
 
 
 def test_by_size_without_instances():
-    with pytest.raises(ValueError, match=r'000000000000.jpg lacks.*meta_keys of PackInputs'):
+    with pytest.raises(ValueError, match=r'000000000000.jpg lacks.*PackMultiLabelInputs in place'):
         evaluate(make_samples(*random_images()[:2]), by_size=True)
     with pytest.raises(ValueError, match='needs size_masks'):
         MultiLabelMAP(by_size=True).compute(*random_images()[:2])

@@ -20,18 +20,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='SquareResize', scale=224),
-    dict(
-        type='PackInputs',
-        # instance_*: for AP by object size
-        meta_keys=(
-            'sample_idx',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'instance_labels',
-            'instance_areas',
-        ),
-    ),
+    dict(type='PackMultiLabelInputs'),
 ]
 
 train_dataloader = dict(

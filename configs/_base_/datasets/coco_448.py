@@ -16,17 +16,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='SquareResize', scale=448),
-    dict(
-        type='PackInputs',
-        meta_keys=(
-            'sample_idx',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'instance_labels',
-            'instance_areas',
-        ),
-    ),
+    dict(type='PackMultiLabelInputs'),
 ]
 
 train_dataloader = dict(batch_size=64, dataset=dict(pipeline=train_pipeline))

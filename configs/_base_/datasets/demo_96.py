@@ -16,7 +16,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='PackInputs'),
+    dict(type='PackMultiLabelInputs'),
 ]
 
 train_dataloader = dict(

@@ -77,10 +77,9 @@ def _size_mask(sample: dict, num_classes: int) -> np.ndarray:
     absent = [key for key in ('instance_labels', 'instance_areas') if key not in sample]
     if absent:
         raise ValueError(
-            f'by_size=True needs {" and ".join(absent)}, which {_name(sample)} lacks. Add them to '
-            'meta_keys of PackInputs in the pipeline, after its own: meta_keys=(*'
-            "PackInputs.DEFAULT_META_KEYS, 'instance_labels', 'instance_areas'); the dataset must "
-            'provide them, as COCOMultiLabel does.'
+            f'by_size=True needs {" and ".join(absent)}, which {_name(sample)} lacks. Put '
+            'PackMultiLabelInputs in place of PackInputs in the pipeline; the dataset must provide '
+            'them, as COCOMultiLabel does.'
         )
     return object_size_mask(sample['instance_labels'], sample['instance_areas'], num_classes)
 

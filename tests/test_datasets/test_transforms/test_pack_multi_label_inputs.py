@@ -1,0 +1,31 @@
+import numpy as np
+from mmpretrain.datasets import PackInputs
+from mmpretrain.registry import TRANSFORMS
+
+
+def test_keeps_the_instances_beside_what_the_host_keeps():
+    img = np.zeros((4, 5, 3), np.uint8)
+    results = dict(
+        img=img,
+        sample_idx=7,
+        img_path='a.jpg',
+        gt_label=np.array([1]),
+        instance_labels=np.array([1, 1]),
+        instance_areas=np.array([9.0, 4.0], np.float32),
+    )
+    packed = TRANSFORMS.build(dict(type='PackMultiLabelInputs'))(results)
+    host = PackInputs()(results)
+    assert packed['inputs'].equal(host['inputs'])
+    sample = packed['data_samples']
+    assert sample.instance_labels.tolist() == [1, 1]
+    assert sample.instance_areas.tolist() == [9.0, 4.0]
+    assert set(sample.keys()) == set(host['data_samples'].keys())
+    assert set(host['data_samples'].metainfo_keys()) < set(sample.metainfo_keys())
+
+
+def test_a_picture_without_instances_is_packed_too():
+    packed = TRANSFORMS.build(dict(type='PackMultiLabelInputs'))(
+        dict(img=np.zeros((4, 5, 3), np.uint8), img_path='a.jpg')
+    )
+    assert packed['data_samples'].img_path == 'a.jpg'
+    assert 'instance_labels' not in packed['data_samples']
