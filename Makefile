@@ -24,6 +24,10 @@ env: .venv/installed-$(HOST)
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install $(TORCH)
 	$(PY) -m pip install -e '.[$(HOST),test]'
+# mmengine brings opencv-python, which needs the desktop's libGL; servers often have none.
+	@$(PY) -c 'import cv2' || { \
+	  echo 'opencv-python does not load here: putting opencv-python-headless in its place'; \
+	  $(PY) -m pip uninstall -y opencv-python && $(PY) -m pip install opencv-python-headless; }
 	touch $@
 
 demo: env
