@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..atomic_write import atomic_write
+
 
 def write_predictions(predictions: Iterable[dict], out: str | os.PathLike) -> Path:
     """Write one JSON object a line: ``path`` (or ``index``), ``labels``, ``scores``.
@@ -18,14 +20,7 @@ def write_predictions(predictions: Iterable[dict], out: str | os.PathLike) -> Pa
     Returns:
         Path: ``out``.
     """
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f'.{out.name}.{os.getpid()}')
-    try:
-        with temporary.open('w', encoding='utf-8') as file:
-            for prediction in predictions:
-                file.write(json.dumps(prediction, ensure_ascii=False) + '\n')
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return out
+    with atomic_write(out) as path, path.open('w', encoding='utf-8') as file:
+        for prediction in predictions:
+            file.write(json.dumps(prediction, ensure_ascii=False) + '\n')
+    return Path(out)

@@ -1,9 +1,9 @@
 """Predictions in a file that is either whole or absent."""
 
-import os
-
 from mmengine.evaluator import DumpResults
 from mmengine.fileio import dump
+
+from ..atomic_write import atomic_write
 
 
 class AtomicDumpResults(DumpResults):
@@ -16,7 +16,6 @@ class AtomicDumpResults(DumpResults):
     """
 
     def compute_metrics(self, results: list) -> dict:
-        partial = f'{self.out_file_path}.tmp'
-        dump(results, partial, file_format='pkl')
-        os.replace(partial, self.out_file_path)
+        with atomic_write(self.out_file_path) as path:
+            dump(results, path, file_format='pkl')
         return {}

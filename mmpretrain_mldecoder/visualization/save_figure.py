@@ -6,6 +6,8 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..atomic_write import atomic_write
+
 
 def save_figure(figure: Figure, out: str | os.PathLike) -> Path:
     """Draw ``figure`` as a PNG under a temporary name, then rename it to ``out``.
@@ -17,12 +19,6 @@ def save_figure(figure: Figure, out: str | os.PathLike) -> Path:
     Returns:
         Path: ``out``.
     """
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f'.{out.name}.{os.getpid()}')
-    try:
-        FigureCanvasAgg(figure).print_png(temporary)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return out
+    with atomic_write(out) as path:
+        FigureCanvasAgg(figure).print_png(path)
+    return Path(out)
