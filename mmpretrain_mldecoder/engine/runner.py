@@ -29,8 +29,8 @@ class PortableRunner(Runner):
     Everywhere: a checkpoint is written under a temporary name and then renamed, so that a file
     under its own name is whole; it holds plain data only; ``resume`` finds the newest checkpoint
     however the run ended, and takes its random seed before the data loaders are built, so that
-    the samples of the remaining epochs are those of the unbroken run; workers are not asked to
-    persist where there are none.
+    the samples of the remaining epochs are those of the unbroken run, and does not read the
+    weights that ``init_cfg`` names again; workers are not asked to persist where there are none.
 
     Use it with ``runner_type='PortableRunner'`` in the config. The arguments are ``Runner``'s.
     """
@@ -98,6 +98,12 @@ class PortableRunner(Runner):
             )
         self._randomness_cfg.update(seed=seed)
         self.set_randomness(**self._randomness_cfg)
+
+    def _init_model_weights(self) -> None:
+        # All weights are about to come from the checkpoint. Reading those of `init_cfg` first
+        # would only ask for a file that may be out of reach by now.
+        if not self._resume:
+            super()._init_model_weights()
 
     @master_only
     def save_checkpoint(

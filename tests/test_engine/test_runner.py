@@ -48,6 +48,17 @@ def test_resume_takes_the_seed_of_the_checkpoint(unseeded, tmp_path, seed):
     assert torch.equal(log_scalars['train/loss']['values'][:3], before)
 
 
+def test_resume_does_not_ask_for_the_first_weights_again(unseeded, tmp_path):
+    config, run = unseeded
+    gone = dict(type='Pretrained', checkpoint=str(tmp_path / 'gone.pth'))
+    options = {'model.backbone.init_cfg': gone}
+    with pytest.raises(FileNotFoundError, match=r'gone\.pth'):
+        build_runner(config, tmp_path / 'anew', **options).train()
+    checkpoint = str(run / 'epoch_1.pth')
+    build_runner(config, tmp_path, resume=True, load_from=checkpoint, **options).train()
+    assert_same_training(tmp_path / 'epoch_3.pth', run / 'epoch_3.pth')
+
+
 def test_resume_without_a_checkpoint_starts_anew(unseeded, tmp_path):
     runner = build_runner(unseeded[0], tmp_path, resume=True, **{'train_cfg.max_epochs': 1})
     runner.train()
