@@ -1,0 +1,19 @@
+# COCO 2014 at 640 px; pixels, cutout and RandAugment as at 224 px.
+_base_ = './coco2014_224.py'
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='SquareResize', scale=640),
+    dict(type='RandomCutout', size=0.5),
+    dict(type='TwoOpRandAugment', fill=128),
+    dict(type='PackInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='SquareResize', scale=640),
+    dict(type='PackMultiLabelInputs'),
+]
+
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,0 +1,35 @@
+# OpenImages' 9,605 classes at 224 px, for prediction: no labels come with the published weights,
+# and the class names come from the checkpoint. To test, write the labels as COCO instances JSON
+# (docs/model_zoo.md) in the order of the checkpoint's classes.
+data_preprocessor = dict(
+    num_classes=9605,
+    # RGB / 255, nothing subtracted
+    mean=[0.0, 0.0, 0.0],
+    std=[255.0, 255.0, 255.0],
+    to_rgb=True,
+)
+
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='SquareResize', scale=224),
+    dict(type='PackMultiLabelInputs'),
+]
+
+test_dataloader = dict(
+    batch_size=56,
+    num_workers=8,
+    persistent_workers=True,
+    dataset=dict(
+        type='COCOMultiLabel',
+        data_root='data/OpenImages',
+        ann_file='annotations/test.json',
+        data_prefix='test',
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='default_collate'),
+    pin_memory=True,
+)
+# labels are partial, and some classes have no positive
+test_evaluator = dict(type='MultiLabelMAP')

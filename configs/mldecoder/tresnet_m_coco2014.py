@@ -1,0 +1,11 @@
+# The authors' TResNet-M: tools/test.py THIS miil://tresnet_m_coco_224 (84.2 on COCO 2014).
+_base_ = [
+    '../_base_/models/tresnet_m_mldecoder.py',
+    '../_base_/datasets/coco2014_224.py',
+    '../_base_/schedules/coco_adam_onecycle_40e.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='timm://tresnet_m.miil_in21k'))
+)
