@@ -1,0 +1,186 @@
+"""Turn published weights into this project's names, whatever family they are of.
+
+Each family has a module that knows its names: ``family_of(names)`` tells whether they are its own,
+``rename(state)`` what every tensor becomes.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import miil, paddleclas, timm_torchvision
+
+_MODULES = (paddleclas, miil, timm_torchvision)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Published weights in the names of a whole ``ImageClassifier``.
+
+    Attributes:
+        family (str): ``'paddleclas'``, ``'miil'`` (the authors of ML-Decoder), ``'timm'``, or
+            ``'torchvision'``, whose ResNet names timm's plain ResNets share.
+        state_dict (dict[str, Tensor]): ``backbone.*`` and ``head.*``, in the order of the file.
+        sources (dict[str, str]): Each of these names to the name in the file that it comes from.
+        skipped (tuple[str]): Names in the file that become nothing: ``num_batches_tracked``, which
+            counts training steps and which no norm with a fixed momentum reads; ``Teacher.*`` of
+            PaddleClas' distillations, where the student is taken.
+        classes (tuple[str], optional): Class names in the order of the outputs, where the file has
+            them (``idx_to_class`` of miil).
+    """
+
+    family: str
+    state_dict: dict[str, Tensor]
+    sources: dict[str, str]
+    skipped: tuple[str, ...]
+    classes: tuple[str, ...] | None = None
+
+
+def recognise(checkpoint: Mapping) -> str | None:
+    """Return the family that :func:`convert` would take a checkpoint for.
+
+    Args:
+        checkpoint (Mapping): A state dict, or a dict that holds one as ``model`` or ``state_dict``.
+
+    Returns:
+        str | None: See :class:`Conversion`; None for all other names, such as our own.
+    """
+    return _module_of(_state_dict(checkpoint)[1])[0]
+
+
+def convert(checkpoint: Mapping) -> Conversion:
+    """Rename and reshape published weights.
+
+    Args:
+        checkpoint (Mapping): What the file held: a state dict, or a dict that holds one as
+            ``model`` or ``state_dict``. Values are numpy arrays or tensors. A ``module.`` before
+            every name, as DistributedDataParallel and EMA wrappers leave it, is taken off.
+
+    Returns:
+        Conversion: Every name of the file is in it, as a source or as skipped.
+
+    Raises:
+        ValueError: If the names are of no known family, or if some of them are unknown.
+    """
+    prefix, state = _state_dict(checkpoint)
+    family, module = _module_of(state)
+    if module is None:
+        raise ValueError(
+            'The names are not those of PaddleClas, the authors, timm or torchvision: '
+            f'{_listed(state)}'
+        )
+    tensors = {name: _to_tensor(name, value) for name, value in state.items()}
+    counters = {name: {} for name in tensors if name.endswith('.num_batches_tracked')}
+    renamed = counters | module.rename({n: t for n, t in tensors.items() if n not in counters})
+    unknown = [name for name in tensors if name not in renamed]
+    if unknown:
+        raise ValueError(
+            f'{len(unknown)} of {len(tensors)} names are unknown in a network of {family}: '
+            f'{_listed(unknown)}'
+        )
+    state_dict, sources = {}, {}
+    for name in tensors:
+        for ours, tensor in renamed[name].items():
+            if ours in sources:
+                raise ValueError(f'{sources[ours]} and {prefix + name} are the same weight, {ours}')
+            state_dict[ours] = tensor.contiguous()
+            sources[ours] = prefix + name
+    return Conversion(
+        family=family,
+        state_dict=state_dict,
+        sources=sources,
+        skipped=tuple(prefix + name for name in tensors if not renamed[name]),
+        classes=_classes(checkpoint.get('idx_to_class')),
+    )
+
+
+def drop_surplus_outputs(conversion: Conversion, num_classes: int) -> Conversion:
+    """Cut the bias of PaddleClas' group layer to the classes that it is used for.
+
+    Its ``K`` queries have ``K * ceil(C / K)`` outputs, of which the last ones are unused if ``K``
+    does not divide ``C``. The file does not tell ``C``, so :func:`convert` keeps them all.
+
+    Args:
+        conversion (Conversion): Any; without surplus outputs it is returned as it is.
+        num_classes (int): Number of classes ``C`` of the model that gets the weights.
+    """
+    weight = conversion.state_dict.get('head.decoder.group_linear.weight')
+    bias_name = 'head.decoder.group_linear.bias'
+    if weight is None or bias_name not in conversion.state_dict:
+        return conversion
+    bias = conversion.state_dict[bias_name]
+    num_groups, _, group_size = weight.shape
+    if len(bias) <= num_classes or -(-num_classes // num_groups) != group_size:
+        return conversion
+    state_dict = conversion.state_dict | {bias_name: bias[:num_classes].clone()}
+    return replace(conversion, state_dict=state_dict)
+
+
+def to_checkpoint(conversion: Conversion, source: str) -> dict:
+    """Return a checkpoint in MMEngine's format, of tensors and plain values only.
+
+    Args:
+        conversion (Conversion): The weights.
+        source (str): Where they come from: a published name, an address or a file name.
+
+    Returns:
+        dict: ``state_dict`` and ``meta``; in it ``converted`` says the provenance, and
+        ``dataset_meta`` has the ``classes`` where they are known.
+    """
+    meta = dict(
+        converted=dict(source=source, family=conversion.family, skipped=list(conversion.skipped))
+    )
+    if conversion.classes is not None:
+        meta['dataset_meta'] = dict(classes=list(conversion.classes))
+    return dict(meta=meta, state_dict=dict(conversion.state_dict))
+
+
+def _state_dict(checkpoint: Mapping) -> tuple[str, dict]:
+    """Return the names and values below the wrappers, and the prefix taken off the names."""
+    for key in ('model', 'state_dict'):
+        if isinstance(checkpoint.get(key), Mapping):
+            checkpoint = checkpoint[key]
+    state = {str(name): value for name, value in checkpoint.items()}
+    prefix = ''
+    while state and all(name.startswith('module.') for name in state):
+        state = {name.removeprefix('module.'): value for name, value in state.items()}
+        prefix += 'module.'
+    return prefix, state
+
+
+def _module_of(names: Mapping) -> tuple[str, ModuleType] | tuple[None, None]:
+    for module in _MODULES:
+        family = module.family_of(names)
+        if family is not None:
+            return family, module
+    return None, None
+
+
+def _to_tensor(name: str, value: object) -> Tensor:
+    if isinstance(value, np.ndarray | np.generic):
+        return torch.from_numpy(np.asarray(value))
+    if not isinstance(value, Tensor):
+        raise ValueError(f'{name} is a {type(value).__name__}, not an array or tensor')
+    return value.detach()
+
+
+def _listed(names: Collection[str]) -> str:
+    first = ', '.join(list(names)[:10])
+    return f'{first}, ...' if len(names) > 10 else first or '(none)'
+
+
+def _classes(idx_to_class: object) -> tuple[str, ...] | None:
+    if not isinstance(idx_to_class, Mapping):
+        return None
+    by_index = {str(index): str(name) for index, name in idx_to_class.items()}
+    indices = [str(i) for i in range(len(by_index))]
+    if set(indices) != set(by_index):
+        raise ValueError(
+            f'idx_to_class does not number its classes from 0 to {len(by_index) - 1}: '
+            f'{_listed(by_index)}'
+        )
+    return tuple(by_index[i] for i in indices)

@@ -1,0 +1,90 @@
+"""timm's and torchvision's names: ResNets of both, TResNets of timm, with or without ML-Decoder."""
+
+import re
+from collections.abc import Collection, Mapping
+
+from torch import Tensor
+
+from .miil import rename_head
+
+_PARAMETER = r'(?:weight|bias|running_mean|running_var)'
+
+# Three convolutions and norms; their ReLUs have numbers too.
+_DEEP_STEM = {
+    'conv1.0': '0.conv',
+    'conv1.1': '0.bn',
+    'conv1.3': '1.conv',
+    'conv1.4': '1.bn',
+    'conv1.6': '2.conv',
+    'bn1': '2.bn',
+}
+
+
+def family_of(names: Collection[str]) -> str | None:
+    """Return whose names these are, ``'timm'`` or ``'torchvision'``, or None.
+
+    A ResNet counts only with its classifier ``fc``: without, its names are also those of the host's
+    ``ResNet`` alone. timm's plain ResNets have torchvision's names and count as such.
+    """
+    if 'body.conv1.conv.weight' in names:
+        return 'timm'
+    if 'layer1.0.conv1.weight' in names and any(name.startswith('fc.') for name in names):
+        if 'conv1.0.weight' in names:
+            return 'timm'
+        if 'conv1.weight' in names:
+            return 'torchvision'
+    return None
+
+
+def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Give every name of the file what it becomes here: ``{their name: {our name: tensor}}``.
+
+    ======================  ==========================================================
+    theirs                  ours
+    ======================  ==========================================================
+    resnetNN                the host's ``ResNet``
+    resnet50d, 101d, 152d   ``ResNetVd``, or the host's ``ResNetV1d``
+    resnet18d, 34d          the host's ``ResNetV1d`` (``ResNetVd`` has one projection more)
+    tresnet_*               the host's ``TIMMBackbone`` around the same model
+    ``fc`` or ``head.fc``   ``head.fc``
+    ML-Decoder there        ``head.decoder``
+    ======================  ==========================================================
+
+    Unknown names are left out. Names cannot tell what has no weights: other activations, strides or
+    blur pools of timm's many variants look the same.
+    """
+    is_tresnet = 'body.conv1.conv.weight' in state
+    is_deep = 'conv1.0.weight' in state
+    head = 'head.' if is_tresnet else 'fc.'
+    renamed = {}
+    for name, value in state.items():
+        if name.startswith(head):
+            ours = rename_head(name.removeprefix(head), value)
+        else:
+            module = _tresnet_name(name) if is_tresnet else _resnet_name(name, is_deep)
+            ours = None if module is None else {f'backbone.{module}': value}
+        if ours is not None:
+            renamed[name] = ours
+    return renamed
+
+
+def _tresnet_name(name: str) -> str | None:
+    module = r'(layer\d\.\d+\.)?(conv\d|downsample\.\d)\.(conv|bn)|layer\d\.\d+\.se\.fc[12]'
+    known = re.fullmatch(rf'body\.({module})\.{_PARAMETER}', name)
+    return f'timm_model.{name}' if known else None
+
+
+def _resnet_name(name: str, is_deep: bool) -> str | None:
+    if is_deep and re.match(r'(conv1|bn1)\.', name):
+        place, _, parameter = name.rpartition('.')
+        return f'stem.{_DEEP_STEM[place]}.{parameter}' if place in _DEEP_STEM else None
+    if re.fullmatch(rf'(conv1|bn1|layer\d\.\d+\.(conv|bn)[123])\.{_PARAMETER}', name):
+        return name
+    match = re.fullmatch(rf'(layer(\d)\.\d+\.downsample)\.([012])\.({_PARAMETER})', name)
+    if match is None:
+        return None
+    module, stage, index, parameter = match.groups()
+    if is_deep and stage == '1':
+        # Nothing to pool in stage 1: timm puts an identity there, the host nothing.
+        index = str(int(index) - 1)
+    return f'{module}.{index}.{parameter}'
