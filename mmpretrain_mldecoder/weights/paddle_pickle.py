@@ -159,7 +159,7 @@ def _check_opcodes(file: BinaryIO, size: int) -> None:
     a memo index, for which the unpickler makes room at once.
     """
     for opcode, argument, position in pickletools.genops(file):
-        if opcode.name == 'LONG_BINPUT' and argument > size:
+        if opcode.name in ('PUT', 'LONG_BINPUT') and argument > size:
             raise ValueError(f'memo index {argument} at byte {position}')
     file.seek(0)
 
@@ -179,7 +179,9 @@ def _state_dict(content: object) -> dict[str, np.ndarray]:
 def _build(name: object, value: object) -> np.ndarray:
     if isinstance(value, tuple) and len(value) == 2:  # Paddle's own name of the parameter
         value = value[1]
-    if not isinstance(name, str) or not isinstance(value, _Array):
+    if not isinstance(name, str):
+        raise _Refused(f'names an array {name!r:.80}, not by a text')
+    if not isinstance(value, _Array):
         raise _Refused(f'holds a {type(value).__name__} as {name!r:.80}, not an array')
     array = value.build()
     if array.dtype == np.uint16:
