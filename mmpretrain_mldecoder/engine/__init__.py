@@ -7,6 +7,7 @@ from . import model_zoo
 from .checkpoint import load_weights_only
 from .cpu_distributed import CPUDistributedDataParallel
 from .ema_hook import DualEMAHook
+from .linear_warmup import LinearWarmupLR
 from .one_cycle import PlainOneCycleLR
 from .param_groups import NoDecay1DConstructor
 from .plain_history import PlainHistoryHook
@@ -18,6 +19,7 @@ __all__ = [
     'CPUDistributedDataParallel',
     'DualEMAHook',
     'IterSeedHook',
+    'LinearWarmupLR',
     'NoDecay1DConstructor',
     'PlainHistoryHook',
     'PlainOneCycleLR',

@@ -17,16 +17,18 @@ from mmpretrain.registry import HOOKS
 class DualEMAHook(EMAHook):
     """MMEngine's ``EMAHook`` for parameters and buffers that also evaluates the raw weights.
 
-    After each training step ``ema = decay * ema + (1 - decay) * raw``, for parameters and floating
-    buffers alike; the first step copies. Validation and test report the EMA weights under the
-    metrics' own names and the raw weights under the names with ``_raw`` (``coco/mAP`` and
-    ``coco/mAP_raw``), on the same batches. In a checkpoint ``state_dict`` is the EMA and
-    ``ema_state_dict`` the raw weights, as MMEngine writes them: the checkpoint named best for
-    ``coco/mAP`` holds the weights that scored, where every loader looks for them.
+    The average starts as the weights that the training starts from. After each step
+    ``ema = decay * ema + (1 - decay) * raw``, for parameters and floating buffers alike.
+    Validation and test report the EMA weights under the metrics' own names and the raw weights
+    under the names with ``_raw`` (``coco/mAP`` and ``coco/mAP_raw``), on the same batches. In a
+    checkpoint ``state_dict`` is the EMA and ``ema_state_dict`` the raw weights, as MMEngine writes
+    them: the checkpoint named best for ``coco/mAP`` holds the weights that scored, where every
+    loader looks for them.
 
-    Differs from ``EMAHook`` in: buffers are averaged (the recipes do so); before a validation all
-    ranks take rank 0's buffers, those that the checkpoint holds, so that the score belongs to it;
-    a test in the process of the training keeps the averages.
+    Differs from ``EMAHook`` in: buffers are averaged, and the first step counts as every other,
+    where ``EMAHook`` takes over its weights (the recipes do both); before a validation all ranks
+    take rank 0's buffers, those that the checkpoint holds, so that the score belongs to it; a test
+    in the process of the training keeps the averages.
 
     Args:
         decay (float): Share of the old average that stays at each step, in ``(0, 1)``. (MMEngine's
@@ -58,6 +60,11 @@ class DualEMAHook(EMAHook):
         if self.src_model is not model:
             super().before_run(runner)
             self.ema_model.eval()
+
+    def before_train(self, runner) -> None:
+        super().before_train(runner)
+        if self.ema_model.steps == 0:  # not resumed; before_run comes ahead of initialisation
+            self.ema_model.update_parameters(self.src_model)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         if runner._resume:

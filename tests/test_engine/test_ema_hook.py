@@ -10,10 +10,15 @@ from mmpretrain_mldecoder.engine import DualEMAHook
 
 
 class Recorder(Hook):
-    """Keeps the raw and averaged tensors after each step, and the metrics of each validation."""
+    """Keeps the tensors before the first step, raw and averaged ones after each, and metrics."""
+
+    priority = 'LOWEST'
 
     def __init__(self):
-        self.raw, self.ema, self.metrics = [], [], []
+        self.start, self.raw, self.ema, self.metrics = {}, [], [], []
+
+    def before_train(self, runner):
+        self.start = {k: v.clone() for k, v in runner.model.state_dict().items()}
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         hook = next(hook for hook in runner.hooks if isinstance(hook, DualEMAHook))
@@ -38,7 +43,7 @@ def trained(tmp_path_factory):
 
 def test_averages_parameters_and_buffers(trained):
     recorder = trained[2]
-    expected = recorder.raw[0]  # the first step copies
+    expected = recorder.start
     for raw, ema in zip(recorder.raw, recorder.ema, strict=True):
         expected = {
             k: 0.7 * expected[k] + 0.3 * raw[k] if raw[k].is_floating_point() else expected[k]

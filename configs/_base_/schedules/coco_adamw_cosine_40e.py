@@ -9,7 +9,7 @@ optim_wrapper = dict(
 param_scheduler = [
     # from 1e-4 x 0.01 = 1e-6
     dict(
-        type='LinearLR',
+        type='LinearWarmupLR',
         start_factor=0.01,
         by_epoch=True,
         begin=0,
