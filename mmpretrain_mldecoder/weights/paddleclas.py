@@ -143,7 +143,7 @@ def _rename_head(name: str, value: Tensor, num_queries: int) -> dict[str, Tensor
         return {'head.decoder.input_proj.bias': value}
     if name == 'query_pos_embed.weight':
         return {'head.decoder.queries': value}
-    if name == 'group_conv.weight':
+    if name == 'group_conv.weight' and num_queries and len(value) % num_queries == 0:
         # A grouped 1x1 convolution, (K * g, D, 1, 1): the g outputs of a query are neighbours.
         value = value.flatten(1).unflatten(0, (num_queries, -1))  # (K, g, D)
         return {'head.decoder.group_linear.weight': value.transpose(1, 2)}
