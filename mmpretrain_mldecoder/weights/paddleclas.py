@@ -39,9 +39,12 @@ _DECODER_LAYER = {
 
 def family_of(names: Collection[str]) -> str | None:
     """Return ``'paddleclas'`` if these are the names of one of its ResNets."""
-    first = {'stem.0.conv.weight', 'blocks.0.conv0.conv.weight'}
-    is_ours = any({prefix + name for name in first} <= set(names) for prefix in ('', _STUDENT))
-    return 'paddleclas' if is_ours else None
+    firsts = (
+        ('stem.0.conv.weight', 'blocks.0.conv0.conv.weight'),
+        (f'{_STUDENT}stem.0.conv.weight', f'{_STUDENT}blocks.0.conv0.conv.weight'),
+        ('conv1_1._conv.weight', 'bb_0_0.conv0._conv.weight'),
+    )
+    return 'paddleclas' if any(set(first) <= set(names) for first in firsts) else None
 
 
 def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -49,7 +52,8 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
     "vb" becomes the host's ``ResNet``, "vd" becomes ``ResNetVd``; ``fc`` becomes ``head.fc`` or
     ``head.decoder``. Unknown names are left out. Of a distillation the student is taken, and the
-    teacher becomes nothing.
+    teacher becomes nothing. The "vd" names of PaddleClas 2.0 (``conv1_1._conv.weight``) are known
+    too: its code named the files that are not in the folder ``legendary_models``.
 
     PaddleClas' ``ResNet18`` and ``ResNet34`` (not ``_vd``) project the shortcut of the very first
     block too, which the host's ``ResNet`` does not: there ``backbone.layer1.0.downsample`` is left
@@ -61,6 +65,8 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """
     prefix = _STUDENT if f'{_STUDENT}stem.0.conv.weight' in state else ''
     student = {name.removeprefix(prefix): name for name in state if name.startswith(prefix)}
+    if 'conv1_1._conv.weight' in student:
+        student = _names_of_today(student)
     positions = _block_positions(student)
     is_vd = 'stem.1.conv.weight' in student
     queries = state.get(f'{prefix}fc.query_pos_embed.weight')
@@ -77,6 +83,19 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         if ours is not None:
             renamed[source] = ours
     return renamed
+
+
+def _names_of_today(names: Mapping[str, str]) -> dict[str, str]:
+    """Replace the keys, names of PaddleClas 2.0, by those of today."""
+    matches = [re.match(r'bb_(\d+)_(\d+)\.', name) for name in names]
+    blocks = sorted({(int(match[1]), int(match[2])) for match in matches if match})
+    parts = {f'bb_{stage}_{i}': f'blocks.{number}' for number, (stage, i) in enumerate(blocks)}
+    parts |= {f'conv1_{i + 1}': f'stem.{i}' for i in range(3)}
+    parts |= {'_conv': 'conv', '_batch_norm': 'bn', 'out': 'fc'}
+    return {
+        '.'.join(parts.get(part, part) for part in name.split('.')): source
+        for name, source in names.items()
+    }
 
 
 def _block_positions(names: Collection[str]) -> list[tuple[int, int]]:

@@ -208,6 +208,34 @@ def test_student_of_a_distillation():
     assert set(conversion.skipped) == {f'Teacher.{name}' for name in teacher}
 
 
+def test_names_of_paddleclas_2_0():
+    """Its class ResNet_vd: conv1_1 to conv1_3, bb_STAGE_BLOCK, out; inside, _conv, _batch_norm."""
+    arrays = random_arrays(paddleclas_resnet(34, True, WIDTH) | paddleclas_fc(64, 5))
+    places = [f'bb_{stage}_{i}' for stage, n in enumerate(BLOCKS[34]) for i in range(n)]
+    older = {}
+    for name, value in arrays.items():
+        name = name.replace('.conv.', '._conv.').replace('.bn.', '._batch_norm.')
+        for number, place in reversed(list(enumerate(places))):
+            name = name.replace(f'blocks.{number}.', f'{place}.')
+        for i in range(3):
+            name = name.replace(f'stem.{i}.', f'conv1_{i + 1}.')
+        older[name.replace('fc.', 'out.')] = value
+    for name in ('conv1_3._batch_norm._variance', 'bb_3_2.conv1._conv.weight', 'out.bias'):
+        assert name in older
+    assert recognise(older) == 'paddleclas'
+    conversion, expected = convert(older), convert(arrays)
+    assert conversion.sources['backbone.layer2.0.downsample.1.weight'] == (
+        'bb_1_0.short._conv.weight'
+    )
+    assert conversion.state_dict.keys() == expected.state_dict.keys()
+    for name, value in expected.state_dict.items():
+        assert torch.equal(conversion.state_dict[name], value), name
+    with pytest.raises(
+        ValueError, match=r'1 of \d+ names are unknown.*: bb_0_0\.se\._conv\.weight$'
+    ):
+        convert(older | {'bb_0_0.se._conv.weight': np.zeros(1, np.float32)})
+
+
 def test_self_attention_is_refused():
     shapes = paddleclas_resnet(18, True, WIDTH) | paddleclas_ml_decoder(64, 4, dims=16, hidden=24)
     shapes['fc.decoder.layers.1.self_attn.q_proj.weight'] = (16, 16)
