@@ -5,7 +5,7 @@ Each family has a module that knows its names: ``family_of(names)`` tells whethe
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
@@ -98,26 +98,27 @@ def convert(checkpoint: Mapping) -> Conversion:
     )
 
 
-def drop_surplus_outputs(conversion: Conversion, num_classes: int) -> Conversion:
+def drop_surplus_outputs(state_dict: dict[str, Tensor], num_classes: int) -> dict[str, Tensor]:
     """Cut the bias of PaddleClas' group layer to the classes that it is used for.
 
     Its ``K`` queries have ``K * ceil(C / K)`` outputs, of which the last ones are unused if ``K``
     does not divide ``C``. The file does not tell ``C``, so :func:`convert` keeps them all.
 
     Args:
-        conversion (Conversion): Any; without surplus outputs it is returned as it is.
+        state_dict (dict[str, Tensor]): As in :class:`Conversion`.
         num_classes (int): Number of classes ``C`` of the model that gets the weights.
+
+    Returns:
+        dict[str, Tensor]: A new dict, or ``state_dict`` itself where there is nothing to cut.
     """
-    weight = conversion.state_dict.get('head.decoder.group_linear.weight')
-    bias_name = 'head.decoder.group_linear.bias'
-    if weight is None or bias_name not in conversion.state_dict:
-        return conversion
-    bias = conversion.state_dict[bias_name]
+    weight = state_dict.get('head.decoder.group_linear.weight')
+    bias = state_dict.get('head.decoder.group_linear.bias')
+    if weight is None or bias is None:
+        return state_dict
     num_groups, _, group_size = weight.shape
     if len(bias) <= num_classes or -(-num_classes // num_groups) != group_size:
-        return conversion
-    state_dict = conversion.state_dict | {bias_name: bias[:num_classes].clone()}
-    return replace(conversion, state_dict=state_dict)
+        return state_dict
+    return state_dict | {'head.decoder.group_linear.bias': bias[:num_classes].clone()}
 
 
 def to_checkpoint(conversion: Conversion, source: str) -> dict:

@@ -178,16 +178,16 @@ def test_surplus_outputs_are_dropped():
     # 10 classes for 4 queries: 3 outputs each, the last two unused.
     shapes = paddleclas_resnet(18, True, WIDTH)
     arrays = random_arrays(shapes | paddleclas_ml_decoder(64, 4, 3, dims=16, hidden=24))
-    whole = convert(arrays)
+    whole = convert(arrays).state_dict
     model = build(18, True, decoder_head(64, 10, num_groups=4, **SMALL_DECODER), WIDTH)
     with pytest.raises(RuntimeError, match=r'group_linear\.bias'):
-        model.load_state_dict(whole.state_dict)
+        model.load_state_dict(whole)
     cut = drop_surplus_outputs(whole, 10)
-    model.load_state_dict(cut.state_dict, strict=True)
+    model.load_state_dict(cut, strict=True)
     assert np.array_equal(
         model.head.decoder.group_linear.bias.detach(), arrays['fc.group_conv.bias'][:10]
     )
-    assert len(whole.state_dict['head.decoder.group_linear.bias']) == 12
+    assert len(whole['head.decoder.group_linear.bias']) == 12
     for num_classes in (8, 12, 13):  # 4 queries would have 2, 3 or 4 outputs each
         assert drop_surplus_outputs(whole, num_classes) is whole
 
