@@ -63,7 +63,6 @@ setup(
         'numpy>=1.26',
         'matplotlib>=3.8',
         'msgspec>=0.19',
-        'pycocotools>=2.0.8',
         'rich>=13',
     ],
     extras_require={
@@ -74,12 +73,18 @@ setup(
             'onedl-mmpretrain>=1.3.5',
             *FOR_THE_HOST,
         ],
+        # Not required: where transformers 5 is installed too, it makes MMPretrain import its
+        # multimodal models, and that fails.
+        'coco': ['pycocotools>=2.0.8'],
+        'safetensors': ['safetensors>=0.4'],
         'timm': ['timm>=1.0.20'],
         'test': [
             'hypothesis>=6.100',
+            'pycocotools>=2.0.8',
             'pytest>=8',
             'pytest-xdist>=3.5',
             'ruff>=0.17',
+            'safetensors>=0.4',
             'scikit-learn>=1.4',
             'timm>=1.0.20',
             'torchmetrics>=1.4',

@@ -10,15 +10,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from mmengine.logging import print_log
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
-from pycocotools.coco import COCO
 
 from .coco_annotations import CocoAnnotations, read_coco_annotations
 from .seeded_sampler import SeededSamplesMixin
+
+if TYPE_CHECKING:
+    from pycocotools.coco import COCO
 
 
 @DATASETS.register_module()
@@ -109,8 +112,18 @@ class COCOMultiLabel(SeededSamplesMixin, MultiLabelDataset):
         )
 
     @cached_property
-    def coco(self) -> COCO:
-        """The whole JSON as a ``pycocotools`` COCO object, read when first asked for."""
+    def coco(self) -> 'COCO':
+        """The whole JSON as a ``pycocotools`` COCO object, read when first asked for.
+
+        Raises:
+            ImportError: If ``pycocotools`` is not installed; nothing else here needs it.
+        """
+        try:
+            from pycocotools.coco import COCO
+        except ImportError as error:
+            raise ImportError(
+                'COCOMultiLabel.coco needs pycocotools: pip install pycocotools'
+            ) from error
         coco = COCO()
         coco.dataset = json.loads(Path(self.ann_file).read_text(encoding='utf-8-sig'))
         with contextlib.redirect_stdout(io.StringIO()):  # it prints as it goes

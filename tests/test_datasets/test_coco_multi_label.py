@@ -1,4 +1,5 @@
 import json
+import sys
 import shutil
 
 import numpy as np
@@ -252,3 +253,10 @@ def test_without_root_and_prefix_the_working_directory_is_searched(fake_coco, mo
     monkeypatch.chdir(fake_coco / 'val2017')
     dataset = COCOMultiLabel('../annotations/instances_val2017.json')
     assert dataset.get_data_info(0)['img_path'] == f'{0:012d}.jpg'
+
+
+def test_only_the_coco_object_needs_pycocotools(fake_coco, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pycocotools.coco', None)
+    dataset = build(fake_coco)
+    with pytest.raises(ImportError, match='pip install pycocotools'):
+        dataset.coco  # noqa: B018
