@@ -4,6 +4,8 @@
 #   STACK=onedl  the maintained onedl-* forks
 #   TORCH=...    what to ask pip for; pip's own settings (PIP_INDEX_URL, ...) choose CPU or CUDA
 #   PYTHON=...   interpreter that makes .venv, Python >= 3.10
+#
+# make test-peers compares with PaddleClas, which it installs in .venv-peers.
 
 STACK ?= lite
 TORCH ?= torch torchvision
@@ -15,7 +17,7 @@ ifeq ($(filter $(STACK),lite onedl),)
 $(error STACK is lite or onedl, not '$(STACK)')
 endif
 
-.PHONY: env demo test lint
+.PHONY: env demo test test-peers lint
 
 env: .venv/installed-$(STACK)
 
@@ -44,3 +46,15 @@ lint: env
 # One thread a process: small tensors, and as many processes as JOBS.
 test: lint
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS)
+
+# The wheel of paddleclas holds its models. Its losses, optimisers and augmentation are in its
+# repository only: PADDLECLAS=FOLDER names a checkout of it, without which their tests skip.
+test-peers: env .venv-peers/installed
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/peers
+
+.venv-peers/installed: Makefile
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install 'paddlepaddle>=3.3.1' opencv-python-headless scipy \
+	  scikit-learn pyyaml tqdm easydict prettytable requests visualdl
+	.venv-peers/bin/python -m pip install --no-deps 'paddleclas>=2.6.0'
+	touch $@
