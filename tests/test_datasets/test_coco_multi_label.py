@@ -1,6 +1,6 @@
 import json
-import sys
 import shutil
+import sys
 
 import numpy as np
 import pytest
