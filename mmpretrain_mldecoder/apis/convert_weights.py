@@ -1,0 +1,131 @@
+"""Make a checkpoint of ours from a file of published weights."""
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import DATASETS, MODELS
+
+from ..atomic_write import atomic_write
+from ..datasets import read_coco_annotations
+from ..version import __version__
+from ..weights.conversion import Conversion, convert, to_checkpoint
+from ..weights.fit import compare
+from ..weights.pretrained_init import fit_outputs
+from ..weights.published import find_published
+from ..weights.read import read_weights
+
+
+def convert_weights(
+    source: str,
+    out: str | os.PathLike,
+    config: str | os.PathLike | Config | None = None,
+    backbone_only: bool = False,
+) -> Conversion:
+    """Convert published weights and write them as a checkpoint that every tool takes.
+
+    Args:
+        source (str): A file of PaddleClas (``.pdparams``), the authors (``.pth``), timm or
+            torchvision (``.pth``, ``.safetensors``), or a published name such as
+            ``'paddleclas://ResNet50_vd'``.
+        out (str | PathLike): The checkpoint, ``.pth``. It is whole or absent.
+        config (str | PathLike | Config, optional): The model that it is for. The weights must fill
+            it exactly. Its class names are stored where the file has none and the config knows
+            them: ``classes``, those of the dataset's type, or those of the annotation file if it is
+            there. Defaults to None: nothing is compared.
+        backbone_only (bool): Leave the head out, for a model of other classes. Defaults to False.
+
+    Returns:
+        Conversion: What was written: the names, where each comes from, the classes.
+
+    Raises:
+        FileNotFoundError: If the file or the config is not there.
+        ValueError: If the file cannot be converted, or does not fit; it lists every name.
+        ConnectionError, OSError: If it cannot be downloaded or written.
+    """
+    path = find_published(source) if '://' in source else Path(source).expanduser()
+    try:
+        conversion = convert(read_weights(path))
+    except ValueError as error:
+        raise ValueError(f'{source} cannot be converted: {error}') from error
+    if backbone_only:
+        conversion = _without_head(conversion)
+    if config is not None:
+        config = config if isinstance(config, Config) else Config.fromfile(config)
+        conversion = _fitted(conversion, config, source, backbone_only)
+    checkpoint = to_checkpoint(conversion, source)
+    checkpoint['meta']['converted'] |= dict(
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        mmpretrain_mldecoder_version=__version__,
+    )
+    with atomic_write(out) as temporary:
+        torch.save(checkpoint, temporary)
+    return conversion
+
+
+def _without_head(conversion: Conversion) -> Conversion:
+    kept = {n: t for n, t in conversion.state_dict.items() if n.startswith('backbone.')}
+    dropped = [conversion.sources[name] for name in conversion.state_dict if name not in kept]
+    return replace(
+        conversion,
+        state_dict=kept,
+        sources={name: conversion.sources[name] for name in kept},
+        skipped=(*conversion.skipped, *dropped),
+        classes=None,
+    )
+
+
+def _fitted(conversion: Conversion, config: Config, source: str, backbone_only: bool) -> Conversion:
+    """Check that the model is filled exactly, and add the classes that the config knows."""
+    model = MODELS.build(config.model)
+    state_dict = fit_outputs(model, conversion.state_dict)
+    misfit = compare(model, state_dict)
+    missing = [n for n in misfit.missing if not (backbone_only and n.startswith('head.'))]
+    lines = [
+        *(f'missing in the file: {name}' for name in missing),
+        *(
+            f'another shape: {name} is {file} in the file and {ours} in the model'
+            for name, (file, ours) in misfit.misshaped.items()
+        ),
+        *(
+            f'left over in the file: {conversion.sources[name]} ({name})'
+            for name in (*misfit.left_over, *misfit.foreign)
+        ),
+    ]
+    if lines:
+        at_head = all(': head.' in line or '(head.' in line for line in lines)
+        way_out = (
+            'The backbone fits. Set model.head.num_classes (num_groups for an ML-Decoder) to those '
+            'of the file, or keep the backbone alone with --backbone-only'
+            if at_head
+            else 'Name the config of the network that the weights are of'
+        )
+        raise ValueError(
+            f'{source} does not fit {config.filename}, {len(lines)} names:\n  '
+            + '\n  '.join(lines)
+            + f'\n{way_out}'
+        )
+    classes = conversion.classes or (None if backbone_only else _classes_of(config))
+    return replace(conversion, state_dict=state_dict, classes=classes)
+
+
+def _classes_of(config: Config) -> tuple[str, ...] | None:
+    """Return the class names that the config's test dataset has, if they can be known here."""
+    dataset = config.get('test_dataloader', {}).get('dataset')
+    if dataset is None:
+        return None
+    for metainfo in (
+        dict(classes=dataset.get('classes')),
+        dataset.get('metainfo') or {},
+        getattr(DATASETS.get(dataset.type), 'METAINFO', {}),
+    ):
+        if isinstance(metainfo.get('classes'), list | tuple):
+            return tuple(metainfo['classes'])
+    annotations = Path(dataset.get('data_root', ''), dataset.get('ann_file', ''))
+    if annotations.suffix == '.json' and annotations.is_file():
+        return tuple(read_coco_annotations(annotations).category_names)
+    return None
