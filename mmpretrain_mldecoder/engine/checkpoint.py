@@ -13,18 +13,18 @@ torch's default list already has tensors, containers and plain values. Added to 
   would give a file any attribute of any allowed object; a table of the four answers in its place.
 """
 
-import os
 import pickle
 import re
 import zipfile
 from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import urlparse
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
+
+from .download import download_folder, find_or_download
 
 _STATISTICS = {name: getattr(HistoryBuffer, name) for name in ('min', 'max', 'current', 'mean')}
 
@@ -137,27 +137,29 @@ def load_from_local(filename: str, map_location=None):
 def load_from_http(filename: str, map_location=None):
     """Download a checkpoint once, then read it; see :func:`load_weights_only`.
 
-    The file is kept in ``checkpoints`` below ``torch.hub.get_dir()``. One process of each machine
-    downloads, to a temporary name first, so that a broken download leaves nothing behind.
-
     Args:
         filename (str): The address.
         map_location: As in ``torch.load``. Defaults to None.
 
     Raises:
-        ConnectionError: If the address cannot be reached; it says where to put the file by hand.
+        ConnectionError, OSError: If it cannot be downloaded or kept; see :func:`download_once`.
         ValueError: As :func:`load_weights_only`.
     """
-    path = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(filename).path).name)
-    if int(os.environ.get('LOCAL_RANK', 0)) == 0 and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(filename, str(path))
-        except (URLError, OSError) as error:
-            raise ConnectionError(
-                f'{filename} cannot be downloaded: {error}. Download it where there is a '
-                f'connection, and put it at {path}'
-            ) from error
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
-    return load_weights_only(path, map_location)
+    return load_weights_only(download_once(filename), map_location)
+
+
+def download_once(url: str) -> Path:
+    """Return the file of an address, downloaded at the first time.
+
+    It is kept under its own name in :func:`~.download.download_folder`. One process of each machine
+    downloads.
+
+    Args:
+        url (str): The address, with or without a query.
+
+    Raises:
+        ConnectionError, OSError: If it cannot be downloaded or kept; it says where to put the file
+            by hand.
+    """
+    path = download_folder() / Path(urlparse(url).path).name
+    return find_or_download(lambda: path if path.is_file() else None, url, path)

@@ -30,7 +30,8 @@ class PortableRunner(Runner):
     under its own name is whole; it holds plain data only; ``resume`` finds the newest checkpoint
     however the run ended, and takes its random seed before the data loaders are built, so that
     the samples of the remaining epochs are those of the unbroken run, and does not read the
-    weights that ``init_cfg`` names again; workers are not asked to persist where there are none.
+    weights that ``init_cfg`` names again; workers are not asked to persist where there are none;
+    a test with a checkpoint that does not fit the model raises (:class:`CheckpointFitHook`).
 
     Use it with ``runner_type='PortableRunner'`` in the config. The arguments are ``Runner``'s.
     """
@@ -74,6 +75,7 @@ class PortableRunner(Runner):
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
+        self.register_hook(dict(type='mmpretrain.CheckpointFitHook'))
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(PlainHistoryHook())
 
@@ -90,7 +92,12 @@ class PortableRunner(Runner):
             self._resume = False
             return
         checkpoint = CheckpointLoader.load_checkpoint(self._load_from, map_location='cpu')
-        seed = checkpoint['meta']['seed']
+        seed = checkpoint.get('meta', {}).get('seed')
+        if seed is None:
+            raise ValueError(
+                f'{self._load_from} is not a checkpoint of a training, so there is nothing to '
+                'resume. To start a training with its weights, set load_from without resume'
+            )
         if self._randomness_cfg.get('seed') not in (None, seed):
             self.logger.warning(
                 f"The run goes on with the checkpoint's seed {seed}, not with that of the config, "
