@@ -1,4 +1,5 @@
 # ImageNet-1k at 224 px: PaddleClas' preprocessing (short side 256, centre crop).
+# Source: its ppcls/configs/ImageNet/ResNet/{ResNet50,ResNet50_vd}.yaml.
 dataset_type = 'SeededImageNet'
 data_root = 'data/imagenet'
 
@@ -11,19 +12,21 @@ data_preprocessor = dict(
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
+    # area 8 to 100 %, bilinear. PaddleClas draws the ratio evenly from 3/4 to 4/3 and limits the
+    # area to what fits; the host draws it evenly in log and draws again where it does not fit.
     dict(type='RandomResizedCrop', scale=224),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=256, edge='short'),
+    dict(type='ShortSideResize', scale=256),
     dict(type='CenterCrop', crop_size=224),
     dict(type='PackInputs'),
 ]
 
 train_dataloader = dict(
-    batch_size=64,  # a GPU
+    batch_size=64,  # a GPU, as in PaddleClas' sampler
     num_workers=8,
     persistent_workers=True,
     dataset=dict(type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline),
