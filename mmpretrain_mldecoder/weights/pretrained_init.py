@@ -88,6 +88,12 @@ def is_converted(checkpoint: object) -> bool:
 
 
 def fit_outputs(model: nn.Module, state_dict: dict) -> dict:
-    """Cut the surplus outputs of PaddleClas' group layer to the classes of a whole model."""
-    bias = model.state_dict().get('head.decoder.group_linear.bias')
-    return state_dict if bias is None else drop_surplus_outputs(state_dict, len(bias))
+    """Cut PaddleClas' group layer to the classes of a whole model that has its groups."""
+    layer = 'head.decoder.group_linear'
+    fresh = model.state_dict()
+    weight = state_dict.get(f'{layer}.weight')
+    if weight is None or f'{layer}.weight' not in fresh:
+        return state_dict
+    if weight.shape != fresh[f'{layer}.weight'].shape:
+        return state_dict
+    return drop_surplus_outputs(state_dict, len(fresh[f'{layer}.bias']))
