@@ -1,9 +1,13 @@
-"""Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [options]."""
+"""Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [options].
+
+The numbers go to WORK_DIR/test_<time>.json, from which tools/model_table.py reads them.
+"""
 
 import argparse
 
 from mmpretrain_mldecoder.engine import launch
 from mmpretrain_mldecoder.engine.dump_predictions import AtomicDumpResults
+from mmpretrain_mldecoder.engine.finished_test import write_finished_test
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -36,7 +40,9 @@ def main(argv: list[str] | None = None) -> dict:
         parser.error(str(error))
     runner = launch.build_runner(cfg)
     runner.test_evaluator.metrics += dump
-    return runner.test()
+    metrics = runner.test()
+    write_finished_test(runner, cfg, args.config, args.checkpoint, metrics)
+    return metrics
 
 
 if __name__ == '__main__':

@@ -1,9 +1,14 @@
 import json
 import pickle
+from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from tiny_run import ROOT, load_tool, read, run, write_tiny_config
+
+from mmpretrain_mldecoder.engine.finished_test import settings_digest
 
 run_train, run_test = load_tool('train'), load_tool('test')
 
@@ -29,6 +34,40 @@ def test_same_number_as_the_last_validation(trained, tmp_path):
     (written,) = tmp_path.glob('*/*.json')
     written = json.loads(written.read_text())
     assert {name: written[name] for name in logged} == pytest.approx(logged, abs=1e-9)
+
+
+def finished(work_dir: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in work_dir.glob('test_*.json')]
+
+
+@pytest.mark.parametrize('weights', [None, 'ema', 'raw'])
+def test_leaves_what_the_tables_need(trained, tmp_path, weights):
+    config, checkpoint, _ = trained
+    choice = ['--weights', weights] if weights else []
+    before = datetime.now(timezone.utc)
+    metrics = run_test(config, checkpoint, *choice, '--work-dir', tmp_path)
+    (test,) = finished(tmp_path)
+    assert test.pop('metrics') == pytest.approx(metrics, abs=1e-12)
+    took = datetime.fromisoformat(test.pop('date')) - before
+    assert abs(took.total_seconds()) < 60
+    assert test.pop('versions')['torch'] == torch.__version__
+    assert test == dict(
+        config=str(config),
+        checkpoint=str(checkpoint),
+        weights=weights or 'ema',
+        pictures=7,
+        settings=settings_digest(Config.fromfile(config)),
+    )
+    assert not list(tmp_path.glob('.test_*'))
+
+
+def test_weights_of_others_are_one_set(trained, tmp_path):
+    config, checkpoint, _ = trained
+    torch.save(dict(state_dict=read(checkpoint)['state_dict']), tmp_path / 'plain.pth')
+    run_test(config, tmp_path / 'plain.pth', '--work-dir', tmp_path)
+    (test,) = finished(tmp_path)
+    assert test['weights'] == 'single'
+    assert test['metrics'].keys() == {'coco/mAP'}
 
 
 def test_weights_and_predictions(trained, tmp_path):
@@ -58,6 +97,9 @@ def test_two_processes_print_the_same(trained, tmp_path):
     assert f'coco/mAP_raw: {logged["coco/mAP_raw"]:.4f}' in printed
     predictions = pickle.loads(out.read_bytes())
     assert [sample['sample_idx'] for sample in predictions] == list(range(7))
+    (test,) = finished(tmp_path)
+    assert test['pictures'] == 7
+    assert test['metrics'] == pytest.approx(logged, abs=1e-9)
 
 
 @pytest.mark.parametrize(
