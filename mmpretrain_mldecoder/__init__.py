@@ -1,7 +1,8 @@
 """ML-Decoder and multi-label classification for MMPretrain.
 
 Importing the package registers everything in MMPretrain's registries, so one line in a config is
-enough: ``custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)``.
+enough: ``custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)``. It
+also makes the rows of ``configs/`` known by name to ``mmpretrain.list_models`` and ``get_model``.
 """
 
 import warnings
@@ -23,5 +24,8 @@ with warnings.catch_warnings():
     # mmcv-lite has no compiled ops, says so for each, and nothing here wants one.
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     from . import datasets, engine, evaluation, models, weights
+    from .apis.model_index import register_model_index
+
+register_model_index()
 
 __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'weights']

@@ -1,5 +1,6 @@
 """What a user installs: the wheel, its requirements, and the error without a host stack."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,29 @@ def test_configs_and_tools_travel_in_mim(wheel):
             if path.is_file() and '__pycache__' not in path.parts:
                 assert f'mmpretrain_mldecoder/.mim/{path.relative_to(ROOT)}' in packed
     assert 'mmpretrain_mldecoder/.mim/model-index.yml' in packed
+
+
+def test_rows_are_known_by_name_from_the_wheel(wheel, tmp_path):
+    wheel.extractall(tmp_path)
+    script = (
+        'import mmpretrain_mldecoder\n'
+        'from mmpretrain import get_model, list_models\n'
+        "print(get_model('mldecoder_r50vd_ssld_coco')._config.filename)\n"
+        "print(*list_models('*mldecoder*'))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', script],
+        cwd=tmp_path,
+        env=os.environ | dict(PYTHONPATH=str(tmp_path), OMP_NUM_THREADS='1'),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    config, names = result.stdout.splitlines()[-2:]
+    mim = tmp_path.resolve() / 'mmpretrain_mldecoder' / '.mim'
+    assert config == str(mim / 'configs/mldecoder/r50vd_ssld_coco.py')
+    rows = (ROOT / 'configs/mldecoder').glob('*.py')
+    assert names.split() == sorted(f'mldecoder_{path.stem}' for path in rows)
 
 
 def test_no_host_package_is_required_outside_the_extras(wheel):
