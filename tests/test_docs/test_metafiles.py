@@ -5,9 +5,10 @@ from markdown_pages import ROOT
 from mmengine.config import Config
 from modelindex.load_model_index import load
 from modelindex.models.ModelIndex import ModelIndex
-from test_readme import result_rows
+from test_readme import rows_and_costs
 
 FOLDERS = ('mldecoder', 'linear', 'imagenet')
+NOT_NUMBERS = ('Source', 'Unverified')
 
 
 @pytest.fixture
@@ -35,16 +36,11 @@ def test_every_row_is_listed_once(model_index):
     assert {model.config: model.name for model in model_index.models} == expected
 
 
-def test_costs_are_those_of_the_tables(model_index):
-    """The tables print three decimals, and are compared with the models themselves."""
-    costs = {
-        config: (float(cells['params (M)']), float(cells['FLOPs (G)']))
-        for config, cells in result_rows('README.md')
-    }
+def test_costs_are_those_of_the_models(model_index):
+    _, costs = rows_and_costs()
     for model in model_index.models:
         metadata = model.metadata.data
-        params, flops = metadata['Parameters'] / 1e6, metadata['FLOPs'] / 1e9
-        assert (params, flops) == costs[model.config], model.name
+        assert (metadata['Parameters'], metadata['FLOPs']) == costs[model.name], model.name
 
 
 def test_recipes_are_those_of_the_configs(model_index):
@@ -56,7 +52,23 @@ def test_recipes_are_those_of_the_configs(model_index):
         assert metadata.get('Batch Size') in (None, batch)
 
 
-def test_nothing_unmeasured_is_reported(model_index):
+def test_what_is_published_has_a_source_in_both_languages(model_index):
     for model in model_index.models:
-        assert model.weights is None
+        published = model.metadata.data.get('Published')
+        if published is not None:
+            assert {'en', 'zh'} == published['Source'].keys(), model.name
+            digits = [value for key, value in published.items() if key not in NOT_NUMBERS]
+            # as text: YAML would read 83.50 as 83.5
+            assert digits and all(isinstance(x, str) and float(x) for x in digits), model.name
+
+
+def test_nothing_unmeasured_is_reported(model_index):
+    """Weights are those of others, of the whole model: the backbones' rows, the authors' zoo."""
+    for model in model_index.models:
         assert all(result.metrics == {} for result in model.results)
+        if 'imagenet_' in model.name:
+            assert model.weights.partition('://')[0] in ('paddleclas', 'timm'), model.name
+        elif 'tresnet' in model.name:
+            assert model.weights.startswith('miil://'), model.name
+        else:
+            assert model.weights is None, model.name

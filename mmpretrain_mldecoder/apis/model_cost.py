@@ -1,0 +1,75 @@
+"""What a config's model costs: learnable parameters, and FLOPs of one picture."""
+
+import copy
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmpretrain.registry import MODELS
+from torch.utils.flop_counter import FlopCounterMode
+
+
+class ModelCost(NamedTuple):
+    """Learnable parameters, and the FLOPs of one picture, a multiply-add as 2."""
+
+    parameters: int
+    flops: int
+
+
+def picture_side(cfg: Config) -> int:
+    """Return the side in pixels of the squares that the config's test pipeline makes.
+
+    Raises:
+        ValueError: If the pipeline has neither ``SquareResize`` nor ``CenterCrop``.
+    """
+    for step in reversed(cfg.test_dataloader.dataset.pipeline):
+        if step['type'] in ('SquareResize', 'CenterCrop'):
+            return step['scale' if step['type'] == 'SquareResize' else 'crop_size']
+    raise ValueError(f'{cfg.filename}: the test pipeline has no SquareResize and no CenterCrop')
+
+
+def model_cost(cfg: Config, side: int) -> ModelCost:
+    """Count the learnable parameters and the FLOPs of a config's model.
+
+    The model is built without weights. FLOPs are those of the operations that
+    ``torch.utils.flop_counter`` knows: convolutions and matrix products, attention included.
+
+    Args:
+        cfg (Config): With ``model``; it is not changed.
+        side (int): Height and width of the picture.
+
+    Raises:
+        RuntimeError: If the model needs timm, and it is not installed.
+    """
+    model = copy.deepcopy(cfg.model.to_dict())
+    model['backbone'].pop('init_cfg', None)  # the weights that a training starts from
+    model.pop('train_cfg', None)  # mixup has no share in the cost
+    return _cost(json.dumps(model, sort_keys=True), side)
+
+
+@cache  # many rows differ in their weights only
+def _cost(model_config: str, side: int) -> ModelCost:
+    with _quiet_log():
+        model = MODELS.build(json.loads(model_config)).eval().to('meta')  # shapes are enough
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, 3, side, side, device='meta'))
+    return ModelCost(parameters, counter.get_total_flops())
+
+
+@contextmanager
+def _quiet_log() -> Iterator[None]:
+    """Keep what the building of a model logs, on the standard output, out of the tables."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,92 @@
+import json
+import runpy
+from functools import cache
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmpretrain_mldecoder.engine.finished_test import settings_digest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = 'configs/mldecoder/r50vd_coco.py'
+main = cache(lambda: runpy.run_path(str(ROOT / 'tools/model_table.py'))['main'])
+
+
+@pytest.fixture
+def results(tmp_path) -> Path:
+    """A test of the whole split, one of seven pictures, and a damaged file."""
+    whole = dict(
+        config=CONFIG,
+        checkpoint='work_dirs/r50vd_coco/best_coco_mAP_epoch_40.pth',
+        weights='ema',
+        metrics={'coco/mAP': 71.23, 'coco/mAP_raw': 70.0},
+        pictures=5000,
+        settings=settings_digest(Config.fromfile(ROOT / CONFIG)),
+        date='2026-03-01T12:00:00+00:00',
+        versions={},
+    )
+    tiny = whole | dict(pictures=7, metrics={'coco/mAP': 99.99}, date='2026-04-01T12:00:00+00:00')
+    for name, content in (('a', whole), ('b', tiny)):
+        path = tmp_path / 'work_dirs' / name / 'test_20260301_120000.json'
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(content))
+    (tmp_path / 'work_dirs/test_0.json').write_text('{"half')
+    return tmp_path / 'work_dirs'
+
+
+@pytest.mark.parametrize('where', ['by option', 'by default'])
+def test_prints_what_was_measured(results, where, capsys, monkeypatch):
+    monkeypatch.chdir(results.parent)
+    main()(['--results', str(results)] if where == 'by option' else [])
+    printed, notes = capsys.readouterr()
+    assert printed.startswith('### Backbones on ImageNet-1k\n\n| model |')
+    assert printed.count('\n### ') == 3
+    measured = [line for line in printed.splitlines() if '2026-03-01' in line]
+    (line,) = measured
+    assert f'({CONFIG})' in line and line.endswith('| - | 71.23 (EMA, 2026-03-01) |')
+    assert '99.99' not in printed
+    assert '7 pictures were tested, and COCO 2017 has 5,000' in notes
+    assert 'test_0.json is not the result of a test' in notes
+
+
+def test_without_results(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main()(['--lang', 'zh'])
+    printed, notes = capsys.readouterr()
+    assert '### COCO 2017，其他配方' in printed
+    assert '2026-' not in printed and 'left out' not in notes
+
+
+def test_updates_pages(results, tmp_path, capsys):
+    pages = [tmp_path / 'en.md', tmp_path / 'zh.md']
+    for page in pages:
+        language = page.stem
+        page.write_text(
+            f'# A\n<!-- model_table: begin coco {language} -->\n<!-- model_table: end -->\nend\n'
+        )
+    main()(['--results', str(results), '--update', *map(str, pages)])
+    assert capsys.readouterr().out == ''
+    assert '71.23 (EMA, 2026-03-01)' in pages[0].read_text()
+    assert '71.23（EMA，2026-03-01）' in pages[1].read_text()
+    assert all(page.read_text().endswith('<!-- model_table: end -->\nend\n') for page in pages)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith('.')]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--results', 'absent'], 'no folder at absent'),
+        (['--update', 'absent.md'], 'absent.md: '),
+        (['--update', 'plain.md'], 'plain.md: it has no line <!-- model_table: begin'),
+        (['--lang', 'fr'], 'invalid choice'),
+    ],
+)
+def test_errors_are_short(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path('plain.md').write_text('plain')
+    with pytest.raises(SystemExit) as caught:
+        main()(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+    assert Path('plain.md').read_text() == 'plain'
