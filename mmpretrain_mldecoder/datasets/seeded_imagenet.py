@@ -1,5 +1,9 @@
 """ImageNet whose augmentation does not depend on the life of a worker."""
 
+import os
+import os.path as osp
+
+from mmengine.fileio import LocalBackend, get_file_backend, list_from_file
 from mmpretrain.datasets import ImageNet
 from mmpretrain.registry import DATASETS
 
@@ -10,22 +14,74 @@ from .seeded_sampler import SeededSamplesMixin
 class SeededImageNet(SeededSamplesMixin, ImageNet):
     """MMPretrain's ``ImageNet`` for use with ``SeededSampler``; arguments as there.
 
-    Folders and labels are the host's: class folders in alphabetical order below
-    ``data_root/split``, or a list ``data_root/meta/{split}.txt``::
+    Class folders, labels by their alphabetical order. Their number must be that of the classes,
+    1000 unless ``classes`` names others::
 
-        data/imagenet
-        ├── train
+        data/imagenet                     data_root='data/imagenet'
+        ├── train                         split='train'
         │   ├── n01440764
         │   │   ├── n01440764_18.JPEG
         │   │   └── ...
         │   └── ...
-        └── val
+        └── val                           split='val'
             ├── n01440764
             │   └── ...
             └── ...
 
-    The number of folders must be that of the classes, 1000 unless ``classes`` names others.
+    Or list files with one ``PATH LABEL`` a line, PaddleClas' among them; then no ``split``::
+
+        data/ILSVRC2012                   data_root='data/ILSVRC2012'
+        ├── train_list.txt                ann_file='train_list.txt', split=''
+        ├── train
+        │   └── n01440764/...             train/n01440764/n01440764_10026.JPEG 0
+        ├── val_list.txt                  ann_file='val_list.txt', split=''
+        └── val
+            └── ILSVRC2012_val_...JPEG    val/ILSVRC2012_val_00000001.JPEG 65
+
+    Paths are joined with ``data_prefix`` below ``data_root``. With ``split`` set, ``data_prefix``
+    is that folder, and a list ``meta/{split}.txt`` is read where there is one. The host reads
+    lists as they are; here every line and file is looked at first, because a label too high stops
+    a GPU without a word, and one that is merely wrong lowers the accuracy.
+
+    Raises:
+        FileNotFoundError: If the list, or a file that it names, is not there.
+        ValueError: If a line of the list is not a path, a blank and a label from 0 to C - 1.
 
     Example:
         >>> SeededImageNet(data_root='data/imagenet', split='train')  # doctest: +SKIP
+        >>> SeededImageNet(data_root='data/ILSVRC2012', ann_file='val_list.txt')  # doctest: +SKIP
     """
+
+    def load_data_list(self) -> list[dict]:
+        """Return ``img_path`` and ``gt_label`` of every image."""
+        if not (self.ann_file and self.with_label):
+            return super().load_data_list()
+        num_classes = len(self.CLASSES)
+        for number, line in enumerate(list_from_file(self.ann_file), 1):
+            path, _, label = line.strip().rpartition(' ')
+            if not (path and label.isdecimal() and int(label) < num_classes):
+                raise ValueError(
+                    f'{self.ann_file}, line {number}: {line!r} is not a path, a blank and a label '
+                    f'from 0 to {num_classes - 1}'
+                )
+        data_list = super().load_data_list()
+        if isinstance(get_file_backend(self.img_prefix), LocalBackend):
+            self._check_files([info['img_path'] for info in data_list])
+        return data_list
+
+    def _check_files(self, paths: list[str]) -> None:
+        """Raise if a file is missing, with one look at each folder instead of one a file."""
+        folders = {osp.dirname(path) for path in paths}
+        present = {
+            osp.join(folder, name)
+            for folder in folders
+            if osp.isdir(folder or '.')
+            for name in os.listdir(folder or '.')
+        }
+        missing = [path for path in paths if path not in present]
+        if missing:
+            raise FileNotFoundError(
+                f'{len(missing)} of {len(paths)} files of {self.ann_file} are not there, first: '
+                f'{missing[0]}. Its paths are joined with {self.img_prefix!r}: correct `data_root` '
+                'and `data_prefix`, and leave `split` empty for a list that names train/ or val/'
+            )

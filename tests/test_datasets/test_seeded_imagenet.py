@@ -1,11 +1,15 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmpretrain.datasets import ImageNet
 from mmpretrain.registry import DATASETS
 
 from mmpretrain_mldecoder.datasets import SampleIndex
 
+ROOT = Path(__file__).parents[2]
 CROP = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomResizedCrop', scale=16),
@@ -45,6 +49,80 @@ def test_the_list_in_meta_is_read(folders):
     dataset = DATASETS.build(dict(type='SeededImageNet', data_root=str(folders), split='val'))
     assert dataset.get_gt_labels().tolist() == [7]
     assert len(dataset.CLASSES) == 1000
+
+
+@pytest.fixture
+def lists(tmp_path):
+    """PaddleClas' layout: lists beside the folders, validation photos in one folder."""
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for name in ('train/n01/a b.JPEG', 'train/n02/c.JPEG', 'val/v_1.JPEG', 'val/v_2.JPEG'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), picture)
+    (tmp_path / 'train_list.txt').write_text('train/n02/c.JPEG 1\ntrain/n01/a b.JPEG 0\n')
+    (tmp_path / 'val_list.txt').write_text('val/v_1.JPEG 65\nval/v_2.JPEG 999\n')
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ('split', 'expected'),
+    [
+        ('train', [('train/n02/c.JPEG', 1), ('train/n01/a b.JPEG', 0)]),
+        ('val', [('val/v_1.JPEG', 65), ('val/v_2.JPEG', 999)]),
+    ],
+)
+def test_lists_of_paddleclas(lists, split, expected):
+    dataset = DATASETS.build(
+        dict(type='SeededImageNet', data_root=str(lists), ann_file=f'{split}_list.txt')
+    )
+    samples = [(info['img_path'], info['gt_label']) for info in map(dataset.get_data_info, (0, 1))]
+    assert samples == [(str(lists / path), label) for path, label in expected]
+
+
+def test_options_turn_a_row_to_the_lists(lists):
+    """What the page says, with options as the command line brings them."""
+    cfg = Config.fromfile(ROOT / 'configs/imagenet/r50vd_in1k.py')
+    key = 'test_dataloader.dataset'
+    options = {
+        f'{key}.data_root': str(lists),
+        f'{key}.ann_file': 'val_list.txt',
+        f'{key}.split': '',
+    }
+    cfg.merge_from_dict(options)
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    assert dataset.get_gt_labels().tolist() == [65, 999]
+    assert dataset[1]['inputs'].shape == (3, 224, 224)
+
+
+def test_list_in_the_current_folder(lists, monkeypatch):
+    monkeypatch.chdir(lists / 'val')
+    (lists / 'val/list.txt').write_text('v_2.JPEG 3\n')
+    dataset = DATASETS.build(dict(type='SeededImageNet', ann_file='list.txt'))
+    assert dataset.get_gt_labels().tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    'line', ['val/v_1.JPEG 1000', 'val/v_1.JPEG', 'val/v_1.JPEG -1', 'val/v_1.JPEG cat', '']
+)
+def test_a_line_that_is_off_is_named(lists, line):
+    (lists / 'val_list.txt').write_text(f'val/v_2.JPEG 5\n{line}\n')
+    with pytest.raises(ValueError, match=r'val_list.txt, line 2: .* a label from 0 to 999'):
+        DATASETS.build(dict(type='SeededImageNet', data_root=str(lists), ann_file='val_list.txt'))
+
+
+def test_missing_files_are_counted(lists):
+    (lists / 'val_list.txt').write_text('val/v_1.JPEG 5\nval/w.JPEG 5\nelsewhere/v_1.JPEG 5\n')
+    with pytest.raises(FileNotFoundError, match=r'2 of 3 files .* first: .*val/w.JPEG'):
+        DATASETS.build(dict(type='SeededImageNet', data_root=str(lists), ann_file='val_list.txt'))
+
+
+def test_split_puts_the_folder_before_the_path(lists):
+    with pytest.raises(FileNotFoundError, match=r'val/val/v_1.JPEG.* leave `split` empty'):
+        build(lists, 'val', None, ann_file='val_list.txt')
+
+
+def test_no_list(lists):
+    with pytest.raises(FileNotFoundError, match=r'no_list\.txt'):
+        DATASETS.build(dict(type='SeededImageNet', data_root=str(lists), ann_file='no_list.txt'))
 
 
 def test_augmentation_follows_the_seed_of_the_index(folders):
