@@ -1,0 +1,75 @@
+"""Our models give the logits that PaddleClas' own gave, from weights under PaddleClas' names.
+
+The peer's numbers are in tests/recorded/paddle_models.json, whose header says how they were made;
+weights and pictures come from a formula on both sides. tests/peers compares on photos.
+"""
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from converted_models import PADDLE_ROWS, build_converted, max_relative_difference
+from formula_weights import fill, pictures
+
+RECORDED = json.loads((Path(__file__).parents[1] / 'recorded' / 'paddle_models.json').read_text())
+# float32 rounding on both sides; seen: up to 2e-6. Any tensor made larger by a tenth gives more
+# than 3e-4, except two that cannot show: the scale of the queries, which a norm removes, and the
+# bias of the keys, which adds the same to every token's score.
+TOLERANCE = 1e-5
+
+fill_once = functools.cache(fill)  # the backbones are shared; nothing writes to the arrays
+
+
+def checkpoint(name: str) -> dict[str, np.ndarray]:
+    """What PaddleClas' model has as weights, under its names."""
+    backbone, _, head = name.partition('-')
+    shapes = RECORDED['parameters'][backbone] | RECORDED['parameters'][head or 'fc']
+    return {key: fill_once(key, tuple(shape)) for key, shape in shapes.items()}
+
+
+@torch.no_grad()
+def difference(model: torch.nn.Module, name: str, size: str) -> float:
+    """How far the logits of the pictures of a size, such as '64x96', are from the recorded ones."""
+    logits = model(torch.from_numpy(pictures(*map(int, size.split('x')))))
+    expected = np.array(RECORDED['logits'][name][size], np.float32)
+    columns = np.linspace(0, logits.shape[1] - 1, expected.shape[1]).astype(int)
+    return max_relative_difference(logits[:, columns], expected)
+
+
+def test_every_model_is_recorded():
+    assert set(RECORDED['logits']) == set(PADDLE_ROWS)
+
+
+@pytest.mark.parametrize('name', PADDLE_ROWS)
+def test_equals_recorded_logits(name):
+    model = build_converted(name, checkpoint(name))
+    found = {size: difference(model, name, size) for size in RECORDED['logits'][name]}
+    assert len(found) == 3
+    assert max(found.values()) < TOLERANCE, found
+
+
+# Pairs of tensors of one shape that a wrong converter could confuse.
+CONFUSED = {
+    'means of two norms': ['blocks.5.conv0.bn._mean', 'blocks.5.conv1.bn._mean'],
+    'variance and weight': ['stem.2.bn._variance', 'stem.2.bn.weight'],
+    'query and key': [f'fc.decoder.layers.0.cross_attn.{kind}_proj.weight' for kind in 'qk'],
+}
+
+
+@pytest.mark.parametrize('what', [*CONFUSED, 'classes in reverse', 'transposed projection'])
+def test_a_mistake_shows(what):
+    """The comparison fails on converted weights that are subtly wrong."""
+    name = 'ResNet50_vd-q80'
+    weights = checkpoint(name)
+    if what == 'classes in reverse':
+        weights['fc.group_conv.weight'] = weights['fc.group_conv.weight'][::-1].copy()
+    elif what == 'transposed projection':
+        value = 'fc.decoder.layers.0.cross_attn.v_proj.weight'
+        weights[value] = weights[value].T.copy()
+    else:
+        one, other = CONFUSED[what]
+        weights[one], weights[other] = weights[other], weights[one]
+    assert difference(build_converted(name, weights), name, '64x96') > 10 * TOLERANCE
