@@ -1,11 +1,10 @@
-# Evaluate only: the weights are distilled (SSLD).
 _base_ = [
     '../_base_/models/r50vd_cls.py',
     '../_base_/datasets/imagenet_224.py',
     '../_base_/default_runtime.py',
 ]
 
-# no schedule: train.py refuses this file, test.py wants a checkpoint
+evaluate_only = 'the weights are distilled (SSLD); r50vd_in1k.py trains the same network'
 train_dataloader = None
 val_cfg = dict()
 test_cfg = dict()

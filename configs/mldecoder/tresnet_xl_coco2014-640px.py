@@ -1,5 +1,5 @@
 # The authors' TResNet-XL: tools/test.py THIS miil://tresnet_xl_coco_640 (91.4 on COCO 2014).
-# No weights of its backbone alone are published. Train it by going on from those of COCO:
+# No weights of its backbone alone are published. To train, go on from the finished model:
 # --cfg-options load_from=miil://tresnet_xl_coco_640
 _base_ = [
     '../_base_/models/tresnet_xl_mldecoder.py',

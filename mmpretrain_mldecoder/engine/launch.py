@@ -80,14 +80,16 @@ def apply_train_arguments(cfg: Config, args: argparse.Namespace) -> None:
     """Merge ``resume``, ``amp``, ``no_validate`` and ``auto_scale_lr`` into a config.
 
     ``resume='auto'`` goes on from the newest checkpoint of the work folder. If there is none the
-    training starts as the config says, ``load_from`` included.
+    training starts as the config says, ``load_from`` included. A config without training may say
+    why in a variable ``evaluate_only``.
 
     Raises:
         FileNotFoundError: If ``resume`` names a file that is not there.
         ValueError: If the config has no training, or no batch size to scale the rate from.
     """
     if cfg.get('train_cfg') is None:
-        raise ValueError(f'{args.config} has no train_cfg: it is for testing only')
+        reason = f', because {cfg.evaluate_only}' if 'evaluate_only' in cfg else ''
+        raise ValueError(f'{args.config} has no train_cfg: it is for testing only{reason}')
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:

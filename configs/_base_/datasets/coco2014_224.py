@@ -3,7 +3,8 @@ _base_ = './coco_224.py'
 
 data_root = 'data/COCO2014'
 
-# They list the images by their annotations, so images without a label are in neither split.
+# They list the images by their annotations, which drops those without: 82,081 of 82,783 stay in
+# train, 40,137 of 40,504 in val.
 train_dataloader = dict(
     dataset=dict(
         data_root=data_root,

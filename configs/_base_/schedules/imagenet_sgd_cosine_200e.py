@@ -1,4 +1,6 @@
-# PaddleClas' ResNet50_vd: 200 epochs, 4 GPUs x 64 = 256 images a step, lr 0.1, cosine to 0.
+# PaddleClas' ResNet50_vd.yaml: 200 epochs, 64 a GPU, lr 0.1, cosine to 0 by the step, no warm-up.
+# 4 GPUs x 64 = 256 images a step pair with lr 0.1.
+# L2 on all parameters: biases and batch normalisation too, as there.
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=7e-5))
 param_scheduler = dict(
     type='CosineAnnealingLR', T_max=200, by_epoch=True, convert_to_iter_based=True
