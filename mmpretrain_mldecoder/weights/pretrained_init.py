@@ -40,11 +40,13 @@ class PretrainedInit(MMEnginePretrainedInit):
     """
 
     def __call__(self, module: nn.Module) -> None:
-        checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location)
+        checkpoint = CheckpointLoader.load_checkpoint(
+            self.checkpoint, self.map_location, logger='silent'
+        )
         if not is_converted(checkpoint):
             super().__call__(module)
             return
-        prefix, part = self._part_of(module, checkpoint['state_dict'])
+        part = self._part_of(module, checkpoint['state_dict'])
         misfit = compare(module, part)
         if misfit.missing or misfit.misshaped or misfit.left_over:
             raise ValueError(
@@ -59,18 +61,19 @@ class PretrainedInit(MMEnginePretrainedInit):
                 logger='current',
                 level=logging.WARNING,
             )
-        module.load_state_dict({k: v for k, v in part.items() if k not in misfit.foreign}, False)
+        kept = {name: value for name, value in part.items() if name not in misfit.foreign}
+        module.load_state_dict(kept, strict=False)  # but for num_batches_tracked
         print_log(
-            f'{self.checkpoint}: all {len(part) - len(misfit.foreign)} weights of the '
-            f'{type(module).__name__} loaded from {prefix or "the whole model"}',
+            f'{len(kept)} weights, all of the {type(module).__name__}, loaded from: '
+            f'{self.checkpoint}',
             logger='current',
         )
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=self._get_init_info())
 
-    def _part_of(self, module: nn.Module, state_dict: dict) -> tuple[str, dict]:
+    def _part_of(self, module: nn.Module, state_dict: dict) -> dict:
         if self.prefix is None and hasattr(module, 'backbone'):
-            return '', fit_outputs(module, state_dict)
+            return fit_outputs(module, state_dict)
         prefix = (self.prefix or 'backbone').rstrip('.') + '.'
         part = below(state_dict, prefix)
         if not part:
@@ -78,7 +81,7 @@ class PretrainedInit(MMEnginePretrainedInit):
                 f'{self.checkpoint} has nothing below {prefix} (prefix of init_cfg), but '
                 f'{listed(sorted({name.partition(".")[0] for name in state_dict}))}'
             )
-        return prefix, part
+        return part
 
 
 def is_converted(checkpoint: object) -> bool:

@@ -139,9 +139,9 @@ for name in ('a.pth', 'absent.pth'):
     path = folder / name
     try:
         found = find_or_download(lambda: path if path.is_file() else None, f'{url}/{name}', path)
-        print(name, found.stat().st_size)
+        print('>', name, found.stat().st_size)
     except ConnectionError as error:
-        print(name, error)
+        print('>', name, error)
 """
 
 
@@ -157,8 +157,9 @@ def test_one_process_downloads_and_none_waits_for_ever(tmp_path, server):
         )
         for rank in '01'
     ]
-    first, second = (process.communicate(timeout=120)[0].splitlines() for process in processes)
-    assert first[0] == second[0] == f'a.pth {len(BODY)}'
+    outputs = [process.communicate(timeout=120)[0].splitlines() for process in processes]
+    first, second = ([line for line in lines if line.startswith('>')] for lines in outputs)
+    assert first[0] == second[0] == f'> a.pth {len(BODY)}'
     assert 'the server answers 404' in first[1]
     assert 'LOCAL_RANK 0) failed, and its error says why' in second[1]
     assert server.requests == ['/a.pth', '/absent.pth']
