@@ -6,8 +6,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# Training starts from ImageNet-21k. The authors' own start, OpenImages, is not published: from
-# weights of ImageNet a user got 78.9 (their issue 50).
+# Training starts from ImageNet-21k. The authors' own start is not published (their issue 19); from
+# public weights a user got 78.9 (issue 50).
 model = dict(
     backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='timm://tresnet_m.miil_in21k'))
 )
