@@ -23,7 +23,18 @@ if _missing:
 with warnings.catch_warnings():
     # mmcv-lite has no compiled ops, says so for each, and nothing here wants one.
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
-    from . import datasets, engine, evaluation, models, weights
+    try:
+        from . import datasets, engine, evaluation, models, weights
+    except TypeError as error:
+        if not (find_spec('transformers') and find_spec('pycocotools')):
+            raise
+        # MMPretrain's multimodal models inherit from names that transformers 5 has no more.
+        raise ImportError(
+            'mmpretrain.models cannot be imported: where transformers and pycocotools are both '
+            'installed it imports its multimodal models, which want an older transformers. '
+            'Uninstall one of the two; nothing here needs transformers, and pycocotools is only '
+            'for COCOMultiLabel.coco'
+        ) from error
     from .apis.model_index import register_model_index
 
 register_model_index()

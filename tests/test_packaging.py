@@ -88,3 +88,19 @@ def test_missing_host_says_what_to_install():
     assert 'mmcv cannot be imported' in result.stderr
     assert 'mmpretrain_mldecoder[lite]' in result.stderr
     assert 'mmpretrain_mldecoder[onedl]' in result.stderr
+
+
+def test_newer_transformers_beside_pycocotools(tmp_path):
+    """A package of that name and version that lacks what MMPretrain looks for in it."""
+    (tmp_path / 'transformers').mkdir()
+    (tmp_path / 'transformers' / '__init__.py').touch()
+    (tmp_path / 'transformers-5.0.0.dist-info').mkdir()
+    metadata = 'Metadata-Version: 2.1\nName: transformers\nVersion: 5.0.0\n'
+    (tmp_path / 'transformers-5.0.0.dist-info' / 'METADATA').write_text(metadata)
+    result = subprocess.run(
+        [sys.executable, '-c', 'import mmpretrain_mldecoder'],
+        env=os.environ | dict(PYTHONPATH=str(tmp_path), OMP_NUM_THREADS='1'),
+        capture_output=True,
+        text=True,
+    )
+    assert 'Uninstall one of the two' in result.stderr.splitlines()[-1]
