@@ -91,9 +91,10 @@ def test_missing_host_says_what_to_install():
 
 
 def test_newer_transformers_beside_pycocotools(tmp_path):
-    """A package of that name and version that lacks what MMPretrain looks for in it."""
+    """A package of that name and version, without the modules that MMPretrain looks for in it."""
     (tmp_path / 'transformers').mkdir()
-    (tmp_path / 'transformers' / '__init__.py').touch()
+    has_all_names = 'def __getattr__(name):\n    return type(name, (), {})\n'
+    (tmp_path / 'transformers' / '__init__.py').write_text(has_all_names)
     (tmp_path / 'transformers-5.0.0.dist-info').mkdir()
     metadata = 'Metadata-Version: 2.1\nName: transformers\nVersion: 5.0.0\n'
     (tmp_path / 'transformers-5.0.0.dist-info' / 'METADATA').write_text(metadata)
