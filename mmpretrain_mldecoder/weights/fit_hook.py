@@ -9,6 +9,8 @@ from torch import nn
 from .fit import Misfit, below, compare, listed
 from .pretrained_init import fit_outputs, is_converted
 
+_STATISTICS = ('running_mean', 'running_var')
+
 
 @HOOKS.register_module()
 class CheckpointFitHook(Hook):
@@ -93,7 +95,7 @@ def _check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
     found = compare(model, state_dict)
     # Other buffers are made by the model: a checkpoint of another version may lack them.
     needed = {name for name, _ in model.named_parameters()}
-    needed |= {name for name in model.state_dict() if name.endswith(('_mean', '_var'))}
+    needed |= {name for name in model.state_dict() if name.endswith(_STATISTICS)}
     misfit = Misfit(
         missing=tuple(name for name in found.missing if name in needed),
         misshaped={name: pair for name, pair in found.misshaped.items() if name in needed},

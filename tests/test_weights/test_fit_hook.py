@@ -17,7 +17,8 @@ from tiny_run import build_runner, read, write_tiny_config
 from mmpretrain_mldecoder.weights import convert
 
 VD = {'model.backbone.type': 'ResNetVd'}
-ONE_EPOCH = {'train_cfg.max_epochs': 1, 'param_scheduler': None}
+NO_WORKERS = {'train_dataloader.num_workers': 0, 'param_scheduler': None}
+ONE_EPOCH = NO_WORKERS | {'train_cfg.max_epochs': 1}
 BACKBONE = paddleclas_resnet(18, True, 4)
 
 
@@ -196,7 +197,7 @@ def test_resuming_reads_once_and_is_left_alone(trained, tmp_path, save, monkeypa
     reads = []
     load = torch.load
     monkeypatch.setattr(torch, 'load', lambda *a, **k: reads.append(a) or load(*a, **k))
-    options = {'train_cfg.max_epochs': 2, 'param_scheduler': None}
+    options = NO_WORKERS | {'train_cfg.max_epochs': 2}
     build_runner(config, tmp_path, load_from=checkpoint, resume=True, **options).train()
     assert len(reads) == 2  # the seed, before the data loaders are built; then the rest
     with pytest.raises(ValueError, match=r'not a checkpoint of a training.*set load_from without'):
