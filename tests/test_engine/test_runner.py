@@ -12,6 +12,8 @@ from tiny_run import assert_same_training, build_runner, read, write_tiny_config
 
 from mmpretrain_mldecoder.engine import CPUDistributedDataParallel, PortableRunner
 
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='what happens without a GPU')
+
 
 @pytest.fixture(scope='module')
 def unseeded(tmp_path_factory):
@@ -87,6 +89,7 @@ def test_broken_save_leaves_the_old_file(unseeded, tmp_path, monkeypatch):
     assert (tmp_path / 'epoch_1.pth').read_bytes() == whole
 
 
+@without_gpu
 def test_mixed_precision_becomes_fp32_with_one_warning(unseeded, tmp_path):
     assert _log(unseeded[1]).count('training in fp32, not in mixed precision') == 1
     runner = build_runner(unseeded[0], tmp_path)
@@ -97,6 +100,7 @@ def test_mixed_precision_becomes_fp32_with_one_warning(unseeded, tmp_path):
     assert cfg['type'] == 'AmpOptimWrapper'  # the caller's config stays
 
 
+@without_gpu
 def test_loader_without_workers_and_gpu(unseeded, tmp_path):
     runner = build_runner(unseeded[0], tmp_path)
     cfg = runner.cfg.val_dataloader
@@ -108,6 +112,7 @@ def test_loader_without_workers_and_gpu(unseeded, tmp_path):
     assert runner.build_dataloader(cfg).persistent_workers
 
 
+@without_gpu
 @pytest.mark.parametrize('wrapper', [None, dict(type='MMDistributedDataParallel')])
 def test_process_group_without_gpu(unseeded, tmp_path, monkeypatch, wrapper):
     with socket.socket() as free:
