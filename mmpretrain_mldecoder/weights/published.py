@@ -103,10 +103,12 @@ def _paddleclas() -> dict[str, PublishedFile]:
 
 
 def _timm() -> dict[str, PublishedFile]:
+    # The variable of huggingface_hub for a mirror.
+    hub = os.environ.get('HF_ENDPOINT', 'https://huggingface.co').rstrip('/')
     names = [f'{model}.{tag}' for model, tags in _TIMM_TAGS.items() for tag in tags.split()]
     return {
         name: PublishedFile(
-            url=f'https://huggingface.co/timm/{name}/resolve/main/model.safetensors',
+            url=f'{hub}/timm/{name}/resolve/main/model.safetensors',
             # .bin: timm's pytorch_model.bin
             files=(f'{name}.safetensors', f'{name}.pth', f'{name}.bin'),
         )

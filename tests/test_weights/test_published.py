@@ -21,6 +21,7 @@ from mmpretrain_mldecoder.weights import (
     find_published,
     load_from_published,
 )
+from mmpretrain_mldecoder.weights.published import _timm
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 8
@@ -268,3 +269,9 @@ def test_file_of_other_weights(cache):
     (cache / FILE).write_bytes(pickle.dumps({'a.weight': ARRAYS['fc.weight']}, protocol=4))
     with pytest.raises(ValueError, match=rf'{NAME} cannot be converted: .*a\.weight'):
         CheckpointLoader.load_checkpoint(NAME)
+
+
+def test_mirror_of_the_hub(monkeypatch):
+    monkeypatch.setenv('HF_ENDPOINT', 'https://mirror.invalid/')
+    url = _timm()['resnet50.a1_in1k'].url
+    assert url == 'https://mirror.invalid/timm/resnet50.a1_in1k/resolve/main/model.safetensors'
