@@ -116,7 +116,8 @@ def drop_surplus_outputs(state_dict: dict[str, Tensor], num_classes: int) -> dic
     if weight is None or bias is None:
         return state_dict
     num_groups, _, group_size = weight.shape
-    if len(bias) <= num_classes or -(-num_classes // num_groups) != group_size:
+    fits = num_groups <= num_classes and -(-num_classes // num_groups) == group_size
+    if not fits or len(bias) <= num_classes:
         return state_dict
     return state_dict | {'head.decoder.group_linear.bias': bias[:num_classes].clone()}
 

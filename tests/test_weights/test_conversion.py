@@ -141,3 +141,12 @@ def test_nothing_to_drop():
     for state in (MIIL, PADDLE):
         state_dict = convert(state).state_dict
         assert drop_surplus_outputs(state_dict, 2) is state_dict
+
+
+def test_a_full_head_is_never_cut():
+    """K = C = 6 has nothing to spare for a model of 4 classes: an error of its own later on."""
+    state = {
+        'head.decoder.group_linear.weight': torch.zeros(6, 8, 1),
+        'head.decoder.group_linear.bias': torch.zeros(6),
+    }
+    assert drop_surplus_outputs(state, 4) is state
