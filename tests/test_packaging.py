@@ -90,18 +90,18 @@ def test_missing_host_says_what_to_install():
     assert 'mmpretrain_mldecoder[onedl]' in result.stderr
 
 
-def test_newer_transformers_beside_pycocotools(tmp_path):
-    """A package of that name and version, without the modules that MMPretrain looks for in it."""
-    (tmp_path / 'transformers').mkdir()
-    has_all_names = 'def __getattr__(name):\n    return type(name, (), {})\n'
-    (tmp_path / 'transformers' / '__init__.py').write_text(has_all_names)
-    (tmp_path / 'transformers-5.0.0.dist-info').mkdir()
-    metadata = 'Metadata-Version: 2.1\nName: transformers\nVersion: 5.0.0\n'
-    (tmp_path / 'transformers-5.0.0.dist-info' / 'METADATA').write_text(metadata)
-    result = subprocess.run(
-        [sys.executable, '-c', 'import mmpretrain_mldecoder'],
-        env=os.environ | dict(PYTHONPATH=str(tmp_path), OMP_NUM_THREADS='1'),
-        capture_output=True,
-        text=True,
+def test_newer_transformers_beside_pycocotools():
+    """With the error that MMPretrain's models end in then, in the place of the two packages."""
+    script = (
+        'import sys, importlib.util as util\n'
+        'find = util.find_spec\n'
+        "util.find_spec = lambda name, *a: name == 'transformers' or find(name, *a)\n"
+        'class Finder:\n'
+        '    def find_spec(name, path=None, target=None):\n'
+        "        if name == 'mmpretrain.models':\n"
+        "            raise TypeError('NoneType takes no arguments')\n"
+        'sys.meta_path.insert(0, Finder)\n'
+        'import mmpretrain_mldecoder\n'
     )
+    result = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
     assert 'Uninstall one of the two' in result.stderr.splitlines()[-1]
