@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
-from torchmetrics.functional.classification import multilabel_average_precision
+from torchmetrics.classification import MultilabelAveragePrecision
 
-from mmpretrain_mldecoder.evaluation import average_precision
+from mmpretrain_mldecoder.evaluation import MultiLabelMAP, average_precision, class_mean
 
 # Both sides add up a few hundred float64 fractions in another order.
 EXACT = dict(rtol=0, atol=1e-12)
@@ -76,13 +76,24 @@ def test_more_classes_than_a_block():
     np.testing.assert_allclose(average_precision(scores, targets), expected, **EXACT)
 
 
-def test_equals_torchmetrics_without_ties():
-    scores, targets = random_case(2, 300, 5)
-    expected = multilabel_average_precision(
-        torch.from_numpy(scores), torch.from_numpy(targets).long(), num_labels=5, average='macro'
-    )
-    # torchmetrics computes in float32.
-    assert average_precision(scores, targets).mean() == pytest.approx(expected.item(), abs=1e-6)
+@pytest.mark.filterwarnings('ignore:No positive samples')
+@pytest.mark.parametrize('num_levels', [None, 50, 3])
+@pytest.mark.parametrize('unknown', [0.0, 0.4])
+def test_equals_torchmetrics(num_levels, unknown):
+    scores, targets = random_case(2, 300, 5, num_levels, unknown)
+    if num_levels is not None:
+        scores /= num_levels  # torchmetrics takes a sigmoid of what is not in [0, 1]
+    targets[targets[:, 3] == 1, 3] = 0  # a class without positives
+    ap = average_precision(scores, targets)
+    assert np.isnan(ap).tolist() == [False, False, False, True, False]
+    # torchmetrics has no nan for that class: it is 0 per class and in the mean.
+    ours = dict(none=np.nan_to_num(ap), macro=class_mean(ap, 'zero'))
+    for average, value in ours.items():
+        metric = MultilabelAveragePrecision(5, average=average, ignore_index=-1)
+        for rows in (slice(100), slice(100, None)):
+            metric.update(torch.from_numpy(scores[rows]), torch.from_numpy(targets[rows]).long())
+        # torchmetrics computes in float32.
+        np.testing.assert_allclose(value, metric.compute().numpy(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize('map_type, loop', [('integral', loop_integral), ('11point', loop_11point)])
@@ -136,6 +147,20 @@ def cases(draw):
     unknown = draw(st.sampled_from([0.0, 0.3]))
     map_type = draw(st.sampled_from(['integral', '11point']))
     return *random_case(seed, num_samples, num_classes, num_levels, unknown), map_type, seed
+
+
+@settings(deadline=None, max_examples=60)
+@given(cases())
+def test_equals_scikit_learn_on_what_is_known(case):
+    scores, targets, *_ = case
+    expected = np.full(scores.shape[1], np.nan)
+    for c in np.flatnonzero((targets == 1).any(axis=0)):
+        known = targets[:, c] != -1
+        expected[c] = average_precision_score(targets[known, c], scores[known, c])
+    np.testing.assert_allclose(average_precision(scores, targets), expected, **EXACT)
+    if not np.isnan(expected).all():
+        mean_ap = MultiLabelMAP().compute(scores, targets)['mAP']
+        assert mean_ap == pytest.approx(100 * np.nanmean(expected), abs=1e-10)
 
 
 @settings(deadline=None, max_examples=60)
