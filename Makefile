@@ -5,7 +5,7 @@
 #   TORCH=...    what to ask pip for; pip's own settings (PIP_INDEX_URL, ...) choose CPU or CUDA
 #   PYTHON=...   interpreter that makes .venv, Python >= 3.10
 #
-# make test-peers compares with PaddleClas, which it installs in .venv-peers.
+# make test-peers compares with PaddleClas and the authors' augmentation, installed in .venv-peers.
 
 STACK ?= lite
 TORCH ?= torch torchvision
@@ -56,5 +56,5 @@ test-peers: env .venv-peers/installed
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install 'paddlepaddle>=3.3.1' opencv-python-headless scipy \
 	  scikit-learn pyyaml tqdm easydict prettytable requests visualdl
-	.venv-peers/bin/python -m pip install --no-deps 'paddleclas>=2.6.0'
+	.venv-peers/bin/python -m pip install --no-deps 'paddleclas>=2.6.0' 'randaugment>=1.0.2'
 	touch $@
