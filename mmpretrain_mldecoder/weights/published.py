@@ -176,9 +176,10 @@ def _look_up(filename: str) -> PublishedFile:
     scheme, _, name = filename.partition('://')
     known = PUBLISHED[scheme]
     if name not in known:
+        similar = ' or '.join(f'{scheme}://{one}' for one in _similar(name, known))
         raise ValueError(
             f'{filename} is not known.'
-            + ''.join(f' Did you mean {scheme}://{one}?' for one in _similar(name, known))
+            + (f' Did you mean {similar}?' if similar else '')
             + f' Known are {scheme}:// and one of {", ".join(known)}'
         )
     return known[name]
