@@ -5,8 +5,6 @@ The numbers go to WORK_DIR/test_<time>.json, from which tools/model_table.py rea
 
 import argparse
 
-import torch.distributed as dist
-
 from mmpretrain_mldecoder.engine import launch
 from mmpretrain_mldecoder.engine.dump_predictions import AtomicDumpResults
 from mmpretrain_mldecoder.engine.finished_test import write_finished_test
@@ -44,9 +42,7 @@ def main(argv: list[str] | None = None) -> dict:
     runner.test_evaluator.metrics += dump
     metrics = runner.test()
     write_finished_test(runner, cfg, args.config, args.checkpoint, metrics)
-    if dist.is_initialized():  # threads that are left to the end of the interpreter may abort it
-        dist.barrier()
-        dist.destroy_process_group()
+    launch.leave_process_group()
     return metrics
 
 

@@ -36,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     launch.build_runner(cfg).train()
+    launch.leave_process_group()
 
 
 if __name__ == '__main__':

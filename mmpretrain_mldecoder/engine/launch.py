@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+import torch.distributed as dist
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -135,3 +136,10 @@ def _is_ema_hook(hook_type: str | type) -> bool:
 def build_runner(cfg: Config) -> Runner:
     """Build the runner that the config's ``runner_type`` names."""
     return RUNNERS.build(cfg)
+
+
+def leave_process_group() -> None:
+    """End together; threads of it that are left to the end of the interpreter may abort that."""
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
