@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from conftest import write_coco
+from fake_coco import write_coco
 from mmengine.config import Config
 from mmengine.runner import Runner
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import write_coco
+from fake_coco import write_coco
 from mmengine.dataset import ClassBalancedDataset
 from mmpretrain.registry import DATASETS
 from pycocotools.coco import COCO

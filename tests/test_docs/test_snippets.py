@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_coco
+from fake_coco import write_coco
 from markdown_pages import PAGES, ROOT, CodeBlock, code_blocks
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import write_coco
+from fake_coco import write_coco
 from mmengine.config import Config
 from published_names import paddleclas_fc, paddleclas_ml_decoder, paddleclas_resnet, random_arrays
 
