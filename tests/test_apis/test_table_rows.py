@@ -66,7 +66,7 @@ def test_newest_counts_whatever_its_number(tmp_path):
 
 
 def test_config_is_known_by_folder_and_name(tmp_path):
-    for i, folder in enumerate(('/home/of/somebody/configs/linear', '../configs/mldecoder')):
+    for i, folder in enumerate(('/elsewhere/configs/linear', '../configs/mldecoder')):
         name = f'{Path(folder).name}_r50_coco'
         write_test(
             tmp_path / f'test_{i}.json', name, {'coco/mAP': 70.0}, config=f'{folder}/r50_coco.py'
