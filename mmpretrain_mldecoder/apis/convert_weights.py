@@ -11,11 +11,12 @@ from mmpretrain.registry import DATASETS, MODELS
 
 from ..atomic_write import atomic_write
 from ..datasets import read_coco_annotations
+from ..engine.download import download_once
 from ..version import __version__
 from ..weights.conversion import Conversion, convert, to_checkpoint
 from ..weights.fit import compare
 from ..weights.pretrained_init import fit_outputs
-from ..weights.published import find_published
+from ..weights.published import PUBLISHED, find_published
 from ..weights.read import read_weights
 
 
@@ -29,7 +30,7 @@ def convert_weights(
 
     Args:
         source (str): A file of PaddleClas (``.pdparams``), the authors (``.pth``), timm or
-            torchvision (``.pth``, ``.safetensors``), or a published name such as
+            torchvision (``.pth``, ``.safetensors``), its address, or a published name such as
             ``'paddleclas://ResNet50_vd'``.
         out (str | PathLike): The checkpoint, ``.pth``. It is whole or absent.
         config (str | PathLike | Config, optional): The model that it is for. The weights must fill
@@ -46,7 +47,7 @@ def convert_weights(
         ValueError: If the file cannot be converted, or does not fit; it lists every name.
         ConnectionError, OSError: If it cannot be downloaded or written.
     """
-    path = find_published(source) if '://' in source else Path(source).expanduser()
+    path = _find(source)
     try:
         conversion = convert(read_weights(path))
     except ValueError as error:
@@ -65,6 +66,15 @@ def convert_weights(
     with atomic_write(out) as temporary:
         torch.save(checkpoint, temporary)
     return conversion
+
+
+def _find(source: str) -> Path:
+    scheme, separator, _ = source.partition('://')
+    if separator and scheme in PUBLISHED:
+        return find_published(source)
+    if separator and scheme in ('http', 'https'):
+        return download_once(source)
+    return Path(source).expanduser()
 
 
 def _without_head(conversion: Conversion) -> Conversion:

@@ -4,9 +4,7 @@ import contextlib
 import difflib
 import io
 import json
-import os
 import os.path as osp
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +16,7 @@ from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
 from .coco_annotations import CocoAnnotations, read_coco_annotations
+from .missing_files import missing_files
 from .seeded_sampler import SeededSamplesMixin
 
 if TYPE_CHECKING:
@@ -216,21 +215,12 @@ class COCOMultiLabel(SeededSamplesMixin, MultiLabelDataset):
                 f'`data_prefix` to their folder below `data_root` (now {self.data_root!r}), or to '
                 'an absolute path.'
             )
-        wanted = defaultdict(list)
-        for name in file_names:
-            wanted[osp.dirname(name)].append(osp.basename(name))
-        missing = []
-        for folder, names in wanted.items():
-            path = osp.join(self.img_prefix, folder) or '.'
-            present = set()
-            if osp.isdir(path):
-                with os.scandir(path) as entries:
-                    present = {entry.name for entry in entries}
-            missing += [osp.join(folder, name) for name in names if name not in present]
+        missing = missing_files(osp.join(self.img_prefix, name) for name in file_names)
         if missing:
+            first = osp.relpath(missing[0], self.img_prefix or '.')
             raise FileNotFoundError(
                 f'{len(missing)} of {len(file_names)} images of {self.ann_file} are not in '
-                f'{self.img_prefix}, first: {missing[0]}. Complete the folder, or set '
+                f'{self.img_prefix}, first: {first}. Complete the folder, or set '
                 f'`data_prefix` (joined with `data_root`, now {self.data_root!r}) to the one that '
                 'has them.'
             )

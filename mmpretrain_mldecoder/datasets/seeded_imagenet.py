@@ -1,12 +1,10 @@
 """ImageNet whose augmentation does not depend on the life of a worker."""
 
-import os
-import os.path as osp
-
 from mmengine.fileio import LocalBackend, get_file_backend, list_from_file
 from mmpretrain.datasets import ImageNet
 from mmpretrain.registry import DATASETS
 
+from .missing_files import missing_files
 from .seeded_sampler import SeededSamplesMixin
 
 
@@ -70,15 +68,8 @@ class SeededImageNet(SeededSamplesMixin, ImageNet):
         return data_list
 
     def _check_files(self, paths: list[str]) -> None:
-        """Raise if a file is missing, with one look at each folder instead of one a file."""
-        folders = {osp.dirname(path) for path in paths}
-        present = {
-            osp.join(folder, name)
-            for folder in folders
-            if osp.isdir(folder or '.')
-            for name in os.listdir(folder or '.')
-        }
-        missing = [path for path in paths if path not in present]
+        """Raise if a file is missing."""
+        missing = missing_files(paths)
         if missing:
             raise FileNotFoundError(
                 f'{len(missing)} of {len(paths)} files of {self.ann_file} are not there, first: '

@@ -1,6 +1,6 @@
 """Runner, hooks, schedules and checkpoint loading around MMEngine.
 
-Importing it registers the weights-only checkpoint loaders.
+Importing it registers weights-only loaders for the checkpoints that MMEngine knows by name.
 """
 
 from . import model_zoo

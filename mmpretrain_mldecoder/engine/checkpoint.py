@@ -1,10 +1,11 @@
-"""Read checkpoints weights-only, by registering two loaders with MMEngine on import.
+"""Read checkpoints weights-only.
 
 ``torch.load`` of an untrusted file may run code, so torch reads weights only unless told otherwise,
-and then refuses MMEngine's checkpoints, which also hold log histories and numpy values. The loaders
-here allow exactly these. Every path of MMEngine's goes through them: ``resume``, ``load_from``,
-``init_cfg=dict(type='Pretrained')``, and MMPretrain's own tools and APIs. There is no unsafe
-fallback: what is refused raises, and the error names it.
+and then refuses MMEngine's checkpoints, which also hold log histories and numpy values. The reader
+here allows exactly these. Every path of MMEngine's goes through it (``resume``, ``load_from``,
+``init_cfg=dict(type='Pretrained')``, MMPretrain's own tools and APIs), by the loaders that
+:mod:`.model_zoo` and :mod:`mmpretrain_mldecoder.weights` register. There is no unsafe fallback:
+what is refused raises, and the error names it.
 
 torch's default list already has tensors, containers and plain values. Added to it:
 
@@ -17,14 +18,12 @@ import pickle
 import re
 import zipfile
 from pathlib import Path
-from urllib.parse import urlparse
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
 
-from .download import download_folder, find_or_download
+from ..file_head import read_head
 
 _STATISTICS = {name: getattr(HistoryBuffer, name) for name in ('min', 'max', 'current', 'mean')}
 
@@ -58,15 +57,7 @@ def _allow_list() -> list:
 
 
 def _check_looks_like_checkpoint(path: Path) -> None:
-    with path.open('rb') as file:
-        head = file.read(256).lstrip()
-    if not head:
-        raise ValueError(f'{path} is empty. Download or save it again.')
-    if head.lower().startswith((b'<!doctype', b'<html', b'<?xml')):
-        raise ValueError(
-            f'{path} is a web page, not a checkpoint: the server answered with a page instead of '
-            'the file. Delete it, and download the file by hand.'
-        )
+    head = read_head(path, 'checkpoint')
     if head.startswith(b'PK') and not zipfile.is_zipfile(path):
         raise ValueError(f'{path} is truncated: it begins as a checkpoint and ends too early.')
     if not head.startswith((b'PK', b'\x80')):
@@ -103,10 +94,6 @@ def load_weights_only(path: str | Path, map_location=None):
             holds anything but tensors, containers, plain values, numpy values and log histories.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'no checkpoint at {path}' + (' (a folder)' if path.is_dir() else '')
-        )
     _check_looks_like_checkpoint(path)
     with torch.serialization.safe_globals(_allow_list()):
         try:
@@ -125,41 +112,3 @@ def load_weights_only(path: str | Path, map_location=None):
             raise ValueError(
                 f'{path} cannot be read, it may be damaged: {type(error).__name__} {error}'
             ) from error
-
-
-@CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_local(filename: str, map_location=None):
-    """Read a local checkpoint; see :func:`load_weights_only`."""
-    return load_weights_only(filename, map_location)
-
-
-@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
-def load_from_http(filename: str, map_location=None):
-    """Download a checkpoint once, then read it; see :func:`load_weights_only`.
-
-    Args:
-        filename (str): The address.
-        map_location: As in ``torch.load``. Defaults to None.
-
-    Raises:
-        ConnectionError, OSError: If it cannot be downloaded or kept; see :func:`download_once`.
-        ValueError: As :func:`load_weights_only`.
-    """
-    return load_weights_only(download_once(filename), map_location)
-
-
-def download_once(url: str) -> Path:
-    """Return the file of an address, downloaded at the first time.
-
-    It is kept under its own name in :func:`~.download.download_folder`. One process of each machine
-    downloads.
-
-    Args:
-        url (str): The address, with or without a query.
-
-    Raises:
-        ConnectionError, OSError: If it cannot be downloaded or kept; it says where to put the file
-            by hand.
-    """
-    path = download_folder() / Path(urlparse(url).path).name
-    return find_or_download(lambda: path if path.is_file() else None, url, path)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlparse
 from urllib.request import Request, urlopen
 
 import torch
@@ -63,6 +64,23 @@ def find_or_download(
             'failed, and its error says why.'
         )
     return found
+
+
+def download_once(url: str) -> Path:
+    """Return the file of an address, downloaded at the first time.
+
+    It is kept under its own name in :func:`download_folder`. One process of each machine
+    downloads.
+
+    Args:
+        url (str): The address, with or without a query.
+
+    Raises:
+        ConnectionError, OSError: If it cannot be downloaded or kept; it says where to put the file
+            by hand.
+    """
+    path = download_folder() / Path(urlparse(url).path).name
+    return find_or_download(lambda: path if path.is_file() else None, url, path)
 
 
 @contextmanager

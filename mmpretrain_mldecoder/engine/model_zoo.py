@@ -13,14 +13,15 @@ from mmengine.runner.checkpoint import (
     get_torchvision_models,
 )
 
-from .checkpoint import load_from_http
+from .checkpoint import load_weights_only
+from .download import download_once
 
 
 def _load_by_name(filename: str, addresses: dict[str, str], map_location) -> dict:
     scheme, _, name = filename.partition('://')
     if name not in addresses:
         raise ValueError(f'{filename}: {scheme}:// has no {name!r}, but {len(addresses)} others')
-    return load_from_http(addresses[name], map_location)
+    return load_weights_only(download_once(addresses[name]), map_location)
 
 
 @CheckpointLoader.register_scheme(prefixes=('modelzoo://', 'torchvision://'), force=True)

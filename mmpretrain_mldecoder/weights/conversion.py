@@ -4,7 +4,7 @@ Each family has a module that knows its names: ``family_of(names)`` tells whethe
 ``rename(state)`` what every tensor becomes.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from . import miil, paddleclas, timm_torchvision
+from .fit import listed
 
 _MODULES = (paddleclas, miil, timm_torchvision)
 
@@ -71,7 +72,7 @@ def convert(checkpoint: Mapping) -> Conversion:
     if module is None:
         raise ValueError(
             'The names are not those of PaddleClas, the authors, timm or torchvision: '
-            f'{_listed(state)}'
+            f'{listed(state, 10) or "(none)"}'
         )
     tensors = {name: _to_tensor(name, value) for name, value in state.items()}
     counters = {name: {} for name in tensors if name.endswith('.num_batches_tracked')}
@@ -80,7 +81,7 @@ def convert(checkpoint: Mapping) -> Conversion:
     if unknown:
         raise ValueError(
             f'{len(unknown)} of {len(tensors)} names are unknown in a network of {family}: '
-            f'{_listed(unknown)}'
+            f'{listed(unknown, 10)}'
         )
     state_dict, sources = {}, {}
     for name in tensors:
@@ -168,11 +169,6 @@ def _to_tensor(name: str, value: object) -> Tensor:
     if not isinstance(value, Tensor):
         raise ValueError(f'{name} is a {type(value).__name__}, not an array or tensor')
     return value.detach()
-
-
-def _listed(names: Collection[str]) -> str:
-    first = ', '.join(list(names)[:10])
-    return f'{first}, ...' if len(names) > 10 else first or '(none)'
 
 
 def _classes(idx_to_class: object) -> tuple[str, ...] | None:

@@ -13,6 +13,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..file_head import read_head
+
 _NAME_TABLE = 'StructuredToParameterName@@'
 _SPLIT_ARRAYS = 'UnpackBigParamInfor@@'  # spelled so by Paddle
 
@@ -114,10 +116,8 @@ def read_pdparams(path: str | Path) -> dict[str, np.ndarray]:
             which the error names. Nothing in the file is run.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'no weights at {path}' + (' (a folder)' if path.is_dir() else ''))
+    _check_looks_like_pickle(path)
     with path.open('rb') as file:
-        _check_looks_like_pickle(path, file)
         try:
             _check_opcodes(file, path.stat().st_size)
             content = _ArrayUnpickler(file, encoding='latin1').load()
@@ -131,16 +131,8 @@ def read_pdparams(path: str | Path) -> dict[str, np.ndarray]:
             ) from error
 
 
-def _check_looks_like_pickle(path: Path, file: BinaryIO) -> None:
-    head = file.read(256)
-    file.seek(0)
-    if not head:
-        raise ValueError(f'{path} is empty. Download or save it again.')
-    if head.lstrip().lower().startswith((b'<!doctype', b'<html', b'<?xml')):
-        raise ValueError(
-            f'{path} is a web page, not weights: the server answered with a page instead of the '
-            'file. Delete it, and download the file by hand.'
-        )
+def _check_looks_like_pickle(path: Path) -> None:
+    head = read_head(path, 'weights')
     if head.startswith(b'PK'):
         raise ValueError(
             f'{path} is a zip archive, as torch.save writes it, not a file of PaddlePaddle. If it '

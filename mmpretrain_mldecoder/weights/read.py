@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..engine.checkpoint import load_weights_only
+from ..file_head import read_head
 from .paddle_pickle import read_pdparams
 
 
@@ -43,8 +44,7 @@ def _read_safetensors(path: Path) -> Mapping:
         raise ImportError(
             f'{path} needs the safetensors package: pip install safetensors'
         ) from error
-    if not path.is_file():
-        raise FileNotFoundError(f'no weights at {path}' + (' (a folder)' if path.is_dir() else ''))
+    read_head(path, 'weights')
     try:
         return load_file(path)
     except SafetensorError as error:

@@ -6,54 +6,13 @@ import timm
 import torch
 from mmpretrain.models import ResNet, ResNetV1d
 from mmpretrain.registry import MODELS
+from published_names import BLOCKS, paddleclas_resnet
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmpretrain_mldecoder.models.backbones import ResNetVd
 
-BLOCKS = {
-    18: (2, 2, 2, 2),
-    34: (3, 4, 6, 3),
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-    200: (3, 12, 48, 3),
-}
 DEPTHS = list(BLOCKS)
-
-
-def paddleclas_weights(depth: int) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of PaddleClas' ResNet*_vd without the fc, written from its structure.
-
-    For depth 50 the names and shapes were compared with the list of the published checkpoint: all
-    275 agree.
-    """
-    weights = {}
-
-    def conv_bn(name, out_channels, in_channels, kernel):
-        weights[f'{name}.conv.weight'] = (out_channels, in_channels, kernel, kernel)
-        for part in ('weight', 'bias', '_mean', '_variance'):
-            weights[f'{name}.bn.{part}'] = (out_channels,)
-
-    for i, (out_channels, in_channels) in enumerate([(32, 3), (32, 32), (64, 32)]):
-        conv_bn(f'stem.{i}', out_channels, in_channels, 3)
-    expansion = 1 if depth < 50 else 4
-    number, in_channels = 0, 64
-    for stage, num_blocks in enumerate(BLOCKS[depth]):
-        width = 64 * 2**stage
-        for i in range(num_blocks):
-            name = f'blocks.{number}'
-            if depth < 50:
-                conv_bn(f'{name}.conv0', width, in_channels, 3)
-                conv_bn(f'{name}.conv1', width, width, 3)
-            else:
-                conv_bn(f'{name}.conv0', width, in_channels, 1)
-                conv_bn(f'{name}.conv1', width, width, 3)
-                conv_bn(f'{name}.conv2', 4 * width, width, 1)
-            if i == 0:
-                conv_bn(f'{name}.short', expansion * width, in_channels, 1)
-            number, in_channels = number + 1, expansion * width
-    return weights
 
 
 def our_name(name: str, depth: int) -> str:
@@ -95,14 +54,14 @@ def half_width(depth: int = 18, **kwargs) -> ResNetVd:
 
 @pytest.mark.parametrize('depth', DEPTHS)
 def test_weights_correspond_one_to_one_to_paddleclas(depth):
-    expected = {our_name(k, depth): v for k, v in paddleclas_weights(depth).items()}
+    expected = {our_name(k, depth): v for k, v in paddleclas_resnet(depth, vd=True).items()}
     ours = {
         name: tuple(weight.shape)
         for name, weight in ResNetVd(depth).state_dict().items()
         if not name.endswith('num_batches_tracked')
     }
     assert ours == expected
-    assert len(expected) == len(paddleclas_weights(depth))
+    assert len(expected) == len(paddleclas_resnet(depth, vd=True))
 
 
 def test_depth_50_has_the_published_number_of_parameters():
@@ -111,7 +70,7 @@ def test_depth_50_has_the_published_number_of_parameters():
     assert num_backbone + 2048 * 1000 + 1000 == 25_576_264
     assert num_backbone == sum(
         prod(shape)
-        for name, shape in paddleclas_weights(50).items()
+        for name, shape in paddleclas_resnet(50, vd=True).items()
         if not name.endswith(('_mean', '_variance'))
     )
 

@@ -11,6 +11,7 @@ import torch
 from fake_coco import write_coco
 from mmengine.config import Config
 from published_names import paddleclas_fc, paddleclas_ml_decoder, paddleclas_resnet, random_arrays
+from web_server import Answer, serve
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
 from mmpretrain_mldecoder.apis.convert_weights import convert_weights
@@ -179,3 +180,15 @@ def test_linear_head_and_classes_of_imagenet(tmp_path):
         load_weights_only(tmp_path / 'ours.pth')['state_dict']['head.fc.bias'],
         made.state_dict['head.fc.bias'],
     )
+
+
+def test_an_address_is_downloaded_and_an_unknown_scheme_is_no_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    shapes = paddleclas_resnet(18, vd=True) | paddleclas_fc(512, 3)
+    with serve() as server:
+        server.answers['/r18vd.pdparams'] = Answer(pickle.dumps(random_arrays(shapes), 4))
+        TOOL.main([f'{server.url}/r18vd.pdparams', str(tmp_path / 'ours.pth')])
+    assert (tmp_path / 'ours.pth').is_file()
+    with pytest.raises(SystemExit):
+        TOOL.main(['paddle://ResNet18_vd', str(tmp_path / 'no.pth')])
+    assert 'no checkpoint at' in capsys.readouterr().err

@@ -46,15 +46,23 @@ def test_safetensors(tmp_path):
     assert_same(read_weights(path))
 
 
-@pytest.mark.parametrize('content', [b'', b'<html>', b'\x08\0\0\0\0\0\0\0{}', None])
-def test_damaged_safetensors(tmp_path, content):
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'', 'is empty'),
+        (b'<html>', 'is a web page, not weights'),
+        (b'\x08\0\0\0\0\0\0\0{}', 'is not a safetensors file, or is'),
+        (None, 'is not a safetensors file, or is'),
+    ],
+)
+def test_damaged_safetensors(tmp_path, content, message):
     safetensors = pytest.importorskip('safetensors.torch')
     path = tmp_path / 'weights.safetensors'
     if content is None:
         safetensors.save_file(WEIGHTS, path)
         content = path.read_bytes()[:-1]
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r'weights\.safetensors is not a safetensors file, or is'):
+    with pytest.raises(ValueError, match=rf'weights\.safetensors {message}'):
         read_weights(path)
 
 
