@@ -6,6 +6,8 @@
 #   PYTHON=...   interpreter that makes .venv, Python >= 3.10
 #
 # make test-peers compares with PaddleClas and the authors' augmentation, installed in .venv-peers.
+# make bench times this code beside its peers and writes work_dirs/benchmarks/*.json; keep the
+# machine free meanwhile. BENCHMARKS='NAME ...' runs only some.
 
 STACK ?= lite
 TORCH ?= torch torchvision
@@ -17,7 +19,7 @@ ifeq ($(filter $(STACK),lite onedl),)
 $(error STACK is lite or onedl, not '$(STACK)')
 endif
 
-.PHONY: env demo test test-peers lint
+.PHONY: env demo test test-peers bench lint
 
 env: .venv/installed-$(STACK)
 
@@ -57,4 +59,14 @@ test-peers: env .venv-peers/installed
 	.venv-peers/bin/python -m pip install 'paddlepaddle>=3.3.1' opencv-python-headless scipy \
 	  scikit-learn pyyaml tqdm easydict prettytable requests visualdl
 	.venv-peers/bin/python -m pip install --no-deps 'paddleclas>=2.6.0' 'randaugment>=1.0.2'
+	touch $@
+
+BENCHMARKS ?= $(filter-out comparison,$(basename $(notdir $(wildcard benchmarks/*.py))))
+
+bench: env .venv/bench-peers
+	@for name in $(BENCHMARKS); do \
+	  echo "benchmarks/$$name.py"; $(PY) benchmarks/$$name.py || exit 1; done
+
+.venv/bench-peers: setup.py
+	$(PY) -m pip install -e '.[$(STACK),bench]'
 	touch $@
