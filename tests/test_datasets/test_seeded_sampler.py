@@ -135,6 +135,23 @@ def test_the_three_generators_are_seeded_and_restored():
     )
 
 
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_each_generator_draws_what_its_own_seed_gives(num_workers):
+    """The stream of a seed is fixed: numbers that were published depend on it."""
+    dataset = Samples(pipeline=[draw])
+    indices = [SampleIndex(i, seed) for i, seed in enumerate([0, 1, 2**31, 2**32 - 1])]
+    loader = DataLoader(
+        dataset, batch_size=2, sampler=indices, num_workers=num_workers, collate_fn=identity
+    )
+    for index, sample in zip(indices, (s for batch in loader for s in batch), strict=True):
+        torch_generator = torch.Generator().manual_seed(2**32 - 1 - index.seed)
+        assert sample['draws'] == (
+            random.Random(index.seed).random(),
+            np.random.RandomState(index.seed).rand(),
+            float(torch.rand((), generator=torch_generator)),
+        )
+
+
 def test_numpy_and_torch_do_not_draw_the_same_numbers():
     with sample_random_state(1):
         words = np.random.randint(0, 2**32, 100, dtype=np.uint64)
