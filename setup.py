@@ -67,6 +67,7 @@ setup(
         'matplotlib>=3.8',
         'msgspec>=0.19',
         'rich>=13',
+        'wrapt>=1.14',
     ],
     extras_require={
         'lite': ['mmengine>=0.10.7', 'mmcv-lite>=2.2.0', 'mmpretrain>=1.2.0', *FOR_THE_HOST],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 ROWS = sorted(
     f'{folder}_{path.stem}'
     for folder in ('imagenet', 'linear', 'mldecoder')
@@ -71,7 +71,7 @@ def test_package_without_its_configs(tmp_path):
     package = tmp_path / 'mmpretrain_mldecoder'
     script = (
         'from pathlib import Path\n'
-        'from mmpretrain_mldecoder.apis import model_index\n'
+        'from mmpretrain_mldecoder import model_index\n'
         f'model_index.PACKAGE = Path({str(package)!r})\n'
         'model_index.register_model_index.cache_clear()\n'
         'assert model_index.find_model_index() is None\n'

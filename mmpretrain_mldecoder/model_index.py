@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmpretrain.apis.model import ModelHub
 
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parent
 
 
 def find_model_index() -> Path | None:
