@@ -3,6 +3,8 @@
 A benchmark is a program of this folder: ``python benchmarks/NAME.py [--out FOLDER]``. It times our
 code and its peers in one run, prints a table and writes ``FOLDER/NAME.json``. Ratios are what to
 look at: a number of seconds belongs to the machine, the ratio to the code.
+
+``python benchmarks/comparison.py work_dirs/benchmarks`` prints what a folder holds as Markdown.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -150,6 +153,19 @@ def cells(row: Comparison) -> tuple[str, str, str, str, str, str, str]:
     return row.what, f'{row.ours:.3g} {row.unit}', peer, row.peer_name, ratio, goal, reached
 
 
+def markdown(folder: Path) -> str:
+    """Return the rows of all JSONs of a folder as one Markdown table, by name of the benchmark."""
+    lines = [
+        '| benchmark | what | ours | peer | | ratio | goal | |',
+        '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    ]
+    for path in sorted(folder.glob('*.json')):
+        for row in json.loads(path.read_text())['rows']:
+            fields = {field.name: row[field.name] for field in dataclass_fields(Comparison)}
+            lines.append(f'| {" | ".join([path.stem, *cells(Comparison(**fields))])} |')
+    return '\n'.join(lines)
+
+
 def machine() -> dict[str, str]:
     """Return what a reader needs to know of the machine."""
     return dict(
@@ -174,3 +190,9 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return 'absent'
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description=markdown.__doc__)
+    parser.add_argument('folder', type=Path, help='what the benchmarks wrote to')
+    print(markdown(parser.parse_args().folder))

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
 
-from comparison import Comparison, cells, report, seconds_in_turn
+from comparison import Comparison, cells, markdown, report, seconds_in_turn
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,12 @@ def test_report_prints_what_it_writes(tmp_path, capsys):
     assert content['versions']['no-such-package'] == 'absent'
     for cell in (*cells(rows[0]), 'note of the row', content['machine']['processor']):
         assert cell in printed
+
+
+def test_markdown_has_a_row_for_each(tmp_path):
+    report('b', [Comparison('two', 2.0, 's')], tmp_path, ())
+    report('a', [Comparison('one', 1.0, 's', 3.0, 'peer', 2.0)], tmp_path, ())
+    assert markdown(tmp_path).splitlines()[2:] == [
+        '| a | one | 1 s | 3 s | peer | 3.00 x | >= 2 x | reached |',
+        '| b | two | 2 s | - |  | - | - |  |',
+    ]
