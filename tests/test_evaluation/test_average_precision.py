@@ -69,8 +69,10 @@ def test_equals_scikit_learn(num_levels, dtype):
     np.testing.assert_allclose(average_precision(scores, targets), expected, **EXACT)
 
 
-def test_more_classes_than_a_block():
-    scores, targets = random_case(1, 40, 150, 10)
+@pytest.mark.parametrize('num_samples', [40, 256, 600])
+@pytest.mark.parametrize('num_classes', [1, 64, 150])
+def test_more_classes_and_samples_than_a_tile(num_samples, num_classes):
+    scores, targets = random_case(1, num_samples, num_classes, 10)
     targets[0] = 1
     expected = average_precision_score(targets, scores, average=None)
     np.testing.assert_allclose(average_precision(scores, targets), expected, **EXACT)

@@ -11,9 +11,11 @@ import numpy as np
 
 from .scores_and_targets import check_scores_and_targets
 
-# Classes turned to contiguous memory at a time: reading a column of a wide (N, C) array touches
-# one cache line per sample, and a transposed copy of all of it would double the memory.
+# The classes of a wide (N, C) array are turned to contiguous rows in tiles: a transposed copy of
+# all of it would double the memory, and reading one class touches a cache line and, from some
+# thousand classes on, a memory page per sample. A tile of both sizes stays in the caches.
 _CLASSES_AT_A_TIME = 64
+_SAMPLES_AT_A_TIME = 256
 
 
 def average_precision(
@@ -52,13 +54,18 @@ def average_precision(
     result = np.empty(num_classes, dtype=np.float64)
     for start in range(0, num_classes, _CLASSES_AT_A_TIME):
         block = slice(start, start + _CLASSES_AT_A_TIME)
-        columns = zip(
-            np.ascontiguousarray(scores[:, block].T),
-            np.ascontiguousarray(targets[:, block].T),
-            strict=True,
-        )
-        result[block] = [_one_class(*column, map_type) for column in columns]
+        classes = zip(_transposed(scores[:, block]), _transposed(targets[:, block]), strict=True)
+        result[block] = [_one_class(*one, map_type) for one in classes]
     return result
+
+
+def _transposed(array: np.ndarray) -> np.ndarray:
+    """Return ``(N, C)`` as contiguous ``(C, N)``."""
+    rows = np.empty(array.shape[::-1], dtype=array.dtype)
+    for start in range(0, len(array), _SAMPLES_AT_A_TIME):
+        samples = slice(start, start + _SAMPLES_AT_A_TIME)
+        rows[:, samples] = array[samples].T
+    return rows
 
 
 def _one_class(scores: np.ndarray, targets: np.ndarray, map_type: str) -> float:
@@ -66,7 +73,8 @@ def _one_class(scores: np.ndarray, targets: np.ndarray, map_type: str) -> float:
     positives = np.sort(scores[targets == 1])
     if not positives.size:
         return float('nan')
-    known = np.sort(scores[targets != -1])
+    unknown = targets == -1
+    known = np.sort(scores[~unknown] if unknown.any() else scores)
     # Recall is gained at the score of a positive only, so these are all the thresholds that count:
     # of the samples scored at least as high as a positive, how many are positive, how many are
     # there? Counting with "at least" makes a tie one threshold.

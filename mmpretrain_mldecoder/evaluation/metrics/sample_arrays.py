@@ -55,7 +55,8 @@ def sample_arrays(
 def _targets(sample: dict, num_classes: int) -> np.ndarray:
     if 'gt_score' in sample:
         score = np.asarray(torch.as_tensor(sample['gt_score']).cpu())
-        if score.shape != (num_classes,) or not np.isin(score, (1, 0, -1)).all():
+        legal = (score == 1) | (score == 0) | (score == -1)
+        if score.shape != (num_classes,) or not legal.all():
             raise ValueError(
                 f'gt_score of {_name(sample)} must hold {num_classes} values 1, 0 or -1 (unknown), '
                 f'got shape {score.shape} and the values {np.unique(score)[:5]}.'
