@@ -22,7 +22,7 @@ class CrossAttention(nn.Module):
             to 0.0.
 
     Shape:
-        - queries: ``(B, K, D)``.
+        - queries: ``(B, K, D)``, or ``(1, K, D)`` where all samples ask the same.
         - memory: ``(B, L, D)``.
         - Output: ``(B, K, D)``.
 
@@ -57,8 +57,9 @@ class CrossAttention(nn.Module):
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
+        query = self._split_heads(self.query_proj(queries))
         gathered = F.scaled_dot_product_attention(
-            self._split_heads(self.query_proj(queries)),
+            query.expand(memory.shape[0], -1, -1, -1),
             self._split_heads(self.key_proj(memory)),
             self._split_heads(self.value_proj(memory)),
             dropout_p=self.drop_rate if self.training else 0.0,

@@ -27,7 +27,7 @@ class MLDecoderLayer(nn.Module):
             features and the three residual branches.
 
     Shape:
-        - queries: ``(B, K, D)``.
+        - queries: ``(B, K, D)``, or ``(1, K, D)`` where all samples ask the same.
         - memory: ``(B, L, D)``.
         - Output: ``(B, K, D)``.
 
@@ -133,7 +133,10 @@ class MLDecoder(nn.Module):
 
     def forward(self, feats: Tensor) -> Tensor:
         memory = F.relu(self.input_proj(self._to_tokens(feats)))  # (B, L, D)
-        queries = self.queries.expand(feats.shape[0], -1, -1)  # (B, K, D)
+        # Dropout makes the queries of the samples differ. Without it all samples ask the same,
+        # and that is normalised and projected once.
+        num_samples = feats.shape[0] if self.training else 1
+        queries = self.queries.expand(num_samples, -1, -1)  # (B or 1, K, D)
         for layer in self.layers:
             queries = layer(queries, memory)
         return self.group_linear(queries)

@@ -75,6 +75,15 @@ def test_equals_softmax_written_out():
     )
 
 
+def test_one_set_of_queries_asks_for_all_samples():
+    layer = randomise_biases(CrossAttention(12, 3)).double()
+    queries = torch.randn(1, 4, 12, dtype=torch.double)
+    memory = torch.randn(3, 6, 12, dtype=torch.double)
+    for function in (layer, layer.attention_weights):
+        expected = function(queries.repeat(3, 1, 1), memory)
+        torch.testing.assert_close(function(queries, memory), expected, rtol=1e-12, atol=1e-12)
+
+
 def test_attention_weights_sum_to_one_and_ignore_dropout():
     layer = CrossAttention(16, 4, drop_rate=0.5).train()
     weights = layer.attention_weights(torch.randn(2, 3, 16), torch.randn(2, 9, 16))

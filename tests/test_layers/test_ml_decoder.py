@@ -207,6 +207,23 @@ def test_dropout_acts_in_training_only():
     assert without(feats).equal(without.eval()(feats))
 
 
+@pytest.mark.parametrize('num_layers', [1, 2])
+def test_queries_shared_by_the_samples_are_those_of_each(num_layers):
+    # Training gives each sample queries of its own, evaluation all of them one set.
+    decoder = build(drop_rate=0.0, num_layers=num_layers, learn_queries=True).double()
+    for parameter in decoder.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    feats = torch.randn(3, 12, 3, 3, dtype=torch.double)
+    logits, gradients = [], []
+    for train in (True, False):
+        logits.append(decoder.train(train)(feats))
+        gradients.append(torch.autograd.grad(logits[-1].square().sum(), decoder.parameters()))
+    # float64 on both sides: only the order of the sums differs.
+    torch.testing.assert_close(logits[1], logits[0], rtol=1e-11, atol=1e-11)
+    for shared, own in zip(gradients[1], gradients[0], strict=True):
+        torch.testing.assert_close(shared, own, rtol=1e-9, atol=1e-9)
+
+
 def test_layers_are_applied_one_after_another():
     decoder = build(num_layers=3).eval()
     feats = torch.randn(2, 12, 3, 3)
