@@ -104,15 +104,18 @@ class MLDecoderHead(_DecodesLastFeature, MultiLabelClsHead):
         if 'gt_score' in data_samples[0]:
             return torch.stack([sample.gt_score.float() for sample in data_samples])
         labels = torch.cat([sample.gt_label for sample in data_samples])
-        if labels.numel() and (labels.min() < 0 or labels.max() >= self.num_classes):
+        # The data preprocessor has moved the labels to the GPU. Waiting for it once, to look at
+        # them, is enough: whatever else needs their values is computed here.
+        seen = labels.cpu()
+        if seen.numel() and not 0 <= seen.min() <= seen.max() < self.num_classes:
             raise ValueError(
                 f'Labels must be from 0 to num_classes - 1 = {self.num_classes - 1}, but are from '
-                f'{labels.min()} to {labels.max()}: set num_classes to what the dataset has.'
+                f'{seen.min()} to {seen.max()}: set num_classes to what the dataset has.'
             )
-        counts = torch.tensor([sample.gt_label.numel() for sample in data_samples], device=device)
-        rows = torch.arange(len(data_samples), device=device).repeat_interleave(counts)
+        counts = torch.tensor([sample.gt_label.numel() for sample in data_samples])
+        rows = torch.arange(len(data_samples)).repeat_interleave(counts)
         targets = torch.zeros(len(data_samples), self.num_classes, device=device)
-        targets[rows, labels] = 1
+        targets[rows.to(device), labels] = 1
         return targets
 
 
