@@ -1,0 +1,241 @@
+"""A copy of a dataset whose pictures are squashed to a square once, not in every epoch."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import torch
+from mmcv.transforms import LoadImageFromFile
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from ..atomic_write import atomic_write
+from .missing_files import missing_files
+from .source_tree import files_below, refuse_links_outwards, refuse_nested
+from .transforms import SquareResize
+
+# Read by the host's loader and written by OpenCV, in the format that the suffix names.
+PICTURE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+ARCHIVE_SUFFIXES = ('.tar', '.tar.gz', '.tgz', '.zip')
+SETTINGS_FILE = 'resized_copy.json'
+FAILED_FILE = 'failed.jsonl'
+
+
+@dataclass
+class ResizedCopy:
+    """What one call of :func:`make_resized_copy` did.
+
+    Attributes:
+        written: Pictures written.
+        present: Pictures that were there already.
+        others: Other files copied.
+        left_out: Archives, which are not copied.
+        failed: One ``dict(path=..., error=...)`` for each file that could not be read.
+        bytes_before: Size of the original pictures that were written.
+        bytes_after: Size of their copies.
+    """
+
+    written: int = 0
+    present: int = 0
+    others: int = 0
+    left_out: list[str] = field(default_factory=list)
+    failed: list[dict[str, str]] = field(default_factory=list)
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+
+def make_resized_copy(
+    source: str | os.PathLike,
+    target: str | os.PathLike,
+    size: int,
+    quality: int = 95,
+    workers: int | None = None,
+) -> ResizedCopy:
+    """Copy a dataset with every picture resized to ``size x size`` by ``SquareResize``.
+
+    Folders and names stay as they are, so that annotations and configs go on working; so do
+    the heights, widths and areas in them, which are those of the originals.
+
+    - Pictures are read as training reads them (colour, turned upright by their EXIF tag) and
+      written in the format of their suffix, without metadata: JPEG with full colour resolution
+      (4:4:4), the others without loss where the format can. Label maps are pictures too: they
+      come out smeared.
+    - Other files are copied. Archives (``ARCHIVE_SUFFIXES``) are left out.
+    - Links are followed; what they lead to is written below ``target``.
+
+    A file under its own name is whole, whatever ended a call. The next call goes on: it writes
+    the pictures that are missing, and the other files that are missing or older than their
+    originals. A picture that changed since then is not noticed: delete its copy.
+
+    ``target`` gets two more files: ``resized_copy.json`` with size and quality and, if files
+    could not be read, ``failed.jsonl``, which lists them.
+
+    Args:
+        source (str | PathLike): Root of the dataset.
+        target (str | PathLike): A new or empty folder, or an unfinished copy.
+        size (int): Side of the pictures in pixels, at least 1.
+        quality (int): Of JPEG, from 1 to 100. Defaults to 95.
+        workers (int, optional): Processes; 0 means none beside this one. Defaults to the cores
+            that this process may use.
+
+    Raises:
+        ValueError: If a number is out of its range, ``source`` holds no picture, one folder is
+            inside the other, or ``target`` holds something else or a copy with other settings.
+        FileNotFoundError: If ``source`` is not a folder.
+        OSError: If a file cannot be written, for lack of space perhaps.
+    """
+    for name, value, low, high in (('size', size, 1, 65500), ('quality', quality, 1, 100)):
+        if not low <= value <= high:
+            raise ValueError(f'{name} must be from {low} to {high}, but got {value}')
+    source, target = Path(source), Path(target)
+    if not source.is_dir():
+        raise FileNotFoundError(f'no folder at {source}')
+    refuse_nested(source, target)
+    _check_settings(target, dict(size=size, quality=quality))
+
+    copy = ResizedCopy()
+    pictures, others = [], []
+    for path in files_below(str(source), target.resolve()):
+        if path.lower().endswith(PICTURE_SUFFIXES):
+            pictures.append(path)
+        elif path.lower().endswith(ARCHIVE_SUFFIXES):
+            copy.left_out.append(path)
+        elif path not in (SETTINGS_FILE, FAILED_FILE):  # those of a source that is such a copy
+            others.append(path)
+    if not pictures:
+        raise ValueError(f'{source} holds no picture: none ends in {", ".join(PICTURE_SUFFIXES)}')
+    missing = set(missing_files(str(target / path) for path in pictures))
+    todo = [path for path in others if _is_newer(source / path, target / path)]
+    todo += [path for path in pictures if str(target / path) in missing]
+    copy.present = len(pictures) - len(missing)
+    refuse_links_outwards(target, todo)
+
+    with atomic_write(target / SETTINGS_FILE) as path:
+        path.write_text(json.dumps(dict(size=size, quality=quality)))
+    (target / FAILED_FILE).unlink(missing_ok=True)
+    make = partial(_make_file, source=source, target=target, size=size, quality=quality)
+    workers = usable_cores() if workers is None else workers
+    try:
+        for file in _run(make, todo, workers, f'{source} to {size} px'):
+            if file.error:
+                copy.failed.append(dict(path=file.path, error=file.error))
+            elif file.path.lower().endswith(PICTURE_SUFFIXES):
+                copy.written += 1
+                copy.bytes_before += file.bytes_before
+                copy.bytes_after += file.bytes_after
+            else:
+                copy.others += 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno,
+            'no space left for the copy; make room and call again: what is there is kept',
+            str(target),
+        ) from error
+    if copy.failed:
+        with atomic_write(target / FAILED_FILE) as path:
+            path.write_text(
+                ''.join(json.dumps(entry, ensure_ascii=False) + '\n' for entry in copy.failed),
+                encoding='utf-8',
+            )
+    return copy
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _check_settings(target: Path, settings: dict[str, int]) -> None:
+    """Raise if ``target`` holds anything but a copy with these settings."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    path = target / SETTINGS_FILE
+    if not path.is_file():
+        raise ValueError(f'{target} is not empty and no resized copy: choose another folder')
+    old = json.loads(path.read_text())
+    if old != settings:
+        raise ValueError(
+            f'{target} holds a copy of size {old["size"]}, quality {old["quality"]}, not of size '
+            f'{settings["size"]}, quality {settings["quality"]}: choose another folder'
+        )
+
+
+def _is_newer(source: Path, copy: Path) -> bool:
+    """Say whether a file is newer than its copy, or has none, or is a link to nothing."""
+    if not (source.exists() and copy.exists()):
+        return True
+    return source.stat().st_mtime > copy.stat().st_mtime
+
+
+class _File(NamedTuple):
+    """What became of one file; ``error`` is empty if it is there now."""
+
+    path: str
+    error: str = ''
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+
+def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -> _File:
+    """Write one file of the copy; only errors of reading are caught."""
+    is_picture = path.lower().endswith(PICTURE_SUFFIXES)
+    try:
+        if is_picture:
+            encoded = _resized(source / path, size, quality)
+        else:
+            (source / path).open('rb').close()
+    except Exception as error:  # each decoder has its own
+        return _File(path, ' '.join(str(error).split()) or type(error).__name__)
+    with atomic_write(target / path) as temporary:
+        if not is_picture:
+            shutil.copyfile(source / path, temporary)
+            return _File(path)
+        temporary.write_bytes(encoded)
+    return _File(path, '', (source / path).stat().st_size, len(encoded))
+
+
+def _resized(path: Path, size: int, quality: int) -> bytes:
+    """Read a picture, resize it and encode it in the format of its suffix."""
+    results = SquareResize(size)(LoadImageFromFile()(dict(img_path=str(path))))
+    suffix = path.suffix.lower()
+    options = []
+    if suffix in ('.jpg', '.jpeg'):
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+        options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    encoded = cv2.imencode(suffix, results['img'], options)[1]
+    return encoded.tobytes()
+
+
+def _run(make: partial, paths: list[str], workers: int, title: str) -> Iterator[_File]:
+    """Make the files in ``workers`` processes, with a progress bar, and yield what became."""
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        if not workers:
+            yield from bar.track(map(make, paths), total=len(paths), description=title)
+            return
+        executor = ProcessPoolExecutor(workers, initializer=_start_worker)
+        try:
+            made = executor.map(make, paths, chunksize=8)
+            yield from bar.track(made, total=len(paths), description=title)
+        finally:  # where the caller stops early, the files that are being written still are
+            executor.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """One thread a worker; Ctrl-C, which reaches all processes, is for the first one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

@@ -1,0 +1,279 @@
+import errno
+import json
+import os
+
+import cv2
+import numpy as np
+import pytest
+from mmcv.transforms import LoadImageFromFile
+from PIL import Image
+
+from mmpretrain_mldecoder.datasets import COCOMultiLabel, resized_copy
+from mmpretrain_mldecoder.datasets.resized_copy import make_resized_copy
+from mmpretrain_mldecoder.datasets.transforms import SquareResize
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    """A picture (H, W, 3) that JPEG hardly changes, and no two corners of which are alike."""
+    y, x = np.mgrid[:height, :width] / [[[height]], [[width]]]
+    return np.uint8(255 * np.stack([x, y, (x + y) / 2], axis=-1))
+
+
+def expected(path, size: int) -> np.ndarray:
+    """The pixels that training would see of the original."""
+    return SquareResize(size)(LoadImageFromFile()(dict(img_path=str(path))))['img']
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A dataset root of two folders with a picture each, and a file of annotations."""
+    root = tmp_path / 'source'
+    for name in ('a/1.jpg', 'b/deep/2.JPEG'):
+        (root / name).parent.mkdir(parents=True)
+        Image.fromarray(smooth(60, 80)).save(root / name, quality=95)
+    (root / 'labels.json').write_text('{}')
+    return root
+
+
+def files(root) -> set[str]:
+    return {str(p.relative_to(root)) for p in root.rglob('*') if not p.is_dir()}
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_names_stay_and_pictures_are_squashed(source, tmp_path, workers):
+    target = tmp_path / 'made/target'
+    copy = make_resized_copy(source, target, 32, workers=workers)
+    assert files(target) == files(source) | {'resized_copy.json'}
+    assert (copy.written, copy.present, copy.others, copy.failed) == (2, 0, 1, [])
+    sizes = [sum((root / n).stat().st_size for n in ('a/1.jpg', 'b/deep/2.JPEG'))
+             for root in (source, target)]  # fmt: skip
+    assert [copy.bytes_before, copy.bytes_after] == sizes
+    for name in ('a/1.jpg', 'b/deep/2.JPEG'):
+        with Image.open(target / name) as picture:
+            assert (picture.format, picture.size) == ('JPEG', (32, 32))
+        difference = cv2.absdiff(cv2.imread(str(target / name)), expected(source / name, 32))
+        # quality 95 of a smooth picture: a few grey levels
+        assert difference.max() <= 5
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.bmp', '.ppm', '.tif', '.webp'])
+def test_formats_without_loss_have_the_pixels_of_the_resize(source, tmp_path, suffix):
+    Image.fromarray(smooth(50, 70)).save(source / f'x{suffix}', lossless=True)
+    make_resized_copy(source, tmp_path / 'out', 48, workers=0)
+    copied = cv2.imread(str(tmp_path / f'out/x{suffix}'))
+    assert np.array_equal(copied, expected(source / f'x{suffix}', 48))
+
+
+def test_colour_is_not_halved_in_resolution(source, tmp_path):
+    """Red and blue columns of one pixel: 4:2:0 would make them all violet."""
+    picture = np.zeros((32, 32, 3), np.uint8)
+    picture[:, ::2, 0], picture[:, 1::2, 2] = 255, 255
+    Image.fromarray(picture).save(source / 'stripes.jpg', quality=100, subsampling=0)
+    make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+    with Image.open(tmp_path / 'out/stripes.jpg') as copied:
+        red = np.asarray(copied)[..., 0].astype(int)
+    assert (red[:, ::2] - red[:, 1::2]).min() > 200
+
+
+def test_rotated_grey_cmyk_and_misnamed_pictures(source, tmp_path):
+    upright = Image.fromarray(smooth(60, 80))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees to the right
+    upright.transpose(Image.Transpose.ROTATE_90).save(source / 'exif.jpg', exif=exif, quality=95)
+    upright.convert('L').save(source / 'grey.jpg', quality=95)
+    upright.convert('CMYK').save(source / 'cmyk.jpg', quality=95)
+    upright.save(source / 'png.jpg', format='PNG')
+    make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+    for name in ('exif', 'grey', 'cmyk', 'png'):
+        with Image.open(tmp_path / f'out/{name}.jpg') as copied:
+            assert (copied.format, copied.mode, dict(copied.getexif())) == ('JPEG', 'RGB', {})
+        again = cv2.imread(str(tmp_path / f'out/{name}.jpg'))
+        assert cv2.absdiff(again, expected(source / f'{name}.jpg', 32)).max() <= 5
+    # upright: red grows to the right, as in the picture before it was turned
+    with Image.open(tmp_path / 'out/exif.jpg') as copied:
+        red = np.asarray(copied)[..., 0].astype(int)
+    assert (red[:, -4:] - red[:, :4]).min() > 150
+
+
+def test_the_dataset_class_reads_the_copy(fake_coco, tmp_path):
+    make_resized_copy(fake_coco, tmp_path / 'out', 32, workers=0)
+    for root in (fake_coco, tmp_path / 'out'):
+        dataset = COCOMultiLabel(
+            data_root=str(root),
+            ann_file='annotations/instances_val2017.json',
+            data_prefix='val2017',
+            pipeline=[dict(type='LoadImageFromFile')],
+        )
+        samples = [dataset[i] for i in range(7)]
+        if root == fake_coco:
+            originals = samples
+    for sample, original in zip(samples, originals, strict=True):
+        assert sample['img'].shape == (32, 32, 3)
+        assert sample['gt_label'].tolist() == original['gt_label'].tolist()
+        # sizes and areas are still those of the original
+        assert sample['height'] == original['height'] == original['img'].shape[0]
+        assert sample['instance_areas'].tolist() == original['instance_areas'].tolist()
+
+
+def test_a_second_call_writes_only_what_is_missing(source, tmp_path):
+    target = tmp_path / 'out'
+    make_resized_copy(source, target, 32, workers=0)
+    (target / 'a/1.jpg').unlink()
+    (target / 'b/deep/2.JPEG').write_bytes(b'kept')
+    (target / 'labels.json').write_text('mine')
+    copy = make_resized_copy(source, target, 32, workers=0)
+    assert (copy.written, copy.present, copy.others) == (1, 1, 0)
+    assert (target / 'b/deep/2.JPEG').read_bytes() == b'kept'
+    assert (target / 'labels.json').read_text() == 'mine'
+
+    (source / 'labels.json').write_text('newer')
+    later = (target / 'labels.json').stat().st_mtime + 10
+    os.utime(source / 'labels.json', (later, later))
+    assert make_resized_copy(source, target, 32, workers=0).others == 1
+    assert (target / 'labels.json').read_text() == 'newer'
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(size=64), 'holds a copy of size 32, quality 95, not of size 64, quality 95'),
+        (dict(size=32, quality=90), 'quality 95, not of size 32, quality 90'),
+    ],
+)
+def test_a_copy_with_other_settings_is_refused(source, tmp_path, options, message):
+    make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+    with pytest.raises(ValueError, match=message):
+        make_resized_copy(source, tmp_path / 'out', **options, workers=0)
+
+
+def test_a_copy_of_a_copy_has_its_own_settings(source, tmp_path):
+    make_resized_copy(source, tmp_path / 'large', 64, workers=0)
+    (tmp_path / 'large/failed.jsonl').write_text('')
+    make_resized_copy(tmp_path / 'large', tmp_path / 'small', 32, workers=0)
+    settings = json.loads((tmp_path / 'small/resized_copy.json').read_text())
+    assert settings == dict(size=32, quality=95)
+    assert not (tmp_path / 'small/failed.jsonl').exists()
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_unreadable_files_are_listed_and_the_rest_goes_on(source, tmp_path, workers):
+    content = (source / 'a/1.jpg').read_bytes()
+    (source / 'a/0.jpg').write_bytes(b'no picture')
+    (source / 'a/empty.png').write_bytes(b'')
+    (source / 'a/gone.jpg').symlink_to('nowhere')
+    (source / 'gone.json').symlink_to('nowhere')
+    target = tmp_path / 'out'
+    copy = make_resized_copy(source, target, 32, workers=workers)
+    assert copy.written == 2
+    failed = {'a/0.jpg', 'a/empty.png', 'a/gone.jpg', 'gone.json'}
+    lines = [json.loads(line) for line in (target / 'failed.jsonl').read_text().splitlines()]
+    assert lines == copy.failed
+    assert {entry['path'] for entry in lines} == failed
+    assert all(entry['error'] for entry in lines)
+    assert not files(target) & failed
+
+    # a repaired picture is made by the next call, which has a list of its own
+    for name in failed:
+        (source / name).unlink()
+    (source / 'a/0.jpg').write_bytes(content)
+    copy = make_resized_copy(source, target, 32, workers=workers)
+    assert (copy.written, copy.present, copy.failed) == (1, 2, [])
+    assert not (target / 'failed.jsonl').exists()
+
+
+def test_archives_are_left_out(source, tmp_path):
+    for name in ('train.zip', 'a/x.tar.gz', 'y.TAR'):
+        (source / name).write_bytes(b'')
+    copy = make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+    assert copy.left_out == ['a/x.tar.gz', 'train.zip', 'y.TAR']
+    assert not list((tmp_path / 'out').rglob('*.[zt]*'))
+
+
+def test_links_are_followed_but_never_written_through(source, tmp_path):
+    outside = tmp_path / 'outside'
+    (source / 'a').rename(outside)
+    (source / 'a').symlink_to(outside)
+    (source / 'b/around').symlink_to(source)  # a circle
+    target = tmp_path / 'out'
+    make_resized_copy(source, target, 32, workers=0)
+    assert files(outside) == {'1.jpg'}
+    assert cv2.imread(str(outside / '1.jpg')).shape == (60, 80, 3)
+    assert files(target) == {'a/1.jpg', 'b/deep/2.JPEG', 'labels.json', 'resized_copy.json'}
+    assert not (target / 'a').is_symlink()
+
+    (source / 'c').mkdir()
+    (source / 'c/3.jpg').write_bytes((outside / '1.jpg').read_bytes())
+    (target / 'c').symlink_to(outside)
+    with pytest.raises(ValueError, match=r'c leads out of .*: remove that link'):
+        make_resized_copy(source, target, 32, workers=0)
+    assert not (outside / '3.jpg').exists()
+
+
+def test_nested_folders_are_refused(source, tmp_path):
+    (tmp_path / 'link').symlink_to(source)
+    for target, message in [
+        (source, 'is the source itself'),
+        (tmp_path / 'link', 'is the source itself'),
+        (source / 'a', 'one inside the other.* such as .*source_resized'),
+        (source / 'new', 'one inside the other'),
+        (tmp_path, 'one inside the other'),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            make_resized_copy(source, target, 32, workers=0)
+    assert files(source) == {'a/1.jpg', 'b/deep/2.JPEG', 'labels.json'}
+    (tmp_path / 'out').mkdir()
+    (source / 'into').symlink_to(tmp_path / 'out')
+    with pytest.raises(ValueError, match=r'into is a link into the target'):
+        make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+
+
+def test_a_folder_with_other_things_is_refused(source, tmp_path):
+    (tmp_path / 'photos').mkdir()
+    make_resized_copy(source, tmp_path / 'photos', 32, workers=0)  # empty: allowed
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine/1.jpg').write_bytes(b'mine')
+    with pytest.raises(ValueError, match='is not empty and no resized copy'):
+        make_resized_copy(source, tmp_path / 'mine', 32, workers=0)
+    assert files(tmp_path / 'mine') == {'1.jpg'}
+
+
+def test_wrong_arguments(source, tmp_path):
+    with pytest.raises(ValueError, match='size must be from 1 to 65500, but got 0'):
+        make_resized_copy(source, tmp_path / 'out', 0)
+    with pytest.raises(ValueError, match='quality must be from 1 to 100, but got 101'):
+        make_resized_copy(source, tmp_path / 'out', 32, 101)
+    with pytest.raises(FileNotFoundError, match=r'no folder at .*nowhere'):
+        make_resized_copy(tmp_path / 'nowhere', tmp_path / 'out', 32)
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(ValueError, match='empty holds no picture'):
+        make_resized_copy(tmp_path / 'empty', tmp_path / 'out', 32)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_full_disk_is_said_and_what_is_there_is_kept(source, tmp_path, monkeypatch):
+    original = resized_copy.atomic_write
+
+    def full(path):
+        if path.name == '2.JPEG':
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        return original(path)
+
+    monkeypatch.setattr(resized_copy, 'atomic_write', full)
+    with pytest.raises(OSError, match='no space left for the copy; make room') as error:
+        make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+    assert error.value.errno == errno.ENOSPC
+    monkeypatch.undo()
+    copy = make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+    assert (copy.written, copy.present) == (1, 1)
+
+
+def test_other_errors_of_writing_end_the_call(source, tmp_path, monkeypatch):
+    def refuse(path, target=tmp_path / 'out/a/1.jpg'):
+        if path == target:
+            raise PermissionError(errno.EACCES, 'Permission denied', str(path))
+        return original(path)
+
+    original = resized_copy.atomic_write
+    monkeypatch.setattr(resized_copy, 'atomic_write', refuse)
+    with pytest.raises(PermissionError, match=r'1\.jpg'):
+        make_resized_copy(source, tmp_path / 'out', 32, workers=0)

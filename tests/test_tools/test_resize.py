@@ -1,0 +1,89 @@
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+from fake_coco import write_coco
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_tools' / 'resize.py'
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the tool in this process; its exit status and what it printed."""
+    main = runpy.run_path(str(TOOL))['main']
+
+    def run_tool(*args) -> tuple[int, str]:
+        status = main([*map(str, args), '--workers=0'])
+        return status, capsys.readouterr().out
+
+    return run_tool
+
+
+def test_says_what_it_did_and_goes_on(run, fake_coco, tmp_path):
+    out = tmp_path / 'out'
+    status, printed = run(fake_coco, out, '--size=32')
+    assert status == 0
+    assert printed.startswith(f'{out}: 19 pictures of 32 px written, 0 MB before, 0 MB now; ')
+    assert '0 were there, 2 other files copied, 0 could not be read' in printed
+    assert cv2.imread(str(out / 'val2017/000000000001.jpg')).shape == (32, 32, 3)
+    assert run(fake_coco, out, '--size=32') == (
+        0,
+        f'{out}: 0 pictures of 32 px written; 19 were there, 0 other files copied, 0 could not be '
+        'read\n',
+    )
+
+
+def test_unreadable_pictures_are_named_and_the_status_is_1(run, fake_coco, tmp_path):
+    (fake_coco / 'train2017/000000000003.jpg').write_bytes(b'no picture')
+    (fake_coco / 'val2017.zip').write_bytes(b'')
+    status, printed = run(fake_coco, tmp_path / 'out', '--size=32')
+    assert status == 1
+    assert 'cannot be read: train2017/000000000003.jpg: ' in printed
+    assert 'left out, an archive: val2017.zip' in printed
+    assert printed.endswith(f'1 could not be read (listed in {tmp_path}/out/failed.jsonl)\n')
+
+
+def test_errors_have_no_traceback(run, fake_coco, tmp_path, capsys):
+    for args, message in [
+        ((tmp_path / 'nowhere', tmp_path / 'out', '--size=32'), 'error: no folder at '),
+        ((fake_coco, fake_coco, '--size=32'), 'error: .* is the source itself'),
+        ((fake_coco, tmp_path / 'out'), 'error: the following arguments are required: --size'),
+    ]:
+        with pytest.raises(SystemExit):
+            run(*args)
+        assert re.search(message, capsys.readouterr().err)
+
+
+def test_ctrl_c_leaves_whole_files_and_the_next_call_goes_on(tmp_path):
+    source = write_coco(tmp_path / 'coco', dict(train=250, val=1))
+    command = [sys.executable, str(TOOL), str(source), str(tmp_path / 'out')]
+    command += ['--size=448', '--workers=1']
+    environment = os.environ | dict(OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore')
+    # a session of its own: Ctrl-C reaches all processes of a terminal
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / 'out').glob('train2017/*.jpg')) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed == (
+        'Interrupted. Every file there is whole; the same command goes on from here.\n'
+    )
+    written = [p for p in (tmp_path / 'out').rglob('*') if p.suffix == '.jpg']
+    assert 0 < len(written) < 251
+    assert all(cv2.imread(str(path)).shape == (448, 448, 3) for path in written)
+    assert not list((tmp_path / 'out').rglob('.*'))  # nothing half written
+
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert f'{251 - len(written)} pictures of 448 px written' in again.stdout
+    assert f'{len(written)} were there' in again.stdout

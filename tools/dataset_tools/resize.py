@@ -1,0 +1,48 @@
+"""Copy a dataset with resized pictures: python tools/dataset_tools/resize.py SRC DST --size 448."""
+
+import argparse
+import sys
+
+from mmpretrain_mldecoder.datasets.resized_copy import FAILED_FILE, make_resized_copy
+
+
+def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Declare and read the arguments."""
+    parser = argparse.ArgumentParser(
+        description='Copy a dataset with every picture squashed to a square, so that training '
+        'need not do it in every epoch. Names stay; a copy that was interrupted goes on.'
+    )
+    parser.add_argument('source', metavar='SRC', help='root of the dataset')
+    parser.add_argument('target', metavar='DST', help='folder of the copy')
+    parser.add_argument('--size', type=int, required=True, help='side of the pictures in pixels')
+    parser.add_argument('--quality', type=int, default=95, help='of JPEG, 1 to 100; default: 95')
+    parser.add_argument('--workers', type=int, help='processes; default: all cores')
+    return parser, parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Copy, say what was done, and return the exit status: 1 if files could not be read."""
+    parser, args = parse_args(argv)
+    try:
+        copy = make_resized_copy(args.source, args.target, args.size, args.quality, args.workers)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        print('Interrupted. Every file there is whole; the same command goes on from here.')
+        return 130
+    for path in copy.left_out:
+        print(f'left out, an archive: {path}')
+    for entry in copy.failed[:10]:
+        print(f'cannot be read: {entry["path"]}: {entry["error"]}')
+    sizes = f', {copy.bytes_before / 1e6:,.0f} MB before, {copy.bytes_after / 1e6:,.0f} MB now'
+    print(
+        f'{args.target}: {copy.written:,} pictures of {args.size} px written'
+        f'{sizes if copy.written else ""}; {copy.present:,} were there, {copy.others:,} other '
+        f'files copied, {len(copy.failed):,} could not be read'
+        + (f' (listed in {args.target}/{FAILED_FILE})' if copy.failed else '')
+    )
+    return 1 if copy.failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
