@@ -1,10 +1,15 @@
+import importlib
 import math
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from mmpretrain_mldecoder.layers import MLDecoder, MLDecoderLayer
+
+sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
 
 SMALL = dict(in_channels=12, embed_dims=16, num_heads=4, feedforward_channels=24)
 SPLITS = [(10, 10), (10, 4), (10, 1), (1, 1)]  # (num_classes, num_groups)
@@ -50,47 +55,11 @@ def test_layer_is_the_published_arithmetic():
 # ---- against timm's copy of the authors' code
 
 
-def published_tensors(published, of=lambda parameter: parameter):
-    """Our name -> tensor of timm's module: ``of`` a parameter, its third for a projection."""
-    layer = published.decoder.layers[0]
-    attention = layer.multihead_attn
-    tensors = {
-        'queries': of(published.query_embed.weight),
-        'group_linear.weight': of(published.duplicate_pooling),
-        'group_linear.bias': of(published.duplicate_pooling_bias),
-    }
-    modules = {
-        'input_proj': published.embed_standart,
-        'layers.0.query_norm': layer.norm1,
-        'layers.0.attention.out_proj': attention.out_proj,
-        'layers.0.attention_norm': layer.norm2,
-        'layers.0.ffn_in': layer.linear1,
-        'layers.0.ffn_out': layer.linear2,
-        'layers.0.ffn_norm': layer.norm3,
-    }
-    for name, module in modules.items():
-        tensors |= {f'{name}.weight': of(module.weight), f'{name}.bias': of(module.bias)}
-    for kind in ('weight', 'bias'):
-        thirds = of(getattr(attention, f'in_proj_{kind}')).chunk(3)
-        for projection, third in zip(('query', 'key', 'value'), thirds, strict=True):
-            tensors[f'layers.0.attention.{projection}_proj.{kind}'] = third
-    return tensors
-
-
-def published_pair(num_classes, num_groups, embed_dims, in_channels):
-    """timm's module and ours with the same weights in float64, dropout off."""
-    timm_ml_decoder = pytest.importorskip('timm.layers.ml_decoder')
-    torch.manual_seed(0)
-    published = timm_ml_decoder.MLDecoder(num_classes, num_groups, embed_dims, in_channels)
-    # torch's stock container reads self_attn of its layers since 2.1, which the authors' layer
-    # lacks; with one layer and no final norm it does nothing but call the layer.
-    published.decoder.forward = published.decoder.layers[0].forward
-    for value in published.parameters():
-        # Sums over the inputs of a layer stay of size 1; norms and biases are random too.
-        nn.init.normal_(value, std=value.shape[1] ** -0.5 if value.dim() > 1 else 0.5)
-    ours = MLDecoder(num_classes, in_channels, num_groups, embed_dims=embed_dims)
-    ours.load_state_dict(published_tensors(published))
-    return published.double().eval(), ours.double().eval()
+@pytest.fixture
+def timm_head():
+    """The module of benchmarks/ that holds timm's decoder beside ours."""
+    pytest.importorskip('timm.layers.ml_decoder')
+    return importlib.import_module('timm_head')
 
 
 @pytest.mark.parametrize(
@@ -103,8 +72,10 @@ def published_pair(num_classes, num_groups, embed_dims, in_channels):
     ],
 )
 @pytest.mark.parametrize('kind', ['map', 'tokens'])
-def test_equals_published_head(num_classes, num_groups, embed_dims, in_channels, kind):
-    published, ours = published_pair(num_classes, num_groups, embed_dims, in_channels)
+def test_equals_published_head(timm_head, num_classes, num_groups, embed_dims, in_channels, kind):
+    torch.manual_seed(0)
+    sizes = (num_classes, num_groups, embed_dims, in_channels)
+    published, ours = (decoder.double() for decoder in timm_head.decoder_pair(*sizes))
     shape = (2, in_channels, 3, 4) if kind == 'map' else (2, 7, in_channels)
     feats = torch.randn(shape, dtype=torch.double, requires_grad=True)
     twin = feats.detach().clone().requires_grad_()
@@ -120,7 +91,9 @@ def test_equals_published_head(num_classes, num_groups, embed_dims, in_channels,
     expected.square().sum().backward()
     logits.square().sum().backward()
     gradients = {'feats': twin.grad} | {n: value.grad for n, value in ours.named_parameters()}
-    theirs = {'feats': feats.grad} | published_tensors(published, lambda value: value.grad)
+    theirs = {'feats': feats.grad} | timm_head.published_tensors(
+        published, lambda value: value.grad
+    )
     assert gradients.keys() == theirs.keys()
     for name, gradient in gradients.items():
         # A bias of the keys shifts all scores of a query alike: softmax cancels it, and what is
