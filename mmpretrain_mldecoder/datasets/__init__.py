@@ -1,18 +1,24 @@
 """Datasets, samplers and transforms registered in MMPretrain's registries."""
 
 from . import transforms
+from .annotation_cache import cached_coco_annotations
 from .coco_annotations import CocoAnnotations, read_coco_annotations
 from .coco_multi_label import COCOMultiLabel
+from .coco_samples import CocoSamples
+from .packed_strings import PackedStrings
 from .seeded_imagenet import SeededImageNet
 from .seeded_sampler import SampleIndex, SeededSampler, SeededSamplesMixin, sample_random_state
 
 __all__ = [
     'COCOMultiLabel',
     'CocoAnnotations',
+    'CocoSamples',
+    'PackedStrings',
     'SampleIndex',
     'SeededImageNet',
     'SeededSampler',
     'SeededSamplesMixin',
+    'cached_coco_annotations',
     'read_coco_annotations',
     'sample_random_state',
     'transforms',

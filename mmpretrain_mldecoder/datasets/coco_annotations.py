@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
+
+from .packed_strings import PackedStrings
 
 _EXPECTED = (
     'Expected is COCO instances JSON: an object with the lists images (id, file_name, height, '
@@ -36,7 +39,6 @@ class _Annotation(msgspec.Struct, gc=False):
     image_id: int
     category_id: int
     area: float | None = None
-    bbox: msgspec.Raw = msgspec.Raw()  # parsed only where `area` is missing
     iscrowd: int | bool = 0
 
 
@@ -46,13 +48,24 @@ class _Instances(msgspec.Struct):
     categories: list[_Category]
 
 
+class _Box(msgspec.Struct, gc=False):
+    bbox: msgspec.Raw = msgspec.Raw()
+
+
+class _Boxes(msgspec.Struct):
+    annotations: list[_Box]
+
+
+_Content = TypeVar('_Content')
+
+
 @dataclass(frozen=True, eq=False)
 class CocoAnnotations:
     """The images, categories and boxes of a COCO JSON with N images, C categories and M boxes.
 
     Attributes:
         image_ids (np.ndarray): ``(N,)`` int64, in the order of the file.
-        file_names (list[str]): N paths relative to the image folder.
+        file_names (PackedStrings): N paths relative to the image folder.
         heights (np.ndarray): ``(N,)`` int64, pixels.
         widths (np.ndarray): ``(N,)`` int64, pixels.
         category_ids (np.ndarray): ``(C,)`` int64, ascending.
@@ -66,7 +79,7 @@ class CocoAnnotations:
     """
 
     image_ids: np.ndarray
-    file_names: list[str]
+    file_names: PackedStrings
     heights: np.ndarray
     widths: np.ndarray
     category_ids: np.ndarray
@@ -96,7 +109,8 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
             lists an image or category twice, or has a box of an unknown image or category. The
             message names the file, the place and the way out.
     """
-    instances = _decode(path)
+    data = _read(path)
+    instances = _decode(path, data, _Instances)
     images = instances.images
     annotations = instances.annotations
     categories = sorted(instances.categories, key=attrgetter('id'))
@@ -110,27 +124,29 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
     _check_unique(path, 'image id', image_ids)
     _check_unique(path, 'category id', category_ids)
     _check_unique(path, 'category name', np.array(names))
+    annotation_images = _resolve(path, annotations, 'image', image_ids)
+    annotation_categories = _resolve(path, annotations, 'category', category_ids)
+    # None becomes nan, which JSON has not
+    areas = np.array(list(map(attrgetter('area'), annotations)), np.float64)
+    without_area = np.flatnonzero(np.isnan(areas)).tolist()
+    if without_area:
+        boxes = _decode(path, data, _Boxes).annotations
+        areas[without_area] = [_bbox_area(path, i, boxes[i].bbox) for i in without_area]
     return CocoAnnotations(
         image_ids=image_ids,
-        file_names=[image.file_name for image in images],
+        file_names=PackedStrings.pack(map(attrgetter('file_name'), images)),
         heights=_column(images, 'height', np.int64),
         widths=_column(images, 'width', np.int64),
         category_ids=category_ids,
         category_names=names,
-        annotation_images=_resolve(path, annotations, 'image', image_ids),
-        annotation_categories=_resolve(path, annotations, 'category', category_ids),
-        annotation_areas=np.array(
-            [
-                _bbox_area(path, i, annotation) if annotation.area is None else annotation.area
-                for i, annotation in enumerate(annotations)
-            ],
-            np.float64,
-        ),
+        annotation_images=annotation_images,
+        annotation_categories=annotation_categories,
+        annotation_areas=areas,
         annotation_is_crowd=_column(annotations, 'iscrowd', bool),
     )
 
 
-def _decode(path: str | Path) -> _Instances:
+def _read(path: str | Path) -> bytes:
     try:
         data = Path(path).read_bytes()
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -143,8 +159,12 @@ def _decode(path: str | Path) -> _Instances:
         data = b'   ' + data[3:]  # blanks for the mark, so that byte positions stay true
     if not data.strip():
         raise ValueError(f'{path} is empty: copy or download it again.')
+    return data
+
+
+def _decode(path: str | Path, data: bytes, content: type[_Content]) -> _Content:
     try:
-        return msgspec.json.decode(data, type=_Instances, strict=False)
+        return msgspec.json.decode(data, type=content, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f'{path}: {error}. {_EXPECTED}') from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -174,7 +194,11 @@ def _resolve(
     """Return the position in ``ids`` of each annotation's image or category."""
     wanted = _column(annotations, f'{what}_id', np.int64)
     order = np.argsort(ids)
-    found = order[np.searchsorted(ids, wanted, sorter=order).clip(max=len(ids) - 1)]
+    # ascending, because looking up ids in any order misses the processor's cache each time
+    ascending = np.argsort(wanted)
+    place = np.searchsorted(ids[order], wanted[ascending]).clip(max=len(ids) - 1)
+    found = np.empty_like(place)
+    found[ascending] = order[place]
     unknown = np.flatnonzero(ids[found] != wanted)
     if len(unknown):
         first = unknown[0]
@@ -187,10 +211,10 @@ def _resolve(
     return found
 
 
-def _bbox_area(path: str | Path, index: int, annotation: _Annotation) -> float:
+def _bbox_area(path: str | Path, index: int, bbox: msgspec.Raw) -> float:
     try:
         _, _, width, height = msgspec.json.decode(
-            annotation.bbox, type=tuple[float, float, float, float], strict=False
+            bbox, type=tuple[float, float, float, float], strict=False
         )
     except msgspec.DecodeError as error:
         raise ValueError(

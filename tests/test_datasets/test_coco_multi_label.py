@@ -1,16 +1,27 @@
 import json
 import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from fake_coco import write_coco
-from mmengine.dataset import ClassBalancedDataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmpretrain.registry import DATASETS
 from pycocotools.coco import COCO
+from torch.utils.data import DataLoader
 
-from mmpretrain_mldecoder.datasets import COCOMultiLabel, SeededSamplesMixin, coco_multi_label
+from mmpretrain_mldecoder.datasets import (
+    COCOMultiLabel,
+    CocoSamples,
+    SeededSamplesMixin,
+    annotation_cache,
+    coco_multi_label,
+)
 
 
 def build(root, split='train', **kwargs):
@@ -260,3 +271,212 @@ def test_only_the_coco_object_needs_pycocotools(fake_coco, monkeypatch):
     dataset = build(fake_coco)
     with pytest.raises(ImportError, match='pip install pycocotools'):
         dataset.coco  # noqa: B018
+
+
+def oracle(root, split):
+    """Return what the samples of a JSON are, by a loop over it in plain Python."""
+    content = json.loads((root / 'annotations' / f'instances_{split}2017.json').read_text())
+    label_of = {id_: i for i, id_ in enumerate(sorted(c['id'] for c in content['categories']))}
+    samples = []
+    for image in content['images']:
+        boxes = [box for box in content['annotations'] if box['image_id'] == image['id']]
+        labels = [label_of[box['category_id']] for box in boxes]
+        samples.append(
+            dict(
+                img_path=str(root / f'{split}2017' / image['file_name']),
+                img_id=image['id'],
+                height=image['height'],
+                width=image['width'],
+                gt_label=np.array(sorted(set(labels)), np.int64),
+                instance_labels=np.array(labels, np.int64),
+                instance_areas=np.array([box['area'] for box in boxes], np.float32),
+            )
+        )
+    return samples
+
+
+def check_samples(ours, expected):
+    """Check that samples are the same, to the order of the keys and the dtypes."""
+    ours = list(ours)
+    assert len(ours) == len(expected)
+    for info, wanted in zip(ours, expected, strict=True):
+        info = {key: value for key, value in info.items() if key != 'sample_idx'}
+        assert list(info) == list(wanted)
+        for key, value in wanted.items():
+            assert type(info[key]) is type(value)
+            if isinstance(value, np.ndarray):
+                assert info[key].dtype == value.dtype
+                np.testing.assert_array_equal(info[key], value)
+            else:
+                assert info[key] == value
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_samples_are_those_of_a_plain_loop_on_real_annotations(shared_data, split):
+    root = shared_data / 'coco_tiny'
+    check_samples(infos(build(root, split)), oracle(root, split))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    ids=st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=6, unique=True),
+    category_ids=st.lists(st.integers(0, 300), min_size=1, max_size=5, unique=True),
+    boxes=st.lists(st.tuples(st.integers(0), st.integers(0), st.floats(0, 1e6)), max_size=30),
+    chosen=st.data(),
+)
+def test_samples_are_those_of_a_plain_loop_on_random_files(ids, category_ids, boxes, chosen):
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / 'annotations').mkdir()
+        (root / 'train2017' / 'sub').mkdir(parents=True)
+        images = []
+        for i, id_ in enumerate(ids):
+            name = 'sub/' * (i % 2) + f'é{i}.jpg'
+            (root / 'train2017' / name).touch()
+            images.append(dict(id=id_, file_name=name, height=i + 1, width=2 * i + 1))
+        annotations = [
+            dict(
+                image_id=ids[image % len(ids)],
+                category_id=category_ids[category % len(category_ids)],
+                area=area,
+            )
+            for image, category, area in boxes
+        ]
+        categories = [dict(id=id_, name=f'class {id_}') for id_ in category_ids]
+        (root / 'annotations' / 'instances_train2017.json').write_text(
+            json.dumps(dict(images=images, annotations=annotations, categories=categories))
+        )
+        expected = oracle(root, 'train')
+        dataset = build(root)
+        check_samples(infos(dataset), expected)
+
+        indices = chosen.draw(st.lists(st.integers(-len(ids), len(ids) - 1), max_size=8))
+        check_samples(infos(dataset.get_subset(indices)), [expected[i] for i in indices])
+        labelled = [sample for sample in expected if len(sample['gt_label'])]
+        if labelled:
+            check_samples(infos(build(root, keep_unlabelled=False)), labelled)
+
+
+@pytest.mark.parametrize('serialize_data', [True, False])
+@pytest.mark.parametrize('indices', [5, -3, 0, [2, 0, -1, 2], []])
+def test_subsets_of_the_host(fake_coco, indices, serialize_data):
+    expected = oracle(fake_coco, 'train')
+    if isinstance(indices, int):
+        wanted = expected[:indices] if indices >= 0 else expected[indices:]
+    else:
+        wanted = [expected[i] for i in indices]
+    whole = build(fake_coco, serialize_data=serialize_data)
+    subset = whole.get_subset(indices)
+    check_samples(infos(subset), wanted)
+    check_samples(infos(whole), expected)
+    whole.get_subset_(indices)
+    check_samples(infos(whole), wanted)
+    check_samples(infos(build(fake_coco, indices=indices)), wanted)
+    assert [info['sample_idx'] for info in infos(whole)] == list(range(len(wanted)))
+    with pytest.raises(TypeError, match='indices'):
+        whole.get_subset(0.5)
+
+
+def test_a_data_info_may_be_changed(fake_coco):
+    dataset = build(fake_coco)
+    info = dataset.get_data_info(1)
+    info['img_path'] = ''
+    info['gt_label'] += 1
+    info['instance_areas'][:] = 0
+    check_samples(infos(dataset), oracle(fake_coco, 'train'))
+    assert dataset.get_data_info(-1)['sample_idx'] == 11
+
+
+def test_wrappers_of_the_host(fake_coco):
+    expected = oracle(fake_coco, 'train') + oracle(fake_coco, 'val')
+    both = ConcatDataset([build(fake_coco), build(fake_coco, 'val')])
+    check_samples(infos(both), expected)
+    check_samples(infos(RepeatDataset(build(fake_coco), 2)), expected[:12] * 2)
+    balanced = ClassBalancedDataset(build(fake_coco), oversample_thr=0.9)
+    by_path = {sample['img_path']: sample for sample in expected}
+    check_samples(infos(balanced), [by_path[info['img_path']] for info in infos(balanced)])
+
+
+def test_filter_cfg_is_handed_to_a_filter(fake_coco):
+    class Tall(COCOMultiLabel):
+        def filter_data(self):
+            least = self.filter_cfg['height']
+            return [info for info in self.data_list if info['height'] >= least]
+
+    expected = [sample for sample in oracle(fake_coco, 'train') if sample['height'] >= 52]
+    assert 0 < len(expected) < 12
+    options = dict(data_root=str(fake_coco), data_prefix='train2017', filter_cfg=dict(height=52))
+    for serialize_data in (True, False):
+        dataset = Tall(
+            'annotations/instances_train2017.json', serialize_data=serialize_data, **options
+        )
+        check_samples(infos(dataset), expected)
+        check_samples(infos(dataset.get_subset([0, -1])), [expected[0], expected[-1]])
+        # a list is what the host serializes for its workers
+        assert dataset.serialize_data is serialize_data
+        assert len(dataset.data_list) == (0 if serialize_data else len(expected))
+
+
+def test_a_filter_may_keep_the_arrays(fake_coco):
+    class Every2nd(COCOMultiLabel):
+        def filter_data(self):
+            return self.data_list[::2]
+
+    dataset = Every2nd(
+        'annotations/instances_train2017.json', data_root=str(fake_coco), data_prefix='train2017'
+    )
+    assert isinstance(dataset.data_list, CocoSamples)
+    check_samples(infos(dataset), oracle(fake_coco, 'train')[::2])
+
+
+def test_a_subclass_may_return_other_dicts(fake_coco):
+    class WithSource(COCOMultiLabel):
+        def load_data_list(self):
+            return [dict(info, source='mine') for info in super().load_data_list()]
+
+    dataset = WithSource(
+        'annotations/instances_train2017.json', data_root=str(fake_coco), data_prefix='train2017'
+    )
+    assert [info['source'] for info in infos(dataset)] == ['mine'] * 12
+
+
+def test_a_failed_start_can_be_tried_again(fake_coco):
+    dataset = build(fake_coco, lazy_init=True)
+    (fake_coco / 'train2017').rename(fake_coco / 'elsewhere')
+    with pytest.raises(FileNotFoundError):
+        dataset.full_init()
+    assert dataset.serialize_data
+    (fake_coco / 'elsewhere').rename(fake_coco / 'train2017')
+    check_samples(infos(dataset), oracle(fake_coco, 'train'))
+
+
+@pytest.mark.parametrize('method', ['fork', 'spawn'])
+def test_workers_see_the_samples(fake_coco, method):
+    loader = DataLoader(
+        build(fake_coco), num_workers=1, multiprocessing_context=method, collate_fn=list
+    )
+    check_samples([batch[0] for batch in loader], oracle(fake_coco, 'train'))
+
+
+def test_the_second_start_comes_from_the_cache_and_says_so(fake_coco, tmp_path, monkeypatch):
+    options = dict(classes=['dog', 'bee'], with_crowd=False)
+    expected = [
+        {key: value for key, value in info.items() if key != 'sample_idx'}
+        for info in infos(build(fake_coco, **options))  # too small a file for the cache
+    ]
+    monkeypatch.setenv('MLDECODER_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setattr(annotation_cache, '_SMALLEST_BYTES', 0)
+    monkeypatch.setattr(annotation_cache, '_SETTLED_NANOSECONDS', -(10**12))
+    lines = []
+    monkeypatch.setattr(coco_multi_label, 'print_log', lambda line, logger: lines.append(line))
+    check_samples(infos(build(fake_coco)), oracle(fake_coco, 'train'))
+    check_samples(infos(build(fake_coco)), oracle(fake_coco, 'train'))
+    check_samples(infos(build(fake_coco, **options)), expected)
+    (entry,) = (tmp_path / 'cache').iterdir()
+    assert ['from the cache' in line for line in lines] == [False, True, True]
+    assert lines[1].startswith(lines[0])
+    assert lines[1].endswith(f'; annotations from the cache {entry}')
+    # the images are looked for at each start
+    (fake_coco / 'train2017' / f'{3:012d}.jpg').unlink()
+    with pytest.raises(FileNotFoundError, match='1 of 12 images'):
+        build(fake_coco)
