@@ -1,0 +1,52 @@
+import json
+import re
+
+import pytest
+from tiny_run import load_tool, write_tiny_config
+
+
+@pytest.fixture
+def tool():
+    return load_tool('analysis_tools/benchmark_loader')
+
+
+def test_table_rates_and_json(tool, tmp_path, capsys):
+    config = write_tiny_config(tmp_path)
+    out = tmp_path / 'speed.json'
+    speed = tool(config, '--photos=9', '--workers=0', '--out', out, '--gpu-photos-per-second=500')
+    printed = capsys.readouterr().out
+    assert 'one sample of train on one core' in printed
+    for stage in speed.stages:
+        assert re.search(rf'│ {stage} +│ +\d+\.\d\d │ +\d+% │', printed), printed
+    assert f'slowest: {speed.slowest}, ' in printed
+    assert re.search(r'through the loader \(no workers, \d+ cores here\): [\d,]+ photos/s', printed)
+    assert f'kept busy by {500 / speed.core_rate:.1f} cores like these' in printed
+    numbers = json.loads(out.read_text())
+    assert numbers['stages'] == speed.stages
+    assert (numbers['config'], numbers['split'], numbers['photos']) == (str(config), 'train', 9)
+
+
+def test_the_rule_without_a_gpu(tool, tmp_path, capsys):
+    speed = tool(write_tiny_config(tmp_path), '--split=val', '--photos=7')
+    assert f'kept busy by X / {speed.core_rate:,.0f} cores' in ' '.join(
+        capsys.readouterr().out.split()
+    )
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['nowhere.py'], 'no config at nowhere.py'),
+        (['tiny.py', '--photos=0'], 'photos must be at least 1'),
+        (
+            ['tiny.py', '--cfg-options', 'train_dataloader.dataset.data_prefix=gone'],
+            'gone is not a folder: no images there',
+        ),
+    ],
+)
+def test_errors_have_no_traceback(tool, tmp_path, monkeypatch, capsys, arguments, message):
+    write_tiny_config(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        tool(*arguments)
+    assert message in ' '.join(capsys.readouterr().err.split())
