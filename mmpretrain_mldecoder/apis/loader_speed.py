@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from ..datasets.resized_copy import SETTINGS_FILE, usable_cores
 from ..datasets.seeded_sampler import (
@@ -131,7 +131,7 @@ def _build_loader(cfg: Config, split: str, workers: int | None) -> DataLoader:
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     loader = PortableRunner.build_dataloader(loader_cfg, seed=seed)
-    if loader.batch_sampler is None or not hasattr(loader.dataset, '__getitem__'):
+    if loader.batch_sampler is None or isinstance(loader.dataset, IterableDataset):
         raise ValueError(f'{split}_dataloader.dataset gives a stream: its samples have no index')
     if len(loader) == 0:
         raise ValueError(f'{split}_dataloader has no batch: {len(loader.dataset)} samples in all')
