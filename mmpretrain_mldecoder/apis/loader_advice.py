@@ -3,37 +3,44 @@
 from .loader_speed import COLLATION, LABELS, SEEDING
 from .stage_clock import READING
 
-_MORE_WORKERS = 'part of the recipe: give it more workers'
-_COPY = 'a resized copy (docs/speed.md)'
+_RECIPE = 'part of the recipe: give it more workers'
 
 _ADVICE = {
     READING: 'files that are read for the first time since the machine started (call again), or a '
     'slow disk or network: put the data on a local disk',
-    LABELS: 'what the dataset itself does: if it is a class of yours, see what it does for each '
-    'sample, and leave it to MMEngine to serialise the annotations (serialize_data=True)',
+    LABELS: 'what the dataset does beside its pipeline: if it is a class of yours, see what that '
+    'does for each sample',
     SEEDING: 'it makes a resumed training exact (docs/train.md); DefaultSampler has none of it',
-    COLLATION: 'copies the pictures into a batch: smaller pictures, or more workers',
-    'LoadImageFromFile': f'decodes the whole photo: make {_COPY}, or for photos that are at least '
-    'twice as large as the input decode a fraction (LoadScaledImage, docs/augmentation.md)',
-    'LoadScaledImage': f'decodes a fraction already: make {_COPY}',
-    'SquareResize': f'almost nothing where the picture has that size already: make {_COPY}',
-    'RandomCutout': _MORE_WORKERS,
-    'TwoOpRandAugment': _MORE_WORKERS,
-    'PackInputs': 'copies the picture: use PackMultiLabelInputs, or more workers',
-    'PackMultiLabelInputs': 'copies the picture: smaller pictures, or more workers',
+    COLLATION: 'copies the pictures into a batch: give it more workers',
+    'LoadImageFromFile': 'decodes the whole photo: give it more workers',
+    'LoadScaledImage': 'decodes a part of the photo already: give it more workers',
+    'SquareResize': _RECIPE,
+    'RandomCutout': _RECIPE,
+    'TwoOpRandAugment': _RECIPE,
+    'PackInputs': 'copies the picture, and PackMultiLabelInputs does it faster',
+    'PackMultiLabelInputs': 'copies the picture: give it more workers',
 }
-_OF_A_COPY = 'the photos are a resized copy already: give it more workers'
-_UNKNOWN = 'find out what it does with python -m cProfile, or give it more workers'
+_UNKNOWN = 'give it more workers, or find out what it does with python -m cProfile'
+
+# For training on photos that are squashed to a square, and are not such a copy yet.
+_ADVICE_WITH_COPY = {
+    'LoadImageFromFile': 'decodes the whole photo: make a resized copy (docs/speed.md), or decode '
+    'a fraction of large ones (LoadScaledImage, docs/augmentation.md)',
+    'LoadScaledImage': 'decodes a fraction already: make a resized copy (docs/speed.md)',
+    'SquareResize': 'next to nothing for a resized copy of that size (docs/speed.md)',
+}
 
 
-def loader_advice(stage: str, is_resized_copy: bool = False) -> str:
+def loader_advice(stage: str, copy_would_help: bool = False) -> str:
     """Return what to do about a stage that takes too long.
 
     Args:
         stage (str): A key of ``LoaderSpeed.stages``.
-        is_resized_copy (bool): Whether the photos are one, which is then not advised. Defaults to
-            False.
+        copy_would_help (bool): Whether a resized copy is worth advising, as
+            ``LoaderSpeed.copy_would_help`` says. Defaults to False.
     """
     name, _, number = stage.rpartition(' ')  # 'RandomFlip 2', the second of its kind
-    advice = _ADVICE.get(name if number.isdecimal() else stage, _UNKNOWN)
-    return _OF_A_COPY if is_resized_copy and _COPY in advice else advice
+    stage = name if number.isdecimal() else stage
+    if copy_would_help and stage in _ADVICE_WITH_COPY:
+        return _ADVICE_WITH_COPY[stage]
+    return _ADVICE.get(stage, _UNKNOWN)

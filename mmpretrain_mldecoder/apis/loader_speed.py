@@ -37,6 +37,7 @@ class LoaderSpeed:
     """What :func:`loader_speed` measured.
 
     Attributes:
+        split: ``'train'``, ``'val'`` or ``'test'``.
         stages: Milliseconds a photo of each stage on one core, in the order of the pipeline:
             ``'labels'`` (all that the dataset does beside its pipeline), ``'reading the file'``,
             the transforms by name, ``'collation'`` (making a batch of samples).
@@ -49,6 +50,7 @@ class LoaderSpeed:
         is_resized_copy: Whether the pictures are such a copy (``tools/dataset_tools/resize.py``).
     """
 
+    split: str
     stages: dict[str, float]
     core_rate: float
     workers: int
@@ -62,6 +64,11 @@ class LoaderSpeed:
     def slowest(self) -> str:
         """Name of the stage that takes longest."""
         return max(self.stages, key=self.stages.get)
+
+    @property
+    def copy_would_help(self) -> bool:
+        """Whether photos are squashed to a square for training, and not by a resized copy yet."""
+        return self.split == 'train' and 'SquareResize' in self.stages and not self.is_resized_copy
 
     def cores_for(self, photos_per_second: float) -> float:
         """Return how many such cores make so many photos a second."""
@@ -106,6 +113,7 @@ def loader_speed(
         stages = _time_stages(loader, photos, bar)
         rate = _time_loader(loader, photos, bar)
     return LoaderSpeed(
+        split=split,
         stages=stages,
         core_rate=1000 / sum(stages.values()),
         workers=loader.num_workers,

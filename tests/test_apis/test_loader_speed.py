@@ -212,11 +212,25 @@ def test_photos_in_a_batch(batch, photos):
     assert module._photos_in(batch) == photos
 
 
-def test_every_stage_has_an_advice():
-    speed = LoaderSpeed(dict(labels=1.0, x=3.0), 250, 0, 250, None, 1, 1, False)
-    assert speed.slowest == 'x'
-    assert 'resized copy (docs/speed.md)' in loader_advice('LoadImageFromFile')
-    assert 'resized copy already' in loader_advice('LoadImageFromFile', is_resized_copy=True)
+@pytest.mark.parametrize(
+    ('change', 'helps'),
+    [
+        ({}, True),
+        (dict(split='val'), False),  # evaluation is on the pixels of the originals
+        (dict(is_resized_copy=True), False),
+        (dict(stages=dict(RandomResizedCrop=1.0)), False),  # which must not meet a squashed photo
+    ],
+)
+def test_a_copy_helps_where_training_squashes_the_originals(change, helps):
+    facts = dict(split='train', stages=dict(SquareResize=1.0, x=3.0), is_resized_copy=False)
+    rates = dict(core_rate=250, workers=0, loader_rate=250, batch_size=8, num_photos=1, cores=1)
+    assert LoaderSpeed(**rates, **(facts | change)).copy_would_help is helps
+
+
+def test_advice():
+    for stage in ('LoadImageFromFile', 'LoadScaledImage', 'SquareResize'):
+        assert 'resized copy' in loader_advice(stage, copy_would_help=True)
+        assert 'more workers' in loader_advice(stage)
+    assert 'local disk' in loader_advice('reading the file', copy_would_help=True)
     assert loader_advice('TwoOpRandAugment 2') == loader_advice('TwoOpRandAugment')
     assert 'cProfile' in loader_advice('MyTransform')
-    assert 'local disk' in loader_advice('reading the file', is_resized_copy=True)

@@ -43,19 +43,19 @@ def main(argv: list[str] | None = None) -> LoaderSpeed:
     except (OSError, ValueError) as error:
         parser.error(str(error))
     console = Console(highlight=False, width=100)
-    _print_stages(speed, args.split, console)
+    _print_stages(speed, console)
     _print_rates(speed, args.gpu_photos_per_second, console)
     if args.out:
-        numbers = asdict(speed) | dict(config=args.config, split=args.split, photos=args.photos)
+        numbers = asdict(speed) | dict(config=args.config, photos=args.photos)
         with atomic_write(args.out) as path:
             path.write_text(json.dumps(numbers, indent=2))
         console.print(f'written: {args.out}')
     return speed
 
 
-def _print_stages(speed: LoaderSpeed, split: str, console: Console) -> None:
+def _print_stages(speed: LoaderSpeed, console: Console) -> None:
     """Print the table of stages, and a sentence on each that takes long."""
-    table = Table(title=f'one sample of {split} on one core', title_justify='left')
+    table = Table(title=f'one sample of {speed.split} on one core', title_justify='left')
     for title, justify in (('stage', 'left'), ('ms', 'right'), ('share', 'right'), ('', 'left')):
         table.add_column(title, justify=justify)
     whole = sum(speed.stages.values())
@@ -67,7 +67,7 @@ def _print_stages(speed: LoaderSpeed, split: str, console: Console) -> None:
     for stage, ms in sorted(speed.stages.items(), key=lambda item: -item[1]):
         if ms / whole >= WORTH_A_WORD:
             slowest = 'slowest: ' if stage == speed.slowest else ''
-            advice = loader_advice(stage, speed.is_resized_copy)
+            advice = loader_advice(stage, speed.copy_would_help)
             console.print(f'{slowest}[bold]{stage}[/bold], {ms / whole:.0%}: {advice}')
 
 
