@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from .packed_strings import PackedStrings
+from .whole_file import read_whole_file
 
 _EXPECTED = (
     'Expected is COCO instances JSON: an object with the lists images (id, file_name, height, '
@@ -146,23 +147,23 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
     )
 
 
-def _read(path: str | Path) -> bytes:
+def _read(path: str | Path) -> bytes | memoryview:
     try:
-        data = Path(path).read_bytes()
+        data = read_whole_file(path)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise FileNotFoundError(
             f'{path} is not a file: no annotations there. Set `ann_file` (joined with `data_root` '
             'unless absolute); COCO 2017 has annotations/instances_train2017.json and '
             'annotations/instances_val2017.json.'
         ) from error
-    if data.startswith(b'\xef\xbb\xbf'):
+    if data[:3] == b'\xef\xbb\xbf':
         data = b'   ' + data[3:]  # blanks for the mark, so that byte positions stay true
-    if not data.strip():
+    if not bytes(data[:1000]).strip() and not bytes(data).strip():
         raise ValueError(f'{path} is empty: copy or download it again.')
     return data
 
 
-def _decode(path: str | Path, data: bytes, content: type[_Content]) -> _Content:
+def _decode(path: str | Path, data: bytes | memoryview, content: type[_Content]) -> _Content:
     try:
         return msgspec.json.decode(data, type=content, strict=False)
     except msgspec.ValidationError as error:
