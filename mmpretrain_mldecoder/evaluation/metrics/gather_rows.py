@@ -24,10 +24,14 @@ def gather_rows(rows: Tensor) -> Tensor | None:
         - Output: ``(sum of n, ...)``.
     """
     lengths = torch.cat(all_gather(torch.tensor([len(rows)])))
+    if len(lengths) == 1:
+        return rows
     longest = int(lengths.max())
     row_bytes = rows.element_size() * rows.shape[1:].numel()
     step = max(1, _CHUNK_BYTES // max(1, row_bytes))
-    gathered = [rows[:0]]
+    num_gathered = int(lengths.sum()) if is_main_process() else 0
+    gathered = rows.new_empty((num_gathered, *rows.shape[1:]))
+    filled = 0
     for start in range(0, longest, step):
         own = rows[start : start + step]
         # Collectives want equal shapes: short and empty ranks are filled up, `valid` cuts it off.
@@ -36,5 +40,7 @@ def gather_rows(rows: Tensor) -> Tensor | None:
         blocks = all_gather(block)
         if is_main_process():
             valid = torch.arange(start, start + len(block))[:, None] < lengths
-            gathered.append(torch.stack(blocks, dim=1)[valid])  # (rows, ranks, ...) -> (valid, ...)
-    return torch.cat(gathered) if is_main_process() else None
+            part = torch.stack(blocks, dim=1)[valid]  # (rows, ranks, ...) -> (valid, ...)
+            gathered[filled : filled + len(part)] = part
+            filled += len(part)
+    return gathered if is_main_process() else None
