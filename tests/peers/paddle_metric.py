@@ -20,6 +20,12 @@ sys.path.append(str(Path(__file__).parents[1]))
 from metric_cases import BATCH
 
 
+def metric_class(checkout: Path) -> type[paddle.nn.Layer]:
+    path = checkout / 'ppcls' / 'metric' / 'metrics.py'
+    modules = dict(np=np, paddle=paddle, nn=paddle.nn, F=paddle.nn.functional)
+    return define(path, ('MultiLabelMAP',), **modules)['MultiLabelMAP']
+
+
 def evaluate(metric: paddle.nn.Layer, scores: np.ndarray, targets: np.ndarray) -> float:
     metric.reset()
     for start in range(0, len(scores), BATCH):
@@ -33,9 +39,7 @@ def main() -> None:
     parser.add_argument('folder', type=Path)
     parser.add_argument('--checkout', type=Path, required=True)
     args = parser.parse_args()
-    path = args.checkout / 'ppcls' / 'metric' / 'metrics.py'
-    modules = dict(np=np, paddle=paddle, nn=paddle.nn, F=paddle.nn.functional)
-    metric_class = define(path, ('MultiLabelMAP',), **modules)['MultiLabelMAP']
+    multi_label_map = metric_class(args.checkout)
 
     cases = np.load(args.folder / 'cases.npz')
     results = {}
@@ -43,7 +47,7 @@ def main() -> None:
         scores, targets = cases[f'{name}/scores'], cases[f'{name}/targets']
         results[name] = {}
         for map_type in ('integral', '11point'):
-            metric = metric_class(map_type)
+            metric = multi_label_map(map_type)
             columns = range(scores.shape[1])
             results[name][map_type] = dict(
                 mAP=evaluate(metric, scores, targets),
