@@ -19,6 +19,7 @@ from mmpretrain.registry import DATASETS
 from .annotation_cache import cached_coco_annotations
 from .coco_annotations import CocoAnnotations
 from .coco_samples import CocoSamples
+from .image_groups import image_bounds, labels_by_image, records_by_image
 from .missing_files import missing_files
 from .seeded_sampler import SeededSamplesMixin
 
@@ -167,18 +168,12 @@ class COCOMultiLabel(SeededSamplesMixin, MultiLabelDataset):
         if not self.with_crowd:
             chosen &= ~crowd
         small = chosen & (coco.annotation_areas < self.min_box_area)
-        boxes = np.flatnonzero(chosen & ~small)
-        # by image, then as in the file: to sort one number of both is far faster than a stable
-        # argsort, and to drop what repeats in sorted ones faster than np.unique
-        num_boxes = len(coco.annotation_images)
-        boxes = np.sort(coco.annotation_images[boxes] * num_boxes + boxes) % max(num_boxes, 1)
+        boxes = records_by_image(coco.annotation_images, chosen & ~small)
         box_images = coco.annotation_images[boxes]
         box_labels = labels[boxes]
-        image_labels = np.sort(box_images * len(classes) + box_labels)
-        image_labels = image_labels[np.diff(image_labels, prepend=-1) > 0]
-        label_images, gt_labels = np.divmod(image_labels, len(classes))
+        label_images, gt_labels = labels_by_image(box_images, box_labels, len(classes))
         num_images = len(coco.image_ids)
-        label_bounds = _bounds(label_images, num_images)
+        label_bounds = image_bounds(label_images, num_images)
         labelled = np.diff(label_bounds) > 0
         kept = np.flatnonzero(labelled | self.keep_unlabelled)
         num_unlabelled = int((~labelled).sum())
@@ -212,7 +207,7 @@ class COCOMultiLabel(SeededSamplesMixin, MultiLabelDataset):
             label_bounds=label_bounds,
             box_labels=box_labels,
             box_areas=coco.annotation_areas[boxes].astype(np.float32),
-            box_bounds=_bounds(box_images, num_images),
+            box_bounds=image_bounds(box_images, num_images),
         )
 
     def _get_unserialized_subset(self, indices: Sequence[int] | int) -> Sequence[dict]:
@@ -257,9 +252,3 @@ class COCOMultiLabel(SeededSamplesMixin, MultiLabelDataset):
                 f'`data_prefix` (joined with `data_root`, now {self.data_root!r}) to the one that '
                 'has them.'
             )
-
-
-def _bounds(images: np.ndarray, num_images: int) -> np.ndarray:
-    """Return where each image's share begins in records that are sorted by image."""
-    counts = np.bincount(images, minlength=num_images)
-    return np.concatenate(([0], np.cumsum(counts)))
