@@ -24,12 +24,12 @@ from ..datasets.seeded_sampler import (
     seed_generators,
 )
 from ..engine import PortableRunner
-from .stage_clock import StageClock, inner_datasets
+from .stage_clock import READING, StageClock, inner_datasets
 
 SEEDING = 'seeding'
 LABELS = 'labels'
 COLLATION = 'collation'
-_WARM_UP = 8  # photos, on which libraries are loaded and buffers made
+WARM_UP = 8  # photos, on which libraries are loaded and buffers made
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,13 @@ class LoaderSpeed:
 
     Attributes:
         split: ``'train'``, ``'val'`` or ``'test'``.
+        photos: Samples that the stages were measured on.
         stages: Milliseconds a photo of each stage on one core, in the order of the pipeline:
             ``'labels'`` (all that the dataset does beside its pipeline), ``'reading the file'``,
             the transforms by name, ``'collation'`` (making a batch of samples).
         core_rate: Photos a second of one core: all stages together.
+        core_share: Share of that time, reading left out, in which this process had the core;
+            below 1 where other programs use it, or where a stage waits.
         workers: Worker processes of the loader; 0 means that it works in the main process.
         loader_rate: Photos a second through the loader.
         batch_size: Photos a batch of the loader; None if a batch sampler decides.
@@ -51,8 +54,10 @@ class LoaderSpeed:
     """
 
     split: str
+    photos: int
     stages: dict[str, float]
     core_rate: float
+    core_share: float
     workers: int
     loader_rate: float
     batch_size: int | None
@@ -110,12 +115,14 @@ def loader_speed(
         _one_thread(),
         sample_random_state(0),
     ):
-        stages = _time_stages(loader, photos, bar)
+        stages, core_share = _time_stages(loader, photos, bar)
         rate = _time_loader(loader, photos, bar)
     return LoaderSpeed(
         split=split,
+        photos=photos,
         stages=stages,
         core_rate=1000 / sum(stages.values()),
+        core_share=core_share,
         workers=loader.num_workers,
         loader_rate=rate,
         batch_size=loader.batch_size,
@@ -159,16 +166,21 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads[1])
 
 
-def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> dict[str, float]:
-    """Make samples and batches in this process; milliseconds a photo of each stage."""
+def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> tuple[dict[str, float], float]:
+    """Make samples and batches in this process.
+
+    Returns:
+        tuple: Milliseconds a photo of each stage, and the share of a core that this process had.
+    """
     dataset = loader.dataset
     is_seeded = any(isinstance(d, SeededSamplesMixin) for d in inner_datasets(dataset))
     task = bar.add_task('one core', total=photos)
-    for index in next(iter(loader.batch_sampler))[:_WARM_UP]:
+    for index in next(iter(loader.batch_sampler))[:WARM_UP]:
         dataset[int(index)]
     clock = StageClock()
     clock.add(LABELS, 0.0)  # the first in the table
     made = 0
+    began, worked = time.perf_counter(), time.thread_time()
     with clock.on_pipelines(dataset):
         for batch in _endless(loader.batch_sampler):
             samples = []
@@ -186,7 +198,9 @@ def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> dict[str, fl
             made += len(samples)
             if made == photos:
                 break
-    return {name: 1000 * seconds / made for name, seconds in clock.seconds.items()}
+    elapsed, worked = time.perf_counter() - began, time.thread_time() - worked
+    share = min(worked / (elapsed - clock.seconds.get(READING, 0.0)), 1.0)
+    return {name: 1000 * seconds / made for name, seconds in clock.seconds.items()}, share
 
 
 def _time_loader(loader: DataLoader, photos: int, bar: Progress) -> float:

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -61,7 +62,8 @@ class Stream(IterableDataset):
 
 @pytest.fixture
 def fake_time(monkeypatch):
-    fake = SimpleNamespace(perf_counter=lambda: NOW[0])
+    # half of the time the core works for others
+    fake = SimpleNamespace(perf_counter=lambda: NOW[0], thread_time=lambda: NOW[0] / 2)
     monkeypatch.setattr(stage_clock, 'time', fake)
     monkeypatch.setattr(module, 'time', fake)
     SEEN.clear()
@@ -89,6 +91,7 @@ def test_stages_and_rates(fake_time):
     assert (speed.core_rate, speed.loader_rate) == pytest.approx((100, 100))
     assert speed.cores_for(450) == pytest.approx(4.5)
     assert (speed.workers, speed.batch_size, speed.num_photos) == (0, 4, 10)
+    assert speed.core_share == pytest.approx(0.5)
 
 
 def test_samples_are_those_of_the_first_epoch_of_training(fake_time):
@@ -222,9 +225,20 @@ def test_photos_in_a_batch(batch, photos):
     ],
 )
 def test_a_copy_helps_where_training_squashes_the_originals(change, helps):
-    facts = dict(split='train', stages=dict(SquareResize=1.0, x=3.0), is_resized_copy=False)
-    rates = dict(core_rate=250, workers=0, loader_rate=250, batch_size=8, num_photos=1, cores=1)
-    assert LoaderSpeed(**rates, **(facts | change)).copy_would_help is helps
+    speed = LoaderSpeed(
+        split='train',
+        photos=1,
+        stages=dict(SquareResize=1.0, x=3.0),
+        core_rate=250,
+        core_share=1,
+        workers=0,
+        loader_rate=250,
+        batch_size=8,
+        num_photos=1,
+        cores=1,
+        is_resized_copy=False,
+    )
+    assert replace(speed, **change).copy_would_help is helps
 
 
 def test_advice():

@@ -5,12 +5,9 @@ import runpy
 import sys
 from pathlib import Path
 
-import pytest
-
 FOLDER = Path(__file__).parents[2] / 'benchmarks'
 
 
-@pytest.mark.filterwarnings('ignore')
 def test_rows_and_notes(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
     arguments = [f'--out={tmp_path}', '--count=2', '--repeats=1']

@@ -15,7 +15,8 @@ def test_table_rates_and_json(tool, tmp_path, capsys):
     out = tmp_path / 'speed.json'
     speed = tool(config, '--photos=9', '--workers=0', '--out', out, '--gpu-photos-per-second=500')
     printed = capsys.readouterr().out
-    assert 'one sample of train on one core' in printed
+    assert 'train: one sample on one core' in printed
+    assert 'mean of 9 photos, after 8 to warm up' in printed
     for stage in speed.stages:
         assert re.search(rf'│ {stage} +│ +\d+\.\d\d │ +\d+% │', printed), printed
     assert f'slowest: {speed.slowest}, ' in printed
