@@ -141,6 +141,7 @@ def train(
     torch.save(dict(state_dict=dict(state_dict)), start)
     training = Training(num_steps=num_steps)
     runner = PortableRunner(
+        cfg=dict(channels_last=config.channels_last),
         model=model,
         work_dir=str(work_dir),
         experiment_name=next(_experiments),

@@ -4,6 +4,8 @@ default_scope = 'mmpretrain'
 
 # MMEngine's Runner, which also trains where there is no GPU (gloo, fp32).
 runner_type = 'PortableRunner'
+# Convolutions in channels-last order: faster, equal within rounding, checkpoints stay the same.
+channels_last = True
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

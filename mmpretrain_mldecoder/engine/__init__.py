@@ -4,6 +4,7 @@ Importing it registers weights-only loaders for the checkpoints that MMEngine kn
 """
 
 from . import model_zoo
+from .channels_last import ChannelsLastHook
 from .checkpoint import load_weights_only
 from .cpu_distributed import CPUDistributedDataParallel
 from .ema_hook import DualEMAHook
@@ -17,6 +18,7 @@ from .seed_hook import IterSeedHook
 
 __all__ = [
     'CPUDistributedDataParallel',
+    'ChannelsLastHook',
     'DualEMAHook',
     'IterSeedHook',
     'LinearWarmupLR',

@@ -1,0 +1,83 @@
+"""Convolutions in channels-last order, of which a checkpoint shows nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
+from mmengine.utils import apply_to
+from mmpretrain.registry import HOOKS
+from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
+
+
+def convert_to_channels_last(model: nn.Module) -> None:
+    """Store the weights of 2-D convolutions as ``(O, H, W, I)``; shapes and values stay.
+
+    From the first convolution on, torch then keeps feature maps in that order too: GPUs compute
+    convolutions faster in it, and no layer needs to turn them.
+    """
+    convert_conv2d_weight_memory_format(model, torch.channels_last)
+
+
+def is_safe_in_channels_last(model: nn.Module) -> bool:
+    """Return whether no convolution of the model meets a known fault of oneDNN on the CPU.
+
+    Its backward pass of a strided 1x1 convolution in channels-last writes past its memory if there
+    are fewer input channels than a vector holds, 8 or 16 (github.com/uxlfoundation/oneDNN, issue
+    6035). Only toy models are that narrow.
+    """
+    return not any(
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and max(module.stride) > 1
+        and module.in_channels // module.groups < 16
+        for module in model.modules()
+    )
+
+
+@contextmanager
+def in_default_order(model: nn.Module) -> Iterator[None]:
+    """Put the weights of 2-D convolutions back in torch's own order for a while.
+
+    Random numbers fill a tensor in the order of its memory, so an initialisation in here draws
+    what it draws for a model that was never converted.
+    """
+    convert_conv2d_weight_memory_format(model, torch.contiguous_format)
+    try:
+        yield
+    finally:
+        convert_to_channels_last(model)
+
+
+@HOOKS.register_module()
+class ChannelsLastHook(Hook):
+    """Keep checkpoints in torch's default order while the model is in channels-last.
+
+    Files are then the same with and without channels-last, a training goes on from either, and
+    what reads tensors byte by byte need not know about strides. On resume, the optimiser's averages
+    are laid out as their parameters again: fused optimisers walk through both at once.
+
+    ``PortableRunner`` adds this hook by itself.
+    """
+
+    priority = 'VERY_LOW'
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        for part in ('state_dict', 'ema_state_dict'):
+            tensors = checkpoint.get(part, {})
+            for name, value in tensors.items():
+                tensors[name] = value.contiguous()
+        if 'optimizer' in checkpoint:
+            checkpoint['optimizer'] = apply_to(
+                checkpoint['optimizer'], lambda x: isinstance(x, Tensor), Tensor.contiguous
+            )
+
+    def before_train(self, runner) -> None:
+        wrapper = runner.optim_wrapper
+        wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+        for parameter, state in (p for w in wrappers for p in w.optimizer.state.items()):
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
