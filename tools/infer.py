@@ -20,13 +20,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out-dir', type=Path, help='write predictions.jsonl, contact_sheet.png')
     parser.add_argument('--device', help='cuda, cpu, ...; default: what the machine has')
     parser.add_argument('--batch-size', type=int, default=32, help='pictures a forward pass')
+    parser.add_argument(
+        '--backend',
+        choices=('torch', 'onnx'),
+        help='what runs the network; default: torch, and ONNX Runtime for long work on the CPU',
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     """Predict, print a table, and write the files that --out-dir asks for."""
     args = parse_args()
-    inferencer = MultiLabelInferencer(args.config, args.checkpoint, args.device, args.batch_size)
+    inferencer = MultiLabelInferencer(
+        args.config, args.checkpoint, args.device, args.batch_size, args.backend
+    )
     predictions = inferencer(args.inputs, thr=args.thr, topk=args.topk)
 
     width = max(len(p['path']) for p in predictions)
