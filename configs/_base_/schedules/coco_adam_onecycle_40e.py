@@ -3,7 +3,7 @@
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     loss_scale='dynamic',
-    optimizer=dict(type='Adam', lr=1e-4, weight_decay=1e-4),
+    optimizer=dict(type='Adam', lr=1e-4, weight_decay=1e-4, fused=True),
     constructor='NoDecay1DConstructor',
 )
 # Over all epochs of train_cfg: 20 % of the steps up from lr/25 to the optimizer's lr, then by
