@@ -5,7 +5,7 @@ from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
 from .bgr_image import bgr_image
-from .geometric_ops import cut_box
+from .geometric_ops import fill_box
 
 
 @TRANSFORMS.register_module()
@@ -21,7 +21,8 @@ class RandomCutout(BaseTransform):
     Differs from the authors' code in: the box spans ``2 * (side // 2)`` pixels. The drawing calls
     of the authors and of PaddleClas fill the end row and column too, one pixel more.
 
-    Required and modified key: ``img`` (BGR uint8, ``(H, W, 3)``; a new array is put there).
+    Required and modified key: ``img`` (BGR uint8, ``(H, W, 3)``). The box is filled in the array
+    itself, as the host's ``RandomErasing`` does; a read-only array is copied first.
 
     Random numbers come from ``numpy.random``'s global state.
 
@@ -45,10 +46,13 @@ class RandomCutout(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         img = bgr_image(results, 'RandomCutout')
+        if not img.flags.writeable:
+            img = img.copy()
         height, width = img.shape[:2]
         sides = (self._pixels(height), self._pixels(width))
         center = (np.random.randint(height), np.random.randint(width))
-        results['img'] = cut_box(img, center, sides, np.random.randint(0, 256, 3))
+        fill_box(img, center, sides, np.random.randint(0, 256, 3))
+        results['img'] = img
         return results
 
     def _pixels(self, length: int) -> int:

@@ -19,7 +19,7 @@ from .color_ops import (
     posterize,
     solarize,
 )
-from .geometric_ops import cut_box, rotate, shear_x, shear_y, translate_x, translate_y
+from .geometric_ops import fill_box, rotate, shear_x, shear_y, translate_x, translate_y
 
 # RGB (125, 122, 113), ImageNet's mean. The recipe's cutout has this colour whatever `fill` is.
 _CUTOUT_BGR = np.array([113, 122, 125], np.uint8)
@@ -51,7 +51,9 @@ def _whole_levels(first: int, last: int) -> np.ndarray:
 
 def _cutout(img: np.ndarray, size: int, fill: int) -> np.ndarray:
     center = (np.random.randint(img.shape[0]), np.random.randint(img.shape[1]))
-    return cut_box(img, center, (size, size), _CUTOUT_BGR)
+    img = img.copy()
+    fill_box(img, center, (size, size), _CUTOUT_BGR)
+    return img
 
 
 OPERATIONS = (

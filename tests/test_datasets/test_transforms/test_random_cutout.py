@@ -65,17 +65,21 @@ def test_centre_and_colour_are_uniform():
 def test_colour_reaches_both_ends():
     np.random.seed(0)
     img = np.full((1, 1, 3), 9, np.uint8)
-    colors = np.stack([RandomCutout(2)(dict(img=img))['img'][0, 0] for _ in range(4000)])
+    colors = np.stack([RandomCutout(2)(dict(img=img.copy()))['img'][0, 0] for _ in range(4000)])
     assert colors.min() == 0 and colors.max() == 255
     assert np.abs(np.corrcoef(colors.T) - np.eye(3)).max() < 0.08  # the channels are independent
 
 
-def test_input_is_left_alone_and_flipped_input_is_taken():
+def test_writes_to_the_array_unless_it_is_read_only():
     img = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     before = img.copy()
-    for view in (img, img[:, ::-1]):
-        assert RandomCutout(0.5)(dict(img=view))['img'].shape == (20, 30, 3)
+    img.flags.writeable = False
+    for view in (img, img[:, ::-1]):  # a flip leaves negative strides
+        out = RandomCutout(0.5)(dict(img=view))['img']
+        assert out.shape == (20, 30, 3) and (out != view).any()
     np.testing.assert_array_equal(img, before)
+    img.flags.writeable = True
+    assert RandomCutout(0.5)(dict(img=img))['img'] is img
 
 
 @pytest.mark.parametrize('size', [0, 0.0, -3, 1.01, '0.5', None])
