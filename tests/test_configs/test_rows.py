@@ -75,7 +75,7 @@ def test_coco_recipe(row):
         'SquareResize',
         'RandomCutout',
         'TwoOpRandAugment',
-        'PackInputs',
+        'PackMultiLabelInputs',
     ]
     assert train['SquareResize']['scale'] == size
     assert train['RandomCutout']['size'] == (224 if final else 0.5)

@@ -6,7 +6,7 @@ train_pipeline = [
     dict(type='SquareResize', scale=448),
     dict(type='RandomCutout', size=0.5),
     dict(type='TwoOpRandAugment', fill=128),
-    dict(type='PackInputs'),
+    dict(type='PackMultiLabelInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -1,6 +1,9 @@
 import numpy as np
+import pytest
 from mmpretrain.datasets import PackInputs
 from mmpretrain.registry import TRANSFORMS
+
+from mmpretrain_mldecoder.datasets.transforms import PackMultiLabelInputs
 
 
 def test_keeps_the_instances_beside_what_the_host_keeps():
@@ -29,3 +32,14 @@ def test_a_picture_without_instances_is_packed_too():
     )
     assert packed['data_samples'].img_path == 'a.jpg'
     assert 'instance_labels' not in packed['data_samples']
+
+
+@pytest.mark.parametrize('shape', [(4, 5, 3), (4, 5, 1), (4, 5), (4, 5, 4)])
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+def test_the_tensor_is_the_hosts(shape, dtype):
+    img = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    for view in (img, img[:, ::-1], img.transpose(1, 0, *range(2, img.ndim))):
+        ours = PackMultiLabelInputs()(dict(img=view))['inputs']
+        host = PackInputs()(dict(img=view))['inputs']
+        assert ours.dtype == host.dtype and ours.equal(host)
+        assert ours.is_contiguous()
