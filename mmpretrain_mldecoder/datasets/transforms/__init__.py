@@ -1,5 +1,6 @@
-"""Transforms of the recipes: resizing as their sources do, cutout, RandAugment; and the packing."""
+"""Transforms of the recipes: loading, resizing as their sources do, augmentation, packing."""
 
+from .load_scaled_image import LoadScaledImage
 from .pack_multi_label_inputs import PackMultiLabelInputs
 from .random_cutout import RandomCutout
 from .short_side_resize import ShortSideResize
@@ -7,6 +8,7 @@ from .square_resize import SquareResize
 from .two_op_rand_augment import TwoOpRandAugment
 
 __all__ = [
+    'LoadScaledImage',
     'PackMultiLabelInputs',
     'RandomCutout',
     'ShortSideResize',

@@ -1,5 +1,7 @@
 """Squash a picture to a square the way Pillow does, at the speed of torch's uint8 kernel."""
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmcv.transforms import BaseTransform
@@ -13,10 +15,9 @@ class SquareResize(BaseTransform):
     """Resize to ``scale x scale`` pixels, bilinear with antialias, aspect ratio not kept.
 
     The recipe resizes with Pillow, whose bilinear filter widens when it shrinks a picture.
-    OpenCV's (the host's ``Resize``) does not: on COCO photos at 224 px it is 4 grey levels away
-    on average. torch has Pillow's filter for uint8: at most 1 grey level away on photos, 0.003 on
-    average. (Pillow 13 filters some tall pictures in the other order of axes, which alone moves
-    the rounding by 0.2 on average; the order here is Pillow 11's.)
+    OpenCV's (the host's ``Resize``) does not. torch has Pillow's filter for uint8: at most 1 grey
+    level away on photos, 0.003 on average. (Pillow 13 filters some tall pictures in the other
+    order of axes, which alone moves the rounding by 0.2 on average; the order here is Pillow 11's.)
     Boxes and masks in the result dict are not resized.
 
     Required keys: ``img`` (BGR uint8, ``(H, W, 3)``).
@@ -30,6 +31,9 @@ class SquareResize(BaseTransform):
 
     Args:
         scale (int): Side of the result in pixels, at least 1.
+        antialias (bool): Whether to filter as Pillow does. Defaults to True. False takes OpenCV's
+            bilinear resize, as the host's ``Resize``: faster, for training only; at 448 px it is 1
+            grey level away on average, at 224 px 4 (docs/augmentation.md).
 
     Raises:
         ValueError: If ``scale`` is not a positive int; when called, if the picture is not BGR
@@ -41,22 +45,19 @@ class SquareResize(BaseTransform):
         (224, 224, 3)
     """
 
-    def __init__(self, scale: int) -> None:
+    def __init__(self, scale: int, antialias: bool = True) -> None:
         if not isinstance(scale, int) or scale < 1:
             raise ValueError(
                 f'scale is the side of the square, an int of at least 1, not {scale!r}'
             )
         self.scale = scale
+        self.antialias = antialias
 
     def transform(self, results: dict) -> dict:
         img = bgr_image(results, 'SquareResize')
         height, width = img.shape[:2]
         size = (self.scale, self.scale)
-        # The batch axis goes in front before the permutation: only then do the strides say
-        # channels-last, for which torch keeps uint8 and the layout, so the way back is a view.
-        batch = torch.from_numpy(img)[None].permute(0, 3, 1, 2)  # (1, 3, H, W)
-        batch = F.interpolate(batch, size, mode='bilinear', antialias=True)
-        results['img'] = batch.permute(0, 2, 3, 1)[0].numpy()
+        results['img'] = _as_pillow(img, size) if self.antialias else cv2.resize(img, size)
         results['img_shape'] = size
         results['scale'] = size
         results['scale_factor'] = (self.scale / width, self.scale / height)
@@ -64,4 +65,12 @@ class SquareResize(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return f'{self.__class__.__name__}(scale={self.scale})'
+        return f'{self.__class__.__name__}(scale={self.scale}, antialias={self.antialias})'
+
+
+def _as_pillow(img: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    # The batch axis goes in front before the permutation: only then do the strides say
+    # channels-last, for which torch keeps uint8 and the layout, so the way back is a view.
+    batch = torch.from_numpy(img)[None].permute(0, 3, 1, 2)  # (1, 3, H, W)
+    batch = F.interpolate(batch, size, mode='bilinear', antialias=True)
+    return batch.permute(0, 2, 3, 1)[0].numpy()

@@ -63,6 +63,12 @@ def test_shrinking_averages():
     assert np.abs(out[1:-1, 1:-1].astype(int) - 127.5).max() <= 1.5
 
 
+def test_without_antialias_it_is_the_hosts_resize():
+    img = random_picture(60, 50)
+    ours = TRANSFORMS.build(dict(type='SquareResize', scale=20, antialias=False))(dict(img=img))
+    np.testing.assert_array_equal(ours['img'], Resize(20)(dict(img=img))['img'])
+
+
 def test_keys_are_those_of_the_hosts_resize():
     img = random_picture(30, 50)
     ours = SquareResize(20)(dict(img=img.copy(), img_shape=(30, 50), ori_shape=(30, 50)))
@@ -75,9 +81,10 @@ def test_keys_are_those_of_the_hosts_resize():
 def test_input_is_left_alone_and_flipped_input_is_taken():
     img = random_picture(20, 20)
     before = img.copy()
-    for scale in (20, 9):
-        straight = SquareResize(scale)(dict(img=img))['img']
-        flipped = SquareResize(scale)(dict(img=img[:, ::-1]))['img']
+    for scale, antialias in ((20, True), (9, True), (20, False), (9, False)):
+        resize = SquareResize(scale, antialias)
+        straight = resize(dict(img=img))['img']
+        flipped = resize(dict(img=img[:, ::-1]))['img']
         np.testing.assert_allclose(flipped[:, ::-1].astype(int), straight.astype(int), atol=1)
         straight[:] = 0
         np.testing.assert_array_equal(img, before)
@@ -111,4 +118,4 @@ def test_other_pictures_are_refused(shape):
 
 
 def test_repr():
-    assert repr(SquareResize(224)) == 'SquareResize(scale=224)'
+    assert repr(SquareResize(224)) == 'SquareResize(scale=224, antialias=True)'
