@@ -61,7 +61,7 @@ test-peers: env .venv-peers/installed
 	.venv-peers/bin/python -m pip install --no-deps 'paddleclas>=2.6.0' 'randaugment>=1.0.2'
 	touch $@
 
-BENCHMARKS ?= $(filter-out comparison,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS ?= $(basename $(notdir $(shell grep -l '^def main' benchmarks/*.py)))
 
 bench: env .venv/bench-peers
 	@for name in $(BENCHMARKS); do \
