@@ -50,8 +50,8 @@ class MultiLabelInferencer(BaseInferencer):
         device (str | torch.device, optional): Defaults to None, which means what
             ``tools/test.py`` would choose: the accelerator if there is one, else the CPU.
         batch_size (int): Pictures a forward pass. Defaults to 32.
-        backend (str, optional): What runs the network. The scores of ``'torch'`` and ``'onnx'``
-            are equal within 1e-4.
+        backend (str, optional): What runs the network. The scores are those of
+            ``tools/test.py`` but for rounding (1e-6 for a trained network on real photos).
 
             - ``'torch'``: torch, with the batch norms folded into the convolutions, and on the CPU
               with the weights in channels-last order.
