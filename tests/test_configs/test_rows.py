@@ -85,7 +85,7 @@ def test_coco_recipe(row):
     assert cfg.data_preprocessor.to_rgb
     assert cfg.data_preprocessor.std == ([58.395, 57.12, 57.375] if final else [255.0] * 3)
     assert cfg.optim_wrapper.optimizer == dict(
-        type='AdamW' if final else 'Adam', lr=1e-4, weight_decay=1e-4
+        type='AdamW' if final else 'Adam', lr=1e-4, weight_decay=1e-4, fused=True
     )
     assert cfg.auto_scale_lr.base_batch_size == 4 * cfg.train_dataloader.batch_size
     assert cfg.train_cfg.max_epochs == 40
