@@ -99,7 +99,7 @@ def draw(points: dict[str, Points], batch: int, path: Path) -> None:
         axes.set_title(dict(seconds='time', megabytes='memory')[quantity] + f' of a step ({unit})')
         axes.grid(alpha=0.3)
         # Room for the labels at the ends of the curves.
-        axes.set_xlim(right=max(points['group']) * 12)
+        axes.set_xlim(right=max(points['group']) * 30)
     figure.suptitle(f'ML-Decoder, forward and backward, batch {batch}, 7 x 7 map, CPU', fontsize=10)
     save_figure(figure, path)
 

@@ -144,13 +144,18 @@ def report(
 
 def cells(row: Comparison) -> tuple[str, str, str, str, str, str, str]:
     """Return a row as text: what, ours, peer, its name, ratio, goal, whether it is reached."""
-    peer = '-' if row.peer is None else f'{row.peer:.3g} {row.unit}'
+    peer = '-' if row.peer is None else f'{_short(row.peer)} {row.unit}'
     ratio = '-' if row.ratio is None else f'{row.ratio:.2f} x'
     goal = '-'
     if row.goal is not None:
         goal = f'<= {row.goal:g} {row.unit}' if row.ratio is None else f'>= {row.goal:g} x'
     reached = {True: 'reached', False: 'not reached', None: ''}[row.reached]
-    return row.what, f'{row.ours:.3g} {row.unit}', peer, row.peer_name, ratio, goal, reached
+    return row.what, f'{_short(row.ours)} {row.unit}', peer, row.peer_name, ratio, goal, reached
+
+
+def _short(value: float) -> str:
+    """Return three digits, or all of a larger number."""
+    return f'{value:,.0f}' if value >= 1000 else f'{value:.3g}'
 
 
 def markdown(folder: Path) -> str:

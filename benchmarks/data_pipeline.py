@@ -31,7 +31,7 @@ CONFIGS = {
     448: Path(__file__).parents[1] / 'configs/_base_/datasets/coco2014_448.py',
 }
 BATCH_SIZE = 32
-TENSORS = 'The batch is uint8 here, normalised later on the device, and float32 in 0..1 of the peer'
+TENSORS = "; our batch is uint8, normalised later on the device, the peer's is float32 in 0..1"
 # The fast option of docs/augmentation.md: what replaces the first two steps of a pipeline.
 FAST_224 = {0: dict(type='LoadScaledImage', min_side=200)}
 FAST_448 = {1: dict(type='SquareResize', scale=448, antialias=False)}

@@ -213,7 +213,7 @@ def main() -> None:
         'training_step',
         rows,
         args.out,
-        ('torch', 'torchvision', 'timm', 'mmengine-lite', 'mmpretrain'),
+        ('torch', 'torchvision', 'timm', 'mmengine', 'mmpretrain'),
     )
 
 
