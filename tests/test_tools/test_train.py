@@ -1,13 +1,15 @@
-import multiprocessing
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from tiny_run import ROOT, assert_same_training, load_tool, read, run, write_tiny_config
 
+HERE = Path(__file__).parent
 run_train, run_test = load_tool('train'), load_tool('test')
 
 
@@ -60,12 +62,16 @@ def test_killed_and_resumed_equals_unbroken(unbroken, tmp_path, moment, last):
         f'{config.read_text()}\ncustom_hooks.append(dict(type="KillHook", moment={moment!r}))\n'
     )
     work_dir = ['--work-dir', tmp_path / 'run']
-    process = multiprocessing.get_context('fork').Process(
-        target=run_train, args=(killer, *work_dir)
+    # A process of its own: torch may not be trained with in a fork of one that has trained.
+    script = 'import sys, test_train; test_train.run_train(*sys.argv[1:])'
+    process = subprocess.run(
+        [sys.executable, '-c', script, killer, *work_dir],
+        env=os.environ | dict(PYTHONPATH=os.pathsep.join(map(str, (HERE, HERE.parent)))),
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
-    process.start()
-    process.join(120)
-    assert process.exitcode == -signal.SIGKILL
+    assert process.returncode == -signal.SIGKILL, process.stdout + process.stderr
     assert (tmp_path / 'run' / f'epoch_{last}.pth').exists()
     assert not (tmp_path / 'run' / f'epoch_{last + 1}.pth').exists()
     run_train(config, *work_dir, '--resume')
