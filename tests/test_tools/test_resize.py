@@ -62,14 +62,19 @@ def test_errors_have_no_traceback(run, fake_coco, tmp_path, capsys):
 
 
 def test_ctrl_c_leaves_whole_files_and_the_next_call_goes_on(tmp_path):
-    # large enough that nobody is done before the signal comes
     source = write_coco(tmp_path / 'coco', dict(train=250, val=1))
     command = [sys.executable, str(TOOL), str(source), str(tmp_path / 'out')]
-    command += ['--size=1000', '--workers=1']
+    command += ['--size=448', '--workers=1']
     environment = os.environ | dict(OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore')
-    # a session of its own: Ctrl-C reaches all processes of a terminal
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Ctrl-C reaches all processes of a terminal: a session of its own, ...
+        start_new_session=True,
+        # ... which heeds it, also where these tests run in the background and do not
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not list((tmp_path / 'out').glob('train2017/*.jpg')) and time.monotonic() < deadline:
@@ -82,9 +87,9 @@ def test_ctrl_c_leaves_whole_files_and_the_next_call_goes_on(tmp_path):
     )
     written = [p for p in (tmp_path / 'out').rglob('*') if p.suffix == '.jpg']
     assert 0 < len(written) < 251
-    assert all(cv2.imread(str(path)).shape == (1000, 1000, 3) for path in written)
+    assert all(cv2.imread(str(path)).shape == (448, 448, 3) for path in written)
     assert not list((tmp_path / 'out').rglob('.*'))  # nothing half written
 
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert f'{251 - len(written)} pictures of 1000 px written' in again.stdout
+    assert f'{251 - len(written)} pictures of 448 px written' in again.stdout
     assert f'{len(written)} were there' in again.stdout
