@@ -185,8 +185,7 @@ def compare(size: int, batch: int, steps: int, warmup: int, options: dict) -> Co
         peer=min(turns.theirs[warmup:]),
         peer_name='PyTorch loop, torchvision + timm',
         goal=1.2,
-        note=f'float32, {torch.get_num_threads()} threads, the fewest seconds of {steps} steps; '
-        'convolutions are three quarters of both sides, by one library (oneDNN)',
+        note=f'float32, {torch.get_num_threads()} threads, the fewest seconds of {steps} steps',
     )
 
 

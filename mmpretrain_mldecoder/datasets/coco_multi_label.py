@@ -241,6 +241,7 @@ class COCOMultiLabel(SeededSamplesMixin, MultiLabelDataset):
                 f'`data_prefix` to their folder below `data_root` (now {self.data_root!r}), or to '
                 'an absolute path.'
             )
+        # Names in the folder itself, the usual case, are looked up without making paths of them.
         present = set(os.listdir(self.img_prefix or '.'))
         elsewhere = [name for name in file_names if name not in present]
         missing = missing_files(osp.join(self.img_prefix, name) for name in elsewhere)
