@@ -6,6 +6,8 @@
 #   PYTHON=...   interpreter that makes .venv, Python >= 3.10
 #
 # make test-peers compares with PaddleClas and the authors' augmentation, installed in .venv-peers.
+# make test-browser opens the report and the web demo in Chromium: the system's, or the one that
+# `.venv/bin/playwright install chromium` brings.
 # make bench times this code beside its peers and writes work_dirs/benchmarks/*.json; keep the
 # machine free meanwhile. BENCHMARKS='NAME ...' runs only some.
 
@@ -19,7 +21,7 @@ ifeq ($(filter $(STACK),lite onedl),)
 $(error STACK is lite or onedl, not '$(STACK)')
 endif
 
-.PHONY: env demo test test-peers bench lint
+.PHONY: env demo test test-browser test-peers bench lint
 
 env: .venv/installed-$(STACK)
 
@@ -48,6 +50,13 @@ lint: env
 # One thread a process: small tensors, and as many processes as JOBS.
 test: lint
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS)
+
+test-browser: env .venv/browser
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/browser
+
+.venv/browser: setup.py
+	$(PY) -m pip install -e '.[$(STACK),browser]'
+	touch $@
 
 # The wheel of paddleclas holds its models. Its losses, optimisers and augmentation are in its
 # repository only: PADDLECLAS=FOLDER names a checkout of it, without which their tests skip.

@@ -46,6 +46,9 @@ FOR_THE_HOST = ['matplotlib<3.11']
 # ONNX Runtime predicts; the other two are what torch exports with.
 ONNX = ['onnxruntime>=1.20', 'onnx>=1.17', 'onnxscript>=0.5']
 
+REPORT = ['plotly>=5.24']
+APP = ['gradio>=5']
+
 setup(
     name=PACKAGE,
     version=read_version(),
@@ -84,6 +87,10 @@ setup(
         'timm': ['timm>=1.0.20'],
         # Prediction on the CPU at about twice the speed: used where it is installed.
         'onnx': ONNX,
+        # tools/report.py draws with it.
+        'report': REPORT,
+        # tools/demo_app.py.
+        'app': APP,
         # What benchmarks/ compares with.
         'bench': [
             *ONNX,
@@ -93,8 +100,11 @@ setup(
             'timm>=1.0.20',
             'torchmetrics>=1.4',
         ],
+        # Pages in a real Chromium, which the system or `playwright install chromium` brings.
+        'browser': [*APP, *REPORT, 'playwright>=1.48'],
         'test': [
             *ONNX,
+            *REPORT,
             'hypothesis>=6.100',
             'pycocotools>=2.0.8',
             'pytest>=8',
