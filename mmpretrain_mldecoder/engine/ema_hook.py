@@ -12,6 +12,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, autocast, load_state_dict
 from mmpretrain.registry import HOOKS
 
+from .dump_predictions import AtomicDumpResults
+
 
 @HOOKS.register_module()
 class DualEMAHook(EMAHook):
@@ -112,7 +114,12 @@ class DualEMAHook(EMAHook):
 
     def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         if self._tests_both:
-            self._process_raw(self.ema_model.module.test_step, runner.test_loop, data_batch)
+            samples = self._process_raw(
+                self.ema_model.module.test_step, runner.test_loop, data_batch
+            )
+            for metric in runner.test_evaluator.metrics:
+                if isinstance(metric, AtomicDumpResults):
+                    metric.add_raw(samples)
 
     def after_test_epoch(self, runner, metrics: dict | None = None) -> None:
         if self.test_weights != 'raw':
@@ -125,19 +132,20 @@ class DualEMAHook(EMAHook):
         return self.has_both and self.test_weights is None
 
     def _begin_raw(self, evaluator: Evaluator) -> None:
-        """Copy the metrics; predictions are dumped once, those of the main weights."""
+        """Copy the metrics; predictions are dumped once, with the scores of both weights."""
         self.raw_evaluator = copy.deepcopy(evaluator)
         self.raw_evaluator.metrics = [
             metric for metric in self.raw_evaluator.metrics if not isinstance(metric, DumpResults)
         ]
 
     @torch.no_grad()
-    def _process_raw(self, step, loop: BaseLoop, data_batch) -> None:
+    def _process_raw(self, step, loop: BaseLoop, data_batch) -> list:
         # The model holds the EMA weights for now, and `ema_model` the raw ones. The batch is
         # copied because a head writes its predictions into the data samples.
         with autocast(enabled=loop.fp16):
             outputs = step(copy.deepcopy(data_batch))
         self.raw_evaluator.process(outputs, data_batch)
+        return outputs
 
     def _add_raw(self, runner, loop: BaseLoop, metrics: dict) -> None:
         runner.logger.info('Evaluating the raw weights, whose metrics end in _raw')

@@ -83,6 +83,11 @@ def test_weights_and_predictions(trained, tmp_path):
         predictions = pickle.loads(out.read_bytes())
         assert [sample['sample_idx'] for sample in predictions] == list(range(7))
         scores[weights] = torch.stack([sample['pred_score'] for sample in predictions])
+        if weights is None:
+            beside = torch.stack([sample['pred_score_raw'] for sample in predictions])
+        else:
+            assert not any('pred_score_raw' in sample for sample in predictions)
+    assert torch.equal(beside, scores['raw'])
     assert torch.equal(scores[None], scores['ema'])
     assert not torch.allclose(scores['raw'], scores['ema'])
     assert not list(tmp_path.glob('*.tmp'))
