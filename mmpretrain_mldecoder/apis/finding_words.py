@@ -1,0 +1,121 @@
+"""What each finding about a dataset is called, what it means for training, and the way out."""
+
+from typing import NamedTuple
+
+
+class FindingWords(NamedTuple):
+    """The words of one finding; ``harmful`` ones set the exit status of the tool to 1."""
+
+    title: str
+    harmful: bool
+    meaning: str
+    way_out: str
+
+
+FINDING_WORDS = {
+    'missing': FindingWords(
+        'missing files',
+        True,
+        'training stops before it starts, or when it comes to one',
+        'complete the folder, correct data_root and data_prefix, or take them off the annotations',
+    ),
+    'unreadable': FindingWords(
+        'unreadable pictures',
+        True,
+        'training stops when it comes to one',
+        'get the file again, or take it off the annotations',
+    ),
+    'truncated': FindingWords(
+        'cut off files',
+        True,
+        'training stops when it comes to one, or (older OpenCV; files filled up with zeros) the '
+        'rest of the picture is grey without a word',
+        'get the file again',
+    ),
+    'damaged': FindingWords(
+        'damaged JPEG data',
+        False,
+        'the decoder complains and goes on; what follows the place may be wrong. "Extraneous '
+        'bytes" before the end marker (0xd9) are harmless',
+        'look at the picture; get the file again',
+    ),
+    'in_several_splits': FindingWords(
+        'same picture in several splits',
+        True,
+        'the model is tested on what it was trained on: scores come out too high',
+        'take it out of the training split',
+    ),
+    'twice_in_split': FindingWords(
+        'same picture twice in a split',
+        False,
+        'it counts double, and its labels may contradict each other',
+        'keep one, with the labels of both',
+    ),
+    'no_positives_train': FindingWords(
+        'labels without a picture in train',
+        True,
+        'the model cannot learn them; in val they score next to nothing and lower the mAP',
+        'collect pictures, or leave them out by `classes` of the dataset',
+    ),
+    'no_positives': FindingWords(
+        'labels without a picture in val or test',
+        False,
+        'they have no AP: MultiLabelMAP leaves them out of the mean and says how many',
+        'move pictures of them there from train',
+    ),
+    'unlabelled': FindingWords(
+        'pictures without a label',
+        False,
+        'negative for every class; wrong if they are only not annotated yet',
+        'keep_unlabelled=False of COCOMultiLabel leaves them out',
+    ),
+    'greyscale': FindingWords(
+        'greyscale pictures',
+        False,
+        'the loader makes three equal channels: the colour is missing, all else works',
+        'nothing to do, if val has about the same share',
+    ),
+    'cmyk': FindingWords(
+        'CMYK pictures',
+        False,
+        'the loader turns them into colours without their profile: these are off, at times far',
+        'convert them to RGB with their ICC profile',
+    ),
+    'palette': FindingWords(
+        'pictures with a palette',
+        False,
+        'the loader looks the colours up: nothing is lost',
+        'nothing to do; if they are label maps, the folder is the wrong one',
+    ),
+    'alpha': FindingWords(
+        'pictures with transparency',
+        False,
+        'OpenCV drops the alpha channel: what it hid is seen, often black or coloured borders',
+        'paste them on a background of your choice',
+    ),
+    'deep': FindingWords(
+        'more than 8 bits a channel',
+        False,
+        'the loader keeps the upper 8 bits: dark scans can become almost black',
+        'stretch them to 8 bits yourself',
+    ),
+    'rotated': FindingWords(
+        'turned by EXIF',
+        False,
+        'the loader turns them upright, as viewers do',
+        'nothing to do; boxes drawn on the unturned picture do not fit (labels do)',
+    ),
+    'rotated_ignored': FindingWords(
+        'turned by EXIF, which the pipeline ignores',
+        False,
+        'the network sees them lying on the side or upside down',
+        "color_type='color' of LoadImageFromFile turns them upright",
+    ),
+    'other_size': FindingWords(
+        'another size than annotated',
+        False,
+        'labels stay right; areas, and with them AP by object size, are those of the annotated '
+        'size. Of one picture: it may be another one. Of all: a resized copy, as resize.py makes',
+        'compare picture and annotation',
+    ),
+}

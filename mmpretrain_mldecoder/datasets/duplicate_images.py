@@ -1,0 +1,99 @@
+"""Pictures that are the same: equal files, or equal in what they show."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+HASH_BITS = 3  # bits by which the hashes of one picture may differ
+MAX_DIFFERENCE = 16  # grey levels, in the cell that differs most
+MEAN_DIFFERENCE = 2.5  # grey levels, over all cells
+MIN_CONTRAST = 8.0  # grey levels (standard deviation); below, a picture shows too little
+_POPCOUNT = np.array([bin(i).count('1') for i in range(256)], np.uint8)
+
+
+def equal_groups(digests: Sequence[bytes | None]) -> list[list[int]]:
+    """Group the files with equal bytes.
+
+    Args:
+        digests: One a file; None for one that could not be read.
+
+    Returns:
+        list: The indices of each group of two or more, ascending.
+    """
+    groups: dict[bytes, list[int]] = {}
+    for index, digest in enumerate(digests):
+        if digest is not None:
+            groups.setdefault(digest, []).append(index)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:
+    """Group the pictures that show the same: re-encoded, resized, or turned to grey.
+
+    Two pictures are candidates if their difference hashes (64 bits: is a cell brighter than its
+    left neighbour, on 8 rows of 9) differ in at most 3 bits. They are the same if the thumbnails
+    then differ by at most 16 grey levels anywhere and 2.5 on average. Crops, mirror images and
+    frames of a film in which something moved are other pictures. A picture of nearly one colour
+    (standard deviation below 8 levels) is compared with none: it shows too little.
+
+    Two hashes that differ in 3 bits agree in one of four parts of 16 bits. So pictures are sorted
+    by each part in turn, and compared only where it is equal.
+
+    Args:
+        thumbnails (np.ndarray): ``(N, 16, 18)`` uint8, grey.
+
+    Returns:
+        list: The indices of each group of two or more, ascending.
+    """
+    contrast = np.array([thumbnail.std() for thumbnail in thumbnails])
+    kept = np.flatnonzero(contrast >= MIN_CONTRAST)
+    thumbnails = thumbnails[kept]
+    bits = _difference_bits(thumbnails)
+    # every fourth bit, because neighbours are alike and would make parts that many share
+    parts = np.stack([np.packbits(bits[:, k::4], axis=1).view(np.uint16)[:, 0] for k in range(4)])
+    hashes = np.packbits(bits, axis=1)
+    group_of = np.arange(len(kept))
+    for part in parts:
+        order = np.argsort(part, kind='stable')
+        ordered = part[order]
+        starts = np.arange(len(order))
+        for step in range(1, len(order)):
+            starts = starts[starts + step < len(order)]
+            starts = starts[ordered[starts] == ordered[starts + step]]
+            if len(starts) == 0:
+                break
+            first, second = order[starts], order[starts + step]
+            near = _POPCOUNT[hashes[first] ^ hashes[second]].sum(axis=1) <= HASH_BITS
+            first, second = first[near], second[near]
+            same = _look_alike(thumbnails[first], thumbnails[second])
+            for a, b in zip(first[same].tolist(), second[same].tolist(), strict=True):
+                _join(group_of, a, b)
+    groups: dict[int, list[int]] = {}
+    for index in range(len(kept)):
+        groups.setdefault(_root(group_of, index), []).append(kept[index].item())
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _difference_bits(thumbnails: np.ndarray) -> np.ndarray:
+    """Return ``(N, 64)`` bools."""
+    cells = thumbnails.reshape(-1, 8, 2, 9, 2).astype(np.uint16).sum(axis=(2, 4))
+    return (cells[:, :, 1:] > cells[:, :, :-1]).reshape(-1, 64)
+
+
+def _look_alike(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Compare pairs of thumbnails cell by cell."""
+    difference = np.abs(first.astype(np.int16) - second)
+    largest, mean = difference.max(axis=(1, 2), initial=0), difference.mean(axis=(1, 2))
+    return (largest <= MAX_DIFFERENCE) & (mean <= MEAN_DIFFERENCE)
+
+
+def _root(group_of: np.ndarray, index: int) -> int:
+    while group_of[index] != index:
+        group_of[index] = group_of[group_of[index]]
+        index = group_of[index]
+    return int(index)
+
+
+def _join(group_of: np.ndarray, a: int, b: int) -> None:
+    a, b = _root(group_of, a), _root(group_of, b)
+    group_of[max(a, b)] = min(a, b)

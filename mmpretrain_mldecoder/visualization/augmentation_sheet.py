@@ -1,0 +1,117 @@
+"""Pictures as their files hold them, each beside what the network gets of it."""
+
+import os
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mmcv
+import numpy as np
+from matplotlib.figure import Figure
+
+from .save_figure import save_figure
+
+TILE = 1.75  # inches
+GAP = 0.08
+GROUP_GAP = 0.3
+LINE = 0.15
+CHARACTERS_AN_INCH = 15
+MAX_TILES = 6  # in a row
+DPI = 110
+
+
+@dataclass(frozen=True)
+class AugmentedPicture:
+    """One picture of an :func:`augmentation_sheet`.
+
+    Attributes:
+        title: Usually the name of its file.
+        labels: The names of its labels; all are written.
+        tiles: BGR ``uint8`` arrays ``(H, W, 3)``: the original, then what became of it.
+        captions: What stands beneath each tile.
+    """
+
+    title: str
+    labels: Sequence[str]
+    tiles: Sequence[np.ndarray]
+    captions: Sequence[str] = field(default=())
+
+
+def augmentation_sheet(
+    pictures: Sequence[AugmentedPicture], caption: str, out: str | os.PathLike
+) -> Path:
+    """Draw one group of tiles a picture, with its name and labels above.
+
+    As many groups stand in a row as six tiles allow.
+
+    Args:
+        pictures: With equally many tiles each.
+        caption (str): What the sheet shows; stands on top.
+        out (str | PathLike): The PNG to write; it appears when it is complete.
+
+    Returns:
+        Path: ``out``.
+
+    Raises:
+        ValueError: If there is no picture.
+    """
+    if not pictures:
+        raise ValueError('nothing to draw: no picture')
+    tiles = max(len(picture.tiles) for picture in pictures)
+    group = tiles * (TILE + GAP) - GAP
+    columns = max(1, min(MAX_TILES // tiles, len(pictures)))
+    width = columns * group + (columns + 1) * GROUP_GAP
+    headings = [_heading(picture, group) for picture in pictures]
+    rows = [range(i, min(i + columns, len(pictures))) for i in range(0, len(pictures), columns)]
+    shapes = []  # inches of the headings and of the tiles of each row
+    for row in rows:
+        lines = max(len(headings[i]) for i in row)
+        aspect = max(t.shape[0] / t.shape[1] for i in row for t in pictures[i].tiles)
+        shapes.append((lines * LINE, TILE * min(aspect, 1.0)))
+    top = textwrap.wrap(caption, int(width * CHARACTERS_AN_INCH))
+    height = sum(sum(shape) + 2 * LINE + GROUP_GAP / 2 for shape in shapes)
+    height += len(top) * LINE + GROUP_GAP
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    y = height - GROUP_GAP / 2
+    style = dict(fontsize=8, va='top', parse_math=False, linespacing=1.25)
+    figure.text(GROUP_GAP / width, y / height, '\n'.join(top), color='0.35', **style)
+    y -= len(top) * LINE + GROUP_GAP / 2
+    for row, (heading, tile_height) in zip(rows, shapes, strict=True):
+        for column, i in enumerate(row):
+            x = GROUP_GAP + column * (group + GROUP_GAP)
+            name, *labels = headings[i]
+            figure.text(x / width, y / height, name, weight='bold', **style)
+            color = '0.5' if not pictures[i].labels else '#0072b2'
+            text = '\n'.join(labels)
+            figure.text(x / width, (y - LINE) / height, text, color=color, **style)
+            for tile, caption_of in _captioned(pictures[i]):
+                box = (x, y - heading - tile_height - 0.04, TILE, tile_height)
+                axes = figure.add_axes(
+                    [v / s for v, s in zip(box, (width, height) * 2, strict=True)]
+                )
+                axes.imshow(_small(tile)[..., ::-1])
+                axes.set_anchor('N')
+                axes.set_axis_off()
+                axes.set_title(caption_of, fontsize=7, color='0.35', y=-0.02, va='top', pad=0)
+                x += TILE + GAP
+        y -= heading + tile_height + 2 * LINE + GROUP_GAP / 2
+    return save_figure(figure, out)
+
+
+def _heading(picture: AugmentedPicture, width: float) -> list[str]:
+    """Return the lines above a picture: its name, then its labels."""
+    labels = ', '.join(picture.labels) or 'no label'
+    characters = int(width * CHARACTERS_AN_INCH)
+    return [textwrap.shorten(picture.title, characters), *textwrap.wrap(labels, characters)]
+
+
+def _captioned(picture: AugmentedPicture) -> list[tuple[np.ndarray, str]]:
+    captions = list(picture.captions) + [''] * len(picture.tiles)
+    return list(zip(picture.tiles, captions, strict=False))
+
+
+def _small(tile: np.ndarray) -> np.ndarray:
+    """Scale a large tile down, so that a sheet of photos fits in memory."""
+    side = int(TILE * DPI * 2)
+    return tile if max(tile.shape[:2]) <= side else mmcv.imrescale(tile, (side, side))

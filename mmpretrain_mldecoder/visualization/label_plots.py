@@ -1,0 +1,153 @@
+"""How often each label occurs, and how many a picture has."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .save_figure import save_figure
+
+# Okabe and Ito's palette for the colour-blind; the markers tell the splits apart without colour.
+COLORS = ('#0072b2', '#d55e00', '#009e73')
+MARKERS = ('o', 'D', '^')
+MAX_BARS = 120  # classes that are all shown
+EXTREMES = 40  # of more classes, the most and the least frequent
+BARS_A_COLUMN = 40
+MAX_NAME = 24
+DPI = 110
+
+
+def plot_label_counts(
+    classes: Sequence[str], counts: Mapping[str, np.ndarray], out: str | os.PathLike
+) -> Path:
+    """Draw the number of pictures of each class: bars for the first split, marks for the others.
+
+    Up to 120 classes are all shown, the most frequent first, on a logarithmic axis. Of more, a
+    curve of the counts by rank, and the 40 most and the 40 least frequent ones.
+
+    Args:
+        classes: C names.
+        counts: For each split, ``(C,)`` pictures.
+        out (str | PathLike): The PNG to write; it appears when it is complete.
+
+    Returns:
+        Path: ``out``.
+    """
+    first = next(iter(counts))
+    order = np.argsort(-counts[first], kind='stable')
+    if len(classes) <= MAX_BARS:
+        size = -(-len(order) // max(1, -(-len(order) // BARS_A_COLUMN)))
+        parts = [order[i : i + size] for i in range(0, len(order), size)]
+        titles = [''] * len(parts)
+        figure, panels = _panels(parts, 0.0)
+    else:
+        parts = [order[:EXTREMES], order[-EXTREMES:]]
+        titles = [f'{EXTREMES} most frequent in {first}', f'{EXTREMES} least frequent in {first}']
+        figure, panels = _panels(parts, 3.4)
+        _plot_ranks(figure.add_subplot(panels[0, :]), counts)
+    largest = max(int(values.max(initial=1)) for values in counts.values())
+    for column, (part, title) in enumerate(zip(parts, titles, strict=True)):
+        axes = figure.add_subplot(panels[-1, column])
+        _plot_bars(axes, [classes[i] for i in part], {s: counts[s][part] for s in counts}, largest)
+        axes.set_title(title, fontsize=9)
+    handles, names = figure.axes[-1].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc='outside upper right', ncols=len(names), frameon=False, fontsize=9
+    )
+    others = ''.join(f' / {name}' for name in list(counts)[1:])
+    caption = (
+        f'Pictures that have each label (numbers: {first}{others}; logarithmic axis; × is none)'
+    )
+    figure.suptitle(caption, x=0.01, ha='left', fontsize=10)
+    return save_figure(figure, out)
+
+
+def _panels(parts: Sequence[np.ndarray], curve_height: float) -> tuple:
+    """Make a figure with a column a part, and above them room for a curve if asked for."""
+    bars_height = 0.175 * max(map(len, parts)) + 0.6
+    heights = [curve_height, bars_height] if curve_height else [bars_height]
+    width = max(7.0, 5.2 * len(parts))
+    figure = Figure(figsize=(width, sum(heights) + 0.5), dpi=DPI, layout='constrained')
+    return figure, figure.add_gridspec(len(heights), len(parts), height_ratios=heights)
+
+
+def _plot_bars(
+    axes: Axes, names: Sequence[str], counts: Mapping[str, np.ndarray], largest: int
+) -> None:
+    """Draw one line a class."""
+    rows = np.arange(len(names))
+    for number, (split, values) in enumerate(counts.items()):
+        color, some = COLORS[number], values > 0
+        if number == 0:
+            axes.barh(
+                rows, np.where(some, values, 0.5), left=0, color=color, alpha=0.55, label=split
+            )
+        else:
+            style = dict(color=color, marker=MARKERS[number - 1], ms=4, ls='none', label=split)
+            axes.plot(values[some], rows[some], **style)
+        axes.plot(np.full((~some).sum(), 0.62), rows[~some], 'x', color=color, ms=5, mew=1.5)
+    for row in rows:
+        text = ' / '.join(f'{values[row]:,}' for values in counts.values())
+        axes.text(1.01, row, text, fontsize=6.5, va='center', transform=axes.get_yaxis_transform())
+    axes.set(xscale='log', xlim=(0.5, largest * 1.3), ylim=(len(names) - 0.4, -0.6))
+    axes.set_yticks(rows, [_short(name) for name in names], fontsize=7.5, parse_math=False)
+    axes.tick_params(axis='y', length=0)
+    axes.grid(axis='x', alpha=0.3)
+    axes.spines[['top', 'right']].set_visible(False)
+
+
+def _plot_ranks(axes: Axes, counts: Mapping[str, np.ndarray]) -> None:
+    """Draw the counts of each split, largest first, over their rank."""
+    for number, (split, values) in enumerate(counts.items()):
+        ordered = np.sort(values[values > 0])[::-1]
+        label = f'{split}: {len(ordered):,} of {len(values):,} classes have a picture'
+        style = dict(color=COLORS[number], ls=('-', '--', ':')[number], lw=2)
+        axes.plot(np.arange(1, len(ordered) + 1), ordered, label=label, **style)
+    axes.set(xscale='log', yscale='log', ylabel='pictures')
+    axes.set_xlabel('rank of the class, by its number of pictures in that split')
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MAX_NAME else f'{name[: MAX_NAME - 1]}…'
+
+
+def plot_labels_per_picture(numbers: Mapping[str, np.ndarray], out: str | os.PathLike) -> Path:
+    """Draw the share of pictures that have 0, 1, 2, ... labels, for each split.
+
+    The few with most labels (beyond the 99.5th percentile) share the last bar.
+
+    Args:
+        numbers: For each split, the number of labels of each picture, ``(N,)``.
+        out (str | PathLike): The PNG to write; it appears when it is complete.
+
+    Returns:
+        Path: ``out``.
+    """
+    last = max(int(np.percentile(values, 99.5)) for values in numbers.values())
+    is_cut = any(values.max() > last for values in numbers.values())
+    figure = Figure(figsize=(8, 3.8), dpi=DPI, layout='constrained')
+    axes = figure.subplots()
+    width = 0.8 / len(numbers)
+    for number, (split, values) in enumerate(numbers.items()):
+        shares = 100 * np.bincount(np.minimum(values, last), minlength=last + 1) / len(values)
+        x = np.arange(last + 1) + (number - (len(numbers) - 1) / 2) * width
+        label = f'{split}: {len(values):,} pictures, {values.mean():.2f} labels on average'
+        style = dict(hatch=('', '///', '...')[number], edgecolor='white', lw=0)
+        axes.bar(x, shares, width, color=COLORS[number], label=label, **style)
+    ticks = np.arange(0, last + 1, max(1, last // 25))
+    names = [str(tick) for tick in ticks]
+    if is_cut and ticks[-1] == last:
+        names[-1] = f'≥{last}'
+    axes.set_xticks(ticks, names)
+    axes.set(xlabel='labels of a picture', ylabel='% of the pictures of the split')
+    axes.set_title('How many labels a picture has', loc='left', fontsize=10)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.grid(axis='y', alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.legend(fontsize=9)
+    return save_figure(figure, out)
