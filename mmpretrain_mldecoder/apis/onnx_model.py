@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from mmengine.model import BaseModel
-from torch import Tensor, nn
+from torch import Tensor
+
+from .whole_network import WholeNetwork, batch_of_two, dynamic_shapes
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+    from onnxruntime import InferenceSession
 
 _WRONG = 1e-3
 """Scores that far from torch's are not due to rounding, which moves those of trained networks by
@@ -24,7 +27,17 @@ def missing_onnx_packages() -> list[str]:
     return [name for name in _PACKAGES if find_spec(name) is None]
 
 
-def to_onnx(model: BaseModel, pictures: Tensor) -> 'ModelProto':
+def check_onnx_packages(what: str) -> None:
+    """Raise a ``ModuleNotFoundError`` that says how to install what is missing for ``what``."""
+    if missing := missing_onnx_packages():
+        raise ModuleNotFoundError(
+            f"{what} needs {', '.join(missing)}: pip install 'mmpretrain_mldecoder[onnx]'"
+        )
+
+
+def to_onnx(
+    model: BaseModel, pictures: Tensor, dynamic_size: bool = False, sigmoid: bool = False
+) -> 'ModelProto':
     """Export a classifier, from the packed pictures to the logits.
 
     The data preprocessor is inside: the input ``image`` is what the test pipeline packs, usually
@@ -34,6 +47,9 @@ def to_onnx(model: BaseModel, pictures: Tensor) -> 'ModelProto':
     Args:
         model (BaseModel): A classifier on the CPU, in evaluation mode.
         pictures (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
+        dynamic_size (bool): Whether height and width are free too. Defaults to False.
+        sigmoid (bool): Whether the output is the sigmoid of the logits, named ``scores``. Defaults
+            to False.
 
     Returns:
         ModelProto: The model; ``onnx.save`` writes it to a file.
@@ -41,8 +57,6 @@ def to_onnx(model: BaseModel, pictures: Tensor) -> 'ModelProto':
     Raises:
         Exception: Of torch's exporter, if it cannot export the model.
     """
-    # A batch of 1 would be taken for a constant.
-    example = pictures[:1].expand(2, -1, -1, -1).contiguous()
     quiet = logging.getLogger('onnxscript')
     level = quiet.level
     quiet.setLevel(logging.ERROR)
@@ -50,12 +64,12 @@ def to_onnx(model: BaseModel, pictures: Tensor) -> 'ModelProto':
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter('ignore')
             program = torch.onnx.export(
-                _PicturesToLogits(model).eval(),
-                (example,),
+                WholeNetwork(model, sigmoid).eval(),
+                (batch_of_two(pictures),),
                 dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim('batch')},),
+                dynamic_shapes=dynamic_shapes(dynamic_size),
                 input_names=['image'],
-                output_names=['logits'],
+                output_names=['scores' if sigmoid else 'logits'],
                 verbose=False,
             )
     finally:
@@ -63,15 +77,14 @@ def to_onnx(model: BaseModel, pictures: Tensor) -> 'ModelProto':
     return program.model_proto
 
 
-class _PicturesToLogits(nn.Module):
-    """The data preprocessor and the network in one."""
+def onnx_session(model: bytes | str) -> 'InferenceSession':
+    """Load a model, or the file of that name, for the CPU, with as many threads as torch."""
+    import onnxruntime  # an extra
 
-    def __init__(self, model: BaseModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.model(self.model.data_preprocessor(dict(inputs=image))['inputs'])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors: it warns of each half-precision node that it casts
+    return onnxruntime.InferenceSession(model, options, providers=['CPUExecutionProvider'])
 
 
 class OnnxModel:
@@ -90,20 +103,12 @@ class OnnxModel:
     """
 
     def __init__(self, model: BaseModel, pictures: Tensor):
-        import onnxruntime  # an extra
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
         try:
-            self._session = onnxruntime.InferenceSession(
-                to_onnx(model, pictures).SerializeToString(),
-                options,
-                providers=['CPUExecutionProvider'],
-            )
+            self._session = onnx_session(to_onnx(model, pictures).SerializeToString())
             self._kind = _kind(pictures)
             first = pictures[:1]
             with torch.no_grad():
-                expected = _PicturesToLogits(model)(first)
+                expected = WholeNetwork(model)(first)
             apart = (self(first).sigmoid() - expected.sigmoid()).abs().max().item()
         except Exception as error:  # of torch's exporter, or of ONNX Runtime: any
             reason = str(error).strip().partition('\n')[0]
