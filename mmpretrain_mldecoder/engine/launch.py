@@ -124,12 +124,13 @@ def apply_test_arguments(cfg: Config, args: argparse.Namespace) -> None:
         raise FileNotFoundError(f'no checkpoint at {args.checkpoint}')
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.weights is not None:
-        others = [hook for hook in cfg.get('custom_hooks') or [] if not _is_ema_hook(hook['type'])]
+        others = [hook for hook in cfg.get('custom_hooks') or [] if not is_ema_hook(hook['type'])]
         chosen = dict(type='mmpretrain.DualEMAHook', test_weights=args.weights)
         cfg.custom_hooks = [*others, chosen]
 
 
-def _is_ema_hook(hook_type: str | type) -> bool:
+def is_ema_hook(hook_type: str | type) -> bool:
+    """Return whether the type of a hook, by name or itself, is a moving average's."""
     return getattr(hook_type, '__name__', str(hook_type)).endswith('EMAHook')
 
 

@@ -8,6 +8,7 @@ from mmpretrain_mldecoder.evaluation import (
     precision_recall_at_threshold,
     precision_recall_at_topk,
 )
+from mmpretrain_mldecoder.evaluation.functional import class_f1
 
 # Sums of a few float64 fractions.
 EXACT = dict(abs=1e-12, nan_ok=True)
@@ -61,6 +62,28 @@ def test_threshold_equals_counting(missing_class, unknown):
     scores[:, 6] = 0  # never predicted
     result = precision_recall_at_threshold(scores, targets, missing_class=missing_class)
     assert result == pytest.approx(by_counting(scores >= 0.5, targets, missing_class), **EXACT)
+
+
+def test_one_threshold_a_class():
+    scores, targets = random_case(3, unknown=0.2)
+    thr = np.linspace(0, 1, 8)
+    one_by_one = np.stack([scores[:, c] >= thr[c] for c in range(8)], axis=1)
+    result = precision_recall_at_threshold(scores, targets, thr)
+    assert result == pytest.approx(by_counting(one_by_one, targets, 'skip'), **EXACT)
+
+
+def test_class_f1_equals_scikit_learn():
+    scores, targets = random_case(4, unknown=0.2)
+    targets[:, 2] = np.minimum(targets[:, 2], 0)  # no positives
+    scores[:, 3] = 0  # never predicted
+    result = class_f1(scores >= 0.5, targets)
+    known = targets != -1
+    expected = [
+        f1_score(targets[known[:, c], c], scores[known[:, c], c] >= 0.5, zero_division=0)
+        for c in range(8)
+    ]
+    expected[2] = np.nan
+    assert result == pytest.approx(np.array(expected), **EXACT)
 
 
 @pytest.mark.parametrize('topk', [1, 3, 8])

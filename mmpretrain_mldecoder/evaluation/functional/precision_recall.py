@@ -25,19 +25,24 @@ from .scores_and_targets import check_scores_and_targets
 
 
 def precision_recall_at_threshold(
-    scores: np.ndarray, targets: np.ndarray, thr: float = 0.5, missing_class: str = 'skip'
+    scores: np.ndarray,
+    targets: np.ndarray,
+    thr: float | np.ndarray = 0.5,
+    missing_class: str = 'skip',
 ) -> dict[str, float]:
     """Return CP, CR, CF1, OP, OR and OF1 of the classes that score at least ``thr``.
 
     Args:
         scores (np.ndarray): Probabilities, or logits with a ``thr`` to match.
         targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
-        thr (float): Threshold in the unit of the scores. Defaults to 0.5.
+        thr (float | np.ndarray): Threshold in the unit of the scores, for all classes or one each.
+            Defaults to 0.5.
         missing_class (str): ``'skip'`` or ``'zero'``, see :func:`class_mean`. Defaults to
             ``'skip'``.
 
     Shape:
         - scores, targets: ``(N, C)``.
+        - thr: a number, or ``(C,)``.
 
     Returns:
         dict[str, float]: Fractions in ``[0, 1]``; without any positive nan, or 0 with ``'zero'``.
@@ -47,6 +52,25 @@ def precision_recall_at_threshold(
     """
     scores, targets = check_scores_and_targets(scores, targets)
     return _precision_recall(scores >= thr, targets, missing_class)
+
+
+def class_f1(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the F1 of every class.
+
+    Args:
+        predictions (np.ndarray): Whether a class is predicted.
+        targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
+
+    Shape:
+        - predictions, targets: ``(N, C)``.
+        - Output: ``(C,)`` float64 in ``[0, 1]``, or nan for a class without positives.
+
+    Raises:
+        ValueError: If the shapes differ, or a target is not 1, 0 or -1.
+    """
+    predictions, targets = check_scores_and_targets(predictions, targets)
+    hits, predicted, positives = _counts(predictions.astype(bool), targets)
+    return np.where(positives == 0, np.nan, _ratio(2 * hits, predicted + positives))
 
 
 def precision_recall_at_topk(
@@ -86,10 +110,7 @@ def _precision_recall(
     predictions: np.ndarray, targets: np.ndarray, missing_class: str
 ) -> dict[str, float]:
     """Return the six numbers from boolean ``(N, C)`` predictions."""
-    hits = (predictions & (targets == 1)).sum(axis=0)
-    predicted = (predictions & (targets != -1)).sum(axis=0)
-    positives = (targets == 1).sum(axis=0)
-
+    hits, predicted, positives = _counts(predictions, targets)
     missing = positives == 0
     class_precision = class_mean(np.where(missing, np.nan, _ratio(hits, predicted)), missing_class)
     class_recall = class_mean(np.where(missing, np.nan, _ratio(hits, positives)), missing_class)
@@ -106,6 +127,13 @@ def _precision_recall(
         OR=recall,
         OF1=_harmonic_mean(precision, recall),
     )
+
+
+def _counts(predictions: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return hits, predictions and positives of every class."""
+    hits = (predictions & (targets == 1)).sum(axis=0)
+    predicted = (predictions & (targets != -1)).sum(axis=0)
+    return hits, predicted, (targets == 1).sum(axis=0)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -1,0 +1,139 @@
+import json
+import pickle
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+from tiny_run import ROOT, load_tool, read, run, write_tiny_config
+
+from mmpretrain_mldecoder.apis import stored_thresholds
+from mmpretrain_mldecoder.evaluation.functional import best_f1_thresholds, precision_thresholds
+
+run_train, run_test = load_tool('train'), load_tool('test')
+tune = load_tool('analysis_tools/tune_thresholds')
+CLASSES = ['ant', 'bee', 'cat', 'dog']
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A config, its checkpoint, and scores and targets of val as the test tool dumps them."""
+    folder = tmp_path_factory.mktemp('tune')
+    config = write_tiny_config(folder, "train_cfg['max_epochs'] = 1\n")
+    run_train(config, '--work-dir', folder)
+    run_test(config, folder / 'epoch_1.pth', '--out', folder / 'p.pkl', '--work-dir', folder / 't')
+    samples = pickle.loads((folder / 'p.pkl').read_bytes())
+    scores = torch.stack([sample['pred_score'] for sample in samples]).numpy()
+    targets = np.zeros(scores.shape, int)
+    for row, sample in zip(targets, samples, strict=True):
+        row[sample['gt_label'].numpy()] = 1
+    return config, folder / 'epoch_1.pth', scores, targets
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """The config and a checkpoint of one's own."""
+    return trained[0], shutil.copy(trained[1], tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('precision', [None, 0.6])
+def test_fits_the_averaged_weights_to_val(trained, copied, tmp_path, capsys, precision):
+    config, checkpoint = copied
+    wanted = ['--precision', precision] if precision else []
+    options = ['--split', 'val', '--folds', 2, '--work-dir', tmp_path / 'w']
+    tune(config, checkpoint, *wanted, *options)
+    _, _, scores, targets = trained
+    fitted = (
+        precision_thresholds(scores, targets, precision)
+        if precision
+        else best_f1_thresholds(scores, targets)
+    )
+    meta = read(checkpoint)['meta']
+    thresholds = stored_thresholds(meta, CLASSES)
+    expected = np.where(np.isnan(fitted), 0.5, np.minimum(fitted, 1))
+    # the batches are the same, so the scores are
+    np.testing.assert_allclose(thresholds, expected, atol=1e-6)
+    stored = meta['thresholds']
+    assert (stored['split'], stored['num_images']) == ('val', 7)
+    assert stored['criterion'] == (f'precision>={precision}' if precision else 'f1')
+    printed = capsys.readouterr().out
+    assert all(f'\n{name} ' in printed for name in (*CLASSES, 'CF1', 'OF1', 'macro F1'))
+    assert 'by construction, so it is not reported' in printed
+    assert 'If the epoch was chosen by its score on this split' in printed
+    assert f'stored 4 thresholds ({stored["criterion"]}) in {checkpoint}' in printed
+
+
+def test_training_split_is_read_plainly_and_warned_of(copied, tmp_path, capsys):
+    config, checkpoint = copied
+    before = checkpoint.read_bytes()
+    options = ['--folds', 3, '--dry-run', '--work-dir', tmp_path]
+    tune(config, checkpoint, '--split', 'train', *options)
+    printed = capsys.readouterr().out
+    assert 'The model was trained on this split' in printed and 'stored' not in printed
+    assert '12 images' in ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
+    assert checkpoint.read_bytes() == before
+
+
+def test_out_leaves_the_checkpoint(copied, tmp_path):
+    config, checkpoint = copied
+    before = checkpoint.read_bytes()
+    options = ['--folds', 2, '--work-dir', tmp_path / 'w']
+    tune(config, checkpoint, '--split', 'test', '--out', tmp_path / 'b.pth', *options)
+    assert checkpoint.read_bytes() == before
+    assert read(tmp_path / 'b.pth')['meta']['thresholds']['split'] == 'test'
+
+
+def test_two_processes_store_the_same(copied, tmp_path):
+    config, checkpoint = copied
+    tool = ROOT / 'tools/analysis_tools/tune_thresholds.py'
+    command = [tool, config, checkpoint, '--split', 'val', '--folds', 2]
+    run(sys.executable, *command, '--out', tmp_path / 'one.pth', '--work-dir', tmp_path / 'w1')
+    launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', 2]
+    launch += ['--master_port', 29633]
+    two = ['--out', tmp_path / 'two.pth', '--work-dir', tmp_path / 'w2', '--launcher', 'pytorch']
+    printed = run(*launch, *command, *two)
+    assert printed.count('stored 4 thresholds') == 1
+    one, two = (read(tmp_path / f'{n}.pth')['meta']['thresholds'] for n in ('one', 'two'))
+    # batches of other sizes round differently
+    assert one.pop('values') == pytest.approx(two.pop('values'), abs=1e-5)
+    assert one | dict(date='') == two | dict(date='')
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ([], 'required: --split'),
+        (['--split', 'all'], 'invalid choice'),
+        (['--split', 'val', '--precision', 1.5], 'must be in (0, 1], but got 1.5'),
+        (['--split', 'val', '--folds', 1], '--folds must be at least 2'),
+        (['--split', 'val', '--folds', 8], '7 pictures cannot be dealt to 8 folds'),
+        (['--split', 'val', '--seed', -1], '--seed not negative'),
+        (['--split', 'val', '--dry-run', '--out', 'b.pth'], 'choose one'),
+        (['--split', 'val', '--out', 'absent/b.pth'], 'no folder'),
+    ],
+)
+def test_errors_are_short(trained, tmp_path, capsys, options, message):
+    config, checkpoint, _, _ = trained
+    before = checkpoint.read_bytes()
+    with pytest.raises(SystemExit) as caught:
+        tune(config, checkpoint, *options, '--work-dir', tmp_path)
+    assert caught.value.code == 2
+    assert message in ' '.join(capsys.readouterr().err.split())
+    assert checkpoint.read_bytes() == before
+
+
+def test_other_classes_and_heads(trained, tmp_path, capsys):
+    config, checkpoint, _, _ = trained
+    content = read(checkpoint)
+    content['meta']['dataset_meta']['classes'] = CLASSES[::-1]
+    torch.save(content, tmp_path / 'a.pth')
+    options = ['--split', 'val', '--folds', 2, '--work-dir', tmp_path / 'w']
+    with pytest.raises(SystemExit):
+        tune(config, tmp_path / 'a.pth', *options)
+    assert 'the checkpoint is of 4 classes (dog' in ' '.join(capsys.readouterr().err.split())
+    plain = write_tiny_config(config.parent, "model['head']['type'] = 'MLDecoderClsHead'\n")
+    with pytest.raises(SystemExit):
+        tune(plain, checkpoint, *options)
+    assert 'MLDecoderClsHead is no head for many labels' in capsys.readouterr().err
+    assert not json.loads(json.dumps(list(tmp_path.glob('.a*'))))
