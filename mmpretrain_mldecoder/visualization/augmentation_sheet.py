@@ -92,7 +92,8 @@ def augmentation_sheet(
                 )
                 axes.imshow(_small(tile)[..., ::-1])
                 axes.set_anchor('N')
-                axes.set_axis_off()
+                axes.set(xticks=(), yticks=())
+                axes.spines[:].set_color('0.8')
                 axes.set_title(caption_of, fontsize=7, color='0.35', y=-0.02, va='top', pad=0)
                 x += TILE + GAP
         y -= heading + tile_height + 2 * LINE + GROUP_GAP / 2

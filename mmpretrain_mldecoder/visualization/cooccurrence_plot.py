@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from .label_plots import short_name
 from .save_figure import save_figure
 
 MAX_CLASSES = 100  # that are all shown
@@ -51,12 +52,13 @@ def plot_cooccurrence(
     np.fill_diagonal(shown, np.nan)
     number = len(order)
     side = 2.2 + 0.16 * max(number, 20)
-    figure = Figure(figsize=(side + 1.2, side + 0.4), dpi=DPI, layout='constrained')
+    figure = Figure(figsize=(side + 0.7, side), dpi=DPI, layout='constrained')
     axes = figure.subplots()
-    axes.set_facecolor('0.8')
+    axes.set_facecolor('white')
     # the square root, because most shares are small
-    image = axes.imshow(shown, cmap='cividis', norm=PowerNorm(0.5, 0, 1))
+    image = axes.imshow(shown, cmap='viridis', norm=PowerNorm(0.5, 0, 1), aspect='auto')
     size = 6.5 if number > 60 else 7.5
+    names = [short_name(name) for name in names]
     rows = [f'{names[i]} ({counts[i]:,})' for i in order]
     axes.set_yticks(range(number), rows, fontsize=size, parse_math=False)
     columns = [names[i] for i in order]
@@ -68,12 +70,13 @@ def plot_cooccurrence(
             color = 'white' if value < 0.3 else 'black'
             text = f'{100 * value:.0f}'
             axes.text(column, row, text, ha='center', va='center', fontsize=6.5, color=color)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, ticks=(0, 0.05, 0.2, 0.4, 0.6, 0.8, 1))
-    bar.ax.set_yticklabels([f'{100 * tick:.0f} %' for tick in bar.get_ticks()], fontsize=8)
+    ticks = (0, 0.05, 0.2, 0.4, 0.6, 0.8, 1)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, ticks=ticks)
+    bar.ax.set_yticklabels([f'{100 * tick:.0f} %' for tick in ticks], fontsize=8)
     some = '' if number == num_classes else f', {number} of {num_classes:,} labels'
     caption = (
-        'Of the pictures with the label of a row (count), the share that also has that of a '
-        f'column\n{split}{some}; grey: the label itself; labels that come together stand together'
+        'Of the pictures with the label of a row (how many), the share that also have that of a '
+        f'column\n{split}{some}; labels that come together stand together'
     )
     figure.suptitle(caption, x=0.01, ha='left', fontsize=9)
     return save_figure(figure, out)

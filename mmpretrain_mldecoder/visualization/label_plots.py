@@ -26,7 +26,8 @@ def plot_label_counts(
     """Draw the number of pictures of each class: bars for the first split, marks for the others.
 
     Up to 120 classes are all shown, the most frequent first, on a logarithmic axis. Of more, a
-    curve of the counts by rank, and the 40 most and the 40 least frequent ones.
+    curve of the counts by rank, and the 40 most and the 40 least frequent that the first split
+    has at all.
 
     Args:
         classes: C names.
@@ -44,8 +45,9 @@ def plot_label_counts(
         titles = [''] * len(parts)
         figure, panels = _panels(parts, 0.0)
     else:
-        parts = [order[:EXTREMES], order[-EXTREMES:]]
-        titles = [f'{EXTREMES} most frequent in {first}', f'{EXTREMES} least frequent in {first}']
+        present = order[counts[first][order] > 0]
+        parts = [order[:EXTREMES], present[-EXTREMES:]]
+        titles = [f'most frequent in {first}', f'least frequent that {first} has']
         figure, panels = _panels(parts, 3.4)
         _plot_ranks(figure.add_subplot(panels[0, :]), counts)
     largest = max(int(values.max(initial=1)) for values in counts.values())
@@ -54,9 +56,9 @@ def plot_label_counts(
         _plot_bars(axes, [classes[i] for i in part], {s: counts[s][part] for s in counts}, largest)
         axes.set_title(title, fontsize=9)
     handles, names = figure.axes[-1].get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc='outside upper right', ncols=len(names), frameon=False, fontsize=9
-    )
+    named = dict(zip(names, handles, strict=True))
+    style = dict(ncols=len(counts), frameon=False, fontsize=9)
+    figure.legend([named[s] for s in counts], list(counts), loc='outside lower center', **style)
     others = ''.join(f' / {name}' for name in list(counts)[1:])
     caption = (
         f'Pictures that have each label (numbers: {first}{others}; logarithmic axis; × is none)'
@@ -88,13 +90,16 @@ def _plot_bars(
         else:
             style = dict(color=color, marker=MARKERS[number - 1], ms=4, ls='none', label=split)
             axes.plot(values[some], rows[some], **style)
-        axes.plot(np.full((~some).sum(), 0.62), rows[~some], 'x', color=color, ms=5, mew=1.5)
+        none = 0.56 * 1.25**number  # beside each other
+        axes.plot(np.full((~some).sum(), none), rows[~some], 'x', color=color, ms=4, mew=1.3)
     for row in rows:
         text = ' / '.join(f'{values[row]:,}' for values in counts.values())
         axes.text(1.01, row, text, fontsize=6.5, va='center', transform=axes.get_yaxis_transform())
     axes.set(xscale='log', xlim=(0.5, largest * 1.3), ylim=(len(names) - 0.4, -0.6))
     axes.set_yticks(rows, [_short(name) for name in names], fontsize=7.5, parse_math=False)
+    axes.xaxis.set_major_formatter('{x:,.0f}')
     axes.tick_params(axis='y', length=0)
+    axes.tick_params(axis='x', labelsize=8)
     axes.grid(axis='x', alpha=0.3)
     axes.spines[['top', 'right']].set_visible(False)
 
@@ -145,9 +150,11 @@ def plot_labels_per_picture(numbers: Mapping[str, np.ndarray], out: str | os.Pat
         names[-1] = f'≥{last}'
     axes.set_xticks(ticks, names)
     axes.set(xlabel='labels of a picture', ylabel='% of the pictures of the split')
-    axes.set_title('How many labels a picture has', loc='left', fontsize=10)
+    figure.suptitle('How many labels a picture has', x=0.01, ha='left', fontsize=10)
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis='y', alpha=0.3)
     axes.set_axisbelow(True)
-    axes.legend(fontsize=9)
+    axes.legend(
+        fontsize=9, loc='lower left', bbox_to_anchor=(0, 1), ncols=len(numbers), frameon=False
+    )
     return save_figure(figure, out)
