@@ -104,7 +104,7 @@ def _heading(picture: AugmentedPicture, width: float) -> list[str]:
     """Return the lines above a picture: its name, then its labels."""
     labels = ', '.join(picture.labels) or 'no label'
     characters = int(width * CHARACTERS_AN_INCH)
-    return [textwrap.shorten(picture.title, characters), *textwrap.wrap(labels, characters)]
+    return [picture.title[:characters], *textwrap.wrap(labels, characters)]
 
 
 def _captioned(picture: AugmentedPicture) -> list[tuple[np.ndarray, str]]:

@@ -96,7 +96,7 @@ def _plot_bars(
         text = ' / '.join(f'{values[row]:,}' for values in counts.values())
         axes.text(1.01, row, text, fontsize=6.5, va='center', transform=axes.get_yaxis_transform())
     axes.set(xscale='log', xlim=(0.5, largest * 1.3), ylim=(len(names) - 0.4, -0.6))
-    axes.set_yticks(rows, [_short(name) for name in names], fontsize=7.5, parse_math=False)
+    axes.set_yticks(rows, [short_name(name) for name in names], fontsize=7.5, parse_math=False)
     axes.xaxis.set_major_formatter('{x:,.0f}')
     axes.tick_params(axis='y', length=0)
     axes.tick_params(axis='x', labelsize=8)
@@ -117,7 +117,8 @@ def _plot_ranks(axes: Axes, counts: Mapping[str, np.ndarray]) -> None:
     axes.legend(fontsize=8)
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """Cut a name off after 24 characters."""
     return name if len(name) <= MAX_NAME else f'{name[: MAX_NAME - 1]}…'
 
 
@@ -154,7 +155,6 @@ def plot_labels_per_picture(numbers: Mapping[str, np.ndarray], out: str | os.Pat
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis='y', alpha=0.3)
     axes.set_axisbelow(True)
-    axes.legend(
-        fontsize=9, loc='lower left', bbox_to_anchor=(0, 1), ncols=len(numbers), frameon=False
-    )
+    place = dict(loc='lower left', bbox_to_anchor=(0, 1), ncols=len(numbers))
+    axes.legend(fontsize=9, frameon=False, **place)
     return save_figure(figure, out)
