@@ -1,0 +1,131 @@
+"""Read the predictions of ``tools/test.py --out`` without running what the file says.
+
+A pickle may name any function, and ``pickle.load`` calls it. Here each name that a dump of samples
+needs is answered by a function of this module, which checks what it is given, or by a type that
+only holds values; any other name is refused, and nothing of the file has run by then.
+"""
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..file_head import read_head
+
+_HOW_TO_DUMP = 'Predictions are written by tools/test.py CONFIG CHECKPOINT --out predictions.pkl'
+_PLAIN_KINDS = 'biufUS'  # numpy's codes: bool, numbers, text; never objects
+
+
+class _Refused(Exception):
+    """The file asks for something that samples do not need."""
+
+
+def _storage(data: bytes) -> torch.storage.TypedStorage:
+    storage = torch.load(io.BytesIO(data), weights_only=True)
+    if not isinstance(storage, torch.storage.TypedStorage):
+        raise ValueError('a tensor without its values')
+    return storage
+
+
+def _tensor(storage, offset: int, size: tuple, stride: tuple, *_) -> torch.Tensor:
+    """Build a tensor of values that are there; torch's own function would make room for more."""
+    flat = torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage)
+    return flat.as_strided(size, stride, offset).clone()
+
+
+def _empty_array(*_) -> np.ndarray:
+    return np.ndarray.__new__(_PlainArray, 0, np.uint8)
+
+
+def _dtype(code: str, *_) -> np.dtype:
+    dtype = np.dtype(code)
+    if dtype.kind not in _PLAIN_KINDS:
+        raise _Refused(f'holds an array of {dtype}, not of numbers')
+    return dtype
+
+
+def _scalar(dtype: np.dtype, data: bytes | str) -> object:
+    data = data.encode('latin1') if isinstance(data, str) else data
+    return np.frombuffer(data, dtype, count=1)[0]
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """Give the bytes that protocol 2 has to write as text."""
+    if encoding != 'latin1':
+        raise _Refused(f'asks for _codecs.encode to {encoding!r:.80}')
+    return text.encode('latin1')
+
+
+def _no_bytes() -> bytes:
+    """Give the bytes of what is empty, which protocol 2 writes as a call."""
+    return b''
+
+
+class _PlainArray(np.ndarray):
+    """An array whose state a file sets; the state may not turn it into one of objects."""
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, is_fortran, data = state
+        if not isinstance(dtype, np.dtype) or dtype.kind not in _PLAIN_KINDS or dtype.fields:
+            raise _Refused(f'holds an array of {dtype!r:.80}, not of numbers')
+        super().__setstate__((1, shape, dtype, is_fortran, data))
+
+
+_STAND_INS = {
+    'collections.OrderedDict': dict,
+    '_codecs.encode': _latin1,
+    'builtins.bytes': _no_bytes,
+    '__builtin__.bytes': _no_bytes,
+    'numpy.ndarray': _PlainArray,
+    'numpy.dtype': _dtype,
+    **{f'numpy.{core}.multiarray._reconstruct': _empty_array for core in ('core', '_core')},
+    **{f'numpy.{core}.multiarray.scalar': _scalar for core in ('core', '_core')},
+    'torch.storage._load_from_bytes': _storage,
+    'torch._utils._rebuild_tensor_v2': _tensor,
+}
+
+
+class _SampleUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str):
+        try:
+            return _STAND_INS[f'{module}.{name}']
+        except KeyError:
+            raise _Refused(f'asks for {module}.{name}, which could run code') from None
+
+
+def read_predictions(path: str | Path) -> list[dict]:
+    """Read the samples that ``tools/test.py --out`` dumped; older files too.
+
+    Args:
+        path (str | Path): A ``.pkl`` file; ``~`` is expanded.
+
+    Returns:
+        list[dict]: One a picture, with tensors, arrays, numbers and text: ``pred_score``,
+        ``gt_label`` or ``gt_score``, ``img_path``, ...
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is empty, damaged, or something else than a list of samples with
+            ``pred_score``; or if it asks for anything that could run code, which the error names
+            and which was not run.
+    """
+    path = Path(path).expanduser()
+    read_head(path, 'predictions')
+    try:
+        with path.open('rb') as file:
+            samples = _SampleUnpickler(file, encoding='latin1').load()
+    except _Refused as error:
+        raise ValueError(f'{path} {error}, so it is not read. {_HOW_TO_DUMP}') from None
+    except Exception as error:  # damaged bytes raise anything
+        raise ValueError(
+            f'{path} cannot be read as predictions, it may be damaged or something else '
+            f'({type(error).__name__}: {str(error)[:100]}). {_HOW_TO_DUMP}'
+        ) from None
+    is_dump = isinstance(samples, list) and all(
+        isinstance(sample, dict) and 'pred_score' in sample for sample in samples
+    )
+    if not is_dump or not samples:
+        raise ValueError(f'{path} is no list of samples with pred_score. {_HOW_TO_DUMP}')
+    return samples

@@ -1,0 +1,37 @@
+// The photos of the worst mistakes.
+
+function picture(address, words, caption) {
+  const figure = element('figure');
+  figure.append(element('img', null, { src: address, alt: words, decoding: 'async' }), element('figcaption', caption));
+  return figure;
+}
+
+function photoCard(card, kind) {
+  const node = element('article', null, { class: `card ${kind}` });
+  const pictures = element('div', null, { class: 'pictures' });
+  if (card.photo) pictures.append(picture(card.photo, `photo: ${card.file}`, card.attention ? 'photo' : ''));
+  else pictures.append(element('p', 'the photo could not be read', { class: 'absent' }));
+  if (card.attention) pictures.append(picture(card.attention, `attention for ${card.label}`, 'attention'));
+  const said = element('p', null, { class: 'said' });
+  said.append(element('b', card.label), ` ${card.score.toFixed(3)}`);
+  node.append(pictures, said);
+  const truth = card.truth.join(', ') + (card.more ? `, and ${card.more} more` : '');
+  node.append(element('p', truth ? `labels: ${truth}` : 'no labels', { class: 'truth' }));
+  if (card.shares.length) {
+    node.append(element('p', `the attention is also that of: ${card.shares.join(', ')}`, { class: 'truth' }));
+  }
+  node.append(element('p', card.file.split('/').pop(), { class: 'file', title: card.file }));
+  return node;
+}
+
+function drawPhotos(report) {
+  for (const kind of ['alarms', 'misses']) {
+    const place = document.getElementById(kind);
+    if (!report[kind].length) place.append(element('p', 'None to show.'));
+    for (const card of report[kind]) place.append(photoCard(card, kind));
+  }
+  if (![...report.alarms, ...report.misses].some((card) => card.attention)) return;
+  for (const node of document.querySelectorAll('.attention-hint')) {
+    node.textContent = 'The overlay is where the query of the class looked, mean over the heads, over what the network saw.';
+  }
+}

@@ -1,0 +1,46 @@
+"""Write a test run for FiftyOne: export_fiftyone.py CONFIG PREDICTIONS.pkl OUT.
+
+PREDICTIONS.pkl is what tools/test.py CONFIG CHECKPOINT --out PREDICTIONS.pkl writes.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmpretrain_mldecoder.engine.launch import CfgOptions
+from mmpretrain_mldecoder.report import read_test_run, write_fiftyone
+from mmpretrain_mldecoder.report.class_names import read_class_names
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the two files, and say which pictures are not there."""
+    parser = argparse.ArgumentParser(description='Write a test run for FiftyOne.')
+    parser.add_argument('config', help='config file that was tested')
+    parser.add_argument('predictions', help='what tools/test.py --out wrote')
+    parser.add_argument('out', help='folder of ground_truth.json and predictions.json')
+    parser.add_argument('--thr', type=float, default=0.5, help='lowest score of a prediction')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=CfgOptions, default={}, metavar='KEY=VALUE'
+    )
+    args = parser.parse_args(argv)
+    try:
+        if not Path(args.config).is_file():
+            raise FileNotFoundError(f'no config at {args.config}')
+        cfg = Config.fromfile(args.config)
+        cfg.merge_from_dict(args.cfg_options)
+        run = read_test_run(args.predictions)
+        classes, no_names = read_class_names(cfg, run.num_classes)
+        files = write_fiftyone(run, classes, args.out, args.thr)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    print(*files, sep='\n')
+    if no_names:
+        print(no_names)
+    absent = sum(not Path(image).is_file() for image in run.images)
+    if absent:
+        print(f'{absent} of {len(run.images)} pictures are not where the test read them')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,57 @@
+"""Show a test run on one HTML page: python tools/report.py CONFIG PREDICTIONS.pkl --out report/.
+
+PREDICTIONS.pkl is what tools/test.py CONFIG CHECKPOINT --out PREDICTIONS.pkl writes.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmpretrain_mldecoder.engine.launch import CfgOptions
+from mmpretrain_mldecoder.report import write_report
+
+
+def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Declare and read the arguments."""
+    parser = argparse.ArgumentParser(description='Show a test run on one HTML page.')
+    parser.add_argument('config', help='config file that was tested')
+    parser.add_argument('predictions', help='what tools/test.py --out wrote')
+    parser.add_argument('--out', default='report', metavar='FOLDER', help='default: report')
+    parser.add_argument('--checkpoint', help='its attention is laid over the photos')
+    parser.add_argument('--compare', metavar='OTHER.pkl', help='a second run, side by side')
+    parser.add_argument(
+        '--thumbnails', type=int, default=12, metavar='N', help='photos of each kind; default: 12'
+    )
+    parser.add_argument('--thr', type=float, default=0.5, help='where the slider starts')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=CfgOptions, default={}, metavar='KEY=VALUE'
+    )
+    return parser, parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> Path:
+    """Write the page, and say where it is."""
+    parser, args = parse_args(argv)
+    try:
+        if not Path(args.config).is_file():
+            raise FileNotFoundError(f'no config at {args.config}')
+        cfg = Config.fromfile(args.config)
+        cfg.merge_from_dict(args.cfg_options)
+        page = write_report(
+            cfg,
+            args.predictions,
+            args.out,
+            checkpoint=args.checkpoint,
+            compare=args.compare,
+            thumbnails=args.thumbnails,
+            thr=args.thr,
+        )
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        parser.error(str(error))
+    print(f'{page}: {page.stat().st_size / 1e6:.1f} MB, opens in any browser, offline')
+    return page
+
+
+if __name__ == '__main__':
+    main()
