@@ -13,6 +13,7 @@ from ..visualization.label_plots import plot_label_counts, plot_labels_per_pictu
 from .augmented_pictures import augmented_pictures, batch_augmentations
 from .dataset_findings import Finding, label_findings, picture_findings
 from .dataset_split import DatasetSplit, default_splits, read_split
+from .finding_words import codes_to_look_for
 from .findings_report import write_findings
 
 
@@ -23,11 +24,13 @@ class BrowsedDataset:
     Attributes:
         splits: Which were looked at.
         findings: Of all of them.
+        looked_for: Codes of what could have been found.
         files: Pictures, plots and ``findings.json``.
     """
 
     splits: list[DatasetSplit]
     findings: list[Finding]
+    looked_for: list[str]
     files: list[Path] = field(default_factory=list)
 
     @property
@@ -79,7 +82,7 @@ def browse_dataset(
     findings = label_findings(read)
     if read_files:
         findings += picture_findings(read, quick, workers)
-    browsed = BrowsedDataset(read, findings)
+    browsed = BrowsedDataset(read, findings, codes_to_look_for(read_files, quick))
     out_dir = Path(out_dir)
     browsed.files.append(write_findings(findings, read, out_dir / 'findings.json'))
     browsed.files.extend(_draw_labels(read, out_dir))

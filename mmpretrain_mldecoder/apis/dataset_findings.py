@@ -20,13 +20,14 @@ class Finding:
     Attributes:
         code: A key of ``FINDING_WORDS``.
         splits: Names of the splits; several only for pictures that are in several.
-        entries: What was found: names of classes, dicts with ``path`` and ``detail``, or lists of
-            dicts with ``split`` and ``path`` that show the same picture.
+        entries: Dicts, what was found: a ``label`` and how many pictures have it ``elsewhere``;
+            the ``path`` of a picture and a ``detail``; or several ``pictures`` (``split``,
+            ``path``, ``labels``) and ``how`` they are the same.
     """
 
     code: str
     splits: tuple[str, ...]
-    entries: list
+    entries: list[dict]
 
     @property
     def is_harmful(self) -> bool:
@@ -43,11 +44,20 @@ def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
     Raises:
         ValueError: If the classes of two splits differ.
     """
-    findings = []
     for split in splits:
         _check_same_classes(splits[0], split)
-        counts = split.labels.counts(len(split.classes))
-        without = [split.classes[i] for i in np.flatnonzero(counts == 0)]
+    all_counts = {split.name: split.labels.counts(len(split.classes)) for split in splits}
+    findings = []
+    for split in splits:
+        counts = all_counts[split.name]
+        others = {other.name: all_counts[other.name] for other in splits if other is not split}
+        without = [
+            dict(
+                label=split.classes[i],
+                elsewhere={name: others[name][i].item() for name in others},
+            )
+            for i in np.flatnonzero(counts == 0)
+        ]
         code = 'no_positives_train' if split.name == 'train' else 'no_positives'
         unlabelled = np.flatnonzero(split.labels.per_picture == 0)
         entries = [dict(path=split.paths[i], detail='') for i in unlabelled]

@@ -106,7 +106,7 @@ FINDING_WORDS = {
         'nothing to do; boxes drawn on the unturned picture do not fit (labels do)',
     ),
     'rotated_ignored': FindingWords(
-        'turned by EXIF, which the pipeline ignores',
+        'turned by EXIF, and the pipeline ignores it',
         False,
         'the network sees them lying on the side or upside down',
         "color_type='color' of LoadImageFromFile turns them upright",
@@ -119,3 +119,17 @@ FINDING_WORDS = {
         'compare picture and annotation',
     ),
 }
+
+LABEL_CODES = ('no_positives_train', 'no_positives', 'unlabelled')
+
+
+def codes_to_look_for(read_files: bool = True, quick: bool = False) -> list[str]:
+    """List what can be found: labels only, headers too, or all.
+
+    Args:
+        read_files (bool): Whether files are looked into. Defaults to True.
+        quick (bool): Whether their headers only. Defaults to False.
+    """
+    if not read_files:
+        return list(LABEL_CODES)
+    return [code for code in FINDING_WORDS if not (quick and code == 'damaged')]

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,13 +16,17 @@ from .finding_words import FINDING_WORDS
 
 
 def print_findings(
-    findings: Sequence[Finding], splits: Sequence[DatasetSplit], console: Console
+    findings: Sequence[Finding],
+    splits: Sequence[DatasetSplit],
+    looked_for: Collection[str],
+    console: Console,
 ) -> None:
     """Print one row a kind of finding: how many in each split, an example, what it means.
 
     Args:
         findings: Of all splits.
         splits: Which were looked at.
+        looked_for (Collection[str]): Codes that could have been found.
         console (Console): Where to.
     """
     table = Table(title='findings', title_justify='left')
@@ -44,7 +48,17 @@ def print_findings(
             Text(f'{words.meaning}  →  {words.way_out}'),
         )
         table.add_section()
-    console.print(table)
+    if table.row_count:
+        console.print(table)
+        console.print('(!) spoils a training or its scores')
+    found = {finding.code for finding in findings}
+    for heading, codes in (
+        ('not found', [code for code in looked_for if code not in found]),
+        ('not looked for', [code for code in FINDING_WORDS if code not in looked_for]),
+    ):
+        if codes:
+            titles = [FINDING_WORDS[code].title for code in codes]
+            console.print(f'[bold]{heading}:[/bold] {", ".join(titles)}')
 
 
 def _count(found: Sequence[Finding], name: str) -> str:
@@ -56,8 +70,9 @@ def _count(found: Sequence[Finding], name: str) -> str:
 def _example(finding: Finding) -> str:
     """Write the first entry, short."""
     entry = finding.entries[0]
-    if isinstance(entry, str):
-        return entry
+    if 'label' in entry:
+        elsewhere = ', '.join(f'{name}: {count:,}' for name, count in entry['elsewhere'].items())
+        return f'{entry["label"]} ({elsewhere})' if elsewhere else entry['label']
     if 'pictures' in entry:
         first, second = entry['pictures'][:2]
         paths = [os.path.join(p['split'], os.path.basename(p['path'])) for p in (first, second)]

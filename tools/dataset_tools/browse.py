@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         print('Interrupted.')
         return 130
     console = Console(highlight=False, width=110)
-    print_findings(browsed.findings, browsed.splits, console)
+    print_findings(browsed.findings, browsed.splits, browsed.looked_for, console)
     console.print('written: ' + ', '.join(map(str, browsed.files)), soft_wrap=True)
     return 1 if browsed.is_harmful else 0
 
