@@ -25,7 +25,7 @@ def is_whole_picture(content: bytes) -> bool:
         marker = content[at + 1]
         if marker == _START_OF_SCAN:
             # within a scan 0xff is always followed by 0x00 or by a marker
-            return content.find(b'\xff\xd9', at) >= 0
+            return content.rfind(b'\xff\xd9', at) >= 0
         if marker == 0xFF:  # padding before a marker
             at += 1
         elif marker in _WITHOUT_LENGTH:
