@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,7 +39,34 @@ def test_file_with_glob_characters_is_a_file(photos):
 
 
 def test_named_file_needs_no_suffix(photos):
-    assert expand_inputs(photos / 'notes.txt') == [str(photos / 'notes.txt')]
+    (photos / 'photo').touch()
+    assert expand_inputs(photos / 'photo') == [str(photos / 'photo')]
+
+
+def test_list_file(photos):
+    listed = photos / 'sub' / 'list.TXT'
+    lines = ['../b.jpg', '', '# of the second day', '/data/gone.jpg', '  ./#1 ä.jpg ', '~/c.jpg']
+    listed.write_bytes(b'\xef\xbb\xbf' + '\r\n'.join(lines).encode())
+    assert expand_inputs([photos / 'b.jpg', listed]) == [
+        str(photos / 'b.jpg'),
+        str(photos / 'sub' / '../b.jpg'),
+        '/data/gone.jpg',
+        str(photos / 'sub' / './#1 ä.jpg'),
+        str(Path.home() / 'c.jpg'),
+    ]
+
+
+def test_list_file_of_nothing(photos):
+    with pytest.raises(FileNotFoundError, match=r'no image in .*notes\.txt: a list file names one'):
+        expand_inputs(photos / 'notes.txt')
+
+
+def test_addresses_are_refused(photos):
+    with pytest.raises(ValueError, match='an input is an address, https://x.org/1.jpg: download'):
+        expand_inputs(['https://x.org/1.jpg'])
+    (photos / 'notes.txt').write_text('b.jpg\ns3://photos/1.jpg')
+    with pytest.raises(ValueError, match=r'line 2 of .*notes\.txt is an address, s3://photos'):
+        expand_inputs(photos / 'notes.txt')
 
 
 def test_list_keeps_its_order_and_mixes(photos):
@@ -49,7 +78,9 @@ def test_list_keeps_its_order_and_mixes(photos):
 
 
 def test_missing_path_and_empty_folder(photos):
-    with pytest.raises(FileNotFoundError, match=r'no such image, folder or glob: .*gone\.jpg'):
+    with pytest.raises(
+        FileNotFoundError, match=r'no such image, folder, glob or list file: .*gone\.jpg'
+    ):
         expand_inputs(photos / 'gone.jpg')
     (photos / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match=r'no image in .*empty: none ends in \.bmp'):
@@ -61,14 +92,16 @@ def test_missing_path_and_empty_folder(photos):
 @pytest.mark.parametrize(
     'array',
     [
-        np.zeros((4, 4), np.uint8),
-        np.zeros((4, 4, 4), np.uint8),
+        np.zeros(4, np.uint8),
+        np.zeros((4, 4, 2), np.uint8),
         np.zeros((2, 4, 4, 3), np.uint8),
         np.zeros((4, 4, 3), np.float32),
     ],
 )
 def test_wrong_array(array):
-    with pytest.raises(ValueError, match=r'uint8 of shape \(H, W, 3\), but got (uint8|float32) of'):
+    with pytest.raises(
+        ValueError, match=r'uint8 of shape \(H, W, 3\) as BGR.*but got (uint8|float32) of'
+    ):
         expand_inputs(array)
 
 

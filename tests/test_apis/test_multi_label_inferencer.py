@@ -9,7 +9,7 @@ from mmengine.dataset import default_collate
 from mmpretrain.registry import DATASETS, MODELS
 from PIL import Image
 
-from mmpretrain_mldecoder.apis import MultiLabelInferencer, multi_label_inferencer
+from mmpretrain_mldecoder.apis import MultiLabelInferencer, network_runner
 from mmpretrain_mldecoder.apis.onnx_model import OnnxModel
 
 CLASSES = ('ant', 'bee', 'cat', 'dog')
@@ -137,7 +137,7 @@ def exports(monkeypatch) -> list:
             self.calls += 1
             return super().__call__(images)
 
-    monkeypatch.setattr(multi_label_inferencer, 'OnnxModel', Counted)
+    monkeypatch.setattr(network_runner, 'OnnxModel', Counted)
     return made
 
 
@@ -155,7 +155,7 @@ def test_long_work_goes_over_to_onnx(monkeypatch, config, checkpoint, fake_coco,
     folder = fake_coco / 'val2017'
     inferencer(folder)
     assert not exports  # it is a matter of milliseconds
-    monkeypatch.setattr(multi_label_inferencer, 'SECONDS_WORTH_AN_EXPORT', 1e-9)
+    monkeypatch.setattr(network_runner, 'SECONDS_WORTH_AN_EXPORT', 1e-9)
     inferencer(folder / '000000000001.jpg')
     assert not exports  # nothing is left after it
     assert_scores_of_a_test_run(inferencer(folder, thr=0), config, checkpoint)
@@ -181,9 +181,9 @@ def failing_export(monkeypatch):
     def fail(model, pictures):
         raise RuntimeError('the model cannot be exported to ONNX: too exotic')
 
-    monkeypatch.setattr(multi_label_inferencer, 'OnnxModel', fail)
-    monkeypatch.setattr(multi_label_inferencer, 'SECONDS_WORTH_AN_EXPORT', 0)
-    monkeypatch.setattr(multi_label_inferencer, 'missing_onnx_packages', list)
+    monkeypatch.setattr(network_runner, 'OnnxModel', fail)
+    monkeypatch.setattr(network_runner, 'SECONDS_WORTH_AN_EXPORT', 0)
+    monkeypatch.setattr(network_runner, 'missing_onnx_packages', list)
 
 
 def test_failing_export(config, checkpoint, fake_coco, failing_export, recwarn):
@@ -201,8 +201,8 @@ def test_failing_export(config, checkpoint, fake_coco, failing_export, recwarn):
 
 
 def test_without_the_packages_for_onnx(monkeypatch, config, checkpoint, fake_coco, recwarn):
-    monkeypatch.setattr(multi_label_inferencer, 'missing_onnx_packages', lambda: ['onnxruntime'])
-    monkeypatch.setattr(multi_label_inferencer, 'SECONDS_WORTH_AN_EXPORT', 0)
+    monkeypatch.setattr(network_runner, 'missing_onnx_packages', lambda: ['onnxruntime'])
+    monkeypatch.setattr(network_runner, 'SECONDS_WORTH_AN_EXPORT', 0)
     inferencer = MultiLabelInferencer(config, checkpoint, device='cpu', batch_size=3)
     predictions = inferencer(fake_coco / 'val2017', thr=0)
     assert_scores_of_a_test_run(predictions, config, checkpoint)
@@ -291,7 +291,9 @@ def test_wrong_number_of_class_names(config, checkpoint, fake_coco):
 
 def test_checkpoint_of_another_model(config, checkpoint):
     config.model.head.embed_dims = 32
-    with pytest.raises(RuntimeError, match='size mismatch'):
+    with pytest.raises(
+        RuntimeError, match=r'tiny\.pth is not of this model: size mismatch.*more of the kind'
+    ):
         MultiLabelInferencer(config, checkpoint, device='cpu')
 
 
@@ -313,7 +315,10 @@ def test_unreadable_image(inferencer, tmp_path, content):
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(thr=1.5), r'thr must be in \[0, 1\], but got 1.5'),
+        (dict(thr=1.5), r"thr must be in \[0, 1\] or 'tuned', but got 1.5"),
+        (dict(thr='best'), r"thr must be in \[0, 1\] or 'tuned', but got 'best'"),
+        (dict(thr='tuned'), 'the checkpoint has no thresholds'),
+        (dict(return_attention=True, thr=-1), 'thr must be in'),
         (dict(topk=0), 'topk must be at least 1, but got 0'),
     ],
 )
