@@ -1,6 +1,5 @@
 """One split of a config's data, as it is looked at before training."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +70,8 @@ def read_split(cfg: Config, name: str) -> DatasetSplit:
         raise ValueError(f'the config has no {name}_dataloader{reason}')
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     dataset = _build(cfg[f'{name}_dataloader'].dataset, name)
-    infos = [_PictureInfo.of(info, name) for info in _data_infos(dataset, name)]
+    indices = range(len(dataset))
+    infos = [_PictureInfo.of(dataset.get_data_info(index), name) for index in indices]
     labels = LabelLists.of(info.labels for info in infos)
     classes = _class_names(dataset, labels, name)
     return DatasetSplit(
@@ -89,20 +89,16 @@ def _build(dataset_cfg: ConfigDict, name: str) -> Dataset:
     """Build a dataset and load its annotations without looking for its files."""
     try:
         dataset = DATASETS.build(_lazily(dataset_cfg))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f'{name}_dataloader.dataset cannot be built: {error}') from error
-    while isinstance(dataset, (RepeatDataset, ClassBalancedDataset)):
-        dataset = dataset.dataset
-    for inner in inner_datasets(dataset):
-        # of COCOMultiLabel and SeededImageNet: they stop at missing files, which are counted here
-        for check in ('_check_images', '_check_files'):
-            if hasattr(inner, check):
-                setattr(inner, check, lambda paths: None)
-    if not hasattr(dataset, 'full_init'):
-        raise ValueError(
-            f'{name}_dataloader.dataset is no dataset of MMEngine: it has no full_init'
-        )
-    dataset.full_init()
+        while isinstance(dataset, (RepeatDataset, ClassBalancedDataset)):
+            dataset = dataset.dataset
+        for inner in inner_datasets(dataset):
+            # of COCOMultiLabel and SeededImageNet: they stop at missing files, which count here
+            for check in ('_check_images', '_check_files'):
+                if hasattr(inner, check):
+                    setattr(inner, check, lambda paths: None)
+        dataset.full_init()
+    except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(f'{name}_dataloader.dataset cannot be read: {error}') from error
     return dataset
 
 
@@ -115,14 +111,6 @@ def _lazily(dataset_cfg: ConfigDict) -> ConfigDict:
     if 'datasets' in lazy:
         lazy.datasets = [_lazily(inner) for inner in lazy.datasets]
     return lazy
-
-
-def _data_infos(dataset: Dataset, name: str) -> Iterator[dict]:
-    if not hasattr(dataset, 'get_data_info'):
-        raise ValueError(
-            f'{name}_dataloader.dataset has no get_data_info: its pictures are unknown'
-        )
-    return (dataset.get_data_info(index) for index in range(len(dataset)))
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def plot_labels_per_picture(numbers: Mapping[str, np.ndarray], out: str | os.Pat
     Returns:
         Path: ``out``.
     """
-    last = max(int(np.percentile(values, 99.5)) for values in numbers.values())
+    last = max(int(np.percentile(values, 99.5, method='higher')) for values in numbers.values())
     is_cut = any(values.max() > last for values in numbers.values())
     figure = Figure(figsize=(8, 3.8), dpi=DPI, layout='constrained')
     axes = figure.subplots()

@@ -1,0 +1,84 @@
+import runpy
+from pathlib import Path
+
+import pytest
+from faulty_pictures import encoded, photo, write_dataset
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / 'tools/dataset_tools/browse.py'
+CONFIG = ROOT / 'configs/mldecoder/r50_coco.py'
+
+
+@pytest.fixture
+def run(capsys, tmp_path):
+    """Run the tool in this process on a dataset; its exit status and what it printed."""
+    main = runpy.run_path(str(TOOL))['main']
+
+    def run_tool(root, *args) -> tuple[int, str]:
+        roots = [
+            f'{split}_dataloader.dataset.data_root={root}' for split in ('train', 'val', 'test')
+        ]
+        out = ['--out-dir', str(tmp_path / 'out'), '--pictures=1', '--draws=1', '--workers=1']
+        status = main([str(CONFIG), *out, *args, '--cfg-options', *roots])
+        return status, capsys.readouterr().out
+
+    return run_tool
+
+
+def dataset(tmp_path, **train) -> Path:
+    files = {'a.jpg': encoded(photo(0)), 'b.jpg': encoded(photo(1)), **train}
+    labels = {name: [0, 1] for name in files}
+    labels['v.jpg'] = [0, 1]
+    splits = dict(train=files, val={'v.jpg': encoded(photo(2))})
+    return write_dataset(tmp_path / 'data', splits, labels)
+
+
+def test_a_clean_dataset_ends_with_0(run, tmp_path):
+    status, printed = run(dataset(tmp_path))
+    assert status == 0
+    assert 'missing files, unreadable pictures' in printed.split('not found:')[1]
+    names = ['cooccurrence', 'label_counts', 'labels_per_picture', 'sheet_train', 'sheet_val']
+    written = sorted(path.name for path in (tmp_path / 'out').iterdir())
+    assert written == sorted([*(f'{name}.png' for name in names), 'findings.json'])
+
+
+def test_a_note_ends_with_0(run, tmp_path):
+    status, printed = run(dataset(tmp_path, grey=encoded(photo(5), mode='L')))
+    assert status == 0
+    assert 'greyscale pictures' in printed.split('not found:')[0]
+
+
+def test_a_missing_file_ends_with_1(run, tmp_path):
+    status, printed = run(dataset(tmp_path, absent=None))
+    assert status == 1
+    assert 'missing files (!)' in printed
+
+
+def test_without_files_nothing_is_said_of_them(run, tmp_path):
+    status, printed = run(dataset(tmp_path, absent=None), '--no-files', '--pictures=0')
+    assert status == 0
+    assert 'missing files' in printed.split('not looked for:')[1]
+
+
+@pytest.mark.parametrize(
+    'args, message',
+    [
+        (['--quick', '--no-files'], 'leave one out'),
+        (['--pictures=-1'], 'pictures must be at least 0'),
+        (['--split', 'bad'], 'invalid choice'),
+    ],
+)
+def test_wrong_options_are_named(args, message, run, tmp_path, capsys):
+    with pytest.raises(SystemExit) as info:
+        run(dataset(tmp_path), *args)
+    assert info.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_absent_data_and_configs_are_named(run, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(tmp_path / 'nowhere')
+    assert 'no annotations there' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(TOOL))['main'](['absent.py'])
+    assert 'no config at absent.py' in capsys.readouterr().err
