@@ -44,8 +44,8 @@ class GroupLinear(nn.Module):
                 f'num_groups must be from 1 to num_classes={num_classes}, but is {num_groups}.'
             )
         self.num_classes = num_classes
-        group_size = -(-num_classes // num_groups)  # integer ceiling
-        self.weight = nn.Parameter(torch.empty(num_groups, embed_dims, group_size))
+        self.group_size = -(-num_classes // num_groups)  # integer ceiling
+        self.weight = nn.Parameter(torch.empty(num_groups, embed_dims, self.group_size))
         self.bias = nn.Parameter(torch.empty(num_classes))
         self.reset_parameters()
 
@@ -61,8 +61,8 @@ class GroupLinear(nn.Module):
 
     def extra_repr(self) -> str:
         """Name the sizes when the model is printed."""
-        num_groups, embed_dims, group_size = self.weight.shape
+        num_groups, embed_dims, _ = self.weight.shape
         return (
             f'embed_dims={embed_dims}, num_classes={self.num_classes}, '
-            f'num_groups={num_groups}, group_size={group_size}'
+            f'num_groups={num_groups}, group_size={self.group_size}'
         )

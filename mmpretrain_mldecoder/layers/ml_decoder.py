@@ -52,11 +52,21 @@ class MLDecoderLayer(nn.Module):
         self.dropout = nn.Dropout(drop_rate)
 
     def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
-        queries = self.query_norm(queries + self.dropout(queries))
+        queries = self._normalise(queries)
         gathered = self.attention(queries, memory)
         queries = self.attention_norm(queries + self.dropout(gathered))
         hidden = self.dropout(F.relu(self.ffn_in(queries)))
         return self.ffn_norm(queries + self.dropout(self.ffn_out(hidden)))
+
+    def attention_weights(self, queries: Tensor, memory: Tensor) -> Tensor:
+        """Return how much each query looks at each token, ``(B, num_heads, K, L)``.
+
+        See :meth:`CrossAttention.attention_weights`.
+        """
+        return self.attention.attention_weights(self._normalise(queries), memory)
+
+    def _normalise(self, queries: Tensor) -> Tensor:
+        return self.query_norm(queries + self.dropout(queries))
 
 
 class MLDecoder(nn.Module):
@@ -132,7 +142,7 @@ class MLDecoder(nn.Module):
         )
 
     def forward(self, feats: Tensor) -> Tensor:
-        memory = F.relu(self.input_proj(self._to_tokens(feats)))  # (B, L, D)
+        memory = self._to_memory(feats)
         # Dropout makes the queries of the samples differ. Without it all samples ask the same,
         # and that is normalised and projected once.
         num_samples = feats.shape[0] if self.training else 1
@@ -140,6 +150,35 @@ class MLDecoder(nn.Module):
         for layer in self.layers:
             queries = layer(queries, memory)
         return self.group_linear(queries)
+
+    def attention_weights(self, feats: Tensor) -> Tensor:
+        """Return where the queries look in the last layer: fractions that sum to 1 over the tokens.
+
+        The layers before have changed the queries by then, each from what it saw of the same
+        tokens. With one layer, the default, this is all the looking there is.
+
+        Args:
+            feats (Tensor): As for the forward pass: ``(B, in_channels, H, W)``, whose tokens are
+                numbered row by row, or ``(B, L, in_channels)``.
+
+        Returns:
+            Tensor: ``(B, num_heads, K, L)``. Class ``c`` is read from query
+            ``c // group_linear.group_size``.
+
+        Raises:
+            RuntimeError: If the decoder is in training mode, where dropout would change them.
+            ValueError: If the input is neither a map nor tokens of ``in_channels`` channels.
+        """
+        if self.training:
+            raise RuntimeError('attention weights are those of evaluation mode: call eval() first.')
+        memory = self._to_memory(feats)
+        queries = self.queries[None]  # (1, K, D)
+        for layer in self.layers[:-1]:
+            queries = layer(queries, memory)
+        return self.layers[-1].attention_weights(queries, memory)
+
+    def _to_memory(self, feats: Tensor) -> Tensor:
+        return F.relu(self.input_proj(self._to_tokens(feats)))  # (B, L, D)
 
     def _to_tokens(self, feats: Tensor) -> Tensor:
         if feats.dim() not in (3, 4):

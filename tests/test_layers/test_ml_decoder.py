@@ -25,6 +25,15 @@ def fused_projection(attention, kind):
     return torch.cat([getattr(proj, kind) for proj in projections])
 
 
+def torch_attention(layer):
+    """``nn.MultiheadAttention`` with the weights of a layer's attention."""
+    attention = nn.MultiheadAttention(16, 4, batch_first=True).double()
+    attention.in_proj_weight = nn.Parameter(fused_projection(layer.attention, 'weight'))
+    attention.in_proj_bias = nn.Parameter(fused_projection(layer.attention, 'bias'))
+    attention.out_proj = layer.attention.out_proj
+    return attention
+
+
 class Scale(nn.Module):
     """Stands in for dropout, so that its places show in the values."""
 
@@ -38,11 +47,7 @@ def test_layer_is_the_published_arithmetic():
     for parameter in layer.parameters():
         nn.init.normal_(parameter, std=0.5)
     layer.dropout = dropout = Scale()
-    attention = nn.MultiheadAttention(16, 4, batch_first=True).double()
-    attention.in_proj_weight = nn.Parameter(fused_projection(layer.attention, 'weight'))
-    attention.in_proj_bias = nn.Parameter(fused_projection(layer.attention, 'bias'))
-    attention.out_proj = layer.attention.out_proj
-
+    attention = torch_attention(layer)
     queries = torch.randn(3, 5, 16, dtype=torch.double)
     memory = torch.randn(3, 7, 16, dtype=torch.double)
     q = layer.query_norm(queries + dropout(queries))
@@ -50,6 +55,69 @@ def test_layer_is_the_published_arithmetic():
     q = layer.ffn_norm(q + dropout(layer.ffn_out(dropout(torch.relu(layer.ffn_in(q))))))
     # float64 on both sides: only the order of the sums differs.
     torch.testing.assert_close(layer(queries, memory), q, rtol=1e-11, atol=1e-11)
+
+
+# ---- where the queries look
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('num_layers', [1, 3])
+@pytest.mark.parametrize(('num_classes', 'num_groups'), SPLITS)
+def test_attention_weights_are_those_of_torch_multihead_attention(
+    num_classes, num_groups, num_layers
+):
+    decoder = build(num_classes, num_groups, num_layers=num_layers).eval().double()
+    for parameter in decoder.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    feats = torch.randn(2, 12, 3, 4, dtype=torch.double)
+    tokens = torch.stack([feats[:, :, row, col] for row in range(3) for col in range(4)], dim=1)
+    memory = (tokens @ decoder.input_proj.weight.T + decoder.input_proj.bias).clamp(min=0)
+    q = decoder.queries.repeat(2, 1, 1)
+    for layer in decoder.layers:
+        q = layer.query_norm(2 * q)
+        gathered, weights = torch_attention(layer)(q, memory, memory, average_attn_weights=False)
+        q = layer.attention_norm(q + gathered)
+        q = layer.ffn_norm(q + layer.ffn_out(layer.ffn_in(q).relu()))
+    assert weights.shape == (2, 4, num_groups, 12)
+    # float64 on both sides: only the order of the sums differs.
+    for given in (feats, tokens):
+        looked = decoder.attention_weights(given)
+        torch.testing.assert_close(looked, weights, rtol=1e-11, atol=1e-11)
+    twice = decoder.attention_weights(torch.cat([feats, feats]))
+    torch.testing.assert_close(twice, torch.cat([weights, weights]), rtol=1e-11, atol=1e-11)
+
+
+@torch.no_grad()
+def test_blanking_where_a_query_looks_changes_its_classes_most():
+    decoder = build(num_groups=10, num_heads=1).eval()
+    decoder.layers[0].attention.key_proj.weight.mul_(40)  # peaked, as a trained model's
+    tokens = torch.randn(1, 9, 12)
+    weights = decoder.attention_weights(tokens)[0, 0]  # (K, L)
+    blanked = tokens.repeat(9, 1, 1)
+    blanked[range(9), range(9)] = 0
+    changes = (decoder(blanked) - decoder(tokens)).abs().T  # (C, L), one class a query
+    peaked = weights.amax(1) > 0.9
+    assert peaked.sum() >= 3
+    assert changes[peaked].argmax(1).equal(weights[peaked].argmax(1))
+    assert len(weights[peaked].argmax(1).unique()) > 1
+
+
+def test_attention_weights_in_bfloat16():
+    decoder = build().eval()
+    feats = torch.randn(2, 12, 3, 3)
+    expected = decoder.attention_weights(feats)
+    weights = decoder.to(torch.bfloat16).attention_weights(feats.bfloat16())
+    assert weights.dtype == torch.bfloat16
+    # bfloat16 rounds by 0.4 %; scores below 1 move weights about as much.
+    torch.testing.assert_close(weights.float(), expected, rtol=0.05, atol=0)
+
+
+def test_attention_weights_want_evaluation_mode():
+    decoder = build()
+    with pytest.raises(RuntimeError, match=r'call eval\(\) first'):
+        decoder.attention_weights(torch.randn(2, 12, 3, 3))
+    with pytest.raises(ValueError, match='in_channels=12 channels, but has 8'):
+        decoder.eval().attention_weights(torch.randn(2, 8, 3, 3))
 
 
 # ---- against timm's copy of the authors' code

@@ -160,6 +160,85 @@ def test_class_token_is_one_more_token_unless_dropped():
     assert dropping((feature_map,)).equal(reading((feature_map,)))
 
 
+# ---- attention maps
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_attention_maps_on_every_kind_of_backbone(name):
+    backbone, in_channels = BACKBONES[name]
+    model = build_classifier(backbone, in_channels).eval()
+    feats = model.extract_feat(torch.randn(2, 3, 64, 64))
+    side = {'resnet_stages': 4, 'vit_map': 4, 'vit_tokens': 4, 'vit_without_cls_token': 4}
+    side = side.get(name, 4 if name == 'timm_tokens' else 2)
+    maps = model.head.attention_maps(feats)
+    assert maps.shape == (2, 2, 3, side, side)
+    torch.testing.assert_close(maps.sum((3, 4)), torch.ones(2, 2, 3))
+
+
+@pytest.mark.parametrize('name', ['MLDecoderHead', 'MLDecoderClsHead'])
+def test_attention_map_has_the_weight_of_each_cell_in_its_place(name):
+    head = build_head(name)
+    feats = torch.randn(2, 12, 3, 5)
+    maps = head.attention_maps((torch.zeros(2, 4, 6, 10), feats))
+    weights = head.decoder.attention_weights(feats)
+    assert maps.shape == (2, 2, 3, 3, 5)
+    for row in range(3):
+        for column in range(5):
+            assert maps[..., row, column].equal(weights[..., 5 * row + column])
+
+
+def test_attention_maps_of_tokens_leave_a_class_token_out():
+    tokens = torch.randn(2, 9, 12)
+    feature_map = tokens.transpose(1, 2).unflatten(2, (3, 3))
+    with_class_token = torch.cat([torch.randn(2, 1, 12), tokens], dim=1)
+    head, dropping = build_head(), build_head(with_cls_token=False)
+    expected = head.attention_maps((feature_map,))
+    # The softmax over nine of ten tokens is that of the nine, scaled. float32.
+    for maps in (
+        head.attention_maps((tokens,)),
+        head.attention_maps((with_class_token,)),
+        dropping.attention_maps((with_class_token,)),
+    ):
+        torch.testing.assert_close(maps, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_attention_map_is_empty_where_a_class_token_got_everything():
+    head = build_head()
+    torch.nn.init.zeros_(head.decoder.input_proj.bias)
+    torch.nn.init.constant_(head.decoder.queries, 0)
+    layer = head.decoder.layers[0]
+    torch.nn.init.constant_(layer.query_norm.bias, 1)
+    torch.nn.init.constant_(layer.attention.query_proj.weight, 1)
+    torch.nn.init.constant_(layer.attention.key_proj.weight, 1)
+    tokens = torch.zeros(1, 5, 12)
+    tokens[:, 0] = 1e4 * head.decoder.input_proj.weight.sum(0)
+    assert head.attention_maps((tokens,)).eq(0).all()
+
+
+def test_attention_maps_refuse_what_has_no_place_in_the_picture():
+    with pytest.raises(ValueError, match=r'8 tokens are no square.*class token.*featmap'):
+        build_head().attention_maps((torch.randn(2, 8, 12),))
+    with pytest.raises(ValueError, match='pooled'):
+        build_head().attention_maps((torch.randn(2, 12),))
+    with pytest.raises(RuntimeError, match='eval'):
+        build_head().train().attention_maps((torch.randn(2, 12, 2, 2),))
+
+
+@pytest.mark.parametrize(('num_classes', 'num_groups'), [(7, 7), (7, 3), (7, 1)])
+def test_group_size_finds_the_query_of_a_class(num_classes, num_groups):
+    head = build_head(num_classes=num_classes, num_groups=num_groups)
+    feats = (torch.randn(1, 12, 2, 2),)
+    before = head(feats)[0]
+    for k in range(num_groups):
+        with torch.no_grad():
+            head.decoder.queries[k] += torch.randn(16)
+            after = head(feats)[0]
+        moved = after.ne(before)
+        size = head.decoder.group_linear.group_size
+        assert moved.tolist() == [c // size == k for c in range(num_classes)]
+        before = after
+
+
 # ---- targets and loss
 
 

@@ -4,6 +4,8 @@ Source: Ridnik et al., "ML-Decoder: Scalable and Versatile Classification Head",
 arXiv:2111.12933v2.
 """
 
+from math import isqrt
+
 import torch
 from mmpretrain.models.heads import ClsHead, MultiLabelClsHead
 from mmpretrain.registry import MODELS
@@ -44,6 +46,44 @@ class _DecodesLastFeature:
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Return the logits ``(B, C)``."""
         return self.decoder(self.pre_logits(feats))
+
+    def attention_maps(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Return where each query of the decoder's last layer looks in the picture.
+
+        Class ``c`` is read from query ``c // decoder.group_linear.group_size``.
+
+        Args:
+            feats (tuple[Tensor]): Outputs of the backbone or neck; the last one counts. Tokens are
+                taken for a square read row by row, with a class token ahead of it if there is one
+                token more. The weight on that class token, which lies nowhere in the picture, is
+                left out, and the others are scaled up to sum to 1.
+
+        Returns:
+            Tensor: ``(B, num_heads, K, H, W)``, fractions that sum to 1 over ``H`` and ``W``.
+
+        Raises:
+            RuntimeError: If the head is in training mode.
+            ValueError: If the features are pooled or have other channels, or if the tokens make no
+                square.
+        """
+        memory = self.pre_logits(feats)
+        weights = self.decoder.attention_weights(memory)  # (B, num_heads, K, L)
+        if memory.dim() == 4:
+            return weights.unflatten(3, memory.shape[2:])
+        side = isqrt(memory.shape[1])
+        class_tokens = memory.shape[1] - side**2
+        if class_tokens > 1:
+            raise ValueError(
+                f'{memory.shape[1]} tokens are no square, with or without a class token, so '
+                'where they lie in the picture is unknown: let the backbone give a map (out_type='
+                "'featmap' for vision transformers)."
+            )
+        if class_tokens:
+            weights = weights[..., 1:]
+            # Where the class token got all there is, the map stays empty instead of 0 / 0.
+            total = weights.sum(3, keepdim=True)
+            weights = weights / total.clamp(min=torch.finfo(weights.dtype).tiny)
+        return weights.unflatten(3, (side, side))
 
 
 @MODELS.register_module()
