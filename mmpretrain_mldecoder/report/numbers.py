@@ -75,7 +75,7 @@ def precision_recall_curve(
     return dict(
         recall=_percent(hits / max(1, len(positives))),
         precision=_percent(hits / np.maximum(1, retrieved)),
-        thr=thresholds.astype(float).round(4).tolist(),
+        thr=thresholds.astype(float).round(6).tolist(),
     )
 
 

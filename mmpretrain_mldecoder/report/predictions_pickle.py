@@ -7,6 +7,7 @@ only holds values; any other name is refused, and nothing of the file has run by
 
 import io
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ import torch
 from ..file_head import read_head
 
 _HOW_TO_DUMP = 'Predictions are written by tools/test.py CONFIG CHECKPOINT --out predictions.pkl'
-_PLAIN_KINDS = 'biufUS'  # numpy's codes: bool, numbers, text; never objects
 
 
 class _Refused(Exception):
@@ -35,20 +35,32 @@ def _tensor(storage, offset: int, size: tuple, stride: tuple, *_) -> torch.Tenso
     return flat.as_strided(size, stride, offset).clone()
 
 
+class _DType:
+    """Stands in for ``numpy.dtype``: numbers and text, never objects or fields."""
+
+    def __init__(self, code: str, *_):
+        if not re.fullmatch(r'b1|[iu][1248]|f[248]|[SU]\d{1,6}', code):
+            raise _Refused(f'holds an array of type {code!r:.40}, not of numbers')
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: tuple) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array(np.ndarray):
+    """An array whose values a file sets."""
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, is_fortran, data = state
+        super().__setstate__((1, shape, dtype.dtype, is_fortran, data))
+
+
 def _empty_array(*_) -> np.ndarray:
-    return np.ndarray.__new__(_PlainArray, 0, np.uint8)
+    return np.ndarray.__new__(_Array, 0, np.uint8)
 
 
-def _dtype(code: str, *_) -> np.dtype:
-    dtype = np.dtype(code)
-    if dtype.kind not in _PLAIN_KINDS:
-        raise _Refused(f'holds an array of {dtype}, not of numbers')
-    return dtype
-
-
-def _scalar(dtype: np.dtype, data: bytes | str) -> object:
-    data = data.encode('latin1') if isinstance(data, str) else data
-    return np.frombuffer(data, dtype, count=1)[0]
+def _scalar(dtype: _DType, data: bytes) -> object:
+    return np.frombuffer(data, dtype.dtype, count=1)[0]
 
 
 def _latin1(text: str, encoding: str) -> bytes:
@@ -63,23 +75,13 @@ def _no_bytes() -> bytes:
     return b''
 
 
-class _PlainArray(np.ndarray):
-    """An array whose state a file sets; the state may not turn it into one of objects."""
-
-    def __setstate__(self, state: tuple) -> None:
-        _, shape, dtype, is_fortran, data = state
-        if not isinstance(dtype, np.dtype) or dtype.kind not in _PLAIN_KINDS or dtype.fields:
-            raise _Refused(f'holds an array of {dtype!r:.80}, not of numbers')
-        super().__setstate__((1, shape, dtype, is_fortran, data))
-
-
 _STAND_INS = {
     'collections.OrderedDict': dict,
     '_codecs.encode': _latin1,
     'builtins.bytes': _no_bytes,
     '__builtin__.bytes': _no_bytes,
-    'numpy.ndarray': _PlainArray,
-    'numpy.dtype': _dtype,
+    'numpy.ndarray': _Array,
+    'numpy.dtype': _DType,
     **{f'numpy.{core}.multiarray._reconstruct': _empty_array for core in ('core', '_core')},
     **{f'numpy.{core}.multiarray.scalar': _scalar for core in ('core', '_core')},
     'torch.storage._load_from_bytes': _storage,
@@ -112,7 +114,8 @@ def read_predictions(path: str | Path) -> list[dict]:
             and which was not run.
     """
     path = Path(path).expanduser()
-    read_head(path, 'predictions')
+    if read_head(path, 'predictions')[0] != 0x80:
+        raise ValueError(f'{path} is no pickle of predictions. {_HOW_TO_DUMP}')
     try:
         with path.open('rb') as file:
             samples = _SampleUnpickler(file, encoding='latin1').load()

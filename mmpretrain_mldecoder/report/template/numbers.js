@@ -55,6 +55,7 @@ function overallNumbers(series, k, positives) {
   return { CP: cp, CR: cr, CF1: harmonic(cp, cr), OP: op, OR: or, OF1: harmonic(op, or) };
 }
 
+const collator = new Intl.Collator();
 const percent = (fraction) => (fraction == null ? null : 100 * fraction);
 const show = (value) => (value == null ? '–' : value.toFixed(2));
 

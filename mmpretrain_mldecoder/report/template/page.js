@@ -75,7 +75,7 @@
   byId('beside').append(option('nothing', ''), ...series.map((one, s) => option(one.name, s)));
   byId('beside').value = state.beside == null ? '' : String(state.beside);
   byId('beside-label').hidden = series.length < 2;
-  const byName = classes.map((_, c) => c).sort((a, b) => classes[a].localeCompare(classes[b]));
+  const byName = classes.map((_, c) => c).sort((a, b) => collator.compare(classes[a], classes[b]));
   byId('class').append(...byName.map((c) => option(classes[c], c)));
   byId('class').value = String(state.class);
   if (!series[0].curves.length) {

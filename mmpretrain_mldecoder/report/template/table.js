@@ -39,7 +39,7 @@ function classTable(report, state, onChoose) {
   function compare(a, b) {
     const [x, y] = [a[order.key], b[order.key]];
     if (x == null || y == null) return (x == null) - (y == null) || a.index - b.index; // dashes last
-    const ascending = typeof x === 'string' ? x.localeCompare(y) : x - y;
+    const ascending = typeof x === 'string' ? collator.compare(x, y) : x - y;
     return (order.down ? -ascending : ascending) || a.index - b.index;
   }
 

@@ -1,0 +1,85 @@
+import json
+import re
+
+import pytest
+from prediction_dumps import random_run, write_classes_config, write_dump
+from tiny_run import load_tool, write_tiny_config
+
+run_train, run_test, run_report = load_tool('train'), load_tool('test'), load_tool('report')
+run_export = load_tool('analysis_tools/export_fiftyone')
+
+
+@pytest.fixture(scope='module')
+def tested(tmp_path_factory):
+    """The config and the dump of a test of both weights, and its metrics."""
+    folder = tmp_path_factory.mktemp('report')
+    config = write_tiny_config(folder, "train_cfg['max_epochs'] = 1\n")
+    run_train(config, '--work-dir', folder / 'run')
+    dump = folder / 'predictions.pkl'
+    options = ['--out', dump, '--work-dir', folder / 'test']
+    return config, dump, run_test(config, folder / 'run' / 'epoch_1.pth', *options)
+
+
+def test_report_has_the_numbers_of_the_test(tested, tmp_path, capsys):
+    config, dump, metrics = tested
+    page = run_report(config, dump, '--out', tmp_path / 'report', '--thumbnails', 3)
+    assert f'{tmp_path}/report/index.html: ' in capsys.readouterr().out
+    (text,) = re.findall(r'<script id="data"[^>]*>(.*?)</script>', page.read_text(), re.S)
+    data = json.loads(text)
+    found = {series['name']: series['mAP'] for series in data['series']}
+    expected = dict(EMA=metrics['coco/mAP'], raw=metrics['coco/mAP_raw'])
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert data['noSizes'] is None and data['notes'] == []
+    assert all(card['photo'] for card in data['alarms'])
+
+
+def test_export_names_pictures_that_are_there(tested, tmp_path, capsys):
+    config, dump, _ = tested
+    run_export(config, dump, tmp_path)
+    labels = json.loads((tmp_path / 'ground_truth.json').read_text())['labels']
+    assert len(labels) == 7
+    assert 'not where' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('tool', ['report', 'analysis_tools/export_fiftyone'])
+@pytest.mark.parametrize(
+    ('config', 'predictions', 'message'),
+    [
+        ('absent.py', 'a.pkl', 'no config at'),
+        ('three.py', 'absent.pkl', 'no predictions at'),
+        ('three.py', 'three.py', 'is no pickle of predictions'),
+        ('two.py', 'a.pkl', 'tests 2 classes, but the predictions have 3'),
+    ],
+)
+def test_errors_are_short(tmp_path, capsys, tool, config, predictions, message):
+    write_classes_config(tmp_path / 'three.py', ['cat', 'dog', 'cow'])
+    write_classes_config(tmp_path / 'two.py', ['cat', 'dog'])
+    write_dump(tmp_path / 'a.pkl', *random_run(9, 3))
+    out = tmp_path / 'out'
+    with pytest.raises(SystemExit) as caught:
+        load_tool(tool)(
+            tmp_path / config,
+            tmp_path / predictions,
+            *(['--out', out] if tool == 'report' else [out]),
+        )
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--compare', 'b.pkl'], 'cannot be compared: 9 pictures and 3 classes against 8 and 3'),
+        (['--checkpoint', 'absent.pth'], 'no checkpoint at'),
+        (['--thr', '2'], 'thr must be in'),
+    ],
+)
+def test_option_errors(tmp_path, monkeypatch, capsys, options, message):
+    monkeypatch.chdir(tmp_path)
+    config = write_classes_config(tmp_path / 'three.py', ['cat', 'dog', 'cow'])
+    write_dump(tmp_path / 'a.pkl', *random_run(9, 3))
+    write_dump(tmp_path / 'b.pkl', *random_run(8, 3))
+    with pytest.raises(SystemExit):
+        run_report(config, 'a.pkl', *options)
+    assert message in capsys.readouterr().err
