@@ -8,6 +8,7 @@ import argparse
 from mmpretrain_mldecoder.engine import launch
 from mmpretrain_mldecoder.engine.dump_predictions import AtomicDumpResults
 from mmpretrain_mldecoder.engine.finished_test import write_finished_test
+from mmpretrain_mldecoder.engine.test_time_aug import apply_tta
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -26,6 +27,12 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         metavar='FILE.pkl',
         help='write the predictions (of the EMA weights, unless --weights raw) as a pickled list',
     )
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help="average the scores over views of each picture: the config's tta_pipeline, or flips "
+        'and two sizes',
+    )
     return parser, parser.parse_args(argv)
 
 
@@ -36,9 +43,12 @@ def main(argv: list[str] | None = None) -> dict:
         dump = [AtomicDumpResults(args.out)] if args.out else []
         cfg = launch.load_config(args)
         launch.apply_test_arguments(cfg, args)
+        views = apply_tta(cfg) if args.tta else None
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     runner = launch.build_runner(cfg)
+    if views:
+        runner.logger.info(f'Test-time augmentation, scores averaged over {views}')
     runner.test_evaluator.metrics += dump
     metrics = runner.test()
     write_finished_test(runner, cfg, args.config, args.checkpoint, metrics)

@@ -79,7 +79,8 @@ def newest_results(
     """Find the newest finished test of each row.
 
     A test belongs to a row if folder and name of its config are those of the row, its settings
-    (model, preprocessing, metric) are the row's, and it counted all pictures of the split.
+    (model, preprocessing, metric) are the row's, it counted all pictures of the split, and each of
+    them once: no test-time augmentation.
 
     Args:
         rows (list[TableRow]): The rows.
@@ -114,6 +115,8 @@ def _reason_to_refuse(row: TableRow, test: FinishedTest) -> str | None:
             if whole
             else f', and no whole split of {row.dataset} is known'
         )
+    if test.tta:
+        return 'it is with test-time augmentation, and the tables are without'
     if test.settings != settings_digest(row.cfg):
         return 'model, preprocessing or metric are not those of the config'
     if measured(row, test) is None:

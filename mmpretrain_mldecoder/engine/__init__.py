@@ -15,6 +15,7 @@ from .plain_history import PlainHistoryHook
 from .resume import find_resume_checkpoint
 from .runner import PortableRunner
 from .seed_hook import IterSeedHook
+from .test_time_aug import TestTimeAugHook
 
 __all__ = [
     'CPUDistributedDataParallel',
@@ -26,6 +27,7 @@ __all__ = [
     'PlainHistoryHook',
     'PlainOneCycleLR',
     'PortableRunner',
+    'TestTimeAugHook',
     'find_resume_checkpoint',
     'load_weights_only',
     'model_zoo',

@@ -7,7 +7,7 @@ import torch
 from mmengine.dist import broadcast
 from mmengine.evaluator import DumpResults, Evaluator
 from mmengine.hooks import EMAHook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, autocast, load_state_dict
 from mmpretrain.registry import HOOKS
@@ -114,9 +114,7 @@ class DualEMAHook(EMAHook):
 
     def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         if self._tests_both:
-            samples = self._process_raw(
-                self.ema_model.module.test_step, runner.test_loop, data_batch
-            )
+            samples = self._test_raw(runner, data_batch)
             for metric in runner.test_evaluator.metrics:
                 if isinstance(metric, AtomicDumpResults):
                     metric.add_raw(samples)
@@ -137,6 +135,15 @@ class DualEMAHook(EMAHook):
         self.raw_evaluator.metrics = [
             metric for metric in self.raw_evaluator.metrics if not isinstance(metric, DumpResults)
         ]
+
+    def _test_raw(self, runner, data_batch) -> list:
+        if not isinstance(runner.model, BaseTTAModel):
+            return self._process_raw(self.ema_model.module.test_step, runner.test_loop, data_batch)
+        # What makes one prediction of several views has only one model: it gets the raw weights.
+        self._swap_ema_parameters()
+        samples = self._process_raw(runner.model.test_step, runner.test_loop, data_batch)
+        self._swap_ema_parameters()
+        return samples
 
     @torch.no_grad()
     def _process_raw(self, step, loop: BaseLoop, data_batch) -> list:

@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from ..atomic_write import atomic_write
 from ..version import __version__
 from .ema_hook import DualEMAHook
+from .test_time_aug import TestTimeAugHook
 
 # Where the data lies, what else is reported, and what only the training reads: not the number.
 _OTHER_KEYS = {
@@ -39,6 +40,8 @@ class FinishedTest(msgspec.Struct, frozen=True):
         settings (str): :func:`settings_digest` of the config with its options.
         date (datetime): When the test ended, with the time zone.
         versions (dict[str, str]): Of this package, MMPretrain, MMEngine and torch.
+        tta (bool): Whether the scores are averages over several views of each picture. Older files
+            do not say. Defaults to False.
     """
 
     config: str
@@ -49,6 +52,7 @@ class FinishedTest(msgspec.Struct, frozen=True):
     settings: str
     date: datetime
     versions: dict[str, str]
+    tta: bool = False
 
 
 def settings_digest(cfg: Config) -> str:
@@ -99,6 +103,7 @@ def write_finished_test(
             mmengine=mmengine.__version__,
             torch=str(torch.__version__),
         ),
+        tta=any(isinstance(hook, TestTimeAugHook) for hook in runner.hooks),
     )
     with atomic_write(Path(runner.work_dir, f'test_{runner.timestamp}.json')) as path:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(test)))

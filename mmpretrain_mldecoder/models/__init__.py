@@ -1,5 +1,5 @@
-"""Backbones, heads and losses registered in MMPretrain's ``MODELS``."""
+"""Backbones, heads, losses and test-time augmentation, registered in MMPretrain's ``MODELS``."""
 
-from . import backbones, heads, losses
+from . import backbones, heads, losses, tta
 
-__all__ = ['backbones', 'heads', 'losses']
+__all__ = ['backbones', 'heads', 'losses', 'tta']

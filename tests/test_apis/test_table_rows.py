@@ -80,6 +80,7 @@ def test_config_is_known_by_folder_and_name(tmp_path):
         (dict(pictures=7), '7 pictures were tested, and COCO 2017 has 5,000'),
         (dict(pictures=4952), '4,952 pictures were tested'),
         (dict(settings='0' * 16), 'model, preprocessing or metric are not those of the config'),
+        (dict(tta=True), 'it is with test-time augmentation'),
         (dict(config='configs/mldecoder/mine.py'), 'its config is that of no row'),
         (dict(config='r50_coco.py'), 'its config is that of no row'),
         (dict(config='configs/linear/r50_coco.py'), 'are not those of the config'),

@@ -57,6 +57,7 @@ def test_leaves_what_the_tables_need(trained, tmp_path, weights):
         weights=weights or 'ema',
         pictures=7,
         settings=settings_digest(Config.fromfile(config)),
+        tta=False,
     )
     assert not list(tmp_path.glob('.test_*'))
 
