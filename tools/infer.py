@@ -1,55 +1,108 @@
-"""Predict the labels of pictures: python tools/infer.py photos/ CONFIG CKPT --out-dir out/."""
+"""Predict the labels of pictures: python tools/infer.py photos/ CONFIG CKPT --out-dir out/.
+
+With --out-dir, the same command again goes on where it was interrupted. Several processes share
+the work: torchrun --nproc-per-node 2 tools/infer.py ...
+"""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
-from mmpretrain_mldecoder.apis import MultiLabelInferencer, write_predictions
-from mmpretrain_mldecoder.visualization import contact_sheet
+from mmengine.config import Config
 
-MAX_ON_SHEET = 60  # a sheet of more pictures is too long to look at
+from mmpretrain_mldecoder.apis import MultiLabelInferencer, expand_inputs
+from mmpretrain_mldecoder.apis.prediction_run import (
+    PredictionOptions,
+    PredictionRun,
+    model_identity,
+)
+from mmpretrain_mldecoder.apis.printed_run import run_and_print
+from mmpretrain_mldecoder.apis.processes import Processes
+from mmpretrain_mldecoder.engine.launch import CfgOptions
+
+WRONG = (OSError, ValueError, RuntimeError, ImportError, KeyError, SyntaxError)
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('inputs', nargs='+', help='pictures, folders (recursive) or globs')
-    parser.add_argument('config', help='config file of the model')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--thr', type=float, default=0.5, help='lowest score of a label given')
-    parser.add_argument('--topk', type=int, help='at most so many labels of those; --thr 0: all')
-    parser.add_argument('--out-dir', type=Path, help='write predictions.jsonl, contact_sheet.png')
-    parser.add_argument('--device', help='cuda, cpu, ...; default: what the machine has')
-    parser.add_argument('--batch-size', type=int, default=32, help='pictures a forward pass')
-    parser.add_argument(
-        '--backend',
-        choices=('torch', 'onnx'),
-        help='what runs the network; default: torch, and ONNX Runtime for long work on the CPU',
+def threshold(text: str) -> float | str:
+    """Read the value of --thr."""
+    return text if text == 'tuned' else float(text)
+
+
+def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Declare and read the arguments, and refuse those that do not go together."""
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    add = parser.add_argument
+    add('inputs', nargs='+', help='pictures, folders (recursive), globs, list files (.txt)')
+    add('config', help='config file of the model')
+    add('checkpoint', help='checkpoint file')
+    add('--thr', type=threshold, default=0.5, help='lowest score of a label, or "tuned"; 0.5')
+    add('--topk', type=int, help='at most so many labels of those; --thr 0: all')
+    add('--out-dir', type=Path, help='write predictions.jsonl, failed.jsonl, contact_sheet.png')
+    add('--csv', action='store_true', help='write predictions.csv too, a column a class')
+    add('--pictures', action='store_true', help='draw each picture with its labels')
+    add('--attention', action='store_true', help='draw where the head looked for each label')
+    add('--per-head', action='store_true', help='draw the attention of each head')
+    add('--overwrite', action='store_true', help='make results anew that are in --out-dir')
+    add('--device', help='cuda, cpu, ...; default: what the machine has')
+    add('--batch-size', type=int, default=32, help='pictures a forward pass; 32')
+    add('--backend', choices=('torch', 'onnx'), help='default: torch, then ONNX if it pays')
+    add('--cfg-options', nargs='+', action=CfgOptions, default={}, metavar='KEY=VALUE')
+    args = parser.parse_args(argv)
+    for name in ('csv', 'pictures', 'attention', 'overwrite'):
+        if getattr(args, name) and not args.out_dir:
+            parser.error(f'--{name} needs --out-dir, where it writes')
+    if args.per_head and not args.attention:
+        parser.error('--per-head needs --attention')
+    if args.attention and args.backend == 'onnx':
+        parser.error('--attention needs torch, not --backend onnx')
+    for path, what in ((args.config, 'config'), (args.checkpoint, 'checkpoint')):
+        if not os.path.isfile(path):
+            parser.error(f'no {what} at {path}')
+    return parser, args
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Predict, print a table as results come, and write what --out-dir asks for."""
+    parser, args = parse_args(argv)
+    options = PredictionOptions(
+        args.thr, args.topk, args.pictures, args.attention, args.per_head, args.csv
     )
-    return parser.parse_args()
+    try:
+        processes = Processes.from_environment()
+        paths = expand_inputs(args.inputs)
+        config = Config.fromfile(args.config)
+        config.merge_from_dict(args.cfg_options)
+        device = processes.device(args.device)
+        inferencer = MultiLabelInferencer(
+            config, args.checkpoint, device, args.batch_size, args.backend
+        )
+        identity = model_identity(args.config, args.checkpoint)
+        run = PredictionRun(
+            inferencer, identity, paths, options, args.out_dir, processes, args.overwrite
+        )
+    except WRONG as error:
+        parser.error(' '.join(str(error).split()) or type(error).__name__)
+    if run.num_done:
+        print(f'{run.num_done} of {len(set(run.paths))} pictures were predicted before')
 
-
-def main() -> None:
-    """Predict, print a table, and write the files that --out-dir asks for."""
-    args = parse_args()
-    inferencer = MultiLabelInferencer(
-        args.config, args.checkpoint, args.device, args.batch_size, args.backend
-    )
-    predictions = inferencer(args.inputs, thr=args.thr, topk=args.topk)
-
-    width = max(len(p['path']) for p in predictions)
-    label_width = max((len(name) for p in predictions for name in p['labels']), default=0)
-    for p in predictions:
-        pairs = zip(p['labels'], p['scores'], strict=True)
-        row = '  '.join(f'{label:<{label_width}} {score:.3f}' for label, score in pairs)
-        print(f'{p["path"]:<{width}}  {row or "-"}')
-
-    if args.out_dir:
-        print(f'predictions: {write_predictions(predictions, args.out_dir / "predictions.jsonl")}')
-        shown = predictions[:MAX_ON_SHEET]
-        sheet = args.out_dir / 'contact_sheet.png'
-        contact_sheet([p['path'] for p in shown], shown, sheet)
-        only = f' (the first {len(shown)})' if len(shown) < len(predictions) else ''
-        print(f'contact sheet: {sheet}{only}')
+    try:
+        run_and_print(run, bar=processes.rank == 0)
+        files = run.finish()
+        processes.leave()
+    except RuntimeError as error:
+        if args.backend != 'onnx':
+            raise
+        parser.error(str(error))  # it cannot be exported
+    except KeyboardInterrupt:
+        kept = 'the same command goes on from here' if args.out_dir else 'nothing was written'
+        print(f'interrupted: {kept}', file=sys.stderr)
+        sys.exit(130)
+    for file in files:
+        print(f'{file.stem.replace("_", " ")}: {file}')
+    if run.num_failed:
+        print(f'{run.num_failed} of {len(run.paths)} pictures could not be read', file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == '__main__':
