@@ -97,7 +97,7 @@ def _build(dataset_cfg: ConfigDict, name: str) -> Dataset:
                 if hasattr(inner, check):
                     setattr(inner, check, lambda paths: None)
         dataset.full_init()
-    except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+    except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f'{name}_dataloader.dataset cannot be read: {error}') from error
     return dataset
 

@@ -105,6 +105,10 @@ def test_errors_say_what_is_wrong(root, tmp_path):
         read_split(config(train=coco(root, 'val')), 'train')
     with pytest.raises(ValueError, match=r'cannot be read: .*NoSuch'):
         read_split(config(train=dict(type='NoSuch')), 'train')
+    (tmp_path / 'folders/cat').mkdir(parents=True)
+    folders = dict(type='ImageNet', data_root=str(tmp_path / 'folders'), split='', pipeline=[])
+    with pytest.raises(ValueError, match=r'cannot be read: The number of subfolders \(1\)'):
+        read_split(config(train=folders), 'train')
     content = dict(metainfo=dict(classes=['x']), data_list=[dict(img_path='a.jpg', gt_label=[1])])
     (tmp_path / 'labels.json').write_text(json.dumps(content))
     dataset = dict(type='MultiLabelDataset', ann_file=str(tmp_path / 'labels.json'), pipeline=[])
