@@ -51,5 +51,5 @@ def read_torch_archive(path: str | os.PathLike) -> tuple[Callable[[Tensor], Tens
     """Load an archive: the network, and the metadata."""
     extra = {_METADATA: ''}
     with open(path, 'rb') as stream:
-        program = torch.export.load(stream, extra_files=extra)
-    return program.module(), json.loads(extra[_METADATA])
+        network = torch.export.load(stream, extra_files=extra).module()
+    return torch.no_grad()(network.forward), json.loads(extra[_METADATA])

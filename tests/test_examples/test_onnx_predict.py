@@ -1,0 +1,122 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from PIL import Image
+from tiny_classifier import write_classifier
+
+from mmpretrain_mldecoder.apis import MultiLabelInferencer
+from mmpretrain_mldecoder.apis.export_model import export_model
+from mmpretrain_mldecoder.apis.packed_photos import packed_photos
+from mmpretrain_mldecoder.apis.resize_rule import resize_rule
+
+onnx = pytest.importorskip('onnx')
+for package in ('onnxruntime', 'onnxscript'):
+    pytest.importorskip(package)
+
+EXAMPLE = Path(__file__).parents[2] / 'examples' / 'onnx_predict.py'
+# As a machine that has none of the packages of the training.
+ALONE = """
+import runpy, sys
+for name in 'torch torchvision mmengine mmcv mmpretrain mmpretrain_mldecoder cv2'.split():
+    sys.modules[name] = None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='PackInputs')
+
+
+def predict(*args) -> subprocess.CompletedProcess:
+    command = [sys.executable, '-c', ALONE, EXAMPLE, *args]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory) -> tuple[str, str, Path]:
+    folder = tmp_path_factory.mktemp('exported')
+    config, checkpoint = write_classifier(folder, thresholds=True)
+    export_model(Config.fromfile(config), checkpoint, folder / 'out.onnx')
+    return config, checkpoint, folder / 'out.onnx'
+
+
+def test_it_is_short():
+    assert EXAMPLE.read_text().count('\n') < 60
+    imported = re.findall(r'^(?:import|from) (\w+)', EXAMPLE.read_text(), re.M)
+    assert set(imported) == {'argparse', 'json', 'numpy', 'onnxruntime', 'PIL'}
+
+
+def test_scores_are_those_of_the_inferencer(exported, shared_data):
+    config, checkpoint, model = exported
+    photos = sorted(map(str, shared_data.glob('coco_tiny/**/*.jpg')))[:12]
+    done = predict(model, *photos, '--thr', '0')
+    assert not done.stderr
+    rows = [line.split('  ') for line in done.stdout.splitlines()]
+    expected = MultiLabelInferencer(config, checkpoint, 'cpu', backend='torch')(photos, thr=0)
+    for (path, *labels), prediction in zip(rows, expected, strict=True):
+        assert path == prediction['path']
+        seen = {name: float(score) for name, score in (label.split() for label in labels)}
+        wanted = dict(zip(prediction['labels'], prediction['scores'], strict=True))
+        # Of 1 pixel in 100, Pillow and the pipeline disagree by 1 of 256 grey levels.
+        assert seen == pytest.approx(wanted, abs=2e-3)
+
+
+def test_tuned_thresholds(exported, fake_coco):
+    config, checkpoint, model = exported
+    photos = sorted(map(str, fake_coco.glob('val2017/*')))
+    limits = dict(ant=0.1, bee=0.3, cat=0.5, dog=0.7)
+    expected = MultiLabelInferencer(config, checkpoint, 'cpu', backend='torch')(photos, thr=0)
+    for line, prediction in zip(
+        predict(model, *photos, '--thr', 'tuned').stdout.splitlines(), expected, strict=True
+    ):
+        pairs = zip(prediction['labels'], prediction['scores'], strict=True)
+        wanted = [name for name, score in pairs if score >= limits[name]]
+        assert [label.split()[0] for label in line.split('  ')[1:]] == wanted
+
+
+def test_what_the_file_lacks_is_said(exported, tmp_path):
+    model = onnx.load(exported[2])
+    properties = {p.key: p.value for p in model.metadata_props}
+    for key, value in (('thresholds', None), ('resize', 'unknown: prepare the input yourself')):
+        changed = {**properties, key: json.dumps(value)}
+        onnx.helper.set_model_props(model, {k: v for k, v in changed.items() if v != 'null'})
+        onnx.save(model, tmp_path / 'changed.onnx')
+        done = predict(tmp_path / 'changed.onnx', 'x.jpg', '--thr', 'tuned')
+        assert done.returncode == 2
+        assert (value or 'thresholds: none') in done.stderr
+
+
+@pytest.mark.parametrize(
+    ('resize', 'largest'),
+    [
+        ([dict(type='SquareResize', scale=32)], 1),
+        ([dict(type='SquareResize', scale=32, antialias=False)], 0),
+        ([dict(type='ShortSideResize', scale=40), dict(type='CenterCrop', crop_size=33)], 0),
+        ([dict(type='ShortSideResize', scale=40)], 0),
+        ([dict(type='ResizeEdge', scale=41), dict(type='CenterCrop', crop_size=(30, 400))], 0),
+        ([dict(type='ResizeEdge', scale=41, backend='pillow', interpolation='bicubic')], 0),
+        ([dict(type='Resize', scale=(60, 90))], 1),  # larger than the picture
+        ([], 0),
+    ],
+)
+@pytest.mark.parametrize('turned', [False, True])
+def test_pixels_are_those_of_the_pipeline(tmp_path, resize, largest, turned):
+    functions = {}
+    exec(EXAMPLE.read_text().partition('parser = ')[0], functions)
+    pixels = np.random.default_rng(0).integers(0, 256, (57, 83, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6 if turned else 1  # to be turned by a quarter
+    Image.fromarray(pixels).save(tmp_path / 'photo.jpg', exif=exif)
+    pipeline = [LOAD, *resize, PACK]
+    (expected,) = packed_photos(
+        Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline)))),
+        [tmp_path / 'photo.jpg'],
+    )
+    about = dict(resize=resize_rule(pipeline), input=dict(dtype='uint8'))
+    (seen,) = functions['prepare'](tmp_path / 'photo.jpg', about)
+    assert seen.shape == tuple(expected.shape)
+    assert np.abs(seen.astype(int) - expected.numpy()).max() <= largest

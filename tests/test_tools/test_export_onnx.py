@@ -1,0 +1,72 @@
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_classifier import write_classifier
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'export_onnx.py'
+
+
+@pytest.fixture
+def run_tool(monkeypatch, capsys):
+    """Run the tool as a script in this process; return what it printed."""
+
+    def run(*args) -> str:
+        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, args)])
+        runpy.run_path(str(TOOL), run_name='__main__')
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_table_and_file(run_tool, tmp_path):
+    out = tmp_path / 'out.pt2'
+    lines = run_tool(*write_classifier(tmp_path), out, '--sigmoid', '--dynamic-size').splitlines()
+    rows = [line.split() for line in lines if line.startswith('    ')]
+    assert [row[:5] for row in rows] == [
+        [batch, '7', *size] for size in (['32', 'x', '32'], ['40', 'x', '24']) for batch in '127'
+    ]
+    assert all(float(row[5]) < 1e-5 for row in rows)
+    assert lines[-3].endswith('at most, 0.0001 is allowed')
+    megabytes = f'{out.stat().st_size / 1e6:.1f} MB'
+    assert lines[-2] == f'{out}: {megabytes}, fp32, 4 classes, scores, no thresholds'
+    assert lines[-1] == 'resize: squash 32x32'
+
+
+def test_scores_that_are_off(run_tool, tmp_path, capsys):
+    out = tmp_path / 'out.pt2'
+    with pytest.raises(SystemExit, match=r'scores are up to .*out\.pt2 is not written') as caught:
+        run_tool(*write_classifier(tmp_path), out, '--tolerance', '1e-12')
+    assert isinstance(caught.value.code, str)  # Python prints it and exits with 1
+    printed = capsys.readouterr().out
+    assert "torch's own scores beside those in float64: " in printed
+    assert 'MB' not in printed
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['--fp16', '--int8', 'x'], 'not allowed with argument'),
+        (['--fp16'], 'fp16 is for ONNX'),
+        (['--photos', 'nowhere'], 'no such image, folder'),
+        (['--cfg-options', 'model.head.num_classes=7'], 'size mismatch'),
+        (['--cfg-options', 'model.head'], 'not KEY=VALUE'),
+    ],
+)
+def test_wrong_arguments_end_in_one_line(run_tool, tmp_path, capsys, args, message):
+    with pytest.raises(SystemExit) as caught:
+        run_tool(*write_classifier(tmp_path), tmp_path / 'out.pt2', *args)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / 'out.pt2').exists()
+
+
+def test_files_that_are_not_there(run_tool, tmp_path, capsys):
+    config, checkpoint = write_classifier(tmp_path)
+    for files in ((tmp_path / 'nix.py', checkpoint), (config, tmp_path / 'nix.pth')):
+        with pytest.raises(SystemExit) as caught:
+            run_tool(*files, tmp_path / 'out.pt2')
+        assert caught.value.code == 2
+        assert 'nix.p' in capsys.readouterr().err
