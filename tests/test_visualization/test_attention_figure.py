@@ -1,0 +1,153 @@
+import importlib
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from mmpretrain_mldecoder.visualization import attention_figure
+from mmpretrain_mldecoder.visualization.attention_overlay import attention_overlay
+
+NAMES = ['dog', 'ball', 'a name as long as no class has one', '$x^2$', 'cat']
+
+
+def prediction(num_labels=3, num_heads=2, num_shared=0, picture=(40, 60)):
+    rng = np.random.default_rng(0)
+    attention = rng.random((num_labels, num_heads, 4, 5)).astype(np.float32)
+    labels = [NAMES[i % len(NAMES)] for i in range(num_labels)]
+    return dict(
+        labels=labels,
+        scores=np.linspace(0.95, 0.55, num_labels).tolist(),
+        attention=attention / attention.sum((2, 3), keepdims=True),
+        shares_query_with=[['cow', 'sheep', 'horse', 'giraffe'][:num_shared] for _ in labels],
+        seen=rng.integers(0, 256, (*picture, 3), np.uint8),
+    )
+
+
+@pytest.fixture
+def draw(monkeypatch, tmp_path):
+    """Draw a prediction; return the figure that was saved."""
+    module = importlib.import_module('mmpretrain_mldecoder.visualization.attention_figure')
+    figures: list[Figure] = []
+    saving = module.save_figure
+    monkeypatch.setattr(
+        module, 'save_figure', lambda figure, out: figures.append(figure) or saving(figure, out)
+    )
+
+    def draw(*args, **kwargs):
+        out = tmp_path / 'folder' / 'attention.png'
+        assert attention_figure(*args, out, **kwargs) == out
+        assert cv2.imread(str(out)) is not None
+        return figures[-1]
+
+    return draw
+
+
+def panels(figure):
+    """The titles and pictures of the panels, in order, without those that are empty."""
+    axes = [a for a in figure.axes if a.images and a.get_title(loc='left')]
+    return [(a.get_title(loc='left'), a.images[0].get_array()) for a in axes]
+
+
+def caption(figure):
+    (text,) = (text.get_text() for axes in figure.axes for text in axes.texts)
+    return ' '.join(text.split())
+
+
+def test_picture_and_one_panel_a_label(draw):
+    p = prediction()
+    figure = draw(p)
+    drawn = panels(figure)
+    assert [title.splitlines()[0] for title, _ in drawn] == [
+        'the picture',
+        'dog  0.95',
+        'ball  0.75',
+        'a name as long as no cl…  0.55',
+    ]
+    assert np.array_equal(drawn[0][1], p['seen'][..., ::-1])
+    for (title, picture), maps in zip(drawn[1:], p['attention'], strict=True):
+        weights = (maps[0] + maps[1]) / 2
+        assert np.array_equal(picture, attention_overlay(p['seen'], weights))
+        # 20 cells, weights that sum to 1.
+        assert title.splitlines()[-1] == f'strongest {20 * weights.max():.1f}× average'
+    text = caption(figure)
+    assert 'last layer, the mean of its 2 heads, on 4 × 5 cells' in text
+    assert 'no proof' in text
+    assert 'Groups' not in text
+
+
+def test_a_row_a_label_and_a_column_a_head(draw):
+    p = prediction(num_labels=2, num_heads=3)
+    figure = draw(p, per_head=True)
+    drawn = panels(figure)
+    assert [title.splitlines()[0] for title, _ in drawn] == [
+        *('dog  0.95', 'head 1', 'head 2', 'head 3'),
+        *('ball  0.55', 'head 1', 'head 2', 'head 3'),
+    ]
+    for label in range(2):
+        for head in range(3):
+            title, picture = drawn[4 * label + 1 + head]
+            weights = p['attention'][label, head]
+            assert np.array_equal(picture, attention_overlay(p['seen'], weights))
+            assert title.endswith(f'\n{20 * weights.max():.1f}× average')
+    assert 'each of its 3 heads' in caption(figure)
+
+
+@pytest.mark.parametrize('per_head', [False, True])
+@pytest.mark.parametrize(
+    ('num_shared', 'line'),
+    [(1, 'also cow'), (2, 'also cow, sheep'), (4, 'also cow, sheep, horse +1')],
+)
+def test_groups_are_named(draw, per_head, num_shared, line):
+    figure = draw(prediction(num_shared=num_shared), per_head=per_head)
+    also = [text for title, _ in panels(figure) for text in title.splitlines() if 'also' in text]
+    if per_head and num_shared == 4:  # narrower
+        line = 'also cow, sheep +2'
+    assert also == [line] * 3
+    assert 'one query answers for several classes' in caption(figure)
+
+
+def test_long_names_of_a_group_are_cut(draw):
+    p = prediction(num_labels=1)
+    p['shares_query_with'] = [['n' * 60, 'm']]
+    title = panels(draw(p))[1][0].splitlines()[1]
+    assert title.startswith('also nnn')
+    assert title.endswith('n… +1')
+    assert len(title) == 30
+
+
+@pytest.mark.parametrize('per_head', [False, True])
+def test_no_label_is_said(draw, per_head):
+    figure = draw(prediction(num_labels=0), per_head=per_head)
+    assert [title for title, _ in panels(figure)] == ['no label reaches the threshold']
+    assert 'No label reaches the threshold' in caption(figure)
+
+
+@pytest.mark.parametrize('per_head', [False, True])
+def test_many_labels_are_counted(draw, per_head):
+    figure = draw(prediction(num_labels=30), per_head=per_head)
+    assert len(panels(figure)) == 23 * (3 if per_head else 1) + (not per_head)
+    assert 'The 23 best of 30 labels are drawn' in caption(figure)
+
+
+@pytest.mark.parametrize('picture', [(10, 200), (200, 10), (300, 400), (1, 1)])
+@pytest.mark.parametrize('per_head', [False, True])
+def test_panels_keep_the_aspect_and_do_not_overlap(draw, picture, per_head):
+    figure = draw(prediction(5, picture=picture, num_shared=2), per_head=per_head)
+    figure.draw_without_rendering()
+    boxes = []
+    for axes in figure.axes:
+        if not axes.get_title(loc='left'):
+            continue
+        box = axes.get_window_extent()
+        assert box.height / box.width == pytest.approx(picture[0] / picture[1], rel=0.01)
+        boxes.append(axes.get_tightbbox())  # with the title
+    for i, box in enumerate(boxes):
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+        assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+def test_prediction_without_attention_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='return_attention=True'):
+        attention_figure(dict(labels=[], scores=[]), tmp_path / 'a.png')
