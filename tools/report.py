@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> Path:
             thumbnails=args.thumbnails,
             thr=args.thr,
         )
-    except (OSError, ValueError, ModuleNotFoundError) as error:
+    except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
         parser.error(str(error))
     print(f'{page}: {page.stat().st_size / 1e6:.1f} MB, opens in any browser, offline')
     return page

@@ -64,6 +64,7 @@ def write_report(
         FileNotFoundError: If a file is not there.
         ValueError: If a file is not what it should be, the predictions do not fit the config or
             each other, the head has no attention, or an argument is out of range.
+        RuntimeError: If the checkpoint is of another model.
         ModuleNotFoundError: If plotly is not installed.
     """
     if not 0 <= thr <= 1:

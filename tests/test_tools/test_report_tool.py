@@ -33,6 +33,20 @@ def test_report_has_the_numbers_of_the_test(tested, tmp_path, capsys):
     assert all(card['photo'] for card in data['alarms'])
 
 
+def test_attention_lies_over_the_photos(tested, tmp_path, capsys):
+    config, dump, _ = tested
+    checkpoint = config.parent / 'run' / 'epoch_1.pth'
+    options = ['--out', tmp_path, '--checkpoint', checkpoint, '--thumbnails', 2]
+    text = run_report(config, dump, *options).read_text()
+    data = json.loads(re.findall(r'<script id="data"[^>]*>(.*?)</script>', text, re.S)[0])
+    for card in data['alarms'] + data['misses']:
+        assert card['attention'].startswith('data:image/jpeg;base64,')
+        assert card['attention'] != card['photo'] and card['shares'] == []
+    with pytest.raises(SystemExit):
+        run_report(config, dump, *options, '--cfg-options', 'model.head.embed_dims=16')
+    assert 'size mismatch' in capsys.readouterr().err
+
+
 def test_export_names_pictures_that_are_there(tested, tmp_path, capsys):
     config, dump, _ = tested
     run_export(config, dump, tmp_path)
