@@ -12,21 +12,20 @@ RARE = 20
 
 
 def threshold_table(tuned: TunedThresholds) -> str:
-    """Lay out threshold, positives and held-out F1 (percent) of every class, one a line."""
-    rows = [('class', 'threshold', 'positives', 'F1 at 0.5', 'tuned', 'change', '')]
+    """Lay out threshold, positives and held-out F1 (percent) of every class, one a line.
+
+    Where a precision was wanted, it is there too, held-out as well.
+    """
+    with_precision = tuned.criterion != 'f1'
+    precision = ('precision',) if with_precision else ()
+    rows = [('class', 'threshold', 'positives', *precision, 'F1 at 0.5', 'tuned', 'change', '')]
     for i, name in enumerate(tuned.classes):
         before, after = 100 * tuned.class_scores[i]
-        rows.append(
-            (
-                name,
-                f'{tuned.values[i]:.4f}',
-                str(tuned.positives[i]),
-                _number(before),
-                _number(after),
-                _number(after - before, '+.1f'),
-                _remark(tuned, i),
-            )
-        )
+        row = [name, f'{tuned.values[i]:.4f}', str(tuned.positives[i])]
+        if with_precision:
+            row.append(_number(100 * tuned.class_precision[i, 1]))
+        row += [_number(before), _number(after), _number(after - before, '+.1f')]
+        rows.append((*row, _remark(tuned, i)))
     return _aligned(rows)
 
 
@@ -39,7 +38,7 @@ def _remark(tuned: TunedThresholds, i: int) -> str:
 
 
 def gain_table(tuned: TunedThresholds) -> str:
-    """Lay out CF1, OF1 and macro F1 at 0.5 and tuned: mean and deviation over held-out folds."""
+    """Lay out :data:`GAIN_NAMES` at 0.5 and tuned: mean and deviation over held-out folds."""
     rows = [('', 'at 0.5', 'tuned', 'change')]
     for name in GAIN_NAMES:
         before, after = 100 * tuned.fold_scores[name].T
@@ -52,9 +51,9 @@ def remarks(tuned: TunedThresholds) -> list[str]:
     """Name the classes that could not be fitted, and say how far the rest can be trusted."""
     folds = tuned.num_folds
     said = [
-        f'Held-out F1 in percent: each picture is predicted at thresholds fitted to the other '
+        f'All in percent and held-out: each picture is predicted at thresholds fitted to the other '
         f'{folds - 1} of {folds} folds (mean ± standard deviation over the folds). On the split '
-        'that thresholds are fitted to, their F1 rises by construction, so it is not reported.'
+        'that thresholds are fitted to, they gain by construction, so that is not reported.'
     ]
     for mask, what in (
         (tuned.without_positives, f'without positives, threshold {FALLBACK}'),

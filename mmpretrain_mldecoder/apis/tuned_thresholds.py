@@ -20,7 +20,7 @@ FALLBACK = 0.5
 NEVER = 1.0
 """Threshold of a class that has the wanted precision nowhere: a score of exactly 1 still passes."""
 
-GAIN_NAMES = ('CF1', 'OF1', 'macro F1')
+GAIN_NAMES = ('CF1', 'OF1', 'macro F1', 'CP', 'CR', 'OP', 'OR')
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class TunedThresholds:
             F1 is the mean of the F1s of the classes that are in the fold.
         class_scores: ``(C, 2)``, the F1 of each class at 0.5 and tuned, each picture predicted by
             the thresholds of the folds that do not hold it; nan without positives.
+        class_precision: ``(C, 2)``, likewise; nan if a class is never predicted.
     """
 
     classes: list[str]
@@ -50,6 +51,7 @@ class TunedThresholds:
     unreachable: np.ndarray
     fold_scores: dict[str, np.ndarray]
     class_scores: np.ndarray
+    class_precision: np.ndarray
 
     @property
     def num_folds(self) -> int:
@@ -133,6 +135,7 @@ def tune_thresholds(
         unreachable=np.isinf(fitted),
         fold_scores=fold_scores,
         class_scores=np.stack([class_f1(one, targets) for one in predictions], axis=1),
+        class_precision=np.stack([_precision(one, targets) for one in predictions], axis=1),
     )
 
 
@@ -140,6 +143,12 @@ def _fit(scores: np.ndarray, targets: np.ndarray, precision: float | None) -> np
     if precision is None:
         return best_f1_thresholds(scores, targets)
     return precision_thresholds(scores, targets, precision)
+
+
+def _precision(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    hits = (predictions & (targets == 1)).sum(axis=0)
+    predicted = (predictions & (targets != -1)).sum(axis=0)
+    return np.where(predicted == 0, np.nan, hits / np.maximum(predicted, 1))
 
 
 def _usable(fitted: np.ndarray) -> np.ndarray:

@@ -35,6 +35,10 @@ def test_every_fold_is_predicted_by_the_others(precision):
                 for score in (precision_score, recall_score)
             )
             expected = {
+                'CP': cp,
+                'CR': cr,
+                'OP': precision_score(targets[out], predicted, average='micro'),
+                'OR': recall_score(targets[out], predicted, average='micro'),
                 'CF1': 2 * cp * cr / (cp + cr),
                 'OF1': f1_score(targets[out], predicted, average='micro'),
                 'macro F1': f1_score(targets[out], predicted, average='macro', zero_division=0),
@@ -44,6 +48,8 @@ def test_every_fold_is_predicted_by_the_others(precision):
     for column, predicted in enumerate((scores >= 0.5, predictions)):
         expected = [f1_score(targets[:, c], predicted[:, c]) for c in range(3)]
         np.testing.assert_allclose(tuned.class_scores[:, column], expected)
+        expected = [precision_score(targets[:, c], predicted[:, c]) for c in range(3)]
+        np.testing.assert_allclose(tuned.class_precision[:, column], expected)
     fit = precision_thresholds(scores, targets, 0.8) if precision else None
     np.testing.assert_array_equal(
         tuned.values, best_f1_thresholds(scores, targets) if fit is None else fit

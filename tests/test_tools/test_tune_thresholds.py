@@ -59,7 +59,7 @@ def test_fits_the_averaged_weights_to_val(trained, copied, tmp_path, capsys, pre
     assert stored['criterion'] == (f'precision>={precision}' if precision else 'f1')
     printed = capsys.readouterr().out
     assert all(f'\n{name} ' in printed for name in (*CLASSES, 'CF1', 'OF1', 'macro F1'))
-    assert 'by construction, so it is not reported' in printed
+    assert 'by construction, so that is not reported' in printed
     assert 'If the epoch was chosen by its score on this split' in printed
     assert f'stored 4 thresholds ({stored["criterion"]}) in {checkpoint}' in printed
 
