@@ -8,6 +8,8 @@ from prediction_dumps import random_run, write_classes_config, write_dump
 from mmpretrain_mldecoder.evaluation import MultiLabelMAP, precision_recall_at_threshold
 from mmpretrain_mldecoder.report import write_report
 
+pytest.importorskip('plotly')
+
 OVERALL = ('CP', 'CR', 'CF1', 'OP', 'OR', 'OF1')
 
 

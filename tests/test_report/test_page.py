@@ -9,6 +9,8 @@ from prediction_dumps import random_run, write_classes_config, write_dump
 
 from mmpretrain_mldecoder.report import write_report
 
+pytest.importorskip('plotly')
+
 HOSTILE = [
     '</script><script>alert(1)</script>',
     '<img src=x onerror=alert(1)>',

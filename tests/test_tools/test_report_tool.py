@@ -5,6 +5,8 @@ import pytest
 from prediction_dumps import random_run, write_classes_config, write_dump
 from tiny_run import load_tool, write_tiny_config
 
+pytest.importorskip('plotly')
+
 run_train, run_test, run_report = load_tool('train'), load_tool('test'), load_tool('report')
 run_export = load_tool('analysis_tools/export_fiftyone')
 
