@@ -52,10 +52,10 @@ def _augmented(split: DatasetSplit, index: int, draws: int, seed: int) -> Augmen
     height, width = original.shape[:2]
     seen = [_as_picture(sample, split.name) for sample in samples]
     size = f'{seen[0].shape[1]} x {seen[0].shape[0]}'
-    if draws == 1:
-        captions = [f'as the network gets it, {size}']
-    else:
+    if split.name == 'train':
         captions = [f'epoch {epoch + 1}, {size}' for epoch in range(draws)]
+    else:
+        captions = [f'as the network gets it, {size}'] * draws
     return AugmentedPicture(
         title=os.path.basename(path),
         labels=[split.classes[label] for label in split.labels[index]],

@@ -34,10 +34,10 @@ FINDING_WORDS = {
     ),
     'damaged': FindingWords(
         'damaged JPEG data',
-        False,
-        'the decoder complains and goes on; what follows the place may be wrong. "Extraneous '
-        'bytes" before the end marker (0xd9) are harmless',
-        'look at the picture; get the file again',
+        True,
+        'the decoder complains and goes on: behind the damage the picture is wrong or grey (at '
+        'times only a few bytes too many, and nothing is)',
+        'look at it; get the file again',
     ),
     'in_several_splits': FindingWords(
         'same picture in several splits',
@@ -106,7 +106,7 @@ FINDING_WORDS = {
         'nothing to do; boxes drawn on the unturned picture do not fit (labels do)',
     ),
     'rotated_ignored': FindingWords(
-        'turned by EXIF, and the pipeline ignores it',
+        'EXIF orientation that the pipeline ignores',
         False,
         'the network sees them lying on the side or upside down',
         "color_type='color' of LoadImageFromFile turns them upright",

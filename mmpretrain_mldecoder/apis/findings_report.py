@@ -50,6 +50,7 @@ def print_findings(
         table.add_section()
     if table.row_count:
         console.print(table)
+    if any(finding.is_harmful for finding in findings):
         console.print('(!) spoils a training or its scores')
     found = {finding.code for finding in findings}
     for heading, codes in (

@@ -74,23 +74,25 @@ def augmentation_sheet(
     height += len(top) * LINE + GROUP_GAP
     figure = Figure(figsize=(width, height), dpi=DPI)
     y = height - GROUP_GAP / 2
-    style = dict(fontsize=8, va='top', parse_math=False, linespacing=1.25)
-    figure.text(GROUP_GAP / width, y / height, '\n'.join(top), color='0.35', **style)
+    words = dict(fontsize=8, va='top', parse_math=False, linespacing=1.25)
+    figure.text(GROUP_GAP / width, y / height, '\n'.join(top), color='0.35', **words)
     y -= len(top) * LINE + GROUP_GAP / 2
     for row, (heading, tile_height) in zip(rows, shapes, strict=True):
         for column, i in enumerate(row):
             x = GROUP_GAP + column * (group + GROUP_GAP)
             name, *labels = headings[i]
-            figure.text(x / width, y / height, name, weight='bold', **style)
+            figure.text(x / width, y / height, name, weight='bold', **words)
             color = '0.5' if not pictures[i].labels else '#0072b2'
             text = '\n'.join(labels)
-            figure.text(x / width, (y - LINE) / height, text, color=color, **style)
+            figure.text(x / width, (y - LINE) / height, text, color=color, **words)
             for tile, caption_of in _captioned(pictures[i]):
                 box = (x, y - heading - tile_height - 0.04, TILE, tile_height)
                 axes = figure.add_axes(
                     [v / s for v, s in zip(box, (width, height) * 2, strict=True)]
                 )
-                axes.imshow(_small(tile)[..., ::-1])
+                # a small picture in its own pixels, not smoothed
+                style = 'nearest' if max(tile.shape[:2]) < TILE * DPI else 'auto'
+                axes.imshow(_small(tile)[..., ::-1], interpolation=style)
                 axes.set_anchor('N')
                 axes.set(xticks=(), yticks=())
                 axes.spines[:].set_color('0.8')
