@@ -104,16 +104,9 @@ def check_metric(
 
     Raises:
         ParityError: If the metric falls by more than ``max_map_drop`` points.
-        FileNotFoundError: If the test data is not there.
     """
-    try:
-        runs = dict(before=lambda batch: torch_scores(model, batch), after=scores_of)
-        export.metric, values = split_metric(config, runs)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            'int8 is judged by the metric before and after, but the test data is not there: '
-            f'{first_line(error)}'
-        ) from error
+    runs = dict(before=lambda batch: torch_scores(model, batch), after=scores_of)
+    export.metric, values = split_metric(config, runs)
     export.before, export.after = values['before'], values['after']
     if not export.before - export.after <= max_map_drop:
         raise ParityError(

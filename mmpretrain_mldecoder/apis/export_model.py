@@ -4,26 +4,19 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch.nn.functional as F
 from mmengine.config import Config
 from torch import Tensor
 
 from ..atomic_write import atomic_write
 from .export_gate import Export, check_metric, check_parity, first_line
 from .export_onnx import Precision, read_onnx, write_onnx
+from .export_photos import calibration_batches, check_test_data, photos_to_compare
 from .exported_metadata import input_entry, output_entry, source_entry
 from .onnx_model import check_onnx_packages
-from .packed_photos import groups_of_one_size, packed_photos, packed_test_photos
 from .resize_rule import resize_rule
 from .torch_archive import read_torch_archive, write_torch_archive
 from .trained_model import load_trained_model
 from .whole_network import activation_of
-
-NUM_PHOTOS = 32
-"""So many photos are compared at most; the first."""
-
-NUM_CALIBRATION_PHOTOS = 256
-"""So many photos are calibrated on at most; the first."""
 
 
 def export_model(
@@ -79,6 +72,8 @@ def export_model(
             f'a tolerance must be above 0 and a drop at least 0, but they are {tolerance} and '
             f'{max_map_drop}'
         )
+    if precision == 'int8':  # before the minutes that the rest takes
+        check_test_data(config)
     model = load_trained_model(config, checkpoint)
     activation = activation_of(model.network)
     if sigmoid and activation != 'sigmoid':
@@ -86,7 +81,7 @@ def export_model(
             f'a {type(model.network.head).__name__} predicts one class: its scores are the softmax '
             'of the logits, and --sigmoid would give others'
         )
-    groups = _photos(config, photos, dynamic_size)
+    groups = photos_to_compare(config, photos, dynamic_size)
     export = Export(
         out,
         dict(
@@ -106,7 +101,9 @@ def export_model(
                 write_torch_archive(model.network, groups[0], temporary, **common)
                 run, _ = read_torch_archive(temporary)
             else:
-                batches = () if precision != 'int8' else _calibration(config, calibration, size)
+                batches = (
+                    () if precision != 'int8' else calibration_batches(config, calibration, size)
+                )
                 write_onnx(
                     model.network,
                     groups[0],
@@ -142,52 +139,6 @@ def _check_options(
         raise ValueError('int8 needs a folder of photos to calibrate on')
     if precision == 'int8' and tolerance is not None:
         raise ValueError('int8 is judged by the metric (max_map_drop), not by a tolerance')
-
-
-def _photos(
-    config: Config, photos: Sequence[str | os.PathLike], dynamic_size: bool
-) -> list[Tensor]:
-    """Return the photos to compare on, those of each size by themselves."""
-    if photos:
-        groups = groups_of_one_size(packed_photos(config, photos), NUM_PHOTOS)
-    else:
-        try:
-            groups = groups_of_one_size(packed_test_photos(config, NUM_PHOTOS), NUM_PHOTOS)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(
-                'no photos to compare on, as the test data is not there: name some with --photos '
-                f'({first_line(error)})'
-            ) from error
-    if not dynamic_size and len(groups) > 1:
-        sizes = ' and '.join(map(_pixels, groups[:2]))
-        raise ValueError(
-            f'the test pipeline gives photos of several sizes, such as {sizes} pixels: export with '
-            '--dynamic-size, or compare on photos of one size (--photos)'
-        )
-    if dynamic_size and len(groups) == 1:
-        height, width = groups[0].shape[2:]
-        other = (height * 5 // 4, width * 3 // 4)
-        resized = F.interpolate(groups[0].float(), other, mode='nearest')
-        groups.append(resized.to(groups[0].dtype))
-    return groups
-
-
-def _calibration(
-    config: Config, folder: str | os.PathLike, size: tuple[int, ...] | None
-) -> list[Tensor]:
-    """Return batches of the photos in a folder, all of the shape ``size`` if that is given."""
-    groups = groups_of_one_size(packed_photos(config, [folder]), NUM_CALIBRATION_PHOTOS)
-    for group in groups:
-        if size is not None and group.shape[1:] != size:
-            raise ValueError(
-                f'the photos in {folder} come to {_pixels(group)} pixels, those that are compared '
-                f'to {size[2]}x{size[1]}: export with --dynamic-size'
-            )
-    return [batch for group in groups for batch in group.split(8)]
-
-
-def _pixels(pictures: Tensor) -> str:
-    return f'{pictures.shape[3]}x{pictures.shape[2]}'
 
 
 def _to_scores(run: Callable[[Tensor], Tensor], then: str | None) -> Callable[[Tensor], Tensor]:
