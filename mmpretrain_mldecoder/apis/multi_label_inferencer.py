@@ -146,10 +146,11 @@ class MultiLabelInferencer(BaseInferencer):
             ValueError: If a picture cannot be read, ``thr`` or ``topk`` is out of range, the
                 checkpoint has no thresholds, or the head has no attention.
         """
+        self.check(thr, topk, return_attention)
         images = expand_inputs(inputs)
         return list(
             track(
-                self.stream(images, thr, topk, return_attention),
+                self.stream_expanded(images, thr, topk, return_attention),
                 description='predicting',
                 total=len(images),
                 console=Console(stderr=True),
@@ -184,13 +185,47 @@ class MultiLabelInferencer(BaseInferencer):
         Raises:
             As when called: for wrong arguments at once, for an unreadable picture at its turn.
         """
+        self.check(thr, topk, return_attention)
+        images = expand_inputs(inputs)
+        return self.stream_expanded(images, thr, topk, return_attention, on_unreadable)
+
+    def stream_expanded(
+        self,
+        images: Sequence[SingleImage],
+        thr: Threshold = 0.5,
+        topk: int | None = None,
+        return_attention: bool = False,
+        on_unreadable: OnUnreadable | None = None,
+    ) -> Iterator[dict]:
+        """Predict as :meth:`stream` does what :func:`expand_inputs` has listed.
+
+        A path that is not there counts as an unreadable picture.
+        """
+        self.check(thr, topk, return_attention)
         thresholds = self.thresholds(thr)
+        for start in range(0, len(images), self.batch_size):
+            chunk = {}
+            for index, image in enumerate(images[start : start + self.batch_size], start):
+                try:
+                    chunk[index] = self.pipeline(image)
+                except UnreadableImage as error:
+                    if on_unreadable is None:
+                        raise
+                    on_unreadable(error.path, error.reason)
+            num_left = max(len(images) - start - self.batch_size, 0)
+            predicted = self._predict(chunk, thresholds, topk, return_attention, num_left)
+            for index in chunk:
+                image = images[index]
+                name = dict(path=image) if isinstance(image, str) else dict(index=index)
+                yield name | predicted.pop(index)
+
+    def check(self, thr: Threshold, topk: int | None, return_attention: bool) -> None:
+        """Raise a ``ValueError`` if pictures cannot be predicted with these arguments."""
+        self.thresholds(thr)
         if topk is not None and topk < 1:
             raise ValueError(f'topk must be at least 1, but got {topk}')
         if return_attention:
             check_has_attention(self.model)
-        images = expand_inputs(inputs)
-        return self._stream(images, thresholds, topk, return_attention, on_unreadable)
 
     def thresholds(self, thr: Threshold) -> np.ndarray:
         """Return the threshold of each class, ``(C,)`` float64.
@@ -227,30 +262,6 @@ class MultiLabelInferencer(BaseInferencer):
         order = np.argsort(-scores, kind='stable')
         order = order[scores[order] >= thresholds[order]][:topk]
         return order, scores[order]
-
-    def _stream(
-        self,
-        images: Sequence[SingleImage],
-        thresholds: np.ndarray,
-        topk: int | None,
-        return_attention: bool,
-        on_unreadable: OnUnreadable | None,
-    ) -> Iterator[dict]:
-        for start in range(0, len(images), self.batch_size):
-            chunk = {}
-            for index, image in enumerate(images[start : start + self.batch_size], start):
-                try:
-                    chunk[index] = self.pipeline(image)
-                except UnreadableImage as error:
-                    if on_unreadable is None:
-                        raise
-                    on_unreadable(error.path, error.reason)
-            num_left = max(len(images) - start - self.batch_size, 0)
-            predicted = self._predict(chunk, thresholds, topk, return_attention, num_left)
-            for index in chunk:
-                image = images[index]
-                name = dict(path=image) if isinstance(image, str) else dict(index=index)
-                yield name | predicted.pop(index)
 
     def _predict(
         self,

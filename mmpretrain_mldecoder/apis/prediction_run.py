@@ -81,8 +81,8 @@ class PredictionRun:
             could not be read of all, in the process that merged.
 
     Raises:
-        ValueError: If there is nothing to predict, if ``out_dir`` holds results of other settings
-            or pictures, or two drawings would have one name.
+        ValueError: If an option is wrong, if there is nothing to predict, if ``out_dir`` holds
+            results of other settings or pictures, or two drawings would have one name.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class PredictionRun:
         processes: Processes = Processes(),  # noqa: B008 - it is frozen
         overwrite: bool = False,
     ):
+        inferencer.check(options.thr, options.topk, options.attention)
         self.inferencer = inferencer
         self.options = options
         self.num_failed = 0
@@ -137,7 +138,7 @@ class PredictionRun:
                 self._folder.add_failure(path, reason)
             on_unreadable(path, reason)
 
-        for prediction in self.inferencer.stream(
+        for prediction in self.inferencer.stream_expanded(
             self.todo, self.options.thr, self.options.topk, self.options.attention, note
         ):
             if self._folder:

@@ -330,3 +330,143 @@ def test_wrong_arguments(inferencer, fake_coco, kwargs, message):
 def test_wrong_batch_size(config, checkpoint):
     with pytest.raises(ValueError, match='batch_size must be at least 1, but got 0'):
         MultiLabelInferencer(config, checkpoint, batch_size=0)
+
+
+def test_results_come_before_the_last_picture_is_read(inferencer, fake_coco, monkeypatch):
+    read = []
+
+    def pipeline(image):
+        read.append(image)
+        return original(image)
+
+    original = inferencer.pipeline
+    monkeypatch.setattr(inferencer, 'pipeline', pipeline)
+    paths = [str(path) for path in sorted((fake_coco / 'val2017').iterdir())]
+    stream = inferencer.stream(paths, thr=0)
+    assert read == []
+    seen = []
+    for prediction in stream:
+        seen.append(prediction['path'])
+        assert len(read) <= len(seen) + 2  # one batch of 3
+    assert seen == read == paths
+
+
+def test_stream_equals_call(inferencer, fake_coco):
+    folder = fake_coco / 'val2017'
+    assert list(inferencer.stream(folder, 0.3, 2)) == inferencer(folder, 0.3, 2)
+
+
+def test_unreadable_pictures_are_left_out(inferencer, fake_coco, tmp_path):
+    good = [str(path) for path in sorted((fake_coco / 'val2017').iterdir())]
+    (tmp_path / 'broken.jpg').write_bytes(b'not a picture')
+    (tmp_path / 'list.txt').write_text('broken.jpg\ngone.jpg')
+    reported = []
+    predictions = inferencer.stream(
+        [good[0], tmp_path / 'list.txt', *good[1:]],
+        thr=0,
+        on_unreadable=lambda path, reason: reported.append((path, reason)),
+    )
+    # Another composition of the batches: a few float32 roundings.
+    for got, want in zip(predictions, inferencer(good, thr=0), strict=True):
+        assert got['path'] == want['path']
+        assert got['scores'] == pytest.approx(want['scores'], abs=1e-5)
+    assert [path for path, _ in reported] == [str(tmp_path / n) for n in ('broken.jpg', 'gone.jpg')]
+    assert [reason.partition(':')[0] for _, reason in reported] == [
+        'no picture that can be decoded',
+        '[Errno 2] No such file or directory',
+    ]
+
+
+def test_wrong_arguments_of_a_stream_raise_at_once(inferencer, fake_coco):
+    with pytest.raises(ValueError, match='thr must be in'):
+        inferencer.stream(fake_coco / 'val2017', thr=2)
+    with pytest.raises(FileNotFoundError, match='no such image'):
+        inferencer.stream('gone.jpg')
+
+
+def test_sizes_go_through_the_network_by_themselves(config, checkpoint):
+    del config.test_dataloader.dataset.pipeline[1]  # the resizing
+    rng = np.random.default_rng(0)
+    sides = (32, 48, 32, 64, 48)
+    images = [rng.integers(0, 256, (side, 32, 3), dtype=np.uint8) for side in sides]
+    many = MultiLabelInferencer(config, checkpoint, batch_size=4, device='cpu')(images, 0)
+    one = MultiLabelInferencer(config, checkpoint, batch_size=1, device='cpu')(images, 0)
+    for index, (got, want) in enumerate(zip(many, one, strict=True)):
+        assert got['index'] == index
+        assert got['scores'] == pytest.approx(want['scores'], abs=1e-5)
+
+
+def test_tuned_thresholds_apply_by_class(config, checkpoint, fake_coco):
+    path = fake_coco / 'val2017' / '000000000003.jpg'
+    (everything,) = MultiLabelInferencer(config, checkpoint, device='cpu')(path, thr=0)
+    scores = dict(zip(everything['labels'], everything['scores'], strict=True))
+    # Exactly reached by the first, just missed by the second, and so on.
+    values = [scores['ant'], np.nextafter(scores['bee'], 1).item(), 0.0, 1.0]
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['thresholds'] = dict(classes=list(CLASSES), values=values)
+    torch.save(content, checkpoint)
+    inferencer = MultiLabelInferencer(config, checkpoint, device='cpu')
+    (tuned,) = inferencer(path, thr='tuned')
+    assert set(tuned['labels']) == {'ant', 'cat'}
+    assert tuned['scores'] == sorted(tuned['scores'], reverse=True)
+    assert inferencer(path, thr='tuned', topk=1)[0]['labels'] == tuned['labels'][:1]
+
+
+@pytest.mark.parametrize(
+    ('head', 'neck', 'activation'),
+    [
+        (dict(type='MultiLabelLinearClsHead'), True, torch.sigmoid),
+        (dict(type='CSRAClsHead', num_heads=1, lam=0.1), False, torch.sigmoid),
+        (dict(type='LinearClsHead'), True, lambda logits: logits.softmax(-1)),
+    ],
+)
+def test_heads_of_the_host(config, tmp_path, fake_coco, head, neck, activation):
+    config.model.head = head | dict(num_classes=4, in_channels=64)
+    if neck:
+        config.model.neck = dict(type='GlobalAveragePooling')
+    torch.manual_seed(0)
+    model = MODELS.build(config.model | dict(data_preprocessor=config.data_preprocessor)).eval()
+    meta = dict(dataset_meta=dict(classes=CLASSES))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), tmp_path / 'host.pth')
+    item = DATASETS.build(config.test_dataloader.dataset)[3]
+    with torch.no_grad():
+        logits = model(model.data_preprocessor(default_collate([item]))['inputs'])[0]
+    inferencer = MultiLabelInferencer(config, tmp_path / 'host.pth', device='cpu')
+    path = fake_coco / 'val2017' / '000000000003.jpg'
+    (got,) = inferencer(path, thr=0)
+    scores = dict(zip(got['labels'], got['scores'], strict=True))
+    expected = activation(logits).tolist()
+    assert [scores[name] for name in CLASSES] == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(ValueError, match=f'a {head["type"]} has no attention: only MLDecoderHead'):
+        inferencer(path, return_attention=True)
+
+
+def test_attention_of_the_labels(config, checkpoint, inferencer, fake_coco):
+    folder = fake_coco / 'val2017'
+    plain = inferencer(folder, thr=0.2, topk=3)
+    explained = inferencer(folder, thr=0.2, topk=3, return_attention=True)
+    model = MODELS.build(config.model | dict(data_preprocessor=config.data_preprocessor)).eval()
+    model.load_state_dict(torch.load(checkpoint, weights_only=True)['state_dict'])
+    dataset = DATASETS.build(config.test_dataloader.dataset)
+    for index, (got, want) in enumerate(zip(explained, plain, strict=True)):
+        assert (got['path'], got['labels']) == (want['path'], want['labels'])
+        assert got['scores'] == pytest.approx(want['scores'], abs=1e-5)
+        data = model.data_preprocessor(default_collate([dataset[index]]))
+        with torch.no_grad():
+            (maps,) = model.head.attention_maps(model.extract_feat(data['inputs']))
+        expected = maps[:, [CLASSES.index(name) for name in got['labels']]].transpose(0, 1)
+        # Folded batch norms round otherwise.
+        np.testing.assert_allclose(got['attention'], expected.numpy(), atol=1e-5)
+        np.testing.assert_allclose(got['attention'].sum((2, 3)), 1, atol=1e-5)
+        assert got['shares_query_with'] == [[]] * len(got['labels'])  # a query a class
+        height, width = cv2.imread(got['path']).shape[:2]
+        assert got['seen'].shape[1] / got['seen'].shape[0] == pytest.approx(
+            width / height, rel=0.03
+        )
+
+
+def test_device_that_is_not_there(config, checkpoint):
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    with pytest.raises(ValueError, match='device is cuda, but torch finds no GPU'):
+        MultiLabelInferencer(config, checkpoint, device='cuda')
