@@ -5,6 +5,7 @@ The numbers go to WORK_DIR/test_<time>.json, from which tools/model_table.py rea
 
 import argparse
 
+from mmpretrain_mldecoder.apis.tuned_test import use_stored_thresholds
 from mmpretrain_mldecoder.engine import launch
 from mmpretrain_mldecoder.engine.dump_predictions import AtomicDumpResults
 from mmpretrain_mldecoder.engine.finished_test import write_finished_test
@@ -33,6 +34,11 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         help="average the scores over views of each picture: the config's tta_pipeline, or flips "
         'and two sizes',
     )
+    parser.add_argument(
+        '--tuned-thresholds',
+        action='store_true',
+        help="report F1 at the checkpoint's own thresholds, on pictures they were not fitted to",
+    )
     return parser, parser.parse_args(argv)
 
 
@@ -43,6 +49,10 @@ def main(argv: list[str] | None = None) -> dict:
         dump = [AtomicDumpResults(args.out)] if args.out else []
         cfg = launch.load_config(args)
         launch.apply_test_arguments(cfg, args)
+        if args.tuned_thresholds and args.tta:
+            raise ValueError('--tuned-thresholds are of plain scores, not of those with --tta')
+        if args.tuned_thresholds:
+            use_stored_thresholds(cfg, args.checkpoint)
         views = apply_tta(cfg) if args.tta else None
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))

@@ -1,5 +1,6 @@
 """The scores that a checkpoint gives to a split, and the labels of its pictures."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,13 +114,26 @@ def split_warnings(cfg: Config, split: str) -> list[str]:
 
 
 def _is_same_split(cfg: Config, split: str, other: str) -> bool:
-    one, two = (cfg.get(f'{name}_dataloader') for name in (split, other))
-    return (
-        one is not None
-        and two is not None
-        and [one.dataset.get(key) for key in _PICTURE_KEYS]
-        == [two.dataset.get(key) for key in _PICTURE_KEYS]
-    )
+    sources = [picture_source(cfg, name) for name in (split, other)]
+    return None not in sources and sources[0] == sources[1]
+
+
+def picture_source(cfg: Config, split: str) -> str | None:
+    """Return where the pictures of a split come from, as text that is equal if they are the same.
+
+    Args:
+        cfg (Config): Before :func:`use_split`.
+        split (str): One of ``SPLITS``.
+
+    Returns:
+        str | None: None if the config has no such split.
+    """
+    loader = cfg.get(f'{split}_dataloader')
+    if loader is None:
+        return None
+    dataset = loader.dataset.to_dict()
+    found = {key: dataset[key] for key in _PICTURE_KEYS if dataset.get(key) is not None}
+    return json.dumps(found, sort_keys=True, default=str)
 
 
 def split_scores(runner: Runner) -> SplitScores | None:

@@ -58,13 +58,20 @@ class TunedThresholds:
         """How many folds were held out."""
         return len(self.fold_scores['CF1'])
 
-    def for_checkpoint(self, split: str, num_images: int) -> dict:
-        """Return what a checkpoint stores: plain values, see :func:`stored_thresholds`."""
+    def for_checkpoint(self, split: str, source: str, num_images: int) -> dict:
+        """Return what a checkpoint stores: plain values, see :func:`stored_thresholds`.
+
+        Args:
+            split (str): Name of the split.
+            source (str): Its pictures, see :func:`picture_source`.
+            num_images (int): How many.
+        """
         return dict(
             classes=list(self.classes),
             values=self.values.tolist(),
             criterion=self.criterion,
             split=split,
+            source=source,
             num_images=num_images,
             positives=self.positives.tolist(),
             date=datetime.now().astimezone().isoformat(timespec='seconds'),

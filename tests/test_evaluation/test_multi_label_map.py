@@ -319,3 +319,15 @@ def test_dumped_predictions_offline(tmp_path, monkeypatch, capsys):
     runpy.run_path(tool, run_name='__main__')
     printed = capsys.readouterr().out
     assert f"'coco/mAP': {online['coco/mAP']}" in printed
+
+
+def test_one_threshold_for_each_name():
+    scores = np.array([[0.9, 0.4], [0.6, 0.3], [0.2, 0.1]])
+    targets = np.array([[1, 1], [0, 1], [0, 0]])
+    metric = MultiLabelMAP(with_f1=True, topk=1, thr={'cell phone': 0.25, 'cat': 0.7})
+    metric.dataset_meta = dict(classes=('cat', 'cell phone'))
+    assert metric.compute(scores, targets)['OF1'] == 100
+    assert MultiLabelMAP(with_f1=True, topk=1).compute(scores, targets)['OF1'] == 40
+    metric.dataset_meta = dict(classes=('cat', 'dog'))
+    with pytest.raises(ValueError, match=r'thr must name each class once: .* cell phone, dog'):
+        metric.compute(scores, targets)

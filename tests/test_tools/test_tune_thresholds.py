@@ -100,6 +100,40 @@ def test_two_processes_store_the_same(copied, tmp_path):
     assert one | dict(date='') == two | dict(date='')
 
 
+def test_tested_on_another_split_only(trained, copied, tmp_path, capsys):
+    config, checkpoint = copied
+    options = ['--weights', 'ema', '--tuned-thresholds', '--work-dir', tmp_path / 't']
+    for message in ('no thresholds of its own', 'fitted to the pictures of this test'):
+        with pytest.raises(SystemExit):
+            run_test(config, checkpoint, *options)
+        assert message in ' '.join(capsys.readouterr().err.split())
+        tune(config, checkpoint, '--split', 'val', '--folds', 2, '--work-dir', tmp_path / 'w')
+    other = tmp_path / 'other.py'  # the training pictures
+    other.write_text(
+        config.read_text()
+        + "test_dataloader['dataset'].update(data_prefix='train2017',\n"
+        + "    ann_file='annotations/instances_train2017.json')\n"
+    )
+    metrics = run_test(other, checkpoint, *options, '--out', tmp_path / 'o.pkl')
+    samples = pickle.loads((tmp_path / 'o.pkl').read_bytes())
+    values = read(checkpoint)['meta']['thresholds']['values']
+    hits = predicted = positives = 0
+    for sample in samples:
+        labels = set(sample['gt_label'].tolist())
+        chosen = {c for c, s in enumerate(sample['pred_score'].tolist()) if s >= values[c]}
+        hits += len(labels & chosen)
+        predicted += len(chosen)
+        positives += len(labels)
+    assert metrics['coco/OF1'] == pytest.approx(100 * 2 * hits / (predicted + positives))
+    with pytest.raises(SystemExit):
+        run_test(other, checkpoint, *options, '--tta')
+    assert 'not of those with --tta' in ' '.join(capsys.readouterr().err.split())
+    other.write_text(other.read_text() + "test_evaluator = dict(type='MultiLabelMetric')\n")
+    with pytest.raises(SystemExit):
+        run_test(other, checkpoint, *options)
+    assert 'has no MultiLabelMAP' in ' '.join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [

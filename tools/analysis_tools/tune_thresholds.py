@@ -5,9 +5,13 @@ python tools/analysis_tools/tune_thresholds.py CONFIG CHECKPOINT --split val [--
 
 import argparse
 
-from mmengine.config import Config
-
-from mmpretrain_mldecoder.apis.split_scores import SPLITS, split_scores, split_warnings, use_split
+from mmpretrain_mldecoder.apis.split_scores import (
+    SPLITS,
+    picture_source,
+    split_scores,
+    split_warnings,
+    use_split,
+)
 from mmpretrain_mldecoder.apis.store_thresholds import check_storable, store_thresholds
 from mmpretrain_mldecoder.apis.threshold_table import gain_table, remarks, threshold_table
 from mmpretrain_mldecoder.apis.tuned_thresholds import tune_thresholds
@@ -34,28 +38,27 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     return parser, parser.parse_args(argv)
 
 
-def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
-    """Return the config of the run and what is to be said of the split; raise before long work."""
+def check(args: argparse.Namespace) -> None:
+    """Raise for what need not wait for the long work."""
     if args.precision is not None and not 0 < args.precision <= 1:
         raise ValueError(f'--precision must be in (0, 1], but got {args.precision}')
     if args.folds < 2 or args.seed < 0:
         raise ValueError('--folds must be at least 2, and --seed not negative')
     if args.dry_run and args.out:
         raise ValueError('--dry-run stores nothing and --out names a file to write: choose one')
-    cfg = launch.load_config(args)
-    launch.apply_test_arguments(cfg, args)
     if not args.dry_run:
         check_storable(args.checkpoint, args.out)
-    warnings = split_warnings(cfg, args.split)
-    use_split(cfg, args.split)
-    return cfg, warnings
 
 
 def main(argv: list[str] | None = None) -> None:
     """Predict the split, fit, print, store."""
     parser, args = parse_args(argv)
     try:
-        cfg, warnings = prepare(args)
+        cfg = launch.load_config(args)
+        launch.apply_test_arguments(cfg, args)
+        check(args)
+        source, warnings = picture_source(cfg, args.split), split_warnings(cfg, args.split)
+        use_split(cfg, args.split)
         split = split_scores(launch.build_runner(cfg))
         launch.leave_process_group()
         if split is None:
@@ -66,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f'\n{threshold_table(tuned)}\n\n{gain_table(tuned)}\n')
         print('\n'.join([*remarks(tuned), *warnings]))
         if not args.dry_run:
-            stored = tuned.for_checkpoint(args.split, len(split.scores))
+            stored = tuned.for_checkpoint(args.split, source, len(split.scores))
             out = store_thresholds(args.checkpoint, stored, args.out)
             print(f'stored {len(tuned.classes)} thresholds ({tuned.criterion}) in {out}')
     except (OSError, ValueError) as error:

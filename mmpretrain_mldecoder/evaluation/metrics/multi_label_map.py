@@ -51,8 +51,8 @@ class MultiLabelMAP(BaseMetric):
         with_f1 (bool): Whether to report CP, CR, CF1, OP, OR and OF1, both at ``thr`` and, named
             like ``CF1_top3``, of the ``topk`` best classes of each image; for the conventions see
             ``functional/precision_recall.py``. Defaults to False.
-        thr (float): Probability from which on a class is predicted, for ``with_f1``. Defaults to
-            0.5.
+        thr (float | dict[str, float]): Probability from which on a class is predicted, for
+            ``with_f1``: one number, or one for each name of the classes. Defaults to 0.5.
         topk (int): Predictions per image, in ``[1, C]``, for ``with_f1``. Defaults to 3.
         by_size (bool): Whether to report ``mAP_small``, ``mAP_medium`` and ``mAP_large``, see
             :func:`object_size_targets`. Defaults to False.
@@ -77,7 +77,7 @@ class MultiLabelMAP(BaseMetric):
         missing_class: str = 'skip',
         per_class: bool = False,
         with_f1: bool = False,
-        thr: float = 0.5,
+        thr: float | dict[str, float] = 0.5,
         topk: int = 3,
         by_size: bool = False,
         collect_device: str = 'cpu',
@@ -163,11 +163,25 @@ class MultiLabelMAP(BaseMetric):
                 sized_ap = average_precision(scores, sized, self.map_type)
                 metrics[f'mAP_{size}'] = self._mean(sized_ap, f'mAP_{size}')
         if self.with_f1:
-            at_thr = precision_recall_at_threshold(scores, targets, self.thr, self.missing_class)
+            thr = self._thresholds(len(ap))
+            at_thr = precision_recall_at_threshold(scores, targets, thr, self.missing_class)
             at_topk = precision_recall_at_topk(scores, targets, self.topk, self.missing_class)
             metrics.update({name: 100 * value for name, value in at_thr.items()})
             metrics.update({f'{n}_top{self.topk}': 100 * value for n, value in at_topk.items()})
         return metrics
+
+    def _thresholds(self, num_classes: int) -> float | np.ndarray:
+        """Return ``thr`` in the order of the scores."""
+        if not isinstance(self.thr, dict):
+            return self.thr
+        classes = self._class_names(num_classes)
+        if set(classes) != set(self.thr):
+            other = sorted(set(classes) ^ set(self.thr))
+            raise ValueError(
+                f'thr must name each class once: {len(classes)} classes, {len(self.thr)} '
+                f'thresholds, and only on one side: {", ".join(map(str, other[:5]))}'
+            )
+        return np.array([self.thr[name] for name in classes], dtype=np.float64)
 
     def _gather(self) -> dict[str, np.ndarray] | None:
         """Return the arrays of all processes on the main one, None on the others."""
