@@ -2,7 +2,7 @@
 
 import sys
 
-from ..visualization.prediction_table import PredictionTable
+from ..visualization.prediction_table import PredictionTable, printable
 from ..visualization.progress_bar import progress_bar
 from .prediction_run import PredictionRun
 
@@ -27,7 +27,8 @@ def run_and_print(run: PredictionRun, bar: bool = True) -> None:
             progress.advance(task)
 
         def report(path: str, reason: str) -> None:
-            print(f'cannot read image {path}: {reason}', file=sys.stderr, flush=True)
+            # In one piece, where print would let another process write between text and newline.
+            sys.stderr.write(f'cannot read image {printable(path)}: {reason}\n')
             progress.advance(task)
 
         run.run(show, report)
