@@ -17,17 +17,18 @@ def run_and_print(run: PredictionRun, bar: bool = True) -> None:
         bar (bool): Whether there is a progress bar on stderr, if there is more than one batch.
             Defaults to True.
     """
-    table = PredictionTable(run.todo, run.inferencer.classes)
+    table = PredictionTable(run.paths, run.inferencer.classes)
     long = len(run.todo) > run.inferencer.batch_size
     with progress_bar(disable=not (bar and long)) as progress:
         task = progress.add_task('predicting', total=len(run.todo))
 
         def show(prediction: dict) -> None:
-            print(table.row(prediction), flush=True)
+            # In one piece: print would let another process write between text and newline.
+            sys.stdout.write(table.row(prediction) + '\n')
+            sys.stdout.flush()
             progress.advance(task)
 
         def report(path: str, reason: str) -> None:
-            # In one piece, where print would let another process write between text and newline.
             sys.stderr.write(f'cannot read image {printable(path)}: {reason}\n')
             progress.advance(task)
 

@@ -269,7 +269,9 @@ def test_several_processes_write_what_one_writes(run_tool, model_files, tmp_path
     )
     assert done.returncode == 1, done.stdout
     assert '1 of 13 pictures could not be read' in done.stdout
-    assert sum(line.startswith(str(tmp_path)) for line in done.stdout.splitlines()) == 8
+    assert sum(line.startswith(str(tmp_path)) for line in done.stdout.splitlines()) == 8, (
+        done.stdout
+    )
     assert run_tool(*args, '--out-dir', tmp_path / 'one')[0] == 1
     assert results(tmp_path / 'two') == results(tmp_path / 'one')
     assert len(records(tmp_path / 'one' / 'predictions.jsonl')) == 12 - 1
