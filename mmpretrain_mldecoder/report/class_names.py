@@ -1,10 +1,8 @@
 """The names of the classes that a config tests."""
 
 from mmengine.config import Config
-from mmpretrain.registry import DATASETS
 
-from ..datasets import COCOMultiLabel
-from ..datasets.coco_annotations import read_coco_annotations
+from ..apis.class_names import dataset_class_names
 
 
 def read_class_names(cfg: Config, num_classes: int) -> tuple[list[str], str | None]:
@@ -24,7 +22,7 @@ def read_class_names(cfg: Config, num_classes: int) -> tuple[list[str], str | No
     if cfg.get('test_dataloader') is None:
         raise ValueError(f'{cfg.filename} has no test_dataloader: it has no classes to report on')
     try:
-        names = _names(cfg.test_dataloader.dataset)
+        names = dataset_class_names(cfg.test_dataloader.dataset)
     except OSError as error:
         return [f'class {i}' for i in range(num_classes)], f'The classes have no names: {error}'
     if len(names) != num_classes:
@@ -33,15 +31,3 @@ def read_class_names(cfg: Config, num_classes: int) -> tuple[list[str], str | No
             'they are of another config'
         )
     return names, None
-
-
-def _names(dataset_cfg: dict) -> list[str]:
-    dataset = DATASETS.build(dict(dataset_cfg, lazy_init=True))
-    names = dataset.metainfo.get('classes')
-    if names is None and isinstance(dataset, COCOMultiLabel):
-        # A full initialisation would also look for the pictures.
-        names = read_coco_annotations(dataset.ann_file).category_names
-    if names is None:
-        dataset.full_init()
-        names = dataset.metainfo.get('classes')
-    return [str(name) for name in names or ()]

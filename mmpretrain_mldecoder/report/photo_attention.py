@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mmengine.config import Config
 
 from ..apis import MultiLabelInferencer
-from .photos import attention_overlay
+from .photos import encode_attention
 
 
 class PhotoAttention:
@@ -40,5 +40,5 @@ class PhotoAttention:
             self._last = image, self._inferencer(image, thr=0.0, return_attention=True)[0]
         prediction = self._last[1]
         place = prediction['labels'].index(self._classes[label])
-        overlay = attention_overlay(prediction['seen'], prediction['attention'][place])
+        overlay = encode_attention(prediction['seen'], prediction['attention'][place])
         return overlay, list(prediction['shares_query_with'][place])

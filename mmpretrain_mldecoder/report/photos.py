@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from matplotlib import colormaps
 from PIL import Image, ImageOps
+
+from ..visualization.attention_overlay import attention_overlay
 
 SIDE = 240  # of a thumbnail, pixels
 QUALITY = 72
@@ -70,26 +71,17 @@ def encode_jpeg(photo: Image.Image) -> str:
     return 'data:image/jpeg;base64,' + base64.b64encode(buffer.getvalue()).decode()
 
 
-def attention_overlay(seen: np.ndarray, attention: np.ndarray) -> str:
+def encode_attention(seen: np.ndarray, attention: np.ndarray) -> str:
     """Lay the attention of one class over what the network saw, as a data address.
-
-    The map is the mean over the heads, scaled so that its highest value is the brightest colour:
-    it shows where, not how much.
 
     Args:
         seen (np.ndarray): BGR uint8 ``(h, w, 3)``.
-        attention (np.ndarray): ``(num_heads, H, W)``.
+        attention (np.ndarray): ``(num_heads, H, W)``; the mean of the heads is shown.
     """
     scale = SIDE / max(seen.shape[:2])
     size = [max(1, round(side * scale)) for side in seen.shape[1::-1]]
-    photo = cv2.cvtColor(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
-    weights = attention.mean(axis=0).astype(np.float32)
-    weights = cv2.resize(weights, size, interpolation=cv2.INTER_LINEAR)
-    weights = weights / max(float(weights.max()), 1e-12)
-    heat = 255 * colormaps['inferno'](weights)[..., :3]
-    opacity = 0.25 + 0.5 * weights[..., None]
-    mixed = (1 - opacity) * photo + opacity * heat
-    return encode_jpeg(Image.fromarray(mixed.round().astype(np.uint8)))
+    small = cv2.resize(seen, size, interpolation=cv2.INTER_AREA)
+    return encode_jpeg(Image.fromarray(attention_overlay(small, attention.mean(axis=0))))
 
 
 def photo_cards(

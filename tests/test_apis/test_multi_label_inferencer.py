@@ -1,3 +1,4 @@
+import json
 from copy import deepcopy
 
 import cv2
@@ -269,10 +270,15 @@ def test_config_file_and_unchanged_config(config, checkpoint, fake_coco, tmp_pat
     assert config.to_dict() == before
 
 
-def test_class_names_fall_back_to_the_config(config, checkpoint):
+def test_class_names_fall_back_to_the_annotations_and_the_config(config, checkpoint, fake_coco):
     content = torch.load(checkpoint, weights_only=True)
     torch.save(dict(state_dict=content['state_dict']), checkpoint)
-    with pytest.raises(ValueError, match=r'no class names.*metainfo=dict\(classes='):
+    names = json.loads((fake_coco / 'annotations/instances_val2017.json').read_text())['categories']
+    inferencer = MultiLabelInferencer(config, checkpoint, device='cpu')
+    names.sort(key=lambda entry: entry['id'])
+    assert inferencer.classes == [entry['name'] for entry in names]
+    config.test_dataloader.dataset.ann_file = 'absent.json'
+    with pytest.raises(ValueError, match=r'no class names.*absent.json.*metainfo=dict\(classes='):
         MultiLabelInferencer(config, checkpoint, device='cpu')
     config.test_dataloader.dataset.metainfo = dict(classes=['w', 'x', 'y', 'z'])
     assert MultiLabelInferencer(config, checkpoint, device='cpu').classes == ['w', 'x', 'y', 'z']

@@ -6,7 +6,7 @@ from PIL import Image
 
 from mmpretrain_mldecoder.report.photos import (
     Mistake,
-    attention_overlay,
+    encode_attention,
     photo_cards,
     read_thumbnail,
     worst_mistakes,
@@ -49,7 +49,7 @@ def test_overlay_is_bright_where_the_attention_is():
     seen = np.full((60, 120, 3), 90, np.uint8)
     attention = np.zeros((2, 4, 8))
     attention[:, 1, 6] = 1
-    overlay = np.asarray(decode(attention_overlay(seen, attention)).convert('L')).astype(int)
+    overlay = np.asarray(decode(encode_attention(seen, attention)).convert('L')).astype(int)
     assert overlay.shape == (120, 240)
     row, column = np.unravel_index(overlay.argmax(), overlay.shape)
     assert abs(row - 45) < 15 and abs(column - 195) < 15
