@@ -35,7 +35,7 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     add = parser.add_argument
     add('inputs', nargs='+', help='pictures, folders (recursive), globs, list files (.txt)')
     add('config', help='config file of the model')
-    add('checkpoint', help='checkpoint file')
+    add('checkpoint', help='checkpoint: file, or a name such as miil://...')
     add('--thr', type=threshold, default=0.5, help='lowest score of a label, or "tuned"; 0.5')
     add('--topk', type=int, help='at most so many labels of those; --thr 0: all')
     add('--out-dir', type=Path, help='write predictions.jsonl, failed.jsonl, contact_sheet.png')
@@ -56,9 +56,10 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         parser.error('--per-head needs --attention')
     if args.attention and args.backend == 'onnx':
         parser.error('--attention needs torch, not --backend onnx')
-    for path, what in ((args.config, 'config'), (args.checkpoint, 'checkpoint')):
-        if not os.path.isfile(path):
-            parser.error(f'no {what} at {path}')
+    if not os.path.isfile(args.config):
+        parser.error(f'no config at {args.config}')
+    if '://' not in args.checkpoint and not os.path.isfile(args.checkpoint):
+        parser.error(f'no checkpoint at {args.checkpoint}')
     return parser, args
 
 

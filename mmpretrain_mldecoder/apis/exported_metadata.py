@@ -1,6 +1,5 @@
 """What an exported file says about itself, so that it alone is enough to predict."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..version import __version__
-from ..weights.published import find_published
+from .checkpoint_identity import checkpoint_identity
 from .whole_network import Activation
 
 if TYPE_CHECKING:
@@ -39,18 +38,12 @@ def source_entry(config: str | None, checkpoint: str, precision: str) -> dict:
 
     Args:
         config (str, optional): Path of the config, None if it has none.
-        checkpoint (str): Path, or a published name such as ``'miil://tresnet_m_coco'``. What
-            another address holds is not known, and its hash is None.
+        checkpoint (str): See :func:`checkpoint_identity`.
         precision (str): 'fp32', 'fp16' or 'int8'.
     """
-    scheme, separator, _ = checkpoint.partition('://')
-    path = Path(checkpoint)
-    if separator and scheme in ('paddleclas', 'timm', 'miil'):
-        path = find_published(checkpoint)
     return dict(
         config=config and Path(config).name,
-        checkpoint=checkpoint if separator else path.name,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None,
+        **checkpoint_identity(checkpoint),
         precision=precision,
         mmpretrain_mldecoder=__version__,
     )

@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from ..visualization.contact_sheet import contact_sheet
 from ..visualization.labelled_picture import labelled_picture
+from .checkpoint_identity import checkpoint_identity
 from .drawing_names import check_names_differ, drawing_name
 from .multi_label_inferencer import MultiLabelInferencer, Threshold
 from .prediction_file import write_prediction_table
@@ -46,16 +47,14 @@ class PredictionOptions:
 def model_identity(config: str | os.PathLike, checkpoint: str | os.PathLike) -> dict:
     """Return the names of config and checkpoint, and 8 digits of the checkpoint's SHA-256.
 
-    ``sha256sum`` prints the same digits, and MMPretrain puts them into the names of its files.
+    MMPretrain puts these digits into the names of its files. For the checkpoint see
+    :func:`checkpoint_identity`.
     """
-    digest = hashlib.sha256()
-    with open(checkpoint, 'rb') as file:
-        while block := file.read(2**20):
-            digest.update(block)
+    identity = checkpoint_identity(checkpoint)
     return dict(
         config=os.path.basename(config),
-        checkpoint=os.path.basename(checkpoint),
-        sha256=digest.hexdigest()[:8],
+        checkpoint=identity['checkpoint'],
+        sha256=identity['sha256'] and identity['sha256'][:8],
     )
 
 

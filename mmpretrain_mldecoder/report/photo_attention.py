@@ -23,7 +23,7 @@ class PhotoAttention:
     """
 
     def __init__(self, config: Config, checkpoint: str | os.PathLike, classes: Sequence[str]):
-        if not os.path.isfile(checkpoint):
+        if '://' not in os.fspath(checkpoint) and not os.path.isfile(checkpoint):
             raise FileNotFoundError(f'no checkpoint at {checkpoint}')
         self._inferencer = MultiLabelInferencer(config, checkpoint, batch_size=1, backend='torch')
         if list(self._inferencer.classes) != list(classes):

@@ -62,7 +62,9 @@ def test_list_file_of_nothing(photos):
 
 
 def test_addresses_are_refused(photos):
-    with pytest.raises(ValueError, match='an input is an address, https://x.org/1.jpg: download'):
+    with pytest.raises(
+        ValueError, match=r'an input is an address, https://x\.org/1\.jpg: download'
+    ):
         expand_inputs(['https://x.org/1.jpg'])
     (photos / 'notes.txt').write_text('b.jpg\ns3://photos/1.jpg')
     with pytest.raises(ValueError, match=r'line 2 of .*notes\.txt is an address, s3://photos'):
