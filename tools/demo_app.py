@@ -4,6 +4,8 @@ import argparse
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
 
+WRONG = (OSError, ValueError, RuntimeError, ImportError, KeyError, SyntaxError)
+
 
 def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Read the command line."""
@@ -24,15 +26,15 @@ def main() -> None:
     if not 1 <= args.port <= 65535:
         parser.error(f'--port must be from 1 to 65535, but is {args.port}')
     try:
-        from mmpretrain_mldecoder.apis.demo_app import build_app, serve
+        from mmpretrain_mldecoder.apis.web_demo.demo_app import build_app, serve
     except ModuleNotFoundError as error:
         if error.name != 'gradio':
             raise
         parser.error("the web demo needs gradio: pip install 'mmpretrain_mldecoder[app]'")
     try:
         inferencer = MultiLabelInferencer(args.config, args.checkpoint, args.device)
-    except (FileNotFoundError, ValueError, RuntimeError) as error:
-        parser.error(str(error))
+    except WRONG as error:
+        parser.error(' '.join(str(error).split()) or type(error).__name__)
     app = build_app(inferencer)
     print(f'serving on http://{args.host}:{args.port} until Ctrl-C', flush=True)
     try:

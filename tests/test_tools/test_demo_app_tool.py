@@ -18,7 +18,7 @@ def refusal(monkeypatch, capsys, *args) -> str:
 
 def test_missing_gradio_is_named_with_the_command(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'gradio', None)  # as if it were not installed
-    monkeypatch.delitem(sys.modules, 'mmpretrain_mldecoder.apis.demo_app', raising=False)
+    monkeypatch.delitem(sys.modules, 'mmpretrain_mldecoder.apis.web_demo.demo_app', raising=False)
     line = refusal(monkeypatch, capsys, 'config.py', 'checkpoint.pth')
     assert "gradio: pip install 'mmpretrain_mldecoder[app]'" in line
 
@@ -33,3 +33,13 @@ def test_missing_files_are_named(monkeypatch, capsys, tmp_path):
     pytest.importorskip('gradio')
     line = refusal(monkeypatch, capsys, tmp_path / 'config.py', 'checkpoint.pth')
     assert 'config.py' in line
+
+
+@pytest.mark.parametrize(
+    ('text', 'named'), [('model = (', 'never closed'), ('model = dict()', 'test_dataloader')]
+)
+def test_wrong_config_is_one_line(monkeypatch, capsys, tmp_path, text, named):
+    pytest.importorskip('gradio')
+    config = tmp_path / 'config.py'
+    config.write_text(text)
+    assert named in refusal(monkeypatch, capsys, config, 'checkpoint.pth')
