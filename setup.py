@@ -47,7 +47,7 @@ FOR_THE_HOST = ['matplotlib<3.11']
 ONNX = ['onnxruntime>=1.20', 'onnx>=1.17', 'onnxscript>=0.5']
 
 REPORT = ['plotly>=5.24']
-APP = ['gradio>=5']
+APP = ['gradio>=6']
 
 setup(
     name=PACKAGE,

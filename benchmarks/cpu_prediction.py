@@ -19,7 +19,7 @@ from mmpretrain.registry import MODELS
 from photo_like import write_photos
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
-from mmpretrain_mldecoder.apis.onnx_model import OnnxModel, missing_onnx_packages
+from mmpretrain_mldecoder.apis.inference.onnx_model import OnnxModel, missing_onnx_packages
 
 CONFIG = Path(__file__).parents[1] / 'configs' / 'mldecoder' / 'r50vd_coco-448px.py'
 GOALS = dict(torch=1.4, onnx=1.9)

@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from mmpretrain_mldecoder.apis.export_gate import ParityError
-from mmpretrain_mldecoder.apis.export_model import export_model
-from mmpretrain_mldecoder.apis.export_table import export_table
+from mmpretrain_mldecoder.apis.export.export_gate import ParityError
+from mmpretrain_mldecoder.apis.export.export_model import export_model
+from mmpretrain_mldecoder.apis.export.export_table import export_table
 from mmpretrain_mldecoder.engine import launch
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer, expand_inputs
-from mmpretrain_mldecoder.apis.prediction_run import (
+from mmpretrain_mldecoder.apis.predictions.prediction_run import (
     PredictionOptions,
     PredictionRun,
     model_identity,
 )
-from mmpretrain_mldecoder.apis.printed_run import run_and_print
-from mmpretrain_mldecoder.apis.processes import Processes
+from mmpretrain_mldecoder.apis.predictions.printed_run import run_and_print
+from mmpretrain_mldecoder.apis.predictions.processes import Processes
 from mmpretrain_mldecoder.engine.launch import CfgOptions
 
 WRONG = (OSError, ValueError, RuntimeError, ImportError, KeyError, SyntaxError)

@@ -5,7 +5,7 @@ The numbers go to WORK_DIR/test_<time>.json, from which tools/model_table.py rea
 
 import argparse
 
-from mmpretrain_mldecoder.apis.tuned_test import use_stored_thresholds
+from mmpretrain_mldecoder.apis.thresholds.tuned_test import use_stored_thresholds
 from mmpretrain_mldecoder.engine import launch
 from mmpretrain_mldecoder.engine.dump_predictions import AtomicDumpResults
 from mmpretrain_mldecoder.engine.finished_test import write_finished_test

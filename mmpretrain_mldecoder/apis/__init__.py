@@ -1,9 +1,9 @@
 """Prediction from Python."""
 
-from .image_inputs import IMAGE_SUFFIXES, expand_inputs
-from .multi_label_inferencer import MultiLabelInferencer
-from .prediction_file import write_predictions
-from .thresholds import stored_thresholds
+from .inference.image_inputs import IMAGE_SUFFIXES, expand_inputs
+from .inference.multi_label_inferencer import MultiLabelInferencer
+from .predictions.prediction_file import write_predictions
+from .thresholds.stored_thresholds import stored_thresholds
 
 __all__ = [
     'IMAGE_SUFFIXES',

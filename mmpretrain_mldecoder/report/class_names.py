@@ -2,7 +2,7 @@
 
 from mmengine.config import Config
 
-from ..apis.class_names import dataset_class_names
+from ..apis.inference.class_names import dataset_class_names
 
 
 def read_class_names(cfg: Config, num_classes: int) -> tuple[list[str], str | None]:

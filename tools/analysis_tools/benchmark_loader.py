@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mmpretrain_mldecoder.apis.loader_report import print_loader_speed
-from mmpretrain_mldecoder.apis.loader_speed import LoaderSpeed, loader_speed
+from mmpretrain_mldecoder.apis.loader.loader_report import print_loader_speed
+from mmpretrain_mldecoder.apis.loader.loader_speed import LoaderSpeed, loader_speed
 from mmpretrain_mldecoder.atomic_write import atomic_write
 from mmpretrain_mldecoder.engine import launch
 

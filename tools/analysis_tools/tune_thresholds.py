@@ -5,16 +5,20 @@ python tools/analysis_tools/tune_thresholds.py CONFIG CHECKPOINT --split val [--
 
 import argparse
 
-from mmpretrain_mldecoder.apis.split_scores import (
+from mmpretrain_mldecoder.apis.thresholds.split_scores import (
     SPLITS,
     picture_source,
     split_scores,
     split_warnings,
     use_split,
 )
-from mmpretrain_mldecoder.apis.store_thresholds import check_storable, store_thresholds
-from mmpretrain_mldecoder.apis.threshold_table import gain_table, remarks, threshold_table
-from mmpretrain_mldecoder.apis.tuned_thresholds import tune_thresholds
+from mmpretrain_mldecoder.apis.thresholds.store_thresholds import check_storable, store_thresholds
+from mmpretrain_mldecoder.apis.thresholds.threshold_table import (
+    gain_table,
+    remarks,
+    threshold_table,
+)
+from mmpretrain_mldecoder.apis.thresholds.tuned_thresholds import tune_thresholds
 from mmpretrain_mldecoder.engine import launch
 
 

@@ -1,0 +1,1 @@
+"""A checkpoint as one file that is enough to predict: ONNX, torch.export."""

@@ -1,0 +1,307 @@
+"""Predict the labels of pictures with a trained multi-label model."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmengine.device import get_device
+from mmengine.runner import load_checkpoint
+from mmpretrain.apis import BaseInferencer
+from mmpretrain.structures import DataSample
+from rich.console import Console
+from rich.progress import track
+
+from ..thresholds.stored_thresholds import stored_thresholds
+from .class_names import class_names
+from .image_inputs import ImageInputs, SingleImage, expand_inputs
+from .label_attention import check_has_attention, label_attention, seen_picture
+from .network_runner import NetworkRunner, check_backend
+from .picture_pipeline import PicturePipeline, UnreadableImage
+
+Threshold = float | Literal['tuned']
+OnUnreadable = Callable[[str, str], None]
+
+
+class MultiLabelInferencer(BaseInferencer):
+    """Give every label of a picture whose score reaches a threshold.
+
+    A picture goes through the config's test pipeline, always, so that it gets the scores that
+    ``tools/test.py`` gives it. Scores are the head's ``pred_score``: of a multi-label head, ours
+    or the host's, the sigmoid of each logit, one probability a class, which do not sum to 1. (A
+    single-label head keeps its softmax.)
+
+    The class names are those that training stored in the checkpoint
+    (``meta.dataset_meta.classes``), else the test dataset's.
+
+    Args:
+        model (str | PathLike | Config): Config file, or a loaded config, of the model. It is not
+            changed.
+        pretrained (str | PathLike, optional): Checkpoint; its ``state_dict`` must fit the model
+            exactly. Where training kept an average of the weights, that is what it holds.
+            Defaults to None, which means the config's ``load_from``.
+        device (str | torch.device, optional): Defaults to None, which means what
+            ``tools/test.py`` would choose: the accelerator if there is one, else the CPU.
+        batch_size (int): Pictures a forward pass. Defaults to 32. Pictures that the pipeline leaves
+            at different sizes go through the network size by size.
+        backend (str, optional): What runs the network. The scores are those of
+            ``tools/test.py`` but for rounding (1e-6 for a trained network on real photos).
+
+            - ``'torch'``: torch, with the batch norms folded into the convolutions, and on the CPU
+              with the weights in channels-last order.
+            - ``'onnx'``: ONNX Runtime on the CPU, faster once it runs. The model is exported when
+              the first batch comes, which takes seconds. Pictures of another size than the first
+              go through torch.
+            - None (default): torch; on the CPU, where the packages for ONNX are installed, a call
+              goes over to ONNX Runtime when its first batch shows that a minute of work is left.
+              The calls after it stay there. Where that is impossible, a warning says why.
+
+    Raises:
+        ValueError: If there is no checkpoint, if no class names are found, if ``batch_size`` is
+            below 1, if ``device`` is not there, or ``backend`` is unknown, or ``'onnx'`` on
+            another device than the CPU.
+        RuntimeError: If the checkpoint belongs to another model; when called, if the backend is
+            ``'onnx'`` and the model cannot be exported.
+        ModuleNotFoundError: If the backend is ``'onnx'`` and its packages are not installed.
+
+    Example:
+        >>> inferencer = MultiLabelInferencer('config.py', 'checkpoint.pth')
+        >>> inferencer('photos/', thr=0.5, topk=3)
+        [{'path': 'photos/1.jpg', 'labels': ['dog', 'ball'], 'scores': [0.98, 0.71]}]
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike | Config,
+        pretrained: str | os.PathLike | None = None,
+        device: str | torch.device | None = None,
+        batch_size: int = 32,
+        backend: Literal['torch', 'onnx'] | None = None,
+    ):
+        if batch_size < 1:
+            raise ValueError(f'batch_size must be at least 1, but got {batch_size}')
+        device = torch.device(device or ('cpu' if backend == 'onnx' else get_device()))
+        check_backend(backend, device)
+        if device.type == 'cuda' and not torch.cuda.is_available():
+            raise ValueError(f'device is {device}, but torch finds no GPU here')
+        config = model if isinstance(model, Config) else Config.fromfile(model)
+        if config.get('test_dataloader') is None:
+            raise ValueError('the config has no test_dataloader, whose pipeline is needed')
+        pretrained = pretrained or config.get('load_from')
+        if not pretrained:
+            raise ValueError(
+                'no checkpoint: the scores of an untrained model mean nothing. Name one with '
+                'pretrained=..., or set load_from in the config'
+            )
+        super().__init__(config, pretrained=None, device=device)
+        # Strict, where the host's test tool only warns: here nobody looks at a log or a mAP that
+        # would give a wrong checkpoint away.
+        try:
+            checkpoint = load_checkpoint(
+                self.model, os.fspath(pretrained), map_location='cpu', strict=True, logger='silent'
+            )
+        except RuntimeError as error:
+            raise RuntimeError(_misfit(pretrained, error)) from error
+        self.classes = class_names(self.config, checkpoint, self.model)
+        self.batch_size = batch_size
+        self._meta = checkpoint.get('meta') or {}
+        self._network = NetworkRunner(self.model, backend)
+
+    def __call__(
+        self,
+        inputs: ImageInputs,
+        thr: Threshold = 0.5,
+        topk: int | None = None,
+        return_attention: bool = False,
+    ) -> list[dict]:
+        """Predict the labels of one or many pictures.
+
+        Args:
+            inputs: A file, a folder (recursive), a glob, a list file (``.txt``), a ``uint8`` array
+                (BGR, BGRA or grey), a PIL image, or a list of these; see :func:`expand_inputs`.
+            thr (float | str): Labels with ``score >= thr`` are given, in ``[0, 1]``; ``'tuned'``
+                takes the threshold of each class that is stored in the checkpoint. Defaults to 0.5.
+            topk (int, optional): At most that many labels, the best, of those that reach
+                ``thr``; ``thr=0`` gives exactly so many. Defaults to None, all of them.
+            return_attention (bool): Whether to say where the head looked for each label. The
+                network is then run by torch. Defaults to False.
+
+        Returns:
+            list[dict]: One a picture, in the order of the inputs: ``path`` (or ``index``, the
+            position among the inputs, for what has no path), ``labels`` (list of names) and
+            ``scores`` (list of floats in ``[0, 1]``), best first, ties by class. With
+            ``return_attention`` also
+
+            - ``attention``: float32 ``(n, heads, H, W)`` for ``n`` labels; each map sums to 1;
+            - ``shares_query_with``: for each label, the names of the other classes that the same
+              query answers for, and whose map it therefore is as well;
+            - ``seen``: BGR ``uint8`` ``(h, w, 3)``, what the maps lie over: the picture as the
+              network saw it, in the photo's aspect where the pipeline only squashed it.
+
+        Raises:
+            FileNotFoundError: If there is no such picture, or none in a folder or glob.
+            ValueError: If a picture cannot be read, ``thr`` or ``topk`` is out of range, the
+                checkpoint has no thresholds, or the head has no attention.
+        """
+        self.check(thr, topk, return_attention)
+        images = expand_inputs(inputs)
+        return list(
+            track(
+                self.stream_expanded(images, thr, topk, return_attention),
+                description='predicting',
+                total=len(images),
+                console=Console(stderr=True),
+                transient=True,
+                disable=len(images) <= self.batch_size,
+            )
+        )
+
+    def stream(
+        self,
+        inputs: ImageInputs,
+        thr: Threshold = 0.5,
+        topk: int | None = None,
+        return_attention: bool = False,
+        on_unreadable: OnUnreadable | None = None,
+    ) -> Iterator[dict]:
+        """Predict pictures as one asks for them, a batch at a time.
+
+        However many there are, only one batch is in memory.
+
+        Args:
+            inputs: As when called.
+            thr (float | str): As when called.
+            topk (int, optional): As when called.
+            return_attention (bool): As when called.
+            on_unreadable (Callable, optional): Called with path and reason for a file that cannot
+                be read, which is then left out. Defaults to None: such a file raises.
+
+        Returns:
+            Iterator[dict]: What a call returns, in the same order.
+
+        Raises:
+            As when called: for wrong arguments at once, for an unreadable picture at its turn.
+        """
+        self.check(thr, topk, return_attention)
+        images = expand_inputs(inputs)
+        return self.stream_expanded(images, thr, topk, return_attention, on_unreadable)
+
+    def stream_expanded(
+        self,
+        images: Sequence[SingleImage],
+        thr: Threshold = 0.5,
+        topk: int | None = None,
+        return_attention: bool = False,
+        on_unreadable: OnUnreadable | None = None,
+    ) -> Iterator[dict]:
+        """Predict as :meth:`stream` does what :func:`expand_inputs` has listed.
+
+        A path that is not there counts as an unreadable picture.
+        """
+        self.check(thr, topk, return_attention)
+        thresholds = self.thresholds(thr)
+        for start in range(0, len(images), self.batch_size):
+            chunk = {}
+            for index, image in enumerate(images[start : start + self.batch_size], start):
+                try:
+                    chunk[index] = self.pipeline(image)
+                except UnreadableImage as error:
+                    if on_unreadable is None:
+                        raise
+                    on_unreadable(error.path, error.reason)
+            num_left = max(len(images) - start - self.batch_size, 0)
+            predicted = self._predict(chunk, thresholds, topk, return_attention, num_left)
+            for index in chunk:
+                image = images[index]
+                name = dict(path=image) if isinstance(image, str) else dict(index=index)
+                yield name | predicted.pop(index)
+
+    def check(self, thr: Threshold, topk: int | None, return_attention: bool) -> None:
+        """Raise a ``ValueError`` if pictures cannot be predicted with these arguments."""
+        self.thresholds(thr)
+        if topk is not None and topk < 1:
+            raise ValueError(f'topk must be at least 1, but got {topk}')
+        if return_attention:
+            check_has_attention(self.model)
+
+    def thresholds(self, thr: Threshold) -> np.ndarray:
+        """Return the threshold of each class, ``(C,)`` float64.
+
+        Raises:
+            ValueError: If ``thr`` is neither a number in ``[0, 1]`` nor ``'tuned'``, or the
+                checkpoint has no thresholds.
+        """
+        if thr == 'tuned':
+            return stored_thresholds(self._meta, self.classes)
+        if isinstance(thr, str) or not 0 <= thr <= 1:
+            raise ValueError(f"thr must be in [0, 1] or 'tuned', but got {thr!r}")
+        return np.full(len(self.classes), thr, np.float64)
+
+    def forward(self, inputs: dict) -> list[DataSample]:
+        """Predict one batch that the pipeline made; see the host's class."""
+        return self._network(inputs)
+
+    def postprocess(self, sample: DataSample, thresholds: np.ndarray, topk: int | None) -> dict:
+        """Turn one data sample into ``labels`` and ``scores``, best first."""
+        order, scores = self._best(sample, thresholds, topk)
+        return dict(labels=[self.classes[i] for i in order], scores=scores.tolist())
+
+    def _best(
+        self, sample: DataSample, thresholds: np.ndarray, topk: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the classes that are given, best first, and their scores."""
+        scores = sample.pred_score.float().cpu().numpy().astype(np.float64)
+        if len(scores) != len(self.classes):
+            raise ValueError(
+                f'the model scores {len(scores)} classes, but {len(self.classes)} class names '
+                'are known: config and checkpoint do not belong together'
+            )
+        order = np.argsort(-scores, kind='stable')
+        order = order[scores[order] >= thresholds[order]][:topk]
+        return order, scores[order]
+
+    def _predict(
+        self,
+        chunk: dict[int, dict],
+        thresholds: np.ndarray,
+        topk: int | None,
+        return_attention: bool,
+        num_left: int,
+    ) -> dict[int, dict]:
+        """Predict packed pictures, those of one size together."""
+        sizes: dict[torch.Size, list[int]] = {}
+        for index, packed in chunk.items():
+            sizes.setdefault(packed['inputs'].shape, []).append(index)
+        predicted = {}
+        for indices in sizes.values():
+            batch = default_collate([chunk[index] for index in indices])
+            if not return_attention:
+                for index, sample in zip(indices, self._network(batch, num_left), strict=True):
+                    predicted[index] = self.postprocess(sample, thresholds, topk)
+                continue
+            samples, maps = self._network.with_attention(batch)
+            group_size = self.model.head.decoder.group_linear.group_size
+            for index, sample, its_maps in zip(indices, samples, maps, strict=True):
+                order, _ = self._best(sample, thresholds, topk)
+                shape = sample.ori_shape if self.pipeline.only_resizes else None
+                predicted[index] = (
+                    self.postprocess(sample, thresholds, topk)
+                    | label_attention(its_maps, group_size, order, self.classes)
+                    | dict(seen=seen_picture(chunk[index]['inputs'], shape))
+                )
+        return predicted
+
+    def _init_pipeline(self, cfg: Config) -> PicturePipeline:
+        """Build the test pipeline; called by the base class."""
+        return PicturePipeline(cfg.test_dataloader.dataset.pipeline)
+
+
+def _misfit(checkpoint: str | os.PathLike, error: RuntimeError) -> str:
+    """Say in a line what MMEngine says in hundreds."""
+    details = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
+    first, *others = details or [str(error)]
+    more = f' (and {len(others)} more of the kind)' if others else ''
+    return f'{checkpoint} is not of this model: {first[:200]}{more}'

@@ -1,0 +1,135 @@
+"""A classifier as an ONNX model, and ONNX Runtime to run it on the CPU."""
+
+import logging
+import warnings
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from ..export.whole_network import WholeNetwork, batch_of_two, dynamic_shapes
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from onnxruntime import InferenceSession
+
+_WRONG = 1e-3
+"""Scores that far from torch's are not due to rounding, which moves those of trained networks by
+1e-6, and of random ones whose logits are scaled up by 4e-4."""
+
+_PACKAGES = ('onnxruntime', 'onnx', 'onnxscript')  # to run; to hold the model; to export it
+
+
+def missing_onnx_packages() -> list[str]:
+    """Return which of the packages for ONNX are not installed."""
+    return [name for name in _PACKAGES if find_spec(name) is None]
+
+
+def check_onnx_packages(what: str) -> None:
+    """Raise a ``ModuleNotFoundError`` that says how to install what is missing for ``what``."""
+    if missing := missing_onnx_packages():
+        raise ModuleNotFoundError(
+            f"{what} needs {', '.join(missing)}: pip install 'mmpretrain_mldecoder[onnx]'"
+        )
+
+
+def to_onnx(
+    model: BaseModel, pictures: Tensor, dynamic_size: bool = False, sigmoid: bool = False
+) -> 'ModelProto':
+    """Export a classifier, from the packed pictures to the logits.
+
+    The data preprocessor is inside: the input ``image`` is what the test pipeline packs, usually
+    ``uint8`` with the channels as BGR, and the output ``logits`` is before the sigmoid or softmax.
+    The batch has any size, height and width are those of ``pictures``.
+
+    Args:
+        model (BaseModel): A classifier on the CPU, in evaluation mode.
+        pictures (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
+        dynamic_size (bool): Whether height and width are free too. Defaults to False.
+        sigmoid (bool): Whether the output is the sigmoid of the logits, named ``scores``. Defaults
+            to False.
+
+    Returns:
+        ModelProto: The model; ``onnx.save`` writes it to a file.
+
+    Raises:
+        Exception: Of torch's exporter, if it cannot export the model.
+    """
+    quiet = logging.getLogger('onnxscript')
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter('ignore')
+            program = torch.onnx.export(
+                WholeNetwork(model, sigmoid).eval(),
+                (batch_of_two(pictures),),
+                dynamo=True,
+                dynamic_shapes=dynamic_shapes(dynamic_size),
+                input_names=['image'],
+                output_names=['scores' if sigmoid else 'logits'],
+                verbose=False,
+            )
+    finally:
+        quiet.setLevel(level)
+    return program.model_proto
+
+
+def onnx_session(model: bytes | str) -> 'InferenceSession':
+    """Load a model, or the file of that name, for the CPU, with as many threads as torch."""
+    import onnxruntime  # an extra
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors: it warns of each half-precision node that it casts
+    return onnxruntime.InferenceSession(model, options, providers=['CPUExecutionProvider'])
+
+
+class OnnxModel:
+    """A classifier that ONNX Runtime runs on the CPU, with as many threads as torch.
+
+    Building it takes seconds: the model is exported, and its scores of the first picture are
+    compared with torch's.
+
+    Args:
+        model (BaseModel): A classifier on the CPU, in evaluation mode.
+        pictures (Tensor): What the test pipeline packs, ``(B, 3, H, W)``. Others must have the
+            same type, height and width, which :meth:`takes` tells; ``B`` is free.
+
+    Raises:
+        RuntimeError: If the model cannot be exported, or then gives other scores.
+    """
+
+    def __init__(self, model: BaseModel, pictures: Tensor):
+        try:
+            self._session = onnx_session(to_onnx(model, pictures).SerializeToString())
+            self._kind = _kind(pictures)
+            first = pictures[:1]
+            with torch.no_grad():
+                expected = WholeNetwork(model)(first)
+            apart = (self(first).sigmoid() - expected.sigmoid()).abs().max().item()
+        except Exception as error:  # of torch's exporter, or of ONNX Runtime: any
+            reason = str(error).strip().partition('\n')[0]
+            raise RuntimeError(
+                f'the model cannot be exported to ONNX: {type(error).__name__}: {reason}'
+            ) from error
+        if not apart <= _WRONG:
+            raise RuntimeError(
+                f'the model exported to ONNX gives scores that are {apart:.2g} off, more than '
+                f'{_WRONG:g}'
+            )
+
+    def takes(self, pictures: Tensor) -> bool:
+        """Tell whether the pictures have the type, height and width that it was built for."""
+        return _kind(pictures) == self._kind
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Return the logits ``(B, C)``."""
+        (logits,) = self._session.run(['logits'], {'image': pictures.numpy()})
+        return torch.from_numpy(logits)
+
+
+def _kind(pictures: Tensor) -> tuple[torch.dtype, torch.Size]:
+    return pictures.dtype, pictures.shape[1:]

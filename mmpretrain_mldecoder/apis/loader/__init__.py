@@ -1,0 +1,1 @@
+"""How fast a data loader is, and what slows it down."""

@@ -1,0 +1,132 @@
+"""The rows of the result tables: a config, what is published of it, and what was measured."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from mmengine.config import Config
+from modelindex.load_model_index import load
+
+from ...engine.finished_test import FinishedTest, read_finished_test, settings_digest
+
+# Pictures of the whole split that a number of the dataset is of. Of COCO 2014 the authors' configs
+# leave out the 367 without labels. OpenImages has no split of a size that is known here.
+FULL_SPLITS = {'ImageNet-1k': 50_000, 'COCO 2017': 5_000, 'COCO 2014': 40_137}
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One config and what its metafile says.
+
+    Args:
+        name (str): Of the model, as ``get_model`` takes it.
+        label (str): Of the row; rows with the same backbone and weights share it.
+        dataset (str): What the row's number is of.
+        weights (str, optional): Published weights of the whole model.
+        published (Mapping): ``mAP`` or ``Top 1`` and other numbers as the source prints them, and
+            ``Source``, a dict of one text for each language.
+        path (Path): The config's file, in ``configs/<folder>/``.
+        cfg (Config): Its content.
+    """
+
+    name: str
+    label: str
+    dataset: str
+    weights: str | None
+    published: Mapping
+    path: Path
+    cfg: Config
+
+    @property
+    def metric(self) -> str:
+        """Name of the row's number among the published ones."""
+        return 'Top 1' if self.dataset == 'ImageNet-1k' else 'mAP'
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether the name of the config has a suffix: a deviation from the table's recipe."""
+        return '-' in self.path.stem
+
+
+def read_rows(model_index: Path) -> list[TableRow]:
+    """Read all rows, in the order of the model index.
+
+    Args:
+        model_index (Path): ``model-index.yml``; ``configs`` lies beside it.
+    """
+    index = load(str(model_index))
+    rows = []
+    for model in index.models:
+        path = model_index.parent / model.config
+        metadata = model.metadata.data
+        rows.append(
+            TableRow(
+                name=model.name,
+                label=metadata['Row'],
+                dataset=model.results[0].dataset,
+                weights=model.weights,
+                published=metadata.get('Published', {}),
+                path=path,
+                cfg=Config.fromfile(path),
+            )
+        )
+    return rows
+
+
+def newest_results(
+    rows: list[TableRow], folder: Path, note: Callable[[str], None]
+) -> dict[str, FinishedTest]:
+    """Find the newest finished test of each row.
+
+    A test belongs to a row if folder and name of its config are those of the row, its settings
+    (model, preprocessing, metric) are the row's, it counted all pictures of the split, and each of
+    them once: no test-time augmentation.
+
+    Args:
+        rows (list[TableRow]): The rows.
+        folder (Path): Searched for ``test_*.json``, with all folders in it.
+        note (Callable): Called with a sentence about each file that is left out.
+
+    Returns:
+        dict[str, FinishedTest]: By the name of the row.
+    """
+    by_config = {row.path.parts[-2:]: row for row in rows}
+    newest = {}
+    for path in sorted(folder.rglob('test_*.json')):
+        try:
+            test = read_finished_test(path)
+        except ValueError as error:
+            note(f'left out: {error}')
+            continue
+        row = by_config.get(PurePath(test.config).parts[-2:])
+        reason = 'its config is that of no row' if row is None else _reason_to_refuse(row, test)
+        if reason:
+            note(f'left out: {path} ({test.config}): {reason}')
+        elif row.name not in newest or newest[row.name].date < test.date:
+            newest[row.name] = test
+    return newest
+
+
+def _reason_to_refuse(row: TableRow, test: FinishedTest) -> str | None:
+    whole = FULL_SPLITS.get(row.dataset)
+    if test.pictures != whole:
+        return f'{test.pictures:,} pictures were tested' + (
+            f', and {row.dataset} has {whole:,}'
+            if whole
+            else f', and no whole split of {row.dataset} is known'
+        )
+    if test.tta:
+        return 'it is with test-time augmentation, and the tables are without'
+    if test.settings != settings_digest(row.cfg):
+        return 'model, preprocessing or metric are not those of the config'
+    if measured(row, test) is None:
+        return f'it has no {row.metric}'
+    return None
+
+
+def measured(row: TableRow, test: FinishedTest) -> float | None:
+    """Return the row's number of a test, in the unit of the published ones; None if it has none."""
+    if row.metric == 'mAP':
+        return test.metrics.get('coco/mAP')
+    percent = test.metrics.get('accuracy/top1')
+    return None if percent is None else percent / 100

@@ -1,0 +1,223 @@
+"""Predict many pictures into a folder, in one process or several, and go on after a kill."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ...visualization.contact_sheet import contact_sheet
+from ...visualization.labelled_picture import labelled_picture
+from ..inference.checkpoint_identity import checkpoint_identity
+from ..inference.multi_label_inferencer import MultiLabelInferencer, Threshold
+from .drawing_names import check_names_differ, drawing_name
+from .prediction_file import write_prediction_table
+from .prediction_folder import PredictionFolder
+from .processes import Processes
+
+MAX_ON_SHEET = 60  # a sheet of more pictures is too long to look at
+DRAWINGS = {'pictures': '.jpg', 'attention': '.png'}
+
+
+@dataclass(frozen=True)
+class PredictionOptions:
+    """What is given for each picture, and drawn of it.
+
+    Attributes:
+        thr (float | str): As in :class:`MultiLabelInferencer`.
+        topk (int, optional): As there.
+        pictures (bool): Whether each picture is drawn with its labels.
+        attention (bool): Whether the attention of each label is drawn.
+        per_head (bool): Whether that is drawn for each attention head.
+        csv (bool): Whether ``predictions.csv`` is written.
+    """
+
+    thr: Threshold = 0.5
+    topk: int | None = None
+    pictures: bool = False
+    attention: bool = False
+    per_head: bool = False
+    csv: bool = False
+
+
+def model_identity(config: str | os.PathLike, checkpoint: str | os.PathLike) -> dict:
+    """Return the names of config and checkpoint, and 8 digits of the checkpoint's SHA-256.
+
+    MMPretrain puts these digits into the names of its files. For the checkpoint see
+    :func:`checkpoint_identity`.
+    """
+    identity = checkpoint_identity(checkpoint)
+    return dict(
+        config=os.path.basename(config),
+        checkpoint=identity['checkpoint'],
+        sha256=identity['sha256'] and identity['sha256'][:8],
+    )
+
+
+class PredictionRun:
+    """Predict pictures, and keep and draw what comes.
+
+    Args:
+        inferencer (MultiLabelInferencer): The model.
+        identity (dict): What :func:`model_identity` gives; stands in every line.
+        paths (Sequence[str]): The pictures, in the order of the results. One that is there twice is
+            predicted once.
+        options (PredictionOptions): What is given and drawn.
+        out_dir (str | PathLike, optional): Folder of the results, see :class:`PredictionFolder`.
+            What was drawn there is no picture to predict. Defaults to None: nothing is written.
+        processes (Processes): Defaults to a single one.
+        overwrite (bool): Whether earlier results there are made anew. Defaults to False.
+
+    Attributes:
+        paths (list[str]): The pictures.
+        todo (list[str]): Those that this process predicts.
+        num_done (int): How many are there from before.
+        num_failed (int): How many this process could not read; after :meth:`finish`, how many
+            could not be read of all, in the process that merged.
+
+    Raises:
+        ValueError: If an option is wrong, if there is nothing to predict, if ``out_dir`` holds
+            results of other settings or pictures, or two drawings would have one name.
+    """
+
+    def __init__(
+        self,
+        inferencer: MultiLabelInferencer,
+        identity: dict,
+        paths: Sequence[str],
+        options: PredictionOptions,
+        out_dir: str | os.PathLike | None = None,
+        processes: Processes = Processes(),  # noqa: B008 - it is frozen
+        overwrite: bool = False,
+    ):
+        inferencer.check(options.thr, options.topk, options.attention)
+        self.inferencer = inferencer
+        self.options = options
+        self.num_failed = 0
+        self._identity = identity
+        self._thresholds = dict(
+            zip(inferencer.classes, inferencer.thresholds(options.thr).tolist(), strict=True)
+        )
+        self._drawn = [name for name in DRAWINGS if getattr(options, name)]
+        self._out = None if out_dir is None else Path(out_dir)
+        self.paths = self._without_drawings(paths)
+        if not self.paths:
+            raise ValueError(f'no picture among the inputs but what was drawn in {out_dir}')
+        self._folder = None
+        if self._out is None:
+            unique = list(dict.fromkeys(self.paths))
+            self.todo, self.num_done = unique[processes.rank :: processes.size], 0
+            return
+        for name in self._drawn:
+            check_names_differ(self.paths, DRAWINGS[name])
+        self._folder = PredictionFolder(
+            self._out, self._settings(), self.paths, processes, overwrite, self._is_drawn
+        )
+        self.todo, self.num_done = self._folder.todo, self._folder.num_done
+
+    def run(
+        self,
+        on_prediction: Callable[[dict], None],
+        on_unreadable: Callable[[str, str], None],
+    ) -> None:
+        """Predict what is to do.
+
+        Args:
+            on_prediction (Callable): Called with each prediction, when it is kept.
+            on_unreadable (Callable): Called with path and reason of a picture that cannot be read.
+        """
+
+        def note(path: str, reason: str) -> None:
+            self.num_failed += 1
+            if self._folder:
+                self._folder.add_failure(path, reason)
+            on_unreadable(path, reason)
+
+        for prediction in self.inferencer.stream_expanded(
+            self.todo, self.options.thr, self.options.topk, self.options.attention, note
+        ):
+            if self._folder:
+                self._draw(prediction)  # first: what is kept is never looked at again
+                self._folder.add(self._line(prediction))
+            on_prediction(prediction)
+
+    def finish(self) -> list[Path]:
+        """Merge, and draw the contact sheet.
+
+        Returns:
+            list[Path]: The files that are complete now; empty in the processes that did not merge,
+            and without a folder.
+        """
+        if self._folder is None or not self._folder.finish():
+            return []
+        self.num_failed = self._folder.num_failed()
+        files = [self._folder.predictions]
+        table = self._out / 'predictions.csv'
+        if self.options.csv or table.is_file():  # an older one must not lag behind
+            write_prediction_table(self._folder.read(), self.inferencer.classes, table)
+            files.append(table)
+        files += [self._out / name for name in self._drawn]
+        shown = list(islice(self._folder.read(), MAX_ON_SHEET))
+        if shown:
+            sheet = self._out / 'contact_sheet.png'
+            files.append(contact_sheet([p['path'] for p in shown], shown, sheet))
+        if self.num_failed:
+            files.append(self._folder.failed)
+        return files
+
+    def _without_drawings(self, paths: Sequence[str]) -> list[str]:
+        if self._out is None:
+            return list(paths)
+        out = os.path.abspath(self._out)
+        ours = tuple(os.path.join(out, name, '') for name in DRAWINGS)
+        sheet = os.path.join(out, 'contact_sheet.png')
+        absolute = ((path, os.path.abspath(path)) for path in paths)
+        return [path for path, full in absolute if full != sheet and not full.startswith(ours)]
+
+    def _settings(self) -> dict:
+        """Return what the results depend on."""
+        config = self.inferencer.config
+        parts = dict(
+            model=config.model,
+            data_preprocessor=config.get('data_preprocessor'),
+            pipeline=config.test_dataloader.dataset.pipeline,
+        )
+        text = json.dumps(Config(parts).to_dict(), sort_keys=True, default=str)
+        return dict(
+            model=self._identity,
+            model_and_pipeline_sha256=hashlib.sha256(text.encode()).hexdigest()[:8],
+            thr=self.options.thr,
+            topk=self.options.topk,
+            thresholds=self._thresholds,
+        )
+
+    def _line(self, prediction: dict) -> dict:
+        return dict(
+            path=prediction['path'],
+            labels=prediction['labels'],
+            scores=prediction['scores'],
+            thresholds=[self._thresholds[label] for label in prediction['labels']],
+            model=self._identity,
+        )
+
+    def _drawing(self, kind: str, path: str) -> Path:
+        return self._out / kind / drawing_name(path, DRAWINGS[kind])
+
+    def _is_drawn(self, prediction: dict) -> bool:
+        kinds = [kind for kind in self._drawn if kind == 'pictures' or prediction['labels']]
+        return all(self._drawing(kind, prediction['path']).is_file() for kind in kinds)
+
+    def _draw(self, prediction: dict) -> None:
+        path = prediction['path']
+        if self.options.pictures:
+            picture = self.inferencer.pipeline.picture(path)
+            labelled_picture(picture, prediction, self._drawing('pictures', path))
+        if self.options.attention and prediction['labels']:
+            from ...visualization.attention_figure import attention_figure
+
+            out = self._drawing('attention', path)
+            attention_figure(prediction, out, per_head=self.options.per_head)

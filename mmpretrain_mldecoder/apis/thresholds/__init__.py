@@ -1,0 +1,1 @@
+"""One threshold a class: fitted to a split, stored in the checkpoint."""

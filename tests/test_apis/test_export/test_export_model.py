@@ -1,0 +1,210 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import DATASETS
+from sklearn.metrics import average_precision_score
+from tiny_classifier import CLASSES, write_classifier
+
+from mmpretrain_mldecoder.apis.export import export_gate, export_model
+from mmpretrain_mldecoder.apis.export.export_gate import ParityError
+from mmpretrain_mldecoder.apis.export.torch_archive import read_torch_archive
+from mmpretrain_mldecoder.apis.export.trained_model import load_trained_model
+from mmpretrain_mldecoder.apis.inference import onnx_model
+
+onnxruntime = pytest.importorskip('onnxruntime')
+pytest.importorskip('onnxscript')
+
+
+def export(folder: Path, head: str = 'groups', suffix: str = '.onnx', **options):
+    config, checkpoint = write_classifier(folder, head, **options.pop('classifier', {}))
+    return export_model.export_model(
+        Config.fromfile(config), checkpoint, folder / f'out{suffix}', **options
+    )
+
+
+def run(path: Path, pictures: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    return session.run(None, {'image': pictures})[0]
+
+
+def pictures(batch: int, height: int = 32, width: int = 32) -> np.ndarray:
+    return np.random.default_rng(batch).integers(0, 256, (batch, 3, height, width), np.uint8)
+
+
+def torch_logits(folder: Path, head: str, images: np.ndarray) -> np.ndarray:
+    """By the layers themselves, without the data preprocessor."""
+    model = load_trained_model(
+        Config.fromfile(folder / f'{head}.py'), str(folder / f'{head}.pth')
+    ).network
+    rgb = torch.from_numpy(images[:, ::-1].astype(np.float32))
+    mean, std = torch.tensor([100.0, 110, 120]), torch.tensor([60.0, 50, 40])
+    with torch.no_grad():
+        return model((rgb - mean[:, None, None]) / std[:, None, None]).numpy()
+
+
+def test_the_file_and_what_it_says(tmp_path):
+    seen = export(tmp_path, classifier=dict(thresholds=True))
+    assert seen.written
+    assert seen.num_bytes == (tmp_path / 'out.onnx').stat().st_size
+    assert [(row.batch, row.num_pictures) for row in seen.differences] == [(1, 7), (2, 7), (7, 7)]
+    assert seen.largest < 1e-5
+    session = onnxruntime.InferenceSession(tmp_path / 'out.onnx')
+    properties = session.get_modelmeta().custom_metadata_map
+    about = {key: json.loads(value) for key, value in properties.items()}
+    assert about['classes'] == CLASSES
+    assert about['thresholds'] == dict(values=[0.1, 0.3, 0.5, 0.7], criterion='f1', split='train')
+    assert about['resize'] == [
+        dict(op='squash', width=32, height=32, filter='bilinear', antialias=True)
+    ]
+    assert about['input'] == dict(
+        name='image', dtype='uint8', layout='NCHW', channels='BGR', orientation='upright (EXIF)',
+        height=32, width=32,
+    )  # fmt: skip
+    assert about['output'] == dict(name='logits', then='sigmoid')
+    assert about['source']['config'] == 'groups.py'
+    assert about['source']['checkpoint'] == 'groups.pth'
+    assert len(about['source']['sha256']) == 64
+    # not the folders of the machine that exported it
+    assert str(Path(__file__).parents[3]).encode() not in (tmp_path / 'out.onnx').read_bytes()
+    for batch in (1, 2, 7):
+        images = pictures(batch)
+        # two libraries sum in two orders
+        np.testing.assert_allclose(
+            run(tmp_path / 'out.onnx', images), torch_logits(tmp_path, 'groups', images), atol=1e-4
+        )
+
+
+def test_9605_classes_of_any_size_in_half_precision(tmp_path):
+    single = export(tmp_path, 'many', '.pt2')
+    half = export(tmp_path, 'many', precision='fp16', dynamic_size=True, sigmoid=True)
+    assert half.num_bytes < 0.6 * single.num_bytes
+    assert {(row.height, row.width) for row in half.differences} == {(32, 32), (40, 24)}
+    assert half.metadata['output'] == dict(name='scores', then=None)
+    assert (half.metadata['input']['height'], half.metadata['input']['width']) == (None, None)
+    assert half.tolerance == 1e-2
+    assert single.largest < 1e-5 < half.largest < 1e-2
+    images = pictures(3, 50, 23)
+    expected = 1 / (1 + np.exp(-torch_logits(tmp_path, 'many', images)))
+    # A half keeps 5e-4 of a value, and what it does to one layer adds up over five.
+    np.testing.assert_allclose(run(tmp_path / 'out.onnx', images), expected, atol=1e-2)
+
+
+@pytest.mark.parametrize('head', ['groups', 'linear'])
+def test_torch_archive(tmp_path, head):
+    seen = export(tmp_path, head, '.pt2', dynamic_size=True, sigmoid=True)
+    network, about = read_torch_archive(tmp_path / 'out.pt2')
+    assert about == json.loads(json.dumps(seen.metadata))
+    images = pictures(3, 24, 40)
+    expected = 1 / (1 + np.exp(-torch_logits(tmp_path, head, images)))
+    np.testing.assert_allclose(network(torch.from_numpy(images)).numpy(), expected, atol=1e-5)
+
+
+def test_a_head_for_one_class_gives_logits(tmp_path):
+    seen = export(tmp_path, 'single', '.pt2')
+    assert seen.metadata['output'] == dict(name='logits', then='softmax')
+    assert seen.largest < 1e-5
+    with pytest.raises(ValueError, match='a LinearClsHead predicts one class'):
+        export(tmp_path, 'single', '.pt2', sigmoid=True)
+
+
+def test_int8_is_judged_by_the_metric(tmp_path):
+    seen = export(tmp_path, precision='int8', calibration=tmp_path / 'coco', max_map_drop=100)
+    assert (seen.metric, seen.tolerance) == ('coco/mAP', None)
+    config = Config.fromfile(tmp_path / 'groups.py')
+    dataset = DATASETS.build(config.test_dataloader.dataset)
+    images = np.stack([dataset[i]['inputs'].numpy() for i in range(len(dataset))])
+    targets = np.zeros((len(dataset), 4), int)
+    for i in range(len(dataset)):
+        targets[i, dataset.get_data_info(i)['gt_label']] = 1
+    known = targets.any(0)  # a class without positives is left out
+
+    def mean_ap(scores):
+        return 100 * average_precision_score(targets[:, known], scores[:, known], average='macro')
+
+    assert seen.before == pytest.approx(mean_ap(torch_logits(tmp_path, 'groups', images)))
+    assert seen.after == pytest.approx(mean_ap(run(tmp_path / 'out.onnx', images)))
+
+
+def test_scores_that_are_off_leave_no_file(tmp_path, monkeypatch):
+    (tmp_path / 'out.pt2').write_text('older')
+    with pytest.raises(ParityError, match=r'are up to .* off, more than 1e-12') as caught:
+        export(
+            tmp_path,
+            suffix='.pt2',
+            tolerance=1e-12,
+        )
+    assert not caught.value.export.written
+    assert 0 < caught.value.export.rounding['float64'] < 1e-5
+    assert (tmp_path / 'out.pt2').read_text() == 'older'
+    assert not list(tmp_path.glob('.out*'))
+
+
+def test_a_metric_that_falls_leaves_no_file(tmp_path, monkeypatch):
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(4))
+    monkeypatch.setattr(export_model, 'write_onnx', lambda _, __, out, **___: out.touch())
+    monkeypatch.setattr(export_model, 'read_onnx', lambda _: lambda x: network(x.float()))
+    monkeypatch.setattr(
+        export_gate, 'split_metric', lambda *_: ('coco/mAP', dict(before=90.0, after=88.5))
+    )
+    with pytest.raises(ParityError, match=r'coco/mAP falls from 90\.00 to 88\.50, by more than 1'):
+        export(tmp_path, precision='int8', calibration=tmp_path / 'coco')
+    assert not (tmp_path / 'out.onnx').exists()
+
+
+def test_thresholds_of_other_classes(tmp_path):
+    config, checkpoint = write_classifier(tmp_path, thresholds=True)
+    loaded = torch.load(checkpoint, weights_only=True)
+    loaded['meta']['thresholds']['classes'] = CLASSES[::-1]
+    torch.save(loaded, checkpoint)
+    with pytest.raises(ValueError, match='thresholds'):
+        export_model.export_model(Config.fromfile(config), checkpoint, tmp_path / 'out.pt2')
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'options', 'message'),
+    [
+        ('.txt', {}, r'must end in \.onnx or \.pt2'),
+        ('.pt2', dict(precision='fp16'), r'fp16 is for ONNX'),
+        ('.onnx', dict(precision='int8'), r'int8 needs a folder of photos'),
+        (
+            '.onnx',
+            dict(precision='int8', calibration='x', tolerance=1.0),
+            r'judged by the metric \(max_map_drop\)',
+        ),
+        ('.pt2', dict(tolerance=0.0), 'a tolerance must be above 0'),
+        ('.onnx', dict(max_map_drop=-1.0), 'a drop at least 0'),
+    ],
+)
+def test_options_that_do_not_go_together(tmp_path, suffix, options, message):
+    with pytest.raises(ValueError, match=message):
+        export_model.export_model(Config(), 'x.pth', tmp_path / f'out{suffix}', **options)
+
+
+def test_photos_of_several_sizes_need_a_file_for_any_size(tmp_path):
+    as_they_are = dict(classifier=dict(resize="dict(type='CenterCrop', crop_size=200)"))
+    with pytest.raises(ValueError, match=r'several sizes, such as .* --dynamic-size'):
+        export(tmp_path, suffix='.pt2', **as_they_are)
+    seen = export(tmp_path, suffix='.pt2', dynamic_size=True, **as_they_are)
+    assert len({(row.height, row.width) for row in seen.differences}) > 1
+
+
+def test_no_photos(tmp_path):
+    config, checkpoint = write_classifier(tmp_path)
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader.dataset.data_root = str(tmp_path / 'nowhere')
+    with pytest.raises(FileNotFoundError, match=r'no photos .* name some with --photos'):
+        export_model.export_model(cfg, checkpoint, tmp_path / 'out.pt2')
+    seen = export_model.export_model(
+        cfg, checkpoint, tmp_path / 'out.pt2', photos=[tmp_path / 'coco']
+    )
+    assert seen.differences[0].num_pictures == 19
+
+
+def test_missing_packages(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_model, 'find_spec', lambda name: None if name == 'onnx' else name)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'mmpretrain_mldecoder\[onnx\]'"):
+        export_model.export_model(Config(), 'x.pth', tmp_path / 'out.onnx')

@@ -1,0 +1,61 @@
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+from tiny_classifier import HEADS
+
+from mmpretrain_mldecoder.apis.export.parity import compare_scores, rounding_of_torch, torch_scores
+
+
+def test_every_picture_is_compared_in_every_batch_size():
+    pictures = torch.arange(10.0).reshape(10, 1, 1, 1).expand(10, 3, 4, 5)
+    expected = torch.arange(10.0)[:, None] / 10
+    seen = []
+
+    def scores_of(batch):
+        seen.append(len(batch))
+        scores = batch[:, 0, 0, :1] / 10
+        # only the last picture, and only where it is not alone
+        return scores + 0.25 * (scores == 0.9) * (len(batch) > 1)
+
+    rows = compare_scores(scores_of, expected, pictures)
+    assert seen == [1] * 10 + [2] * 5 + [7, 3]
+    assert [(r.batch, r.num_pictures, r.height, r.width) for r in rows] == [
+        (1, 10, 4, 5),
+        (2, 10, 4, 5),
+        (7, 10, 4, 5),
+    ]
+    assert [r.largest for r in rows] == pytest.approx([0, 0.25, 0.25], abs=1e-6)
+    assert rows[1].mean == pytest.approx(0.025, abs=1e-6)
+
+
+def test_too_few_pictures_are_repeated():
+    pictures, expected = torch.zeros(2, 3, 4, 4), torch.tensor([[0.0], [1.0]])
+    sizes = []
+    (row,) = compare_scores(
+        lambda batch: sizes.append(len(batch)) or torch.tensor([[0.0], [1.0]] * 3 + [[0.0]]),
+        expected,
+        pictures,
+        batches=(7,),
+    )
+    assert sizes == [7]
+    assert (row.num_pictures, row.largest) == (2, 0)
+
+
+def test_rounding_is_far_below_the_tolerance_and_leaves_the_model_alone():
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='TwoConvolutions'),
+            data_preprocessor=dict(mean=[100, 110, 120], std=[60, 50, 40]),
+            **HEADS['groups'],
+        )
+    ).eval()
+    pictures = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
+    before = torch_scores(model, pictures)
+    rounding = rounding_of_torch(model, pictures)
+    assert set(rounding) == {'channels-last', 'float64'}
+    # float32 keeps 1.2e-7 of a value; sums of hundreds of terms add up to tens of that
+    assert max(rounding.values()) < 1e-5
+    assert rounding['float64'] > 0
+    assert torch.equal(torch_scores(model, pictures), before)

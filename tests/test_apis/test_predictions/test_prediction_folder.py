@@ -1,0 +1,152 @@
+import json
+from threading import Barrier, Thread
+
+import pytest
+
+from mmpretrain_mldecoder.apis.predictions.prediction_folder import PredictionFolder
+from mmpretrain_mldecoder.apis.predictions.processes import Processes
+
+PATHS = ['b.jpg', 'a.jpg', '狗, 1.jpg', 'b.jpg', 'd.jpg']  # one twice
+SETTINGS = dict(model='m', thr=0.5)
+
+
+def predict(folder: PredictionFolder, number: int | None = None) -> None:
+    for path in folder.todo[:number]:
+        folder.add(dict(path=path, labels=[path[0]]))
+
+
+def lines(folder) -> list[str]:
+    return [json.loads(line)['path'] for line in (folder / 'predictions.jsonl').open('rb')]
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_from_nothing_to_complete(tmp_path):
+    folder = PredictionFolder(tmp_path / 'out', SETTINGS, PATHS)
+    assert folder.todo == ['b.jpg', 'a.jpg', '狗, 1.jpg', 'd.jpg']
+    predict(folder)
+    assert names(tmp_path / 'out') == ['partial', 'settings.json']
+    assert folder.finish()
+    assert names(tmp_path / 'out') == ['predictions.jsonl', 'settings.json']
+    assert lines(tmp_path / 'out') == PATHS
+    assert [record['labels'] for record in folder.read()] == [[path[0]] for path in PATHS]
+
+
+@pytest.mark.parametrize('torn', [b'', b'{"path": "a.j'])
+def test_goes_on_after_a_kill(tmp_path, torn):
+    predict(PredictionFolder(tmp_path, SETTINGS, PATHS), 2)
+    with (tmp_path / 'partial' / 'predictions.0.jsonl').open('ab') as file:
+        file.write(torn)
+    folder = PredictionFolder(tmp_path, SETTINGS, PATHS)
+    assert folder.num_done == 2
+    assert folder.todo == ['狗, 1.jpg', 'd.jpg']
+    predict(folder)
+    folder.finish()
+    assert lines(tmp_path) == PATHS
+
+
+def test_new_pictures_join_and_failed_ones_are_tried_again(tmp_path):
+    folder = PredictionFolder(tmp_path, SETTINGS, PATHS[:3])
+    folder.add_failure('b.jpg', 'torn')
+    for path in ('a.jpg', '狗, 1.jpg'):
+        folder.add(dict(path=path))
+    folder.finish()
+    assert lines(tmp_path) == ['a.jpg', '狗, 1.jpg']
+    assert json.loads((tmp_path / 'failed.jsonl').read_text()) == dict(path='b.jpg', reason='torn')
+    assert folder.num_failed() == 1
+
+    folder = PredictionFolder(tmp_path, SETTINGS, PATHS)
+    assert folder.todo == ['b.jpg', 'd.jpg']
+    predict(folder)
+    folder.finish()
+    assert lines(tmp_path) == PATHS
+    assert folder.num_failed() == 0
+    assert not folder.failed.exists()
+
+
+def test_what_is_not_whole_is_made_again(tmp_path):
+    folder = PredictionFolder(tmp_path, SETTINGS, PATHS)
+    predict(folder)
+    folder.finish()
+    folder = PredictionFolder(
+        tmp_path, SETTINGS, PATHS, is_whole=lambda record: record['path'] != 'a.jpg'
+    )
+    assert folder.todo == ['a.jpg']
+    folder.add(dict(path='a.jpg', labels=['new']))
+    folder.finish()
+    assert [record['labels'] for record in folder.read()][:2] == [['b'], ['new']]
+    assert lines(tmp_path) == PATHS
+
+
+def test_other_settings_are_refused(tmp_path):
+    predict(PredictionFolder(tmp_path, SETTINGS, PATHS), 1)
+    with pytest.raises(
+        ValueError, match=r'other settings: thr was 0\.5 and is 0\.7, topk was None'
+    ):
+        PredictionFolder(tmp_path, SETTINGS | dict(thr=0.7, topk=3), PATHS)
+    with pytest.raises(
+        ValueError, match=r'other settings: model\. Name another --out-dir, or repl'
+    ):
+        PredictionFolder(tmp_path, SETTINGS | dict(model='n' * 99), PATHS)
+    folder = PredictionFolder(tmp_path, SETTINGS | dict(thr=0.7), PATHS, overwrite=True)
+    assert len(folder.todo) == 4
+    assert json.loads((tmp_path / 'settings.json').read_text())['thr'] == 0.7
+
+
+def test_lost_pictures_and_strange_files_are_refused(tmp_path):
+    predict(PredictionFolder(tmp_path, SETTINGS, PATHS))
+    with pytest.raises(ValueError, match=r'2 pictures that are not among the inputs, such as 狗'):
+        PredictionFolder(tmp_path, SETTINGS, PATHS[:2])
+    (tmp_path / 'other').mkdir()
+    (tmp_path / 'other' / 'predictions.jsonl').write_text('{"path": "b.jpg"}\n')
+    with pytest.raises(ValueError, match=r'no settings\.json tells how they were made'):
+        PredictionFolder(tmp_path / 'other', SETTINGS, PATHS)
+
+
+def test_overwrite_keeps_files_that_are_not_ours(tmp_path):
+    predict(PredictionFolder(tmp_path, SETTINGS, PATHS))
+    for name in ('pictures', 'partial'):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / 'mine.jpg').touch()
+    PredictionFolder(tmp_path, SETTINGS, PATHS, overwrite=True)
+    assert (tmp_path / 'pictures' / 'mine.jpg').exists()
+    assert (tmp_path / 'partial' / 'mine.jpg').exists()
+
+
+class ThreadedProcesses(Processes):
+    """Threads that wait for each other, in place of processes."""
+
+    barrier: Barrier
+
+    def wait_for_all(self):
+        self.barrier.wait()
+
+
+def run_in(number: int, folder, keep: int | None = None) -> None:
+    """Predict with ``number`` processes; all are killed after ``keep`` pictures each."""
+    barrier = Barrier(number, timeout=20)
+
+    def work(rank: int) -> None:
+        processes = ThreadedProcesses(rank, number)
+        object.__setattr__(processes, 'barrier', barrier)
+        results = PredictionFolder(folder, SETTINGS, PATHS, processes)
+        predict(results, keep)
+        if keep is None:
+            results.finish()
+
+    threads = [Thread(target=work, args=(rank,)) for rank in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize('before', [1, 2, 3])
+@pytest.mark.parametrize('after', [1, 2, 3])
+def test_any_number_of_processes_merges_into_the_same(tmp_path, before, after):
+    run_in(before, tmp_path, keep=1)
+    run_in(after, tmp_path)
+    assert lines(tmp_path) == PATHS
+    assert names(tmp_path) == ['predictions.jsonl', 'settings.json']

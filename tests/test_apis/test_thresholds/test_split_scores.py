@@ -1,0 +1,65 @@
+"""Which pictures are predicted, and what is said of them; tests of the tool predict some."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmpretrain_mldecoder.apis.thresholds.split_scores import (
+    picture_source,
+    split_warnings,
+    use_split,
+)
+
+ROWS = Path(__file__).parents[3] / 'configs' / 'mldecoder'
+
+
+@pytest.fixture
+def cfg() -> Config:
+    return Config.fromfile(ROWS / 'r50_coco.py')
+
+
+def test_training_pictures_through_the_test_pipeline(cfg):
+    test_pipeline = cfg.test_dataloader.dataset.pipeline
+    train_prefix, train_sampler = cfg.train_dataloader.dataset.data_prefix, cfg.train_dataloader
+    use_split(cfg, 'train')
+    assert cfg.test_dataloader.dataset.data_prefix == train_prefix == 'train2017'
+    assert cfg.test_dataloader.dataset.pipeline == test_pipeline
+    assert cfg.test_dataloader.sampler.type == 'DefaultSampler' != train_sampler.sampler.type
+    assert not cfg.test_dataloader.sampler.shuffle
+
+
+def test_averages_are_those_of_the_checkpoint(cfg):
+    assert any('EMA' in hook.type for hook in cfg.custom_hooks)
+    use_split(cfg, 'val')
+    assert not any('EMA' in hook.type for hook in cfg.custom_hooks)
+
+
+def test_warnings_follow_the_pictures_not_the_name(cfg):
+    (trained,), (chosen,) = split_warnings(cfg, 'train'), split_warnings(cfg, 'val')
+    assert 'was trained on this split' in trained and 'best_*.pth' in chosen
+    assert split_warnings(cfg, 'test') == [chosen]  # the same pictures as val
+    cfg.test_dataloader = Config(dict(a=cfg.test_dataloader)).a  # no longer one object
+    cfg.test_dataloader.dataset.ann_file = 'annotations/other.json'
+    assert split_warnings(cfg, 'test') == []
+    cfg.test_dataloader.dataset.update(
+        {key: cfg.train_dataloader.dataset[key] for key in ('ann_file', 'data_prefix')}
+    )
+    assert split_warnings(cfg, 'test') == [trained]
+
+
+def test_source_tells_pictures_apart(cfg):
+    assert picture_source(cfg, 'val') == picture_source(cfg, 'test') != picture_source(cfg, 'train')
+    cfg.train_dataloader = None
+    assert picture_source(cfg, 'train') is None
+    assert split_warnings(cfg, 'val')  # a config without training
+
+
+def test_splits_that_are_not_there(cfg):
+    wrapped = dict(type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset)
+    cfg.train_dataloader = dict(dataset=wrapped)
+    with pytest.raises(ValueError, match='RepeatDataset has no pipeline of its own'):
+        use_split(cfg, 'train')
+    cfg.train_dataloader = None
+    with pytest.raises(ValueError, match="no train_dataloader: it knows no split 'train'"):
+        use_split(cfg, 'train')

@@ -1,0 +1,120 @@
+"""Cross-validation against loops that fit and score each fold by scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, precision_score, recall_score
+
+from mmpretrain_mldecoder.apis.thresholds.tuned_thresholds import tune_thresholds
+from mmpretrain_mldecoder.evaluation.functional import best_f1_thresholds, precision_thresholds
+
+CLASSES = ['ant', 'bee', 'cat']
+
+
+def useful_scores(size=300, seed=0, shift=0.2):
+    """Scores that rank well, and of which 0.5 is not the best threshold."""
+    rng = np.random.default_rng(seed)
+    targets = (rng.random((size, 3)) < [0.3, 0.2, 0.4]).astype(np.int8)
+    scores = np.clip(rng.normal(0.25 + shift + 0.3 * targets, 0.15), 0, 1)
+    return scores.astype(np.float32), targets
+
+
+@pytest.mark.parametrize('precision', [None, 0.8])
+def test_every_fold_is_predicted_by_the_others(precision):
+    scores, targets = useful_scores()
+    tuned = tune_thresholds(scores, targets, CLASSES, precision, num_folds=4, seed=3)
+    fold_of = np.random.default_rng(3).permutation(300) % 4
+    predictions = np.zeros(targets.shape, bool)
+    for fold in range(4):
+        out = fold_of == fold
+        rest = scores[~out], targets[~out]
+        thr = precision_thresholds(*rest, precision) if precision else best_f1_thresholds(*rest)
+        predictions[out] = scores[out] >= thr
+        for column, predicted in enumerate((scores[out] >= 0.5, predictions[out])):
+            cp, cr = (
+                score(targets[out], predicted, average='macro', zero_division=0)
+                for score in (precision_score, recall_score)
+            )
+            expected = {
+                'CP': cp,
+                'CR': cr,
+                'OP': precision_score(targets[out], predicted, average='micro'),
+                'OR': recall_score(targets[out], predicted, average='micro'),
+                'CF1': 2 * cp * cr / (cp + cr),
+                'OF1': f1_score(targets[out], predicted, average='micro'),
+                'macro F1': f1_score(targets[out], predicted, average='macro', zero_division=0),
+            }
+            for name, value in expected.items():
+                assert tuned.fold_scores[name][fold, column] == pytest.approx(value), name
+    for column, predicted in enumerate((scores >= 0.5, predictions)):
+        expected = [f1_score(targets[:, c], predicted[:, c]) for c in range(3)]
+        np.testing.assert_allclose(tuned.class_scores[:, column], expected)
+        expected = [precision_score(targets[:, c], predicted[:, c]) for c in range(3)]
+        np.testing.assert_allclose(tuned.class_precision[:, column], expected)
+    fit = precision_thresholds(scores, targets, 0.8) if precision else None
+    np.testing.assert_array_equal(
+        tuned.values, best_f1_thresholds(scores, targets) if fit is None else fit
+    )
+    assert tuned.criterion == ('precision>=0.8' if precision else 'f1')
+    assert tuned.positives.tolist() == targets.sum(axis=0).tolist()
+
+
+def test_a_shifted_score_gains_and_noise_does_not():
+    """On the split itself noise gains too, which is why nothing is measured there."""
+    scores, targets = useful_scores()
+    gain = np.diff(tune_thresholds(scores, targets, CLASSES).fold_scores['OF1'].mean(axis=0))
+    assert gain > 0.05
+    scores, targets = useful_scores(60, shift=0.05)
+    tuned = tune_thresholds(scores, targets, CLASSES)
+    held_out = np.diff(tuned.class_scores.mean(axis=0))
+    itself = [
+        f1_score(targets[:, c], scores[:, c] >= t) - f1_score(targets[:, c], scores[:, c] >= 0.5)
+        for c, t in enumerate(tuned.values)
+    ]
+    assert min(itself) >= 0 and np.mean(itself) > held_out + 0.01
+
+
+def test_deal_is_reproducible_and_follows_the_seed():
+    scores, targets = useful_scores()
+    one, two, other = (tune_thresholds(scores, targets, CLASSES, seed=s) for s in (0, 0, 1))
+    np.testing.assert_array_equal(one.fold_scores['OF1'], two.fold_scores['OF1'])
+    assert (one.fold_scores['OF1'] != other.fold_scores['OF1']).any()
+    np.testing.assert_array_equal(one.values, other.values)
+
+
+def test_classes_with_hardly_a_positive():
+    scores, targets = useful_scores(50)
+    targets[:, 0] = 0
+    targets[:, 1] = 0
+    targets[7, 1], scores[7, 1] = 1, 0.9
+    targets[:, 2] = np.where(targets[:, 2] == 0, -1, 1)  # no known negative
+    tuned = tune_thresholds(scores, targets, CLASSES)
+    assert tuned.without_positives.tolist() == [True, False, False]
+    assert tuned.values[0] == 0.5 and np.isnan(tuned.class_scores[0]).all()
+    # held out, the only positive is predicted at 0.5, as nothing could be fitted without it
+    assert tuned.class_scores[1, 1] > 0
+    assert np.isfinite(tuned.class_scores[1:]).all()
+
+
+def test_precision_that_no_threshold_has():
+    scores, targets = useful_scores(50)
+    scores[0, 1], targets[0, 1] = 0.999, 0
+    targets[1:, 1] = 0
+    targets[1, 1] = 1
+    tuned = tune_thresholds(scores, targets, CLASSES, precision=0.9)
+    assert tuned.unreachable.tolist() == [False, True, False]
+    assert tuned.values[1] == 1
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(num_folds=1), 'at least 2 folds, got 1'),
+        (dict(num_folds=301), '300 pictures cannot be dealt to 301 folds'),
+        (dict(classes=['ant']), '1 names of classes for scores of shape'),
+        (dict(precision=2), 'precision must be in'),
+    ],
+)
+def test_wrong_arguments(changes, message):
+    scores, targets = useful_scores()
+    with pytest.raises(ValueError, match=message):
+        tune_thresholds(**dict(scores=scores, targets=targets, classes=CLASSES) | changes)
