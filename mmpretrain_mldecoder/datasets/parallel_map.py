@@ -1,5 +1,6 @@
 """Call a function on many items in several processes, with a progress bar."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,13 +11,11 @@ import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from .resized_copy import usable_cores
-
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 
 # Items that a process gets at a time.
-CHUNK = 16
+CHUNK = 8
 
 
 def parallel_map(
@@ -31,18 +30,28 @@ def parallel_map(
         function (Callable): Known by name in its module, or a ``partial`` of such a one.
         items (Sequence): What to call it on.
         title (str): Stands before the bar.
-        workers (int, optional): Processes, at least 1. Defaults to the cores that this process
-            may use.
+        workers (int, optional): Processes; 0 means none beside this one. Defaults to the cores that
+            this process may use.
     """
     workers = usable_cores() if workers is None else workers
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    executor = ProcessPoolExecutor(workers, initializer=_start_worker)
-    try:
-        with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        if not workers:
+            yield from bar.track(map(function, items), total=len(items), description=title)
+            return
+        executor = ProcessPoolExecutor(workers, initializer=_start_worker)
+        try:
             results = executor.map(function, items, chunksize=CHUNK)
             yield from bar.track(results, total=len(items), description=title)
-    finally:
-        executor.shutdown(cancel_futures=True)
+        finally:  # where the caller stops early, what has begun is still brought to its end
+            executor.shutdown(cancel_futures=True)
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _start_worker() -> None:

@@ -4,22 +4,17 @@ import errno
 import json
 import os
 import shutil
-import signal
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import torch
 from mmcv.transforms import LoadImageFromFile
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 
 from ..atomic_write import atomic_write
 from .missing_files import missing_files
+from .parallel_map import parallel_map
 from .source_tree import files_below, refuse_links_outwards, refuse_nested
 from .transforms import SquareResize
 
@@ -123,9 +118,8 @@ def make_resized_copy(
         path.write_text(json.dumps(dict(size=size, quality=quality)))
     (target / FAILED_FILE).unlink(missing_ok=True)
     make = partial(_make_file, source=source, target=target, size=size, quality=quality)
-    workers = usable_cores() if workers is None else workers
     try:
-        for file in _run(make, todo, workers, f'{source} to {size} px'):
+        for file in parallel_map(make, todo, f'{source} to {size} px', workers):
             if file.error:
                 copy.failed.append(dict(path=file.path, error=file.error))
             elif file.path.lower().endswith(PICTURE_SUFFIXES):
@@ -149,13 +143,6 @@ def make_resized_copy(
                 encoding='utf-8',
             )
     return copy
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _check_settings(target: Path, settings: dict[str, int]) -> None:
@@ -217,25 +204,3 @@ def _resized(path: Path, size: int, quality: int) -> bytes:
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     encoded = cv2.imencode(suffix, results['img'], options)[1]
     return encoded.tobytes()
-
-
-def _run(make: partial, paths: list[str], workers: int, title: str) -> Iterator[_File]:
-    """Make the files in ``workers`` processes, with a progress bar, and yield what became."""
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        if not workers:
-            yield from bar.track(map(make, paths), total=len(paths), description=title)
-            return
-        executor = ProcessPoolExecutor(workers, initializer=_start_worker)
-        try:
-            made = executor.map(make, paths, chunksize=8)
-            yield from bar.track(made, total=len(paths), description=title)
-        finally:  # where the caller stops early, the files that are being written still are
-            executor.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """One thread a worker; Ctrl-C, which reaches all processes, is for the first one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...atomic_write import atomic_write
 from ..inference.onnx_model import check_onnx_packages
+from ..inference.whole_network import activation_of
 from .export_gate import Export, check_metric, check_parity, first_line
 from .export_onnx import Precision, read_onnx, write_onnx
 from .export_photos import calibration_batches, check_test_data, photos_to_compare
@@ -16,7 +17,6 @@ from .exported_metadata import input_entry, output_entry, source_entry
 from .resize_rule import resize_rule
 from .torch_archive import read_torch_archive, write_torch_archive
 from .trained_model import load_trained_model
-from .whole_network import activation_of
 
 
 def export_model(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...version import __version__
 from ..inference.checkpoint_identity import checkpoint_identity
-from .whole_network import Activation
+from ..inference.whole_network import Activation
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -8,7 +8,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from .whole_network import WholeNetwork, batch_of_two, dynamic_shapes
+from ..inference.whole_network import WholeNetwork, batch_of_two, dynamic_shapes
 
 _METADATA = 'metadata.json'
 

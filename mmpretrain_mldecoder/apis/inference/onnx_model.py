@@ -9,7 +9,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ..export.whole_network import WholeNetwork, batch_of_two, dynamic_shapes
+from .whole_network import WholeNetwork, batch_of_two, dynamic_shapes
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from torch.utils.data import DataLoader, IterableDataset
 
-from ...datasets.resized_copy import SETTINGS_FILE, usable_cores
+from ...datasets.parallel_map import usable_cores
+from ...datasets.resized_copy import SETTINGS_FILE
 from ...datasets.seeded_sampler import (
     SampleIndex,
     SeededSamplesMixin,
