@@ -64,8 +64,12 @@ class SeededSampler(DefaultSampler):
     def __iter__(self) -> Iterator[SampleIndex]:
         seed, epoch = self.seed, self.epoch
         for index in super().__iter__():
-            mixed = np.random.SeedSequence((seed, epoch, index)).generate_state(1)
-            yield SampleIndex(index, mixed.item())
+            yield SampleIndex(index, sample_seed(seed, epoch, index))
+
+
+def sample_seed(seed: int, epoch: int, index: int) -> int:
+    """Return the seed that :class:`SeededSampler` gives to a sample; ``epoch`` is from 0."""
+    return np.random.SeedSequence((seed, epoch, index)).generate_state(1).item()
 
 
 def seed_generators(seed: int) -> None:

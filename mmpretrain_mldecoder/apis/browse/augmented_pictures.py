@@ -7,7 +7,12 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from ...datasets.seeded_sampler import SampleIndex, SeededSamplesMixin, sample_random_state
+from ...datasets.seeded_sampler import (
+    SampleIndex,
+    SeededSamplesMixin,
+    sample_random_state,
+    sample_seed,
+)
 from ...visualization.augmentation_sheet import AugmentedPicture
 from ..loader.stage_clock import inner_datasets
 from .dataset_split import DatasetSplit
@@ -71,11 +76,6 @@ def _sample(split: DatasetSplit, index: int, epoch: int, seed: int) -> dict:
         return split.dataset[SampleIndex(index, number)]
     with sample_random_state(number):
         return split.dataset[index]
-
-
-def sample_seed(seed: int, epoch: int, index: int) -> int:
-    """Return the seed that ``SeededSampler`` gives to a sample; ``epoch`` is from 0."""
-    return np.random.SeedSequence((seed, epoch, index)).generate_state(1).item()
 
 
 def _as_picture(sample: dict, name: str) -> np.ndarray:

@@ -7,10 +7,10 @@ from mmengine.config import Config
 from mmpretrain_mldecoder.apis.browse.augmented_pictures import (
     augmented_pictures,
     batch_augmentations,
-    sample_seed,
 )
 from mmpretrain_mldecoder.apis.browse.dataset_split import read_split
 from mmpretrain_mldecoder.datasets import SeededSampler
+from mmpretrain_mldecoder.datasets.seeded_sampler import sample_seed
 from mmpretrain_mldecoder.engine import PortableRunner
 
 PIPELINE = [
