@@ -8,6 +8,7 @@
 # make test-peers compares with PaddleClas and the authors' augmentation, installed in .venv-peers.
 # make test-browser opens the report and the web demo in Chromium: the system's, or the one that
 # `.venv/bin/playwright install chromium` brings.
+# make test-faults kills, fills the disk and starts many processes: half an hour.
 # make bench times this code beside its peers and writes work_dirs/benchmarks/*.json; keep the
 # machine free meanwhile. BENCHMARKS='NAME ...' runs only some.
 
@@ -21,7 +22,7 @@ ifeq ($(filter $(STACK),lite onedl),)
 $(error STACK is lite or onedl, not '$(STACK)')
 endif
 
-.PHONY: env demo test test-browser test-peers bench lint
+.PHONY: env demo test test-browser test-faults test-peers bench lint
 
 env: .venv/installed-$(STACK)
 
@@ -57,6 +58,9 @@ test-browser: env .venv/browser
 .venv/browser: setup.py
 	$(PY) -m pip install -e '.[$(STACK),browser]'
 	touch $@
+
+test-faults: env
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m faults tests/faults
 
 # The wheel of paddleclas holds its models. Its losses, optimisers and augmentation are in its
 # repository only: PADDLECLAS=FOLDER names a checkout of it, without which their tests skip.
