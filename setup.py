@@ -107,6 +107,7 @@ setup(
             *ONNX,
             *REPORT,
             'hypothesis>=6.100',
+            'psutil>=5.9',
             'pycocotools>=2.0.8',
             'pytest>=8',
             'pytest-xdist>=3.5',

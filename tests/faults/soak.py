@@ -1,0 +1,226 @@
+"""Train, kill, resume, test, export and predict in a loop, and watch what grows.
+
+python tests/faults/soak.py --minutes 30 --out work_dirs/soak
+
+Each round trains the demo for two epochs, is killed at a moment that the seed chooses, is resumed
+to the end, tested, exported and used for predictions, each by the command of a user. Two programs
+live as long as the soak: one training, and one process that predicts and exports over and over.
+Of every command the peaks of its process tree are kept, and after every round what is left:
+processes, temporary files, shared memory. The last quarter of the rounds is then compared with
+the first; a round or two at the start, in which caches fill, are left out.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from mmpretrain_mldecoder.atomic_write import atomic_write
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / 'configs/demo/mldecoder_r18vd_half_demo.py'
+RESIDENT = Path(__file__).with_name('soak_resident.py')
+SECONDS_BETWEEN_LOOKS = 0.25
+WARM_UP_ROUNDS = 2
+MARK = 'MLDECODER_SOAK'  # inherited by every process that the soak starts, however deep
+
+
+class Usage:
+    """Peaks of a process and its children: megabytes, open files, processes."""
+
+    def __init__(self) -> None:
+        self.megabytes = self.files = self.processes = 0
+
+    def look(self, process: psutil.Process) -> None:
+        """Look once; what ends meanwhile is not counted."""
+        megabytes = files = count = 0
+        try:
+            tree = [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        for member in tree:
+            try:
+                # unique: what workers share with the process that forked them counts once, there
+                memory = member.memory_full_info()
+                megabytes += (memory.rss if member is process else memory.uss) / 2**20
+                files += member.num_fds()
+                count += 1
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        self.megabytes = max(self.megabytes, megabytes)
+        self.files = max(self.files, files)
+        self.processes = max(self.processes, count)
+
+
+def start(command: list, environment: dict, log: Path) -> psutil.Popen:
+    """Start a command of the soak in a session of its own."""
+    with open(log, 'ab') as file:
+        return psutil.Popen(
+            [sys.executable, *map(str, command)],
+            cwd=ROOT,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def watch(process: psutil.Popen, seconds: float | None = None) -> Usage:
+    """Look at a process until it ends, or for so many seconds."""
+    usage, end = Usage(), time.monotonic() + (seconds or 900)
+    while process.poll() is None and time.monotonic() < end:
+        usage.look(process)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    if seconds is None and process.poll() is None:
+        raise RuntimeError(f'{process.cmdline()} has not ended in 15 minutes')
+    return usage
+
+
+def left_over(companions: list[psutil.Popen]) -> int:
+    """Count the soak's processes that are neither itself nor its companions nor of these."""
+    known = {os.getpid()}
+    for companion in companions:
+        known |= {companion.pid, *(child.pid for child in companion.children(recursive=True))}
+    count = 0
+    for process in psutil.process_iter():
+        try:
+            is_ours = MARK in process.environ()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        count += is_ours and process.pid not in known and process.status() != 'zombie'
+    return count
+
+
+def run_round(number: int, out: Path, rng: random.Random, environment: dict) -> dict[str, Usage]:
+    """Go the whole way once, and return the peaks of each command."""
+    run, log = out / 'run', out / 'commands.log'
+    shutil.rmtree(run, ignore_errors=True)
+    data = ROOT / 'data/demo'
+    train = [
+        *('tools/train.py', CONFIG, '--work-dir', run, '--resume', '--cfg-options'),
+        *('train_cfg.max_epochs=2', f'randomness.seed={number}'),
+        *('train_dataloader.dataset.indices=1500', 'val_dataloader.dataset.indices=300'),
+    ]
+    killed = start(train, environment, log)
+    usages = dict(killed=watch(killed, seconds=rng.uniform(5, 40)))
+    if killed.poll() is None:
+        os.killpg(killed.pid, 9)
+    killed.wait()
+    checkpoint = run / 'epoch_2.pth'
+    commands = dict(
+        resume=train,
+        test=[
+            *('tools/test.py', CONFIG, checkpoint, '--work-dir', run / 'test'),
+            *('--cfg-options', 'test_dataloader.dataset.indices=300', '--out', run / 'scores.pkl'),
+        ],
+        export=['tools/export_onnx.py', CONFIG, checkpoint, run / 'model.onnx'],
+        infer=['tools/infer.py', data / 'val2017', CONFIG, checkpoint, '--out-dir', run / 'labels'],
+    )
+    for name, command in commands.items():
+        process = start(command, environment, log)
+        usages[name] = watch(process)
+        if process.wait() != 0:
+            raise RuntimeError(f'round {number}: {name} ended with {process.returncode}, see {log}')
+    return usages
+
+
+def soak(minutes: float, out: Path, seed: int) -> list[dict]:
+    """Go round until the time is over, and return one row of figures a round."""
+    out = out.resolve()
+    shutil.rmtree(out, ignore_errors=True)
+    temporary = out / 'tmp'
+    temporary.mkdir(parents=True)
+    environment = {
+        **os.environ,
+        MARK: str(os.getpid()),
+        'TMPDIR': str(temporary),
+        'OMP_NUM_THREADS': '1',
+        'OMP_WAIT_POLICY': 'PASSIVE',
+    }
+    shared = Path('/dev/shm')
+    shared_before = set(shared.iterdir())
+    long_training = [
+        *('tools/train.py', CONFIG, '--work-dir', out / 'long', '--cfg-options'),
+        *('train_cfg.max_epochs=100000', 'train_dataloader.dataset.indices=200'),
+        *('val_dataloader.dataset.indices=100', 'default_hooks.logger.interval=1000000'),
+    ]
+    checkpoint = ROOT / 'work_dirs/demo/last_checkpoint'
+    resident = [RESIDENT, CONFIG, checkpoint.read_text().strip(), ROOT / 'data/demo/val2017']
+    companions = {
+        'training': start(long_training, environment, out / 'long.log'),
+        'predictor': start(resident, environment, out / 'resident.log'),
+    }
+    rng, rows, end = random.Random(seed), [], time.monotonic() + 60 * minutes
+    try:
+        while time.monotonic() < end:
+            usages = run_round(len(rows) + 1, out, rng, environment)
+            time.sleep(2)
+            row = {
+                f'{name} {what}': value
+                for name, usage in usages.items()
+                for what, value in vars(usage).items()
+            }
+            for name, companion in companions.items():
+                usage = watch(companion, seconds=3)
+                if companion.poll() is not None:
+                    raise RuntimeError(f'the long {name} has ended, see {out}')
+                row |= {f'long {name} {what}': value for what, value in vars(usage).items()}
+            row['left processes'] = left_over(list(companions.values()))
+            row['left temporary files'] = sum(1 for _ in temporary.rglob('*'))
+            row['left in shared memory'] = len(set(shared.iterdir()) - shared_before)
+            rows.append(row)
+            print(f'round {len(rows)}:', json.dumps(row, default=round), flush=True)
+    finally:
+        for companion in companions.values():
+            for process in (*companion.children(recursive=True), companion):
+                process.kill()
+    return rows
+
+
+def summary(rows: list[dict]) -> list[tuple[str, float, float, float]]:
+    """Return for each figure its mean in the first and in the last quarter, and the difference."""
+    rows = rows[WARM_UP_ROUNDS:]
+    quarter = max(1, len(rows) // 4)
+    table = []
+    for name in rows[0]:
+        first = sum(row[name] for row in rows[:quarter]) / quarter
+        last = sum(row[name] for row in rows[-quarter:]) / quarter
+        table.append((name, first, last, last - first))
+    return table
+
+
+def main() -> None:
+    """Soak, and print and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--minutes', type=float, default=30)
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/soak'))
+    parser.add_argument('--seed', type=int, default=0, help='chooses the moments of the kills')
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the companions are ended
+    if not (ROOT / 'work_dirs/demo/last_checkpoint').is_file():
+        parser.error('there is no trained demo yet: make demo')
+    rows = soak(args.minutes, args.out, args.seed)
+    with atomic_write(args.out / 'soak.json') as path:
+        path.write_text(json.dumps(rows, indent=1))
+    if len(rows) <= WARM_UP_ROUNDS:
+        parser.exit(1, f'{len(rows)} rounds are too few to compare: take more --minutes\n')
+    table = Table(title=f'{len(rows)} rounds, first and last quarter', title_justify='left')
+    for title in ('figure', 'first', 'last', 'growth'):
+        table.add_column(title, justify='left' if title == 'figure' else 'right')
+    for name, *figures in summary(rows):
+        table.add_row(name, *(f'{figure:,.1f}' for figure in figures))
+    Console(width=100).print(table)
+
+
+if __name__ == '__main__':
+    main()
