@@ -1,6 +1,7 @@
 """Runner, hooks, schedules and checkpoint loading around MMEngine.
 
-Importing it registers weights-only loaders for the checkpoints that MMEngine knows by name.
+Importing it registers weights-only loaders for the checkpoints that MMEngine knows by name or by
+the address of a store.
 """
 
 from . import model_zoo
@@ -16,6 +17,7 @@ from .resume import find_resume_checkpoint
 from .runner import PortableRunner
 from .seed_hook import IterSeedHook
 from .test_time_aug import TestTimeAugHook
+from .train_loop import LoopStateHook, ResumableEpochLoop
 
 __all__ = [
     'CPUDistributedDataParallel',
@@ -23,12 +25,15 @@ __all__ = [
     'DualEMAHook',
     'IterSeedHook',
     'LinearWarmupLR',
+    'LoopStateHook',
     'NoDecay1DConstructor',
     'PlainHistoryHook',
     'PlainOneCycleLR',
     'PortableRunner',
+    'ResumableEpochLoop',
     'TestTimeAugHook',
     'find_resume_checkpoint',
     'load_weights_only',
     'model_zoo',
+    'remote_stores',
 ]

@@ -8,7 +8,7 @@ from mmengine.dist import is_distributed, master_only
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import BaseLoop, CheckpointLoader, Runner
 from mmpretrain.registry import RUNNERS
 from torch import nn
 from torch.utils.data import DataLoader
@@ -21,8 +21,14 @@ from .channels_last import (
     is_safe_in_channels_last,
 )
 from .cpu_distributed import init_cpu_process_group
+from .finite_loss_hook import FiniteLossHook
+from .lost_worker import explained_worker_loss
 from .plain_history import PlainHistoryHook
 from .resume import find_resume_checkpoint
+from .run_folder import claim_timestamp
+from .skipping_optim_wrapper import skipping
+from .train_loop import LoopStateHook, ResumableEpochLoop
+from .work_dir_lock import earlier_checkpoints, is_locked, one_training
 
 
 # MMPretrain's tools look `runner_type` up in MMEngine's registry, before any scope is set.
@@ -57,6 +63,7 @@ class PortableRunner(Runner):
         if self.distributed and get_device() == 'cpu' and not is_distributed():
             init_cpu_process_group(self.launcher, env_cfg.get('dist_cfg', {}).get('timeout'))
         super().setup_env(env_cfg)
+        self._timestamp = claim_timestamp(self.work_dir, self._timestamp)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         self._channels_last = self.cfg.get('channels_last', False)
@@ -78,6 +85,12 @@ class PortableRunner(Runner):
             }
         return super().wrap_model(model_wrapper_cfg, model)
 
+    def dump_config(self) -> None:
+        if is_locked(self.work_dir):
+            self.logger.info(f'A training is running in {self.work_dir}: its config is left there.')
+            return
+        super().dump_config()
+
     def build_optim_wrapper(self, optim_wrapper):
         if get_device() in ('cpu', 'mps') and isinstance(optim_wrapper, dict):
             wrapper_type = optim_wrapper.get('type')
@@ -87,6 +100,8 @@ class PortableRunner(Runner):
                 amp_only = ('loss_scale', 'dtype', 'use_fsdp')
                 kept = {k: v for k, v in optim_wrapper.items() if k not in amp_only}
                 optim_wrapper = {**kept, 'type': 'OptimWrapper'}
+        if isinstance(optim_wrapper, dict) and optim_wrapper.get('max_skips') is not None:
+            optim_wrapper = skipping(optim_wrapper)
         return super().build_optim_wrapper(optim_wrapper)
 
     @staticmethod
@@ -105,13 +120,48 @@ class PortableRunner(Runner):
         self.register_hook(dict(type='mmpretrain.CheckpointFitHook'))
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(PlainHistoryHook())
+        self.register_hook(FiniteLossHook())
+        self.register_hook(LoopStateHook())
         if self._channels_last:
             self.register_hook(ChannelsLastHook())
 
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        if isinstance(loop, dict) and 'type' not in loop and loop.get('by_epoch'):
+            arguments = {key: value for key, value in loop.items() if key != 'by_epoch'}
+            return ResumableEpochLoop(**arguments, runner=self, dataloader=self._train_dataloader)
+        return super().build_train_loop(loop)
+
     def train(self) -> nn.Module:
-        if self._resume:
-            self._prepare_resume()
-        return super().train()
+        with one_training(self.work_dir) as is_guarded:
+            if not is_guarded:
+                self.logger.warning(
+                    f'The file system of {self.work_dir} has no locks: nothing keeps a second '
+                    'training out of this folder.'
+                )
+            if self._resume:
+                self._prepare_resume()
+            if not self._resume:
+                self._warn_of_earlier_run()
+            with explained_worker_loss('train_dataloader', self._train_dataloader):
+                return super().train()
+
+    def val(self) -> dict:
+        with explained_worker_loss('val_dataloader', self._val_dataloader):
+            return super().val()
+
+    def test(self) -> dict:
+        with explained_worker_loss('test_dataloader', self._test_dataloader):
+            return super().test()
+
+    def _warn_of_earlier_run(self) -> None:
+        names = earlier_checkpoints(self.work_dir)
+        if names:
+            more = f' and {len(names) - 5} more' if len(names) > 5 else ''
+            self.logger.warning(
+                f'{self.work_dir} holds checkpoints of an earlier run, {", ".join(names[:5])}{more}'
+                '. This training starts anew and overwrites those of the same names: to go on from '
+                'them start it with --resume, to keep them name another --work-dir.'
+            )
 
     def _prepare_resume(self) -> None:
         if self._load_from is None:
