@@ -186,7 +186,7 @@ def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -
             (source / path).open('rb').close()
     except Exception as error:  # each decoder has its own
         return _File(path, ' '.join(str(error).split()) or type(error).__name__)
-    with atomic_write(target / path) as temporary:
+    with atomic_write(target / path, sync=False) as temporary:  # a copy can be made again
         if not is_picture:
             shutil.copyfile(source / path, temporary)
             return _File(path)

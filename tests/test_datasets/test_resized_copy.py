@@ -253,10 +253,10 @@ def test_wrong_arguments(source, tmp_path):
 def test_a_full_disk_is_said_and_what_is_there_is_kept(source, tmp_path, monkeypatch):
     original = resized_copy.atomic_write
 
-    def full(path):
+    def full(path, **options):
         if path.name == '2.JPEG':
             raise OSError(errno.ENOSPC, 'No space left on device')
-        return original(path)
+        return original(path, **options)
 
     monkeypatch.setattr(resized_copy, 'atomic_write', full)
     with pytest.raises(OSError, match='no space left for the copy; make room') as error:
@@ -268,10 +268,10 @@ def test_a_full_disk_is_said_and_what_is_there_is_kept(source, tmp_path, monkeyp
 
 
 def test_other_errors_of_writing_end_the_call(source, tmp_path, monkeypatch):
-    def refuse(path, target=tmp_path / 'out/a/1.jpg'):
+    def refuse(path, target=tmp_path / 'out/a/1.jpg', **options):
         if path == target:
             raise PermissionError(errno.EACCES, 'Permission denied', str(path))
-        return original(path)
+        return original(path, **options)
 
     original = resized_copy.atomic_write
     monkeypatch.setattr(resized_copy, 'atomic_write', refuse)
