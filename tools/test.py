@@ -8,6 +8,7 @@ import argparse
 from mmpretrain_mldecoder.apis.thresholds.tuned_test import use_stored_thresholds
 from mmpretrain_mldecoder.engine import launch
 from mmpretrain_mldecoder.engine.dump_predictions import AtomicDumpResults
+from mmpretrain_mldecoder.engine.ended_run import ends_in_one_line
 from mmpretrain_mldecoder.engine.finished_test import write_finished_test
 from mmpretrain_mldecoder.engine.test_time_aug import apply_tta
 
@@ -56,13 +57,14 @@ def main(argv: list[str] | None = None) -> dict:
         views = apply_tta(cfg) if args.tta else None
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
-    runner = launch.build_runner(cfg)
-    if views:
-        runner.logger.info(f'Test-time augmentation, scores averaged over {views}')
-    runner.test_evaluator.metrics += dump
-    metrics = runner.test()
-    write_finished_test(runner, cfg, args.config, args.checkpoint, metrics)
-    launch.leave_process_group()
+    with ends_in_one_line('no result was written'):
+        runner = launch.build_runner(cfg)
+        if views:
+            runner.logger.info(f'Test-time augmentation, scores averaged over {views}')
+        runner.test_evaluator.metrics += dump
+        metrics = runner.test()
+        write_finished_test(runner, cfg, args.config, args.checkpoint, metrics)
+        launch.leave_process_group()
     return metrics
 
 

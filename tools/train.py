@@ -3,6 +3,7 @@
 import argparse
 
 from mmpretrain_mldecoder.engine import launch
+from mmpretrain_mldecoder.engine.ended_run import ends_in_one_line
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -35,8 +36,9 @@ def main(argv: list[str] | None = None) -> None:
         launch.apply_train_arguments(cfg, args)
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
-    launch.build_runner(cfg).train()
-    launch.leave_process_group()
+    with ends_in_one_line('--resume goes on from the last checkpoint'):
+        launch.build_runner(cfg).train()
+        launch.leave_process_group()
 
 
 if __name__ == '__main__':

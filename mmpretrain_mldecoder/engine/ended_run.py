@@ -1,0 +1,34 @@
+"""How a tool ends where its run cannot go on: one line and a status, not a traceback."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# What a shell reports of a command that Ctrl-C ended: 128 and the number of the signal.
+INTERRUPTED = 130
+
+
+class RunEnded(RuntimeError):
+    """A training or test cannot go on; the message says why and what its user can do."""
+
+
+@contextmanager
+def ends_in_one_line(after_interrupt: str) -> Iterator[None]:
+    """End the tool with status 1 for a :class:`RunEnded`, with 130 for Ctrl-C.
+
+    Either way one line goes to standard error. Other errors pass, with their traceback.
+
+    Args:
+        after_interrupt (str): Follows the word "interrupted": what is kept, and how to go on.
+
+    Raises:
+        SystemExit: In place of both.
+    """
+    try:
+        yield
+    except RunEnded as error:
+        print(f'error: {error}', file=sys.stderr, flush=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(f'interrupted: {after_interrupt}', file=sys.stderr, flush=True)
+        sys.exit(INTERRUPTED)

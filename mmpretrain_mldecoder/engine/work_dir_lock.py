@@ -1,0 +1,138 @@
+"""One training at a time in a work folder."""
+
+import errno
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from mmengine.dist import broadcast_object_list, is_main_process
+
+from .ended_run import RunEnded
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+LOCK_FILE = '.training.lock'
+# Of file systems without locks, some network ones among them.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+
+
+class WorkDirLock:
+    """A lock on a work folder, held until :meth:`release` or the end of the process.
+
+    It is an ``flock`` on ``.training.lock``, which names its holder. The system frees it however
+    the process ends, SIGKILL included, so the file that stays behind is no obstacle. Processes that
+    this one starts by ``fork`` do not hold it.
+
+    Args:
+        work_dir (str | PathLike): The folder; it exists.
+
+    Attributes:
+        is_held (bool): False where the file system has no locks: the folder is not guarded then.
+
+    Raises:
+        RunEnded: If another training holds it, with host, process id and start of that one.
+        OSError: If the file cannot be written.
+    """
+
+    def __init__(self, work_dir: str | os.PathLike):
+        self._file = Path(work_dir, LOCK_FILE).open('a+', encoding='utf-8')  # noqa: SIM115 - kept
+        try:
+            self.is_held = _lock(self._file, tries=5)
+        except BlockingIOError:
+            self._file.seek(0)
+            holder = self._file.read().strip() or 'its process is not known'
+            self._file.close()
+            raise RunEnded(
+                f'another training is running in {work_dir} ({holder}). Wait for its end, or name '
+                'another --work-dir'
+            ) from None
+        if self.is_held:
+            self._file.truncate(0)
+            start = datetime.now().astimezone().isoformat(' ', 'seconds')
+            self._file.write(f'host {socket.gethostname()}, pid {os.getpid()}, since {start}\n')
+            self._file.flush()
+        if hasattr(os, 'register_at_fork'):
+            # A worker that outlives this process for a moment must not keep the lock.
+            os.register_at_fork(after_in_child=self.release)
+
+    def release(self) -> None:
+        """Give the folder free. In a forked process this leaves the lock to its parent."""
+        self._file.close()
+
+
+def is_locked(work_dir: str | os.PathLike) -> bool:
+    """Return whether a training is running in a folder, in this process or another."""
+    try:
+        with Path(work_dir, LOCK_FILE).open('r+') as file:
+            _lock(file, tries=1)
+    except BlockingIOError:
+        return True
+    except OSError:  # nobody has trained there, or that cannot be known
+        return False
+    return False
+
+
+@contextmanager
+def one_training(work_dir: str | os.PathLike) -> Iterator[bool]:
+    """Hold the lock of a folder for all processes of a run; the first of them takes it.
+
+    Yields:
+        bool: Whether the folder is guarded, see :attr:`WorkDirLock.is_held`.
+
+    Raises:
+        RunEnded: In all processes, if another training runs there.
+        OSError: In all processes, if the lock cannot be written.
+    """
+    lock, outcome = None, [None]
+    if is_main_process():
+        try:
+            lock = WorkDirLock(work_dir)
+            outcome = [lock.is_held]
+        except (RunEnded, OSError) as error:
+            outcome = [error]
+    broadcast_object_list(outcome)
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    try:
+        yield outcome[0]
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def earlier_checkpoints(work_dir: str | os.PathLike) -> list[str]:
+    """Return the names of the checkpoints in a folder, those of the last steps first."""
+    found = {
+        path.name: int(match[1])
+        for path in Path(work_dir).glob('*.pth')
+        if (match := re.search(r'(?:epoch|iter)_(\d+)\.pth$', path.name))
+    }
+    return sorted(found, key=lambda name: (-found[name], name))
+
+
+def _lock(file: IO, tries: int) -> bool:
+    """Lock a file; False where there are no locks. Several tries outlast a look by another."""
+    if fcntl is None:
+        return False
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            tries -= 1
+            if not tries:
+                raise
+            time.sleep(0.1)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return False
