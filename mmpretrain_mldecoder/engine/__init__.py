@@ -4,7 +4,7 @@ Importing it registers weights-only loaders for the checkpoints that MMEngine kn
 the address of a store.
 """
 
-from . import model_zoo
+from . import model_zoo, remote_stores
 from .channels_last import ChannelsLastHook
 from .checkpoint import load_weights_only
 from .cpu_distributed import CPUDistributedDataParallel
