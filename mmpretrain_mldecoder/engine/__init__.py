@@ -9,6 +9,7 @@ from .channels_last import ChannelsLastHook
 from .checkpoint import load_weights_only
 from .cpu_distributed import CPUDistributedDataParallel
 from .ema_hook import DualEMAHook
+from .finite_loss_hook import FiniteLossHook
 from .linear_warmup import LinearWarmupLR
 from .one_cycle import PlainOneCycleLR
 from .param_groups import NoDecay1DConstructor
@@ -23,6 +24,7 @@ __all__ = [
     'CPUDistributedDataParallel',
     'ChannelsLastHook',
     'DualEMAHook',
+    'FiniteLossHook',
     'IterSeedHook',
     'LinearWarmupLR',
     'LoopStateHook',

@@ -47,7 +47,7 @@ class FiniteLossHook(Hook):
         self._vote = RankVote()
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        losses = {n: float(v) for n, v in (outputs or {}).items() if 'loss' in n}
+        losses = {n: v.item() for n, v in (outputs or {}).items() if 'loss' in n}
         wrapper = runner.optim_wrapper
         can_skip = isinstance(wrapper, SkippingMixin)
         if can_skip:
