@@ -1,5 +1,8 @@
 """Predict the labels of pictures: python tools/infer.py photos/ CONFIG CKPT --out-dir out/.
 
+A config runs as a program. Without one, from a checkpoint of somebody else's:
+python tools/infer.py photos/ CKPT --no-config
+
 With --out-dir, the same command again goes on where it was interrupted. Several processes share
 the work: torchrun --nproc-per-node 2 tools/infer.py ...
 """
@@ -31,11 +34,24 @@ def threshold(text: str) -> float | str:
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Declare and read the arguments, and refuse those that do not go together."""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition('\n')[0],
+        usage='%(prog)s INPUT [INPUT ...] CONFIG CHECKPOINT [options]\n'
+        '       %(prog)s INPUT [INPUT ...] CHECKPOINT --no-config [options]',
+    )
     add = parser.add_argument
-    add('inputs', nargs='+', help='pictures, folders (recursive), globs, list files (.txt)')
-    add('config', help='config file of the model')
-    add('checkpoint', help='checkpoint: file, or a name such as miil://...')
+    add(
+        'inputs',
+        nargs='+',
+        metavar='INPUT ... CONFIG CHECKPOINT',
+        help='pictures, folders (recursive), globs, list files (.txt); config file of the model; '
+        'checkpoint: file, or a name such as miil://...',
+    )
+    add(
+        '--no-config',
+        action='store_true',
+        help='there is no CONFIG, which would be run: read that in the checkpoint as data',
+    )
     add('--thr', type=threshold, default=0.5, help='lowest score of a label, or "tuned"; 0.5')
     add('--topk', type=int, help='at most so many labels of those; --thr 0: all')
     add('--out-dir', type=Path, help='write predictions.jsonl, failed.jsonl, contact_sheet.png')
@@ -48,15 +64,22 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     add('--batch-size', type=int, default=32, help='pictures a forward pass; 32')
     add('--backend', choices=('torch', 'onnx'), help='default: torch, then ONNX if it pays')
     add('--cfg-options', nargs='+', action=CfgOptions, default={}, metavar='KEY=VALUE')
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
+    if len(args.inputs) < (2 if args.no_config else 3):
+        wanted = 'INPUT CHECKPOINT' if args.no_config else 'INPUT CONFIG CHECKPOINT'
+        parser.error(f'the following arguments are required: {wanted}')
+    args.checkpoint = args.inputs.pop()
+    args.config = None if args.no_config else args.inputs.pop()
     for name in ('csv', 'pictures', 'attention', 'overwrite'):
         if getattr(args, name) and not args.out_dir:
             parser.error(f'--{name} needs --out-dir, where it writes')
+    if args.no_config and args.cfg_options:
+        parser.error('--cfg-options changes a CONFIG, but with --no-config there is none')
     if args.per_head and not args.attention:
         parser.error('--per-head needs --attention')
     if args.attention and args.backend == 'onnx':
         parser.error('--attention needs torch, not --backend onnx')
-    if not os.path.isfile(args.config):
+    if args.config is not None and not os.path.isfile(args.config):
         parser.error(f'no config at {args.config}')
     if '://' not in args.checkpoint and not os.path.isfile(args.checkpoint):
         parser.error(f'no checkpoint at {args.checkpoint}')
@@ -72,12 +95,14 @@ def main(argv: list[str] | None = None) -> None:
     try:
         processes = Processes.from_environment()
         paths = expand_inputs(args.inputs)
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options)
         device = processes.device(args.device)
-        inferencer = MultiLabelInferencer(
-            config, args.checkpoint, device, args.batch_size, args.backend
-        )
+        with_options = (args.checkpoint, device, args.batch_size, args.backend)
+        if args.no_config:
+            inferencer = MultiLabelInferencer.from_checkpoint(*with_options)
+        else:
+            config = Config.fromfile(args.config)
+            config.merge_from_dict(args.cfg_options)
+            inferencer = MultiLabelInferencer(config, *with_options)
         identity = model_identity(args.config, args.checkpoint)
         run = PredictionRun(
             inferencer, identity, paths, options, args.out_dir, processes, args.overwrite

@@ -21,9 +21,20 @@ from .image_inputs import ImageInputs, SingleImage, expand_inputs
 from .label_attention import check_has_attention, label_attention, seen_picture
 from .network_runner import NetworkRunner, check_backend
 from .picture_pipeline import PicturePipeline, UnreadableImage
+from .stored_config import stored_config
 
 Threshold = float | Literal['tuned']
 OnUnreadable = Callable[[str, str], None]
+
+# What layers raise, and asserts of the host's, where a config gives them nonsense.
+_WRONG_ARGUMENTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+)
 
 
 class MultiLabelInferencer(BaseInferencer):
@@ -109,6 +120,41 @@ class MultiLabelInferencer(BaseInferencer):
         self.batch_size = batch_size
         self._meta = checkpoint.get('meta') or {}
         self._network = NetworkRunner(self.model, backend)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint: str | os.PathLike,
+        device: str | torch.device | None = None,
+        batch_size: int = 32,
+        backend: Literal['torch', 'onnx'] | None = None,
+    ) -> 'MultiLabelInferencer':
+        """Predict with a checkpoint alone, without running anybody's config.
+
+        A Python config runs as a program when it is read. Here the text of the config that
+        training stored in the checkpoint is read as data: see :func:`.stored_config`, which says
+        what is taken from it.
+
+        Args:
+            checkpoint (str | PathLike): Of a training.
+            device (str | torch.device, optional): As in the class.
+            batch_size (int): As in the class. Defaults to 32.
+            backend (str, optional): As in the class.
+
+        Raises:
+            ValueError: If the checkpoint has no config, or one that asks for more than models and
+                transforms that MMPretrain or this package register.
+            As the class.
+
+        Example:
+            >>> inferencer = MultiLabelInferencer.from_checkpoint('checkpoint.pth')
+        """
+        config = stored_config(checkpoint)
+        try:
+            return cls(config, checkpoint, device, batch_size, backend)
+        except _WRONG_ARGUMENTS as error:
+            reason = ' '.join(str(error).split()) or type(error).__name__
+            raise ValueError(f'the config in {checkpoint} builds no model: {reason}') from error
 
     def __call__(
         self,

@@ -44,15 +44,15 @@ class PredictionOptions:
     csv: bool = False
 
 
-def model_identity(config: str | os.PathLike, checkpoint: str | os.PathLike) -> dict:
+def model_identity(config: str | os.PathLike | None, checkpoint: str | os.PathLike) -> dict:
     """Return the names of config and checkpoint, and 8 digits of the checkpoint's SHA-256.
 
     MMPretrain puts these digits into the names of its files. For the checkpoint see
-    :func:`checkpoint_identity`.
+    :func:`checkpoint_identity`. A config of None is that in the checkpoint.
     """
     identity = checkpoint_identity(checkpoint)
     return dict(
-        config=os.path.basename(config),
+        config=config and os.path.basename(config),
         checkpoint=identity['checkpoint'],
         sha256=identity['sha256'] and identity['sha256'][:8],
     )
