@@ -14,8 +14,9 @@ def read_config_text(text: str) -> dict:
     """Return the variables of a config as MMEngine writes it: ``name = value``, one after another.
 
     A value is a literal (number, text, list, tuple, dict, set, ``True``, ``None``, ...) or a call
-    ``dict(key=value)`` or ``dict({key: value})`` of such. Nothing else is understood, so nothing in the text is run: no
-    import, no other call, no reference to another variable, ``_base_`` has no meaning.
+    ``dict(key=value)`` or ``dict({key: value})`` of such. Nothing else is understood, so nothing
+    in the text is run: no import, no other call, no reference to another variable, and ``_base_``
+    has no meaning.
 
     Args:
         text (str): Such as ``meta['cfg']`` of a checkpoint.
