@@ -17,6 +17,7 @@ torch's default list already has tensors, containers and plain values. Added to 
 import pickle
 import re
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -62,14 +63,32 @@ def _check_looks_like_checkpoint(path: Path) -> None:
         raise ValueError(f'{path} is truncated: it begins as a checkpoint and ends too early.')
     if not head.startswith((b'PK', b'\x80')):
         raise ValueError(f'{path} is not a checkpoint: torch.save did not write it.')
+    if head.startswith(b'PK'):
+        _check_holds_what_it_unpacks_to(path)
+
+
+def _check_holds_what_it_unpacks_to(path: Path) -> None:
+    """Refuse an archive of a few kilobytes that would fill the memory."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise ValueError(f'{path} cannot be read, it may be damaged: {error}') from error
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise ValueError(
+            f'{path} is not a checkpoint of torch.save, which never packs: its parts are larger '
+            'than the file. Unpacked, they could fill the memory.'
+        )
 
 
 def _refused(path: Path, error: pickle.UnpicklingError) -> list[str]:
     """Name the globals that the weights-only load does not allow."""
+    names = []
     if zipfile.is_zipfile(path):
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    else:
-        names = []
+        # It does not know the pickles that torch never writes, those of protocol 4 and 5.
+        with suppress(pickle.UnpicklingError):
+            names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     return sorted(names) or re.findall(r'GLOBAL (.+?) was not an allowed', str(error))
 
 

@@ -6,6 +6,7 @@ only holds values; any other name is refused, and nothing of the file has run by
 """
 
 import io
+import math
 import pickle
 import re
 from pathlib import Path
@@ -23,6 +24,8 @@ class _Refused(Exception):
 
 
 def _storage(data: bytes) -> torch.storage.TypedStorage:
+    if data.startswith(b'PK'):  # a tensor's own pickle has no archive, which could unpack to more
+        raise ValueError('a tensor in an archive')
     storage = torch.load(io.BytesIO(data), weights_only=True)
     if not isinstance(storage, torch.storage.TypedStorage):
         raise ValueError('a tensor without its values')
@@ -31,6 +34,9 @@ def _storage(data: bytes) -> torch.storage.TypedStorage:
 
 def _tensor(storage, offset: int, size: tuple, stride: tuple, *_) -> torch.Tensor:
     """Build a tensor of values that are there; torch's own function would make room for more."""
+    number = storage._untyped_storage.nbytes() // storage.dtype.itemsize
+    if math.prod(size) > number:
+        raise ValueError(f'a tensor of {math.prod(size):,} elements, but {number:,} values')
     flat = torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage)
     return flat.as_strided(size, stride, offset).clone()
 

@@ -1,0 +1,80 @@
+"""Files that run code when something unpickles them without care: they make a marker file."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+class MakesMarker:
+    """Unpickled, it opens a file for writing."""
+
+    def __init__(self, marker: Path):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return open, (self.marker, 'w')
+
+
+def _archive(content) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def _legacy(content) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, _use_new_zipfile_serialization=False)
+    return buffer.getvalue()
+
+
+def hostile_checkpoints(marker: Path) -> dict[str, bytes]:
+    """Return files for what reads checkpoints: by the place and the format of the payload."""
+    evil = MakesMarker(marker)
+    state = dict(state_dict=dict(weight=torch.ones(1)), meta=dict(seed=0, epoch=1, iter=1))
+    files = {
+        'alone': _archive(evil),
+        'weight': _archive(dict(state, state_dict=dict(weight=evil))),
+        'meta': _archive(dict(state, meta=dict(cfg=evil))),
+        'optimizer': _archive(dict(state, optimizer=dict(state=evil, param_groups=[]))),
+        'message_hub': _archive(dict(state, message_hub=dict(log_scalars=evil))),
+        'ema': _archive(dict(state, ema_state_dict=dict(steps=evil))),
+        'legacy': _legacy(dict(state, optimizer=evil)),
+        'array of objects': _archive(dict(state, meta=np.array([evil], dtype=object))),
+        **{f'pickle {n}': pickle.dumps(dict(state_dict=evil), protocol=n) for n in (0, 2, 4, 5)},
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w') as archive:  # what torch.package and others look for
+        archive.writestr('archive/data.pkl', pickle.dumps(evil))
+        archive.writestr('archive/version', '3\n')
+        archive.writestr('archive/byteorder', 'little')
+    files['made by hand'] = buffer.getvalue()
+    return files
+
+
+def hostile_predictions(marker: Path) -> dict[str, bytes]:
+    """Return files for what reads the dumps of a test."""
+    evil = MakesMarker(marker)
+    good = dict(pred_score=torch.tensor([0.5, 0.5]), gt_label=torch.tensor([0]))
+    contents = dict(
+        alone=evil,
+        sample=[good, evil],
+        score=[dict(good, pred_score=evil)],
+        path=[dict(good, img_path=evil)],
+        objects=[dict(good, pred_score=np.array([evil], dtype=object))],
+    )
+    return {
+        f'{name} {protocol}': pickle.dumps(content, protocol=protocol)
+        for name, content in contents.items()
+        for protocol in (0, 2, 5)
+    }
+
+
+def hostile_arrays(marker: Path) -> bytes:
+    """Return an ``.npz`` with an array of objects."""
+    buffer = io.BytesIO()
+    np.savez(buffer, identity=np.array([MakesMarker(marker)], dtype=object))
+    return buffer.getvalue()
