@@ -16,6 +16,7 @@ from .class_names import read_class_names
 from .mix_ups import find_mix_ups
 from .numbers import series_numbers
 from .photo_attention import PhotoAttention
+from .photo_roots import is_inside, photo_roots
 from .photos import photo_cards, worst_mistakes
 from .test_run import TestRun, check_same_pictures, read_test_run
 
@@ -57,6 +58,9 @@ def write_report(
         thr (float): In ``[0, 1]``: where the slider starts, and from which score on a class counts
             as reported where classes are mixed up. Defaults to 0.5.
 
+    Photos are copied into the page only from the folders of the config's test data set (after
+    ``..`` and links); others leave an empty frame, and are counted on the page.
+
     Returns:
         Path: The page.
 
@@ -81,7 +85,10 @@ def write_report(
     attend = None
     if checkpoint is not None and thumbnails:
         attend = PhotoAttention(cfg, checkpoint, classes)
-    data = report_data(run, classes, other, thumbnails, thr, attend)
+    roots = photo_roots(cfg)
+    data = report_data(
+        run, classes, other, thumbnails, thr, attend, lambda path: is_inside(path, roots)
+    )
     data['config'] = str(cfg.filename or '')
     data['checkpoint'] = None if checkpoint is None else str(checkpoint)
     data['notes'] += [no_names] if no_names else []
@@ -98,6 +105,7 @@ def report_data(
     thumbnails: int = 12,
     thr: float = 0.5,
     attend: Callable[[str, int], tuple[str, list[str]]] | None = None,
+    may_show: Callable[[str], bool] | None = None,
 ) -> dict:
     """Return all that the page shows, ready for JSON.
 
@@ -106,11 +114,18 @@ def report_data(
     """
     alarms, misses = worst_mistakes(run.scores, run.targets, thumbnails)
     cards = [
-        photo_cards(mistakes, run.images, run.scores, run.targets, classes, attend)
+        photo_cards(mistakes, run.images, run.scores, run.targets, classes, attend, may_show)
         for mistakes in (alarms, misses)
     ]
     notes = [] if run.raw_scores is not None else [_NO_RAW]
-    unreadable = sum(card['photo'] is None for kind in cards for card in kind)
+    outside = sum(card['outside'] for kind in cards for card in kind)
+    if outside:
+        notes.append(
+            f"{outside} of {sum(map(len, cards))} photos are not shown: they lie outside the config's "
+            'data_root and data_prefix, and what the file of predictions names elsewhere is not '
+            'copied into a page.'
+        )
+    unreadable = sum(card['photo'] is None for kind in cards for card in kind) - outside
     if unreadable:
         notes.append(
             f'{unreadable} of {sum(map(len, cards))} photos could not be read where the test read '

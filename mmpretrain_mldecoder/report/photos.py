@@ -59,7 +59,12 @@ def read_thumbnail(path: str) -> str | None:
             photo.draft('RGB', (2 * SIDE, 2 * SIDE))  # of a JPEG, decodes no more than is shown
             photo = ImageOps.exif_transpose(photo).convert('RGB')
             photo.thumbnail((SIDE, SIDE))
-    except (OSError, ValueError, SyntaxError):  # what PIL raises for files it cannot read
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ):  # what PIL raises for files it cannot read
         return None
     return encode_jpeg(photo)
 
@@ -91,6 +96,7 @@ def photo_cards(
     targets: np.ndarray,
     classes: Sequence[str],
     attend: Callable[[str, int], tuple[str, list[str]]] | None = None,
+    may_show: Callable[[str], bool] | None = None,
 ) -> list[dict]:
     """Describe mistakes for the page.
 
@@ -102,15 +108,19 @@ def photo_cards(
         classes (Sequence[str]): ``C`` names.
         attend (Callable, optional): Gives the overlay of a picture and a class, and the names of
             the other classes that share its query. Defaults to None.
+        may_show (Callable, optional): Tells by its path whether a photo may be copied into the
+            page. Defaults to None: all may.
 
     Returns:
         list[dict]: ``file``, ``label``, ``score``, ``truth`` (names), ``more`` (labels not named),
-        ``photo`` (data address or None), ``attention`` (data address or None), ``shares``.
+        ``photo`` (data address or None), ``outside`` (whether it may not be shown), ``attention``
+        (data address or None), ``shares``.
     """
     cards = []
     for mistake in mistakes:
         truth = np.flatnonzero(targets[mistake.image] == 1)
-        photo = read_thumbnail(images[mistake.image])
+        is_ours = may_show is None or may_show(images[mistake.image])
+        photo = read_thumbnail(images[mistake.image]) if is_ours else None
         attention, shares = None, []
         if attend is not None and photo is not None:
             attention, shares = attend(images[mistake.image], mistake.label)
@@ -122,6 +132,7 @@ def photo_cards(
                 truth=[classes[label] for label in truth[:MAX_LABELS]],
                 more=max(0, len(truth) - MAX_LABELS),
                 photo=photo,
+                outside=not is_ours,
                 attention=attention,
                 shares=shares[:MAX_LABELS],
             )

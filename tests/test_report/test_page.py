@@ -34,7 +34,8 @@ def run(tmp_path):
     return config, write_dump(tmp_path / 'a.pkl', scores, targets, images=images)
 
 
-def test_page_says_what_is_missing(run, tmp_path):
+def test_page_says_what_is_missing(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the config has no data_root
     data = read_data(write_report(*run, tmp_path / 'report', thumbnails=5))
     assert [series['name'] for series in data['series']] == ['tested']
     assert 'To see EMA beside raw, test without' in data['notes'][0]

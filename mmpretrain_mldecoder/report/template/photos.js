@@ -10,7 +10,10 @@ function photoCard(card, kind) {
   const node = element('article', null, { class: `card ${kind}` });
   const pictures = element('div', null, { class: 'pictures' });
   if (card.photo) pictures.append(picture(card.photo, `photo: ${card.file}`, card.attention ? 'photo' : ''));
-  else pictures.append(element('p', 'the photo could not be read', { class: 'absent' }));
+  else {
+    const why = card.outside ? 'outside the data set: not shown' : 'the photo could not be read';
+    pictures.append(element('p', why, { class: 'absent' }));
+  }
   if (card.attention) pictures.append(picture(card.attention, `attention for ${card.label}`, 'attention'));
   const said = element('p', null, { class: 'said' });
   said.append(element('b', card.label), ` ${card.score.toFixed(3)}`);
