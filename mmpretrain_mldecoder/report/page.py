@@ -121,9 +121,9 @@ def report_data(
     outside = sum(card['outside'] for kind in cards for card in kind)
     if outside:
         notes.append(
-            f"{outside} of {sum(map(len, cards))} photos are not shown: they lie outside the config's "
-            'data_root and data_prefix, and what the file of predictions names elsewhere is not '
-            'copied into a page.'
+            f'{outside} of {sum(map(len, cards))} photos are not shown: they lie outside data_root '
+            'and data_prefix of the config, and what a file of predictions names elsewhere is '
+            'not copied into a page.'
         )
     unreadable = sum(card['photo'] is None for kind in cards for card in kind) - outside
     if unreadable:

@@ -1,4 +1,4 @@
-"""Which photos a report may show: those of the data set, not whatever a file of predictions names."""
+"""Which photos a report may show: those of the data set, whatever predictions name."""
 
 import os
 from collections.abc import Mapping, Sequence

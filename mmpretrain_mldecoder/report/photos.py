@@ -59,12 +59,8 @@ def read_thumbnail(path: str) -> str | None:
             photo.draft('RGB', (2 * SIDE, 2 * SIDE))  # of a JPEG, decodes no more than is shown
             photo = ImageOps.exif_transpose(photo).convert('RGB')
             photo.thumbnail((SIDE, SIDE))
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ):  # what PIL raises for files it cannot read
+    # What PIL raises for files it cannot read, or will not, as they are too large.
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     return encode_jpeg(photo)
 

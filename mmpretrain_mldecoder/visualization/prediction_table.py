@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from rich.cells import cell_len
 
+from ..printable import printable
+
 
 class PredictionTable:
     """Format predictions so that their columns stand under each other.
@@ -15,20 +17,17 @@ class PredictionTable:
 
     def __init__(self, paths: Iterable[str], labels: Iterable[str]):
         self._path_width = max((cell_len(printable(path)) for path in paths), default=0)
-        self._label_width = max((cell_len(label) for label in labels), default=0)
+        self._label_width = max((cell_len(printable(label)) for label in labels), default=0)
 
     def row(self, prediction: dict) -> str:
         """Return one line: path, labels and scores, ``-`` if there is no label."""
         pairs = zip(prediction['labels'], prediction['scores'], strict=True)
-        cells = [f'{_pad(label, self._label_width)} {score:.3f}' for label, score in pairs]
+        cells = [
+            f'{_pad(printable(label), self._label_width)} {score:.3f}' for label, score in pairs
+        ]
         path = _pad(printable(prediction['path']), self._path_width)
         return f'{path}  {"  ".join(cells) or "-"}'
 
 
 def _pad(text: str, width: int) -> str:
     return text + ' ' * (width - cell_len(text))
-
-
-def printable(path: str) -> str:
-    """Escape the bytes of a file name that are no UTF-8."""
-    return path.encode(errors='surrogateescape').decode(errors='backslashreplace')

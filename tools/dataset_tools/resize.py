@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from mmpretrain_mldecoder.datasets.resized_copy import FAILED_FILE, make_resized_copy
+from mmpretrain_mldecoder.printable import printable
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -31,9 +32,9 @@ def main(argv: list[str] | None = None) -> int:
         print('Interrupted. Every file there is whole; the same command goes on from here.')
         return 130
     for path in copy.left_out:
-        print(f'left out, an archive: {path}')
+        print(f'left out, an archive: {printable(path)}')
     for entry in copy.failed[:10]:
-        print(f'cannot be read: {entry["path"]}: {entry["error"]}')
+        print(f'cannot be read: {printable(entry["path"])}: {printable(entry["error"])}')
     sizes = f', {copy.bytes_before / 1e6:,.0f} MB before, {copy.bytes_after / 1e6:,.0f} MB now'
     print(
         f'{args.target}: {copy.written:,} pictures of {args.size} px written'

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...atomic_write import atomic_write
+from ...printable import printable
 from .dataset_findings import Finding
 from .dataset_split import DatasetSplit
 from .finding_words import FINDING_WORDS
@@ -41,7 +42,7 @@ def print_findings(
         title = Text(
             words.title + ('' if not words.harmful else ' (!)'), 'bold' if words.harmful else ''
         )
-        title.append('\n' + _example(found[0]), 'dim')
+        title.append('\n' + printable(_example(found[0])), 'dim')
         table.add_row(
             title,
             *(_count(found, split.name) for split in splits),

@@ -32,7 +32,9 @@ def write_prediction_table(
 ) -> Path:
     """Write a CSV of one row a picture and one column a class.
 
-    The first column is ``path``. A cell holds the score of a label that is given, with 6 decimals,
+    The first column is ``path``. A path or a name that a spreadsheet would take for a formula (it
+    begins with ``=``, ``+``, ``-``, ``@`` or tab) gets an apostrophe before it,
+    which shows as text there. A cell holds the score of a label that is given, with 6 decimals,
     and is empty elsewhere.
 
     Args:
@@ -48,9 +50,15 @@ def write_prediction_table(
         path.open('w', encoding='utf-8', errors='surrogateescape', newline='') as file,
     ):
         rows = csv.writer(file, lineterminator='\n')
-        rows.writerow(['path', *classes])
+        rows.writerow(['path', *map(_as_text, classes)])
         for prediction in predictions:
             given = dict(zip(prediction['labels'], prediction['scores'], strict=True))
             cells = (f'{given[name]:.6f}' if name in given else '' for name in classes)
-            rows.writerow([prediction['path'], *cells])
+            rows.writerow([_as_text(prediction['path']), *cells])
     return Path(out)
+
+
+def _as_text(cell: str) -> str:
+    """Keep a spreadsheet from running what a file is called."""
+    cell = cell.replace('\r', r'\r')  # the csv module would not quote it, and begin a new row
+    return f"'{cell}" if cell.startswith(('=', '+', '-', '@', '\t')) else cell

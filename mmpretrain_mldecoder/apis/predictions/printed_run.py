@@ -2,7 +2,8 @@
 
 import sys
 
-from ...visualization.prediction_table import PredictionTable, printable
+from ...printable import printable
+from ...visualization.prediction_table import PredictionTable
 from ...visualization.progress_bar import progress_bar
 from .prediction_run import PredictionRun
 
@@ -29,7 +30,7 @@ def run_and_print(run: PredictionRun, bar: bool = True) -> None:
             progress.advance(task)
 
         def report(path: str, reason: str) -> None:
-            sys.stderr.write(f'cannot read image {printable(path)}: {reason}\n')
+            sys.stderr.write(f'cannot read image {printable(path)}: {printable(reason)}\n')
             progress.advance(task)
 
         run.run(show, report)

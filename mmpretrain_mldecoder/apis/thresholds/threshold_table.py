@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.cells import cell_len
 
+from ...printable import printable
 from .tuned_thresholds import FALLBACK, GAIN_NAMES, NEVER, TunedThresholds
 
 RARE = 20
@@ -21,7 +22,7 @@ def threshold_table(tuned: TunedThresholds) -> str:
     rows = [('class', 'threshold', 'positives', *precision, 'F1 at 0.5', 'tuned', 'change', '')]
     for i, name in enumerate(tuned.classes):
         before, after = 100 * tuned.class_scores[i]
-        row = [name, f'{tuned.values[i]:.4f}', str(tuned.positives[i])]
+        row = [printable(name), f'{tuned.values[i]:.4f}', str(tuned.positives[i])]
         if with_precision:
             row.append(_number(100 * tuned.class_precision[i, 1]))
         row += [_number(before), _number(after), _number(after - before, '+.1f')]
@@ -84,7 +85,7 @@ def _count(mask: np.ndarray) -> str:
 
 
 def _names(classes: Sequence[str], mask: np.ndarray) -> str:
-    names = [classes[i] for i in np.flatnonzero(mask)]
+    names = [printable(classes[i]) for i in np.flatnonzero(mask)]
     return ', '.join(names[:10]) + (', ...' if len(names) > 10 else '')
 
 

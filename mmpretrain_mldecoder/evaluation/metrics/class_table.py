@@ -6,6 +6,8 @@ from unicodedata import east_asian_width
 
 import numpy as np
 
+from ...printable import printable
+
 _GAP = '  |  '
 
 
@@ -30,7 +32,7 @@ def class_table(
     """
     header = ('class', 'positives', 'AP')
     cells = [
-        (name, str(count), '-' if np.isnan(value) else f'{100 * value:.2f}')
+        (printable(name), str(count), '-' if np.isnan(value) else f'{100 * value:.2f}')
         for name, count, value in zip(classes, positives, ap, strict=True)
     ]
     name_width = max(_display_width(name) for name, *_ in [header, *cells])

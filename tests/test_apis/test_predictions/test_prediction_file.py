@@ -40,3 +40,20 @@ def test_table_has_a_column_a_class(tmp_path):
         ['a, b.jpg', '0.333333', '', '0.750000'],
         ['ü.jpg', '', '', ''],
     ]
+
+
+@pytest.mark.parametrize('name', ['=cmd|calc', '+1', '-1.jpg', '@sum', '\t=1'])
+def test_no_cell_is_a_formula(tmp_path, name):
+    prediction = dict(path=name, labels=[name], scores=[0.5])
+    file = write_prediction_table([prediction], [name], tmp_path / 'a.csv')
+    with file.open(newline='') as text:
+        header, row = csv.reader(text)
+    assert header == ['path', f"'{name}"]
+    assert row == [f"'{name}", '0.500000']
+
+
+def test_carriage_return_begins_no_row(tmp_path):
+    file = write_prediction_table(
+        [dict(path='a\r=1', labels=[], scores=[])], [], tmp_path / 'a.csv'
+    )
+    assert file.read_bytes() == b'path\na\\r=1\n'
