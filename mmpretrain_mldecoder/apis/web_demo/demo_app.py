@@ -1,16 +1,25 @@
 """The web demo: a page on which one drops a photo. Needs Gradio, the extra ``app``."""
 
+import signal
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from ..inference.multi_label_inferencer import MultiLabelInferencer
 from .demo_view import attention_of, has_attention, labels_over, predict_photo
+from .upload_rate import UploadRate
 
 TITLE = 'What is in the photo?'
 
 SECONDS_KEPT = 3600
-"""How long Gradio keeps an uploaded photo on the disk."""
+"""How long Gradio keeps an uploaded photo on the disk, and what is known of it in memory."""
+
+MAX_UPLOAD = '20mb'
+"""Largest file that is taken."""
+
+MAX_WAITING = 20
+"""Requests that may wait for the network, one of which runs; more are refused."""
 
 
 def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
@@ -33,7 +42,7 @@ def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
         title=TITLE, analytics_enabled=False, delete_cache=(SECONDS_KEPT, SECONDS_KEPT)
     ) as app:
         gr.Markdown(f'# {TITLE}')
-        prediction, chosen = gr.State(), gr.State()
+        prediction, chosen = gr.State(time_to_live=SECONDS_KEPT), gr.State()
         with gr.Row():
             with gr.Column(scale=5):
                 photo = gr.Image(
@@ -88,7 +97,10 @@ def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
 
 
 def serve(app: gr.Blocks, host: str, port: int) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve the page until Ctrl-C or SIGTERM, which both delete what was uploaded.
+
+    Taken are files up to :data:`MAX_UPLOAD`, 30 a minute and address (:class:`.UploadRate`); up to
+    :data:`MAX_WAITING` requests wait. Of files, only those of Gradio's own folder are served.
 
     Args:
         app (gr.Blocks): What :func:`build_app` made.
@@ -98,7 +110,17 @@ def serve(app: gr.Blocks, host: str, port: int) -> None:
     Raises:
         OSError: If the port is taken, or the address is not this machine's.
     """
-    app.launch(server_name=host, server_port=port, share=False, quiet=True, footer_links=[])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app.queue(max_size=MAX_WAITING, default_concurrency_limit=1)
+    app.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        quiet=True,
+        footer_links=[],
+        max_file_size=MAX_UPLOAD,
+        app_kwargs=dict(middleware=[Middleware(UploadRate)]),
+    )
 
 
 def _show(prediction: dict | None, thr: float, chosen: str | None) -> tuple[Any, ...]:

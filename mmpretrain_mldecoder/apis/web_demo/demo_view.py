@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from ...visualization import attention_overlay, times_average
 from ..inference.multi_label_inferencer import MultiLabelInferencer
@@ -9,6 +10,9 @@ from ..inference.picture_pipeline import UnreadableImage
 
 MAX_LABELS = 100
 """How many labels of a photo are kept, the best. Each has its attention maps, in memory."""
+
+MAX_PIXELS = 50_000_000
+"""Of a photo; a file of a few kilobytes can unpack to gigabytes."""
 
 SHOWN_SIDE = 640
 """Pixels that the longer side of an overlay has at least, so that small photos are seen."""
@@ -34,14 +38,28 @@ def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
         ``shares_query_with`` and ``seen`` if the head has attention.
 
     Raises:
-        ValueError: If the file is no picture that can be read.
+        ValueError: If the file is no picture that can be read, or has more than
+            :data:`MAX_PIXELS`, of which its header tells.
     """
+    _check_pixels(path)
     try:
         picture = inferencer.pipeline.picture(path)
     except UnreadableImage as error:
         raise ValueError('This file cannot be read as a picture.') from error
     attention = has_attention(inferencer)
     return inferencer(picture, thr=0.0, topk=MAX_LABELS, return_attention=attention)[0]
+
+
+def _check_pixels(path: str) -> None:
+    try:
+        with Image.open(path) as picture:
+            pixels = picture.width * picture.height
+    except Image.DecompressionBombError:
+        pixels = MAX_PIXELS + 1
+    except (OSError, ValueError, SyntaxError):
+        return  # no picture that Pillow knows: the loader says what it is
+    if pixels > MAX_PIXELS:
+        raise ValueError(f'This picture has more than {MAX_PIXELS // 1_000_000} million pixels.')
 
 
 def labels_over(prediction: dict, thr: float) -> dict[str, float]:

@@ -3,6 +3,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_classifier import CLASSES, write_classifier
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
@@ -111,3 +112,13 @@ def test_overlay_is_of_the_chosen_label_and_large_enough(shape):
         assert 'Mean of 2 heads on 2 × 3 cells; the strongest has 6.0 times' in caption
         assert ('also answers for cow.' in caption) == (label == 'cat')
     assert bright == dict(dog=(False, False), cat=(True, True))
+
+
+def test_picture_of_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
+    path = tmp_path / 'bomb.png'
+    Image.new('1', (20_000, 20_000)).save(path)  # 50 kB
+    with pytest.raises(ValueError, match='more than 50 million pixels'):
+        predict_photo(None, str(path))  # refused before the inferencer is asked
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)  # where Pillow itself refuses
+    with pytest.raises(ValueError, match='more than 50 million pixels'):
+        predict_photo(None, str(path))
