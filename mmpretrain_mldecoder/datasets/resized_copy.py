@@ -34,6 +34,7 @@ class ResizedCopy:
         present: Pictures that were there already.
         others: Other files copied.
         left_out: Archives, which are not copied.
+        outside: Other files that a link leads to out of the dataset, which are not copied either.
         failed: One ``dict(path=..., error=...)`` for each file that could not be read.
         bytes_before: Size of the original pictures that were written.
         bytes_after: Size of their copies.
@@ -43,6 +44,7 @@ class ResizedCopy:
     present: int = 0
     others: int = 0
     left_out: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
     failed: list[dict[str, str]] = field(default_factory=list)
     bytes_before: int = 0
     bytes_after: int = 0
@@ -65,7 +67,9 @@ def make_resized_copy(
       (4:4:4), the others without loss where the format can. Label maps are pictures too: they
       come out smeared.
     - Other files are copied. Archives (``ARCHIVE_SUFFIXES``) are left out.
-    - Links are followed; what they lead to is written below ``target``.
+    - Links to pictures and folders of them are followed; what they lead to is written below
+      ``target``. Other files that a link leads to outside of ``source`` are left out: a dataset
+      from elsewhere could have a link to a key of its user, and the copy may be passed on.
 
     A file under its own name is whole, whatever ended a call. The next call goes on: it writes
     the pictures that are missing, and the other files that are missing or older than their
@@ -99,11 +103,14 @@ def make_resized_copy(
 
     copy = ResizedCopy()
     pictures, others = [], []
+    root = source.resolve()
     for path in files_below(str(source), target.resolve()):
         if path.lower().endswith(PICTURE_SUFFIXES):
             pictures.append(path)
         elif path.lower().endswith(ARCHIVE_SUFFIXES):
             copy.left_out.append(path)
+        elif not (source / path).resolve().is_relative_to(root):
+            copy.outside.append(path)
         elif path not in (SETTINGS_FILE, FAILED_FILE):  # those of a source that is such a copy
             others.append(path)
     if not pictures:

@@ -209,6 +209,20 @@ def test_links_are_followed_but_never_written_through(source, tmp_path):
     assert not (outside / '3.jpg').exists()
 
 
+def test_files_that_a_link_leads_to_outside_are_left_out(source, tmp_path):
+    outside = tmp_path / 'outside'
+    outside.mkdir()
+    (outside / 'key').write_text('secret')
+    (source / 'key.json').symlink_to(outside / 'key')
+    (source / 'a' / 'keys').symlink_to(outside)
+    (source / 'b' / 'labels.json').symlink_to(source / 'labels.json')  # inside: a file like others
+    copy = make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+    assert sorted(copy.outside) == ['a/keys/key', 'key.json']
+    assert files(tmp_path / 'out') == {
+        'a/1.jpg', 'b/deep/2.JPEG', 'b/labels.json', 'labels.json', 'resized_copy.json'
+    }  # fmt: skip
+
+
 def test_nested_folders_are_refused(source, tmp_path):
     (tmp_path / 'link').symlink_to(source)
     for target, message in [

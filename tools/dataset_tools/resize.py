@@ -33,6 +33,10 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     for path in copy.left_out:
         print(f'left out, an archive: {printable(path)}')
+    for path in copy.outside[:10]:
+        print(f'left out, a link leads out of {args.source}: {printable(path)}')
+    if len(copy.outside) > 10:
+        print(f'left out, {len(copy.outside):,} files in all that a link leads to')
     for entry in copy.failed[:10]:
         print(f'cannot be read: {printable(entry["path"])}: {printable(entry["error"])}')
     sizes = f', {copy.bytes_before / 1e6:,.0f} MB before, {copy.bytes_after / 1e6:,.0f} MB now'
