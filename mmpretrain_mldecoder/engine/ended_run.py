@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .config_check import ConfigMistake
+
 # What a shell reports of a command that Ctrl-C ended: 128 and the number of the signal.
 INTERRUPTED = 130
 
@@ -14,21 +16,24 @@ class RunEnded(RuntimeError):
 
 @contextmanager
 def ends_in_one_line(after_interrupt: str) -> Iterator[None]:
-    """End the tool with status 1 for a :class:`RunEnded`, with 130 for Ctrl-C.
+    """End the tool with status 1 for a :class:`RunEnded`, 2 for a wrong config, 130 for Ctrl-C.
 
-    Either way one line goes to standard error. Other errors pass, with their traceback.
+    Each time one line goes to standard error. Other errors pass, with their traceback.
 
     Args:
         after_interrupt (str): Follows the word "interrupted": what is kept, and how to go on.
 
     Raises:
-        SystemExit: In place of both.
+        SystemExit: In place of each.
     """
     try:
         yield
     except RunEnded as error:
         print(f'error: {error}', file=sys.stderr, flush=True)
         sys.exit(1)
+    except ConfigMistake as error:
+        print(f'error: {error}', file=sys.stderr, flush=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         print(f'interrupted: {after_interrupt}', file=sys.stderr, flush=True)
         sys.exit(INTERRUPTED)

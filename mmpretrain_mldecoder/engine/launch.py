@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from .config_check import ConfigMistake, check_option, type_mistake
 from .resume import find_resume_checkpoint
 
 
@@ -51,13 +52,18 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such config.
-        ValueError: If an option cannot be merged into the config.
+        ValueError: If the config raises an error, or if an option cannot be merged into it, names
+            a key that nothing reads, or puts a nonsense value into one (:func:`check_option`).
     """
     path = Path(args.config)
     if not path.is_file():
         raise FileNotFoundError(f'no config at {path}')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # a config is Python, and may raise anything
+        text = ' '.join(str(error).split()).partition(', the current sys.path is')[0]
+        raise ConfigMistake(f'{path} cannot be read: {type(error).__name__}: {text}') from error
     cfg.setdefault('runner_type', 'mmpretrain.PortableRunner')
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', path.stem))
@@ -68,6 +74,7 @@ def load_config(args: argparse.Namespace) -> Config:
             defaults.update(cfg[name])
             cfg[name] = defaults
     for key, value in args.cfg_options.items():
+        check_option(cfg, key, value)
         try:
             cfg.merge_from_dict({key: value})
         except (TypeError, KeyError, ValueError, AssertionError) as error:
@@ -135,7 +142,14 @@ def is_ema_hook(hook_type: str | type) -> bool:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner that the config's ``runner_type`` names."""
+    """Build the runner that the config's ``runner_type`` names.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    name = cfg.get('runner_type', 'Runner')
+    if isinstance(name, str) and RUNNERS.get(name) is None:
+        raise ConfigMistake(type_mistake('runner_type', name, 'runner', RUNNERS.module_dict))
     return RUNNERS.build(cfg)
 
 

@@ -20,6 +20,7 @@ from .channels_last import (
     in_default_order,
     is_safe_in_channels_last,
 )
+from .config_check import ConfigCheckHook, ExplainedBuilds, explained
 from .cpu_distributed import init_cpu_process_group
 from .finite_loss_hook import FiniteLossHook
 from .lost_worker import explained_worker_loss
@@ -34,7 +35,7 @@ from .work_dir_lock import earlier_checkpoints, is_locked, one_training
 # MMPretrain's tools look `runner_type` up in MMEngine's registry, before any scope is set.
 @MMENGINE_RUNNERS.register_module()
 @RUNNERS.register_module()
-class PortableRunner(Runner):
+class PortableRunner(ExplainedBuilds, Runner):
     """``Runner`` that also trains and tests without a GPU, and resumes after SIGKILL.
 
     Without a GPU: processes talk over gloo, the model is wrapped for the CPU, mixed precision is
@@ -45,7 +46,8 @@ class PortableRunner(Runner):
     however the run ended, and takes its random seed before the data loaders are built, so that
     the samples of the remaining epochs are those of the unbroken run, and does not read the
     weights that ``init_cfg`` names again; workers are not asked to persist where there are none;
-    a test with a checkpoint that does not fit the model raises (:class:`CheckpointFitHook`).
+    a test with a checkpoint that does not fit the model raises (:class:`CheckpointFitHook`); a
+    mistake in the config raises at the start, with its key and value (:class:`ConfigCheckHook`).
 
     Two keys of the config make a step faster; without them nothing is done:
 
@@ -118,6 +120,7 @@ class PortableRunner(Runner):
 
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         self.register_hook(dict(type='mmpretrain.CheckpointFitHook'))
+        self.register_hook(ConfigCheckHook())
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(PlainHistoryHook())
         self.register_hook(FiniteLossHook())
@@ -128,7 +131,10 @@ class PortableRunner(Runner):
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         if isinstance(loop, dict) and 'type' not in loop and loop.get('by_epoch'):
             arguments = {key: value for key, value in loop.items() if key != 'by_epoch'}
-            return ResumableEpochLoop(**arguments, runner=self, dataloader=self._train_dataloader)
+            with explained(self.cfg, 'train_dataloader', 'train_cfg'):
+                return ResumableEpochLoop(
+                    **arguments, runner=self, dataloader=self._train_dataloader
+                )
         return super().build_train_loop(loop)
 
     def train(self) -> nn.Module:

@@ -123,6 +123,10 @@ class MLDecoder(nn.Module):
         learn_queries: bool = False,
     ) -> None:
         super().__init__()
+        sizes = dict(num_classes=num_classes, in_channels=in_channels, num_groups=num_groups)
+        for name, size in sizes.items():
+            if not isinstance(size, int | None):
+                raise ValueError(f'{name} must be a whole number, but is {size!r}.')
         if in_channels < 1:
             raise ValueError(f'in_channels must be at least 1, but is {in_channels}.')
         if num_layers < 1:

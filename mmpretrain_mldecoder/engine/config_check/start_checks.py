@@ -1,0 +1,79 @@
+"""All that is compared and tried before a run computes anything."""
+
+from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
+from mmpretrain.models import ImageClassifier
+
+from .batch_norms import check_batch_norms
+from .class_counts import check_classes, check_metrics, check_topk
+from .config_mistake import ConfigMistake
+from .hook_keys import check_hook, check_scores
+from .options import warn_of_near_keys
+from .rehearsal import (
+    check_forward,
+    check_labels,
+    first_batch,
+    quiet_evaluation,
+    rehearse_metrics,
+)
+from .schedules import check_schedules
+
+
+def check_start(runner: Runner) -> None:
+    """Check a runner that has built its model and the loops that it is about to run.
+
+    Raises:
+        ConfigMistake: For the first mistake; see :class:`ConfigCheckHook`.
+    """
+    for warning in warn_of_near_keys(runner.cfg):
+        runner.logger.warning(warning)
+    # A loop is built when its run begins; asking the runner for it would build it.
+    loops = dict(train=runner._train_loop, val=runner._val_loop, test=runner._test_loop)
+    loops = {name: loop for name, loop in loops.items() if isinstance(loop, BaseLoop)}
+    if 'train' in loops:
+        _check_training(runner, loops['train'], 'val' in loops)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    datasets = {f'{name}_dataloader': loop.dataloader.dataset for name, loop in loops.items()}
+    check_classes(model, datasets)
+    check_topk(getattr(model, 'head', None))
+    for name, loop in loops.items():
+        if name != 'train':
+            check_metrics(model, f'{name}_evaluator', loop.evaluator.metrics)
+    if isinstance(model, ImageClassifier) and model.with_head:
+        for name, loop in loops.items():
+            _rehearse(runner, model, name, loop)
+
+
+def _check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
+    if validates and getattr(loop, 'val_interval', 1) < 1:
+        raise ConfigMistake(f'train_cfg.val_interval = {loop.val_interval}: it must be at least 1')
+    for hook in runner.hooks:
+        check_hook(hook)
+    if not validates and any(getattr(hook, 'save_best', None) for hook in runner.hooks):
+        runner.logger.warning(
+            'There is no validation: no checkpoint is kept as the best (save_best)'
+        )
+    schedulers = runner.param_schedulers
+    configs = runner.cfg.get('param_scheduler')
+    configs = configs if isinstance(configs, list) else [configs]
+    if isinstance(schedulers, list) and len(configs) == len(schedulers) and all(configs):
+        in_epochs = [config.get('by_epoch', True) for config in configs]
+        max_epochs = loop.max_epochs if hasattr(loop, 'run_epoch') else None
+        for doubt in check_schedules(schedulers, in_epochs, max_epochs, loop.max_iters):
+            runner.logger.warning(doubt)
+
+
+def _rehearse(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -> None:
+    batch = first_batch(f'{name}_dataloader', loop.dataloader)
+    if batch is None:
+        return
+    with quiet_evaluation(model):
+        check_labels(f'{name}_dataloader', model, batch)
+        check_forward(f'{name}_dataloader', model, batch)
+        if name == 'train':
+            check_batch_norms(model, loop.dataloader, batch)
+            return
+        names = rehearse_metrics(f'{name}_evaluator', model, batch, loop.evaluator.metrics)
+    if name == 'val' and names is not None:
+        for hook in runner.hooks:
+            check_scores(hook, names)
