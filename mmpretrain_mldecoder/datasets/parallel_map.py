@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 import cv2
@@ -32,6 +33,10 @@ def parallel_map(
         title (str): Stands before the bar.
         workers (int, optional): Processes; 0 means none beside this one. Defaults to the cores that
             this process may use.
+
+    Raises:
+        ChildProcessError: If a process is gone, killed by the system perhaps.
+        Exception: What ``function`` raises.
     """
     workers = usable_cores() if workers is None else workers
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
@@ -43,6 +48,11 @@ def parallel_map(
         try:
             results = executor.map(function, items, chunksize=CHUNK)
             yield from bar.track(results, total=len(items), description=title)
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                f'one of {workers} worker processes is gone. Most often the system killed it '
+                'because memory ran out (its log says so: dmesg). Call again with fewer workers'
+            ) from error
         finally:  # where the caller stops early, what has begun is still brought to its end
             executor.shutdown(cancel_futures=True)
 

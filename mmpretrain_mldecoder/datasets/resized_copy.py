@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 from mmcv.transforms import LoadImageFromFile
 
-from ..atomic_write import atomic_write
+from ..atomic_write import atomic_write, remove_stale_files
 from .missing_files import missing_files
 from .parallel_map import parallel_map
 from .source_tree import files_below, refuse_links_outwards, refuse_nested
@@ -121,6 +121,8 @@ def make_resized_copy(
     copy.present = len(pictures) - len(missing)
     refuse_links_outwards(target, todo)
 
+    for folder in {(target / path).parent for path in (*pictures, *others)}:
+        remove_stale_files(folder)  # of workers that were killed
     with atomic_write(target / SETTINGS_FILE) as path:
         path.write_text(json.dumps(dict(size=size, quality=quality)))
     (target / FAILED_FILE).unlink(missing_ok=True)

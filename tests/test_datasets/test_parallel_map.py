@@ -1,5 +1,6 @@
 import math
 import os
+import signal
 
 import pytest
 
@@ -23,3 +24,14 @@ def _process(_: int) -> int:
 def test_errors_reach_the_caller():
     with pytest.raises(ValueError, match=r'math domain|nonnegative'):
         list(parallel_map(math.sqrt, [1, -1], 'roots', 1))
+
+
+def test_killed_worker_is_told():
+    with pytest.raises(ChildProcessError, match=r'one of 2 worker processes is gone\. .*fewer'):
+        list(parallel_map(_killed, range(40), 'kill', 2))
+
+
+def _killed(number: int) -> int:
+    if number == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number

@@ -291,3 +291,13 @@ def test_other_errors_of_writing_end_the_call(source, tmp_path, monkeypatch):
     monkeypatch.setattr(resized_copy, 'atomic_write', refuse)
     with pytest.raises(PermissionError, match=r'1\.jpg'):
         make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+
+
+def test_what_a_killed_worker_left_is_removed(source, tmp_path):
+    out = tmp_path / 'out'
+    make_resized_copy(source, out, 32, workers=0)
+    (out / 'a' / '1.jpg').unlink()
+    half = out / 'a' / '.1.jpg.0123456789abcdef.tmp'
+    half.write_bytes(b'half')
+    assert make_resized_copy(source, out, 32, workers=0).written == 1
+    assert not half.exists()
