@@ -1,0 +1,318 @@
+"""Kills, Ctrl-C and NaN in runs that are real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tiny_run import ROOT, assert_same_training, build_runner, read, write_tiny_config
+
+pytestmark = pytest.mark.faults
+
+_SLOW = """
+custom_imports = dict(imports=['mmpretrain_mldecoder', 'fault_parts'], allow_failed_imports=False)
+train_dataloader['num_workers'] = 2
+train_dataloader['persistent_workers'] = True
+val_dataloader['num_workers'] = 2
+test_dataloader = val_dataloader
+train_pipeline.insert(1, dict(type='SlowStep', seconds=0.2))
+test_pipeline.insert(1, dict(type='SlowStep', seconds=0.2))
+train_cfg['max_epochs'] = param_scheduler['total_steps'] = 50
+"""
+_NAN = """
+custom_imports = dict(imports=['mmpretrain_mldecoder', 'fault_parts'], allow_failed_imports=False)
+custom_hooks = [dict(type='IterSeedHook'), dict(type='DualEMAHook', decay=0.7),
+                dict(type='NanStep', step=2, rank=1)]
+"""
+TRAIN, TEST = ROOT / 'tools' / 'train.py', ROOT / 'tools' / 'test.py'
+# Measured on two slow cores: 2 to 10 s. torchrun kills after 30 s what does not end by itself.
+PATIENCE = 45
+
+
+@pytest.fixture
+def slow(tmp_path) -> Path:
+    return write_tiny_config(tmp_path, _SLOW)
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> Path:
+    """An epoch of the same model."""
+    config = write_tiny_config(tmp_path / 'trained')
+    options = {'train_dataloader.num_workers': 0, 'train_cfg.max_epochs': 1}
+    build_runner(config, tmp_path / 'trained' / 'run', **options).train()
+    return tmp_path / 'trained' / 'run' / 'epoch_1.pth'
+
+
+class Command:
+    """A command in a process group of its own, as a terminal starts it, and what it printed."""
+
+    def __init__(self, log: Path, *words: str | Path):
+        self._log = log
+        environment = dict(OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore', PYTHONPATH=ROOT / 'tests')
+        with log.open('w') as out:
+            self.process = subprocess.Popen(
+                [sys.executable, *map(str, words)],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {k: str(v) for k, v in environment.items()},
+                start_new_session=True,
+            )
+
+    @property
+    def printed(self) -> str:
+        return self._log.read_text()
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 120) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.printed
+            assert time.monotonic() < end, self.printed
+            time.sleep(0.05)
+
+    def wait_for_words(self, words: str) -> None:
+        self.wait_for(lambda: words in self.printed)
+
+    def end(self) -> int:
+        """Return the status, at the latest after ``PATIENCE``; no process of it is left then."""
+        status = self.process.wait(PATIENCE)
+        end = time.monotonic() + 15  # a worker looks every 5 s whether its parent lives
+        while _group(self.process.pid):
+            assert time.monotonic() < end, f'left: {_group(self.process.pid)}'
+            time.sleep(0.1)
+        return status
+
+
+@contextmanager
+def started(log: Path, *words: str | Path) -> Iterator[Command]:
+    command = Command(log, *words)
+    try:
+        yield command
+    finally:
+        for pid in _group(command.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        command.process.wait()
+
+
+def _stat(pid: int | str) -> list[str]:
+    """Fields 3 and on of ``/proc/PID/stat``: state, parent, process group, session."""
+    try:
+        return Path('/proc', str(pid), 'stat').read_text().rpartition(')')[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ['X', '0', '0', '0']
+
+
+def _group(session: int) -> list[int]:
+    """Living processes of a session; torchrun gives its processes groups of their own."""
+    pids = [int(path.name) for path in Path('/proc').iterdir() if path.name.isdigit()]
+    stats = {pid: _stat(pid) for pid in pids}
+    return [
+        pid for pid, stat in stats.items() if int(stat[3]) == session and stat[0] not in ('X', 'Z')
+    ]
+
+
+def _children(pid: int) -> list[int]:
+    pids = [int(path.name) for path in Path('/proc').iterdir() if path.name.isdigit()]
+    return [child for child in pids if int(_stat(child)[1]) == pid]
+
+
+def _torchrun(*words: str | Path) -> list[str | Path]:
+    launcher = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+    return [*launcher, TRAIN, *words, '--launcher', 'pytorch']
+
+
+def _ranks(command: Command) -> list[int]:
+    lines = {p: Path(f'/proc/{p}/cmdline').read_bytes() for p in _children(command.process.pid)}
+    return sorted(pid for pid, line in lines.items() if b'train.py' in line)
+
+
+def _all_whole(work_dir: Path) -> list[str]:
+    """Open each checkpoint and return their names; nothing half-written lies there."""
+    assert not [*work_dir.glob('.*.tmp'), *work_dir.glob('*.tmp')]
+    for path in work_dir.glob('*.pth'):
+        read(path)
+    return sorted(path.name for path in work_dir.glob('*.pth'))
+
+
+def test_killed_worker_ends_a_training(slow, tmp_path):
+    work_dir = tmp_path / 'run'
+    with started(tmp_path / 'log', TRAIN, slow, '--work-dir', work_dir) as command:
+        command.wait_for_words('Epoch(train)')
+        os.kill(_children(command.process.pid)[0], signal.SIGKILL)
+        assert command.end() == 1
+    last = command.printed.splitlines()[-1]
+    assert last.startswith('error: a worker process that loads the pictures is gone')
+    assert 'memory ran out' in last and 'Traceback' not in command.printed
+    _all_whole(work_dir)
+
+
+def test_killed_worker_ends_a_test(slow, checkpoint, tmp_path):
+    work_dir = tmp_path / 'run'
+    with started(tmp_path / 'log', TEST, slow, checkpoint, '--work-dir', work_dir) as command:
+        command.wait_for(lambda: len(_children(command.process.pid)) == 2)
+        os.kill(_children(command.process.pid)[0], signal.SIGKILL)
+        assert command.end() == 1
+    assert 'test_dataloader.num_workers is 2' in command.printed.splitlines()[-1]
+    assert not list(work_dir.glob('test_*.json'))
+
+
+def test_killed_rank_ends_the_others(slow, tmp_path):
+    words = _torchrun(slow, '--work-dir', tmp_path / 'run')
+    with started(tmp_path / 'log', *words) as command:
+        command.wait_for_words('Epoch(train)')
+        os.kill(_ranks(command)[1], signal.SIGKILL)
+        assert command.end() == 1
+    assert 'Signal 9 (SIGKILL) received' in command.printed
+    _all_whole(tmp_path / 'run')
+
+
+def test_ctrl_c_in_a_training_that_then_goes_on(slow, tmp_path):
+    work_dir = tmp_path / 'run'
+    with started(tmp_path / 'log', TRAIN, slow, '--work-dir', work_dir) as command:
+        command.wait_for_words('Epoch(train)  [2]')
+        os.killpg(command.process.pid, signal.SIGINT)
+        assert command.end() == 130
+    assert command.printed.splitlines()[-1].startswith('interrupted: --resume goes on')
+    assert 'Traceback' not in command.printed
+    assert 'epoch_1.pth' in _all_whole(work_dir)
+    words = [TRAIN, slow, '--work-dir', work_dir, '--resume', '--cfg-options']
+    with started(tmp_path / 'log2', *words, 'train_cfg.max_epochs=2') as command:
+        assert command.process.wait(240) == 0, command.printed
+    assert (work_dir / 'epoch_2.pth').is_file()
+
+
+def test_ctrl_c_in_a_test(slow, checkpoint, tmp_path):
+    work_dir = tmp_path / 'run'
+    with started(tmp_path / 'log', TEST, slow, checkpoint, '--work-dir', work_dir) as command:
+        command.wait_for(lambda: len(_children(command.process.pid)) == 2)
+        os.killpg(command.process.pid, signal.SIGINT)
+        assert command.end() == 130
+    assert command.printed.splitlines()[-1] == 'interrupted: no result was written'
+    assert not list(work_dir.glob('test_*.json'))
+
+
+def test_ctrl_c_with_two_processes_leaves_none(slow, tmp_path):
+    words = _torchrun(slow, '--work-dir', tmp_path / 'run')
+    with started(tmp_path / 'log', *words) as command:
+        command.wait_for_words('Epoch(train)  [2]')
+        os.killpg(command.process.pid, signal.SIGINT)
+        assert command.end() != 0
+    assert 'epoch_1.pth' in _all_whole(tmp_path / 'run')
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        picture = rng.integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f'{number:02d}.jpg'), picture)
+    return folder
+
+
+def test_ctrl_c_in_infer_goes_on(checkpoint, photos, tmp_path):
+    out, config = tmp_path / 'out', tmp_path / 'trained' / 'tiny.py'
+    words = [ROOT / 'tools' / 'infer.py', photos, config, checkpoint]
+    words += ['--out-dir', out, '--batch-size', '1', '--backend', 'torch']
+    with started(tmp_path / 'log', *words) as command:
+        command.wait_for_words('03.jpg')
+        os.killpg(command.process.pid, signal.SIGINT)
+        assert command.end() == 130
+    assert command.printed.splitlines()[-1] == 'interrupted: the same command goes on from here'
+    with started(tmp_path / 'log2', *words) as command:
+        assert command.process.wait(240) == 0, command.printed
+    lines = (out / 'predictions.jsonl').read_text().splitlines()
+    assert [Path(json.loads(line)['path']).name for line in lines] == [
+        f'{number:02d}.jpg' for number in range(60)
+    ]
+
+
+@pytest.mark.parametrize('how', ['ctrl-c', 'killed worker'])
+def test_interrupted_resize_goes_on(photos, tmp_path, how):
+    out = tmp_path / 'out'
+    words = [ROOT / 'tools' / 'dataset_tools' / 'resize.py', photos, out, '--size', '64']
+    words += ['--workers', '2']
+    with started(tmp_path / 'log', *words) as command:
+        command.wait_for((out / '02.jpg').is_file)
+        if how == 'ctrl-c':
+            os.killpg(command.process.pid, signal.SIGINT)
+            assert command.end() == 130
+        else:
+            os.kill(_children(command.process.pid)[0], signal.SIGKILL)
+            assert command.end() == 2
+            assert 'one of 2 worker processes is gone' in command.printed
+    assert 'Traceback' not in command.printed
+    for path in out.glob('[0-9]*.jpg'):
+        assert cv2.imread(str(path)).shape == (64, 64, 3)
+    with started(tmp_path / 'log2', *words) as command:
+        assert command.process.wait(240) == 0, command.printed
+    names = {path.name for path in out.iterdir()} - {'resized_copy.json'}
+    assert names == {f'{number:02d}.jpg' for number in range(60)}
+
+
+def test_nan_in_one_process_ends_both(tmp_path):
+    config, work_dir = write_tiny_config(tmp_path, _NAN), tmp_path / 'run'
+    with started(tmp_path / 'log', *_torchrun(config, '--work-dir', work_dir)) as command:
+        assert command.process.wait(240) == 1
+    error = 'error: loss is nan at iteration 3 (epoch 2) in process 1 of 2'
+    assert command.printed.count(error) == 2  # each process says so
+    (file,) = work_dir.glob('nonfinite_loss_*_iter_3.json')
+    ranks = json.loads(file.read_text())['batches']
+    assert [batch['rank'] for batch in ranks] == [0, 1]
+    assert isinstance(ranks[0]['losses']['loss'], float) and ranks[1]['losses']['loss'] == 'nan'
+    assert 'epoch_2.pth' not in _all_whole(work_dir)
+
+
+def test_nan_in_one_process_is_left_out_by_both(tmp_path):
+    config, work_dir = write_tiny_config(tmp_path, _NAN), tmp_path / 'run'
+    words = _torchrun(config, '--work-dir', work_dir, '--cfg-options', 'optim_wrapper.max_skips=1')
+    with started(tmp_path / 'log', *words) as command:
+        assert command.process.wait(240) == 0, command.printed
+    assert len(list(work_dir.glob('nonfinite_loss_*.json'))) == 1
+    state = read(work_dir / 'epoch_3.pth')
+    for part in ('state_dict', 'ema_state_dict'):
+        assert all(v.isfinite().all() for v in state[part].values() if v.is_floating_point())
+
+
+def test_two_trainings_started_together_in_one_folder(slow, tmp_path):
+    """One trains as it would alone; the other says who is there."""
+    options = ['--cfg-options', 'train_cfg.max_epochs=1']
+    alone, shared = tmp_path / 'alone', tmp_path / 'shared'
+    with started(tmp_path / 'log0', TRAIN, slow, '--work-dir', alone, *options) as command:
+        assert command.process.wait(240) == 0, command.printed
+    words = [TRAIN, slow, '--work-dir', shared, *options]
+    with (
+        started(tmp_path / 'log1', *words) as one,
+        started(tmp_path / 'log2', *words) as other,
+    ):
+        statuses = [command.process.wait(240) for command in (one, other)]
+    assert sorted(statuses) == [0, 1]
+    refused = one if statuses[0] else other
+    winner = other if statuses[0] else one
+    told = refused.printed.splitlines()[-1]
+    assert f'another training is running in {shared}' in told
+    assert f'pid {winner.process.pid}, since' in told
+    assert len([path for path in shared.iterdir() if path.is_dir()]) == 2  # a log each
+    assert_same_training(shared / 'epoch_1.pth', alone / 'epoch_1.pth')
+
+
+def test_two_tests_of_one_second_write_two_results(slow, checkpoint, tmp_path):
+    work_dir = tmp_path / 'run'
+    words = [TEST, slow, checkpoint, '--work-dir', work_dir]
+    with (
+        started(tmp_path / 'log1', *words) as one,
+        started(tmp_path / 'log2', *words) as other,
+    ):
+        for command in (one, other):
+            assert command.process.wait(240) == 0, command.printed
+    first, second = work_dir.glob('test_*.json')
+    metrics = [json.loads(path.read_text())['metrics'] for path in (first, second)]
+    assert metrics[0] == metrics[1]
