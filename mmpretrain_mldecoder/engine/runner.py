@@ -29,6 +29,7 @@ from .resume import find_resume_checkpoint
 from .run_folder import claim_timestamp
 from .skipping_optim_wrapper import skipping
 from .train_loop import LoopStateHook, ResumableEpochLoop
+from .unreadable_images import UnreadableImagesHook, explained_unreadable
 from .work_dir_lock import earlier_checkpoints, is_locked, one_training
 
 
@@ -48,6 +49,11 @@ class PortableRunner(ExplainedBuilds, Runner):
     weights that ``init_cfg`` names again; workers are not asked to persist where there are none;
     a test with a checkpoint that does not fit the model raises (:class:`CheckpointFitHook`); a
     mistake in the config raises at the start, with its key and value (:class:`ConfigCheckHook`).
+
+    One training at a time works in a folder (:func:`one_training`), each run has a second of its
+    own for its logs, a loss that is not finite ends the training (:class:`FiniteLossHook`; with
+    ``optim_wrapper.max_skips`` some steps are left out instead), and an error says so where a
+    worker of a data loader is gone.
 
     Two keys of the config make a step faster; without them nothing is done:
 
@@ -125,6 +131,7 @@ class PortableRunner(ExplainedBuilds, Runner):
         self.register_hook(PlainHistoryHook())
         self.register_hook(FiniteLossHook())
         self.register_hook(LoopStateHook())
+        self.register_hook(UnreadableImagesHook())
         if self._channels_last:
             self.register_hook(ChannelsLastHook())
 
@@ -148,15 +155,18 @@ class PortableRunner(ExplainedBuilds, Runner):
                 self._prepare_resume()
             if not self._resume:
                 self._warn_of_earlier_run()
-            with explained_worker_loss('train_dataloader', self._train_dataloader):
+            worker_loss = explained_worker_loss('train_dataloader', self._train_dataloader)
+            with worker_loss, explained_unreadable():
                 return super().train()
 
     def val(self) -> dict:
-        with explained_worker_loss('val_dataloader', self._val_dataloader):
+        worker_loss = explained_worker_loss('val_dataloader', self._val_dataloader)
+        with worker_loss, explained_unreadable():
             return super().val()
 
     def test(self) -> dict:
-        with explained_worker_loss('test_dataloader', self._test_dataloader):
+        worker_loss = explained_worker_loss('test_dataloader', self._test_dataloader)
+        with worker_loss, explained_unreadable():
             return super().test()
 
     def _warn_of_earlier_run(self) -> None:
