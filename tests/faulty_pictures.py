@@ -2,6 +2,8 @@
 
 import io
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -28,6 +30,18 @@ def orientation(value: int) -> Image.Exif:
     return exif
 
 
+def png_claiming(height: int, width: int) -> bytes:
+    """A whole PNG of a few bytes that says it has so many pixels, 8-bit RGB."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checksum = struct.pack('>I', zlib.crc32(kind + data))
+        return struct.pack('>I', len(data)) + kind + data + checksum
+
+    header = chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0))
+    data = chunk(b'IDAT', zlib.compress(bytes(1000)))
+    return b'\x89PNG\r\n\x1a\n' + header + data + chunk(b'IEND', b'')
+
+
 def faulty_files() -> dict[str, tuple[bytes | None, set[str]]]:
     """Map file names to contents and the codes of what is to be found; None is no file."""
     whole = encoded(photo(5), quality=95)
@@ -36,6 +50,8 @@ def faulty_files() -> dict[str, tuple[bytes | None, set[str]]]:
     damaged[middle : middle + 8] = b'\xff\xd5' * 4  # restart markers that do not belong there
     deep = photo(12)[..., 0].astype(np.uint16) * 256
     colours = photo(13).astype(np.uint16) * 256
+    only_transparency = np.zeros((60, 80, 4), np.uint8)
+    only_transparency[20:40, 20:50, 3] = 255
     see_through = np.dstack([photo(14), np.full((60, 80), 128, np.uint8)])
     return {
         'plain.jpg': (encoded(photo(0)), set()),
@@ -64,6 +80,9 @@ def faulty_files() -> dict[str, tuple[bytes | None, set[str]]]:
         ),
         'palette.png': (encoded(photo(15), 'PNG', 'P'), {'palette'}),
         'alpha.png': (encoded(see_through, 'PNG'), {'alpha'}),
+        'dim.png': (encoded(deep // 16, 'PNG'), {'blank'}),
+        'only_transparency.png': (encoded(only_transparency, 'PNG'), {'blank'}),
+        'huge.png': (png_claiming(20_000, 20_000), {'too_large'}),
         'turned.jpg': (encoded(photo(16), exif=orientation(6)), {'rotated'}),
         'other_size.jpg': (encoded(photo(17, 90, 120)), {'other_size'}),
     }

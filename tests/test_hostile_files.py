@@ -250,6 +250,7 @@ READERS = {
     'mmpretrain_mldecoder/datasets/image_header.py': PICTURE,
     'mmpretrain_mldecoder/datasets/resized_copy.py': TEXT,
     'mmpretrain_mldecoder/datasets/seeded_imagenet.py': TEXT,
+    'mmpretrain_mldecoder/datasets/skip_unreadable.py': TEXT,
     'mmpretrain_mldecoder/engine/checkpoint.py': WALKED,
     'mmpretrain_mldecoder/engine/finished_test.py': TEXT,
     'mmpretrain_mldecoder/engine/launch.py': CONFIG,

@@ -22,13 +22,14 @@ from .coco_samples import CocoSamples
 from .image_groups import image_bounds, labels_by_image, records_by_image
 from .missing_files import missing_files
 from .seeded_sampler import SeededSamplesMixin
+from .skip_unreadable import SkipUnreadableMixin
 
 if TYPE_CHECKING:
     from pycocotools.coco import COCO
 
 
 @DATASETS.register_module()
-class COCOMultiLabel(SeededSamplesMixin, MultiLabelDataset):
+class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset):
     """The classes that occur in each image of a COCO instances JSON.
 
     Any such JSON will do: COCO 2017 and 2014, or one's own images and classes. The folders of
@@ -81,7 +82,8 @@ class COCOMultiLabel(SeededSamplesMixin, MultiLabelDataset):
         min_box_area (float): Boxes with a smaller area are left out, in square pixels, at least 0.
             Defaults to 0.0, which keeps all.
         with_crowd (bool): Whether crowd boxes are labels. Defaults to True.
-        **kwargs: Other arguments of MMPretrain's ``BaseDataset``, such as ``pipeline``.
+        **kwargs: ``max_unreadable``, by default 10: see :class:`SkipUnreadableMixin`. Other
+            arguments of MMPretrain's ``BaseDataset``, such as ``pipeline``.
 
     Raises:
         ValueError: If ``min_box_area`` is negative; when the file is read, if it is not COCO

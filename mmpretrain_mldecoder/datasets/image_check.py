@@ -1,20 +1,19 @@
 """What is wrong or unusual with one picture of a dataset, as the pipeline's loader sees it."""
 
 import hashlib
-import io
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
-import mmcv
 import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
+from .decode_picture import MAX_PIXELS, check_header, decode_picture
 from .decoder_messages import caught_standard_error
 from .image_header import Fault, ImageHeader
-from .whole_picture import is_whole_picture
+from .unreadable_image import UnreadableImage
 
 # Rows and columns of the small grey pictures that duplicates are found with.
 THUMBNAIL = (16, 18)
@@ -38,12 +37,13 @@ class PictureCheck(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageChecker:
-    """Checks pictures as a pipeline's ``LoadImageFromFile`` reads them.
+    """Checks pictures as a pipeline's loader reads them, by the rules of ``LoadWholeImage``.
 
     Attributes:
         color_type: As in the loader. Defaults to ``'color'``.
         backend: Its ``imdecode_backend``. Defaults to ``'cv2'``.
         backend_args: Where its files come from. Defaults to None: by the prefix of the path.
+        max_pixels: Of the largest picture that it reads. Defaults to ``MAX_PIXELS``.
         quick: Whether to read the header only, without decoding. Then greyscale photos that are
             stored in colour, damage inside a file and duplicates with other bytes are not
             found. Defaults to False.
@@ -52,12 +52,19 @@ class ImageChecker:
     color_type: str = 'color'
     backend: str = 'cv2'
     backend_args: dict | None = None
+    max_pixels: int = MAX_PIXELS
     quick: bool = False
 
     @classmethod
     def of_loader(cls, loader: LoadImageFromFile, quick: bool = False) -> 'ImageChecker':
         """Check pictures as ``loader`` reads them."""
-        return cls(loader.color_type, loader.imdecode_backend, loader.backend_args, quick)
+        return cls(
+            loader.color_type,
+            loader.imdecode_backend,
+            loader.backend_args,
+            getattr(loader, 'max_pixels', MAX_PIXELS),
+            quick,
+        )
 
     @property
     def turns_upright(self) -> bool:
@@ -78,14 +85,12 @@ class ImageChecker:
         except OSError as error:
             return PictureCheck((Fault('unreadable', error.strerror or str(error)),))
         digest = hashlib.blake2b(content, digest_size=16).digest()
-        if not content:
-            return PictureCheck((Fault('unreadable', 'the file is empty'),), digest)
         with caught_standard_error() as messages:
-            header = ImageHeader.read(content)
-            pixels = None if self.quick else self._decode(content)
-            reason = self._why_incomplete(content, header, pixels)
-        if reason is not None:
-            return PictureCheck((reason,), digest)
+            try:
+                pixels = self._read(path, content)
+            except UnreadableImage as error:
+                return PictureCheck((Fault(error.code, error.reason),), digest)
+            header = _header(content)
         faults = [] if header is None else header.faults()
         damage = next((line for line in messages if line.startswith(_DAMAGE)), None)
         if damage:
@@ -96,42 +101,33 @@ class ImageChecker:
             faults += self._size_fault(annotated_size, header, pixels)
         return PictureCheck(tuple(faults), digest, None if pixels is None else _thumbnail(pixels))
 
-    def _decode(self, content: bytes) -> np.ndarray | None:
-        """Return the pixels that the loader gives, None where it fails."""
-        try:
-            return mmcv.imfrombytes(content, flag=self.color_type, backend=self.backend)
-        except Exception:  # each decoder has its own
+    def _read(self, path: str, content: bytes) -> np.ndarray | None:
+        """Return the pixels that the loader gives, None if only the header is looked at."""
+        if self.quick:
+            check_header(path, content, self.backend, self.max_pixels)
             return None
-
-    def _why_incomplete(
-        self, content: bytes, header: ImageHeader | None, pixels: np.ndarray | None
-    ) -> Fault | None:
-        """Return the fault of a picture that cannot be read to its end."""
-        if not is_whole_picture(content):
-            return Fault('truncated', f'ends after {len(content):,} bytes')
-        if (header if self.quick else pixels) is not None:
-            return None
-        if header is None:
-            return Fault('unreadable', 'no picture in it')
-        try:
-            with Image.open(io.BytesIO(content)) as image:
-                image.load()
-        except Exception as error:  # as above
-            return Fault('truncated', str(error))
-        return Fault(
-            'unreadable', f'{header.format}, which the loader ({self.backend}) cannot read'
-        )
+        return decode_picture(path, content, self.color_type, self.backend, self.max_pixels)
 
     def _size_fault(
         self, annotated: tuple, header: ImageHeader | None, pixels: np.ndarray | None
     ) -> list[Fault]:
         """Compare sizes; height and width by the file may be those before it is turned."""
+        if header is None and pixels is None:
+            return []
         height, width = header.size if pixels is None else pixels.shape[:2]
         turned = header is not None and header.orientation >= 5
         if annotated in ((height, width), (width, height) if turned else (height, width)):
             return []
         detail = f'{width} x {height} px, by the annotations {annotated[1]} x {annotated[0]}'
         return [Fault('other_size', detail)]
+
+
+def _header(content: bytes) -> ImageHeader | None:
+    """Read it; None where Pillow cannot, or would not for the number of its pixels."""
+    try:
+        return ImageHeader.read(content)
+    except Image.DecompressionBombError:
+        return None
 
 
 def _is_grey(pixels: np.ndarray) -> bool:

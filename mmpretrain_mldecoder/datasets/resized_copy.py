@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-from mmcv.transforms import LoadImageFromFile
 
 from ..atomic_write import atomic_write, remove_stale_files
 from .missing_files import missing_files
 from .parallel_map import parallel_map
 from .source_tree import files_below, refuse_links_outwards, refuse_nested
-from .transforms import SquareResize
+from .transforms import LoadWholeImage, SquareResize
+from .unreadable_image import UnreadableImage
 
 # Read by the host's loader and written by OpenCV, in the format that the suffix names.
 PICTURE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
@@ -193,7 +193,9 @@ def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -
             encoded = _resized(source / path, size, quality)
         else:
             (source / path).open('rb').close()
-    except Exception as error:  # each decoder has its own
+    except UnreadableImage as error:
+        return _File(path, error.reason)
+    except Exception as error:  # of the resize, or of a file that is no picture
         return _File(path, ' '.join(str(error).split()) or type(error).__name__)
     with atomic_write(target / path, sync=False) as temporary:  # a copy can be made again
         if not is_picture:
@@ -205,7 +207,7 @@ def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -
 
 def _resized(path: Path, size: int, quality: int) -> bytes:
     """Read a picture, resize it and encode it in the format of its suffix."""
-    results = SquareResize(size)(LoadImageFromFile()(dict(img_path=str(path))))
+    results = SquareResize(size)(LoadWholeImage()(dict(img_path=str(path))))
     suffix = path.suffix.lower()
     options = []
     if suffix in ('.jpg', '.jpeg'):

@@ -6,11 +6,14 @@ from mmpretrain.registry import DATASETS
 
 from .missing_files import missing_files
 from .seeded_sampler import SeededSamplesMixin
+from .skip_unreadable import SkipUnreadableMixin
 
 
 @DATASETS.register_module()
-class SeededImageNet(SeededSamplesMixin, ImageNet):
+class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
     """MMPretrain's ``ImageNet`` for use with ``SeededSampler``; arguments as there.
+
+    ``max_unreadable`` is one more, by default 10: see :class:`SkipUnreadableMixin`.
 
     Class folders, labels by their alphabetical order. Their number must be that of the classes,
     1000 unless ``classes`` names others::

@@ -71,7 +71,7 @@ def test_coco_recipe(row):
     size = tresnet or (448 if final else 320 if 'fix' in row else 224)
     train = {step['type']: step for step in cfg.train_dataloader.dataset.pipeline}
     assert list(train) == [
-        'LoadImageFromFile',
+        'LoadWholeImage',
         'SquareResize',
         'RandomCutout',
         'TwoOpRandAugment',

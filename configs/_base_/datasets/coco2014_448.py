@@ -2,14 +2,14 @@
 _base_ = './coco2014_224.py'
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadWholeImage'),
     dict(type='SquareResize', scale=448),
     dict(type='RandomCutout', size=0.5),
     dict(type='TwoOpRandAugment', fill=128),
     dict(type='PackMultiLabelInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadWholeImage'),
     dict(type='SquareResize', scale=448),
     dict(type='PackMultiLabelInputs'),
 ]

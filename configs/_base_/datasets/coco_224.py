@@ -11,14 +11,14 @@ data_preprocessor = dict(
 )
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadWholeImage'),
     dict(type='SquareResize', scale=224),
     dict(type='RandomCutout', size=0.5),
     dict(type='TwoOpRandAugment', fill=128),
     dict(type='PackMultiLabelInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadWholeImage'),
     dict(type='SquareResize', scale=224),
     dict(type='PackMultiLabelInputs'),
 ]

@@ -7,14 +7,14 @@ data_preprocessor = dict(
 )
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadWholeImage'),
     dict(type='SquareResize', scale=448),
     dict(type='RandomCutout', size=224),
     dict(type='TwoOpRandAugment', fill=128),
     dict(type='PackMultiLabelInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadWholeImage'),
     dict(type='SquareResize', scale=448),
     dict(type='PackMultiLabelInputs'),
 ]

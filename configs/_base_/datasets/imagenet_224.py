@@ -11,7 +11,7 @@ data_preprocessor = dict(
 )
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadWholeImage'),
     # area 8 to 100 %, bilinear. PaddleClas draws the ratio evenly from 3/4 to 4/3 and limits the
     # area to what fits; the host draws it evenly in log and draws again where it does not fit.
     dict(type='RandomResizedCrop', scale=224),
@@ -19,7 +19,7 @@ train_pipeline = [
     dict(type='PackInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadWholeImage'),
     dict(type='ShortSideResize', scale=256),
     dict(type='CenterCrop', crop_size=224),
     dict(type='PackInputs'),

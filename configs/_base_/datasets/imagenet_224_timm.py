@@ -4,7 +4,7 @@
 _base_ = './imagenet_224.py'
 
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadWholeImage'),
     # floor(224 / 0.95) = 235
     dict(type='ResizeEdge', scale=235, edge='short', backend='pillow', interpolation='bicubic'),
     dict(type='CenterCrop', crop_size=224),

@@ -3,7 +3,7 @@
 _base_ = './imagenet_224.py'
 
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadWholeImage'),
     dict(type='ShortSideResize', scale=320),
     dict(type='CenterCrop', crop_size=320),
     dict(type='PackInputs'),

@@ -10,7 +10,7 @@ data_preprocessor = dict(
 )
 
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadWholeImage'),
     dict(type='SquareResize', scale=224),
     dict(type='PackMultiLabelInputs'),
 ]

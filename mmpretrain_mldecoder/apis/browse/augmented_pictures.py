@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
+from ...datasets.inner_datasets import inner_datasets
 from ...datasets.seeded_sampler import (
     SampleIndex,
     SeededSamplesMixin,
@@ -14,7 +15,6 @@ from ...datasets.seeded_sampler import (
     sample_seed,
 )
 from ...visualization.augmentation_sheet import AugmentedPicture
-from ..loader.stage_clock import inner_datasets
 from .dataset_split import DatasetSplit
 
 

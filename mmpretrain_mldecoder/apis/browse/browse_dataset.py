@@ -112,7 +112,7 @@ def _draw_pictures(
     cfg: Config, browsed: BrowsedDataset, out_dir: Path, pictures: int, draws: int
 ) -> list[Path]:
     seed = (cfg.get('randomness') or {}).get('seed') or 0
-    codes = ('missing', 'unreadable', 'truncated')
+    codes = ('missing', 'unreadable', 'truncated', 'too_large', 'blank')
     bad = [e['path'] for f in browsed.findings if f.code in codes for e in f.entries]
     files = []
     for split in browsed.splits:

@@ -10,8 +10,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
 from torch.utils.data import Dataset
 
+from ...datasets.inner_datasets import inner_datasets
 from ...datasets.label_lists import LabelLists
-from ..loader.stage_clock import inner_datasets
 
 SPLITS = ('train', 'val', 'test')
 

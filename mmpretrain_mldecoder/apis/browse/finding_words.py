@@ -12,6 +12,11 @@ class FindingWords(NamedTuple):
     way_out: str
 
 
+_UNREAD = (
+    'training puts another picture in its place, up to max_unreadable of them, then stops; a test '
+    'stops when it comes to one'
+)
+
 FINDING_WORDS = {
     'missing': FindingWords(
         'missing files',
@@ -22,15 +27,27 @@ FINDING_WORDS = {
     'unreadable': FindingWords(
         'unreadable pictures',
         True,
-        'training stops when it comes to one',
+        _UNREAD,
         'get the file again, or take it off the annotations',
     ),
     'truncated': FindingWords(
         'cut off files',
         True,
-        'training stops when it comes to one, or (older OpenCV; files filled up with zeros) the '
-        'rest of the picture is grey without a word',
+        _UNREAD,
         'get the file again',
+    ),
+    'too_large': FindingWords(
+        'pictures with too many pixels',
+        True,
+        _UNREAD,
+        'make it smaller, or set max_pixels of LoadWholeImage',
+    ),
+    'blank': FindingWords(
+        'pictures that come out blank',
+        True,
+        _UNREAD,
+        'stretch those that use a few of their 16 bits; put those that are in their transparency '
+        'only on a background',
     ),
     'damaged': FindingWords(
         'damaged JPEG data',
@@ -109,7 +126,7 @@ FINDING_WORDS = {
         'EXIF orientation that the pipeline ignores',
         False,
         'the network sees them lying on the side or upside down',
-        "color_type='color' of LoadImageFromFile turns them upright",
+        "color_type='color' of the loader turns them upright",
     ),
     'other_size': FindingWords(
         'another size than annotated',
@@ -120,6 +137,7 @@ FINDING_WORDS = {
     ),
 }
 
+NOT_IN_HEADERS = ('damaged', 'blank')
 LABEL_CODES = ('no_positives_train', 'no_positives', 'unlabelled')
 
 
@@ -132,4 +150,4 @@ def codes_to_look_for(read_files: bool = True, quick: bool = False) -> list[str]
     """
     if not read_files:
         return list(LABEL_CODES)
-    return [code for code in FINDING_WORDS if not (quick and code == 'damaged')]
+    return [code for code in FINDING_WORDS if not (quick and code in NOT_IN_HEADERS)]

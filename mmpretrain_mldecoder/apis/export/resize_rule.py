@@ -7,7 +7,12 @@ from mmcv.transforms import BaseTransform, CenterCrop, LoadImageFromFile, Resize
 from mmpretrain.datasets import PackInputs, ResizeEdge
 from mmpretrain.registry import TRANSFORMS
 
-from ...datasets.transforms import PackMultiLabelInputs, ShortSideResize, SquareResize
+from ...datasets.transforms import (
+    LoadWholeImage,
+    PackMultiLabelInputs,
+    ShortSideResize,
+    SquareResize,
+)
 
 UNKNOWN = 'unknown: prepare the input yourself'
 """The rule of a pipeline that does more than the steps say."""
@@ -56,7 +61,7 @@ def _steps(transform: BaseTransform) -> list[dict] | None:
     kind = type(transform)
     if kind in (PackInputs, PackMultiLabelInputs):
         return [] if transform.input_key == 'img' else None
-    if kind is LoadImageFromFile:
+    if kind in (LoadImageFromFile, LoadWholeImage):
         upright = transform.imdecode_backend in (None, 'cv2', 'pillow')
         return [] if upright and transform.color_type == 'color' else None
     if kind is SquareResize:

@@ -8,26 +8,19 @@ from mmpretrain.datasets import PackInputs, ResizeEdge
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image, ImageOps
 
-from ...datasets.transforms import ShortSideResize, SquareResize
+from ...datasets.transforms import LoadWholeImage, ShortSideResize, SquareResize
+from ...datasets.unreadable_image import UnreadableImage
 from .image_inputs import SingleImage
 
 _KEEPS_THE_WHOLE = (Resize, ResizeEdge, ShortSideResize, SquareResize, PackInputs)
-
-
-class UnreadableImage(ValueError):
-    """A file that the config's loader cannot read; ``path`` and ``reason`` tell which and why."""
-
-    def __init__(self, path: str, reason: str):
-        super().__init__(f'cannot read image {path}: {reason}')
-        self.path = path
-        self.reason = reason
 
 
 class PicturePipeline:
     """Load or wrap a picture, and apply what follows the loading in the test pipeline.
 
     A picture in memory is treated as its file would be: turned upright by its EXIF orientation,
-    without transparency, grey as three equal channels, 16 bits as their upper 8.
+    without transparency, grey as three equal channels, 16 bits as their upper 8. Files are read by
+    the rules of ``LoadWholeImage``, also where the config, as older ones do, has the host's loader.
 
     Args:
         pipeline (list[dict]): The config of the pipeline.
@@ -35,7 +28,7 @@ class PicturePipeline:
 
     def __init__(self, pipeline: list[dict | Config]):
         transforms: list[BaseTransform] = [TRANSFORMS.build(t) for t in pipeline]
-        self._loaders = [t for t in transforms if isinstance(t, LoadImageFromFile)]
+        self._loaders = [_whole(t) for t in transforms if isinstance(t, LoadImageFromFile)]
         self._transforms = [t for t in transforms if not isinstance(t, LoadImageFromFile)]
         self.only_resizes = all(isinstance(t, _KEEPS_THE_WHOLE) for t in self._transforms)
         """Whether the network sees the whole picture, at most squashed."""
@@ -67,6 +60,8 @@ class PicturePipeline:
         for loader in self._loaders:
             try:
                 results = loader(results)
+            except UnreadableImage:
+                raise
             except AssertionError:  # the host's loader, where OpenCV gives nothing back
                 raise UnreadableImage(path, 'no picture that can be decoded') from None
             except Exception as error:  # each decoder has its own
@@ -85,6 +80,19 @@ class PicturePipeline:
             if loader.to_float32:
                 pixels = pixels.astype(np.float32)
         return dict(img=pixels, img_shape=pixels.shape[:2], ori_shape=pixels.shape[:2])
+
+
+def _whole(loader: LoadImageFromFile) -> LoadImageFromFile:
+    """Put our loader in the place of the host's, whose pixels it gives or raises."""
+    if type(loader) is not LoadImageFromFile or loader.file_client_args is not None:
+        return loader
+    return LoadWholeImage(
+        loader.to_float32,
+        loader.color_type,
+        loader.imdecode_backend,
+        loader.ignore_empty,
+        backend_args=loader.backend_args,
+    )
 
 
 def _as_bgr(image: np.ndarray | Image.Image) -> np.ndarray:

@@ -4,6 +4,11 @@ from .loader_speed import COLLATION, LABELS, SEEDING
 from .stage_clock import READING
 
 _RECIPE = 'part of the recipe: give it more workers'
+_DECODES = 'decodes the whole photo: give it more workers'
+_DECODES_TOO_MUCH = (
+    'decodes the whole photo: make a resized copy (docs/speed.md), or decode a fraction of large '
+    'ones (LoadScaledImage, docs/augmentation.md)'
+)
 
 _ADVICE = {
     READING: 'files that are read for the first time since the machine started (call again), or a '
@@ -12,7 +17,8 @@ _ADVICE = {
     'does for each sample',
     SEEDING: 'it makes a resumed training exact (docs/train.md); DefaultSampler has none of it',
     COLLATION: 'copies the pictures into a batch: give it more workers',
-    'LoadImageFromFile': 'decodes the whole photo: give it more workers',
+    'LoadImageFromFile': _DECODES,
+    'LoadWholeImage': _DECODES,
     'LoadScaledImage': 'decodes a part of the photo already: give it more workers',
     'SquareResize': _RECIPE,
     'RandomCutout': _RECIPE,
@@ -24,8 +30,8 @@ _UNKNOWN = 'give it more workers, or find out what it does with python -m cProfi
 
 # For training on photos that are squashed to a square, and are not such a copy yet.
 _ADVICE_WITH_COPY = {
-    'LoadImageFromFile': 'decodes the whole photo: make a resized copy (docs/speed.md), or decode '
-    'a fraction of large ones (LoadScaledImage, docs/augmentation.md)',
+    'LoadImageFromFile': _DECODES_TOO_MUCH,
+    'LoadWholeImage': _DECODES_TOO_MUCH,
     'LoadScaledImage': 'decodes a fraction already: make a resized copy (docs/speed.md)',
     'SquareResize': 'next to nothing for a resized copy of that size (docs/speed.md)',
 }

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from torch.utils.data import DataLoader, IterableDataset
 
+from ...datasets.inner_datasets import inner_datasets
 from ...datasets.parallel_map import usable_cores
 from ...datasets.resized_copy import SETTINGS_FILE
 from ...datasets.seeded_sampler import (
@@ -25,7 +26,7 @@ from ...datasets.seeded_sampler import (
     seed_generators,
 )
 from ...engine import PortableRunner
-from .stage_clock import READING, StageClock, inner_datasets
+from .stage_clock import READING, StageClock
 
 SEEDING = 'seeding'
 LABELS = 'labels'

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from torch.utils.data import Dataset
 
+from ...datasets.inner_datasets import inner_datasets
+
 READING = 'reading the file'
 
 
@@ -69,16 +71,6 @@ class StageClock:
             with self.stage(READING), open(path, 'rb') as file:
                 file.read()
         return results
-
-
-def inner_datasets(dataset: Dataset) -> list[Dataset]:
-    """Return a dataset and all that it wraps (concatenated, repeated, sliced, ...), each once."""
-    found = {id(dataset): dataset}
-    wrapped = [getattr(dataset, name, None) for name in ('dataset', '_dataset')]
-    for inner in [*wrapped, *getattr(dataset, 'datasets', [])]:
-        if inner is not None:
-            found |= {id(each): each for each in inner_datasets(inner)}
-    return list(found.values())
 
 
 def _has_transforms(dataset: Dataset) -> bool:

@@ -1,6 +1,7 @@
 """Transforms of the recipes: loading, resizing as their sources do, augmentation, packing."""
 
 from .load_scaled_image import LoadScaledImage
+from .load_whole_image import LoadWholeImage
 from .pack_multi_label_inputs import PackMultiLabelInputs
 from .random_cutout import RandomCutout
 from .short_side_resize import ShortSideResize
@@ -9,6 +10,7 @@ from .two_op_rand_augment import TwoOpRandAugment
 
 __all__ = [
     'LoadScaledImage',
+    'LoadWholeImage',
     'PackMultiLabelInputs',
     'RandomCutout',
     'ShortSideResize',

@@ -5,7 +5,8 @@ from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, R
 from torch.utils.data import Subset, TensorDataset
 
 from mmpretrain_mldecoder.apis.loader import stage_clock
-from mmpretrain_mldecoder.apis.loader.stage_clock import READING, StageClock, inner_datasets
+from mmpretrain_mldecoder.apis.loader.stage_clock import READING, StageClock
+from mmpretrain_mldecoder.datasets.inner_datasets import inner_datasets
 
 
 class Wait:

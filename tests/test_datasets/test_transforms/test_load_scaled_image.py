@@ -9,8 +9,8 @@ from mmengine import Config
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
+from mmpretrain_mldecoder.datasets.image_header import jpeg_size
 from mmpretrain_mldecoder.datasets.transforms import LoadScaledImage
-from mmpretrain_mldecoder.datasets.transforms.load_scaled_image import jpeg_size
 
 CONFIGS = Path(__file__).parents[3] / 'configs'
 
@@ -115,7 +115,7 @@ def test_size_is_found_behind_padding_and_not_in_what_is_cut_short():
 def test_no_picture(tmp_path):
     path = tmp_path / 'a.jpg'
     path.write_bytes(b'\xff\xd8 no more than a start')
-    with pytest.raises(ValueError, match=r'a\.jpg is no picture'):
+    with pytest.raises(ValueError, match=r'cannot read image .*a\.jpg: it ends after 23 bytes'):
         LoadScaledImage(8)(dict(img_path=str(path)))
 
 
@@ -127,7 +127,9 @@ def test_min_side_out_of_range(min_side):
 
 def test_is_a_loader_to_the_host():
     assert isinstance(LoadScaledImage(8), LoadImageFromFile)
-    assert repr(LoadScaledImage(8)) == 'LoadScaledImage(min_side=8, backend_args=None)'
+    assert repr(LoadScaledImage(8)) == (
+        'LoadScaledImage(min_side=8, max_pixels=178956970, backend_args=None)'
+    )
 
 
 def test_no_config_evaluates_with_the_fast_option():
@@ -159,6 +161,6 @@ def test_dotted_options_switch_the_training_to_fast_and_leave_the_evaluation():
     assert isinstance(load, LoadScaledImage) and load.min_side == 200
     assert resize.scale == 224 and not resize.antialias
     assert cfg.val_dataloader.dataset.pipeline[:2] == [
-        dict(type='LoadImageFromFile'),
+        dict(type='LoadWholeImage'),
         dict(type='SquareResize', scale=224),
     ]

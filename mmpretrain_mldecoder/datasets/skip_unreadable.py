@@ -1,0 +1,105 @@
+"""Pictures that a training cannot read: others take their places, up to a number of them."""
+
+import json
+import os
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from .unreadable_image import TooManyUnreadable, UnreadableImage
+
+MAX_LISTED = 20
+
+
+class UnreadableLog:
+    """The pictures that could not be read, each counted once.
+
+    With a file, all processes that have it count together: it is read anew each time, and each
+    appends its lines to it. Without one, a process counts its own, and logs each.
+
+    Attributes:
+        file (Path | None): One JSON a line, with ``path`` and ``reason``. Defaults to None.
+    """
+
+    def __init__(self) -> None:
+        self.file: Path | None = None
+        self._own: dict[str, str] = {}
+
+    def add(self, error: UnreadableImage) -> dict[str, str]:
+        """Note a picture, and return the reasons of all so far, by path."""
+        if self.file is None:
+            if error.path not in self._own:
+                self._own[error.path] = error.reason
+                print_log(f'{error}; another one takes its place', 'current', 'WARNING')
+            return self._own
+        if error.path not in (found := read_unreadable(self.file)):
+            line = json.dumps(dict(path=error.path, reason=error.reason)) + '\n'
+            handle = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            try:
+                os.write(handle, line.encode())  # at once, or lines of two processes could mix
+            finally:
+                os.close(handle)
+            found = read_unreadable(self.file)
+        return found
+
+
+def read_unreadable(file: Path) -> dict[str, str]:
+    """Return the reasons by path that :class:`UnreadableLog` wrote; none if there is no file."""
+    try:
+        lines = file.read_bytes().splitlines()
+    except FileNotFoundError:
+        return {}
+    entries = [json.loads(line) for line in lines]
+    return {entry['path']: entry['reason'] for entry in entries}
+
+
+class SkipUnreadableMixin:
+    """Makes a dataset of MMEngine put another sample in the place of an unreadable picture.
+
+    Put it before the dataset class and behind ``SeededSamplesMixin``. Training only: with
+    ``test_mode`` the error passes, because a score of fewer pictures is not that of the data set.
+    The other sample is drawn from the whole dataset, under the seed of the one that it replaces:
+    it is the same for any number of workers and ranks, and in a resumed run.
+
+    What counts as unreadable is what raises :class:`UnreadableImage`, as ``LoadWholeImage`` does.
+    ``PortableRunner`` has all workers and all ranks that share its work folder count together,
+    from its start; elsewhere each worker counts its own.
+
+    Args:
+        max_unreadable (int): How many different pictures may be unreadable, at least 0; one more
+            ends the training with a list of them. Defaults to 10.
+        *args: Of the dataset.
+        **kwargs: Of the dataset.
+
+    Raises:
+        ValueError: If ``max_unreadable`` is not an int of at least 0.
+        TooManyUnreadable: When a sample is asked for, as said.
+    """
+
+    def __init__(self, *args, max_unreadable: int = 10, **kwargs):
+        if not isinstance(max_unreadable, int) or max_unreadable < 0:
+            raise ValueError(f'max_unreadable is an int of at least 0, not {max_unreadable!r}')
+        self.max_unreadable = max_unreadable
+        self.unreadable = UnreadableLog()
+        super().__init__(*args, **kwargs)
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """Return what the pipeline makes of a sample, None if its picture cannot be read."""
+        try:
+            return super().prepare_data(idx)
+        except UnreadableImage as error:
+            if self.test_mode:
+                raise
+            found = self.unreadable.add(error)
+            if len(found) > self.max_unreadable:
+                raise TooManyUnreadable(self._too_many(found)) from error
+            return None
+
+    def _too_many(self, found: dict[str, str]) -> str:
+        listed = [f'{path} ({reason})' for path, reason in list(found.items())[:MAX_LISTED]]
+        more = f' and {len(found) - MAX_LISTED} more' if len(found) > MAX_LISTED else ''
+        where = f', all in {self.unreadable.file}' if self.unreadable.file else ''
+        return (
+            f'{len(found)} pictures cannot be read, more than max_unreadable='
+            f'{self.max_unreadable} of the dataset: {", ".join(listed)}{more}{where}'
+        )
