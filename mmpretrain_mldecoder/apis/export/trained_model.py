@@ -7,6 +7,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import load_checkpoint
 from mmpretrain.apis import get_model
 
+from ...engine.config_check import explained
 from ..inference.class_names import class_names
 from ..thresholds.stored_thresholds import stored_thresholds
 
@@ -33,9 +34,11 @@ def load_trained_model(config: Config, checkpoint: str) -> TrainedModel:
     Raises:
         FileNotFoundError: If there is no such checkpoint.
         RuntimeError: If the checkpoint belongs to another model.
-        ValueError: If no class names are found, or the thresholds are of other classes.
+        ValueError: If the model cannot be built (``ConfigMistake``), if no class names are found,
+            or if the thresholds are of other classes.
     """
-    network = get_model(config, pretrained=False, device='cpu')
+    with explained(config, 'model', 'data_preprocessor'):
+        network = get_model(config, pretrained=False, device='cpu')
     loaded = load_checkpoint(network, checkpoint, map_location='cpu', strict=True, logger='silent')
     network.eval()
     classes = class_names(config, loaded, network)
