@@ -11,8 +11,9 @@ from mmengine.dataset import DefaultSampler
 
 from mmpretrain_mldecoder.evaluation import MultiLabelMAP
 from mmpretrain_mldecoder.evaluation.metrics import gather_rows as gather_module
+from mmpretrain_mldecoder.evaluation.metrics import rows_of_ranks
 
-NUM_IMAGES, NUM_CLASSES = 7, 3
+NUM_IMAGES, NUM_CLASSES = 7, 5
 CONFIG = dict(with_f1=True, topk=2, by_size=True, missing_class='zero')
 
 
@@ -46,13 +47,23 @@ SCENARIOS = {
 }
 
 
-def run_scenario(indices, size, with_idx):
-    metric = MultiLabelMAP(**CONFIG)
-    for start in range(0, len(indices), 2):
-        metric.process(None, [make_sample(i, with_idx) for i in indices[start : start + 2]])
+def run_scenario(indices, size, with_idx, nan_image=None, **config):
+    metric = MultiLabelMAP(**(config or CONFIG))
+    samples = [make_sample(i, with_idx) for i in indices]
+    if nan_image in indices:
+        samples[indices.index(nan_image)]['pred_score'][2] = np.nan
+    for start in range(0, len(samples), 2):
+        metric.process(None, samples[start : start + 2])
     result = metric.evaluate(size)
     assert metric.results == []
     return result
+
+
+def message_of(*arguments, **options):
+    try:
+        run_scenario(*arguments, **options)
+    except ValueError as error:
+        return str(error)
 
 
 def worker(rank, world_size, folder):
@@ -60,16 +71,22 @@ def worker(rank, world_size, folder):
     torch_dist.init_process_group(
         'gloo', init_method=f'file://{folder}/init', rank=rank, world_size=world_size
     )
-    gather_module._CHUNK_BYTES = 24  # two rows of scores at a time: several rounds
+    # One or two rows of scores at a time, one class a rank: several rounds.
+    gather_module._EXCHANGE_BYTES = 48
+    rows_of_ranks._CLASSES_OF_A_RANK = 1
     own = torch.arange(rank * 10, rank * 10 + (3, 0, 2)[rank])
     gathered = gather_module.gather_rows(own)
     results = dict(gather=gathered.tolist() if gathered is not None else None)
+    pairs = torch.stack([own, -own], dim=1)
+    results['column'] = gather_module.gather_rows(pairs, slice(rank, rank + 1)).tolist()
     for name, (split, size, with_idx) in SCENARIOS.items():
         results[name] = run_scenario(split(rank, world_size), size, with_idx)
-    try:
-        run_scenario([], 4, True)
-    except ValueError as error:
-        results['nobody'] = str(error)
+    own = split_like_the_sampler(rank, world_size)
+    results['plain'] = run_scenario(own, NUM_IMAGES, True, map_type='11point')
+    results['nobody'] = message_of([], 4, True)
+    # rank 1 has image 3 in a group of 2, rank 0 in a group of 3
+    results['nan'] = message_of(own, NUM_IMAGES, True, nan_image=3)
+    results['thr'] = message_of(own, NUM_IMAGES, True, with_f1=True, thr={'ant': 0.5})
     with open(f'{folder}/{rank}.json', 'w') as file:
         json.dump(results, file)
     torch_dist.barrier()
@@ -84,10 +101,19 @@ def test_every_rank_gets_what_one_process_computes(world_size, tmp_path):
     # First rows of all ranks, then second rows, then third.
     assert results[0].pop('gather') == {2: [0, 1, 2], 3: [0, 20, 1, 21, 2]}[world_size]
     assert [result.pop('gather') for result in results[1:]] == [None] * (world_size - 1)
+    merged = results[0]['column']
+    assert merged == [[n] for n in {2: [0, 1, 2], 3: [0, 20, 1, 21, 2]}[world_size]]
+    negated = [[[-n] for (n,) in merged], [[] for _ in merged]]  # there is no third column
+    assert [result['column'] for result in results] == [merged, *negated][:world_size]
     for name, (_, size, _) in SCENARIOS.items():
         expected = run_scenario(list(range(size)), size, True)
         assert [result[name] for result in results] == [expected] * world_size, name
+    plain = run_scenario(list(range(NUM_IMAGES)), NUM_IMAGES, True, map_type='11point')
+    assert [result['plain'] for result in results] == [plain] * world_size
+    # an error of one is raised by all: none is left to wait
     assert all('no sample to evaluate' in result['nobody'] for result in results)
+    assert all('NaN, the first one for sample 3, class 2' in r['nan'] for r in results)
+    assert all('thr must name each class once' in result['thr'] for result in results)
 
 
 @pytest.mark.parametrize('world_size', [2, 3, 4])

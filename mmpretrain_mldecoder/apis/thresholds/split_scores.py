@@ -11,6 +11,7 @@ from mmpretrain.models.heads import MultiLabelClsHead
 
 from ...engine import launch
 from ...evaluation import MultiLabelMAP
+from ...evaluation.metrics.rows_of_ranks import gather_batches
 
 SPLITS = ('train', 'val', 'test')
 
@@ -34,13 +35,15 @@ class SplitScores:
 
 
 class _KeptScores(MultiLabelMAP):
-    """Keep the arrays that the metric is computed from, on the process that computes it."""
+    """Keep the arrays that the metric is computed from, on the main process."""
 
     kept: tuple[np.ndarray, np.ndarray] | None = None
 
-    def compute(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        self.kept = scores, targets
-        return super().compute(scores, targets)
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        arrays = gather_batches(results, self._without_rows(results))
+        if arrays is not None:
+            self.kept = arrays['scores'], arrays['targets']
+        return super().compute_metrics(results)
 
 
 class _SameClassesHook(Hook):

@@ -50,8 +50,7 @@ def precision_recall_at_threshold(
     Raises:
         ValueError: If the shapes differ, a score is NaN, or a target is not 1, 0 or -1.
     """
-    scores, targets = check_scores_and_targets(scores, targets)
-    return _precision_recall(scores >= thr, targets, missing_class)
+    return precision_recall_of_counts(counts_at_threshold(scores, targets, thr), missing_class)
 
 
 def class_f1(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -95,6 +94,26 @@ def precision_recall_at_topk(
         ValueError: If ``topk`` is outside ``[1, C]``, the shapes differ, a score is NaN, or a
             target is not 1, 0 or -1.
     """
+    return precision_recall_of_counts(counts_at_topk(scores, targets, topk), missing_class)
+
+
+def counts_at_threshold(
+    scores: np.ndarray, targets: np.ndarray, thr: float | np.ndarray = 0.5
+) -> np.ndarray:
+    """Return what :func:`precision_recall_at_threshold` counts, with its first arguments.
+
+    Counts of parts of the images add up to those of all.
+
+    Shape:
+        - Output: ``(3, C)`` int64: of each class the positives among the predictions, the
+          predictions, and the positives.
+    """
+    scores, targets = check_scores_and_targets(scores, targets)
+    return np.stack(_counts(scores >= thr, targets))
+
+
+def counts_at_topk(scores: np.ndarray, targets: np.ndarray, topk: int = 3) -> np.ndarray:
+    """Return what :func:`precision_recall_at_topk` counts, as :func:`counts_at_threshold` does."""
     scores, targets = check_scores_and_targets(scores, targets)
     num_classes = scores.shape[1]
     if not 1 <= topk <= num_classes:
@@ -103,14 +122,17 @@ def precision_recall_at_topk(
     above, tied = scores > lowest, scores == lowest
     places = topk - above.sum(axis=1, keepdims=True)
     predictions = above | (tied & (tied.cumsum(axis=1, dtype=np.int32) <= places))
-    return _precision_recall(predictions, targets, missing_class)
+    return np.stack(_counts(predictions, targets))
 
 
-def _precision_recall(
-    predictions: np.ndarray, targets: np.ndarray, missing_class: str
-) -> dict[str, float]:
-    """Return the six numbers from boolean ``(N, C)`` predictions."""
-    hits, predicted, positives = _counts(predictions, targets)
+def precision_recall_of_counts(counts: np.ndarray, missing_class: str = 'skip') -> dict[str, float]:
+    """Return CP, CR, CF1, OP, OR and OF1 of counted predictions.
+
+    Args:
+        counts (np.ndarray): ``(3, C)`` of :func:`counts_at_threshold` or :func:`counts_at_topk`.
+        missing_class (str): As in :func:`precision_recall_at_threshold`.
+    """
+    hits, predicted, positives = counts
     missing = positives == 0
     class_precision = class_mean(np.where(missing, np.nan, _ratio(hits, predicted)), missing_class)
     class_recall = class_mean(np.where(missing, np.nan, _ratio(hits, positives)), missing_class)

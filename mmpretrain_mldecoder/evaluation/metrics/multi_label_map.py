@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather, broadcast_object_list, get_world_size, is_main_process
+from mmengine.dist import (
+    all_gather,
+    all_reduce,
+    broadcast_object_list,
+    get_world_size,
+    is_main_process,
+)
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
@@ -16,11 +22,16 @@ from ..functional import (
     average_precision,
     class_mean,
     object_size_targets,
-    precision_recall_at_threshold,
-    precision_recall_at_topk,
+)
+from ..functional.precision_recall import (
+    counts_at_threshold,
+    counts_at_topk,
+    precision_recall_of_counts,
 )
 from .class_table import class_table
+from .fail_together import fail_together
 from .gather_rows import gather_rows
+from .rows_of_ranks import batches_of_rows, class_values
 from .sample_arrays import sample_arrays
 
 
@@ -106,7 +117,8 @@ class MultiLabelMAP(BaseMetric):
     def evaluate(self, size: int) -> dict:
         """Compute the metrics over all processes, and forget the results.
 
-        Differs from the host's in: arrays are gathered, not a pickle per sample.
+        Differs from the host's in: scores stay with the process that predicted them, see
+        :meth:`compute_metrics`; an error of one process is raised by all.
 
         Args:
             size (int): Number of images in the dataset.
@@ -115,22 +127,42 @@ class MultiLabelMAP(BaseMetric):
             dict: Prefixed names to percent, the same on every process.
 
         Raises:
-            ValueError: If no process has seen a sample.
+            ValueError: If no process has seen a sample, or a score is NaN.
         """
-        arrays = self._gather()
-        metrics = [None]
-        if is_main_process():
-            keep = self._rows_to_count(arrays.pop('sample_idx'), size)
-            results = [{name: array[keep] for name, array in arrays.items()}]
-            metrics = [{f'{self.prefix}/{k}': v for k, v in self.compute_metrics(results).items()}]
-        broadcast_object_list(metrics)
+        self._without_rows(self.results)  # an empty dataset should not be called an odd sampler
+        sample_idx = self._all_sample_idx()
+        chosen = np.zeros(len(sample_idx), dtype=bool)
+        chosen[self._rows_to_count(sample_idx, size)] = True
+        metrics = self.compute_metrics(batches_of_rows(self.results, chosen))
         self.results.clear()
-        return metrics[0]
+        return {f'{self.prefix}/{name}': value for name, value in metrics.items()}
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Return the metrics of the concatenated results, see :meth:`compute`."""
-        names = ('scores', 'targets', *(['size_masks'] if self.by_size else []))
-        return self.compute(**{n: np.concatenate([part[n] for part in results]) for n in names})
+        """Return the metrics of the rows of all processes, see :meth:`compute`.
+
+        Differs from the host's in: every process calls it, with its own rows. Each computes the AP
+        of its share of the classes, for which it gets the columns of few of them at a time.
+
+        Args:
+            results (list[dict]): Batches of :func:`sample_arrays`, each image in one row of one
+                process.
+        """
+        empty = self._without_rows(results)
+        with fail_together():
+            _refuse_nan(results)
+            counts = self._row_counts(empty['scores'], empty['targets'])
+            for batch in results:
+                counts += self._row_counts(batch['scores'], batch['targets'])
+        values = class_values(results, empty, self._class_values)
+        counts = torch.from_numpy(counts)
+        if self.with_f1:
+            all_reduce(counts)
+        metrics = [None]
+        with fail_together():
+            if is_main_process():
+                metrics = [self._metrics(values, counts.numpy())]
+        broadcast_object_list(metrics)
+        return metrics[0]
 
     def compute(
         self, scores: np.ndarray, targets: np.ndarray, size_masks: np.ndarray | None = None
@@ -149,23 +181,44 @@ class MultiLabelMAP(BaseMetric):
         Returns:
             dict[str, float]: Names without prefix to percent.
         """
-        ap = average_precision(scores, targets, self.map_type)
-        metrics = dict(mAP=self._mean(ap, 'mAP'))
-        if self.per_class:
-            positives = (np.asarray(targets) == 1).sum(axis=0)
-            table = class_table(self._class_names(len(ap)), positives, ap)
-            print_log(f'{self.prefix}/AP of every class:\n{table}', logger='current')
+        values = self._class_values(scores, targets, size_masks)
+        return self._metrics(values, self._row_counts(scores, targets))
+
+    def _class_values(
+        self, scores: np.ndarray, targets: np.ndarray, size_masks: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return ``(2, C)`` number of positives and AP, with ``by_size`` also the AP of each."""
+        positives = (np.asarray(targets) == 1).sum(axis=0)
+        values = [positives, average_precision(scores, targets, self.map_type)]
         if self.by_size:
             if size_masks is None:
                 raise ValueError('by_size=True needs size_masks, one object_size_mask per image.')
             for size in SIZE_BINS:
                 sized = object_size_targets(targets, size_masks, size)
-                sized_ap = average_precision(scores, sized, self.map_type)
+                values.append(average_precision(scores, sized, self.map_type))
+        return np.stack(values)
+
+    def _row_counts(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return ``(2, 3, C)`` counts at the threshold and at top-k, or nothing without F1."""
+        if not self.with_f1:
+            return np.empty((0, 3, 0), dtype=np.int64)
+        thr = self._thresholds(np.shape(scores)[1])
+        at_thr = counts_at_threshold(scores, targets, thr)
+        return np.stack([at_thr, counts_at_topk(scores, targets, self.topk)])
+
+    def _metrics(self, values: np.ndarray, counts: np.ndarray) -> dict[str, float]:
+        """Name and average what :meth:`_class_values` and :meth:`_row_counts` give; log notes."""
+        positives, ap, *of_sizes = values
+        metrics = dict(mAP=self._mean(ap, 'mAP'))
+        if self.per_class:
+            names = self._class_names(len(ap))
+            table = class_table(names, positives.astype(np.int64), ap)
+            print_log(f'{self.prefix}/AP of every class:\n{table}', logger='current')
+        if self.by_size:
+            for size, sized_ap in zip(SIZE_BINS, of_sizes, strict=True):
                 metrics[f'mAP_{size}'] = self._mean(sized_ap, f'mAP_{size}')
         if self.with_f1:
-            thr = self._thresholds(len(ap))
-            at_thr = precision_recall_at_threshold(scores, targets, thr, self.missing_class)
-            at_topk = precision_recall_at_topk(scores, targets, self.topk, self.missing_class)
+            at_thr, at_topk = (precision_recall_of_counts(c, self.missing_class) for c in counts)
             metrics.update({name: 100 * value for name, value in at_thr.items()})
             metrics.update({f'{n}_top{self.topk}': 100 * value for n, value in at_topk.items()})
         return metrics
@@ -183,37 +236,32 @@ class MultiLabelMAP(BaseMetric):
             )
         return np.array([self.thr[name] for name in classes], dtype=np.float64)
 
-    def _gather(self) -> dict[str, np.ndarray] | None:
-        """Return the arrays of all processes on the main one, None on the others."""
-        num_classes = torch.tensor([self.results[0]['scores'].shape[1] if self.results else 0])
-        # A process that got no image takes part with arrays of 0 rows.
+    def _all_sample_idx(self) -> np.ndarray:
+        """Return the indices of the samples of all processes, on all of them."""
+        own = np.concatenate([np.empty(0, np.int64), *(b['sample_idx'] for b in self.results)])
+        return gather_rows(torch.from_numpy(own)[:, None], slice(0, 1)).numpy()[:, 0]
+
+    def _without_rows(self, results: list[dict]) -> dict[str, np.ndarray]:
+        """Return arrays of 0 rows, also on a process that got no image to tell their width."""
+        num_classes = torch.tensor([results[0]['scores'].shape[1] if results else 0])
         num_classes = int(torch.cat(all_gather(num_classes)).max())
         if num_classes == 0:
             raise ValueError(
                 f'{type(self).__name__} has no sample to evaluate: the dataset is empty, or '
                 '`process` was never called.'
             )
-        empty = dict(
-            sample_idx=np.empty(0, np.int64),
-            scores=np.empty((0, num_classes), np.float32),
-            targets=np.empty((0, num_classes), np.int8),
-        )
+        dtypes = dict(scores=np.float32, targets=np.int8)
         if self.by_size:
-            empty['size_masks'] = np.empty((0, num_classes), np.uint8)
-        gathered = {}
-        for name, nothing in empty.items():
-            own = np.concatenate([nothing, *(batch[name] for batch in self.results)])
-            rows = gather_rows(torch.from_numpy(own))
-            gathered[name] = rows.numpy() if is_main_process() else None
-        return gathered if is_main_process() else None
+            dtypes['size_masks'] = np.uint8
+        return {name: np.empty((0, num_classes), dtype) for name, dtype in dtypes.items()}
 
     def _rows_to_count(self, sample_idx: np.ndarray, size: int) -> np.ndarray:
         """Return the positions of the rows that count, each image once."""
         distinct, first = np.unique(sample_idx, return_index=True)
-        if len(distinct) == size and distinct[0] >= 0:
+        if 0 < len(distinct) == size and distinct[0] >= 0:
             return first
         rows = np.arange(min(size, len(sample_idx)))
-        if get_world_size() > 1 or len(rows) < size:
+        if is_main_process() and (get_world_size() > 1 or len(rows) < size):
             print_log(
                 f'{self.prefix}: sample_idx tells {len(distinct)} images apart, the dataset has '
                 f'{size}. The first {len(rows)} samples in the order of the sampler are counted.',
@@ -239,3 +287,15 @@ class MultiLabelMAP(BaseMetric):
     def _class_names(self, num_classes: int) -> Sequence[str]:
         """Names from the dataset, or the indices where there is none (offline)."""
         return (self.dataset_meta or {}).get('classes') or [str(i) for i in range(num_classes)]
+
+
+def _refuse_nan(results: list[dict]) -> None:
+    """Say which image has a NaN, before its row becomes one among all."""
+    for batch in results:
+        wrong = np.isnan(batch['scores'])
+        if wrong.any():
+            row, label = np.argwhere(wrong)[0]
+            raise ValueError(
+                f'scores are NaN, the first one for sample {batch["sample_idx"][row]}, class '
+                f'{label}: the model has diverged, or an operation overflowed in half precision.'
+            )
