@@ -1,6 +1,7 @@
 """Pictures that a training cannot read: others take their places, up to a number of them."""
 
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class UnreadableLog:
         if self.file is None:
             if error.path not in self._own:
                 self._own[error.path] = error.reason
-                print_log(f'{error}; another one takes its place', 'current', 'WARNING')
+                print_log(f'{error}; another one takes its place', 'current', logging.WARNING)
             return self._own
         if error.path not in (found := read_unreadable(self.file)):
             line = json.dumps(dict(path=error.path, reason=error.reason)) + '\n'
@@ -57,7 +58,8 @@ class SkipUnreadableMixin:
     """Makes a dataset of MMEngine put another sample in the place of an unreadable picture.
 
     Put it before the dataset class and behind ``SeededSamplesMixin``. Training only: with
-    ``test_mode`` the error passes, because a score of fewer pictures is not that of the data set.
+    ``test_mode``, and in validation and tests of ``PortableRunner``, the error passes, because a
+    score of other pictures is not that of the data set.
     The other sample is drawn from the whole dataset, under the seed of the one that it replaces:
     it is the same for any number of workers and ranks, and in a resumed run.
 
@@ -71,6 +73,10 @@ class SkipUnreadableMixin:
         *args: Of the dataset.
         **kwargs: Of the dataset.
 
+    Attributes:
+        skips_unreadable (bool): False where the error passes without ``test_mode``, too.
+        unreadable (UnreadableLog): What was met.
+
     Raises:
         ValueError: If ``max_unreadable`` is not an int of at least 0.
         TooManyUnreadable: When a sample is asked for, as said.
@@ -80,6 +86,7 @@ class SkipUnreadableMixin:
         if not isinstance(max_unreadable, int) or max_unreadable < 0:
             raise ValueError(f'max_unreadable is an int of at least 0, not {max_unreadable!r}')
         self.max_unreadable = max_unreadable
+        self.skips_unreadable = True
         self.unreadable = UnreadableLog()
         super().__init__(*args, **kwargs)
 
@@ -88,7 +95,7 @@ class SkipUnreadableMixin:
         try:
             return super().prepare_data(idx)
         except UnreadableImage as error:
-            if self.test_mode:
+            if self.test_mode or not self.skips_unreadable:
                 raise
             found = self.unreadable.add(error)
             if len(found) > self.max_unreadable:
@@ -96,10 +103,11 @@ class SkipUnreadableMixin:
             return None
 
     def _too_many(self, found: dict[str, str]) -> str:
+        pictures = 'picture' if len(found) == 1 else 'pictures'
         listed = [f'{path} ({reason})' for path, reason in list(found.items())[:MAX_LISTED]]
         more = f' and {len(found) - MAX_LISTED} more' if len(found) > MAX_LISTED else ''
         where = f', all in {self.unreadable.file}' if self.unreadable.file else ''
         return (
-            f'{len(found)} pictures cannot be read, more than max_unreadable='
+            f'{len(found)} {pictures} cannot be read, more than max_unreadable='
             f'{self.max_unreadable} of the dataset: {", ".join(listed)}{more}{where}'
         )

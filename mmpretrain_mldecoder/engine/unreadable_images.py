@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
+from torch.utils.data import DataLoader
 
 from ..datasets.inner_datasets import inner_datasets
 from ..datasets.skip_unreadable import SkipUnreadableMixin, read_unreadable
@@ -17,6 +18,8 @@ from .ended_run import RunEnded
 class UnreadableImagesHook(Hook):
     """Count unreadable pictures of a training in all its processes together, and log them.
 
+    In validation and tests one of them ends the run.
+
     They are listed in ``unreadable_images.jsonl`` in the folder of the run's log; the training's
     datasets write it, see :class:`SkipUnreadableMixin`. So counting begins with each start, also
     with that of a resumed training. Processes on machines that do not share this folder count by
@@ -27,9 +30,16 @@ class UnreadableImagesHook(Hook):
         self._file = Path(runner.log_dir, 'unreadable_images.jsonl')
         self._size = 0
         self._told: set[str] = set()
-        for dataset in inner_datasets(runner.train_dataloader.dataset):
-            if isinstance(dataset, SkipUnreadableMixin):
-                dataset.unreadable.file = self._file
+        for dataset in _skipping(runner.train_dataloader):
+            dataset.unreadable.file = self._file
+
+    def before_val(self, runner) -> None:
+        for dataset in _skipping(runner.val_dataloader):
+            dataset.skips_unreadable = False
+
+    def before_test(self, runner) -> None:
+        for dataset in _skipping(runner.test_dataloader):
+            dataset.skips_unreadable = False
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         if runner.rank == 0:
@@ -40,9 +50,10 @@ class UnreadableImagesHook(Hook):
             return
         self._tell_new(runner)
         if self._told:
+            number = len(self._told)
             runner.logger.warning(
-                f'{len(self._told)} pictures could not be read, and others took their places: see '
-                f'{self._file}'
+                f'{number} {"picture" if number == 1 else "pictures"} could not be read, and '
+                f'others were put in place: see {self._file}'
             )
 
     def _tell_new(self, runner) -> None:
@@ -59,6 +70,12 @@ class UnreadableImagesHook(Hook):
                 runner.logger.warning(
                     f'cannot read image {path}: {reason}; another one takes its place'
                 )
+
+
+def _skipping(loader: DataLoader) -> list[SkipUnreadableMixin]:
+    return [
+        each for each in inner_datasets(loader.dataset) if isinstance(each, SkipUnreadableMixin)
+    ]
 
 
 @contextmanager

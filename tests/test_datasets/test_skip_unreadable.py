@@ -1,0 +1,148 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faulty_pictures import encoded, photo, write_dataset
+from mmengine.dataset import ConcatDataset
+from mmpretrain.registry import DATASETS
+from torch.utils.data import DataLoader
+
+from mmpretrain_mldecoder.datasets import SampleIndex
+from mmpretrain_mldecoder.datasets.inner_datasets import inner_datasets
+from mmpretrain_mldecoder.datasets.skip_unreadable import read_unreadable
+from mmpretrain_mldecoder.datasets.unreadable_image import TooManyUnreadable, UnreadableImage
+
+PIPELINE = [dict(type='LoadWholeImage'), dict(type='RandomCrop', crop_size=8)]
+
+
+def build(root: Path, bad: dict[str, bytes], **options):
+    """Twelve pictures, of which some are bad."""
+    files = {f'{i}.jpg': encoded(photo(i)) for i in range(12)} | bad
+    write_dataset(root, dict(train=files), {})
+    options = dict(type='COCOMultiLabel', pipeline=PIPELINE) | options
+    return DATASETS.build(
+        dict(
+            data_root=str(root),
+            ann_file='annotations/instances_train2017.json',
+            data_prefix='train2017',
+            **options,
+        )
+    )
+
+
+def sample(dataset, index: int, seed: int) -> tuple:
+    results = dataset[SampleIndex(index, seed)]
+    return results['sample_idx'], results['img'].tobytes()
+
+
+def test_another_sample_of_the_same_seed_takes_the_place(tmp_path):
+    dataset = build(tmp_path, {'3.jpg': b'', '4.jpg': b'<html>'})
+    replacements = [sample(dataset, 3, seed) for seed in range(40)]
+    assert [sample(dataset, 3, seed) for seed in range(40)] == replacements
+    indices = {index for index, _ in replacements}
+    assert indices <= set(range(12)) - {3, 4} and len(indices) > 5
+    # what is drawn of a good picture is what would be drawn without bad ones
+    clean = build(tmp_path / 'clean', {})
+    assert sample(dataset, 5, 7) == sample(clean, 5, 7)
+
+
+def test_a_test_stops_and_names_the_path(tmp_path):
+    dataset = build(tmp_path, {'3.jpg': b''}, test_mode=True)
+    with pytest.raises(UnreadableImage, match=r'train2017/3\.jpg: the file is empty'):
+        dataset[3]
+
+
+def test_a_validation_without_test_mode_stops_too(tmp_path):
+    dataset = build(tmp_path, {'3.jpg': b''})
+    dataset.skips_unreadable = False
+    with pytest.raises(UnreadableImage, match=r'train2017/3\.jpg: the file is empty'):
+        dataset[3]
+
+
+@pytest.mark.parametrize('shared', [False, True])
+def test_as_many_as_allowed_and_no_more(tmp_path, shared):
+    bad = {f'{i}.jpg': b'' for i in (1, 3, 5)}
+    dataset = build(tmp_path, bad, max_unreadable=2)
+    if shared:
+        dataset.unreadable.file = tmp_path / 'unreadable.jsonl'
+    for _ in range(5):  # one that is met again counts once
+        assert dataset.prepare_data(1) is None and dataset.prepare_data(3) is None
+    with pytest.raises(TooManyUnreadable) as error:
+        dataset.prepare_data(5)
+    assert '3 pictures cannot be read, more than max_unreadable=2' in str(error.value)
+    for i in (1, 3, 5):
+        assert f'train2017/{i}.jpg (the file is empty)' in str(error.value)
+    assert ('unreadable.jsonl' in str(error.value)) == shared
+
+
+def test_none_allowed(tmp_path):
+    with pytest.raises(
+        TooManyUnreadable,
+        match=r'1 picture cannot be read, more than max_unreadable=0 .*3\.jpg \(the file',
+    ):
+        build(tmp_path, {'3.jpg': b''}, max_unreadable=0)[3]
+
+
+@pytest.mark.parametrize('number', [-1, 1.5, None])
+def test_max_unreadable_out_of_range(tmp_path, number):
+    with pytest.raises(ValueError, match=f'max_unreadable is an int of at least 0, not {number}'):
+        build(tmp_path, {}, max_unreadable=number)
+
+
+def test_processes_count_together(tmp_path):
+    """Two workers meet two bad pictures each; three are allowed."""
+    bad = {f'{i}.jpg': b'' for i in (0, 1, 2, 3)}
+    dataset = build(tmp_path, bad, max_unreadable=3)
+    dataset.unreadable.file = tmp_path / 'unreadable.jsonl'
+    indices = [SampleIndex(i, 9) for i in range(12)]
+    loader = DataLoader(
+        dataset, batch_sampler=[indices[i::2] for i in range(2)], num_workers=2, collate_fn=list
+    )
+    with pytest.raises(
+        TooManyUnreadable, match='4 pictures cannot be read, more than max'
+    ) as error:
+        list(loader)
+    assert 'Traceback' not in str(error.value)
+    lines = (tmp_path / 'unreadable.jsonl').read_text().splitlines()
+    assert {Path(json.loads(line)['path']).name for line in lines} == set(bad)
+    assert set(read_unreadable(tmp_path / 'unreadable.jsonl').values()) == {'the file is empty'}
+
+
+def test_workers_get_the_samples_of_the_main_process(tmp_path):
+    dataset = build(tmp_path, {'3.jpg': b''})
+    indices = [SampleIndex(i, 100 + i) for i in range(12)]
+    samples = []
+    for workers in (0, 1, 2):
+        loader = DataLoader(
+            dataset, batch_sampler=[indices[:6], indices[6:]], num_workers=workers, collate_fn=list
+        )
+        samples.append([(s['sample_idx'], s['img'].tobytes()) for batch in loader for s in batch])
+    assert samples[0] == samples[1] == samples[2]
+
+
+def test_wrapped_datasets_are_found(tmp_path):
+    parts = [build(tmp_path / f'{i}', {'3.jpg': b''}) for i in range(2)]
+    both = ConcatDataset(parts)
+    assert [d for d in inner_datasets(both) if d in parts] == parts
+    assert both[SampleIndex(15, 1)]['img'].shape == (8, 8, 3)
+
+
+def test_imagenet_skips_too(tmp_path):
+    for folder in ('a', 'b'):
+        (tmp_path / 'train' / folder).mkdir(parents=True)
+        for i in range(3):
+            (tmp_path / 'train' / folder / f'{i}.jpg').write_bytes(encoded(photo(i)))
+    (tmp_path / 'train' / 'a' / '1.jpg').write_bytes(b'')
+    dataset = DATASETS.build(
+        dict(
+            type='SeededImageNet',
+            data_root=str(tmp_path),
+            split='train',
+            classes=['a', 'b'],
+            pipeline=PIPELINE,
+            max_unreadable=1,
+        )
+    )
+    np.testing.assert_equal(dataset[SampleIndex(1, 0)]['img'].shape, (8, 8, 3))
+    assert list(dataset.unreadable._own.values()) == ['the file is empty']
