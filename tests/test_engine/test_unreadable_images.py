@@ -12,6 +12,7 @@ for loader in (train_dataloader, val_dataloader):
     loader['dataset']['pipeline'][0] = dict(type='LoadWholeImage')
 del loader
 """
+NO_WORKERS = "train_dataloader['num_workers'] = 0\n"
 
 
 def config_with(folder: Path, bad: dict[str, bytes | None], more: str = '') -> Path:
@@ -75,7 +76,7 @@ def test_a_test_stops_with_the_path(trained, capsys):
 
 def test_a_training_stops_at_one_too_many(tmp_path, capsys):
     bad = {f'train2017/{i:012d}.jpg': b'' for i in (1, 4)}
-    more = "train_dataloader['dataset']['max_unreadable'] = 1\n"
+    more = "train_dataloader['dataset']['max_unreadable'] = 1\n" + NO_WORKERS
     with pytest.raises(SystemExit) as ended:
         run_train(config_with(tmp_path, bad, more), '--work-dir', tmp_path / 'run')
     assert ended.value.code == 1
@@ -88,7 +89,7 @@ def test_a_training_stops_at_one_too_many(tmp_path, capsys):
 
 def test_a_validation_stops_with_the_path(tmp_path, capsys):
     """The dataset has no test_mode here, with which it would raise anyway."""
-    config = config_with(tmp_path, {'val2017/000000000002.jpg': b''})
+    config = config_with(tmp_path, {'val2017/000000000002.jpg': b''}, NO_WORKERS)
     with pytest.raises(SystemExit) as ended:
         run_train(config, '--work-dir', tmp_path / 'run')
     assert ended.value.code == 1
