@@ -7,6 +7,7 @@ the address of a store.
 from . import model_zoo, remote_stores
 from .channels_last import ChannelsLastHook
 from .checkpoint import load_weights_only
+from .checkpoint_hook import DurableCheckpointHook
 from .cpu_distributed import CPUDistributedDataParallel
 from .ema_hook import DualEMAHook
 from .finite_loss_hook import FiniteLossHook
@@ -24,6 +25,7 @@ __all__ = [
     'CPUDistributedDataParallel',
     'ChannelsLastHook',
     'DualEMAHook',
+    'DurableCheckpointHook',
     'FiniteLossHook',
     'IterSeedHook',
     'LinearWarmupLR',

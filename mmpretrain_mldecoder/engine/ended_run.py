@@ -1,5 +1,6 @@
 """How a tool ends where its run cannot go on: one line and a status, not a traceback."""
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from .config_check import ConfigMistake
 
 # What a shell reports of a command that Ctrl-C ended: 128 and the number of the signal.
 INTERRUPTED = 130
+_NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 
 
 class RunEnded(RuntimeError):
@@ -18,7 +20,8 @@ class RunEnded(RuntimeError):
 def ends_in_one_line(after_interrupt: str) -> Iterator[None]:
     """End the tool with status 1 for a :class:`RunEnded`, 2 for a wrong config, 130 for Ctrl-C.
 
-    Each time one line goes to standard error. Other errors pass, with their traceback.
+    A disk that is full or not to be written counts as a :class:`RunEnded`. Each time one line goes
+    to standard error. Other errors pass, with their traceback.
 
     Args:
         after_interrupt (str): Follows the word "interrupted": what is kept, and how to go on.
@@ -30,6 +33,12 @@ def ends_in_one_line(after_interrupt: str) -> Iterator[None]:
         yield
     except RunEnded as error:
         print(f'error: {error}', file=sys.stderr, flush=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        what = error.strerror if error.filename is None else f'{error.filename}: {error.strerror}'
+        print(f'error: {what}. Make room or choose another folder', file=sys.stderr, flush=True)
         sys.exit(1)
     except ConfigMistake as error:
         print(f'error: {error}', file=sys.stderr, flush=True)

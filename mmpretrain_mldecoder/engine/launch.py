@@ -10,7 +10,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from .config_check import ConfigMistake, check_option, type_mistake
-from .resume import find_resume_checkpoint
+from .resume import find_damage, find_resume_checkpoint
 
 
 class CfgOptions(DictAction):
@@ -93,7 +93,8 @@ def apply_train_arguments(cfg: Config, args: argparse.Namespace) -> None:
 
     Raises:
         FileNotFoundError: If ``resume`` names a file that is not there.
-        ValueError: If the config has no training, or no batch size to scale the rate from.
+        ValueError: If the config has no training, or no batch size to scale the rate from; if the
+            checkpoint to resume is damaged, with ``'auto'`` if all are.
     """
     if cfg.get('train_cfg') is None:
         reason = f', because {cfg.evaluate_only}' if 'evaluate_only' in cfg else ''
@@ -111,6 +112,10 @@ def apply_train_arguments(cfg: Config, args: argparse.Namespace) -> None:
     if checkpoint is not None:
         if '://' not in checkpoint and not Path(checkpoint).is_file():
             raise FileNotFoundError(f'no checkpoint at {checkpoint}')
+        if args.resume != 'auto' and '://' not in checkpoint:
+            damage = find_damage(checkpoint)
+            if damage is not None:
+                raise ValueError(f'{damage}. Name another checkpoint')
         cfg.resume, cfg.load_from = True, checkpoint
     elif args.resume == 'auto':
         print(f'Nothing to resume in {cfg.work_dir}: training starts anew.')

@@ -1,32 +1,94 @@
 """Which checkpoint an interrupted run goes on from."""
 
 import re
+import zipfile
 from pathlib import Path
+
+from .checkpoint import load_weights_only
 
 
 def find_resume_checkpoint(work_dir: str | Path) -> str | None:
-    """Find the newest checkpoint of a run, however it ended.
+    """Find the newest whole checkpoint of a run, however it ended.
 
-    It is the one that the file ``last_checkpoint`` names, also if the folder was moved since. A
-    run that is killed at the wrong moment leaves this file empty or naming a checkpoint that was
-    removed; then it is the ``epoch_N.pth`` or ``iter_N.pth`` with the highest number.
+    It is the one that the file ``last_checkpoint`` names, also if the folder was moved since. If
+    that one is not there, it is the ``epoch_N.pth`` or ``iter_N.pth`` with the highest number; if
+    it is damaged, the one before it. What is passed over is printed. Files are read to their end
+    and compared with their checksums (3 s for each GB), which torch does not do when it loads one.
 
     Args:
         work_dir (str | Path): The folder of the run; it need not exist.
 
     Returns:
         str | None: Path of the checkpoint, None if there is none.
+
+    Raises:
+        ValueError: If there are checkpoints, but each one is damaged.
     """
-    work_dir = Path(work_dir)
-    pointer = work_dir / 'last_checkpoint'
-    if pointer.is_file():
-        named = Path(pointer.read_text().strip())
-        for path in (named, work_dir / named.name):
-            if path.is_file():
-                return str(path)
+    damaged = []
+    for path in _candidates(Path(work_dir)):
+        damage = find_damage(path)
+        if damage is None:
+            if damaged:
+                print(f'Going on from {path} instead.', flush=True)
+            return str(path)
+        print(f'{damage}. It is passed over.', flush=True)
+        damaged.append(path.name)
+    if damaged:
+        raise ValueError(
+            f'{work_dir} holds no whole checkpoint to go on from, damaged: {", ".join(damaged)}. '
+            'Remove what is damaged to start anew'
+        )
+    return None
+
+
+def find_damage(path: str | Path) -> str | None:
+    """Say what is wrong with a checkpoint of a training, if anything is.
+
+    Args:
+        path (str | Path): A file that is there.
+
+    Returns:
+        str | None: A sentence with the path, without its full stop; None for a whole file.
+    """
+    if not zipfile.is_zipfile(path):
+        try:
+            load_weights_only(path)  # before torch 1.6 files were no archives
+        except ValueError as error:
+            return str(error).rstrip('.')
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            part = archive.testzip()
+    except Exception as error:  # damaged bytes raise anything
+        return f'{path} is damaged: {error}'
+    return None if part is None else f'{path} is damaged: the checksum of {part} is wrong'
+
+
+def _candidates(work_dir: Path) -> list[Path]:
+    """Return the checkpoints of a run, in the order in which they are to be tried."""
+    named = _named_last(work_dir)
     numbered = {}
-    for path in work_dir.glob('*.pth'):
+    for path in (named.parent if named else work_dir).glob('*.pth'):
         match = re.fullmatch(r'(?:epoch|iter)_(\d+)', path.stem)
         if match:
-            numbered[int(match[1])] = path
-    return str(numbered[max(numbered)]) if numbered else None
+            numbered[path] = int(match[1])
+    ordered = sorted(numbered, key=numbered.get, reverse=True)
+    if named is None:
+        return ordered
+    # Those with a higher number come last: they may be of an earlier run in the same folder.
+    last = numbered.get(named, float('inf'))
+    before = [path for path in ordered if numbered[path] < last]
+    after = [path for path in ordered if numbered[path] > last]
+    return [named, *before, *after]
+
+
+def _named_last(work_dir: Path) -> Path | None:
+    """Return the file that ``last_checkpoint`` names, if it is there."""
+    pointer = work_dir / 'last_checkpoint'
+    if not pointer.is_file():
+        return None
+    name = pointer.read_bytes().decode(errors='replace').strip('\0 \n')
+    for path in (work_dir / Path(name).name, Path(name)):
+        if name and path.is_file():
+            return path
+    return None

@@ -1,11 +1,12 @@
 """MMEngine's runner, at home on any machine and safe to kill."""
 
-import os
 from contextlib import nullcontext
+from pathlib import Path
 
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, master_only
 from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import BaseLoop, CheckpointLoader, Runner
@@ -13,6 +14,7 @@ from mmpretrain.registry import RUNNERS
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..atomic_write import atomic_write
 from ..layers import MLDecoder
 from .channels_last import (
     ChannelsLastHook,
@@ -22,6 +24,7 @@ from .channels_last import (
 )
 from .config_check import ConfigCheckHook, ExplainedBuilds, explained
 from .cpu_distributed import init_cpu_process_group
+from .ended_run import RunEnded
 from .finite_loss_hook import FiniteLossHook
 from .lost_worker import explained_worker_loss
 from .plain_history import PlainHistoryHook
@@ -31,6 +34,8 @@ from .skipping_optim_wrapper import skipping
 from .train_loop import LoopStateHook, ResumableEpochLoop
 from .unreadable_images import UnreadableImagesHook, explained_unreadable
 from .work_dir_lock import earlier_checkpoints, is_locked, one_training
+
+_MMENGINE_CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
 
 
 # MMPretrain's tools look `runner_type` up in MMEngine's registry, before any scope is set.
@@ -43,12 +48,14 @@ class PortableRunner(ExplainedBuilds, Runner):
     replaced by fp32 (with a warning), memory is not pinned. With one, all this is MMEngine's.
 
     Everywhere: a checkpoint is written under a temporary name and then renamed, so that a file
-    under its own name is whole; it holds plain data only; ``resume`` finds the newest checkpoint
-    however the run ended, and takes its random seed before the data loaders are built, so that
-    the samples of the remaining epochs are those of the unbroken run, and does not read the
-    weights that ``init_cfg`` names again; workers are not asked to persist where there are none;
-    a test with a checkpoint that does not fit the model raises (:class:`CheckpointFitHook`); a
-    mistake in the config raises at the start, with its key and value (:class:`ConfigCheckHook`).
+    under its own name is whole; no checkpoint is removed before the next one is there
+    (:class:`DurableCheckpointHook` in the place of ``CheckpointHook``); it holds plain data only;
+    ``resume`` finds the newest whole checkpoint however the run ended, and takes its random seed
+    before the data loaders are built, so that the samples of the remaining epochs are those of the
+    unbroken run, and does not read the weights that ``init_cfg`` names again; workers are not asked
+    to persist where there are none; a test with a checkpoint that does not fit the model raises
+    (:class:`CheckpointFitHook`); a mistake in the config raises at the start, with its key and
+    value (:class:`ConfigCheckHook`).
 
     One training at a time works in a folder (:func:`one_training`), each run has a second of its
     own for its logs, a loss that is not finite ends the training (:class:`FiniteLossHook`; with
@@ -134,6 +141,13 @@ class PortableRunner(ExplainedBuilds, Runner):
         self.register_hook(UnreadableImagesHook())
         if self._channels_last:
             self.register_hook(ChannelsLastHook())
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        hooks = dict(hooks or {})
+        checkpoint = hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
+        if isinstance(checkpoint, dict) and checkpoint.get('type') in _MMENGINE_CHECKPOINT_HOOK:
+            hooks['checkpoint'] = {**checkpoint, 'type': 'mmpretrain.DurableCheckpointHook'}
+        super().register_default_hooks(hooks)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         if isinstance(loop, dict) and 'type' not in loop and loop.get('by_epoch'):
@@ -232,6 +246,12 @@ class PortableRunner(ExplainedBuilds, Runner):
         if file_client_args is not None or not is_local:
             super().save_checkpoint(out_dir, filename, **backends, **kwargs)
             return
-        partial = f'{filename}.tmp'
-        super().save_checkpoint(out_dir, partial, **backends, **kwargs)
-        os.replace(os.path.join(out_dir, partial), os.path.join(out_dir, filename))
+        path = Path(out_dir, filename)
+        try:
+            with atomic_write(path) as temporary:
+                super().save_checkpoint(out_dir, temporary.name, **backends, **kwargs)
+        except OSError as error:
+            raise RunEnded(
+                f'{path} cannot be written: {error.strerror or error}. The checkpoints of before '
+                'are whole: make room or make the folder writable, and go on with --resume'
+            ) from error

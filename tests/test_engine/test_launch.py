@@ -79,12 +79,16 @@ def test_resume(config, tmp_path, capsys):
     cfg = _train_config(_args(config, *option, resume='auto'))
     assert not cfg.get('resume') and cfg.load_from == 'weights.pth'
     assert f'Nothing to resume in {tmp_path}' in capsys.readouterr().out
-    (tmp_path / 'epoch_2.pth').touch()
+    torch.save({}, tmp_path / 'epoch_2.pth')
     for resume in ('auto', str(tmp_path / 'epoch_2.pth')):
         cfg = _train_config(_args(config, *option, resume=resume))
         assert cfg.resume and cfg.load_from == str(tmp_path / 'epoch_2.pth')
     with pytest.raises(FileNotFoundError, match=r'no checkpoint at absent.pth'):
         _train_config(_args(config, resume='absent.pth'))
+    damaged = tmp_path / 'epoch_3.pth'
+    damaged.write_bytes((tmp_path / 'epoch_2.pth').read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r'epoch_3.pth is truncated.*Name another checkpoint'):
+        _train_config(_args(config, resume=str(damaged)))
 
 
 def test_config_without_what_is_asked_for(config):
