@@ -30,16 +30,21 @@ def orientation(value: int) -> Image.Exif:
     return exif
 
 
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = struct.pack('>I', zlib.crc32(kind + data))
+    return struct.pack('>I', len(data)) + kind + data + checksum
+
+
+def png_of(height: int, width: int, data: bytes) -> bytes:
+    """A PNG that says it has so many pixels, 8-bit RGB, with whatever compressed data."""
+    header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    chunks = ((b'IHDR', header), (b'IDAT', data), (b'IEND', b''))
+    return b'\x89PNG\r\n\x1a\n' + b''.join(png_chunk(*chunk) for chunk in chunks)
+
+
 def png_claiming(height: int, width: int) -> bytes:
-    """A whole PNG of a few bytes that says it has so many pixels, 8-bit RGB."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        checksum = struct.pack('>I', zlib.crc32(kind + data))
-        return struct.pack('>I', len(data)) + kind + data + checksum
-
-    header = chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0))
-    data = chunk(b'IDAT', zlib.compress(bytes(1000)))
-    return b'\x89PNG\r\n\x1a\n' + header + data + chunk(b'IEND', b'')
+    """One of a few bytes, without the pixels that it claims."""
+    return png_of(height, width, zlib.compress(bytes(1000)))
 
 
 def faulty_files() -> dict[str, tuple[bytes | None, set[str]]]:
