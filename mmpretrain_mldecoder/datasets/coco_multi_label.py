@@ -82,11 +82,12 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         min_box_area (float): Boxes with a smaller area are left out, in square pixels, at least 0.
             Defaults to 0.0, which keeps all.
         with_crowd (bool): Whether crowd boxes are labels. Defaults to True.
-        **kwargs: ``max_unreadable``, by default 10: see :class:`SkipUnreadableMixin`. Other
-            arguments of MMPretrain's ``BaseDataset``, such as ``pipeline``.
+        max_unreadable (int): Pictures that a training may skip, at least 0, see
+            :class:`SkipUnreadableMixin`. Defaults to 10.
+        **kwargs: Other arguments of MMPretrain's ``BaseDataset``, such as ``pipeline``.
 
     Raises:
-        ValueError: If ``min_box_area`` is negative; when the file is read, if it is not COCO
+        ValueError: If ``min_box_area`` or ``max_unreadable`` is negative; when the file is read, if it is not COCO
             instances JSON, if ``classes`` has a name that the file lacks or has one twice, or if
             no image is left.
         FileNotFoundError: If the JSON, the image folder or an image is missing.
@@ -107,6 +108,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         keep_unlabelled: bool = True,
         min_box_area: float = 0.0,
         with_crowd: bool = True,
+        max_unreadable: int = 10,
         **kwargs,
     ):
         if min_box_area < 0:
@@ -119,6 +121,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
             data_root=data_root,
             data_prefix=data_prefix,
             classes=classes,
+            max_unreadable=max_unreadable,
             **kwargs,
         )
 
