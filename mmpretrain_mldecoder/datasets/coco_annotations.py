@@ -5,17 +5,18 @@ file, the segmentations above all, is checked for syntax and skipped, which take
 generic JSON reader takes a minute and gigabytes.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
 
+from .json_bytes import place_of_nesting, read_json_bytes
 from .packed_strings import PackedStrings
-from .whole_file import read_whole_file
 
 _EXPECTED = (
     'Expected is COCO instances JSON: an object with the lists images (id, file_name, height, '
@@ -24,21 +25,26 @@ _EXPECTED = (
 )
 
 
+# the most levels that COCO has are {annotations: [{segmentation: [[x, y, ...]]}]}
+_LEVELS = 5
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class _Image(msgspec.Struct, gc=False):
-    id: int
+    id: _Int64
     file_name: str
-    height: int
-    width: int
+    height: _Int64
+    width: _Int64
 
 
 class _Category(msgspec.Struct, gc=False):
-    id: int
+    id: _Int64
     name: str
 
 
 class _Annotation(msgspec.Struct, gc=False):
-    image_id: int
-    category_id: int
+    image_id: _Int64
+    category_id: _Int64
     area: float | None = None
     iscrowd: int | bool = 0
 
@@ -95,7 +101,9 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
     """Read the images, categories and boxes of a COCO instances JSON.
 
     Any file of that form will do: COCO 2014 and 2017, or one's own classes. Ids may have gaps and
-    any order. Numbers may be written as ``5.0`` or ``"5"``; a UTF-8 byte order mark is accepted.
+    any order, within 64 bits. Numbers may be written as ``5.0`` or ``"5"``; a UTF-8 byte order mark
+    is accepted. Of a key that an object has twice the last counts, as everywhere in Python; file
+    names are taken as they are, ``../`` and all.
 
     Args:
         path (str | Path): The JSON file.
@@ -106,11 +114,19 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is empty, is not JSON (``NaN`` is not), is not COCO instances JSON,
-            lists an image or category twice, or has a box of an unknown image or category. The
-            message names the file, the place and the way out.
+        ValueError: If the file is empty, compressed, not UTF-8, not JSON (``NaN`` is not) or not
+            COCO instances JSON, if it lists an image or category twice, or if it has a box of an
+            unknown image or category, or an area that is negative or not finite. The message names
+            the file, the place (a byte, or which record) and the way out.
     """
-    data = _read(path)
+    try:
+        data = read_json_bytes(path)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise FileNotFoundError(
+            f'{path} is not a file: no annotations there. Set `ann_file` (joined with `data_root` '
+            'unless absolute); COCO 2017 has annotations/instances_train2017.json and '
+            'annotations/instances_val2017.json.'
+        ) from error
     instances = _decode(path, data, _Instances)
     images = instances.images
     annotations = instances.annotations
@@ -122,17 +138,11 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
     image_ids = _column(images, 'id', np.int64)
     category_ids = _column(categories, 'id', np.int64)
     names = tuple(category.name for category in categories)
-    _check_unique(path, 'image id', image_ids)
-    _check_unique(path, 'category id', category_ids)
-    _check_unique(path, 'category name', np.array(names))
+    _check_unique(path, 'image id', image_ids.tolist())
+    _check_unique(path, 'category id', category_ids.tolist())
+    _check_unique(path, 'category name', names)
     annotation_images = _resolve(path, annotations, 'image', image_ids)
     annotation_categories = _resolve(path, annotations, 'category', category_ids)
-    # None becomes nan, which JSON has not
-    areas = np.array(list(map(attrgetter('area'), annotations)), np.float64)
-    without_area = np.flatnonzero(np.isnan(areas)).tolist()
-    if without_area:
-        boxes = _decode(path, data, _Boxes).annotations
-        areas[without_area] = [_bbox_area(path, i, boxes[i].bbox) for i in without_area]
     return CocoAnnotations(
         image_ids=image_ids,
         file_names=PackedStrings.pack(map(attrgetter('file_name'), images)),
@@ -142,25 +152,9 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
         category_names=names,
         annotation_images=annotation_images,
         annotation_categories=annotation_categories,
-        annotation_areas=areas,
+        annotation_areas=_areas(path, data, annotations),
         annotation_is_crowd=_column(annotations, 'iscrowd', bool),
     )
-
-
-def _read(path: str | Path) -> bytes | memoryview:
-    try:
-        data = read_whole_file(path)
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise FileNotFoundError(
-            f'{path} is not a file: no annotations there. Set `ann_file` (joined with `data_root` '
-            'unless absolute); COCO 2017 has annotations/instances_train2017.json and '
-            'annotations/instances_val2017.json.'
-        ) from error
-    if data[:3] == b'\xef\xbb\xbf':
-        data = b'   ' + data[3:]  # blanks for the mark, so that byte positions stay true
-    if not bytes(data[:1000]).strip() and not bytes(data).strip():
-        raise ValueError(f'{path} is empty: copy or download it again.')
-    return data
 
 
 def _decode(path: str | Path, data: bytes | memoryview, content: type[_Content]) -> _Content:
@@ -168,7 +162,12 @@ def _decode(path: str | Path, data: bytes | memoryview, content: type[_Content])
         return msgspec.json.decode(data, type=content, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f'{path}: {error}. {_EXPECTED}') from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ValueError(
+            f'{path} is nested more than {_LEVELS} deep (byte {place_of_nesting(data, _LEVELS)}), '
+            f'deeper than can be read. {_EXPECTED}'
+        ) from error
+    except msgspec.DecodeError as error:
         raise ValueError(
             f'{path} ({len(data)} bytes) is not valid JSON: {error}. An incomplete download or a '
             'writer that puts NaN or Infinity are the usual causes: get or write the file again.'
@@ -179,14 +178,14 @@ def _column(records: Sequence, name: str, dtype: type) -> np.ndarray:
     return np.fromiter(map(attrgetter(name), records), dtype, len(records))
 
 
-def _check_unique(path: str | Path, what: str, values: np.ndarray) -> None:
-    unique, counts = np.unique(values, return_counts=True)
-    repeated = unique[counts > 1].tolist()
-    if repeated:
-        raise ValueError(
-            f'{path}: {what} {repeated[0]!r} occurs more than once ({len(repeated)} such). Labels '
-            'would be ambiguous: give each its own and write the file again.'
-        )
+def _check_unique(path: str | Path, what: str, values: Sequence[int] | Sequence[str]) -> None:
+    if len(set(values)) == len(values):
+        return
+    repeated = [value for value, count in Counter(values).items() if count > 1]
+    raise ValueError(
+        f'{path}: {what} {repeated[0]!r} occurs more than once ({len(repeated)} such). Labels '
+        'would be ambiguous: give each its own and write the file again.'
+    )
 
 
 def _resolve(
@@ -203,13 +202,35 @@ def _resolve(
     unknown = np.flatnonzero(ids[found] != wanted)
     if len(unknown):
         first = unknown[0]
-        listed = 'images' if what == 'image' else f'categories (ids {ids.tolist()})'
+        shown = ', '.join(map(str, ids[:100].tolist())) + (', ...' if len(ids) > 100 else '')
+        listed = 'images' if what == 'image' else f'categories (ids [{shown}])'
         raise ValueError(
             f'{path}: annotations[{first}] has {what}_id {wanted[first]}, which is not among the '
             f'{listed}; {len(unknown)} of {len(wanted)} annotations are like that. Add what is '
             'missing, or remove these annotations.'
         )
     return found
+
+
+def _areas(
+    path: str | Path, data: bytes | memoryview, annotations: list[_Annotation]
+) -> np.ndarray:
+    given = [annotation.area for annotation in annotations]
+    without = [i for i, area in enumerate(given) if area is None]
+    if without:
+        boxes = _decode(path, data, _Boxes).annotations
+        for i in without:
+            given[i] = _bbox_area(path, i, boxes[i].bbox)
+    areas = np.array(given, np.float64)
+    # what is negative, nan (written "nan") or infinite, also in the float32 of a sample
+    wrong = np.flatnonzero(~((areas >= 0) & (areas <= np.finfo(np.float32).max)))
+    if len(wrong):
+        raise ValueError(
+            f'{path}: annotations[{wrong[0]}] has the area {areas[wrong[0]]:g}; {len(wrong)} of '
+            f'{len(areas)} annotations have one that is negative, too large or no number. Write 0 '
+            'where it is not known, or leave it out where there is a bbox.'
+        )
+    return areas
 
 
 def _bbox_area(path: str | Path, index: int, bbox: msgspec.Raw) -> float:
@@ -222,4 +243,10 @@ def _bbox_area(path: str | Path, index: int, bbox: msgspec.Raw) -> float:
             f'{path}: annotations[{index}] has neither an `area` nor a bbox of the form [x, y, '
             'width, height]. Add one of them.'
         ) from error
+    if width < 0 or height < 0:
+        raise ValueError(
+            f'{path}: annotations[{index}] has a bbox of width {width:g} and height {height:g}, '
+            'from which its area cannot be computed. Write [x, y, width, height] (not the other '
+            'corner), or an `area`.'
+        )
     return width * height

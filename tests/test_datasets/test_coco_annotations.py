@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from mmpretrain_mldecoder.datasets import read_coco_annotations
 
 IMAGE = dict(id=7, file_name='a.jpg', height=20, width=30)
 CATEGORY = dict(id=3, name='cat')
-ANNOTATION = dict(image_id=7, category_id=3, area=6.5, iscrowd=0, bbox=[0, 0, 2, 4])
+ANNOTATION = dict(id=1, image_id=7, category_id=3, area=6.5, iscrowd=0, bbox=[0, 0, 2, 4])
 
 
 def coco_json(**changes):
@@ -108,9 +109,12 @@ CAPTION = dict(image_id=7, id=1, caption='A cat.')
     [
         ('', r'ann\.json is empty'),
         (' \n', r'ann\.json is empty'),
-        (coco_json()[:-9], r'ann\.json \(\d+ bytes\) is not valid JSON: .*truncated'),
-        ('<html>', r'not valid JSON: .*\(byte 0\).*incomplete download'),
-        (coco_json() + 'x', r'not valid JSON: .*trailing characters \(byte \d+\)'),
+        (coco_json()[:-9], r'\(\d+ bytes\) is not valid JSON: it does not end in .*incomplete'),
+        (coco_json()[:-2] + '}', r'not valid JSON: .*\(byte \d+\).*incomplete download'),
+        (coco_json()[:-2], r'not valid JSON: Input data was truncated.*incomplete download'),
+        ('[' + coco_json(), r'Expected `object`, got `array`'),
+        (coco_json() + 'x', r'not valid JSON: it does not end in .*but in .*\}\]\}x'),
+        (coco_json() + '{}', r'not valid JSON: .*trailing characters \(byte 22[45]\)'),
         (coco_json(annotations=[dict(ANNOTATION, area=float('nan'))]), r'NaN or Infinity'),
         ('[]', r'Expected `object`, got `array`.*instances_train2017'),
         (coco_json(annotations=[CAPTION]), r'`category_id` - at `\$\.annotations\[0\]`.*captions'),
@@ -151,15 +155,123 @@ def test_errors_name_the_file_the_place_and_the_fix(write, text, message):
     assert str(path) in str(error.value)
 
 
-def test_text_that_is_not_utf8(tmp_path):
-    path = tmp_path / 'latin.json'
-    path.write_bytes(coco_json().encode().replace(b'"cat"', b'"caf\xe9"'))
-    with pytest.raises(ValueError, match=r"latin\.json .* is not valid JSON: 'utf-8' codec"):
+AREAS = [
+    (dict(area=-3), r'annotations\[1\] has the area -3; 1 of 2 annotations .*negative.*Write 0'),
+    (dict(area='nan'), r'annotations\[1\] has the area nan'),  # not the area of the bbox
+    (dict(area='inf'), r'annotations\[1\] has the area inf'),
+    (dict(area=1e300), r'annotations\[1\] has the area 1e\+300'),  # infinite as a float32
+    (dict(area=None, bbox=[0, 0, 1e308, 10]), r'annotations\[1\] has the area inf'),
+    (dict(area=None, bbox=[0, 0, 'nan', 10]), r'annotations\[1\] has the area nan'),
+    (dict(area=None, bbox=[9, 9, -2, 4]), r'annotations\[1\] has a bbox of width -2 and height 4,'),
+    (
+        dict(area=None, bbox=[9, 9, -2, -4]),
+        r'annotations\[1\] has a bbox of width -2 and height -4',
+    ),
+]
+
+
+@pytest.mark.parametrize(('changes', 'message'), AREAS)
+def test_an_area_that_is_none(write, changes, message):
+    path = write(coco_json(annotations=[ANNOTATION, dict(ANNOTATION, **changes)]))
+    with pytest.raises(ValueError, match=message) as error:
+        read_coco_annotations(path)
+    assert str(path) in str(error.value)
+
+
+def test_an_area_of_nothing(write):
+    boxes = [dict(ANNOTATION, area=0), dict(ANNOTATION, area=None, bbox=[3, 3, 0, 4])]
+    coco = read_coco_annotations(write(coco_json(annotations=boxes)))
+    assert coco.annotation_areas.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize('number', [2**63, 2**64, -(2**63) - 1, 10**30, str(10**30)])
+@pytest.mark.parametrize('name', ['id', 'height', 'width'])
+def test_a_number_beyond_64_bits(write, name, number):
+    path = write(coco_json(images=[IMAGE, {**IMAGE, 'id': 8, name: number}]))
+    with pytest.raises(ValueError, match=rf'`int` [<>]= -?\d+ - at `\$\.images\[1\]\.{name}`'):
+        read_coco_annotations(path)
+
+
+def test_the_largest_ids(write):
+    ends = [2**63 - 1, -(2**63)]
+    path = write(
+        coco_json(
+            images=[dict(IMAGE, id=i) for i in ends],
+            annotations=[dict(ANNOTATION, image_id=i, category_id=i) for i in ends],
+            categories=[dict(id=i, name=str(i)) for i in ends],
+        )
+    )
+    coco = read_coco_annotations(path)
+    check_against_pycocotools(path)
+    assert coco.annotation_categories.tolist() == [1, 0]
+
+
+def test_categories_in_another_order_with_gaps(write):
+    categories = [dict(id=i, name=f'class {i}') for i in (90, -5, 3, 41)]
+    annotations = [dict(ANNOTATION, category_id=i) for i in (3, 90, -5, 3)]
+    path = write(coco_json(categories=categories, annotations=annotations))
+    check_against_pycocotools(path)
+    assert read_coco_annotations(path).annotation_categories.tolist() == [1, 3, 0, 1]
+
+
+def test_names_that_differ_in_a_trailing_nul(write):
+    categories = [CATEGORY, dict(id=4, name='cat\0'), dict(id=5, name='Cat')]
+    assert len(read_coco_annotations(write(coco_json(categories=categories))).category_names) == 3
+
+
+def test_one_long_name_among_many(write):
+    # as an array of strings they would take 4 GB
+    categories = [dict(id=i, name='x' * (10**6 if i == 0 else 1 + i)) for i in range(1000)]
+    path = write(coco_json(categories=categories, annotations=[]))
+    assert len(read_coco_annotations(path).category_names) == 1000
+
+
+def test_an_unknown_category_among_many(write):
+    categories = [dict(id=i, name=str(i)) for i in range(10_000)]
+    path = write(coco_json(categories=categories, annotations=[dict(ANNOTATION, category_id=-1)]))
+    with pytest.raises(ValueError, match=r'\(ids \[0, 1, .*99, \.\.\.\]\)') as error:
+        read_coco_annotations(path)
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    'name', ['a\0.jpg', '../../etc/passwd', '/etc/passwd', '', 'a\n\x1b[2J.jpg']
+)
+def test_file_names_are_passed_on_as_they_are(write, name):
+    path = write(coco_json(images=[dict(IMAGE, file_name=name)]))
+    check_against_pycocotools(path)
+
+
+@pytest.mark.parametrize('key', ['annotations', 'images', 'categories'])
+def test_of_a_key_that_is_there_twice_the_last_counts(write, key):
+    first = {'images': [dict(IMAGE, id=1)], 'categories': [dict(CATEGORY, id=1)]}.get(key, [])
+    path = write(f'{{"{key}": {json.dumps(first)}, {coco_json()[1:]}')
+    check_against_pycocotools(path)
+    path = write(coco_json().replace('"area": 6.5', '"area": 5, "area": 6.5'))
+    check_against_pycocotools(path)
+
+
+@pytest.mark.parametrize('where', ['"segmentation": ', '"bbox": ', '"x": '])
+@pytest.mark.parametrize('bracket', ['[]', ('{"a":', '}')])
+def test_deep_nesting(write, where, bracket):
+    opening, closing = bracket
+    deep = opening * 10**5 + ('0' if closing == '}' else '') + closing * 10**5
+    path = write(coco_json().replace('"area"', f'{where}{deep}, "area"'))
+    with pytest.raises(ValueError, match=r'nested more than 5 deep \(byte (\d+)\)') as error:
+        read_coco_annotations(path)
+    byte = int(re.search(r'\(byte (\d+)\)', str(error.value))[1])
+    # three levels are around the value
+    assert byte == path.read_text().index(deep) + 2 * len(opening)
+
+
+def test_lone_surrogates(write):
+    path = write(coco_json().replace('a.jpg', '\\ud800.jpg'))
+    with pytest.raises(ValueError, match=r'surrogate pair \(byte 42\)'):
         read_coco_annotations(path)
 
 
 def test_byte_positions_count_the_byte_order_mark(write):
-    path = write('{"images": ?', encoding='utf-8-sig')
+    path = write('{"images": ?}', encoding='utf-8-sig')
     position = path.read_bytes().index(b'?')
     with pytest.raises(ValueError, match=rf'\(byte {position}\)'):
         read_coco_annotations(path)
