@@ -87,9 +87,9 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         **kwargs: Other arguments of MMPretrain's ``BaseDataset``, such as ``pipeline``.
 
     Raises:
-        ValueError: If ``min_box_area`` or ``max_unreadable`` is negative; when the file is read, if it is not COCO
-            instances JSON, if ``classes`` has a name that the file lacks or has one twice, or if
-            no image is left.
+        ValueError: If ``min_box_area`` or ``max_unreadable`` is negative; when the file is read,
+            if it is not COCO instances JSON, if ``classes`` has a name that the file lacks or has
+            one twice, or if no image is left.
         FileNotFoundError: If the JSON, the image folder or an image is missing.
 
     Example:
