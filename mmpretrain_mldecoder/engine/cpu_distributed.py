@@ -8,10 +8,14 @@ from mmengine.model import MMDistributedDataParallel
 from mmpretrain.registry import MODEL_WRAPPERS
 from torch import distributed, nn
 
+from .cpu_sync_batch_norm import CPUSyncBatchNorm
+
 
 @MODEL_WRAPPERS.register_module()
 class CPUDistributedDataParallel(MMDistributedDataParallel):
     """MMEngine's distributed model on the CPU, where torch accepts no device ids.
+
+    With ``sync_bn='torch'`` in the config its batch norms are :class:`CPUSyncBatchNorm`.
 
     Args:
         module (nn.Module): The model.
@@ -20,7 +24,7 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
     """
 
     def __init__(self, module: nn.Module, device_ids=None, **kwargs):
-        super().__init__(module, **kwargs)
+        super().__init__(CPUSyncBatchNorm.replace_in(module), **kwargs)
 
 
 def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:

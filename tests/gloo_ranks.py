@@ -1,0 +1,38 @@
+"""Run a function of a test on several ranks of a process group (gloo)."""
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.distributed as torch_dist
+import torch.multiprocessing as mp
+
+
+def in_processes(function: Callable, world_size: int, folder: Path, *arguments) -> list:
+    """Return what ``function(rank, world_size, *arguments)`` returns on each rank.
+
+    Args:
+        function (Callable): What it returns goes through a pickle.
+        world_size (int): Number of processes.
+        folder (Path): Is made, for what the processes exchange.
+        *arguments: Further ones of the function.
+    """
+    folder.mkdir()
+    # fork: the children need not import everything anew
+    mp.start_processes(
+        _worker, (world_size, str(folder), function, arguments), world_size, start_method='fork'
+    )
+    return [pickle.loads((folder / f'{rank}.pkl').read_bytes()) for rank in range(world_size)]
+
+
+def _worker(rank, world_size, folder, function, arguments):
+    torch.set_num_threads(1)
+    os.environ['LOCAL_RANK'] = str(rank)
+    torch_dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/init', rank=rank, world_size=world_size
+    )
+    Path(folder, f'{rank}.pkl').write_bytes(pickle.dumps(function(rank, world_size, *arguments)))
+    torch_dist.barrier()
+    torch_dist.destroy_process_group()
