@@ -61,9 +61,9 @@ def test_bytes_are_synced_before_the_rename_and_the_name_after_it(tmp_path, monk
 
 
 _WRITER = """
-import sys
-from mmpretrain_mldecoder.atomic_write import atomic_write
-with atomic_write(sys.argv[1]) as path:
+import runpy, sys
+atomic_write = runpy.run_path(sys.argv[1])['atomic_write']  # without the package, in no time
+with atomic_write(sys.argv[2]) as path:
     path.write_text('half')
     print(path, flush=True)
     sys.stdin.read()
@@ -74,7 +74,7 @@ with atomic_write(sys.argv[1]) as path:
 def writer(tmp_path):
     """A process in the middle of writing, and its temporary file."""
     process = subprocess.Popen(
-        [sys.executable, '-c', _WRITER, tmp_path / 'a.txt'],
+        [sys.executable, '-c', _WRITER, module.__file__, tmp_path / 'a.txt'],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

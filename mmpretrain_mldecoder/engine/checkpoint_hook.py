@@ -112,6 +112,8 @@ class DurableCheckpointHook(CheckpointHook):
                 path.write_text(self.last_ckpt)
         for old in surplus:
             self._remove(self._in_this_folder(self.filename_tmpl.format(old)))
+        if surplus:
+            runner.message_hub.update_info('keep_ckpt_ids', self.keep_ckpt_ids)
 
     def _in_this_folder(self, path: str) -> str:
         return self.file_backend.join_path(self.out_dir, Path(path).name)

@@ -9,7 +9,9 @@ from .config_check import ConfigMistake
 
 # What a shell reports of a command that Ctrl-C ended: 128 and the number of the signal.
 INTERRUPTED = 130
+# A full disk or quota, a folder that is not to be written, a file in the place of a folder.
 _NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
+_NOT_WRITABLE |= {errno.ENOTDIR, errno.EEXIST}
 
 
 class RunEnded(RuntimeError):

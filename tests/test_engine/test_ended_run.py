@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from mmpretrain_mldecoder.engine.ended_run import RunEnded, ends_in_one_line
@@ -7,6 +9,16 @@ from mmpretrain_mldecoder.engine.ended_run import RunEnded, ends_in_one_line
     ('error', 'status', 'line'),
     [
         (RunEnded('no loss; try another'), 1, 'error: no loss; try another\n'),
+        (
+            OSError(errno.EROFS, 'Read-only file system', '/mnt/run'),
+            1,
+            'error: /mnt/run: Read-only file system. Make room or choose another folder\n',
+        ),
+        (
+            OSError(errno.ENOSPC, 'No space left on device'),
+            1,
+            'error: No space left on device. Make room or choose another folder\n',
+        ),
         (KeyboardInterrupt(), 130, 'interrupted: all is kept\n'),
     ],
 )
@@ -17,6 +29,7 @@ def test_one_line_and_a_status(capsys, error, status, line):
     assert capsys.readouterr() == ('', line)
 
 
-def test_a_fault_of_ours_keeps_its_traceback():
-    with pytest.raises(KeyError), ends_in_one_line(''):
-        raise KeyError('x')
+@pytest.mark.parametrize('error', [KeyError('x'), OSError(errno.EIO, 'x'), OSError('x')])
+def test_a_fault_of_ours_keeps_its_traceback(error):
+    with pytest.raises(type(error)), ends_in_one_line(''):
+        raise error

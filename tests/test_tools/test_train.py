@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mmengine.fileio import LocalBackend
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from tiny_run import ROOT, assert_same_training, load_tool, read, run, write_tiny_config
@@ -31,8 +32,13 @@ class KillHook(Hook):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def before_save_checkpoint(self, runner, checkpoint):
-        if self.moment == 'before a checkpoint' and runner.epoch == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self.moment == 'within a checkpoint' and runner.epoch == 1:
+            LocalBackend.put = _put_half_and_die
+
+
+def _put_half_and_die(backend, content, path):
+    Path(path).write_bytes(bytes(content)[: len(content) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture(scope='module')
@@ -53,7 +59,11 @@ def test_writes_checkpoints_and_log(unbroken):
 
 @pytest.mark.parametrize(
     ('moment', 'last'),
-    [('within an epoch', 1), ('between two epochs', 2), ('before a checkpoint', 1)],
+    [
+        ('within an epoch', 1),
+        ('between two epochs', 2),
+        ('within a checkpoint', 1),
+    ],
 )
 def test_killed_and_resumed_equals_unbroken(unbroken, tmp_path, moment, last):
     config, run_dir = unbroken
@@ -74,8 +84,10 @@ def test_killed_and_resumed_equals_unbroken(unbroken, tmp_path, moment, last):
     assert process.returncode == -signal.SIGKILL, process.stdout + process.stderr
     assert (tmp_path / 'run' / f'epoch_{last}.pth').exists()
     assert not (tmp_path / 'run' / f'epoch_{last + 1}.pth').exists()
+    assert len(list((tmp_path / 'run').glob('.*.tmp'))) == ('checkpoint' in moment)
     run_train(config, *work_dir, '--resume')
     assert_same_training(tmp_path / 'run' / 'epoch_3.pth', run_dir / 'epoch_3.pth')
+    assert not list((tmp_path / 'run').glob('.*.tmp'))
 
 
 def test_resume_from_a_named_checkpoint_without_validation(unbroken, tmp_path):

@@ -1,0 +1,298 @@
+"""Kill trainings at random moments, resume them, and compare with the unbroken one.
+
+python benchmarks/killed_training.py --runs 30 [--seed 0] [--out work_dirs/benchmarks]
+
+Each run trains the demo's model, narrower, on a small demo dataset with two workers; is ended by
+SIGKILL; and goes on by the same command to its end, where everything that a training goes on from
+must be equal to the unbroken run's, bit by bit. The moments: in a step, in a validation, while a
+checkpoint or the best one is written, and between the best one and its record in the checkpoint.
+A file shows when to kill (a moment is aimed at, and what was hit is told), the seed chooses where
+and how long to wait then. Ends with status 1 if anything differs.
+
+The processes are forked from this one, which has imported the packages: a start takes no seconds.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import re
+import runpy
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from mmpretrain_mldecoder.atomic_write import atomic_write
+from mmpretrain_mldecoder.datasets.demo_scenes import make_demo_dataset
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / 'configs/demo/mldecoder_r18vd_half_demo.py'
+EPOCHS, STEPS = 4, 6  # of an epoch
+AIMS = ('step', 'validation', 'checkpoint', 'best', 'record of the best')
+PARTS = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers', 'message_hub', 'meta')
+MINUTES = 5  # after which a training counts as hanging
+
+
+@dataclass(frozen=True)
+class KilledRun:
+    """What became of one run.
+
+    Attributes:
+        aim: The moment that was aimed at.
+        epoch: In which epoch.
+        hit: What the files tell about the moment of the kill.
+        resumed: Steps in the checkpoint that the run went on from; 0 if it started anew.
+        lost: Steps that were done twice.
+        differences: What is not as in the unbroken run; empty if all is.
+    """
+
+    aim: str
+    epoch: int
+    hit: str
+    resumed: int
+    lost: int
+    differences: list[str]
+
+
+def command(data: Path, work_dir: Path) -> list[str]:
+    """Return the arguments of tools/train.py: the first time, and each time to go on."""
+    options = dict(
+        {f'{split}_dataloader.dataset.data_root': data for split in ('train', 'val', 'test')},
+        **{
+            'train_dataloader.batch_size': 10,
+            'val_dataloader.batch_size': 5,
+            'train_cfg.max_epochs': EPOCHS,
+            'model.backbone.stem_channels': 16,
+            'model.backbone.base_channels': 16,
+            'model.head.in_channels': 128,
+            'model.head.embed_dims': 128,
+            'model.head.feedforward_channels': 256,
+            'default_hooks.logger.interval': 1,
+            'default_hooks.checkpoint.max_keep_ckpts': 1,
+            'custom_hooks.1.decay': 0.8,
+        },
+    )
+    options = [f'{key}={value}' for key, value in options.items()]
+    return [str(CONFIG), '--work-dir', str(work_dir), '--resume', '--cfg-options', *options]
+
+
+def _train(arguments: list[str], log: Path) -> None:
+    """Train in a process of its own; what it prints goes to a file."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.setsid()
+    torch.set_num_threads(1)
+    runpy.run_path(str(ROOT / 'tools/train.py'))['main'](arguments)
+
+
+def start(data: Path, work_dir: Path) -> multiprocessing.Process:
+    """Start a training, or go on with it."""
+    work_dir.mkdir(parents=True, exist_ok=True)
+    context = multiprocessing.get_context('fork')
+    arguments = (command(data, work_dir), work_dir / 'printed.txt')
+    process = context.Process(target=_train, args=arguments)
+    process.start()
+    return process
+
+
+def finish(process: multiprocessing.Process, work_dir: Path) -> None:
+    """Wait for the end of a training, and raise if it is not a good one."""
+    process.join(60 * MINUTES)
+    if process.exitcode != 0:
+        process.kill()
+        text = (work_dir / 'printed.txt').read_text()
+        raise RuntimeError(f'{work_dir} ended with {process.exitcode}:\n{text[-3000:]}')
+
+
+def steps_done(work_dir: Path) -> int:
+    """Return the steps in the log of the last start."""
+    logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    return logs[-1].read_bytes().count(b'"loss"') if logs else 0
+
+
+def files(work_dir: Path) -> set[str]:
+    """Return the names of the checkpoints, without those of temporary files."""
+    return {path.name for path in work_dir.glob('[!.]*.pth')}
+
+
+def sign_of(aim: str, epoch: int, step: int, work_dir: Path) -> Callable[[], bool]:
+    """Return what tells from the files that the moment has come."""
+    best = f'best_coco_mAP_epoch_{epoch}.pth'
+    if aim == 'step':
+        return lambda: steps_done(work_dir) >= (epoch - 1) * STEPS + step
+    if aim == 'validation':
+        return lambda: f'epoch_{epoch}.pth' in files(work_dir)
+    if aim == 'record of the best':
+        return lambda: best in files(work_dir)
+    name = best if aim == 'best' else f'epoch_{epoch}.pth'
+    return lambda: any(map(_size, work_dir.glob(f'.{name}.*.tmp')))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # renamed by now
+        return 0
+
+
+def what_was_hit(work_dir: Path, done: int) -> str:
+    """Tell from the files in which moment a run was killed."""
+    for path in work_dir.glob('.*.tmp'):
+        name = path.name[1 : -len('.0123456789abcdef.tmp')]
+        return f'{name} at {path.stat().st_size / 1e6:.1f} MB'
+    epoch = done // STEPS
+    if done % STEPS or not epoch:
+        return f'after step {done}'
+    if f'epoch_{epoch}.pth' not in files(work_dir):
+        return f'before epoch_{epoch}.pth'
+    pointer = work_dir / 'last_checkpoint'
+    if not (pointer.is_file() and pointer.read_text().endswith(f'epoch_{epoch}.pth')):
+        return f'before last_checkpoint named epoch_{epoch}.pth'
+    info = read(work_dir / f'epoch_{epoch}.pth')['message_hub']['runtime_info']
+    if f'best_coco_mAP_epoch_{epoch}.pth' not in files(work_dir):
+        return f'in or after validation {epoch}'
+    is_recorded = info.get('best_ckpt', '').endswith(f'_{epoch}.pth')
+    return f'best of epoch {epoch} {"with" if is_recorded else "without"} its record'
+
+
+def read(path: Path) -> dict:
+    """Read a checkpoint with torch alone."""
+    return torch.load(path, weights_only=True)
+
+
+def differences(one, other, where: str) -> list[str]:
+    """Name what is not equal, bit by bit; times and paths of folders are passed over."""
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        is_same = one.dtype == other.dtype and torch.equal(one, other)
+        return [] if is_same else [where]
+    if isinstance(one, dict) and isinstance(other, dict):
+        passed = {'time', 'data_time', 'experiment_name', 'cfg', 'eta', 'mmengine_version'}
+        if where.endswith('runtime_info'):
+            # Where the last start found the run, in a file that is written again after a
+            # validation; where the training is stands in `meta`.
+            passed |= {'epoch', 'iter'}
+        keys = {k for k in one.keys() | other.keys() if str(k).rpartition('/')[2] not in passed}
+        absent = object()
+        pairs = (
+            (key, one.get(key, absent), other.get(key, absent)) for key in sorted(keys, key=str)
+        )
+        return [d for key, a, b in pairs for d in differences(a, b, f'{where}.{key}')]
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return [d for i, (a, b) in pairs for d in differences(a, b, f'{where}[{i}]')]
+    if isinstance(one, str) and isinstance(other, str):
+        one, other = one.rpartition('/')[2], other.rpartition('/')[2]
+    return [] if one == other else [where]
+
+
+def compare(work_dir: Path, unbroken: Path) -> list[str]:
+    """Name what differs between two finished trainings: files, records, values."""
+    found = []
+    names, expected = ({p.name for p in w.iterdir() if p.is_file()} for w in (work_dir, unbroken))
+    if names != expected:
+        found.append(f'files {sorted(names ^ expected)}')
+    if Path((work_dir / 'last_checkpoint').read_text()).name != f'epoch_{EPOCHS}.pth':
+        found.append('last_checkpoint')
+    for name in sorted(files(work_dir) & files(unbroken)):
+        one, other = read(work_dir / name), read(unbroken / name)
+        for part in PARTS:
+            if part in one or part in other:
+                found += differences(one.get(part), other.get(part), f'{name}: {part}')
+    return found
+
+
+def kill_one(aim: str, rng: random.Random, data: Path, work_dir: Path, unbroken: Path) -> KilledRun:
+    """Kill one training, resume it, and compare it with the unbroken one."""
+    best_epochs = _epochs_with_a_new_best(unbroken)
+    epoch = rng.choice(best_epochs if 'best' in aim else range(1, EPOCHS + 1))
+    step, wait = rng.randrange(STEPS), rng.random()
+    # Seconds: about a step, a validation, the writing of a file.
+    wait *= dict(step=0.2, validation=1.0, checkpoint=0.05, best=0.03).get(aim, 0)
+    process = start(data, work_dir)
+    has_come, end = sign_of(aim, epoch, step, work_dir), time.monotonic() + 60 * MINUTES
+    while not has_come() and process.is_alive() and time.monotonic() < end:
+        time.sleep(0.001)  # a file is written in some more
+    time.sleep(wait)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    done = steps_done(work_dir)
+    hit = what_was_hit(work_dir, done) if process.exitcode else 'nothing: it had ended'
+    finish(start(data, work_dir), work_dir)
+    resumed = re.findall(r'resumed epoch: \d+, iter: (\d+)', (work_dir / 'printed.txt').read_text())
+    resumed = int(resumed[-1]) if resumed else 0
+    found = compare(work_dir, unbroken)
+    if done - resumed > STEPS:
+        found.append(f'{done - resumed} steps lost')
+    return KilledRun(aim, epoch, hit, resumed, done - resumed, found)
+
+
+def _epochs_with_a_new_best(work_dir: Path) -> list[int]:
+    text = (work_dir / 'printed.txt').read_text()
+    return [int(number) for number in re.findall(r'is saved to best_coco_mAP_epoch_(\d+)', text)]
+
+
+def kill_many(number: int, seed: int, folder: Path) -> list[KilledRun]:
+    """Train once unbroken, then kill and resume ``number`` trainings; print as they end."""
+    data, unbroken = folder / 'data', folder / 'unbroken'
+    make_demo_dataset(data, num_train=10 * STEPS, num_val=30)
+    finish(start(data, unbroken), unbroken)
+    rng, runs = random.Random(seed), []
+    for i in range(number):
+        work_dir = folder / f'run_{i}'
+        run = kill_one(AIMS[i % len(AIMS)], rng, data, work_dir, unbroken)
+        runs.append(run)
+        said = '; '.join(run.differences[:3]) or 'equal'
+        print(f'{i + 1:3d} {run.aim:18s} epoch {run.epoch}: {run.hit}, {said}', flush=True)
+        if not run.differences:
+            shutil.rmtree(work_dir)
+    return runs
+
+
+def print_table(runs: list[KilledRun]) -> None:
+    """Print what was aimed at, how often it was hit, and what came of it."""
+    table = Table(title='killed trainings', title_justify='left')
+    for title in ('aimed at', 'runs', 'files cut off', 'most steps lost', 'equal to the unbroken'):
+        table.add_column(title, justify='left' if title == 'aimed at' else 'right')
+    for aim in (*AIMS, 'all'):
+        rows = [run for run in runs if aim in (run.aim, 'all')]
+        if rows:
+            cut = sum(' MB' in run.hit for run in rows)
+            equal = sum(not run.differences for run in rows)
+            most = max(run.lost for run in rows)
+            table.add_row(aim, *map(str, (len(rows), cut, most, f'{equal} of {len(rows)}')))
+    Console(width=None if os.isatty(1) else 120).print(table)
+
+
+def run(argv: list[str] | None = None) -> None:
+    """Run it; named so that ``make bench``, which compares times, leaves it out."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--runs', type=int, default=30, help='trainings to kill')
+    parser.add_argument('--seed', type=int, default=0, help='of the moments')
+    parser.add_argument(
+        '--out', type=Path, default=Path('work_dirs/benchmarks'), help='folder of the JSON'
+    )
+    args = parser.parse_args(argv)
+    folder = Path(tempfile.mkdtemp(prefix='killed_training_'))
+    runs = kill_many(args.runs, args.seed, folder)
+    print_table(runs)
+    path = args.out / 'killed_training.json'
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps([asdict(run) for run in runs], indent=1))
+    if any(run.differences for run in runs):
+        sys.exit(f'error: some runs differ from the unbroken one; they are kept in {folder}')
+    shutil.rmtree(folder)
+
+
+if __name__ == '__main__':
+    run()
