@@ -5,6 +5,7 @@ file, the segmentations above all, is checked for syntax and skipped, which take
 generic JSON reader takes a minute and gigabytes.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -161,7 +162,8 @@ def _decode(path: str | Path, data: bytes | memoryview, content: type[_Content])
     try:
         return msgspec.json.decode(data, type=content, strict=False)
     except msgspec.ValidationError as error:
-        raise ValueError(f'{path}: {error}. {_EXPECTED}') from error
+        where = '' if ' - at `$' in str(error) else ' at the top level'
+        raise ValueError(f'{path}: {error}{where}. {_EXPECTED}') from error
     except RecursionError as error:
         raise ValueError(
             f'{path} is nested more than {_LEVELS} deep (byte {place_of_nesting(data, _LEVELS)}), '
@@ -235,18 +237,16 @@ def _areas(
 
 def _bbox_area(path: str | Path, index: int, bbox: msgspec.Raw) -> float:
     try:
-        _, _, width, height = msgspec.json.decode(
-            bbox, type=tuple[float, float, float, float], strict=False
-        )
+        box = msgspec.json.decode(bbox, type=tuple[float, float, float, float], strict=False)
     except msgspec.DecodeError as error:
         raise ValueError(
             f'{path}: annotations[{index}] has neither an `area` nor a bbox of the form [x, y, '
             'width, height]. Add one of them.'
         ) from error
-    if width < 0 or height < 0:
+    _, _, width, height = box
+    if width < 0 or height < 0 or not all(map(math.isfinite, box)):
         raise ValueError(
-            f'{path}: annotations[{index}] has a bbox of width {width:g} and height {height:g}, '
-            'from which its area cannot be computed. Write [x, y, width, height] (not the other '
-            'corner), or an `area`.'
+            f'{path}: annotations[{index}] has the bbox {list(box)}, from which its area cannot be '
+            'computed. Write [x, y, width, height] (not the other corner), or an `area`.'
         )
     return width * height

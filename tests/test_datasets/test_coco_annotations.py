@@ -161,11 +161,14 @@ AREAS = [
     (dict(area='inf'), r'annotations\[1\] has the area inf'),
     (dict(area=1e300), r'annotations\[1\] has the area 1e\+300'),  # infinite as a float32
     (dict(area=None, bbox=[0, 0, 1e308, 10]), r'annotations\[1\] has the area inf'),
-    (dict(area=None, bbox=[0, 0, 'nan', 10]), r'annotations\[1\] has the area nan'),
-    (dict(area=None, bbox=[9, 9, -2, 4]), r'annotations\[1\] has a bbox of width -2 and height 4,'),
+    (dict(area=None, bbox=[0, 0, 'nan', 10]), r'annotations\[1\] has the bbox \[0\.0, 0\.0, nan'),
+    (
+        dict(area=None, bbox=[9, 9, -2, 4]),
+        r'\[1\] has the bbox \[9\.0, 9\.0, -2\.0, 4\.0\], from which its area',
+    ),
     (
         dict(area=None, bbox=[9, 9, -2, -4]),
-        r'annotations\[1\] has a bbox of width -2 and height -4',
+        r'\[1\] has the bbox \[9\.0, 9\.0, -2\.0, -4\.0\], from',
     ),
 ]
 
