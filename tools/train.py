@@ -37,8 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     with ends_in_one_line('--resume goes on from the last checkpoint'):
-        launch.build_runner(cfg).train()
-        launch.leave_process_group()
+        launch.train(cfg)
 
 
 if __name__ == '__main__':

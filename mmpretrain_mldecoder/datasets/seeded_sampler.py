@@ -6,9 +6,11 @@ makes the sample under that seed. Any number of workers or ranks then gives the 
 an interrupted run goes on as the unbroken one would have.
 """
 
+import copy
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle, islice
 
 import numpy as np
 import torch
@@ -55,16 +57,45 @@ class SeededSampler(DefaultSampler):
     the same for any number of ranks and workers, and another one in each epoch. The dataset must
     be one with :class:`SeededSamplesMixin`; any other takes the indices as plain ints.
 
+    An epoch can begin in the middle, see :meth:`skip_images`. Its length stays that of the whole.
+
     Example:
         >>> sampler = SeededSampler(range(4), seed=0)
         >>> [int(index) for index in sampler] == list(DefaultSampler(range(4), seed=0))
         True
     """
 
+    num_skipped = 0
+
+    def skip_images(self, num_images: int) -> None:
+        """Leave out the first images of each epoch that is begun from now on.
+
+        Args:
+            num_images (int): How many that all ranks together have seen, whatever the number of
+                those ranks was: they take turns in one order. 0 for a whole epoch.
+
+        Example:
+            >>> sampler = SeededSampler(range(4), shuffle=False, seed=0)
+            >>> sampler.skip_images(3)
+            >>> [int(index) for index in sampler]
+            [3]
+        """
+        self.num_skipped = num_images
+
     def __iter__(self) -> Iterator[SampleIndex]:
         seed, epoch = self.seed, self.epoch
-        for index in super().__iter__():
+        for index in self._rest() if self.num_skipped else super().__iter__():
             yield SampleIndex(index, sample_seed(seed, epoch, index))
+
+    def _rest(self) -> list[int]:
+        """Return the indices of this rank, without the first ``num_skipped`` of all ranks."""
+        whole = copy.copy(self)
+        whole.rank, whole.world_size, whole.total_size = 0, 1, len(self.dataset)
+        order = [int(index) for index in DefaultSampler.__iter__(whole)]
+        rest = order[self.num_skipped :]
+        if self.round_up:
+            rest += islice(cycle(order), -len(rest) % self.world_size)
+        return rest[self.rank :: self.world_size]
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:

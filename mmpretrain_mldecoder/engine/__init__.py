@@ -15,6 +15,7 @@ from .linear_warmup import LinearWarmupLR
 from .one_cycle import PlainOneCycleLR
 from .param_groups import NoDecay1DConstructor
 from .plain_history import PlainHistoryHook
+from .preemption_hook import Preempted, PreemptionHook
 from .resume import find_resume_checkpoint
 from .runner import PortableRunner
 from .seed_hook import IterSeedHook
@@ -34,6 +35,8 @@ __all__ = [
     'PlainHistoryHook',
     'PlainOneCycleLR',
     'PortableRunner',
+    'Preempted',
+    'PreemptionHook',
     'ResumableEpochLoop',
     'TestTimeAugHook',
     'find_resume_checkpoint',

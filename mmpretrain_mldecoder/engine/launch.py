@@ -1,7 +1,9 @@
 """What the train and test tools share: arguments, config, runner."""
 
 import argparse
+import gc
 import os
+import signal
 from pathlib import Path
 
 import torch.distributed as dist
@@ -10,6 +12,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from .config_check import ConfigMistake, check_option, type_mistake
+from .preemption_hook import Preempted
+from .preemption_signal import SIGNALS
 from .resume import find_damage, find_resume_checkpoint
 
 
@@ -158,8 +162,30 @@ def build_runner(cfg: Config) -> Runner:
     return RUNNERS.build(cfg)
 
 
+def train(cfg: Config) -> None:
+    """Train as a config says, in this process or in one of several.
+
+    Raises:
+        Preempted: After SIGTERM or SIGUSR1, which ends the tool with status 75.
+    """
+    try:
+        build_runner(cfg).train()
+    except Preempted as preempted:
+        for number in SIGNALS:  # the end of the interpreter is not to be disturbed
+            signal.signal(number, signal.SIG_IGN)
+        if preempted.all_together:
+            leave_process_group()
+        raise
+    leave_process_group()
+
+
 def leave_process_group() -> None:
-    """End together; threads of it that are left to the end of the interpreter may abort that."""
+    """End together, and end gloo's threads.
+
+    A thread that asks for Python while the interpreter ends aborts the process. They end with the
+    last that holds the group: the runner's model holds it, so the runner must be let go before.
+    """
     if dist.is_available() and dist.is_initialized():
         dist.barrier()
+        # gc.collect()  # a runner is part of circles
         dist.destroy_process_group()

@@ -11,9 +11,10 @@ def find_resume_checkpoint(work_dir: str | Path) -> str | None:
     """Find the newest whole checkpoint of a run, however it ended.
 
     It is the one that the file ``last_checkpoint`` names, also if the folder was moved since. If
-    that one is not there, it is the ``epoch_N.pth`` or ``iter_N.pth`` with the highest number; if
-    it is damaged, the one before it. What is passed over is printed. Files are read to their end
-    and compared with their checksums (3 s for each GB), which torch does not do when it loads one.
+    that one is not there, it is the ``epoch_N.pth``, ``iter_N.pth`` or (in the middle of an epoch)
+    ``epoch_N_iter_M.pth`` with the highest numbers; if it is damaged, the one before it. What is
+    passed over is printed. Files are read to their end and compared with their checksums (3 s for
+    each GB), which torch does not do when it loads one.
 
     Args:
         work_dir (str | Path): The folder of the run; it need not exist.
@@ -69,14 +70,14 @@ def _candidates(work_dir: Path) -> list[Path]:
     named = _named_last(work_dir)
     numbered = {}
     for path in (named.parent if named else work_dir).glob('*.pth'):
-        match = re.fullmatch(r'(?:epoch|iter)_(\d+)', path.stem)
-        if match:
-            numbered[path] = int(match[1])
+        match = re.fullmatch(r'(?:epoch|iter)_(\d+)|epoch_(\d+)_iter_(\d+)', path.stem)
+        if match:  # with two numbers from the middle of an epoch, see PreemptionHook
+            numbered[path] = (int(match[1] or match[2]), int(match[3] or 0))
     ordered = sorted(numbered, key=numbered.get, reverse=True)
     if named is None:
         return ordered
     # Those with a higher number come last: they may be of an earlier run in the same folder.
-    last = numbered.get(named, float('inf'))
+    last = numbered.get(named, (float('inf'), 0))
     before = [path for path in ordered if numbered[path] < last]
     after = [path for path in ordered if numbered[path] > last]
     return [named, *before, *after]

@@ -28,6 +28,7 @@ from .ended_run import RunEnded
 from .finite_loss_hook import FiniteLossHook
 from .lost_worker import explained_worker_loss
 from .plain_history import PlainHistoryHook
+from .preemption_hook import PreemptionHook
 from .resume import find_resume_checkpoint
 from .run_folder import claim_timestamp
 from .skipping_optim_wrapper import skipping
@@ -139,6 +140,8 @@ class PortableRunner(ExplainedBuilds, Runner):
         self.register_hook(FiniteLossHook())
         self.register_hook(LoopStateHook())
         self.register_hook(UnreadableImagesHook())
+        self._preemption = PreemptionHook()
+        self.register_hook(self._preemption)
         if self._channels_last:
             self.register_hook(ChannelsLastHook())
 
@@ -159,7 +162,7 @@ class PortableRunner(ExplainedBuilds, Runner):
         return super().build_train_loop(loop)
 
     def train(self) -> nn.Module:
-        with one_training(self.work_dir) as is_guarded:
+        with self._preemption.listen(), one_training(self.work_dir) as is_guarded:
             if not is_guarded:
                 self.logger.warning(
                     f'The file system of {self.work_dir} has no locks: nothing keeps a second '
