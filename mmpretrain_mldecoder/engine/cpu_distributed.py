@@ -49,6 +49,10 @@ def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:
     elif launcher != 'pytorch':
         raise ValueError(f"launcher must be 'pytorch', 'slurm' or 'mpi', but got {launcher!r}")
     _require('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+    # It keeps the group of its first import as a default argument, and with it gloo's threads, past
+    # the end of the group: imported by a distributed model, that is too late.
+    import torch.distributed.nn.functional  # noqa: F401
+
     wait = {} if timeout is None else dict(timeout=datetime.timedelta(seconds=timeout))
     distributed.init_process_group('gloo', **wait)
 

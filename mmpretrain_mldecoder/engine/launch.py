@@ -187,5 +187,5 @@ def leave_process_group() -> None:
     """
     if dist.is_available() and dist.is_initialized():
         dist.barrier()
-        # gc.collect()  # a runner is part of circles
+        gc.collect()  # a runner is part of circles
         dist.destroy_process_group()
