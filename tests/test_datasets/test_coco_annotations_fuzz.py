@@ -1,76 +1,8 @@
-import re
-from collections import Counter
-
 import pytest
-from coco_mutations import NotInstances, damaged_bytes, damaged_content, truth
-from hypothesis import HealthCheck, given, settings
-
-from mmpretrain_mldecoder.datasets import read_coco_annotations
-
-# a byte, a record, a key, or what the file is as a whole
-PLACE = (
-    r'\(byte \d+\)|\(\d+ bytes\)|`\$[.`]|annotations\[\d+\]|at the top level|list of \w+ is '
-    r'empty|is empty: copy|(id|name) .* occurs more than once|not JSON: '
-)
-
-
-def check(path, data):
-    """Check what our reader makes of a file; return which of the two it was."""
-    path.write_bytes(data)
-    try:
-        expected, may_refuse = truth(data)
-    except NotInstances:
-        expected, may_refuse = None, True
-    try:
-        coco = read_coco_annotations(path)
-    except ValueError as error:
-        assert type(error) is ValueError
-        assert str(error).startswith(str(path))
-        assert re.search(PLACE, str(error), re.DOTALL), error
-        assert may_refuse, (error, data)
-        return 'refused'
-    assert expected is not None, data
-    assert coco.image_ids.tolist() == expected['image_ids']
-    assert list(coco.file_names) == expected['file_names']
-    assert coco.heights.tolist() == expected['heights']
-    assert coco.widths.tolist() == expected['widths']
-    assert coco.category_ids.tolist() == expected['category_ids']
-    assert list(coco.category_names) == expected['category_names']
-    assert coco.image_ids[coco.annotation_images].tolist() == expected['annotation_images']
-    categories = coco.category_ids[coco.annotation_categories].tolist()
-    assert categories == expected['annotation_categories']
-    assert coco.annotation_areas.tolist() == expected['annotation_areas']
-    assert coco.annotation_is_crowd.tolist() == expected['annotation_is_crowd']
-    return 'read'
+from annotation_fuzz import check_many
+from coco_mutations import damaged_bytes, damaged_content
 
 
 @pytest.mark.parametrize('damaged', [damaged_bytes, damaged_content])
 def test_equals_pycocotools_or_refuses_with_the_place(tmp_path, damaged):
     check_many(damaged, tmp_path / 'ann.json', 1250, derandomize=True)
-
-
-@pytest.mark.faults  # ten minutes
-@pytest.mark.parametrize('damaged', [damaged_bytes, damaged_content])
-def test_very_many_files(tmp_path, damaged):
-    check_many(damaged, tmp_path / 'ann.json', 50_000)
-
-
-def check_many(damaged, path, examples, **options):
-    seen = Counter()
-
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
-        **options,
-    )
-    @given(damaged())
-    def run(data):
-        seen[check(path, data)] += 1
-
-    run()
-    print(dict(seen))
-    # both happen often, or one side would go untested
-    assert min(seen['read'], seen['refused']) > 0.05 * examples
