@@ -11,6 +11,7 @@ import logging
 import os
 import time
 import zipfile
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from ..atomic_write import atomic_write
 from .coco_annotations import CocoAnnotations, read_coco_annotations
 from .packed_strings import PackedStrings
 
-# Any change of what is stored, or of what it means, needs another number.
-_FORMAT = 1
+# Any change of what is stored, of what it means or of what is refused needs another number.
+_FORMAT = 2
 # Smaller files are read in less time than anybody notices, and would litter the folder.
 _SMALLEST_BYTES = 16_000_000
 # File systems count time in steps of up to 2 s. A younger file may change once more without
@@ -125,7 +126,7 @@ def _load(entry: Path, identity: dict) -> CocoAnnotations | None:
                 return None
             if json.loads(file['identity'].tobytes()) != identity:
                 return None
-            return _checked({name: file[name] for name in file.files})
+            return _checked(file)
     # Nobody knows what a damaged file makes of its readers, and all of it means the same.
     except Exception as error:
         if not isinstance(error, FileNotFoundError):
@@ -133,7 +134,7 @@ def _load(entry: Path, identity: dict) -> CocoAnnotations | None:
         return None
 
 
-def _checked(arrays: dict[str, np.ndarray]) -> CocoAnnotations:
+def _checked(arrays: Mapping[str, np.ndarray]) -> CocoAnnotations:
     """Return the arrays of an entry; raise ValueError if they cannot be those of a COCO JSON."""
 
     def column(name: str, dtype: type, like: np.ndarray | None = None) -> np.ndarray:

@@ -7,11 +7,14 @@ import pickle
 import shutil
 import time
 import zipfile
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmpretrain_mldecoder.datasets import (
     CocoAnnotations,
@@ -253,6 +256,78 @@ def test_a_damaged_entry_is_written_anew_and_never_executed(path, folder, lines,
     assert check_read_then_cached(path) == entry
     assert entries(folder) == [entry]
     assert all(level == logging.DEBUG for _, level in lines)
+
+
+@st.composite
+def damaged(draw, content):
+    """Change one to three places of a file, which may move what follows."""
+    for _ in range(draw(st.integers(1, 3))):
+        # half of all near one end, where a zip file says what is where
+        near = draw(st.integers(0, 99))
+        start = draw(st.sampled_from([draw(st.integers(0, len(content))), near, -near - 1]))
+        start = max(0, start if start >= 0 else len(content) + start)
+        end = start + draw(st.sampled_from([0, 1, 1, 4, 100]))
+        content = content[:start] + draw(st.binary(max_size=4)) + content[end:]
+    return content[: draw(st.sampled_from([len(content)] * 5 + [start]))]
+
+
+def test_whatever_happens_to_the_bytes_is_noticed(path, monkeypatch):
+    monkeypatch.setattr(annotation_cache, 'print_log', lambda *args, **kwargs: None)
+    expected = read_coco_annotations(path)
+    entry = check_read_then_cached(path)
+    identity = annotation_cache._identity(path)
+    seen = Counter()
+
+    @settings(deadline=None, max_examples=500, database=None, derandomize=True)
+    @given(damaged(entry.read_bytes()))
+    def run(content):
+        entry.write_bytes(content)
+        coco = annotation_cache._load(entry, identity)
+        seen[coco is None] += 1
+        if coco is not None:  # a date, say, of a member
+            check_equal(coco, expected)
+
+    run()
+    assert seen[True] > 300
+
+
+@st.composite
+def other_arrays(draw, arrays):
+    """Up to three arrays with other values, now and then of another type or shape."""
+    changes = {}
+    for name in draw(st.lists(st.sampled_from(sorted(arrays)), min_size=1, max_size=3)):
+        types = ['>i8', '<f8', '<u1', '?', '<U2', '<M8[s]', 'i4,f8']
+        shapes = [(), (0,), (1,), (4,), (13,), (22,), (12, 2)]
+        dtype = draw(st.sampled_from([arrays[name].dtype] * 20 + types))
+        shape = draw(st.sampled_from([arrays[name].shape] * 20 + shapes))
+        changes[name] = np.full(shape, draw(st.integers(-2, 130)), 'i8').astype(dtype)
+    return changes
+
+
+def test_other_arrays_are_refused_or_fit_together(path, monkeypatch):
+    monkeypatch.setattr(annotation_cache, 'print_log', lambda *args, **kwargs: None)
+    entry = check_read_then_cached(path)
+    identity = annotation_cache._identity(path)
+    good = entry.read_bytes()
+    with np.load(entry) as file:
+        arrays = {name: file[name] for name in file.files if name != 'identity'}
+    seen = Counter()
+
+    @settings(deadline=None, max_examples=300, database=None, derandomize=True)
+    @given(other_arrays(arrays))
+    def run(changes):
+        entry.write_bytes(good)
+        write_npz(entry, **changes)
+        coco = annotation_cache._load(entry, identity)
+        seen[coco is None] += 1
+        if coco is not None:
+            assert len(list(coco.file_names)) == len(coco.heights) == len(coco.image_ids)
+            coco.image_ids[coco.annotation_images], coco.category_ids[coco.annotation_categories]
+            assert len(coco.annotation_areas) == len(coco.annotation_images)
+            assert len(coco.category_names) == len(coco.category_ids)
+
+    run()
+    assert min(seen.values()) > 10
 
 
 def test_what_cannot_be_kept_costs_one_warning(path, folder, lines):
