@@ -13,6 +13,7 @@ The processes are forked from this one, which has imported the packages: a start
 """
 
 import argparse
+import faulthandler
 import json
 import multiprocessing
 import os
@@ -92,6 +93,7 @@ def _train(arguments: list[str], log: Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.setsid()
+    faulthandler.enable()
     torch.set_num_threads(1)
     runpy.run_path(str(ROOT / 'tools/train.py'))['main'](arguments)
 
@@ -110,7 +112,9 @@ def finish(process: multiprocessing.Process, work_dir: Path) -> None:
     """Wait for the end of a training, and raise if it is not a good one."""
     process.join(60 * MINUTES)
     if process.exitcode != 0:
-        process.kill()
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGABRT)  # it prints where it hangs
+            process.join()
         text = (work_dir / 'printed.txt').read_text()
         raise RuntimeError(f'{work_dir} ended with {process.exitcode}:\n{text[-3000:]}')
 
