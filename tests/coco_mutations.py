@@ -231,7 +231,7 @@ class _Truth:
         self.may_be_refused |= value not in (0, 1, '0', '1')
         if isinstance(value, str) and value.lower() in ('true', 'false'):
             return value.lower() == 'true'
-        return value if isinstance(value, bool) else bool(self._number(value))
+        return bool(value if isinstance(value, int) else self._number(value))
 
     def _area(self, record: dict) -> float:
         area = record.get('area')

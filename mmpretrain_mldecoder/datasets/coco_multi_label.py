@@ -17,6 +17,7 @@ from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
 from .annotation_cache import cached_coco_annotations
+from .class_file import read_class_file
 from .coco_annotations import CocoAnnotations
 from .coco_samples import CocoSamples
 from .image_groups import image_bounds, labels_by_image, records_by_image
@@ -87,9 +88,9 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         **kwargs: Other arguments of MMPretrain's ``BaseDataset``, such as ``pipeline``.
 
     Raises:
-        ValueError: If ``min_box_area`` or ``max_unreadable`` is negative; when the file is read,
-            if it is not COCO instances JSON, if ``classes`` has a name that the file lacks or has
-            one twice, or if no image is left.
+        ValueError: If ``min_box_area`` or ``max_unreadable`` is negative, or ``classes`` is empty;
+            when the file is read, if it is not COCO instances JSON, if ``classes`` has a name that
+            the file lacks or has one twice, or if no image is left.
         FileNotFoundError: If the JSON, the image folder or an image is missing.
 
     Example:
@@ -113,6 +114,10 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
     ):
         if min_box_area < 0:
             raise ValueError(f'min_box_area must be at least 0, got {min_box_area}')
+        if isinstance(classes, str):
+            classes = read_class_file(classes)
+        if classes is not None and len(classes) == 0:
+            raise ValueError('`classes` is empty: leave it out to use all categories')
         self.keep_unlabelled = keep_unlabelled
         self.min_box_area = min_box_area
         self.with_crowd = with_crowd

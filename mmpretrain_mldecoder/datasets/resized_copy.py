@@ -161,10 +161,16 @@ def _check_settings(target: Path, settings: dict[str, int]) -> None:
     path = target / SETTINGS_FILE
     if not path.is_file():
         raise ValueError(f'{target} is not empty and no resized copy: choose another folder')
-    old = json.loads(path.read_text())
+    try:
+        old = json.loads(path.read_text('utf-8'))
+        sizes = f'size {old["size"]}, quality {old["quality"]}'
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(
+            f'{path} does not tell how the copy was made: delete {target}, or choose another folder'
+        ) from error
     if old != settings:
         raise ValueError(
-            f'{target} holds a copy of size {old["size"]}, quality {old["quality"]}, not of size '
+            f'{target} holds a copy of {sizes}, not of size '
             f'{settings["size"]}, quality {settings["quality"]}: choose another folder'
         )
 

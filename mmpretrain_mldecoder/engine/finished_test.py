@@ -124,7 +124,7 @@ def read_finished_test(path: Path) -> FinishedTest:
     """
     try:
         test = msgspec.json.decode(path.read_bytes(), type=FinishedTest)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f'{path} is not the result of a test: {error}') from error
     if test.date.tzinfo is None:
         raise ValueError(f'{path} is not the result of a test: its date has no time zone')

@@ -146,6 +146,18 @@ def test_a_copy_with_other_settings_is_refused(source, tmp_path, options, messag
         make_resized_copy(source, tmp_path / 'out', **options, workers=0)
 
 
+@pytest.mark.parametrize(
+    'content', ['', '[]', '5', '{"size": 32}', '{"size"', '[' * 10**5, '\0' * 30]
+)
+def test_damaged_settings_of_a_copy_are_named(source, tmp_path, content):
+    make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+    (tmp_path / 'out/resized_copy.json').write_text(content)
+    with pytest.raises(
+        ValueError, match=r'resized_copy\.json does not tell how .* delete .*out, or'
+    ):
+        make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+
+
 def test_a_copy_of_a_copy_has_its_own_settings(source, tmp_path):
     make_resized_copy(source, tmp_path / 'large', 64, workers=0)
     (tmp_path / 'large/failed.jsonl').write_text('')

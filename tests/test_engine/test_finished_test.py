@@ -75,8 +75,19 @@ def test_whole_file_is_read(tmp_path):
         json.dumps(WHOLE | dict(metrics={'coco/mAP': float('nan')})).encode(),
         json.dumps(WHOLE | dict(date='2026-01-02T03:04:05')).encode(),
         json.dumps({k: v for k, v in WHOLE.items() if k != 'weights'}).encode(),
+        b'{"x": ' + b'[' * 10**5 + b']' * 10**5 + b'}',
     ],
-    ids=['empty', 'cut off', 'a list', 'no text', 'text', 'nan', 'no time zone', 'no weights'],
+    ids=[
+        'empty',
+        'cut off',
+        'a list',
+        'no text',
+        'text',
+        'nan',
+        'no time zone',
+        'no weights',
+        'deep',
+    ],
 )
 def test_damaged_file_is_named(tmp_path, content):
     path = tmp_path / 'test_1.json'

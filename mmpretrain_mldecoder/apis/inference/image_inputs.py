@@ -87,8 +87,14 @@ def _read_list(path: Path) -> list[str]:
     # utf-8-sig leaves out the mark that editors on Windows put in front; a file name that is no
     # UTF-8 comes through as the system's own calls spell it.
     text = path.read_text(encoding='utf-8-sig', errors='surrogateescape')
+    if '\0' in text:
+        line = text[: text.index('\0')].count('\n') + 1
+        raise ValueError(
+            f'{path} is no list file: line {line} has a NUL byte, which no path has. Write one '
+            'path a line, in UTF-8 (UTF-16 has such bytes).'
+        )
     images = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split('\n'), 1):
         line = line.strip()
         if line and not line.startswith('#'):
             _refuse_address(line, f'line {number} of {path}')

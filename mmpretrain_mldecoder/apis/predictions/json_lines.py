@@ -19,7 +19,8 @@ def json_line(record: dict) -> bytes:
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict]]:
     """Yield where each record begins, in bytes, and the record; nothing if there is no file.
 
-    A line that is not whole, as a killed process leaves it at the end, is left out.
+    A line that is not whole, as a killed process leaves it at the end, is left out, and so is one
+    that holds anything but an object.
     """
     if not path.is_file():
         return
@@ -29,9 +30,9 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict]]:
             if line.endswith(b'\n'):
                 try:
                     record = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     record = None  # bytes of a crash; what they stood for is made again
-                if record is not None:
+                if isinstance(record, dict):
                     yield offset, record
             offset += len(line)
 

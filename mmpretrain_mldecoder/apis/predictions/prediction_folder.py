@@ -146,7 +146,9 @@ class PredictionFolder:
             return
         try:
             old = json.loads(path.read_text('utf-8'))
-        except ValueError:
+        except (ValueError, RecursionError):
+            old = None
+        if not isinstance(old, dict):  # damaged: then all settings are other ones
             old = {}
         # Through JSON, where a tuple is a list.
         new = json.loads(json.dumps(settings))
@@ -158,8 +160,7 @@ class PredictionFolder:
                 f'{way_out}'
             )
         known = set(self._paths)
-        others = [r['path'] for s in self._sources() for _, r in read_json_lines(s)]
-        others = [path for path in dict.fromkeys(others) if path not in known]
+        others = [path for path in self._places() if path not in known]
         if others:
             raise ValueError(
                 f'{self.folder} holds predictions of {len(others)} pictures that are not among '
@@ -170,7 +171,7 @@ class PredictionFolder:
         return {
             record['path']
             for source in self._sources()
-            for _, record in read_json_lines(source)
+            for _, record in self._records(source)
             if record['path'] in paths and (is_whole is None or is_whole(record))
         }
 
@@ -179,8 +180,14 @@ class PredictionFolder:
         return {
             record['path']: (source, offset)
             for source in self._sources()
-            for offset, record in read_json_lines(source)
+            for offset, record in self._records(source)
         }
+
+    @staticmethod
+    def _records(source: Path) -> Iterator[tuple[int, dict]]:
+        """Yield the predictions of a file; one that names no picture is none."""
+        found = read_json_lines(source)
+        return ((offset, record) for offset, record in found if isinstance(record.get('path'), str))
 
     def _lines(self, places: dict[str, tuple[Path, int]]) -> Iterator[bytes]:
         files = {source: source.open('rb') for source, _ in places.values()}

@@ -61,6 +61,23 @@ def test_list_file_of_nothing(photos):
         expand_inputs(photos / 'notes.txt')
 
 
+@pytest.mark.parametrize(
+    'content', [b'b.jpg\nc\0.jpg\n', 'b.jpg\n'.encode('utf-16'), b'\n\n\0', bytes(range(256))]
+)
+def test_what_is_no_list_file(photos, content):
+    listed = photos / 'list.txt'
+    listed.write_bytes(content)
+    line = content[: content.index(b'\0')].count(b'\n') + 1
+    with pytest.raises(ValueError, match=rf'list\.txt is no list file: line {line} has a NUL byte'):
+        expand_inputs(listed)
+
+
+def test_only_line_ends_end_a_path(photos):
+    names = ['a\u2028b.jpg', 'a\x0cb.jpg', 'a\x85b.jpg']
+    (photos / 'list.txt').write_bytes('\r\n'.join(names).encode())
+    assert expand_inputs(photos / 'list.txt') == [str(photos / name) for name in names]
+
+
 def test_addresses_are_refused(photos):
     with pytest.raises(
         ValueError, match=r'an input is an address, https://x\.org/1\.jpg: download'

@@ -51,6 +51,15 @@ def test_damaged_line_in_the_middle_is_left_out(tmp_path):
     assert found == [(0, dict(a=1)), (13, dict(a=2))]
 
 
+@pytest.mark.parametrize(
+    'line',
+    [b'5', b'[]', b'"x"', b'null', b'[' * 10**5 + b']' * 10**5, b'1' * 5000, b'{"a": "\xe9"}'],
+)
+def test_a_line_that_holds_no_record_is_left_out(tmp_path, line):
+    (tmp_path / 'x.jsonl').write_bytes(line + b'\n{"a": 2}\n')
+    assert list(read_json_lines(tmp_path / 'x.jsonl')) == [(len(line) + 1, dict(a=2))]
+
+
 def test_no_file(tmp_path):
     assert list(read_json_lines(tmp_path / 'gone.jsonl')) == []
 

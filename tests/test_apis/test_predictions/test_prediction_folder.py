@@ -105,6 +105,29 @@ def test_lost_pictures_and_strange_files_are_refused(tmp_path):
         PredictionFolder(tmp_path / 'other', SETTINGS, PATHS)
 
 
+@pytest.mark.parametrize('content', ['', '[]', '5', 'null', '{"a"', '[' * 10**5])
+def test_damaged_settings_are_other_settings(tmp_path, content):
+    predict(PredictionFolder(tmp_path, SETTINGS, PATHS))
+    (tmp_path / 'settings.json').write_text(content)
+    with pytest.raises(ValueError, match=r'made with other settings: .*--overwrite'):
+        PredictionFolder(tmp_path, SETTINGS, PATHS)
+
+
+def test_predictions_that_name_no_picture_are_made_again(tmp_path):
+    paths = ['a.jpg', 'b.jpg']
+    folder = PredictionFolder(tmp_path, SETTINGS, paths)
+    predict(folder)
+    folder.finish()
+    whole = (tmp_path / 'predictions.jsonl').read_text()
+    rest = whole.split('\n', 1)[1]
+    (tmp_path / 'predictions.jsonl').write_text('{}\n{"path": 5}\n' + rest)
+    folder = PredictionFolder(tmp_path, SETTINGS, paths)
+    assert folder.todo == paths[:1]
+    predict(folder)
+    folder.finish()
+    assert (tmp_path / 'predictions.jsonl').read_text() == whole
+
+
 def test_overwrite_keeps_files_that_are_not_ours(tmp_path):
     predict(PredictionFolder(tmp_path, SETTINGS, PATHS))
     for name in ('pictures', 'partial'):
