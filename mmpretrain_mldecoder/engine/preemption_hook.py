@@ -5,8 +5,10 @@ Job schedulers announce it with a signal (Slurm: SIGTERM, or SIGUSR1 with ``--si
 
 import os
 import re
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
 from ..atomic_write import atomic_write
-from .preemption_signal import PreemptionSignal
+from .preemption_signal import SAME_NEWS, SIGNALS, PreemptionSignal
 from .rank_vote import RankVote
 from .train_loop import ResumableEpochLoop
 
@@ -171,15 +173,31 @@ def _has_updated(optim_wrapper) -> bool:
 
 
 class _Undisturbed:
-    """``worker_init_fn`` of workers that outlive the first signal, as the step needs them.
+    """``worker_init_fn`` of workers that outlive a signal to all processes, as the step needs them.
 
-    Schedulers and launchers signal workers too.
+    Schedulers and launchers signal workers too. What comes from the process that the worker works
+    for still ends it, and so does a second signal.
     """
 
     def __init__(self, init_fn: Callable[[int], None] | None):
         self.init_fn = init_fn
 
     def __call__(self, worker_id: int) -> None:
-        PreemptionSignal().catch()
+        if hasattr(signal, 'sigwaitinfo'):  # not on macOS
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+            threading.Thread(target=_heed_signals, args=(os.getppid(),), daemon=True).start()
         if self.init_fn is not None:
             self.init_fn(worker_id)
+
+
+def _heed_signals(parent: int) -> None:
+    # A handler is not told who sent the signal.
+    first = None
+    while True:
+        info = signal.sigwaitinfo(SIGNALS)
+        if info.si_pid == parent:
+            os._exit(0)
+        if first is None:
+            first = time.monotonic()
+        elif time.monotonic() - first > SAME_NEWS:
+            os._exit(128 + info.si_signo)

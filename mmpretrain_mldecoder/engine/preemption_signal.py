@@ -8,7 +8,7 @@ from collections.abc import Callable
 # On Windows there is only the first.
 SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
 
-_SAME_NEWS = 2.0  # seconds
+SAME_NEWS = 2.0  # seconds
 
 
 class PreemptionSignal:
@@ -50,6 +50,6 @@ class PreemptionSignal:
             self.received, self._time = signal.Signals(number), now
             if self.at_first is not None:
                 self.at_first()
-        elif now - self._time > _SAME_NEWS:
+        elif now - self._time > SAME_NEWS:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
