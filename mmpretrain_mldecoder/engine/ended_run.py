@@ -36,15 +36,15 @@ def ends_in_one_line(after_interrupt: str) -> Iterator[None]:
     except RunEnded as error:
         print(f'error: {error}', file=sys.stderr, flush=True)
         sys.exit(1)
+    except ConfigMistake as error:  # ahead of OSError, as one is a FileNotFoundError too
+        print(f'error: {error}', file=sys.stderr, flush=True)
+        sys.exit(2)
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:
             raise
         what = error.strerror if error.filename is None else f'{error.filename}: {error.strerror}'
         print(f'error: {what}. Make room or choose another folder', file=sys.stderr, flush=True)
         sys.exit(1)
-    except ConfigMistake as error:
-        print(f'error: {error}', file=sys.stderr, flush=True)
-        sys.exit(2)
     except KeyboardInterrupt:
         print(f'interrupted: {after_interrupt}', file=sys.stderr, flush=True)
         sys.exit(INTERRUPTED)
