@@ -92,10 +92,10 @@ def damaged_content(draw) -> bytes:
         holder = draw(st.sampled_from(holders))
         places = list(holder) if isinstance(holder, dict) else range(len(holder))
         place = draw(st.sampled_from(places))
-        value = draw(st.sampled_from(_VALUES))
+        value = copy.deepcopy(draw(st.sampled_from(_VALUES)))
         action = draw(st.sampled_from(['set', 'set', 'set', 'delete', 'repeat', 'move']))
         if action == 'set':
-            holder[place] = copy.deepcopy(value)
+            holder[place] = value
         elif action == 'delete':
             del holder[place]
         elif isinstance(holder, list):
