@@ -27,6 +27,6 @@ exec srun -p "$PARTITION" \
     --job-name="$JOB_NAME" \
     --ntasks="$GPUS" \
     --cpus-per-task="${CPUS_PER_TASK:-5}" \
-    --kill-on-bad-exit=1 \
+    --kill-on-bad-exit=0 --wait=60 \
     "${PLACEMENT[@]}" "${EXTRA[@]}" \
     "${PYTHON:-python}" -u "$(dirname "$0")/train.py" "$CONFIG" --work-dir="$WORK_DIR" --launcher slurm "${@:5}"

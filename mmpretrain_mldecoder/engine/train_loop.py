@@ -83,17 +83,17 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         """
         own = self.position()
         then, now = position['step_images'], own['step_images']
-        if then != now:
-            processes = own['processes']
-            way_out = (
-                f'Set train_dataloader.batch_size={then // processes}'
-                if then and then % processes == 0
-                else f'Take a number of processes that divides {then}'
-            )
+        processes = own['processes']
+        if then != now or (not now and position['processes'] != processes):
+            if not then:
+                way_out = f'Take as many processes as before, {position["processes"]}'
+            elif then % processes:
+                way_out = f'Take a number of processes that divides {then}'
+            else:
+                way_out = f'Set train_dataloader.batch_size={then // processes}'
             raise RunEnded(
-                f'the checkpoint is of a training with {then} pictures a step '
-                f'({_shares(then, position["processes"])}), this one has {now} '
-                f'({_shares(now, processes)}): its schedule and step counters would not fit. '
+                f'the checkpoint is of a training with {_step(then, position["processes"])}, this '
+                f'one has {_step(now, processes)}: its schedule and step counters would not fit. '
                 f'{way_out}, or start a new training from the weights with load_from'
             )
         if position['epoch_steps'] != own['epoch_steps']:
@@ -156,7 +156,8 @@ class LoopStateHook(Hook):
             runner.train_loop.validated = state['validated']
 
 
-def _shares(images: int, processes: int) -> str:
+def _step(images: int, processes: int) -> str:
+    plural = 'es' if processes > 1 else ''
     if not images:
-        return 'in batches of unknown size'
-    return f'{processes} process{"es" * (processes > 1)} x {images // processes}'
+        return f'{processes} process{plural} and batches of unknown size'
+    return f'{images} pictures a step ({processes} process{plural} x {images // processes})'

@@ -205,3 +205,54 @@ def test_sample_idx_is_a_plain_int():
     sample = Samples(pipeline=[draw])[SampleIndex(3, seed=0)]
     assert type(sample['sample_idx']) is int
     assert sample['sample_idx'] == 3
+
+
+def rank_sampler(monkeypatch, rank, world_size, num_images, **kwargs):
+    monkeypatch.setattr(host_sampler, 'get_dist_info', lambda: (rank, world_size))
+    return SeededSampler(range(num_images), seed=7, **kwargs)
+
+
+def steps(monkeypatch, world_size, num_images, batch_size, num_skipped=0, **kwargs):
+    """What each step of an epoch sees: the samples of all ranks."""
+    ranks = []
+    for rank in range(world_size):
+        sampler = rank_sampler(monkeypatch, rank, world_size, num_images, **kwargs)
+        sampler.set_epoch(2)
+        sampler.skip_images(num_skipped)
+        ranks.append([(int(index), index.seed) for index in sampler])
+    length = max(map(len, ranks))
+    return [
+        [sample for rank in ranks for sample in rank[start : start + batch_size]]
+        for start in range(0, length, batch_size)
+    ]
+
+
+@pytest.mark.parametrize('shuffle', [True, False])
+@pytest.mark.parametrize('num_images', [48, 80, 81])
+def test_rest_of_an_epoch_on_other_ranks(monkeypatch, num_images, shuffle):
+    whole = steps(monkeypatch, 1, num_images, 12, shuffle=shuffle)
+    for world_size in (1, 2, 3, 4):
+        for done in (1, 2, 3):
+            rest = steps(
+                monkeypatch, world_size, num_images, 12 // world_size, 12 * done, shuffle=shuffle
+            )
+            assert len(rest) == len(whole) - done
+            # each step has the samples, and their seeds, that one process would have given it
+            for found, expected in zip(rest[:-1], whole[done:-1], strict=True):
+                assert sorted(found) == sorted(expected)
+            assert set(rest[-1]) >= set(whole[-1])
+            assert len(rest[-1]) - len(whole[-1]) < world_size  # to fill up, as in a whole epoch
+
+
+@pytest.mark.parametrize('round_up', [True, False])
+def test_rest_of_an_epoch_is_its_end(monkeypatch, round_up):
+    for world_size, num_images in ((1, 10), (2, 11), (3, 10), (4, 3)):
+        for rank in range(world_size):
+            sampler = rank_sampler(monkeypatch, rank, world_size, num_images, round_up=round_up)
+            whole = list(sampler)
+            for done in range(4):
+                sampler.skip_images(done * world_size)
+                assert list(sampler) == whole[done:]
+                assert len(sampler) == len(whole)
+            sampler.skip_images(0)
+            assert list(sampler) == whole

@@ -2,6 +2,8 @@ import pytest
 from mmengine.hooks import Hook
 from tiny_run import assert_same_training, build_runner, read, write_tiny_config
 
+from mmpretrain_mldecoder.engine.ended_run import RunEnded
+
 
 @pytest.fixture(scope='module')
 def unbroken(tmp_path_factory):
@@ -41,7 +43,6 @@ def _log(work_dir) -> str:
     ('stage', 'epoch', 'priority', 'is_missing'),
     [
         ('before_val_epoch', 1, 'HIGHEST', True),
-        ('after_val_iter', 2, 'LOWEST', True),
         ('before_val', 3, 'HIGHEST', True),
         ('before_train_iter', 1, 'LOWEST', False),
     ],
@@ -66,3 +67,34 @@ def test_validation_that_was_cut_off_runs_first(
     scores = [read(p / 'epoch_3.pth')['message_hub']['log_scalars'] for p in (tmp_path, run)]
     found, expected = (part['val/coco/mAP']['values'].tolist() for part in scores)
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ('changed', 'message'),
+    [
+        (
+            dict(step_images=6, processes=2),
+            r'6 pictures a step \(2 processes x 3\), this one has 4 pictures a step \(1 '
+            r'process x 4\).* Set train_dataloader\.batch_size=6',
+        ),
+        (dict(step_images=7), r'7 pictures .*Set train_dataloader\.batch_size=7'),
+        (
+            dict(step_images=0),
+            r'1 process and batches of unknown size, .*Take as many processes as before, 1',
+        ),
+        (dict(steps=1, epoch_steps=4), r'had 4 steps .* has 3 now.*in the middle'),
+    ],
+)
+def test_refuses_a_position_that_does_not_fit(unbroken, tmp_path, changed, message):
+    loop = build_runner(unbroken[0], tmp_path).train_loop
+    assert loop.position() == dict(steps=0, epoch_steps=3, processes=1, step_images=4)
+    loop.go_to(loop.position() | dict(processes=4, steps=2))
+    assert loop.steps == 2
+    with pytest.raises(RunEnded, match=message):
+        loop.go_to(loop.position() | changed)
+
+
+def test_other_length_of_an_epoch_is_told_at_its_end(unbroken, tmp_path):
+    loop = build_runner(unbroken[0], tmp_path).train_loop
+    loop.go_to(loop.position() | dict(epoch_steps=4))
+    assert 'an epoch had 4 steps' in _log(tmp_path)
