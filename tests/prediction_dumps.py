@@ -41,12 +41,12 @@ def write_dump(
     return path
 
 
-def write_classes_config(path: Path, classes: Sequence[str]) -> Path:
-    """A config that knows the classes of its test, and nothing else; there are no pictures."""
+def write_classes_config(path: Path, classes: Sequence[str], data_root: str = '') -> Path:
+    """A config that knows the classes of its test, and perhaps where its pictures lie."""
     path.write_text(
         "custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)\n"
         f"test_dataloader = dict(dataset=dict(type='COCOMultiLabel', ann_file='absent.json',"
-        f' pipeline=[], classes={list(classes)!r}))\n',
+        f' pipeline=[], data_root={data_root!r}, classes={list(classes)!r}))\n',
         encoding='utf-8',
     )
     return path

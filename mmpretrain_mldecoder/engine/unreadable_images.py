@@ -3,15 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader
 
-from ..datasets.inner_datasets import inner_datasets
-from ..datasets.skip_unreadable import SkipUnreadableMixin, read_unreadable
-from ..datasets.unreadable_image import TooManyUnreadable, UnreadableImage
 from .ended_run import RunEnded
+
+if TYPE_CHECKING:
+    from ..datasets.skip_unreadable import SkipUnreadableMixin
+
+# The datasets import MMPretrain's, which are heavy: so they are imported when a run begins, and not
+# with the engine, which is there as soon as anybody imports MMEngine's runner.
 
 
 @HOOKS.register_module()
@@ -57,6 +61,8 @@ class UnreadableImagesHook(Hook):
             )
 
     def _tell_new(self, runner) -> None:
+        from ..datasets.skip_unreadable import read_unreadable
+
         try:
             size = self._file.stat().st_size
         except FileNotFoundError:
@@ -72,7 +78,10 @@ class UnreadableImagesHook(Hook):
                 )
 
 
-def _skipping(loader: DataLoader) -> list[SkipUnreadableMixin]:
+def _skipping(loader: DataLoader) -> 'list[SkipUnreadableMixin]':
+    from ..datasets.inner_datasets import inner_datasets
+    from ..datasets.skip_unreadable import SkipUnreadableMixin
+
     return [
         each for each in inner_datasets(loader.dataset) if isinstance(each, SkipUnreadableMixin)
     ]
@@ -85,6 +94,8 @@ def explained_unreadable() -> Iterator[None]:
     Raises:
         RunEnded: In place of :class:`UnreadableImage` and :class:`TooManyUnreadable`.
     """
+    from ..datasets.unreadable_image import TooManyUnreadable, UnreadableImage
+
     try:
         yield
     except TooManyUnreadable as error:

@@ -206,7 +206,7 @@ def test_hostile_names_are_only_text(page, tmp_path):
     images = [str(tmp_path / f'{i} <img src=x onerror=hacked=1>.jpg') for i in range(300)]
     for image in images:
         Image.new('RGB', (64, 48), 'teal').save(image)
-    config = write_classes_config(tmp_path / 'hostile.py', names)
+    config = write_classes_config(tmp_path / 'hostile.py', names, str(tmp_path))
     dump = write_dump(tmp_path / 'a.pkl', scores, targets, images=images, areas=2000.0)
     open_page(page, write_report(config, dump, tmp_path / 'out', thumbnails=4))
     scroll_to_all_charts(page)

@@ -17,7 +17,10 @@ from mmpretrain_mldecoder.engine.config_check import (
 )
 from mmpretrain_mldecoder.engine.config_check.config_mistake import near_names
 from mmpretrain_mldecoder.engine.config_check.schedules import check_schedules
-from mmpretrain_mldecoder.engine.config_check.type_names import check_type_names
+from mmpretrain_mldecoder.engine.config_check.type_names import (
+    check_annotation_files,
+    check_type_names,
+)
 
 _NUMBERS = count()
 _LINEAR = """
@@ -158,8 +161,6 @@ def test_mistake_is_told_before_the_first_step(folder, tmp_path, name):
         ('param_scheduler.type', 'PlainOneCycle', 'near: PlainOneCycleLR'),
         ('custom_hooks.1.type', 'DualEmaHook', 'near: DualEMAHook'),
         ('default_hooks.chekpoint', dict(interval=2), 'near: checkpoint'),
-        ('train_dataloader.dataset.ann_file', 'x.json', r"ann_file = 'x.json': no file .*coco.x"),
-        ('val_dataloader.dataset.data_root', 'nowhere', "data_root .now 'nowhere'."),
     ],
 )
 def test_names_are_looked_up_before_anything_is_built(folder, key, name, message):
@@ -171,11 +172,27 @@ def test_names_are_looked_up_before_anything_is_built(folder, key, name, message
     assert re.search(message, str(caught.value))
 
 
-def test_missing_file_is_a_missing_file(folder):
+@pytest.mark.parametrize(
+    ('key', 'name', 'message'),
+    [
+        ('train_dataloader.dataset.ann_file', 'x.json', r"ann_file = 'x.json': no file .*coco.x"),
+        ('val_dataloader.dataset.data_root', 'nowhere', "data_root .now 'nowhere'."),
+    ],
+)
+def test_missing_annotations_are_told_before_a_loader_is_built(folder, key, name, message):
+    runner = build_runner(folder / 'tiny.py', folder / 'run', **{key: name})
+    with pytest.raises(FileNotFoundError, match=re.escape(key.rpartition('.')[0])) as caught:
+        runner.train()
+    assert re.search(message, str(caught.value))
+    assert isinstance(runner._train_loop, dict)
+
+
+def test_a_training_needs_no_annotations_of_a_test(folder):
     cfg = Config.fromfile(folder / 'tiny.py')
-    cfg.val_dataloader.dataset.ann_file = 'x.json'
-    with pytest.raises(FileNotFoundError, match=r'val_dataloader\.dataset\.ann_file'):
-        check_type_names(cfg)
+    cfg.test_dataloader.dataset.ann_file = 'absent.json'
+    check_annotation_files(cfg, 'train', 'val')
+    with pytest.raises(ConfigMistake, match=r'test_dataloader\.dataset\.ann_file'):
+        check_annotation_files(cfg, 'test')
 
 
 def test_tools_end_in_one_line(folder, tmp_path, capsys):

@@ -207,7 +207,7 @@ def test_unreadable_images_are_listed_and_the_rest_goes_on(run_tool, model_files
     broken, gone = str(tmp_path / 'photos' / 'broken.jpg'), str(tmp_path / 'gone.jpg')
     assert [record['path'] for record in failed] == [broken, gone]
     assert failed[0]['reason'] == 'no picture in it'
-    assert f'cannot read image {gone}: [Errno 2] No such file' in errors
+    assert f'cannot read image {gone}: No such file' in errors
     assert errors.endswith('2 of 5 pictures could not be read\n')
     assert [p['path'] for p in records(out / 'predictions.jsonl')] == sorted(good)
     assert run_tool(*inputs)[0] == 1  # also without a folder

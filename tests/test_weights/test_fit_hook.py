@@ -50,7 +50,9 @@ def _log(work_dir: Path) -> str:
 
 
 def _classes(number: int) -> dict:
-    return {'model.head.num_classes': number, 'model.data_preprocessor.num_classes': number}
+    keys = ('model.head.num_classes', 'model.data_preprocessor.num_classes')
+    # The dataset has other classes, which the check of the config would say first.
+    return dict.fromkeys(keys, number) | dict(check_config=False)
 
 
 # ---- testing
@@ -70,7 +72,7 @@ def test_other_class_count_is_refused(trained, tmp_path, run):
     with pytest.raises(ValueError) as caught:
         getattr(runner, run)()
     message = str(caught.value)
-    assert message.startswith(f'{checkpoint} cannot be tested with this config: 3 of another shape')
+    assert message.startswith(f'load_from: {checkpoint} cannot be tested with this config: 3 of ')
     assert 'head.decoder.group_linear.bias: (4,) in the file, (3,) in the model' in message
     assert 'set model.head.num_classes (and num_groups of an ML-Decoder' in message
 

@@ -5,14 +5,15 @@ from mmengine.runner import BaseLoop
 
 from .config_mistake import explained
 from .loop_parts import check_loop_parts
-from .type_names import check_type_names
+from .type_names import check_annotation_files, check_type_names
 
 
 class ExplainedBuilds:
     """Mixin over ``Runner``: what it builds from a config raises :class:`ConfigMistake`.
 
     All names of types are looked up before the first part is built, so that a wrong name in the
-    metric does not wait until the data is read; see :func:`check_type_names`.
+    metric does not wait until the data is read; see :func:`check_type_names`. Annotation files are
+    looked up when a run begins, for what it reads: a training needs no test data.
     """
 
     @classmethod
@@ -60,3 +61,15 @@ class ExplainedBuilds:
     def load_or_resume(self) -> None:
         with explained(self.cfg, 'load_from'):
             super().load_or_resume()
+
+    def train(self):
+        check_annotation_files(self.cfg, 'train', 'val')
+        return super().train()
+
+    def val(self):
+        check_annotation_files(self.cfg, 'val')
+        return super().val()
+
+    def test(self):
+        check_annotation_files(self.cfg, 'test')
+        return super().test()

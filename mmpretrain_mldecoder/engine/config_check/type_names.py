@@ -1,4 +1,4 @@
-"""Look up all names of types in a config, and its annotation files, before anything is built."""
+"""Look up all names of types in a config, and its annotation files, before they are needed."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ _Part = tuple[str, object, str]
 
 
 def check_type_names(cfg: Mapping) -> None:
-    """Raise if a type in a config is registered nowhere, or an annotation file does not exist.
+    """Raise if a type in a config is registered nowhere.
 
     Looked at are the places that runner, classifier, datasets and evaluator build from; types that
     are deeper, such as those of a normalisation layer, are found when they are built.
@@ -34,7 +34,19 @@ def check_type_names(cfg: Mapping) -> None:
             kind = getattr(host, registry, getattr(roots, registry)).name
             place = f'{path}.type' if isinstance(part, Mapping) else path
             raise ConfigMistake(type_mistake(place, name, kind, _names(registry)))
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+
+
+def check_annotation_files(cfg: Mapping, *splits: str) -> None:
+    """Raise if an annotation file does not exist that a run is about to read.
+
+    Args:
+        cfg (Mapping): A whole config.
+        *splits (str): Of ``'train'``, ``'val'`` and ``'test'``, those that run.
+
+    Raises:
+        ConfigNamesNoFile: For the first that is missing.
+    """
+    for name in (f'{split}_dataloader' for split in splits):
         for path, dataset, registry in _loader_parts(name, cfg.get(name) or {}):
             if registry == 'DATASETS':
                 _check_annotation_file(path, dataset)
