@@ -52,7 +52,7 @@ def _assert_ends_well(done: subprocess.CompletedProcess, work_dir: Path, reason:
 def test_killed_at_each_kind_of_moment_and_resumed(tmp_path):
     # One run for each moment: in a step, a validation, a checkpoint, the best one, before its
     # record. The program compares with the unbroken run, bit by bit, and fails if they differ.
-    program = ROOT / 'benchmarks' / 'killed_training.py'
+    program = ROOT / 'tests' / 'faults' / 'killed_training.py'
     done = _run(sys.executable, program, '--runs', '5', '--seed', '1', '--out', tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'MB' in done.stdout  # a file was cut off

@@ -1,6 +1,6 @@
 """Kill trainings at random moments, resume them, and compare with the unbroken one.
 
-python benchmarks/killed_training.py --runs 30 [--seed 0] [--out work_dirs/benchmarks]
+python tests/faults/killed_training.py --runs 30 [--seed 0] [--out work_dirs/faults]
 
 Each run trains the demo's model, narrower, on a small demo dataset with two workers; is ended by
 SIGKILL; and goes on by the same command to its end, where everything that a training goes on from
@@ -36,7 +36,7 @@ from rich.table import Table
 from mmpretrain_mldecoder.atomic_write import atomic_write
 from mmpretrain_mldecoder.datasets.demo_scenes import make_demo_dataset
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/demo/mldecoder_r18vd_half_demo.py'
 EPOCHS, STEPS = 4, 6  # of an epoch
 AIMS = ('step', 'validation', 'checkpoint', 'best', 'record of the best')
@@ -278,13 +278,13 @@ def print_table(runs: list[KilledRun]) -> None:
     Console(width=None if os.isatty(1) else 120).print(table)
 
 
-def run(argv: list[str] | None = None) -> None:
-    """Run it; named so that ``make bench``, which compares times, leaves it out."""
+def main(argv: list[str] | None = None) -> None:
+    """Kill, compare, print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--runs', type=int, default=30, help='trainings to kill')
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
     parser.add_argument(
-        '--out', type=Path, default=Path('work_dirs/benchmarks'), help='folder of the JSON'
+        '--out', type=Path, default=Path('work_dirs/faults'), help='folder of the JSON'
     )
     args = parser.parse_args(argv)
     folder = Path(tempfile.mkdtemp(prefix='killed_training_'))
@@ -299,4 +299,4 @@ def run(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    run()
+    main()
