@@ -20,9 +20,14 @@ def in_processes(function: Callable, world_size: int, folder: Path, *arguments) 
         *arguments: Further ones of the function.
     """
     folder.mkdir()
-    # fork: the children need not import everything anew
+    # Children of a server need not import everything anew, and it has never used autograd: after
+    # that, torch refuses to in a fork, and other tests have used it here.
+    mp.set_forkserver_preload(['mmpretrain_mldecoder.engine'])
     mp.start_processes(
-        _worker, (world_size, str(folder), function, arguments), world_size, start_method='fork'
+        _worker,
+        (world_size, str(folder), function, arguments),
+        world_size,
+        start_method='forkserver',
     )
     return [pickle.loads((folder / f'{rank}.pkl').read_bytes()) for rank in range(world_size)]
 
