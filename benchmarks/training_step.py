@@ -24,7 +24,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from mmpretrain_mldecoder.engine import launch
+from mmpretrain_mldecoder.engine.runners import launch
 
 try:
     from timm_head import published_decoder

@@ -23,7 +23,7 @@ from mmpretrain_mldecoder.apis.thresholds.tuned_test import use_stored_threshold
 from mmpretrain_mldecoder.datasets import annotation_cache
 from mmpretrain_mldecoder.datasets.coco_annotations import read_coco_annotations
 from mmpretrain_mldecoder.engine import load_weights_only
-from mmpretrain_mldecoder.engine.finished_test import read_finished_test
+from mmpretrain_mldecoder.engine.runners.finished_test import read_finished_test
 from mmpretrain_mldecoder.report import read_predictions
 from mmpretrain_mldecoder.visualization import read_scalars
 from mmpretrain_mldecoder.weights.pretrained_init import PretrainedInit
@@ -251,10 +251,10 @@ READERS = {
     'mmpretrain_mldecoder/datasets/resized_copy.py': TEXT,
     'mmpretrain_mldecoder/datasets/seeded_imagenet.py': TEXT,
     'mmpretrain_mldecoder/datasets/skip_unreadable.py': TEXT,
-    'mmpretrain_mldecoder/engine/checkpoint.py': WALKED,
-    'mmpretrain_mldecoder/engine/finished_test.py': TEXT,
-    'mmpretrain_mldecoder/engine/launch.py': CONFIG,
-    'mmpretrain_mldecoder/engine/runner.py': WALKED,
+    'mmpretrain_mldecoder/engine/checkpoints/checkpoint.py': WALKED,
+    'mmpretrain_mldecoder/engine/runners/finished_test.py': TEXT,
+    'mmpretrain_mldecoder/engine/runners/launch.py': CONFIG,
+    'mmpretrain_mldecoder/engine/runners/runner.py': WALKED,
     'mmpretrain_mldecoder/report/page.py': CONFIG,
     'mmpretrain_mldecoder/report/photos.py': PICTURE,
     'mmpretrain_mldecoder/report/predictions_pickle.py': WALKED,

@@ -22,7 +22,7 @@ from mmpretrain_mldecoder.apis.work_dir import (
     read_test_metrics,
 )
 from mmpretrain_mldecoder.datasets.demo_scenes import make_demo_dataset
-from mmpretrain_mldecoder.engine.resume import find_resume_checkpoint
+from mmpretrain_mldecoder.engine.checkpoints.resume import find_resume_checkpoint
 from mmpretrain_mldecoder.visualization import contact_sheet, plot_curves
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,7 +22,7 @@ from mmpretrain_mldecoder.apis.predictions.prediction_run import (
 )
 from mmpretrain_mldecoder.apis.predictions.printed_run import run_and_print
 from mmpretrain_mldecoder.apis.predictions.processes import Processes
-from mmpretrain_mldecoder.engine.launch import CfgOptions
+from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
 
 WRONG = (OSError, ValueError, RuntimeError, ImportError, KeyError, SyntaxError)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmpretrain_mldecoder.engine.launch import CfgOptions
+from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
 from mmpretrain_mldecoder.report import write_report
 
 

@@ -11,7 +11,7 @@ from mmpretrain.registry import DATASETS, MODELS
 
 from ..atomic_write import atomic_write
 from ..datasets import read_coco_annotations
-from ..engine.download import download_once
+from ..engine.checkpoints.download import download_once
 from ..version import __version__
 from ..weights.conversion import Conversion, convert, to_checkpoint
 from ..weights.fit import compare

@@ -4,23 +4,23 @@ Importing it registers weights-only loaders for the checkpoints that MMEngine kn
 the address of a store.
 """
 
-from . import model_zoo, remote_stores
-from .channels_last import ChannelsLastHook
-from .checkpoint import load_weights_only
-from .checkpoint_hook import DurableCheckpointHook
-from .cpu_distributed import CPUDistributedDataParallel
-from .ema_hook import DualEMAHook
-from .finite_loss_hook import FiniteLossHook
-from .linear_warmup import LinearWarmupLR
-from .one_cycle import PlainOneCycleLR
-from .param_groups import NoDecay1DConstructor
-from .plain_history import PlainHistoryHook
-from .preemption_hook import Preempted, PreemptionHook
-from .resume import find_resume_checkpoint
-from .runner import PortableRunner
-from .seed_hook import IterSeedHook
-from .test_time_aug import TestTimeAugHook
-from .train_loop import LoopStateHook, ResumableEpochLoop
+from .checkpoints import model_zoo, remote_stores
+from .checkpoints.checkpoint import load_weights_only
+from .checkpoints.resume import find_resume_checkpoint
+from .distributed.cpu_distributed import CPUDistributedDataParallel
+from .hooks.channels_last import ChannelsLastHook
+from .hooks.checkpoint_hook import DurableCheckpointHook
+from .hooks.ema_hook import DualEMAHook
+from .hooks.finite_loss_hook import FiniteLossHook
+from .hooks.plain_history import PlainHistoryHook
+from .hooks.preemption_hook import Preempted, PreemptionHook
+from .hooks.seed_hook import IterSeedHook
+from .hooks.test_time_aug import TestTimeAugHook
+from .optimizers.param_groups import NoDecay1DConstructor
+from .runners.runner import PortableRunner
+from .runners.train_loop import LoopStateHook, ResumableEpochLoop
+from .schedulers.linear_warmup import LinearWarmupLR
+from .schedulers.one_cycle import PlainOneCycleLR
 
 __all__ = [
     'CPUDistributedDataParallel',

@@ -1,12 +1,12 @@
 """Published weights as plain files, local or at an address, wherever a checkpoint can stand.
 
 Imported, it registers two loaders with MMEngine in the place of its own, which read weights-only
-(:mod:`mmpretrain_mldecoder.engine.checkpoint`). This changes what *every* caller of MMEngine in the
-process gets for a file of PaddleClas, of the authors of ML-Decoder, or of a whole ResNet classifier
-of timm or torchvision: the names of a whole ``ImageClassifier`` (``backbone.*``, ``head.*``)
-instead of the file's own. All other files, MMEngine's and MMPretrain's among them, are handed out
-as they are; to tell, only the names in the file are looked at. Names that stand for addresses, such
-as ``torchvision://resnet50``, keep their loaders too.
+(:mod:`mmpretrain_mldecoder.engine.checkpoints.checkpoint`). This changes what *every* caller of
+MMEngine in the process gets for a file of PaddleClas, of the authors of ML-Decoder, or of a whole
+ResNet classifier of timm or torchvision: the names of a whole ``ImageClassifier`` (``backbone.*``,
+``head.*``) instead of the file's own. All other files, MMEngine's and MMPretrain's among them, are
+handed out as they are; to tell, only the names in the file are looked at. Names that stand for
+addresses, such as ``torchvision://resnet50``, keep their loaders too.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mmengine.runner import CheckpointLoader
 
-from ..engine.checkpoint import load_weights_only
-from ..engine.download import download_once
+from ..engine.checkpoints.checkpoint import load_weights_only
+from ..engine.checkpoints.download import download_once
 from .conversion import convert, recognise, to_checkpoint
 from .read import read_weights
 

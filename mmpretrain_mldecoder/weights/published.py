@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmengine.runner import CheckpointLoader
 
-from ..engine.download import download_folder, find_or_download
+from ..engine.checkpoints.download import download_folder, find_or_download
 from .plain_files import read_converted
 
 
@@ -138,7 +138,8 @@ def load_from_published(filename: str, map_location=None) -> dict:
     """Find or download published weights and convert them to the names of a whole model.
 
     Looked for in the folder ``$MLDECODER_WEIGHTS``, then among torch's downloads
-    (:func:`~mmpretrain_mldecoder.engine.download.download_folder`). A download is kept there.
+    (:func:`~mmpretrain_mldecoder.engine.checkpoints.download.download_folder`). A download is kept
+    there.
 
     Args:
         filename (str): Such as ``'paddleclas://ResNet50_vd_ssld'``; :data:`PUBLISHED` has all.

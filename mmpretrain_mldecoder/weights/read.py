@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..engine.checkpoint import load_weights_only
+from ..engine.checkpoints.checkpoint import load_weights_only
 from ..file_head import read_head
 from .paddle_pickle import read_pdparams
 

@@ -56,7 +56,9 @@ class Command:
 
     def __init__(self, log: Path, *words: str | Path):
         self._log = log
-        environment = dict(OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore', PYTHONPATH=ROOT / 'tests')
+        environment = dict(
+            OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore', PYTHONPATH=ROOT / 'tests' / 'support'
+        )
         with log.open('w') as out:
             self.process = subprocess.Popen(
                 [sys.executable, *map(str, words)],

@@ -30,7 +30,7 @@ import PIL
 from paddleclas_sources import define
 from PIL import Image, ImageEnhance, ImageOps
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[1] / 'support'))
 from augmentation_cases import CASES, CENTER, case_key
 
 

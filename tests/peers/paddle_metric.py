@@ -16,7 +16,7 @@ import numpy as np
 import paddle
 from paddleclas_sources import define
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[1] / 'support'))
 from metric_cases import BATCH
 
 

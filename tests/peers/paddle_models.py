@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[1] / 'support'))
 # The wheel's modules import each other from the folder that holds `ppcls`.
 sys.path.append(importlib.util.find_spec('paddleclas').submodule_search_locations[0])
 from formula_weights import fill

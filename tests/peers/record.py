@@ -17,7 +17,7 @@ import numpy as np
 from peer_python import run_paddle
 
 TESTS = Path(__file__).parents[1]
-sys.path.append(str(TESTS))
+sys.path.append(str(TESTS / 'support'))
 from formula_weights import pictures  # noqa: E402
 
 SIZES = [(64, 96), (97, 131), (224, 224)]  # height, width

@@ -17,7 +17,7 @@ import numpy as np
 from peer_python import run_paddle
 from record import TESTS, write
 
-sys.path.append(str(TESTS))
+sys.path.append(str(TESTS / 'support'))
 from augmentation_cases import CASES, case_key, count_draws, formula_picture, summary
 from metric_cases import metric_cases
 

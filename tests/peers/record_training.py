@@ -16,7 +16,7 @@ import numpy as np
 from peer_python import run_paddle
 from record import TESTS, write
 
-sys.path.append(str(TESTS))
+sys.path.append(str(TESTS / 'support'))
 from training_recipes import RECIPES, Recipe, batches
 
 ARCH = 'ResNet18_vd'

@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from tiny_run import load_tool
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
-from mmpretrain_mldecoder.engine.launch import build_runner
+from mmpretrain_mldecoder.engine.runners.launch import build_runner
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 ROWS = (

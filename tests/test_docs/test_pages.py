@@ -80,7 +80,7 @@ def test_commands_have_targets_and_options_that_exist(page):
         options = (
             ROOT / tool.replace('dist_', '').replace('slurm_', '').replace('.sh', '.py')
         ).read_text()
-        options += (ROOT / 'mmpretrain_mldecoder/engine/launch.py').read_text()
+        options += (ROOT / 'mmpretrain_mldecoder/engine/runners/launch.py').read_text()
         for word in words[words.index(tool) :]:
             if word.startswith('--'):
                 assert f"'{word}'" in options or f"('{word[2:]}'" in options, f'{tool} {word}'

@@ -8,7 +8,6 @@ from mmengine.config import Config
 from mmengine.optim import CosineAnnealingLR, OneCycleLR
 from tiny_run import ROOT, build_runner, load_tool, write_tiny_config
 
-from mmpretrain_mldecoder.engine import launch
 from mmpretrain_mldecoder.engine.config_check import (
     ConfigMistake,
     check_option,
@@ -21,6 +20,7 @@ from mmpretrain_mldecoder.engine.config_check.type_names import (
     check_annotation_files,
     check_type_names,
 )
+from mmpretrain_mldecoder.engine.runners import launch
 
 _NUMBERS = count()
 _LINEAR = """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmpretrain_mldecoder.engine.finished_test import settings_digest
+from mmpretrain_mldecoder.engine.runners.finished_test import settings_digest
 
 ROOT = Path(__file__).parents[2]
 CONFIG = 'configs/mldecoder/r50vd_coco.py'

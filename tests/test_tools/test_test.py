@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from tiny_run import ROOT, load_tool, read, run, write_tiny_config
 
-from mmpretrain_mldecoder.engine.finished_test import settings_digest
+from mmpretrain_mldecoder.engine.runners.finished_test import settings_digest
 
 run_train, run_test = load_tool('train'), load_tool('test')
 

@@ -76,7 +76,7 @@ def test_killed_and_resumed_equals_unbroken(unbroken, tmp_path, moment, last):
     script = 'import sys, test_train; test_train.run_train(*sys.argv[1:])'
     process = subprocess.run(
         [sys.executable, '-c', script, killer, *work_dir],
-        env=os.environ | dict(PYTHONPATH=os.pathsep.join(map(str, (HERE, HERE.parent)))),
+        env=os.environ | dict(PYTHONPATH=f'{HERE}{os.pathsep}{HERE.parent / "support"}'),
         capture_output=True,
         text=True,
         timeout=120,

@@ -5,7 +5,7 @@ from mmpretrain.registry import MODELS
 from published_names import paddleclas_fc, paddleclas_resnet, random_arrays
 
 import mmpretrain_mldecoder  # noqa: F401
-from mmpretrain_mldecoder.engine.checkpoint import load_weights_only
+from mmpretrain_mldecoder.engine.checkpoints.checkpoint import load_weights_only
 from mmpretrain_mldecoder.weights.conversion import (
     convert,
     drop_surplus_outputs,

@@ -14,7 +14,7 @@ from rich.console import Console
 from mmpretrain_mldecoder.apis.loader.loader_report import print_loader_speed
 from mmpretrain_mldecoder.apis.loader.loader_speed import LoaderSpeed, loader_speed
 from mmpretrain_mldecoder.atomic_write import atomic_write
-from mmpretrain_mldecoder.engine import launch
+from mmpretrain_mldecoder.engine.runners import launch
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

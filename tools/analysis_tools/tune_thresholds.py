@@ -19,7 +19,7 @@ from mmpretrain_mldecoder.apis.thresholds.threshold_table import (
     threshold_table,
 )
 from mmpretrain_mldecoder.apis.thresholds.tuned_thresholds import tune_thresholds
-from mmpretrain_mldecoder.engine import launch
+from mmpretrain_mldecoder.engine.runners import launch
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

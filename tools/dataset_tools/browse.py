@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mmpretrain_mldecoder.apis.browse.browse_dataset import browse_dataset
 from mmpretrain_mldecoder.apis.browse.findings_report import print_findings
-from mmpretrain_mldecoder.engine import launch
+from mmpretrain_mldecoder.engine.runners import launch
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

@@ -56,7 +56,7 @@ def browse_dataset(
     are those of a training seeded as the config says (0 if it does not).
 
     Args:
-        cfg (Config): As ``engine.launch.load_config`` gives it.
+        cfg (Config): As ``engine.runners.launch.load_config`` gives it.
         out_dir (str | PathLike): Folder to write to; older files of these names are replaced.
         splits (Sequence[str], optional): Of train, val and test. Defaults to those that the
             config has, see :func:`default_splits`.

@@ -57,7 +57,7 @@ def read_split(cfg: Config, name: str) -> DatasetSplit:
     """Read paths and labels of a split; files that are missing are no error here.
 
     Args:
-        cfg (Config): As ``engine.launch.load_config`` gives it.
+        cfg (Config): As ``engine.runners.launch.load_config`` gives it.
         name (str): ``'train'``, ``'val'`` or ``'test'``.
 
     Raises:

@@ -96,7 +96,7 @@ def loader_speed(
     ``'reading the file'``; and there only if the files were not read shortly before.
 
     Args:
-        cfg (Config): As ``engine.launch.load_config`` gives it.
+        cfg (Config): As ``engine.runners.launch.load_config`` gives it.
         split (str): ``'train'``, ``'val'`` or ``'test'``. Defaults to ``'train'``.
         photos (int): Samples of each part, at least 1. Defaults to 1000.
         workers (int, optional): Worker processes. Defaults to the config's ``num_workers``.

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...engine.finished_test import FinishedTest
+from ...engine.runners.finished_test import FinishedTest
 from .model_cost import ModelCost, picture_side
 from .table_rows import TableRow, measured
 from .table_words import TITLES, WORDS

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from mmengine.config import Config
 from modelindex.load_model_index import load
 
-from ...engine.finished_test import FinishedTest, read_finished_test, settings_digest
+from ...engine.runners.finished_test import FinishedTest, read_finished_test, settings_digest
 
 # Pictures of the whole split that a number of the dataset is of. Of COCO 2014 the authors' configs
 # leave out the 367 without labels. OpenImages has no split of a size that is known here.

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.models.heads import MultiLabelClsHead
 
-from ...engine import launch
+from ...engine.runners import launch
 from ...evaluation import MultiLabelMAP
 from ...evaluation.metrics.rows_of_ranks import gather_batches
 
@@ -68,7 +68,7 @@ def use_split(cfg: Config, split: str) -> None:
     which thresholds belong to, is the average already.
 
     Args:
-        cfg (Config): As ``engine.launch.load_config`` gives it; changed in place.
+        cfg (Config): As ``engine.runners.launch.load_config`` gives it; changed in place.
         split (str): One of ``SPLITS``.
 
     Raises:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from ...atomic_write import atomic_write
-from ...engine.checkpoint import load_weights_only
+from ...engine.checkpoints.checkpoint import load_weights_only
 
 
 def check_storable(checkpoint: str | os.PathLike, out: str | os.PathLike | None = None) -> None:

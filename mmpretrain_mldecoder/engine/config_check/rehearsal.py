@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ...datasets.seeded_sampler import sample_random_state
-from ..ended_run import RunEnded
+from ..runners.ended_run import RunEnded
 from .config_mistake import ConfigMistake
 
 _WRONG = (ValueError, TypeError, RuntimeError, AssertionError, LookupError, AttributeError)

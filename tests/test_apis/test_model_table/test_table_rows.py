@@ -10,7 +10,7 @@ from mmpretrain_mldecoder.apis.model_table.table_rows import (
     newest_results,
     read_rows,
 )
-from mmpretrain_mldecoder.engine.finished_test import settings_digest
+from mmpretrain_mldecoder.engine.runners.finished_test import settings_digest
 
 ROOT = Path(__file__).parents[3]
 

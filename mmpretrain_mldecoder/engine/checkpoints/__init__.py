@@ -1,0 +1,1 @@
+"""Checkpoints: read weights-only, found, fetched."""

@@ -1,0 +1,1 @@
+"""Several processes, with GPUs and without."""

@@ -1,0 +1,1 @@
+"""Hooks of a training or test: checkpoints, averages, seeds, and what ends a run."""

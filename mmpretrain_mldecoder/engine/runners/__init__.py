@@ -1,0 +1,1 @@
+"""The runner, its loop and launch, and how a run ends."""

@@ -1,0 +1,131 @@
+"""What a finished test leaves behind: a small JSON with its numbers, and what they are of."""
+
+import hashlib
+import json
+from datetime import datetime
+from numbers import Real
+from pathlib import Path
+
+import mmengine
+import mmpretrain
+import msgspec
+import torch
+from mmengine.config import Config
+from mmengine.dist import master_only
+from mmengine.runner import Runner
+
+from ...atomic_write import atomic_write
+from ...version import __version__
+from ..hooks.ema_hook import DualEMAHook
+from ..hooks.test_time_aug import TestTimeAugHook
+
+# Where the data lies, what else is reported, and what only the training reads: not the number.
+_OTHER_KEYS = {
+    *('data_root', 'data_prefix', 'ann_file', 'split', 'lazy_init', 'init_cfg', 'train_cfg'),
+    *('per_class', 'with_f1', 'by_size', 'thr', 'topk', 'collect_device'),
+}
+
+
+class FinishedTest(msgspec.Struct, frozen=True):
+    """One run of ``tools/test.py``.
+
+    Args:
+        config (str): As on the command line.
+        checkpoint (str): As on the command line: a file, or an address.
+        weights (str): ``'ema'`` or ``'raw'``, of which the metrics under their own names are (those
+            of the raw weights, if both were tested, end in ``_raw``); ``'single'`` if the
+            checkpoint has one set of weights, as those of other projects have.
+        metrics (dict[str, float]): By name, such as ``coco/mAP`` in percent; None for nan.
+        pictures (int): How many were tested.
+        settings (str): :func:`settings_digest` of the config with its options.
+        date (datetime): When the test ended, with the time zone.
+        versions (dict[str, str]): Of this package, MMPretrain, MMEngine and torch.
+        tta (bool): Whether the scores are averages over several views of each picture. Older files
+            do not say. Defaults to False.
+    """
+
+    config: str
+    checkpoint: str
+    weights: str
+    metrics: dict[str, float | None]
+    pictures: int
+    settings: str
+    date: datetime
+    versions: dict[str, str]
+    tta: bool = False
+
+
+def settings_digest(cfg: Config) -> str:
+    """Return 16 hex digits that change with all settings of a test that may move its number.
+
+    These are the model, the preprocessing, the dataset and the metrics, but not where the data
+    lies, what else is reported, batch size or workers.
+    """
+    full = cfg.to_dict()
+    parts = [full['model'], full.get('data_preprocessor'), full['test_evaluator']]
+    parts.append(full['test_dataloader']['dataset'])
+    text = json.dumps(_without_other_keys(parts), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without_other_keys(value):
+    if isinstance(value, dict):
+        return {k: _without_other_keys(v) for k, v in value.items() if k not in _OTHER_KEYS}
+    if isinstance(value, list | tuple):
+        return [_without_other_keys(item) for item in value]
+    return value
+
+
+@master_only
+def write_finished_test(
+    runner: Runner, cfg: Config, config: str, checkpoint: str, metrics: dict
+) -> None:
+    """Write ``test_<time>.json`` into the work folder; of several processes, the first does.
+
+    Args:
+        runner (Runner): After its test.
+        cfg (Config): That the runner was built from.
+        config (str): Path of the config.
+        checkpoint (str): What was tested.
+        metrics (dict): What ``runner.test()`` returned; only single numbers are kept.
+    """
+    test = FinishedTest(
+        config=str(config),
+        checkpoint=str(checkpoint),
+        weights=_tested_weights(runner),
+        metrics={name: float(v) for name, v in metrics.items() if isinstance(v, Real)},
+        pictures=len(runner.test_dataloader.dataset),
+        settings=settings_digest(cfg),
+        date=datetime.now().astimezone().replace(microsecond=0),
+        versions=dict(
+            mmpretrain_mldecoder=__version__,
+            mmpretrain=mmpretrain.__version__,
+            mmengine=mmengine.__version__,
+            torch=str(torch.__version__),
+        ),
+        tta=any(isinstance(hook, TestTimeAugHook) for hook in runner.hooks),
+    )
+    with atomic_write(Path(runner.work_dir, f'test_{runner.timestamp}.json')) as path:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(test)))
+
+
+def _tested_weights(runner: Runner) -> str:
+    hook = next((hook for hook in runner.hooks if isinstance(hook, DualEMAHook)), None)
+    if hook is None or not hook.has_both:
+        return 'single'
+    return hook.test_weights or 'ema'
+
+
+def read_finished_test(path: Path) -> FinishedTest:
+    """Read what :func:`write_finished_test` wrote.
+
+    Raises:
+        ValueError: If the file cannot be read or is something else; it names the file.
+    """
+    try:
+        test = msgspec.json.decode(path.read_bytes(), type=FinishedTest)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f'{path} is not the result of a test: {error}') from error
+    if test.date.tzinfo is None:
+        raise ValueError(f'{path} is not the result of a test: its date has no time zone')
+    return test

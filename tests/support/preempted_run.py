@@ -1,0 +1,62 @@
+"""A training that a signal stops at a chosen moment, in this process."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from mmengine.hooks import Hook
+from tiny_run import assert_same_training, build_runner, read
+
+from mmpretrain_mldecoder.engine import Preempted, find_resume_checkpoint
+from mmpretrain_mldecoder.engine.hooks.preemption_signal import SIGNALS
+
+
+class SignalAt(Hook):
+    """Send this process a signal at a stage of a run, once ``is_time`` for it."""
+
+    priority = 'HIGHEST'
+
+    def __init__(self, stage, is_time, number=signal.SIGTERM):
+        def send(runner, *args, **kwargs):
+            if is_time(runner):
+                os.kill(os.getpid(), number)
+
+        setattr(self, stage, send)
+
+
+def preempt(config, work_dir, stage, is_time, number=signal.SIGTERM, **options) -> Preempted:
+    """Train until the signal, which must end it with status 75, and return the exception."""
+    before = [signal.getsignal(one) for one in SIGNALS]
+    runner = build_runner(config, work_dir, **options)
+    runner.register_hook(SignalAt(stage, is_time, number))
+    with pytest.raises(Preempted) as stopped:
+        runner.train()
+    assert stopped.value.code == 75
+    assert [signal.getsignal(one) for one in SIGNALS] == before
+    return stopped.value
+
+
+def checkpoints(work_dir: Path) -> set[str]:
+    """Return the names of the checkpoints in a folder."""
+    return {path.name for path in work_dir.glob('*.pth')}
+
+
+def check_goes_on(config, run, work_dir, stage, iteration, saved, number=signal.SIGTERM) -> None:
+    """Stop a training, resume it, and compare with the unbroken one in the folder ``run``."""
+    stopped = preempt(config, work_dir, stage, lambda runner: runner.iter == iteration, number)
+    assert stopped.all_together
+    assert find_resume_checkpoint(work_dir) == str(work_dir / saved)
+    assert saved.endswith(f'_{read(work_dir / saved)["meta"]["iter"]}.pth')
+    (work_dir / 'last_checkpoint').unlink()  # the numbers tell as well
+    assert find_resume_checkpoint(work_dir) == str(work_dir / saved)
+
+    options = {'train_dataloader.num_workers': 0}
+    build_runner(config, work_dir, resume=True, **options).train()
+    assert_same_training(work_dir / 'epoch_3.pth', run / 'epoch_3.pth')
+    assert checkpoints(work_dir) == checkpoints(run)  # without that of the signal
+    found, expected = (read(p / 'epoch_3.pth')['message_hub'] for p in (work_dir, run))
+    for key in ('train/loss', 'train/lr', 'val/coco/mAP'):
+        values = [hub['log_scalars'][key]['values'].tolist() for hub in (found, expected)]
+        assert values[0] == values[1]
+    assert found['runtime_info']['best_score'] == expected['runtime_info']['best_score']

@@ -1,0 +1,107 @@
+import json
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from tiny_run import build_runner, read, write_tiny_config
+
+from mmpretrain_mldecoder.engine.runners.ended_run import RunEnded
+
+
+class Spoil(Hook):
+    """Make the pictures of some steps NaN, as a broken augmentation would."""
+
+    def __init__(self, *steps: int, value: float = float('nan')):
+        self.steps, self.value = steps, value
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter in self.steps:
+            data_batch['inputs'] = [picture * self.value for picture in data_batch['inputs']]
+
+
+def _runner(folder, *spoilt: int, **options):
+    runner = build_runner(
+        write_tiny_config(folder), folder / 'run', **{'train_dataloader.num_workers': 0} | options
+    )
+    runner.register_hook(Spoil(*spoilt))
+    return runner
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_ends_at_the_step_and_names_the_pictures(tmp_path, value):
+    runner = _runner(tmp_path)
+    runner.register_hook(Spoil(4, value=value))
+    with pytest.raises(RunEnded, match=r'loss is (nan|inf) at iteration 5 \(epoch 2\)') as caught:
+        runner.train()
+    (file,) = (tmp_path / 'run').glob('nonfinite_loss_*_iter_5.json')
+    assert str(file) in str(caught.value)
+    content = json.loads(file.read_text())
+    assert (content['iteration'], content['epoch']) == (5, 2)
+    (batch,) = content['batches']
+    names = [path.rpartition('/')[2] for path in batch['pictures']]
+    assert len(names) == 4 and set(names) <= {f'{i:012d}.jpg' for i in range(12)}
+    # the epoch before is the last thing kept
+    kept = sorted(path.name for path in (tmp_path / 'run').glob('*.pth'))
+    assert kept == ['best_coco_mAP_epoch_1.pth', 'epoch_1.pth']
+
+
+def test_steps_are_left_out_up_to_the_limit_and_counted_through_a_resume(tmp_path):
+    with_limit = {'optim_wrapper.max_skips': 2}
+    runner = _runner(tmp_path, 1, 4, **with_limit)
+    runner.train()
+    assert runner.iter == 9
+    assert len(list((tmp_path / 'run').glob('nonfinite_loss_*.json'))) == 2
+    checkpoint = read(tmp_path / 'run' / 'epoch_3.pth')
+    for part in ('state_dict', 'ema_state_dict'):
+        assert all(v.isfinite().all() for v in checkpoint[part].values() if v.is_floating_point())
+    # one of the two came before epoch 1 ended: a run that goes on from there may leave out one more
+    resumed = _runner(
+        tmp_path, 5, 7, resume=True, load_from=str(tmp_path / 'run' / 'epoch_1.pth'), **with_limit
+    )
+    with pytest.raises(RunEnded, match=r'iteration 8 .*for the 3\. time: .*max_skips is 2'):
+        resumed.train()
+
+
+def test_a_step_that_is_left_out_changes_nothing(tmp_path):
+    runner = _runner(tmp_path, 1, **{'optim_wrapper.max_skips': 1})
+    states = []
+
+    class Keep(Hook):
+        priority = 'LOWEST'
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            state = runner.model.state_dict()
+            states.append({name: value.clone() for name, value in state.items()})
+
+    runner.register_hook(Keep())
+    runner.train()
+    for name, value in states[0].items():  # batch norm's running statistics are among them
+        assert torch.equal(value, states[1][name]), name
+    assert any(not torch.equal(value, states[2][name]) for name, value in states[0].items())
+
+
+class BreakWeight(Hook):
+    """A weight that overflows in the last step of an epoch, whose loss was finite."""
+
+    def __init__(self, value: float):
+        self.value = value
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == 5:
+            runner.model.backbone.conv1.weight.data[0] = self.value
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_no_checkpoint_of_weights_that_are_not_finite(tmp_path, value):
+    runner = _runner(tmp_path)
+    runner.register_hook(BreakWeight(value))
+    with pytest.raises(RunEnded, match=r'backbone\.conv1\.weight is not finite .* iteration 6'):
+        runner.train()
+    assert not (tmp_path / 'run' / 'epoch_2.pth').exists()
+
+
+def test_a_buffer_may_be_infinite(tmp_path):
+    runner = _runner(tmp_path, max_epochs=1)
+    runner.model.register_buffer('mask', torch.tensor([0.0, float('-inf')]))
+    hook = next(hook for hook in runner.hooks if type(hook).__name__ == 'FiniteLossHook')
+    hook.before_save_checkpoint(runner, dict(state_dict=runner.model.state_dict()))

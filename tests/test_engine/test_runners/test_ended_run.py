@@ -1,0 +1,35 @@
+import errno
+
+import pytest
+
+from mmpretrain_mldecoder.engine.runners.ended_run import RunEnded, ends_in_one_line
+
+
+@pytest.mark.parametrize(
+    ('error', 'status', 'line'),
+    [
+        (RunEnded('no loss; try another'), 1, 'error: no loss; try another\n'),
+        (
+            OSError(errno.EROFS, 'Read-only file system', '/mnt/run'),
+            1,
+            'error: /mnt/run: Read-only file system. Make room or choose another folder\n',
+        ),
+        (
+            OSError(errno.ENOSPC, 'No space left on device'),
+            1,
+            'error: No space left on device. Make room or choose another folder\n',
+        ),
+        (KeyboardInterrupt(), 130, 'interrupted: all is kept\n'),
+    ],
+)
+def test_one_line_and_a_status(capsys, error, status, line):
+    with pytest.raises(SystemExit) as caught, ends_in_one_line('all is kept'):
+        raise error
+    assert caught.value.code == status
+    assert capsys.readouterr() == ('', line)
+
+
+@pytest.mark.parametrize('error', [KeyError('x'), OSError(errno.EIO, 'x'), OSError('x')])
+def test_a_fault_of_ours_keeps_its_traceback(error):
+    with pytest.raises(type(error)), ends_in_one_line(''):
+        raise error

@@ -1,0 +1,123 @@
+import errno
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from mmengine.hooks import Hook
+from tiny_run import build_runner, write_tiny_config
+
+from mmpretrain_mldecoder.engine.runners import work_dir_lock
+from mmpretrain_mldecoder.engine.runners.ended_run import RunEnded
+from mmpretrain_mldecoder.engine.runners.work_dir_lock import (
+    LOCK_FILE,
+    WorkDirLock,
+    earlier_checkpoints,
+    is_locked,
+)
+
+_HOLD = """
+import sys, time
+from mmpretrain_mldecoder.engine.runners.work_dir_lock import WorkDirLock
+lock = WorkDirLock(sys.argv[1])
+print('held', flush=True)
+time.sleep(120)
+"""
+
+
+def test_second_one_is_told_who_holds_it(tmp_path):
+    lock = WorkDirLock(tmp_path)
+    assert lock.is_held and is_locked(tmp_path)
+    told = rf'another training is running in {tmp_path} \(host .+, pid {os.getpid()}, since 2'
+    with pytest.raises(RunEnded, match=told):
+        WorkDirLock(tmp_path)
+    lock.release()
+    assert not is_locked(tmp_path)
+    WorkDirLock(tmp_path).release()
+
+
+def test_killed_holder_is_no_obstacle(tmp_path):
+    holder = subprocess.Popen([sys.executable, '-c', _HOLD, tmp_path], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b'held\n'
+        with pytest.raises(RunEnded, match=f'pid {holder.pid}'):
+            WorkDirLock(tmp_path)
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    WorkDirLock(tmp_path).release()
+
+
+def test_forked_child_neither_holds_nor_frees_it(tmp_path):
+    lock = WorkDirLock(tmp_path)
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        time.sleep(0.2)
+        assert is_locked(tmp_path)
+        lock.release()
+        assert not is_locked(tmp_path)  # with the child alive
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOTSUP])
+def test_file_system_without_locks(tmp_path, monkeypatch, number):
+    def flock(file, operation):
+        raise OSError(number, 'no locks')
+
+    monkeypatch.setattr(work_dir_lock.fcntl, 'flock', flock)
+    assert not WorkDirLock(tmp_path).is_held
+    assert not is_locked(tmp_path)
+
+
+def test_looking_leaves_no_file(tmp_path):
+    assert not is_locked(tmp_path)
+    assert not (tmp_path / LOCK_FILE).exists()
+
+
+def test_earlier_checkpoints(tmp_path):
+    for name in ('epoch_2.pth', 'epoch_10.pth', 'best_coco_mAP_epoch_2.pth', 'start.pth', 'x.txt'):
+        (tmp_path / name).touch()
+    found = earlier_checkpoints(tmp_path)
+    assert found == ['epoch_10.pth', 'best_coco_mAP_epoch_2.pth', 'epoch_2.pth']
+
+
+class TrainThereToo(Hook):
+    """Start the same training in the middle of the training."""
+
+    def __init__(self, config, work_dir):
+        self.arguments, self.message, self.dumped = (config, work_dir), None, None
+
+    def after_train_epoch(self, runner):
+        if runner.epoch == 0:
+            runner = build_runner(*self.arguments, **{'optim_wrapper.optimizer.lr': 0.125})
+            self.dumped = (self.arguments[1] / 'tiny.py').read_text()
+            with pytest.raises(RunEnded) as caught:
+                runner.train()
+            self.message = str(caught.value)
+
+
+def test_runner_trains_alone_and_warns_of_what_it_overwrites(tmp_path):
+    config, work_dir = write_tiny_config(tmp_path), tmp_path / 'run'
+    options = {'train_dataloader.num_workers': 0, 'train_cfg.max_epochs': 1}
+    runner = build_runner(config, work_dir, **options)
+    hook = TrainThereToo(config, work_dir)
+    runner.register_hook(hook)
+    runner.train()
+    assert f'another training is running in {work_dir} (host' in hook.message
+    assert 'lr=0.125' not in hook.dumped  # the config of the one that is running stays
+    assert not is_locked(work_dir)
+
+    build_runner(config, work_dir, **options).train()
+    first, *others = sorted(work_dir.glob('*/*.log'))
+    assert 'earlier run' not in first.read_text()
+    assert (
+        'holds checkpoints of an earlier run, best_coco_mAP_epoch_1.pth, epoch_1.pth.'
+        in ''.join(path.read_text() for path in others)
+    )
