@@ -121,6 +121,27 @@ MISTAKES = {
         'train_dataloader.batchsize = 8: DataLoader takes no argument',
     ),
     'key of the loop': ('', {'train_cfg.max_epoch': 2}, 'train_cfg.max_epoch = 2'),
+    'key of clip_grad': (
+        '',
+        {'optim_wrapper.clip_grad': dict(max_nrm=1)},
+        'optim_wrapper.clip_grad.max_nrm = 1: clip_grad_norm_ takes no argument '
+        "'max_nrm'; near: max_norm",
+    ),
+    'limit of clip_grad': (
+        '',
+        {'optim_wrapper.clip_grad': dict(type='value', foreach=True)},
+        "optim_wrapper.clip_grad = {'foreach': True}: clip_grad_value_ needs clip_value",
+    ),
+    'negative limit of clip_grad': (
+        '',
+        {'optim_wrapper.clip_grad': dict(max_norm=-1)},
+        'optim_wrapper.clip_grad.max_norm = -1: it must be a number above 0',
+    ),
+    'value in clip_grad': (
+        '',
+        {'optim_wrapper.clip_grad': dict(max_norm=1, norm_type='l2')},
+        "optim_wrapper.clip_grad = {'max_norm': 1, 'norm_type': 'l2'}: clip_grad_norm_ says",
+    ),
     'part of a loop': ('val_evaluator = None\n', {}, 'val_evaluator is missing or None'),
 }
 

@@ -1,11 +1,13 @@
 """All that is compared and tried before a run computes anything."""
 
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.models import ImageClassifier
 
 from .batch_norms import check_batch_norms
 from .class_counts import check_classes, check_metrics, check_topk
+from .clip_grad import check_clip_grad
 from .config_mistake import ConfigMistake
 from .hook_keys import check_hook, check_scores
 from .options import warn_of_near_keys
@@ -49,6 +51,8 @@ def _check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
         raise ConfigMistake(f'train_cfg.val_interval = {loop.val_interval}: it must be at least 1')
     for hook in runner.hooks:
         check_hook(hook)
+    if isinstance(runner.optim_wrapper, OptimWrapper):
+        check_clip_grad(runner.optim_wrapper)
     if not validates and any(getattr(hook, 'save_best', None) for hook in runner.hooks):
         runner.logger.warning(
             'There is no validation: no checkpoint is kept as the best (save_best)'
