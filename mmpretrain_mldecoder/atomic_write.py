@@ -1,5 +1,6 @@
 """Write a file so that a reader never meets half of it, whatever happens to the writer."""
 
+import errno
 import os
 import re
 import secrets
@@ -32,11 +33,17 @@ def atomic_write(out: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
     Yields:
         Path: Where to write; in the same folder, under a hidden name. There is an empty file.
 
+    Raises:
+        FileExistsError: At once, if ``out`` is a folder, a device or the like: renaming would fail
+            after all work is done, or put a file in the place of ``/dev/null``.
+
     Example:
         >>> with atomic_write('out/notes.txt') as path:  # doctest: +SKIP
         ...     path.write_text('whole or absent')
     """
     out = Path(out)
+    if out.exists() and not out.is_file():
+        raise FileExistsError(errno.EEXIST, 'Exists, and is no regular file', str(out))
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary, lock = _create(out)
     try:

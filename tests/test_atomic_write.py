@@ -46,6 +46,15 @@ def test_longest_name_of_the_file_system(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
+@pytest.mark.parametrize('make', [os.mkdir, os.mkfifo], ids=['folder', 'pipe'])
+def test_only_a_regular_file_is_replaced_and_this_is_told_at_once(tmp_path, make):
+    out = tmp_path / 'a.txt'
+    make(out)
+    with pytest.raises(FileExistsError, match='no regular file'), atomic_write(out):
+        pytest.fail('the work begins')
+    assert list(tmp_path.iterdir()) == [out] and not out.is_file()
+
+
 @pytest.mark.parametrize('sync', [True, False])
 def test_bytes_are_synced_before_the_rename_and_the_name_after_it(tmp_path, monkeypatch, sync):
     out, events = tmp_path / 'a.txt', []
