@@ -36,6 +36,17 @@ def test_same_number_as_the_last_validation(trained, tmp_path):
     assert {name: written[name] for name in logged} == pytest.approx(logged, abs=1e-9)
 
 
+def test_leaves_the_config_of_the_training(trained):
+    config, checkpoint, _ = trained
+    dumped = checkpoint.parent / config.name
+    before = dumped.read_text()
+    run_test(config, checkpoint, '--work-dir', checkpoint.parent, '--weights', 'raw')
+    assert dumped.read_text() == before and "test_weights='raw'" not in before
+    (result,) = checkpoint.parent.glob('test_*.json')
+    own = checkpoint.parent / result.stem.removeprefix('test_') / 'vis_data' / 'config.py'
+    assert "test_weights='raw'" in own.read_text()
+
+
 def finished(work_dir: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in work_dir.glob('test_*.json')]
 

@@ -1,5 +1,6 @@
 """MMEngine's runner, at home on any machine and safe to kill."""
 
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from .ended_run import RunEnded
 from .lost_worker import explained_worker_loss
 from .run_folder import claim_timestamp
 from .train_loop import LoopStateHook, ResumableEpochLoop
-from .work_dir_lock import earlier_checkpoints, is_locked, one_training
+from .work_dir_lock import WorkDirInUse, earlier_checkpoints, one_training
 
 _MMENGINE_CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
 
@@ -58,10 +59,10 @@ class PortableRunner(ExplainedBuilds, Runner):
     (:class:`CheckpointFitHook`); a mistake in the config raises at the start, with its key and
     value (:class:`ConfigCheckHook`).
 
-    One training at a time works in a folder (:func:`one_training`), each run has a second of its
-    own for its logs, a loss that is not finite ends the training (:class:`FiniteLossHook`; with
-    ``optim_wrapper.max_skips`` some steps are left out instead), and an error says so where a
-    worker of a data loader is gone.
+    One training at a time works in a folder (:func:`one_training`), and only a training writes its
+    config beside the checkpoints. Each run has a second of its own for its logs. A loss that is not
+    finite ends the training (:class:`FiniteLossHook`; with ``optim_wrapper.max_skips`` some steps
+    are left out instead), and an error says so where a worker of a data loader is gone.
 
     Two keys of the config make a step faster; without them nothing is done:
 
@@ -102,10 +103,11 @@ class PortableRunner(ExplainedBuilds, Runner):
         return super().wrap_model(model_wrapper_cfg, model)
 
     def dump_config(self) -> None:
-        if is_locked(self.work_dir):
-            self.logger.info(f'A training is running in {self.work_dir}: its config is left there.')
-            return
-        super().dump_config()
+        """Leave the work folder as it is while the runner is built: it may be there to test.
+
+        The config beside the checkpoints is that of their training, and :meth:`train` writes it.
+        The config of each run is in the folder of its log, by the visualizer.
+        """
 
     def build_optim_wrapper(self, optim_wrapper):
         if get_device() in ('cpu', 'mps') and isinstance(optim_wrapper, dict):
@@ -162,7 +164,15 @@ class PortableRunner(ExplainedBuilds, Runner):
         return super().build_train_loop(loop)
 
     def train(self) -> nn.Module:
+        try:
+            return self._train_alone()
+        except WorkDirInUse:
+            self._remove_log()
+            raise
+
+    def _train_alone(self) -> nn.Module:
         with self._preemption.listen(), one_training(self.work_dir) as is_guarded:
+            super().dump_config()
             if not is_guarded:
                 self.logger.warning(
                     f'The file system of {self.work_dir} has no locks: nothing keeps a second '
@@ -185,6 +195,11 @@ class PortableRunner(ExplainedBuilds, Runner):
         worker_loss = explained_worker_loss('test_dataloader', self._test_dataloader)
         with worker_loss, explained_unreadable():
             return super().test()
+
+    @master_only
+    def _remove_log(self) -> None:
+        # of a run that did nothing, in the folder of another one
+        shutil.rmtree(self.log_dir, ignore_errors=True)
 
     def _warn_of_earlier_run(self) -> None:
         names = earlier_checkpoints(self.work_dir)

@@ -4,7 +4,6 @@ import errno
 import os
 import re
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,9 +19,13 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-LOCK_FILE = '.training.lock'
 # Of file systems without locks, some network ones among them.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+LOCK_FILE = '.training.lock'
+
+
+class WorkDirInUse(RunEnded):
+    """Another training runs in the work folder; the message says where to find it."""
 
 
 class WorkDirLock:
@@ -39,19 +42,19 @@ class WorkDirLock:
         is_held (bool): False where the file system has no locks: the folder is not guarded then.
 
     Raises:
-        RunEnded: If another training holds it, with host, process id and start of that one.
+        WorkDirInUse: If another training holds it, with host, process id and start of that one.
         OSError: If the file cannot be written.
     """
 
     def __init__(self, work_dir: str | os.PathLike):
         self._file = Path(work_dir, LOCK_FILE).open('a+', encoding='utf-8')  # noqa: SIM115 - kept
         try:
-            self.is_held = _lock(self._file, tries=5)
+            self.is_held = _lock(self._file)
         except BlockingIOError:
             self._file.seek(0)
             holder = self._file.read().strip() or 'its process is not known'
             self._file.close()
-            raise RunEnded(
+            raise WorkDirInUse(
                 f'another training is running in {work_dir} ({holder}). Wait for its end, or name '
                 'another --work-dir'
             ) from None
@@ -69,18 +72,6 @@ class WorkDirLock:
         self._file.close()
 
 
-def is_locked(work_dir: str | os.PathLike) -> bool:
-    """Return whether a training is running in a folder, in this process or another."""
-    try:
-        with Path(work_dir, LOCK_FILE).open('r+') as file:
-            _lock(file, tries=1)
-    except BlockingIOError:
-        return True
-    except OSError:  # nobody has trained there, or that cannot be known
-        return False
-    return False
-
-
 @contextmanager
 def one_training(work_dir: str | os.PathLike) -> Iterator[bool]:
     """Hold the lock of a folder for all processes of a run; the first of them takes it.
@@ -89,7 +80,7 @@ def one_training(work_dir: str | os.PathLike) -> Iterator[bool]:
         bool: Whether the folder is guarded, see :attr:`WorkDirLock.is_held`.
 
     Raises:
-        RunEnded: In all processes, if another training runs there.
+        WorkDirInUse: In all processes, if another training runs there.
         OSError: In all processes, if the lock cannot be written.
     """
     lock, outcome = None, [None]
@@ -97,7 +88,7 @@ def one_training(work_dir: str | os.PathLike) -> Iterator[bool]:
         try:
             lock = WorkDirLock(work_dir)
             outcome = [lock.is_held]
-        except (RunEnded, OSError) as error:
+        except (WorkDirInUse, OSError) as error:
             outcome = [error]
     broadcast_object_list(outcome)
     if isinstance(outcome[0], Exception):
@@ -119,20 +110,14 @@ def earlier_checkpoints(work_dir: str | os.PathLike) -> list[str]:
     return sorted(found, key=lambda name: (-found[name], name))
 
 
-def _lock(file: IO, tries: int) -> bool:
-    """Lock a file; False where there are no locks. Several tries outlast a look by another."""
+def _lock(file: IO) -> bool:
+    """Lock a file; False where there are no locks."""
     if fcntl is None:
         return False
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            tries -= 1
-            if not tries:
-                raise
-            time.sleep(0.1)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:  # a BlockingIOError, if another holds it
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    return True
