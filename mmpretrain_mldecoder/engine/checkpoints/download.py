@@ -1,12 +1,13 @@
 """Fetch a file from the web: once a machine, whole or not at all."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlparse
+from urllib.parse import urldefrag, urlparse
 from urllib.request import Request, urlopen
 
 import torch
@@ -69,18 +70,42 @@ def find_or_download(
 def download_once(url: str) -> Path:
     """Return the file of an address, downloaded at the first time.
 
-    It is kept under its own name in :func:`download_folder`. One process of each machine
-    downloads.
+    It is kept under its own name in :func:`download_folder`, where torch.hub and users look, or put
+    it by hand. That name belongs to the first address that asks for it; the file of another one
+    goes to a folder of that address below. One process of each machine downloads.
 
     Args:
-        url (str): The address, with or without a query.
+        url (str): The address. Its query belongs to it: another one is another file.
 
     Raises:
+        ValueError: If the address ends in no name of a file.
         ConnectionError, OSError: If it cannot be downloaded or kept; it says where to put the file
             by hand.
     """
-    path = download_folder() / Path(urlparse(url).path).name
+    url = urldefrag(url).url
+    name = Path(urlparse(url).path).name
+    if name in ('', '..'):
+        raise ValueError(f'{url} does not end in the name of a file')
+    path = download_folder() / name
+    if not _claim(path, url):
+        path = path.with_name(hashlib.sha256(url.encode()).hexdigest()[:16]) / name
     return find_or_download(lambda: path if path.is_file() else None, url, path)
+
+
+def _claim(path: Path, url: str) -> bool:
+    """Whether a name among the downloads is that of an address, which it becomes if it is free.
+
+    The owner's address is noted beside the folder, not in it: torch's other users list it.
+    """
+    note = path.parent.with_name('addresses') / path.name
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        with note.open('x', encoding='utf-8') as file:  # of two processes one makes it
+            file.write(url)
+    except OSError:
+        # Where nothing can be written, nothing is noted: such a folder was filled before.
+        return not note.is_file() or note.read_text('utf-8', errors='replace') == url
+    return True
 
 
 @contextmanager

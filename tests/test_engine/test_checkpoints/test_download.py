@@ -1,9 +1,11 @@
 import os
+import re
 import resource
 import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from web_server import Answer, serve
@@ -11,6 +13,7 @@ from web_server import Answer, serve
 from mmpretrain_mldecoder.engine.checkpoints.download import (
     download,
     download_folder,
+    download_once,
     find_or_download,
 )
 
@@ -130,6 +133,67 @@ def test_found_file_is_not_downloaded(tmp_path, server):
 def test_folder_is_torch_s(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     assert download_folder() == tmp_path / 'hub' / 'checkpoints'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    return tmp_path / 'hub' / 'checkpoints'
+
+
+def test_addresses_of_one_file_name_have_a_file_each(folder, server):
+    contents = {'/run1/a.pth': b'one', '/run2/a.pth': b'two', '/run3/a.pth': b'three'}
+    server.answers.update({path: Answer(content) for path, content in contents.items()})
+    for _ in range(2):
+        for path, content in contents.items():
+            found = download_once(server.url + path)
+            assert found.name == 'a.pth' and found.read_bytes() == content
+    assert server.requests == list(contents)
+    assert download_once(f'{server.url}/run1/a.pth#part') == folder / 'a.pth'
+    assert _names(folder)[-1] == 'a.pth' and len(_names(folder)) == 3
+
+
+def test_query_belongs_to_the_address(folder, server):
+    server.answers['/a.pth'] = Answer(b'first')
+    assert download_once(f'{server.url}/a.pth?version=1').read_bytes() == b'first'
+    server.answers['/a.pth'] = Answer(b'second')
+    assert download_once(f'{server.url}/a.pth?version=2').read_bytes() == b'second'
+    assert download_once(f'{server.url}/a.pth?version=1').read_bytes() == b'first'
+
+
+def test_file_that_lies_there_is_that_of_who_asks_first(folder, server):
+    folder.mkdir(parents=True)
+    (folder / 'a.pth').write_bytes(b'by hand, or by torch.hub')
+    server.answers['/run2/a.pth'] = Answer(b'two')
+    for _ in range(2):
+        assert download_once(f'{server.url}/run1/a.pth') == folder / 'a.pth'
+        assert download_once(f'{server.url}/run2/a.pth').read_bytes() == b'two'
+    assert server.requests == ['/run2/a.pth']
+
+
+def test_name_of_a_failed_download_stays_that_of_its_address(folder, server):
+    with pytest.raises(ConnectionError, match=re.escape(f'put it at {folder / "a.pth"}')):
+        download_once(f'{server.url}/run1/a.pth')
+    with pytest.raises(ConnectionError, match=rf'put it at {folder}/\w{{16}}/a.pth') as caught:
+        download_once(f'{server.url}/run2/a.pth')
+    path = Path(str(caught.value).rpartition(' ')[2])
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'by hand')
+    assert download_once(f'{server.url}/run2/a.pth') == path
+
+
+def test_folder_that_cannot_be_written_but_holds_the_file(folder, server):
+    folder.mkdir(parents=True)
+    (folder / 'a.pth').touch()
+    (folder.parent / 'addresses').touch()  # no folder can be made in its place
+    assert download_once(f'{server.url}/a.pth') == folder / 'a.pth'
+
+
+@pytest.mark.parametrize('path', ['', '/', '/..', '/a/..', '/?file=a.pth'])
+def test_address_without_the_name_of_a_file(folder, server, path):
+    with pytest.raises(ValueError, match='does not end in the name of a file'):
+        download_once(server.url + path)
+    assert server.requests == []
 
 
 _TWO = """
