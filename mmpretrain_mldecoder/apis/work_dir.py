@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import warnings
 from pathlib import Path
 
 
@@ -50,9 +51,19 @@ def read_test_metrics(work_dir: str | os.PathLike, checkpoint: str | os.PathLike
 
     Returns:
         dict, optional: What the evaluator gave, such as ``coco/mAP`` in percent; None if the
-        checkpoint was not tested yet.
+        checkpoint was not tested yet, or the file is damaged, as a killed test may leave it: then
+        a warning names it.
     """
     path = max(Path(work_dir).glob('*/*.json'), default=None)
     if path is None or path.stat().st_mtime < Path(checkpoint).stat().st_mtime:
         return None
-    return json.loads(path.read_text())
+    try:
+        metrics = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        reason = str(error)
+    else:
+        if metrics and isinstance(metrics, dict):
+            return metrics
+        reason = 'there are none in it'
+    warnings.warn(f'{path} does not tell the metrics of a test: {reason}', stacklevel=2)
+    return None

@@ -63,13 +63,14 @@ def make_demo_dataset(
     info = dict(description='Demo scenes of mmpretrain_mldecoder', version=_VERSION)
     info |= dict(num_train=num_train, num_val=num_val, size=size, seed=seed)
     summary = f'{num_train} + {num_val} scenes of {size} px, seed {seed}'
-    if _is_complete(out, info):
+    flaw = _flaw(out, info)
+    if not flaw:
         print(f'{out} is reused: it holds the {summary}.')
         return False
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise FileExistsError(
             f'{out} exists, but is not the demo dataset asked for ({summary}, version {_VERSION}) '
-            'in full. Choose another folder (--out), or remove this one if it can go.'
+            f'in full: {flaw}. Choose another folder (--out), or remove this one if it can go.'
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f'.{out.name}-', dir=out.parent) as folder:
@@ -81,32 +82,48 @@ def make_demo_dataset(
     return True
 
 
-def _is_complete(out: Path, info: dict) -> bool:
-    """Whether ``out`` holds every file of the dataset that ``info`` describes."""
-    for split in ('train2017', 'val2017'):
+def _flaw(out: Path, info: dict) -> str:
+    """Say why ``out`` is not the whole dataset that ``info`` describes; nothing if it is."""
+    for split, num_scenes in (('train2017', info['num_train']), ('val2017', info['num_val'])):
         path = out / 'annotations' / f'instances_{split}.json'
-        content = json.loads(path.read_text()) if path.is_file() else {}
-        if content.get('info') != info:
-            return False
-        if not all((out / split / image['file_name']).is_file() for image in content['images']):
-            return False
-    return True
+        images = _images(num_scenes, info['size'])
+        try:
+            content = json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            return f'{path} cannot be read, {error}'
+        if not (
+            isinstance(content, dict)
+            and content.get('info') == info
+            and content.get('images') == images
+        ):
+            return f'{path} describes other pictures'
+        for image in images:
+            if not (out / split / image['file_name']).is_file():
+                return f'{out / split / image["file_name"]} is missing'
+    return ''
+
+
+def _images(num_scenes: int, size: int) -> list[dict]:
+    return [
+        dict(id=i, file_name=f'{i:012d}.jpg', height=size, width=size, license=1)
+        for i in range(1, num_scenes + 1)
+    ]
 
 
 def _write_split(root: Path, split: str, num_scenes: int, info: dict, seeds: tuple) -> None:
     """Write the images and the annotation file of one split below ``root``."""
     (root / split).mkdir(parents=True)
     (root / 'annotations').mkdir(exist_ok=True)
-    size = info['size']
-    images, annotations = [], []
-    for i in track(range(num_scenes), description=split):
-        picture, objects = draw_scene(np.random.default_rng([*seeds, i]), size)
-        name = f'{i + 1:012d}.jpg'
-        if not cv2.imwrite(str(root / split / name), picture):
-            raise OSError(f'{root / split / name} cannot be written')
-        images.append(dict(id=i + 1, file_name=name, height=size, width=size, license=1))
+    images, annotations = _images(num_scenes, info['size']), []
+    for i, image in enumerate(track(images, description=split)):
+        picture, objects = draw_scene(np.random.default_rng([*seeds, i]), info['size'])
+        path = root / split / image['file_name']
+        if not cv2.imwrite(str(path), picture):
+            raise OSError(f'{path} cannot be written')
         for category, polygon in objects:
-            annotation = dict(id=len(annotations) + 1, image_id=i + 1, category_id=category.id)
+            annotation = dict(
+                id=len(annotations) + 1, image_id=image['id'], category_id=category.id
+            )
             annotations.append(annotation | _describe(polygon))
     content = dict(
         info=info,

@@ -45,13 +45,27 @@ class UnreadableLog:
 
 
 def read_unreadable(file: Path) -> dict[str, str]:
-    """Return the reasons by path that :class:`UnreadableLog` wrote; none if there is no file."""
+    """Return the reasons by path that :class:`UnreadableLog` wrote; none if there is no file.
+
+    A line that is not whole is left out: another process is writing it, or the disk was full.
+    """
     try:
         lines = file.read_bytes().splitlines()
     except FileNotFoundError:
         return {}
-    entries = [json.loads(line) for line in lines]
-    return {entry['path']: entry['reason'] for entry in entries}
+    entries = [_entry(line) for line in lines]
+    return {entry['path']: entry['reason'] for entry in entries if entry is not None}
+
+
+def _entry(line: bytes) -> dict | None:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    is_whole = isinstance(entry, dict) and all(
+        isinstance(entry.get(name), str) for name in ('path', 'reason')
+    )
+    return entry if is_whole else None
 
 
 class SkipUnreadableMixin:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -52,7 +53,7 @@ def plot_curves(work_dir: str | os.PathLike, out: str | os.PathLike) -> Path:
             (record['step'], value)
             for record in validation
             for key, value in record.items()
-            if key.split('/')[-1] == suffix
+            if key.split('/')[-1] == suffix and isinstance(value, int | float)
         ]
         if points:
             epochs, values = zip(*points, strict=True)
@@ -79,14 +80,16 @@ def read_scalars(work_dir: str | os.PathLike) -> tuple[list[dict], list[dict]]:
 
     Returns:
         tuple: The training records (``step`` is the iteration; ``loss``, ``lr``, ...) and the
-        validation records (``step`` is the epoch; ``coco/mAP``, ...).
+        validation records (``step`` is the epoch; ``coco/mAP``, ...). A line that is no such
+        record, as a run that was killed leaves it, is left out; a warning counts them.
+
+    Raises:
+        ValueError: If a log has lines, but none is a record.
     """
     training, validation = [], []
     # Folders are named by the time of their start, so that their order is that of the runs.
     for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        # A killed run may leave half a line, its last.
-        lines = [line for line in path.read_text().splitlines(True) if line.endswith('\n')]
-        records = [json.loads(line) for line in lines]
+        records = _records(path)
         for joined, run in (
             (training, [r for r in records if 'loss' in r]),
             (validation, [r for r in records if 'loss' not in r]),
@@ -94,3 +97,32 @@ def read_scalars(work_dir: str | os.PathLike) -> tuple[list[dict], list[dict]]:
             if run:
                 joined[:] = [r for r in joined if r['step'] < run[0]['step']] + run
     return training, validation
+
+
+def _records(path: Path) -> list[dict]:
+    """Read the lines of a log, one JSON object each."""
+    lines = path.read_bytes().splitlines()
+    records = [_record(line) for line in lines]
+    lost = [number for number, record in enumerate(records, 1) if record is None]
+    if lost and len(lost) == len(lines) > 1:
+        raise ValueError(f'{path} is no log of a training: remove it, or copy it again')
+    if lost:
+        warnings.warn(
+            f'{path}: {len(lost)} of {len(lines)} lines are left out, the first is line {lost[0]}: '
+            'not whole, or no record of a training',
+            stacklevel=4,
+        )
+    return [record for record in records if record is not None]
+
+
+def _record(line: bytes) -> dict | None:
+    """Return what a line holds; None if that is no record."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict):
+        return None
+    numbers = ('step', 'loss', 'lr') if 'loss' in record else ('step',)
+    is_whole = all(isinstance(record.get(name), int | float) for name in numbers)
+    return record if is_whole else None

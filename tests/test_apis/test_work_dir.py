@@ -56,3 +56,17 @@ def test_metrics_of_the_latest_test_that_is_younger_than_the_checkpoint(tmp_path
     later = checkpoint.stat().st_mtime + 100
     os.utime(checkpoint, (later, later))
     assert read_test_metrics(tmp_path, checkpoint) is None
+
+
+@pytest.mark.parametrize(
+    'content',
+    [b'', b'{"coco/mAP": 5', b'[]', b'{}', b'3', b'null', b'\xff', b'\x80\x04.', b'[' * 100_000],
+    ids=lambda content: repr(content[:10]),
+)
+def test_damaged_metrics_are_none_and_named(tmp_path, content):
+    (tmp_path / 'best.pth').touch()
+    path = tmp_path / '20240101_000000' / '20240101_000000.json'
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=f'{path} does not tell the metrics of a test: '):
+        assert read_test_metrics(tmp_path, tmp_path / 'best.pth') is None

@@ -170,7 +170,40 @@ def test_other_parameters_are_refused(tmp_path, other):
 def test_incomplete_folder_is_refused(tmp_path, lost):
     make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
     (tmp_path / 'demo' / lost).unlink()
-    with pytest.raises(FileExistsError, match='in full'):
+    with pytest.raises(FileExistsError, match=f'in full: .*{lost} is missing. Choose another'):
+        make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        '',
+        '{"info": ',
+        '[]',
+        'null',
+        '{}',
+        '{"info": 1}',
+        '[' * 100_000,
+        b'\xff\xfe{\x00',
+        b'\x80\x04.',
+    ],
+    ids=lambda content: repr(content[:10]),
+)
+@pytest.mark.parametrize('split', ['train2017', 'val2017'])
+def test_damaged_annotations_are_named(tmp_path, split, content):
+    make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
+    path = tmp_path / 'demo' / 'annotations' / f'instances_{split}.json'
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(FileExistsError, match=f'{path} .*Choose another folder'):
+        make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
+
+
+@pytest.mark.parametrize('images', [None, [], [1, 2], [{}, {}]], ids=str)
+def test_annotations_of_other_pictures_are_named(tmp_path, images):
+    make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
+    path = tmp_path / 'demo' / 'annotations' / 'instances_train2017.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | dict(images=images)))
+    with pytest.raises(FileExistsError, match=f'{path} describes other pictures'):
         make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
 
 

@@ -157,3 +157,19 @@ def test_imagenet_skips_too(tmp_path):
     )
     np.testing.assert_equal(dataset[SampleIndex(1, 0)]['img'].shape, (8, 8, 3))
     assert list(dataset.unreadable._own.values()) == ['the file is empty']
+
+
+@pytest.mark.parametrize(
+    'tail', ['{"path": "b.jp', '\0' * 20, '[]', '{"path": 1, "reason": 2}', '{}']
+)
+def test_a_line_that_is_not_whole_is_left_out(tmp_path, tail):
+    dataset = build(tmp_path, {'3.jpg': b'', '4.jpg': b'', '5.jpg': b''}, max_unreadable=2)
+    dataset.unreadable.file = tmp_path / 'unreadable.jsonl'
+    sample(dataset, 3, 0)
+    found = read_unreadable(dataset.unreadable.file)
+    with dataset.unreadable.file.open('a') as file:
+        file.write(tail + '\n')
+    assert read_unreadable(dataset.unreadable.file) == found
+    with pytest.raises(TooManyUnreadable, match='3 pictures cannot be read'):
+        for index in (3, 4, 5):
+            sample(dataset, index, 0)

@@ -35,7 +35,8 @@ def resumed(tmp_path):
 
 
 def test_runs_are_joined_by_step(resumed):
-    training, validation = read_scalars(resumed)
+    with pytest.warns(UserWarning, match=r'scalars.json: 1 of 8 lines are left out, .* line 8'):
+        training, validation = read_scalars(resumed)
     assert [(r['step'], r['loss']) for r in training] == [(10 * i, 10 - i) for i in range(1, 7)]
     assert [(r['step'], r['coco/mAP']) for r in validation] == [(1, 50), (2, 60), (3, 80)]
 
@@ -84,3 +85,45 @@ def test_no_training_log(tmp_path, records):
         write_log(tmp_path, '20240101_000000', records)
     with pytest.raises(FileNotFoundError, match=r'no training log in .*--work-dir'):
         plot_curves(tmp_path, tmp_path / 'curves.png')
+
+
+BROKEN = [
+    '',
+    '{"lr": 0.1, "lo',
+    '\0' * 50,
+    '[1]',
+    'null',
+    '{}',
+    '{"step": "1"}',
+    '{"step": 1, "loss": null, "lr": 1}',
+    '{"step": 1, "loss": 2}',
+    '[' * 100_000,
+    '1' * 5000,
+]
+
+
+@pytest.mark.filterwarnings('ignore:.*lines are left out')
+def test_lines_that_are_no_records_are_left_out(tmp_path):
+    write_log(
+        tmp_path, '20240101_000000', [train(10, 9)], '\n'.join([*BROKEN, json.dumps(val(1, 5, 4))])
+    )
+    training, validation = read_scalars(tmp_path)
+    assert [r['step'] for r in training] == [10] and [r['step'] for r in validation] == [1]
+    assert plot_curves(tmp_path, tmp_path / 'curves.png').is_file()
+
+
+def test_score_that_is_no_number_is_not_drawn(tmp_path):
+    write_log(tmp_path, '20240101_000000', [train(10, 9), val(1, 'high', None), val(2, 5, 4)])
+    assert plot_curves(tmp_path, tmp_path / 'curves.png').is_file()
+
+
+@pytest.mark.parametrize(
+    'content', [b'\x80\x04\n\x95.\n', b'<html>\n</html>\n', b'\xff\xfe{\0\n\0']
+)
+def test_foreign_file_is_named(tmp_path, content):
+    write_log(tmp_path, '20240101_000000', [train(10, 9)])
+    path = tmp_path / '20240102_000000' / 'vis_data' / 'scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f'{path} is no log of a training: remove it'):
+        read_scalars(tmp_path)
