@@ -64,8 +64,7 @@ def main(argv: list[str] | None = None) -> dict:
         runner.test_evaluator.metrics += dump
         metrics = runner.test()
         write_finished_test(runner, cfg, args.config, args.checkpoint, metrics)
-        del runner  # its model holds the process group
-        launch.leave_process_group()
+        launch.end_run(runner)
     return metrics
 
 

@@ -63,8 +63,9 @@ def main(argv: list[str] | None = None) -> None:
         check(args)
         source, warnings = picture_source(cfg, args.split), split_warnings(cfg, args.split)
         use_split(cfg, args.split)
-        split = split_scores(launch.build_runner(cfg))
-        launch.leave_process_group()
+        runner = launch.build_runner(cfg)
+        split = split_scores(runner)
+        launch.end_run(runner)
         if split is None:
             return  # the first process does the rest
         tuned = tune_thresholds(

@@ -168,24 +168,34 @@ def train(cfg: Config) -> None:
     Raises:
         Preempted: After SIGTERM or SIGUSR1, which ends the tool with status 75.
     """
+    runner = build_runner(cfg)
     try:
-        build_runner(cfg).train()
+        runner.train()
     except Preempted as preempted:
         for number in SIGNALS:  # the end of the interpreter is not to be disturbed
             signal.signal(number, signal.SIG_IGN)
+        preempted.__traceback__ = None  # its frames hold what end_run lets go
         if preempted.all_together:
-            leave_process_group()
+            end_run(runner)
         raise
-    leave_process_group()
+    end_run(runner)
 
 
-def leave_process_group() -> None:
-    """End together, and end gloo's threads.
+def end_run(runner: Runner) -> None:
+    """End the workers of a runner's data loaders, and leave the group of processes together.
 
-    A thread that asks for Python while the interpreter ends aborts the process. They end with the
-    last that holds the group: the runner's model holds it, so the runner must be let go before.
+    A worker that is still there when the interpreter ends is killed by it, and leaves a folder in
+    the system's temporary one. A thread of gloo that asks for Python by then aborts the process; it
+    ends with the last that holds the group, as the model does.
+
+    Args:
+        runner (Runner): It cannot be used any more.
     """
-    if dist.is_available() and dist.is_initialized():
+    has_group = dist.is_available() and dist.is_initialized()
+    if has_group:
         dist.barrier()
-        gc.collect()  # a runner is part of circles
+    # Not left to the collector, which ends the queues by which workers are told before it tells.
+    vars(runner).clear()
+    gc.collect()  # the model is part of circles
+    if has_group:
         dist.destroy_process_group()

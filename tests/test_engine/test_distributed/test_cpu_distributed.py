@@ -114,8 +114,7 @@ runner = build_runner(Path(sys.argv[2]), Path(sys.argv[3]), **{
     'launcher': 'pytorch', 'train_cfg.max_epochs': 1, 'train_dataloader.num_workers': 0})
 runner.train()
 before = gloo()
-del runner
-launch.leave_process_group()
+launch.end_run(runner)
 print('threads of gloo:', before, gloo())
 """
     command = [

@@ -1,9 +1,10 @@
 import argparse
+import sys
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import write_tiny_config
+from tiny_run import ROOT, run, write_tiny_config
 
 from mmpretrain_mldecoder.engine.runners import launch
 
@@ -125,3 +126,14 @@ def test_auto_scale_lr_moves_the_whole_one_cycle(config, tmp_path):
     saved = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
     for group in saved['optimizer']['param_groups']:
         assert group['max_lr'] == 0.25  # batch 4, the rate is for 8
+
+
+def test_workers_of_a_training_leave_nothing_in_the_temporary_folder(config, tmp_path):
+    # The interpreter's end kills persistent workers, which leave a folder with a socket each.
+    temporary = tmp_path / 'temporary'
+    temporary.mkdir()
+    command = [sys.executable, ROOT / 'tools' / 'train.py', config, '--work-dir', tmp_path / 'run']
+    options = ['--cfg-options', 'train_cfg.max_epochs=1', 'val_dataloader.num_workers=1']
+    printed = run(*command, *options, TMPDIR=str(temporary))
+    assert 'Epoch(val) [1]' in printed
+    assert not list(temporary.glob('pymp-*'))
