@@ -17,8 +17,10 @@ from .hooks.preemption_hook import Preempted, PreemptionHook
 from .hooks.seed_hook import IterSeedHook
 from .hooks.test_time_aug import TestTimeAugHook
 from .optimizers.param_groups import NoDecay1DConstructor
+from .runners.epoch_loop import ResumableEpochLoop
+from .runners.iter_loop import ResumableIterLoop
 from .runners.runner import PortableRunner
-from .runners.train_loop import LoopStateHook, ResumableEpochLoop
+from .runners.train_loop import LoopStateHook
 from .schedulers.linear_warmup import LinearWarmupLR
 from .schedulers.one_cycle import PlainOneCycleLR
 
@@ -38,6 +40,7 @@ __all__ = [
     'Preempted',
     'PreemptionHook',
     'ResumableEpochLoop',
+    'ResumableIterLoop',
     'TestTimeAugHook',
     'find_resume_checkpoint',
     'load_weights_only',

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -271,6 +272,17 @@ def test_nan_in_one_process_ends_both(tmp_path):
     assert [batch['rank'] for batch in ranks] == [0, 1]
     assert isinstance(ranks[0]['losses']['loss'], float) and ranks[1]['losses']['loss'] == 'nan'
     assert 'epoch_2.pth' not in _all_whole(work_dir)
+
+
+def test_nan_weight_in_the_process_that_saves_ends_both(tmp_path):
+    lines = _NAN.replace("NanStep', step=2, rank=1", "NanWeight', step=3, rank=0")
+    config, work_dir = write_tiny_config(tmp_path, lines), tmp_path / 'run'
+    with started(tmp_path / 'log', *_torchrun(config, '--work-dir', work_dir)) as command:
+        command.wait_for_words('Saving checkpoint at 2 epochs')
+        assert command.end() == 1
+    error = 'is not finite after iteration 4, so no checkpoint is written of it'
+    assert len(re.findall(rf'error: .+ {error}', command.printed)) == 2  # each process says so
+    assert _all_whole(work_dir) == ['best_coco_mAP_epoch_1.pth', 'epoch_1.pth']
 
 
 def test_nan_in_one_process_is_left_out_by_both(tmp_path):

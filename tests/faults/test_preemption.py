@@ -22,6 +22,14 @@ param_scheduler.update(total_steps=20)
 custom_imports.update(imports=['mmpretrain_mldecoder', 'seen_images'])
 custom_hooks.append(dict(type='SeenImagesHook'))
 """
+# Fewer steps, with checkpoints and validations at other places.
+_ITERATIONS = """
+train_cfg = dict(by_epoch=False, max_iters=24, val_interval=8)
+param_scheduler.update(total_steps=24, by_epoch=False)
+del param_scheduler['convert_to_iter_based']
+default_hooks['checkpoint'].update(by_epoch=False, interval=5)
+log_processor = dict(by_epoch=False)
+"""
 _SEEN_IMAGES = """
 import json
 import os
@@ -76,13 +84,15 @@ def _start(config, work_dir, processes, *options, batch_size=None) -> subprocess
     )
 
 
-def _stop_in_an_epoch(process: subprocess.Popen, number: int, to_all: bool) -> str:
+def _stop_in_an_epoch(
+    process: subprocess.Popen, number: int, to_all: bool, line_of_step: str = '[3][1/3]'
+) -> str:
     """Send a signal after the first step of epoch 3, and return what was printed then."""
     try:
         printed = ''
         for line in process.stdout:
             printed += line
-            if '[3][1/3]' in line:
+            if line_of_step in line:
                 break
         else:
             raise AssertionError(printed)
@@ -151,6 +161,24 @@ def test_ends_with_75_and_goes_on(config, unbroken, tmp_path, processes, number,
     last = Path('epoch_20.pth')
     assert_same_training(tmp_path / 'run' / last, unbroken / str(processes) / last)
     assert not list((tmp_path / 'run').glob('epoch_*_iter_*.pth'))
+
+
+@pytest.mark.parametrize('processes', [1, 2])
+def test_ends_with_75_and_goes_on_in_iterations(config, tmp_path, processes):
+    config = config.with_name('iterations.py')
+    config.write_text(config.with_name('tiny.py').read_text() + _ITERATIONS)
+    process = _start(config, tmp_path / 'run', processes)
+    printed = _stop_in_an_epoch(process, signal.SIGTERM, False, '[ 7/24]')
+    assert process.returncode == 75, printed
+    assert printed.count('the same command with --resume goes on') == 1
+    assert 'Traceback' not in printed
+    (saved,) = (tmp_path / 'run').glob('epoch_0_iter_*.pth')
+    assert saved.stem in ('epoch_0_iter_7', 'epoch_0_iter_8')
+
+    _end(_start(config, tmp_path / 'run', processes, '--resume'))
+    _end(_start(config, tmp_path / 'unbroken', processes))
+    assert_same_training(tmp_path / 'run' / 'iter_24.pth', tmp_path / 'unbroken' / 'iter_24.pth')
+    assert not saved.exists()
 
 
 def test_a_second_signal_ends_at_once(config, tmp_path):

@@ -30,3 +30,15 @@ class NanStep(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == self.step and int(os.environ.get('RANK', 0)) == self.rank:
             data_batch['inputs'] = [picture * float('nan') for picture in data_batch['inputs']]
+
+
+@HOOKS.register_module()
+class NanWeight(Hook):
+    """Make a weight NaN after one step, in one process of the run."""
+
+    def __init__(self, step: int, rank: int):
+        self.step, self.rank = step, rank
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == self.step and int(os.environ.get('RANK', 0)) == self.rank:
+            next(runner.model.parameters()).data.fill_(float('nan'))

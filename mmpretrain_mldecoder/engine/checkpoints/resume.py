@@ -4,6 +4,7 @@ import re
 import zipfile
 from pathlib import Path
 
+from ...atomic_write import atomic_write
 from .checkpoint import load_weights_only
 
 
@@ -42,6 +43,12 @@ def find_resume_checkpoint(work_dir: str | Path) -> str | None:
     return None
 
 
+def name_last_checkpoint(work_dir: str | Path, checkpoint: str | Path) -> None:
+    """Have ``last_checkpoint`` name a file, in one step; the file itself must be whole by now."""
+    with atomic_write(Path(work_dir, 'last_checkpoint')) as path:
+        path.write_text(str(checkpoint))
+
+
 def find_damage(path: str | Path) -> str | None:
     """Say what is wrong with a checkpoint of a training, if anything is.
 
@@ -70,15 +77,15 @@ def _candidates(work_dir: Path) -> list[Path]:
     named = _named_last(work_dir)
     numbered = {}
     for path in (named.parent if named else work_dir).glob('*.pth'):
-        match = re.fullmatch(r'(?:epoch|iter)_(\d+)|epoch_(\d+)_iter_(\d+)', path.stem)
-        if match:  # with two numbers from the middle of an epoch, see PreemptionHook
-            numbered[path] = (int(match[1] or match[2]), int(match[3] or 0))
+        match = re.fullmatch(r'epoch_(\d+)(?:_iter_(\d+))?|iter_(\d+)', path.stem)
+        if match:  # in a training by iterations signals leave epoch_0_iter_N, see PreemptionHook
+            numbered[path] = (int(match[1] or 0), int(match[2] or match[3] or 0))
     ordered = sorted(numbered, key=numbered.get, reverse=True)
     if named is None:
         return ordered
     # Those with a higher number come last: they may be of an earlier run in the same folder.
     last = numbered.get(named, (float('inf'), 0))
-    before = [path for path in ordered if numbered[path] < last]
+    before = [path for path in ordered if numbered[path] <= last and path != named]
     after = [path for path in ordered if numbered[path] > last]
     return [named, *before, *after]
 

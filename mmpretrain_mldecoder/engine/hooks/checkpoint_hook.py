@@ -1,6 +1,7 @@
 """Checkpoints of a run, of which there is a whole one at every moment."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -8,7 +9,9 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmpretrain.registry import HOOKS
 
-from ...atomic_write import atomic_write, remove_stale_files
+from ...atomic_write import remove_stale_files
+from ..checkpoints.resume import name_last_checkpoint
+from ..distributed.main_process import on_main_process
 from ..runners.ended_run import RunEnded
 
 # In the message hub: the best checkpoints of before the last validation, which may still be there.
@@ -39,8 +42,9 @@ class DurableCheckpointHook(CheckpointHook):
     def before_train(self, runner) -> None:
         super().before_train(runner)
         is_local = isinstance(self.file_backend, LocalBackend)
+        if is_local:
+            on_main_process(partial(_check_writable, self.out_dir))
         if is_local and is_main_process():
-            _check_writable(self.out_dir)
             for folder in {str(self.out_dir), runner.work_dir}:
                 for path in remove_stale_files(folder):
                     runner.logger.info(f'{path} is removed: the run that wrote it was killed.')
@@ -107,9 +111,7 @@ class DurableCheckpointHook(CheckpointHook):
             backend_args=self.backend_args,
             **self.args,
         )
-        if is_main_process():
-            with atomic_write(Path(runner.work_dir, 'last_checkpoint')) as path:
-                path.write_text(self.last_ckpt)
+        on_main_process(partial(name_last_checkpoint, runner.work_dir, self.last_ckpt))
         for old in surplus:
             self._remove(self._in_this_folder(self.filename_tmpl.format(old)))
         if surplus:

@@ -39,12 +39,20 @@ class FiniteLossHook(Hook):
 
     ``PortableRunner`` adds this hook by itself. The loss is on its way to the log in each step, so
     looking at it makes no GPU wait.
+
+    Args:
+        vote (RankVote, optional): By which the processes agree once a step; another hook may have a
+            notice travel along. Defaults to one of its own.
     """
 
     priority = 'VERY_HIGH'
 
+    def __init__(self, vote: RankVote | None = None):
+        self._vote = vote or RankVote()
+
     def before_train(self, runner) -> None:
-        self._vote = RankVote()
+        if isinstance(runner.optim_wrapper, SkippingMixin):
+            runner.optim_wrapper.vote = self._vote  # it asks before the weights move
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         losses = {n: v.item() for n, v in (outputs or {}).items() if 'loss' in n}

@@ -11,15 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
-from ...atomic_write import atomic_write
+from ..checkpoints.resume import name_last_checkpoint
+from ..distributed.main_process import on_main_process
 from ..distributed.rank_vote import RankVote
-from ..runners.train_loop import ResumableEpochLoop
+from ..runners.train_loop import ResumableLoop
 from .preemption_signal import SAME_NEWS, SIGNALS, PreemptionSignal
 
 # EX_TEMPFAIL of sysexits.h: the same command, with --resume, goes on.
@@ -42,24 +44,30 @@ class Preempted(SystemExit):
 class PreemptionHook(Hook):
     """At SIGTERM or SIGUSR1, finish the step, save, and end with status 75.
 
-    All processes agree after each step, over gloo, so a signal to one of them is enough and no GPU
-    is waited for. While gradients are accumulated, the steps up to the update are finished. The
-    checkpoint is ``epoch_N_iter_M.pth`` after N whole epochs and M steps in all;
-    ``last_checkpoint`` names it, ``--resume`` goes on from there, with the weights of an unbroken
-    run at the end. It is removed when a later regular checkpoint is there.
+    All processes hear of it in the vote of each step (:class:`FiniteLossHook`), over gloo, so a
+    signal to one of them is enough and no GPU is waited for. While gradients are accumulated, the
+    steps up to the update are finished. The checkpoint is ``epoch_N_iter_M.pth`` after N whole
+    epochs and M steps in all (N is 0 in a training that counts iterations); ``last_checkpoint``
+    names it, ``--resume`` goes on from there, with the weights of an unbroken run at the end. It is
+    removed when a later regular checkpoint is there.
 
-    In a validation whose epoch has a checkpoint, nothing is saved and the run ends at once; the
+    In a validation whose weights have a checkpoint, nothing is saved and the run ends at once; the
     validation runs again on resume. Without such a checkpoint (an interval above 1) the validation
     is finished first. Before the first step the run ends at once. A second signal, two seconds
     after the first or later, ends the process as that signal does by default.
 
-    ``PortableRunner`` adds this hook by itself, and listens during ``train()`` of
-    ``ResumableEpochLoop`` in the main thread.
+    ``PortableRunner`` adds this hook by itself, and listens during ``train()`` of a
+    :class:`ResumableLoop` in the main thread.
+
+    Args:
+        vote (RankVote): In which all processes ask something once a step, before this hook acts.
     """
 
     priority = 'LOWEST'  # the checkpoint holds what all hooks made of the step
 
-    def __init__(self):
+    def __init__(self, vote: RankVote):
+        self._vote = vote
+        self._vote.notice = lambda: self._signal.received is not None
         self._signal = PreemptionSignal(self._end_before_training)
         self._is_training = False
         self._saved_iter: int | None = None
@@ -90,12 +98,11 @@ class PreemptionHook(Hook):
 
     def before_train(self, runner) -> None:
         self._is_training = self._signal.is_caught
-        if self._is_training and not isinstance(runner.train_loop, ResumableEpochLoop):
+        if self._is_training and not isinstance(runner.train_loop, ResumableLoop):
             self._is_training = False
             self._signal.release()
         if not self._is_training:
             return
-        self._vote = RankVote()
         for loop in filter(None, (runner.train_loop, runner.val_loop)):
             if not isinstance(loop.dataloader.worker_init_fn, _Undisturbed):
                 loop.dataloader.worker_init_fn = _Undisturbed(loop.dataloader.worker_init_fn)
@@ -110,7 +117,7 @@ class PreemptionHook(Hook):
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         self._remove_older(runner)
-        if self._is_training and _has_updated(runner.optim_wrapper) and self._is_wanted():
+        if self._is_training and _has_updated(runner.optim_wrapper) and self._vote.noticed:
             self._save(runner, runner.iter + 1)
             self._leave()
 
@@ -135,17 +142,17 @@ class PreemptionHook(Hook):
             self._leave()
 
     def _is_wanted(self) -> bool:
-        return self._vote.any(self._signal.received is not None)
+        self._vote.any(False)
+        return self._vote.noticed
 
     def _save(self, runner, iteration: int) -> None:
         name = f'epoch_{runner.epoch}_iter_{iteration}.pth'
         meta = dict(epoch=runner.epoch, iter=iteration)
         runner.save_checkpoint(runner.work_dir, name, meta=meta, by_epoch=False)
-        if is_main_process():
-            with atomic_write(Path(runner.work_dir, 'last_checkpoint')) as path:
-                path.write_text(os.path.join(runner.work_dir, name))
-            runner.logger.info(f'Saved {name} after a signal.')
-        self._vote.any(False)  # no process leaves before the file is there
+        # No process leaves before the file is there.
+        path = os.path.join(runner.work_dir, name)
+        on_main_process(partial(name_last_checkpoint, runner.work_dir, path))
+        runner.logger.info(f'Saved {name} after a signal.')
 
     def _leave(self) -> None:
         self._say('the same command with --resume goes on.')

@@ -25,6 +25,7 @@ class SkippingMixin:
 
     Attributes:
         skipped (bool): Whether the last step was left out.
+        vote (RankVote): By which the processes agree; :class:`FiniteLossHook` gives it its own.
 
     Raises:
         ValueError: If ``max_skips`` is no whole number from 1 on.
@@ -39,7 +40,7 @@ class SkippingMixin:
         super().__init__(**kwargs)
         self.max_skips = max_skips
         self.skipped = False
-        self._vote: RankVote | None = None
+        self.vote = RankVote()
         self._buffers: list[tuple[Tensor, Tensor]] = []
 
     @contextmanager
@@ -51,8 +52,7 @@ class SkippingMixin:
 
     def update_params(self, loss: Tensor, *args, **kwargs) -> None:
         """Take the step, or leave it out in all processes."""
-        self._vote = self._vote or RankVote()
-        self.skipped = self._vote.any(not bool(torch.isfinite(loss)))
+        self.skipped = self.vote.any(not bool(torch.isfinite(loss)))
         if not self.skipped:
             super().update_params(loss, *args, **kwargs)
             return

@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from mmengine.device import get_device
@@ -20,6 +21,8 @@ from ...layers import MLDecoder
 from ..checkpoints.resume import find_resume_checkpoint
 from ..config_check import ConfigCheckHook, ExplainedBuilds, explained
 from ..distributed.cpu_distributed import init_cpu_process_group
+from ..distributed.main_process import on_main_process
+from ..distributed.rank_vote import RankVote
 from ..hooks.channels_last import (
     ChannelsLastHook,
     convert_to_channels_last,
@@ -32,9 +35,11 @@ from ..hooks.preemption_hook import PreemptionHook
 from ..hooks.unreadable_images import UnreadableImagesHook, explained_unreadable
 from ..optimizers.skipping_optim_wrapper import skipping
 from .ended_run import RunEnded
+from .epoch_loop import ResumableEpochLoop
+from .iter_loop import ResumableIterLoop
 from .lost_worker import explained_worker_loss
 from .run_folder import claim_timestamp
-from .train_loop import LoopStateHook, ResumableEpochLoop
+from .train_loop import LoopStateHook
 from .work_dir_lock import WorkDirInUse, earlier_checkpoints, one_training
 
 _MMENGINE_CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
@@ -139,10 +144,11 @@ class PortableRunner(ExplainedBuilds, Runner):
         self.register_hook(ConfigCheckHook())
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(PlainHistoryHook())
-        self.register_hook(FiniteLossHook())
+        vote = RankVote()
+        self.register_hook(FiniteLossHook(vote))
         self.register_hook(LoopStateHook())
         self.register_hook(UnreadableImagesHook())
-        self._preemption = PreemptionHook()
+        self._preemption = PreemptionHook(vote)
         self.register_hook(self._preemption)
         if self._channels_last:
             self.register_hook(ChannelsLastHook())
@@ -155,12 +161,11 @@ class PortableRunner(ExplainedBuilds, Runner):
         super().register_default_hooks(hooks)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        if isinstance(loop, dict) and 'type' not in loop and loop.get('by_epoch'):
+        if isinstance(loop, dict) and 'type' not in loop and 'by_epoch' in loop:
             arguments = {key: value for key, value in loop.items() if key != 'by_epoch'}
+            loop_type = ResumableEpochLoop if loop['by_epoch'] else ResumableIterLoop
             with explained(self.cfg, 'train_dataloader', 'train_cfg'):
-                return ResumableEpochLoop(
-                    **arguments, runner=self, dataloader=self._train_dataloader
-                )
+                return loop_type(**arguments, runner=self, dataloader=self._train_dataloader)
         return super().build_train_loop(loop)
 
     def train(self) -> nn.Module:
@@ -255,8 +260,11 @@ class PortableRunner(ExplainedBuilds, Runner):
             part.compile(**({} if options is True else options))
         self.logger.info('The model is compiled in the first steps, which are slow.')
 
-    @master_only
-    def save_checkpoint(
+    def save_checkpoint(self, *args, **kwargs) -> None:
+        """Save in the first process; all processes call this, and all end if it cannot be done."""
+        on_main_process(partial(self._save_checkpoint, *args, **kwargs))
+
+    def _save_checkpoint(
         self, out_dir: str, filename: str, file_client_args=None, *, backend_args=None, **kwargs
     ) -> None:
         backends = dict(file_client_args=file_client_args, backend_args=backend_args)

@@ -1,73 +1,47 @@
-"""A training loop that goes on where it was left, at the end of an epoch or in the middle."""
+"""What the training loops share: they go on where they were left, wherever that was."""
 
 import itertools
 from collections.abc import Iterator
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop
-from mmpretrain.registry import HOOKS, LOOPS
+from mmengine.runner import BaseLoop
+from mmpretrain.registry import HOOKS
 
 from .ended_run import RunEnded
 
 
-@LOOPS.register_module()
-class ResumableEpochLoop(EpochBasedTrainLoop):
-    """MMEngine's loop over epochs that also goes on in the middle of one.
+class ResumableLoop(BaseLoop):
+    """Mixin over a loop of MMEngine's that goes on from the middle of a pass over the data.
 
-    Differs from ``EpochBasedTrainLoop`` on resume:
-
-    - From a checkpoint that was saved in the middle of an epoch, the rest of the epoch follows. A
-      sampler with ``skip_images`` (:class:`SeededSampler`) leaves out the pictures of the steps
-      that are done; with another one they are read once more and dropped.
-    - A checkpoint of an epoch is written before the epoch's validation. If this was due and is not
-      part of the checkpoint, it runs first: same weights, same score, so the record of the best
+    - A checkpoint is written before the validation that is due then. If that is not part of the
+      checkpoint, it runs first on resume: same weights, same score, so the record of the best
       score is that of the unbroken run.
     - The number of processes may differ, if the pictures of a step, processes x batch size, are as
       many as before: then each step has the pictures that it would have had. Otherwise the step
       counters and the schedule would not fit, and it raises.
 
-    ``PortableRunner`` takes this loop for ``train_cfg = dict(by_epoch=True, ...)``; the arguments
-    are those of ``EpochBasedTrainLoop``.
-
     Attributes:
-        steps (int): Steps of the present epoch that are done.
-        validated (bool): Whether the weights at the end of the last epoch were validated.
+        counts (str): What the loop counts and the checkpoints are named by, ``'epochs'`` or
+            ``'iterations'``.
+        steps (int): Steps of the present epoch that are done, 0 in a loop that counts iterations.
+        validated (bool): Whether the weights were validated since the last step.
     """
 
+    counts: str
     steps = 0
     validated = False
-
-    def run(self):
-        self.runner.call_hook('before_train')
-        if self._epoch > 0 and self.steps == 0 and not self.validated:
-            self._validate_if_due('The validation of epoch %d is missing: it runs first.')
-        while self._epoch < self._max_epochs and not self.stop_training:
-            self.run_epoch()
-            self._validate_if_due()
-        self.runner.call_hook('after_train')
-        return self.runner.model
-
-    def run_epoch(self) -> None:
-        self.validated = False
-        self.runner.call_hook('before_train_epoch')
-        self.runner.model.train()
-        for idx, data_batch in enumerate(self._remaining_batches(), start=self.steps):
-            self.steps = idx + 1  # the hooks after the step may save a checkpoint
-            self.run_iter(idx, data_batch)
-        self.runner.call_hook('after_train_epoch')
-        self._epoch += 1
-        self.steps = 0
 
     def position(self) -> dict:
         """Return what a checkpoint needs to be resumed from by any number of processes.
 
         Returns:
-            dict: ``steps`` of the epoch that are done, ``epoch_steps`` of a whole one,
+            dict: ``counts``, ``steps`` of the epoch that are done, ``epoch_steps`` of a whole one,
             ``processes``, and ``step_images`` of all of them, 0 if the loader does not tell.
         """
         processes = get_world_size()
         return dict(
+            counts=self.counts,
             steps=self.steps,
             epoch_steps=len(self.dataloader),
             processes=processes,
@@ -78,10 +52,16 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         """Take ``steps`` from the :meth:`position` of a checkpoint.
 
         Raises:
-            RunEnded: If this run has another number of pictures a step or, in the middle of an
-                epoch, of steps an epoch.
+            RunEnded: If this run counts something else, or has another number of pictures a step
+                or, in the middle of an epoch, of steps an epoch.
         """
         own = self.position()
+        if position.get('counts', self.counts) != self.counts:
+            raise RunEnded(
+                f'the checkpoint is of a training that counts {position["counts"]}, this one '
+                f'counts {self.counts} (train_cfg.by_epoch): resume it with the config of before, '
+                'or start a new training from the weights with load_from'
+            )
         then, now = position['step_images'], own['step_images']
         processes = own['processes']
         if then != now or (not now and position['processes'] != processes):
@@ -109,20 +89,34 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
             self.runner.logger.warning(f'{what}: the schedule is still that of before.')
         self.steps = position['steps']
 
-    def _remaining_batches(self) -> Iterator:
+    def batches_after(self, steps: int) -> Iterator:
+        """Return the batches of the present pass over the data without its first ones.
+
+        A sampler with ``skip_images`` (:class:`SeededSampler`) leaves their pictures out; with
+        another one they are read and dropped.
+        """
         sampler = self.dataloader.sampler
         if hasattr(sampler, 'skip_images'):
-            sampler.skip_images(self.steps * self.position()['step_images'])
+            sampler.skip_images(steps * self.position()['step_images'])
             return iter(self.dataloader)
-        return itertools.islice(self.dataloader, self.steps, None)
+        return itertools.islice(self.dataloader, steps, None)
 
-    def _validate_if_due(self, message: str | None = None) -> None:
+    def validate_if_due(self, done: int, total: int, is_missing: bool = False) -> None:
+        """Validate after ``done`` of ``total`` epochs or iterations, if it is time for it.
+
+        Args:
+            done (int): Epochs or iterations, whatever the loop counts.
+            total (int): Of the whole training.
+            is_missing (bool): Whether it was due before this run. Defaults to False.
+        """
         self._decide_current_val_interval()
-        is_due = self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs
-        if self.runner.val_loop is None or self._epoch < self.val_begin or not is_due:
+        is_due = done % self.val_interval == 0 or done == total
+        if self.runner.val_loop is None or done < self.val_begin or not is_due:
             return
-        if message is not None:
-            self.runner.logger.info(message, self._epoch)
+        if is_missing:
+            self.runner.logger.info(
+                f'The validation after {done} {self.counts} is missing: it runs first.'
+            )
         self.runner.val_loop.run()
 
 
@@ -130,28 +124,27 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 class LoopStateHook(Hook):
     """Write into each checkpoint where in its training it was saved, and read it on resume.
 
-    ``meta['loop']`` has the :meth:`~ResumableEpochLoop.position` and ``validated``. A checkpoint
-    without it, as MMEngine's own loop writes it, counts as one of a whole epoch that was not
-    validated.
+    ``meta['loop']`` has the :meth:`~ResumableLoop.position` and ``validated``. A checkpoint without
+    it, as MMEngine's own loops write it, counts as one of a whole epoch that was not validated.
 
     ``PortableRunner`` adds this hook by itself.
     """
 
     def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
         # ahead of CheckpointHook, which writes the checkpoint again if it is the best
-        if isinstance(runner._train_loop, ResumableEpochLoop):  # `train_loop` would build it
+        if isinstance(runner._train_loop, ResumableLoop):  # `train_loop` would build it
             runner.train_loop.validated = True
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         loop, meta = runner._train_loop, checkpoint['meta']
-        if isinstance(loop, ResumableEpochLoop):
+        if isinstance(loop, ResumableLoop):
             meta['loop'] = dict(loop.position(), validated=loop.validated)
             if meta['epoch'] > loop.epoch:  # saved after the last step, before the loop counts it
                 meta['loop']['steps'] = 0
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         state = checkpoint.get('meta', {}).get('loop')
-        if runner._resume and state and isinstance(runner.train_loop, ResumableEpochLoop):
+        if runner._resume and state and isinstance(runner.train_loop, ResumableLoop):
             runner.train_loop.go_to(state)
             runner.train_loop.validated = state['validated']
 

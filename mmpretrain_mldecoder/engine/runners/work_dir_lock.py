@@ -10,8 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from mmengine.dist import broadcast_object_list, is_main_process
-
+from ..distributed.main_process import on_main_process
 from .ended_run import RunEnded
 
 try:
@@ -83,18 +82,16 @@ def one_training(work_dir: str | os.PathLike) -> Iterator[bool]:
         WorkDirInUse: In all processes, if another training runs there.
         OSError: In all processes, if the lock cannot be written.
     """
-    lock, outcome = None, [None]
-    if is_main_process():
-        try:
-            lock = WorkDirLock(work_dir)
-            outcome = [lock.is_held]
-        except (WorkDirInUse, OSError) as error:
-            outcome = [error]
-    broadcast_object_list(outcome)
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
+    lock = None
+
+    def take() -> bool:
+        nonlocal lock
+        lock = WorkDirLock(work_dir)
+        return lock.is_held
+
+    is_held = on_main_process(take)
     try:
-        yield outcome[0]
+        yield is_held
     finally:
         if lock is not None:
             lock.release()

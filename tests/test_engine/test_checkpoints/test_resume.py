@@ -41,6 +41,9 @@ DAMAGES = ['truncated', 'end lost', 'empty', 'zeros', 'one bit', 'name of a part
         (['own_name.pth', 'epoch_2.pth'], '/moved/since/own_name.pth', 'own_name.pth'),
         (['epoch_9.pth', 'epoch_10.pth'], '{}/epoch_11.pth', 'epoch_10.pth'),
         (['iter_200.pth'], '', 'iter_200.pth'),
+        (['iter_90.pth', 'iter_100.pth', 'epoch_0_iter_105.pth'], None, 'epoch_0_iter_105.pth'),
+        (['iter_110.pth', 'iter_100.pth', 'epoch_0_iter_105.pth'], None, 'iter_110.pth'),
+        (['epoch_2.pth', 'epoch_1_iter_7.pth', 'epoch_1.pth'], None, 'epoch_2.pth'),
         (['epoch_2.pth'], '\0' * 37, 'epoch_2.pth'),
         (['epoch_1.pth', 'best_coco_mAP_epoch_7.pth', 'epoch_2.pth.tmp'], None, 'epoch_1.pth'),
         (['best_coco_mAP_epoch_7.pth', 'epoch_2.pth.tmp'], None, None),
@@ -91,6 +94,13 @@ def test_damaged_one_is_passed_over_with_a_word(tmp_path, capsys, damage, pointe
     said, instead = capsys.readouterr().out.splitlines()
     assert said.startswith(str(tmp_path / 'epoch_3.pth')) and said.endswith('It is passed over.')
     assert instead == f'Going on from {tmp_path / "epoch_2.pth"} instead.'
+
+
+def test_a_checkpoint_of_the_same_step_takes_the_place_of_a_damaged_one(tmp_path):
+    save(tmp_path / 'iter_4.pth')
+    save(tmp_path / 'epoch_0_iter_4.pth', 'truncated')  # by a signal in the step of the other
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_0_iter_4.pth'))
+    assert find_resume_checkpoint(tmp_path) == str(tmp_path / 'iter_4.pth')
 
 
 def test_only_damaged_ones_are_an_error_and_no_new_start(tmp_path):

@@ -12,7 +12,9 @@ def _vote(rank: int, file: str, rounds: list, answers) -> None:
         'gloo', f'file://{file}', timedelta(seconds=60), rank=rank, world_size=2
     )
     vote = RankVote()
-    answers.put((rank, [vote.any(flags[rank]) for flags in rounds]))
+    notices = iter([False, rank == 1, False, rank == 0])
+    vote.notice = lambda: next(notices)
+    answers.put((rank, [(vote.any(flags[rank]), vote.noticed) for flags in rounds]))
     distributed.destroy_process_group()
 
 
@@ -29,9 +31,12 @@ def test_all_processes_get_the_same_answer(tmp_path, rounds):
     got = dict(answers.get(timeout=60) for _ in processes)
     for process in processes:
         process.join(60)
-    assert got == {0: [False, True, True, True], 1: [False, True, True, True]}
+    expected = [(False, False), (True, True), (True, False), (True, True)]
+    assert got == {0: expected, 1: expected}
 
 
 def test_alone():
-    assert RankVote().any(True) is True
-    assert RankVote().any(False) is False
+    vote = RankVote()
+    assert vote.any(True) is True and vote.noticed is False
+    vote.notice = lambda: True
+    assert vote.any(False) is False and vote.noticed is True

@@ -5,6 +5,7 @@ import torch
 from mmengine.hooks import Hook
 from tiny_run import build_runner, read, write_tiny_config
 
+from mmpretrain_mldecoder.engine.distributed.rank_vote import RankVote
 from mmpretrain_mldecoder.engine.runners.ended_run import RunEnded
 
 
@@ -78,6 +79,17 @@ def test_a_step_that_is_left_out_changes_nothing(tmp_path):
     for name, value in states[0].items():  # batch norm's running statistics are among them
         assert torch.equal(value, states[1][name]), name
     assert any(not torch.equal(value, states[2][name]) for name, value in states[0].items())
+
+
+@pytest.mark.parametrize('options', [{}, {'optim_wrapper.max_skips': 1}])
+def test_one_vote_a_step_is_enough(tmp_path, monkeypatch, options):
+    votes, ask = [], RankVote.any
+    monkeypatch.setattr(RankVote, 'any', lambda self, flag: votes.append(self) or ask(self, flag))
+    without_validation = {'train_cfg.max_epochs': 1, 'train_cfg.val_begin': 9}
+    runner = _runner(tmp_path, **without_validation, **options)
+    runner.train()
+    assert len(votes) == runner.iter == 3
+    assert len(set(votes)) == 1
 
 
 class BreakWeight(Hook):

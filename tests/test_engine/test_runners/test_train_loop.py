@@ -62,7 +62,7 @@ def test_validation_that_was_cut_off_runs_first(
     assert found['best_score'] == expected['best_score']
     assert found['best_ckpt'] == expected['best_ckpt'].replace(str(run), str(tmp_path))
     assert {p.name for p in tmp_path.glob('*.pth')} == {p.name for p in run.glob('*.pth')}
-    assert (f'The validation of epoch {epoch} is missing' in _log(tmp_path)) == is_missing
+    assert (f'The validation after {epoch} epochs is missing' in _log(tmp_path)) == is_missing
     # nor is a score counted twice
     scores = [read(p / 'epoch_3.pth')['message_hub']['log_scalars'] for p in (tmp_path, run)]
     found, expected = (part['val/coco/mAP']['values'].tolist() for part in scores)
@@ -87,7 +87,9 @@ def test_validation_that_was_cut_off_runs_first(
 )
 def test_refuses_a_position_that_does_not_fit(unbroken, tmp_path, changed, message):
     loop = build_runner(unbroken[0], tmp_path).train_loop
-    assert loop.position() == dict(steps=0, epoch_steps=3, processes=1, step_images=4)
+    assert loop.position() == dict(
+        counts='epochs', steps=0, epoch_steps=3, processes=1, step_images=4
+    )
     loop.go_to(loop.position() | dict(processes=4, steps=2))
     assert loop.steps == 2
     with pytest.raises(RunEnded, match=message):
