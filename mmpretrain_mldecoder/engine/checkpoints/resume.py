@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 from ...atomic_write import atomic_write
@@ -75,10 +76,12 @@ def find_damage(path: str | Path) -> str | None:
 def _candidates(work_dir: Path) -> list[Path]:
     """Return the checkpoints of a run, in the order in which they are to be tried."""
     named = _named_last(work_dir)
+    folders = [work_dir] if named is None else [named.parent, work_dir]
     numbered = {}
-    for path in (named.parent if named else work_dir).glob('*.pth'):
+    for path in (path for folder in dict.fromkeys(folders) for path in folder.glob('*.pth')):
         match = re.fullmatch(r'epoch_(\d+)(?:_iter_(\d+))?|iter_(\d+)', path.stem)
-        if match:  # in a training by iterations signals leave epoch_0_iter_N, see PreemptionHook
+        # in a training by iterations signals leave epoch_0_iter_N, see PreemptionHook
+        if match and path.is_file():
             numbered[path] = (int(match[1] or 0), int(match[2] or match[3] or 0))
     ordered = sorted(numbered, key=numbered.get, reverse=True)
     if named is None:
@@ -95,8 +98,9 @@ def _named_last(work_dir: Path) -> Path | None:
     pointer = work_dir / 'last_checkpoint'
     if not pointer.is_file():
         return None
-    name = pointer.read_bytes().decode(errors='replace').strip('\0 \n')
+    name = pointer.read_bytes()[:4096].decode(errors='replace').strip('\0 \n')
     for path in (work_dir / Path(name).name, Path(name)):
-        if name and path.is_file():
-            return path
+        with suppress(OSError):  # of garbage, as a name that is too long
+            if name and path.is_file():
+                return path
     return None

@@ -60,6 +60,30 @@ def test_newest_checkpoint(tmp_path, capsys, files, pointer, expected):
     assert capsys.readouterr().out == ''
 
 
+@pytest.mark.parametrize('content', [bytes(range(256)), b'x' * 5000, b'a\0b', b'.', b'\xff.pth'])
+def test_garbage_in_the_place_of_the_name(tmp_path, content):
+    save(tmp_path / 'epoch_1.pth')
+    (tmp_path / 'last_checkpoint').write_bytes(content)
+    assert find_resume_checkpoint(tmp_path) == str(tmp_path / 'epoch_1.pth')
+
+
+def test_what_is_no_file_does_not_count(tmp_path):
+    save(tmp_path / 'epoch_1.pth')
+    (tmp_path / 'epoch_2.pth').mkdir()
+    (tmp_path / 'epoch_3.pth').symlink_to(tmp_path / 'gone.pth')
+    assert find_resume_checkpoint(tmp_path) == str(tmp_path / 'epoch_1.pth')
+
+
+def test_own_checkpoints_count_where_another_folder_has_no_whole_one(tmp_path, capsys):
+    run, elsewhere = tmp_path / 'run', tmp_path / 'elsewhere'
+    run.mkdir(), elsewhere.mkdir()
+    save(run / 'epoch_1.pth')
+    (elsewhere / 'notes.txt').write_text('hello')
+    (run / 'last_checkpoint').write_text(str(elsewhere / 'notes.txt'))
+    assert find_resume_checkpoint(run) == str(run / 'epoch_1.pth')
+    assert 'notes.txt is not a checkpoint' in capsys.readouterr().out
+
+
 def test_no_folder(tmp_path):
     assert find_resume_checkpoint(tmp_path / 'absent') is None
 
