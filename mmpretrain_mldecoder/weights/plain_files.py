@@ -62,9 +62,19 @@ def _load(path: str | Path, source: str, map_location):
     if Path(path).suffix in _FOREIGN:
         return read_converted(path, source)
     checkpoint = load_weights_only(path, map_location)
-    if not isinstance(checkpoint, Mapping) or recognise(checkpoint) is None:
+    if not isinstance(checkpoint, Mapping):
         return checkpoint
-    return _convert(checkpoint, source)
+    _check_parts(checkpoint, source)
+    return checkpoint if recognise(checkpoint) is None else _convert(checkpoint, source)
+
+
+def _check_parts(checkpoint: Mapping, source: str) -> None:
+    """Raise for what MMEngine, and all that asks a checkpoint for its classes, would stumble on."""
+    weights, meta = checkpoint.get('state_dict', checkpoint), checkpoint.get('meta') or {}
+    if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
+        raise ValueError(f'{source} is damaged: its state_dict is no dict of weights by name')
+    if not isinstance(meta, Mapping) or not isinstance(meta.get('dataset_meta') or {}, Mapping):
+        raise ValueError(f'{source} is damaged: its meta, or dataset_meta in it, is no dict')
 
 
 def read_converted(path: str | Path, source: str) -> dict:

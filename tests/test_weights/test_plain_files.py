@@ -98,3 +98,29 @@ def test_errors_name_the_file(tmp_path):
     torch.save(_classifier() | {'layer1.0.se.weight': torch.ones(1)}, tmp_path / 'c.pth')
     with pytest.raises(ValueError, match=r'c\.pth cannot be converted: .*layer1\.0\.se\.weight'):
         load(str(tmp_path / 'c.pth'))
+
+
+WEIGHTS = dict(weight=torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    ('content', 'what'),
+    [
+        (dict(state_dict=[1]), 'its state_dict is no dict'),
+        (dict(state_dict=None), 'its state_dict is no dict'),
+        (dict(state_dict={1: torch.ones(1)}), 'its state_dict is no dict'),
+        ({1: torch.ones(1)}, 'its state_dict is no dict'),
+        (dict(state_dict=WEIGHTS, meta=[1]), 'its meta, or dataset_meta in it, is no dict'),
+        (dict(state_dict=WEIGHTS, meta=dict(dataset_meta='x')), 'its meta, or dataset_meta'),
+    ],
+)
+def test_parts_of_another_kind(tmp_path, content, what):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=rf'a\.pth is damaged: {what}'):
+        load(str(tmp_path / 'a.pth'))
+
+
+@pytest.mark.parametrize('content', [WEIGHTS, dict(state_dict=WEIGHTS, meta=None), [1], 'text'])
+def test_what_has_no_such_parts_is_handed_out(tmp_path, content):
+    torch.save(content, tmp_path / 'a.pth')
+    assert load(str(tmp_path / 'a.pth')) == content

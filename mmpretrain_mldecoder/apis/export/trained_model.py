@@ -42,7 +42,7 @@ def load_trained_model(config: Config, checkpoint: str) -> TrainedModel:
     loaded = load_checkpoint(network, checkpoint, map_location='cpu', strict=True, logger='silent')
     network.eval()
     classes = class_names(config, loaded, network)
-    thresholds = loaded.get('meta', {}).get('thresholds')
+    thresholds = (loaded.get('meta') or {}).get('thresholds')
     if thresholds is not None:
         values = stored_thresholds(loaded['meta'], classes).tolist()
         thresholds = dict(values=values) | {

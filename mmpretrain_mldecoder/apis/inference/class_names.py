@@ -17,11 +17,23 @@ def class_names(config: Config, checkpoint: dict, model: BaseModel) -> list[str]
         model (BaseModel): Of ``mmpretrain.get_model``, which puts the dataset's names in it.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are none, or others than texts (numbers will do), or not as many as the
+            head has classes.
     """
+    names = [_text(name) for name in _find_names(config, checkpoint, model)]
+    num_classes = getattr(getattr(model, 'head', None), 'num_classes', len(names))
+    if len(names) != num_classes:
+        raise ValueError(
+            f'the model scores {num_classes} classes, but {len(names)} class names are known: '
+            'config and checkpoint do not belong together'
+        )
+    return names
+
+
+def _find_names(config: Config, checkpoint: dict, model: BaseModel) -> list:
     dataset = config.test_dataloader.dataset
     for metainfo in (
-        checkpoint.get('meta', {}).get('dataset_meta') or {},
+        (checkpoint.get('meta') or {}).get('dataset_meta') or {},
         dict(classes=dataset.get('classes')),
         dataset.get('metainfo') or {},
         model._dataset_meta,  # filled by the host from the dataset's class
@@ -43,6 +55,16 @@ def class_names(config: Config, checkpoint: dict, model: BaseModel) -> list[str]
         f'has the test dataset{reason}. Set them in the config: '
         'test_dataloader.dataset.metainfo=dict(classes=[...])'
     )
+
+
+def _text(name: object) -> str:
+    """Return a name as text that can be written to a file."""
+    text = str(name) if isinstance(name, str | int) else None
+    try:
+        text.encode()
+    except (AttributeError, UnicodeEncodeError):
+        raise ValueError(f'a class has a name that is no text: {name!r:.100}') from None
+    return text
 
 
 def dataset_class_names(dataset: dict) -> list[str]:

@@ -73,7 +73,7 @@ class MultiLabelInferencer(BaseInferencer):
     Raises:
         ValueError: If there is no checkpoint, if no class names are found, if ``batch_size`` is
             below 1, if ``device`` is not there, or ``backend`` is unknown, or ``'onnx'`` on
-            another device than the CPU.
+            another device than the CPU, or if the checkpoint is damaged or has NaN in its weights.
         RuntimeError: If the checkpoint belongs to another model; when called, if the backend is
             ``'onnx'`` and the model cannot be exported.
         ModuleNotFoundError: If the backend is ``'onnx'`` and its packages are not installed.
@@ -116,6 +116,7 @@ class MultiLabelInferencer(BaseInferencer):
             )
         except RuntimeError as error:
             raise RuntimeError(_misfit(pretrained, error)) from error
+        _refuse_nan(pretrained, self.model)
         self.classes = class_names(self.config, checkpoint, self.model)
         self.batch_size = batch_size
         self._meta = checkpoint.get('meta') or {}
@@ -300,7 +301,7 @@ class MultiLabelInferencer(BaseInferencer):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the classes that are given, best first, and their scores."""
         scores = sample.pred_score.float().cpu().numpy().astype(np.float64)
-        if len(scores) != len(self.classes):
+        if len(scores) != len(self.classes):  # of a head that does not tell its num_classes
             raise ValueError(
                 f'the model scores {len(scores)} classes, but {len(self.classes)} class names '
                 'are known: config and checkpoint do not belong together'
@@ -343,6 +344,13 @@ class MultiLabelInferencer(BaseInferencer):
     def _init_pipeline(self, cfg: Config) -> PicturePipeline:
         """Build the test pipeline; called by the base class."""
         return PicturePipeline(cfg.test_dataloader.dataset.pipeline)
+
+
+def _refuse_nan(checkpoint: str | os.PathLike, model: torch.nn.Module) -> None:
+    """Raise for weights of a training that diverged: no score would reach any threshold."""
+    for name, weight in model.state_dict().items():
+        if weight.is_floating_point() and weight.isnan().any():
+            raise ValueError(f'{checkpoint} has NaN among its weights, the first in {name}')
 
 
 def _misfit(checkpoint: str | os.PathLike, error: RuntimeError) -> str:

@@ -36,13 +36,12 @@ def test_class_names_fall_back_to_the_annotations_and_the_config(config, checkpo
     assert MultiLabelInferencer(config, checkpoint, device='cpu').classes == list(CLASSES)
 
 
-def test_wrong_number_of_class_names(config, checkpoint, fake_coco):
+def test_wrong_number_of_class_names(config, checkpoint):
     content = torch.load(checkpoint, weights_only=True)
     content['meta']['dataset_meta']['classes'] = CLASSES[:3]
     torch.save(content, checkpoint)
-    inferencer = MultiLabelInferencer(config, checkpoint, device='cpu')
     with pytest.raises(ValueError, match='scores 4 classes, but 3 class names'):
-        inferencer(fake_coco / 'val2017' / '000000000001.jpg')
+        MultiLabelInferencer(config, checkpoint, device='cpu')
 
 
 def test_checkpoint_of_another_model(config, checkpoint):
@@ -70,3 +69,42 @@ def test_device_that_is_not_there(config, checkpoint):
         pytest.skip('there is a GPU')
     with pytest.raises(ValueError, match='device is cuda, but torch finds no GPU'):
         MultiLabelInferencer(config, checkpoint, device='cuda')
+
+
+@pytest.mark.parametrize('name', ['backbone.bn1.running_var', 'head.decoder.group_linear.weight'])
+def test_weights_of_a_training_that_diverged(config, checkpoint, name):
+    content = torch.load(checkpoint, weights_only=True)
+    content['state_dict'][name].view(-1)[-1] = float('nan')
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match=rf'tiny\.pth has NaN among its weights, .* {name}'):
+        MultiLabelInferencer(config, checkpoint, device='cpu')
+
+
+@pytest.mark.parametrize(
+    ('names', 'message'),
+    [
+        ([None, 'b', 'c', 'd'], 'a name that is no text: None'),
+        ([['a'], 'b', 'c', 'd'], r"a name that is no text: \['a'\]"),
+        (['\ud800', 'b', 'c', 'd'], r"a name that is no text: '\\ud800'"),
+    ],
+)
+def test_class_names_that_are_no_text(config, checkpoint, names, message):
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['dataset_meta']['classes'] = names
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match=message):
+        MultiLabelInferencer(config, checkpoint, device='cpu')
+
+
+def test_numbers_as_class_names(config, checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['dataset_meta']['classes'] = [1, 2, 3, 4]
+    torch.save(content, checkpoint)
+    inferencer = MultiLabelInferencer(config, checkpoint, device='cpu')
+    assert inferencer.classes == ['1', '2', '3', '4']
+
+
+def test_checkpoint_without_meta(config, checkpoint, fake_coco):
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save(content | dict(meta=None), checkpoint)
+    assert len(MultiLabelInferencer(config, checkpoint, device='cpu').classes) == 4
