@@ -32,6 +32,7 @@ CONFIG = ROOT / 'configs/demo/mldecoder_r18vd_half_demo.py'
 RESIDENT = Path(__file__).with_name('soak_resident.py')
 SECONDS_BETWEEN_LOOKS = 0.25
 WARM_UP_ROUNDS = 2
+TEMPORARY, KILLED = 'tmp', 'tmp_of_killed'  # who is killed cannot tidy up
 MARK = 'MLDECODER_SOAK'  # inherited by every process that the soak starts, however deep
 
 
@@ -86,19 +87,19 @@ def watch(process: psutil.Popen, seconds: float | None = None) -> Usage:
     return usage
 
 
-def left_over(companions: list[psutil.Popen]) -> int:
-    """Count the soak's processes that are neither itself nor its companions nor of these."""
+def left_over(companions: list[psutil.Popen]) -> list[psutil.Process]:
+    """Return the soak's processes that are neither itself nor its companions nor of these."""
     known = {os.getpid()}
     for companion in companions:
         known |= {companion.pid, *(child.pid for child in companion.children(recursive=True))}
-    count = 0
+    left = []
     for process in psutil.process_iter():
         try:
-            is_ours = MARK in process.environ()
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.environ().get(MARK) == str(os.getpid()) and process.pid not in known:
+                left.append(process)
+        except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
             continue
-        count += is_ours and process.pid not in known and process.status() != 'zombie'
-    return count
+    return left
 
 
 def run_round(number: int, out: Path, rng: random.Random, environment: dict) -> dict[str, Usage]:
@@ -111,7 +112,7 @@ def run_round(number: int, out: Path, rng: random.Random, environment: dict) -> 
         *('train_cfg.max_epochs=2', f'randomness.seed={number}'),
         *('train_dataloader.dataset.indices=1500', 'val_dataloader.dataset.indices=300'),
     ]
-    killed = start(train, environment, log)
+    killed = start(train, environment | dict(TMPDIR=str(out / KILLED)), log)
     usages = dict(killed=watch(killed, seconds=rng.uniform(5, 40)))
     if killed.poll() is None:
         os.killpg(killed.pid, 9)
@@ -138,12 +139,12 @@ def soak(minutes: float, out: Path, seed: int) -> list[dict]:
     """Go round until the time is over, and return one row of figures a round."""
     out = out.resolve()
     shutil.rmtree(out, ignore_errors=True)
-    temporary = out / 'tmp'
-    temporary.mkdir(parents=True)
+    for folder in (TEMPORARY, KILLED):
+        (out / folder).mkdir(parents=True)
     environment = {
         **os.environ,
         MARK: str(os.getpid()),
-        'TMPDIR': str(temporary),
+        'TMPDIR': str(out / TEMPORARY),
         'OMP_NUM_THREADS': '1',
         'OMP_WAIT_POLICY': 'PASSIVE',
     }
@@ -175,15 +176,15 @@ def soak(minutes: float, out: Path, seed: int) -> list[dict]:
                 if companion.poll() is not None:
                     raise RuntimeError(f'the long {name} has ended, see {out}')
                 row |= {f'long {name} {what}': value for what, value in vars(usage).items()}
-            row['left processes'] = left_over(list(companions.values()))
-            row['left temporary files'] = sum(1 for _ in temporary.rglob('*'))
+            row['left processes'] = len(left_over(list(companions.values())))
+            row['left temporary files'] = sum(1 for _ in (out / TEMPORARY).rglob('*'))
+            row['left temporary files of killed'] = sum(1 for _ in (out / KILLED).rglob('*'))
             row['left in shared memory'] = len(set(shared.iterdir()) - shared_before)
             rows.append(row)
             print(f'round {len(rows)}:', json.dumps(row, default=round), flush=True)
     finally:
-        for companion in companions.values():
-            for process in (*companion.children(recursive=True), companion):
-                process.kill()
+        for process in left_over([]):  # the companions, and a command that was running
+            process.kill()
     return rows
 
 
