@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
+from ..printable import printable
 from .annotation_cache import cached_coco_annotations
 from .class_file import read_class_file
 from .coco_annotations import CocoAnnotations
@@ -233,10 +234,12 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         for label, name in enumerate(classes):
             if name not in names:
                 near = difflib.get_close_matches(name.lower(), lowered)
-                hint = f' (near: {", ".join(lowered[key] for key in near)})' if near else ''
+                hint = (
+                    f' (near: {", ".join(printable(lowered[key]) for key in near)})' if near else ''
+                )
                 raise ValueError(
                     f'{self.ann_file} has no category {name!r}{hint}. Correct `classes`; its '
-                    f'categories are: {", ".join(names)}.'
+                    f'categories are: {", ".join(map(printable, names))}.'
                 )
             if labels[names.index(name)] >= 0:
                 raise ValueError(f'`classes` has {name!r} twice: remove one.')
@@ -256,7 +259,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         elsewhere = [name for name in file_names if name not in present]
         missing = missing_files(osp.join(self.img_prefix, name) for name in elsewhere)
         if missing:
-            first = osp.relpath(missing[0], self.img_prefix or '.')
+            first = printable(osp.relpath(missing[0], self.img_prefix or '.'))
             raise FileNotFoundError(
                 f'{len(missing)} of {len(file_names)} images of {self.ann_file} are not in '
                 f'{self.img_prefix}, first: {first}. Complete the folder, or set '

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
-import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
@@ -13,6 +12,7 @@ from PIL import Image
 from .decode_picture import MAX_PIXELS, check_header, decode_picture
 from .decoder_messages import caught_standard_error
 from .image_header import Fault, ImageHeader
+from .picture_file import read_picture_file
 from .unreadable_image import UnreadableImage
 
 # Rows and columns of the small grey pictures that duplicates are found with.
@@ -79,11 +79,10 @@ class ImageChecker:
         """
         path, annotated_size = picture
         try:
-            content = fileio.get(path, backend_args=self.backend_args)
-        except FileNotFoundError:
-            return PictureCheck((Fault('missing', ''),))
-        except OSError as error:
-            return PictureCheck((Fault('unreadable', error.strerror or str(error)),))
+            content = read_picture_file(path, self.backend_args)
+        except UnreadableImage as error:
+            detail = '' if error.code == 'missing' else error.reason
+            return PictureCheck((Fault(error.code, detail),))
         digest = hashlib.blake2b(content, digest_size=16).digest()
         with caught_standard_error() as messages:
             try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
+from ..printable import printable
 from .unreadable_image import TooManyUnreadable, UnreadableImage
 
 MAX_LISTED = 20
@@ -118,7 +119,9 @@ class SkipUnreadableMixin:
 
     def _too_many(self, found: dict[str, str]) -> str:
         pictures = 'picture' if len(found) == 1 else 'pictures'
-        listed = [f'{path} ({reason})' for path, reason in list(found.items())[:MAX_LISTED]]
+        listed = [
+            f'{printable(path)} ({reason})' for path, reason in list(found.items())[:MAX_LISTED]
+        ]
         more = f' and {len(found) - MAX_LISTED} more' if len(found) > MAX_LISTED else ''
         where = f', all in {self.unreadable.file}' if self.unreadable.file else ''
         return (

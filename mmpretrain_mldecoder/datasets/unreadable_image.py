@@ -1,5 +1,7 @@
 """What is raised for pictures that cannot be read, or not rightly."""
 
+from ..printable import printable
+
 
 class UnreadableImage(ValueError):
     """A file that is no picture, not a whole one, or one that would be read wrongly.
@@ -19,7 +21,7 @@ class UnreadableImage(ValueError):
 
     def __init__(self, path: str, reason: str | None = None, code: str = 'unreadable'):
         self.path, self.reason, self.code = path, reason, code
-        text = f'cannot read image {path}: {reason}'
+        text = f'cannot read image {printable(path)}: {reason}'
         if reason is None:
             self.path, text = None, said_in_worker(type(self), path)
         super().__init__(text)

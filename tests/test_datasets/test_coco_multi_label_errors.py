@@ -1,5 +1,6 @@
 """COCOMultiLabel says what is missing or wrong, and starts once it is mended."""
 
+import json
 import sys
 
 import pytest
@@ -78,3 +79,16 @@ def test_a_failed_start_can_be_tried_again(fake_coco):
     assert dataset.serialize_data
     (fake_coco / 'elsewhere').rename(fake_coco / 'train2017')
     check_samples(infos(dataset), plain_samples(fake_coco, 'train'))
+
+
+@pytest.mark.parametrize('name', ['\x1b[2J.jpg', 'a\0b.jpg', 'a\nb.jpg', 'gpj.\u202eexe'])
+def test_names_in_errors_move_no_cursor(fake_coco, name):
+    path = fake_coco / 'annotations' / 'instances_train2017.json'
+    content = json.loads(path.read_text())
+    content['images'][1]['file_name'] = name
+    content['categories'][0]['name'] = name
+    path.write_text(json.dumps(content))
+    for options in (dict(), dict(classes=['xylophone']), dict(classes=[name[:-1] + '_'])):
+        with pytest.raises((FileNotFoundError, ValueError)) as caught:
+            build(fake_coco, **options)
+        assert str(caught.value).isprintable()

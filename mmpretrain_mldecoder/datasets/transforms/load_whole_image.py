@@ -1,11 +1,11 @@
 """Load a picture whole and right, or say which one cannot be and why."""
 
-import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmpretrain.registry import TRANSFORMS
 
 from ..decode_picture import MAX_PIXELS, decode_picture
+from ..picture_file import read_picture_file
 from ..unreadable_image import UnreadableImage
 
 
@@ -57,7 +57,7 @@ class LoadWholeImage(LoadImageFromFile):
     def transform(self, results: dict) -> dict | None:
         path = results['img_path']
         try:
-            img = self._decode(path, self._content(path))
+            img = self._decode(path, read_picture_file(path, self.backend_args))
         except UnreadableImage:
             if self.ignore_empty:
                 return None
@@ -67,14 +67,6 @@ class LoadWholeImage(LoadImageFromFile):
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
-
-    def _content(self, path: str) -> bytes:
-        try:
-            return fileio.get(path, backend_args=self.backend_args)
-        except FileNotFoundError as error:
-            raise UnreadableImage(path, 'No such file or directory', 'missing') from error
-        except OSError as error:
-            raise UnreadableImage(path, error.strerror or str(error)) from error
 
     def _decode(self, path: str, content: bytes) -> np.ndarray:
         return decode_picture(

@@ -17,6 +17,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
 
+from ...printable import printable
 from ..functional import (
     SIZE_BINS,
     average_precision,
@@ -230,9 +231,10 @@ class MultiLabelMAP(BaseMetric):
         classes = self._class_names(num_classes)
         if set(classes) != set(self.thr):
             other = sorted(set(classes) ^ set(self.thr))
+            only = ', '.join(printable(str(name)) for name in other[:5])
             raise ValueError(
                 f'thr must name each class once: {len(classes)} classes, {len(self.thr)} '
-                f'thresholds, and only on one side: {", ".join(map(str, other[:5]))}'
+                f'thresholds, and only on one side: {only}'
             )
         return np.array([self.thr[name] for name in classes], dtype=np.float64)
 
@@ -276,7 +278,7 @@ class MultiLabelMAP(BaseMetric):
         if missing.size:
             what = 'skipped' if self.missing_class == 'skip' else 'counted as 0'
             classes = self._class_names(len(ap))
-            names = ', '.join(classes[i] for i in missing[:10])
+            names = ', '.join(printable(classes[i]) for i in missing[:10])
             print_log(
                 f'{self.prefix}/{name}: {missing.size} of {len(ap)} classes have no positive image '
                 f'and are {what}: {names}{", ..." if missing.size > 10 else ""}.',

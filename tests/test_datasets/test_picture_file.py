@@ -1,0 +1,75 @@
+"""A file that never ends is refused, wherever an annotation file may name it."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from mmpretrain_mldecoder.datasets.image_check import ImageChecker
+from mmpretrain_mldecoder.datasets.picture_file import read_picture_file
+from mmpretrain_mldecoder.datasets.transforms import LoadScaledImage, LoadWholeImage
+from mmpretrain_mldecoder.datasets.unreadable_image import UnreadableImage
+
+
+@pytest.fixture(autouse=True)
+def no_waiting():
+    """End a test that waits for a pipe."""
+
+    def give_up(*args):
+        raise TimeoutError('still reading')
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, 5)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(params=['pipe', 'device', 'link to a device', 'socket'])
+def endless(request, tmp_path, monkeypatch):
+    path = tmp_path / 'a.jpg'
+    if request.param == 'pipe':
+        os.mkfifo(path)
+    elif request.param == 'device':
+        path = Path('/dev/null')  # and not zero, which would fill the memory if this failed
+    elif request.param == 'link to a device':
+        path.symlink_to('/dev/null')
+    else:
+        monkeypatch.chdir(tmp_path)  # the name of a socket is short
+        socket.socket(socket.AF_UNIX).bind('a.jpg')
+    return str(path)
+
+
+def test_what_may_never_end_is_refused(endless):
+    with pytest.raises(UnreadableImage, match=f'{endless}: a device, a pipe or a socket, no file'):
+        read_picture_file(endless)
+    for loader in (LoadWholeImage(), LoadScaledImage(min_side=8)):
+        with pytest.raises(UnreadableImage, match='no file'):
+            loader(dict(img_path=endless))
+    (fault,) = ImageChecker().check((endless, None)).faults
+    assert fault.code == 'unreadable' and 'a pipe' in fault.detail
+
+
+@pytest.mark.parametrize(
+    ('name', 'code', 'reason'),
+    [
+        ('gone.jpg', 'missing', 'No such file or directory'),
+        ('.', 'unreadable', 'Is a directory'),
+        ('a\0b.jpg', 'unreadable', 'embedded null byte'),
+        ('x' * 5000, 'unreadable', 'File name too long'),
+    ],
+)
+def test_paths_that_cannot_be_read(tmp_path, name, code, reason):
+    with pytest.raises(UnreadableImage, match=reason) as caught:
+        read_picture_file(os.path.join(tmp_path, name))
+    assert caught.value.code == code
+    assert str(caught.value).isprintable()
+
+
+def test_good_file_and_link_are_read(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(b'content')
+    (tmp_path / 'b.jpg').symlink_to(tmp_path / 'a.jpg')
+    assert read_picture_file(str(tmp_path / 'b.jpg')) == b'content'
+    assert read_picture_file(str(tmp_path / 'a.jpg'), dict(backend='local')) == b'content'
