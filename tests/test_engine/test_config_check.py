@@ -109,6 +109,22 @@ MISTAKES = {
         'default_hooks.checkpoint.intervall = 2: it takes no argument',
     ),
     'interval': ('', {'train_cfg.val_interval': 0}, 'train_cfg.val_interval = 0'),
+    'checkpoints to keep': (
+        '',
+        {'default_hooks.checkpoint.max_keep_ckpts': 0},
+        'default_hooks.checkpoint.max_keep_ckpts = 0: it must be a whole number from 1 on',
+    ),
+    'half a checkpoint to keep': (
+        '',
+        {'default_hooks.checkpoint.max_keep_ckpts': 1.5},
+        'default_hooks.checkpoint.max_keep_ckpts = 1.5: it must be a whole number from 1 on',
+    ),
+    'seed': ('', {'randomness.seed': -1}, 'randomness: Seed must be between 0 and'),
+    'key of randomness': (
+        '',
+        {'randomness.sed': 1},
+        'randomness.sed = 1: ',
+    ),
     'one cycle': ('', {'param_scheduler.total_steps': 2}, 'param_scheduler.total_steps = 2, but'),
     'key of the head': (
         '',

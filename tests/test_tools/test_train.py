@@ -143,6 +143,7 @@ for tool, *arguments in (
         (['absent.py'], 'no config at absent.py'),
         (['{config}', '--resume', 'absent.pth'], 'no checkpoint at absent.pth'),
         (['{config}', '--cfg-options', 'novalue'], "'novalue' is not KEY=VALUE"),
+        (['{config}', '--cfg-options', 'train_cfg=dict(a=1,b=2)'], 'each key is set by KEY.ITS_'),
     ],
 )
 def test_errors_are_short(unbroken, capsys, arguments, message):

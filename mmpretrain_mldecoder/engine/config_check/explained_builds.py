@@ -21,6 +21,10 @@ class ExplainedBuilds:
         check_loop_parts(cfg)
         return super().from_cfg(cfg)
 
+    def set_randomness(self, *args, **kwargs) -> None:
+        with explained(self.cfg, 'randomness'):
+            super().set_randomness(*args, **kwargs)
+
     def build_model(self, model):
         check_type_names(self.cfg)
         with explained(self.cfg, 'model', 'data_preprocessor'):

@@ -15,13 +15,19 @@ def check_hook(hook: Hook) -> None:
 
     Raises:
         ConfigMistake: If an interval is no positive number (-1 is "never"), or a checkpoint hook
-            has a key that ``save_checkpoint`` does not know.
+            has a key that ``save_checkpoint`` does not know, or keeps no number of checkpoints.
     """
     where = 'default_hooks.checkpoint' if isinstance(hook, CheckpointHook) else type(hook).__name__
     interval = getattr(hook, 'interval', 1)
     if not isinstance(interval, Number) or (interval < 1 and interval != -1):
         raise ConfigMistake(f'{where}.interval = {interval!r}: it must be at least 1, or -1')
     if isinstance(hook, CheckpointHook):
+        kept = hook.max_keep_ckpts
+        if not isinstance(kept, int) or isinstance(kept, bool) or (kept < 1 and kept != -1):
+            raise ConfigMistake(
+                f'{where}.max_keep_ckpts = {kept!r}: it must be a whole number from 1 on, or -1 '
+                'for all'
+            )
         saves = set(inspect.signature(Runner.save_checkpoint).parameters)
         own = set(inspect.signature(CheckpointHook.__init__).parameters)
         for key, value in hook.args.items():

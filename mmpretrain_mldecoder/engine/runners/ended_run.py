@@ -9,9 +9,10 @@ from ..config_check import ConfigMistake
 
 # What a shell reports of a command that Ctrl-C ended: 128 and the number of the signal.
 INTERRUPTED = 130
-# A full disk or quota, a folder that is not to be written, a file in the place of a folder.
+# A full disk or quota, what is not to be written, a file in the place of a folder or a folder in
+# that of a file, a name that cannot be.
 _NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
-_NOT_WRITABLE |= {errno.ENOTDIR, errno.EEXIST}
+_NOT_WRITABLE |= {errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
 
 class RunEnded(RuntimeError):
@@ -22,7 +23,8 @@ class RunEnded(RuntimeError):
 def ends_in_one_line(after_interrupt: str) -> Iterator[None]:
     """End the tool with status 1 for a :class:`RunEnded`, 2 for a wrong config, 130 for Ctrl-C.
 
-    A disk that is full or not to be written counts as a :class:`RunEnded`. Each time one line goes
+    A disk that is full or not to be written, and weights that cannot be downloaded, count as a
+    :class:`RunEnded`. Each time one line goes
     to standard error. Other errors pass, with their traceback.
 
     Args:
@@ -40,6 +42,9 @@ def ends_in_one_line(after_interrupt: str) -> Iterator[None]:
         print(f'error: {error}', file=sys.stderr, flush=True)
         sys.exit(2)
     except OSError as error:
+        if isinstance(error, ConnectionError) and error.errno is None:  # of our downloads
+            print(f'error: {error}', file=sys.stderr, flush=True)
+            sys.exit(1)
         if error.errno not in _NOT_WRITABLE:
             raise
         what = error.strerror if error.filename is None else f'{error.filename}: {error.strerror}'

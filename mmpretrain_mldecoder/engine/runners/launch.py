@@ -24,9 +24,11 @@ class CfgOptions(DictAction):
         for value in values:
             try:
                 super().__call__(parser, namespace, [value], option_string)
-            except (ValueError, AssertionError) as error:
+            except (ValueError, AssertionError, RecursionError) as error:
                 raise argparse.ArgumentError(
-                    self, f'{value!r} is not KEY=VALUE with balanced brackets'
+                    self,
+                    f'{value!r} is not KEY=VALUE with balanced brackets; a list is "[a,b]", and of '
+                    'a dict each key is set by KEY.ITS_KEY=VALUE',
                 ) from error
 
 
@@ -71,6 +73,11 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.setdefault('runner_type', 'mmpretrain.PortableRunner')
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', path.stem))
+    if '://' in cfg.work_dir:  # the host would make a folder "s3:" here
+        raise ConfigMistake(
+            f'work_dir = {cfg.work_dir!r} is an address, and logs are written to a folder: name '
+            'one. Checkpoints can go elsewhere with default_hooks.checkpoint.out_dir'
+        )
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(name) is not None:
             defaults = ConfigDict(pin_memory=True, collate_fn=dict(type='default_collate'))

@@ -8,8 +8,9 @@ from pathlib import Path
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, master_only
 from mmengine.fileio import LocalBackend, get_file_backend
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import BaseLoop, CheckpointLoader, Runner
 from mmpretrain.registry import RUNNERS
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from ...atomic_write import atomic_write
 from ...layers import MLDecoder
+from ..checkpoints.resumable import check_resumable, check_resumed_optimizer
 from ..checkpoints.resume import find_resume_checkpoint
 from ..config_check import ConfigCheckHook, ExplainedBuilds, explained
 from ..distributed.cpu_distributed import init_cpu_process_group
@@ -224,12 +226,14 @@ class PortableRunner(ExplainedBuilds, Runner):
             self._resume = False
             return
         checkpoint = CheckpointLoader.load_checkpoint(self._load_from, map_location='cpu')
-        seed = checkpoint.get('meta', {}).get('seed')
-        if seed is None:
-            raise ValueError(
-                f'{self._load_from} is not a checkpoint of a training, so there is nothing to '
-                'resume. To start a training with its weights, set load_from without resume'
-            )
+        check_resumable(
+            checkpoint,
+            self._load_from,
+            self.model,
+            has_schedule=self.param_schedulers is not None,
+            has_average=any(isinstance(hook, EMAHook) for hook in self.hooks),
+        )
+        seed = checkpoint['meta']['seed']
         if self._randomness_cfg.get('seed') not in (None, seed):
             self.logger.warning(
                 f"The run goes on with the checkpoint's seed {seed}, not with that of the config, "
@@ -237,6 +241,11 @@ class PortableRunner(ExplainedBuilds, Runner):
             )
         self._randomness_cfg.update(seed=seed)
         self.set_randomness(**self._randomness_cfg)
+
+    def resume(self, *args, **kwargs) -> None:
+        super().resume(*args, **kwargs)
+        if isinstance(self.optim_wrapper, OptimWrapper):
+            check_resumed_optimizer(self.optim_wrapper)
 
     def _init_model_weights(self) -> None:
         # All weights are about to come from the checkpoint. Reading those of `init_cfg` first

@@ -89,6 +89,29 @@ class ResumableLoop(BaseLoop):
             self.runner.logger.warning(f'{what}: the schedule is still that of before.')
         self.steps = position['steps']
 
+    def guessed_position(self, epoch: int, iteration: int) -> dict:
+        """Return the :meth:`position` of a checkpoint that has none, as MMEngine's have.
+
+        Args:
+            epoch (int): Whole epochs that are done, at most 1 where iterations were counted.
+            iteration (int): Steps that are done.
+
+        Raises:
+            RunEnded: If the two do not fit each other, with epochs of this length.
+        """
+        own = self.position()
+        if self.counts == 'iterations' and epoch <= 1:
+            return own
+        steps = iteration - epoch * own['epoch_steps']
+        if self.counts == 'iterations' or not 0 <= steps <= own['epoch_steps']:
+            raise RunEnded(
+                f'the checkpoint is of iteration {iteration} after {epoch} epochs, and here an '
+                f'epoch has {own["epoch_steps"]} steps and the training counts {self.counts}: take '
+                'processes, batch size, data set and train_cfg.by_epoch of before, or start a new '
+                'training from the weights with load_from'
+            )
+        return {**own, 'steps': steps}
+
     def batches_after(self, steps: int) -> Iterator:
         """Return the batches of the present pass over the data without its first ones.
 
@@ -125,7 +148,8 @@ class LoopStateHook(Hook):
     """Write into each checkpoint where in its training it was saved, and read it on resume.
 
     ``meta['loop']`` has the :meth:`~ResumableLoop.position` and ``validated``. A checkpoint without
-    it, as MMEngine's own loops write it, counts as one of a whole epoch that was not validated.
+    it, as MMEngine's own loops write it, counts as one that was not validated, of the position that
+    follows from its numbers of epochs and iterations.
 
     ``PortableRunner`` adds this hook by itself.
     """
@@ -143,10 +167,12 @@ class LoopStateHook(Hook):
                 meta['loop']['steps'] = 0
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        state = checkpoint.get('meta', {}).get('loop')
-        if runner._resume and state and isinstance(runner.train_loop, ResumableLoop):
-            runner.train_loop.go_to(state)
-            runner.train_loop.validated = state['validated']
+        if not runner._resume or not isinstance(runner.train_loop, ResumableLoop):
+            return
+        loop, meta = runner.train_loop, checkpoint['meta']
+        state = meta.get('loop') or loop.guessed_position(meta['epoch'], meta['iter'])
+        loop.go_to(state)
+        loop.validated = state.get('validated', False)
 
 
 def _step(images: int, processes: int) -> str:

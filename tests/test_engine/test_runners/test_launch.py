@@ -48,6 +48,12 @@ def test_host_defaults_and_options(config):
         assert cfg[name].pin_memory == (name != 'train_dataloader')
 
 
+@pytest.mark.parametrize('address', ['s3://bucket/run', 'file:///tmp/run'])
+def test_work_dir_is_a_folder(config, address):
+    with pytest.raises(ValueError, match=f"work_dir = '{address}' is an address"):
+        launch.load_config(_args(config, '--work-dir', address))
+
+
 def test_missing_config(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no config at .*absent.py'):
         launch.load_config(_args(tmp_path / 'absent.py'))

@@ -100,3 +100,11 @@ def test_other_length_of_an_epoch_is_told_at_its_end(unbroken, tmp_path):
     loop = build_runner(unbroken[0], tmp_path).train_loop
     loop.go_to(loop.position() | dict(epoch_steps=4))
     assert 'an epoch had 4 steps' in _log(tmp_path)
+
+
+@pytest.mark.parametrize(('epoch', 'iteration', 'steps'), [(1, 3, 0), (1, 4, 1), (0, 3, 3)])
+def test_position_of_a_checkpoint_that_has_none(unbroken, tmp_path, epoch, iteration, steps):
+    loop = build_runner(unbroken[0], tmp_path).train_loop
+    assert loop.guessed_position(epoch, iteration) == loop.position() | dict(steps=steps)
+    with pytest.raises(RunEnded, match=r'iteration 7 after 1 epochs, and here .* has 3 steps'):
+        loop.guessed_position(1, 7)
