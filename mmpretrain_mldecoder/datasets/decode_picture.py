@@ -123,7 +123,7 @@ def _undecodable(path: str, content: bytes, backend: str) -> UnreadableImage:
 def _refuse_blank(path: str, content: bytes, size: PictureSize, pixels: np.ndarray) -> None:
     """Raise if 8 bits a channel without transparency leave nothing of a picture."""
     is_black = size.bits > 8 and pixels.max() < 1 << _USED_BITS
-    if is_black and _unchanged(content).max() > 0:
+    if is_black and _unchanged(path, content).max() > 0:
         raise UnreadableImage(
             path,
             f'only the lower {16 - _USED_BITS} of its 16 bits a channel are used: in 8 bits it is '
@@ -131,18 +131,22 @@ def _refuse_blank(path: str, content: bytes, size: PictureSize, pixels: np.ndarr
             'blank',
         )
     if size.transparent and size.format == 'TIFF':
-        whole = _unchanged(content)
+        whole = _unchanged(path, content)
         if whole.shape[2:] == (4,) and whole[..., 3].min() < np.iinfo(whole.dtype).max:
             raise UnreadableImage(
                 path, 'OpenCV makes the transparent parts of a TIFF black: save it without', 'blank'
             )
     elif size.transparent and (pixels.min((0, 1)) == pixels.max((0, 1))).all():
-        whole = _unchanged(content)
+        whole = _unchanged(path, content)
         if whole.shape[2:] == (4,) and whole[..., 3].min() < whole[..., 3].max():
             raise UnreadableImage(
                 path, 'one flat colour but for its transparency: put it on a background', 'blank'
             )
 
 
-def _unchanged(content: bytes) -> np.ndarray:
-    return mmcv.imfrombytes(content, flag='unchanged', backend='cv2')
+def _unchanged(path: str, content: bytes) -> np.ndarray:
+    """Decode all bits and channels; a damaged file may be decoded in 8 bits and not so."""
+    pixels = mmcv.imfrombytes(content, flag='unchanged', backend='cv2')
+    if pixels is None:
+        raise _undecodable(path, content, 'cv2')
+    return pixels

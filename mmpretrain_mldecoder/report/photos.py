@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..datasets.picture_file import read_picture_file
 from ..visualization.attention_overlay import attention_overlay
 
 SIDE = 240  # of a thumbnail, pixels
@@ -55,12 +56,11 @@ def _worst(goodness: np.ndarray, number: int) -> list[Mistake]:
 def read_thumbnail(path: str) -> str | None:
     """Return a photo as a small JPEG in a data address; None if it cannot be read."""
     try:
-        with Image.open(path) as photo:
+        with Image.open(io.BytesIO(read_picture_file(path))) as photo:
             photo.draft('RGB', (2 * SIDE, 2 * SIDE))  # of a JPEG, decodes no more than is shown
             photo = ImageOps.exif_transpose(photo).convert('RGB')
             photo.thumbnail((SIDE, SIDE))
-    # What PIL raises for files it cannot read, or will not, as they are too large.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # each decoder has its own
         return None
     return encode_jpeg(photo)
 

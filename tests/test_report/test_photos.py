@@ -1,5 +1,8 @@
 import base64
 import io
+import os
+import threading
+import time
 
 import numpy as np
 from PIL import Image
@@ -71,3 +74,18 @@ def test_cards(tmp_path):
     assert cards[0]['attention'] == 'overlay' and cards[0]['shares'] == ['twin']
     assert cards[1]['photo'] is None and cards[1]['attention'] is None
     assert asked == [(images[0], 1)]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'a.jpg')
+    thread = threading.Thread(target=_write_later, args=(tmp_path / 'a.jpg',), daemon=True)
+    thread.start()
+    start = time.monotonic()
+    assert read_thumbnail(str(tmp_path / 'a.jpg')) is None
+    assert time.monotonic() - start < 4
+
+
+def _write_later(pipe):
+    """Set a reader free, if there is one."""
+    time.sleep(5)
+    os.close(os.open(pipe, os.O_RDWR))
