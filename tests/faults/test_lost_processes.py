@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -283,6 +284,18 @@ def test_nan_weight_in_the_process_that_saves_ends_both(tmp_path):
     error = 'is not finite after iteration 4, so no checkpoint is written of it'
     assert len(re.findall(rf'error: .+ {error}', command.printed)) == 2  # each process says so
     assert _all_whole(work_dir) == ['best_coco_mAP_epoch_1.pth', 'epoch_1.pth']
+
+
+def test_machines_that_do_not_share_the_work_folder(tmp_path, checkpoint):
+    """Each process has a folder of its own, and one of them finds nothing to go on from."""
+    config = write_tiny_config(tmp_path, f"work_dir = '{tmp_path}/run{{{{$RANK:0}}}}'\n")
+    (tmp_path / 'run0').mkdir()
+    shutil.copy(checkpoint, tmp_path / 'run0')
+    with started(tmp_path / 'log', *_torchrun(config, '--resume')) as command:
+        assert command.process.wait(240) == 1
+    error = 'error: the processes would go on from different checkpoints (0: epoch_1.pth, 1: none)'
+    assert command.printed.count(error) == 2
+    assert not list((tmp_path / 'run1').glob('*.pth'))
 
 
 def test_nan_in_one_process_is_left_out_by_both(tmp_path):

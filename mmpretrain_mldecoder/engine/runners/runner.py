@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from mmengine.device import get_device
-from mmengine.dist import is_distributed, master_only
+from mmengine.dist import all_gather_object, is_distributed, master_only
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.model import is_model_wrapper
@@ -187,6 +187,7 @@ class PortableRunner(ExplainedBuilds, Runner):
                 )
             if self._resume:
                 self._prepare_resume()
+            self._check_same_start()
             if not self._resume:
                 self._warn_of_earlier_run()
             worker_loss = explained_worker_loss('train_dataloader', self._train_dataloader)
@@ -241,6 +242,16 @@ class PortableRunner(ExplainedBuilds, Runner):
             )
         self._randomness_cfg.update(seed=seed)
         self.set_randomness(**self._randomness_cfg)
+
+    def _check_same_start(self) -> None:
+        # Machines that do not share the work folder find other checkpoints there, or none.
+        found = all_gather_object(Path(self._load_from).name if self._resume else 'none')
+        if len(set(found)) > 1:
+            raise RunEnded(
+                'the processes would go on from different checkpoints '
+                f'({", ".join(f"{rank}: {name}" for rank, name in enumerate(found))}): '
+                f'{self.work_dir} must be one folder for all, or hold the same files everywhere'
+            )
 
     def resume(self, *args, **kwargs) -> None:
         super().resume(*args, **kwargs)
