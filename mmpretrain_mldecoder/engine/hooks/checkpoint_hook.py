@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import MessageHub
 from mmpretrain.registry import HOOKS
 
 from ...atomic_write import remove_stale_files
@@ -16,6 +17,8 @@ from ..runners.ended_run import RunEnded
 
 # In the message hub: the best checkpoints of before the last validation, which may still be there.
 _FORMER_BEST = 'former_best_ckpts'
+# There too: the names of the scores that the records are of.
+_SCORES_OF = 'best_scores_of'
 
 
 @HOOKS.register_module()
@@ -31,6 +34,7 @@ class DurableCheckpointHook(CheckpointHook):
     that resuming a copy of a run leaves the original as it is.
 
     The best score is never NaN: as with MMEngine's hook, NaN is not better than any other score.
+    Where a resumed run has another ``save_best``, its record begins anew.
 
     ``PortableRunner`` takes this hook where a config has ``type='CheckpointHook'``. The arguments
     are those of ``CheckpointHook``.
@@ -75,6 +79,9 @@ class DurableCheckpointHook(CheckpointHook):
     def _save_best_checkpoint(self, runner, metrics: dict) -> None:
         if not self.save_best:
             return
+        if 'auto' in self.key_indicators:  # as the host does, a moment later
+            self._init_rule(self.rules, [next(iter(metrics))])
+        self._forget_other_scores(runner.message_hub)
         best = self._best
         former = [path for path in best.values() if path]
         runner.message_hub.update_info(_FORMER_BEST, former)
@@ -82,6 +89,19 @@ class DurableCheckpointHook(CheckpointHook):
         super()._save_best_checkpoint(runner, metrics)
         self._best = {name: path or best[name] for name, path in self._best.items()}
         self._remove_former_best(former)
+
+    def _forget_other_scores(self, hub: MessageHub) -> None:
+        """Begin anew where a resumed run has another ``save_best``: its record is of other scores.
+
+        The best checkpoint of before is kept.
+        """
+        before = hub.runtime_info.get(_SCORES_OF, self.key_indicators)
+        if before != self.key_indicators:
+            for name in self._best:
+                hub.pop_info(name, None)
+                hub.pop_info(name.replace('ckpt', 'score', 1), None)
+            self._best = dict.fromkeys(self._best)
+        hub.update_info(_SCORES_OF, list(self.key_indicators))
 
     def _remove_former_best(self, former: list[str]) -> None:
         best = {Path(path).name for path in self._best.values() if path}

@@ -197,6 +197,15 @@ def test_nan_is_never_the_best(train, tmp_path):
     assert runner.message_hub.get_info('best_score') == 0.1
 
 
+def test_record_of_another_score_does_not_count(train, tmp_path):
+    train(**{'train_cfg.max_epochs': 2})  # given/acc is 1 and 2, given/top -1 and -2
+    other = dict(save_best='given/top', rule='greater')
+    runner = train(resume=True, checkpoint=other)
+    assert runner.message_hub.get_info('best_score') == -3.0
+    best = {'best_given_acc_epoch_2.pth', 'best_given_top_epoch_3.pth'}
+    assert _names(tmp_path / 'run') == {'epoch_3.pth'} | best
+
+
 def test_failed_write_ends_in_one_sentence(train, tmp_path, monkeypatch):
     put = LocalBackend.put
 
