@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..printable import printable
 from .attention_overlay import attention_overlay, times_average
 from .save_figure import save_figure
 
@@ -160,9 +161,9 @@ def _titles(prediction: dict, length: int) -> list[str]:
     for label, score, others in zip(
         prediction['labels'], prediction['scores'], prediction['shares_query_with'], strict=True
     ):
-        title = f'{_shorten(label, length - 6)}  {score:.2f}'
+        title = f'{_shorten(printable(label), length - 6)}  {score:.2f}'
         if others:
-            title += f'\nalso {_enumerate(others, length - 5)}'
+            title += f'\nalso {_enumerate(list(map(printable, others)), length - 5)}'
         titles.append(title)
     return titles[:MAX_LABELS]
 

@@ -10,6 +10,7 @@ import mmcv
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..printable import printable
 from .save_figure import save_figure
 
 TILE = 1.75  # inches
@@ -104,9 +105,9 @@ def augmentation_sheet(
 
 def _heading(picture: AugmentedPicture, width: float) -> list[str]:
     """Return the lines above a picture: its name, then its labels."""
-    labels = ', '.join(picture.labels) or 'no label'
+    labels = printable(', '.join(picture.labels)) or 'no label'
     characters = int(width * CHARACTERS_AN_INCH)
-    return [picture.title[:characters], *textwrap.wrap(labels, characters)]
+    return [printable(picture.title)[:characters], *textwrap.wrap(labels, characters)]
 
 
 def _captioned(picture: AugmentedPicture) -> list[tuple[np.ndarray, str]]:

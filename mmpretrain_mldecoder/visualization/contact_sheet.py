@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from ..printable import printable
 from .save_figure import save_figure
 
 # Colour and symbol both tell the kinds apart, so that the sheet also reads without colour.
@@ -132,7 +133,8 @@ def _read_small(image: str | os.PathLike | np.ndarray) -> np.ndarray:
 
 
 def _shorten(text: str) -> str:
-    """Cut the middle out of a text that is too long for a cell."""
+    """Escape what no font has, and cut the middle out of a text that is too long for a cell."""
+    text = printable(text)
     half = MAX_CHARACTERS // 2
     return text if len(text) <= MAX_CHARACTERS else f'{text[:half]}…{text[-half:]}'
 

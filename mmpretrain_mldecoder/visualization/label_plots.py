@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..printable import printable
 from .save_figure import save_figure
 
 # Okabe and Ito's palette for the colour-blind; the markers tell the splits apart without colour.
@@ -118,7 +119,8 @@ def _plot_ranks(axes: Axes, counts: Mapping[str, np.ndarray]) -> None:
 
 
 def short_name(name: str) -> str:
-    """Cut a name off after 24 characters."""
+    """Escape what no font has, and cut a name off after 24 characters."""
+    name = printable(name)
     return name if len(name) <= MAX_NAME else f'{name[: MAX_NAME - 1]}…'
 
 

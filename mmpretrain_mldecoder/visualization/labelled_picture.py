@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..atomic_write import atomic_write
+from ..printable import printable
 from .label_font import label_font
 
 MIN_SIDE, MAX_SIDE = 360, 1600  # pixels of the longer side; beyond, the picture is scaled
@@ -36,7 +37,7 @@ def labelled_picture(picture: np.ndarray, prediction: dict, out: str | os.PathLi
     line = round(np.clip(max(height, width) / 30, 22, 42))
     canvas_width = max(width, 10 * line)
     entries: list[tuple[str, float | None]] = list(
-        zip(prediction['labels'], prediction['scores'], strict=True)
+        zip(map(printable, prediction['labels']), prediction['scores'], strict=True)
     )
     if len(entries) > MAX_LABELS:
         entries[MAX_LABELS - 1 :] = [(f'… {len(entries) - MAX_LABELS + 1} more', None)]
