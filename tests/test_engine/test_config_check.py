@@ -356,6 +356,17 @@ def test_what_may_be_meant_is_logged(folder, tmp_path):
     assert any('total_steps=10, but runs for 1 epochs' in line for line in warnings)
 
 
+def test_epochs_in_a_training_by_iterations_are_logged(folder, tmp_path):
+    lines = 'train_cfg = dict(by_epoch=False, max_iters=2)\n'
+    options = {'param_scheduler': dict(_delete_=True, type='LinearLR', end=2)}
+    runner = build_runner(_config(folder, lines), tmp_path, **options)
+    warnings = []
+    runner.logger.addHandler(_Keeper(warnings))
+    runner.train()
+    assert any('LinearLR of param_scheduler counts epochs' in line for line in warnings)
+    assert any('checkpoint.by_epoch is True, and' in line for line in warnings)
+
+
 class _Keeper(logging.Handler):
     def __init__(self, lines):
         super().__init__(logging.WARNING)

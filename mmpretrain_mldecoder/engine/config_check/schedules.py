@@ -33,7 +33,13 @@ def check_schedules(
     """
     doubts, ends = [], []
     for index, scheduler in enumerate(schedulers):
-        total = max_epochs if scheduler.by_epoch and max_epochs else max_iters
+        if scheduler.by_epoch and max_epochs is None:
+            doubts.append(
+                f'{type(scheduler).__name__} of param_scheduler counts epochs, and the training '
+                'iterations: it stays at its start. Give it by_epoch=False, lengths in iterations'
+            )
+            continue
+        total = max_epochs if scheduler.by_epoch else max_iters
         words = 'epochs' if in_epochs[index] else 'iterations'
         is_converted = in_epochs[index] and not scheduler.by_epoch
         unit = max_iters / max_epochs if is_converted and max_epochs else 1

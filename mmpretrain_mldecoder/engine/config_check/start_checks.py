@@ -1,5 +1,6 @@
 """All that is compared and tried before a run computes anything."""
 
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
@@ -53,6 +54,12 @@ def _check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
         check_hook(hook)
     if isinstance(runner.optim_wrapper, OptimWrapper):
         check_clip_grad(runner.optim_wrapper)
+    counts_epochs = hasattr(loop, 'run_epoch')
+    if not counts_epochs and any(_saves_by_epoch(hook) for hook in runner.hooks):
+        runner.logger.warning(
+            'default_hooks.checkpoint.by_epoch is True, and the training counts iterations: it is '
+            'saved at its end only. Set it to False, and interval to a number of iterations'
+        )
     if not validates and any(getattr(hook, 'save_best', None) for hook in runner.hooks):
         runner.logger.warning(
             'There is no validation: no checkpoint is kept as the best (save_best)'
@@ -62,9 +69,13 @@ def _check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
     configs = configs if isinstance(configs, list) else [configs]
     if isinstance(schedulers, list) and len(configs) == len(schedulers) and all(configs):
         in_epochs = [config.get('by_epoch', True) for config in configs]
-        max_epochs = loop.max_epochs if hasattr(loop, 'run_epoch') else None
+        max_epochs = loop.max_epochs if counts_epochs else None
         for doubt in check_schedules(schedulers, in_epochs, max_epochs, loop.max_iters):
             runner.logger.warning(doubt)
+
+
+def _saves_by_epoch(hook: Hook) -> bool:
+    return isinstance(hook, CheckpointHook) and hook.by_epoch
 
 
 def _rehearse(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -> None:
