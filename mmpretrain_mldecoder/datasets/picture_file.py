@@ -23,7 +23,7 @@ def read_picture_file(path: str, backend_args: dict | None = None) -> bytes:
             a device, a pipe or a socket.
     """
     try:
-        if _may_never_end(path):
+        if may_never_end(path):
             raise UnreadableImage(path, 'a device, a pipe or a socket, no file')
         return fileio.get(path, backend_args=backend_args)
     except FileNotFoundError as error:
@@ -36,7 +36,8 @@ def read_picture_file(path: str, backend_args: dict | None = None) -> bytes:
         raise UnreadableImage(path, str(error)) from error
 
 
-def _may_never_end(path: str) -> bool:
+def may_never_end(path: str | os.PathLike) -> bool:
+    """Whether a path leads to a device, a pipe or a socket."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):

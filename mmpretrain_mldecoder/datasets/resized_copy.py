@@ -14,6 +14,7 @@ import cv2
 from ..atomic_write import atomic_write, remove_stale_files
 from .missing_files import missing_files
 from .parallel_map import parallel_map
+from .picture_file import may_never_end
 from .source_tree import files_below, refuse_links_outwards, refuse_nested
 from .transforms import LoadWholeImage, SquareResize
 from .unreadable_image import UnreadableImage
@@ -109,7 +110,7 @@ def make_resized_copy(
             pictures.append(path)
         elif path.lower().endswith(ARCHIVE_SUFFIXES):
             copy.left_out.append(path)
-        elif not (source / path).resolve().is_relative_to(root):
+        elif not Path(os.path.realpath(source / path)).is_relative_to(root):
             copy.outside.append(path)
         elif path not in (SETTINGS_FILE, FAILED_FILE):  # those of a source that is such a copy
             others.append(path)
@@ -197,6 +198,8 @@ def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -
     try:
         if is_picture:
             encoded = _resized(source / path, size, quality)
+        elif may_never_end(source / path):  # behind a link
+            return _File(path, 'a device, a pipe or a socket, no file')
         else:
             (source / path).open('rb').close()
     except UnreadableImage as error:

@@ -39,7 +39,7 @@ def files_below(
     """Yield the files below a folder by their path from there, sorted, '/' between folders.
 
     Links are followed. One to a folder around it would have no end and is passed over; one to
-    nothing is yielded, so that somebody notices.
+    nothing, or to itself, is yielded, so that somebody notices.
 
     Args:
         folder (str): Where to begin.
@@ -51,11 +51,11 @@ def files_below(
     with os.scandir(folder) as entries:
         entries = sorted(entries, key=lambda entry: entry.name)
     for entry in entries:
-        if entry.is_dir():
+        if os.path.isdir(entry.path):  # entry.is_dir() raises for a link to itself
             real = os.path.realpath(entry.path)
             if Path(real).is_relative_to(target):
                 raise ValueError(f'{entry.path} is a link into the target {target}: remove it')
             if real not in above:
                 yield from files_below(entry.path, target, f'{prefix}{entry.name}/', above)
-        elif entry.is_file() or entry.is_symlink():
+        elif entry.is_symlink() or entry.is_file():
             yield prefix + entry.name

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from mmengine.config import Config
 
 from ..apis import MultiLabelInferencer
+from ..printable import printable
 from .photos import encode_attention
 
 
@@ -27,9 +28,12 @@ class PhotoAttention:
             raise FileNotFoundError(f'no checkpoint at {checkpoint}')
         self._inferencer = MultiLabelInferencer(config, checkpoint, batch_size=1, backend='torch')
         if list(self._inferencer.classes) != list(classes):
+            theirs, ours = (
+                printable(', '.join(names[:3])) for names in (self._inferencer.classes, classes)
+            )
             raise ValueError(
-                f'{checkpoint} has the classes {", ".join(self._inferencer.classes[:3])}, ... and '
-                f'the predictions {", ".join(classes[:3])}, ...: they do not belong together'
+                f'{checkpoint} has the classes {theirs}, ... and the predictions {ours}, ...: they '
+                'do not belong together'
             )
         self._classes = classes
         self._last = (None, None)  # a photo may be both a false alarm and a miss

@@ -313,3 +313,16 @@ def test_what_a_killed_worker_left_is_removed(source, tmp_path):
     half.write_bytes(b'half')
     assert make_resized_copy(source, out, 32, workers=0).written == 1
     assert not half.exists()
+
+
+def test_links_to_themselves_and_to_what_never_ends(source, tmp_path):
+    (source / 'self.jpg').symlink_to('self.jpg')
+    (source / 'self.json').symlink_to('self.json')
+    (source / 'zero.jpg').symlink_to('/dev/null')
+    os.mkfifo(source / 'pipe')
+    (source / 'pipe.json').symlink_to('pipe')
+    copy = make_resized_copy(source, tmp_path / 'copy', 8, workers=0)
+    reasons = {entry['path']: entry['error'] for entry in copy.failed}
+    assert reasons.keys() == {'self.jpg', 'self.json', 'zero.jpg', 'pipe.json'}
+    assert 'levels of symbolic links' in reasons['self.jpg']
+    assert reasons['zero.jpg'] == reasons['pipe.json'] == 'a device, a pipe or a socket, no file'
