@@ -119,6 +119,24 @@ MISTAKES = {
         {'default_hooks.checkpoint.max_keep_ckpts': 1.5},
         'default_hooks.checkpoint.max_keep_ckpts = 1.5: it must be a whole number from 1 on',
     ),
+    'no batch': (
+        'param_scheduler = None\n',
+        {'train_dataloader.batch_size': 50, 'train_dataloader.drop_last': True},
+        'train_dataloader gives no batch: it has 12 pictures, batch_size = 50',
+    ),
+    'loop of two kinds': (
+        '',
+        {'train_cfg.type': 'EpochBasedTrainLoop'},
+        "train_cfg has type = 'EpochBasedTrainLoop' and by_epoch = True",
+    ),
+    'by_epoch': ('', {'train_cfg.by_epoch': 'no'}, "train_cfg.by_epoch = 'no': it must be True"),
+    'start method': (
+        '',
+        {'env_cfg': dict(mp_cfg=dict(mp_start_method='nope'))},
+        'env_cfg: cannot find context for',
+    ),
+    'log processor': ('', {'log_processor': dict(window=1)}, 'log_processor.window = 1: '),
+    'visualizer': ('', {'visualizer': dict(type='Nope')}, "visualizer.type = 'Nope': no visuali"),
     'seed': ('', {'randomness.seed': -1}, 'randomness: Seed must be between 0 and'),
     'key of randomness': (
         '',

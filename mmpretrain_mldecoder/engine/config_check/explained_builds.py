@@ -21,6 +21,18 @@ class ExplainedBuilds:
         check_loop_parts(cfg)
         return super().from_cfg(cfg)
 
+    def setup_env(self, env_cfg: dict) -> None:
+        with explained(self.cfg, 'env_cfg'):
+            super().setup_env(env_cfg)
+
+    def build_log_processor(self, log_processor):
+        with explained(self.cfg, 'log_processor'):
+            return super().build_log_processor(log_processor)
+
+    def build_visualizer(self, visualizer=None):
+        with explained(self.cfg, 'visualizer'):
+            return super().build_visualizer(visualizer)
+
     def set_randomness(self, *args, **kwargs) -> None:
         with explained(self.cfg, 'randomness'):
             super().set_randomness(*args, **kwargs)

@@ -14,6 +14,8 @@ _PARTS = dict(
 def check_loop_parts(cfg: Mapping) -> None:
     """Raise if a config has some of the keys of a training, validation or test, but not all.
 
+    The training must also be told once what it counts.
+
     Raises:
         ConfigMistake: It names those that are there and those that are not.
     """
@@ -25,3 +27,14 @@ def check_loop_parts(cfg: Mapping) -> None:
                 f'{" and ".join(absent)} is missing or None, but the config has '
                 f'{" and ".join(given)}: give all of {", ".join(parts)}, or set all to None'
             )
+    train_cfg = cfg.get('train_cfg') or {}
+    if 'by_epoch' in train_cfg and 'type' in train_cfg:
+        raise ConfigMistake(
+            f'train_cfg has type = {train_cfg["type"]!r} and by_epoch = {train_cfg["by_epoch"]!r}: '
+            'give by_epoch without type, or a loop of your own without by_epoch'
+        )
+    if not isinstance(train_cfg.get('by_epoch', True), bool):
+        raise ConfigMistake(
+            f'train_cfg.by_epoch = {train_cfg["by_epoch"]!r}: it must be True (max_epochs) or '
+            'False (max_iters)'
+        )

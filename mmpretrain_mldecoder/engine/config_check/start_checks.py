@@ -48,6 +48,12 @@ def check_start(runner: Runner) -> None:
 
 
 def _check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
+    if not len(loop.dataloader):
+        raise ConfigMistake(
+            f'train_dataloader gives no batch: it has {len(loop.dataloader.dataset)} pictures, '
+            f'batch_size = {loop.dataloader.batch_size} and drop_last = '
+            f'{loop.dataloader.drop_last}. Take a smaller batch, or all of the data'
+        )
     if validates and getattr(loop, 'val_interval', 1) < 1:
         raise ConfigMistake(f'train_cfg.val_interval = {loop.val_interval}: it must be at least 1')
     for hook in runner.hooks:
