@@ -173,6 +173,39 @@ def test_entries_of_the_dataset_cache_are_not_run(tmp_path):
     assert not marker.exists()
 
 
+CONFIG_READERS = {
+    'infer.py': lambda file, out: tool('infer.py')(ROOT / 'docs/figures', file, file),
+    'report.py': lambda file, out: tool('report.py')(file, file, '--out', out),
+    'export_fiftyone.py': lambda file, out: tool('analysis_tools/export_fiftyone.py')(
+        file, file, out
+    ),
+    'export_onnx.py': lambda file, out: tool('export_onnx.py')(file, file, out / 'a.onnx'),
+    'test.py': lambda file, out: tool('test.py')(file, file, '--work-dir', out),
+    'browse.py': lambda file, out: tool('dataset_tools/browse.py')(file, '--out-dir', out),
+    'MultiLabelInferencer': lambda file, out: MultiLabelInferencer(file, file),
+}
+
+
+@pytest.mark.parametrize('name', CONFIG_READERS)
+def test_what_is_no_config_is_named(name, tmp_path):
+    if name == 'report.py':
+        pytest.importorskip('plotly', reason="pip install -e '.[report]'")
+    for suffix, content in (
+        ('.py', b'model = \n'),
+        ('.py', b'raise KeyError(1)\n'),
+        ('.py', b'\xff\xfe\0'),
+        ('.json', b'{"model": '),
+        ('.pth', pickle.dumps(MakesMarker(tmp_path / 'marker'))),
+    ):
+        file = tmp_path / f'evil{suffix}'
+        file.write_bytes(content)
+        assert_refused(CONFIG_READERS[name], file, tmp_path / 'marker', tmp_path / 'out')
+    (tmp_path / 'folder.py').mkdir()
+    assert_refused(
+        CONFIG_READERS[name], tmp_path / 'folder.py', tmp_path / 'marker', tmp_path / 'out'
+    )
+
+
 def test_these_files_would_run_in_careless_hands(tmp_path):
     """Else the tests above could not fail."""
     for kind, content in hostile_checkpoints(tmp_path / 'marker').items():
@@ -228,7 +261,6 @@ PICTURE = 'a picture: decoders only'
 OWN = 'written by the same process a moment before'
 READERS = {
     'examples/onnx_predict.py': 'a picture, an ONNX model, JSON in it: graphs, no code',
-    'mmpretrain_mldecoder/apis/convert_weights.py': CONFIG,
     'mmpretrain_mldecoder/apis/export/quantize.py': OWN,
     'mmpretrain_mldecoder/apis/export/torch_archive.py': OWN,
     'mmpretrain_mldecoder/apis/export/trained_model.py': WALKED,
@@ -239,6 +271,7 @@ READERS = {
     'mmpretrain_mldecoder/apis/model_table/table_rows.py': CONFIG,
     'mmpretrain_mldecoder/apis/predictions/json_lines.py': TEXT,
     'mmpretrain_mldecoder/apis/predictions/prediction_folder.py': TEXT,
+    'mmpretrain_mldecoder/apis/read_config.py': CONFIG,
     'mmpretrain_mldecoder/apis/work_dir.py': TEXT,
     'mmpretrain_mldecoder/apis/web_demo/demo_view.py': PICTURE,
     'mmpretrain_mldecoder/datasets/annotation_cache.py': 'plain arrays: tested above',
@@ -255,17 +288,13 @@ READERS = {
     'mmpretrain_mldecoder/engine/runners/finished_test.py': TEXT,
     'mmpretrain_mldecoder/engine/runners/launch.py': CONFIG,
     'mmpretrain_mldecoder/engine/runners/runner.py': WALKED,
-    'mmpretrain_mldecoder/report/page.py': CONFIG,
     'mmpretrain_mldecoder/report/photos.py': PICTURE,
     'mmpretrain_mldecoder/report/predictions_pickle.py': WALKED,
     'mmpretrain_mldecoder/visualization/contact_sheet.py': PICTURE,
     'mmpretrain_mldecoder/visualization/curves.py': TEXT,
     'mmpretrain_mldecoder/weights/pretrained_init.py': WALKED,
     'mmpretrain_mldecoder/weights/read.py': WALKED,
-    'tools/analysis_tools/export_fiftyone.py': CONFIG,
     'tools/demo.py': CONFIG,
-    'tools/infer.py': CONFIG,
-    'tools/report.py': CONFIG,
 }
 
 

@@ -12,8 +12,6 @@ import os
 import sys
 from pathlib import Path
 
-from mmengine.config import Config
-
 from mmpretrain_mldecoder.apis import MultiLabelInferencer, expand_inputs
 from mmpretrain_mldecoder.apis.predictions.prediction_run import (
     PredictionOptions,
@@ -22,6 +20,7 @@ from mmpretrain_mldecoder.apis.predictions.prediction_run import (
 )
 from mmpretrain_mldecoder.apis.predictions.printed_run import run_and_print
 from mmpretrain_mldecoder.apis.predictions.processes import Processes
+from mmpretrain_mldecoder.apis.read_config import read_config
 from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
 
 WRONG = (OSError, ValueError, RuntimeError, ImportError, KeyError, SyntaxError)
@@ -100,7 +99,7 @@ def main(argv: list[str] | None = None) -> None:
         if args.no_config:
             inferencer = MultiLabelInferencer.from_checkpoint(*with_options)
         else:
-            config = Config.fromfile(args.config)
+            config = read_config(args.config)
             config.merge_from_dict(args.cfg_options)
             inferencer = MultiLabelInferencer(config, *with_options)
         identity = model_identity(args.config, args.checkpoint)

@@ -6,8 +6,7 @@ PREDICTIONS.pkl is what tools/test.py CONFIG CHECKPOINT --out PREDICTIONS.pkl wr
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config
-
+from mmpretrain_mldecoder.apis.read_config import read_config
 from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
 from mmpretrain_mldecoder.report import write_report
 
@@ -34,9 +33,7 @@ def main(argv: list[str] | None = None) -> Path:
     """Write the page, and say where it is."""
     parser, args = parse_args(argv)
     try:
-        if not Path(args.config).is_file():
-            raise FileNotFoundError(f'no config at {args.config}')
-        cfg = Config.fromfile(args.config)
+        cfg = read_config(args.config)
         cfg.merge_from_dict(args.cfg_options)
         page = write_report(
             cfg,

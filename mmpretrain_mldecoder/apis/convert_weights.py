@@ -18,6 +18,7 @@ from ..weights.fit import compare
 from ..weights.pretrained_init import fit_outputs
 from ..weights.published import PUBLISHED, find_published
 from ..weights.read import read_weights
+from .read_config import read_config
 
 
 def convert_weights(
@@ -55,7 +56,7 @@ def convert_weights(
     if backbone_only:
         conversion = _without_head(conversion)
     if config is not None:
-        config = config if isinstance(config, Config) else Config.fromfile(config)
+        config = config if isinstance(config, Config) else read_config(config)
         conversion = _fitted(conversion, config, source, backbone_only)
     checkpoint = to_checkpoint(conversion, source)
     checkpoint['meta']['converted'] |= dict(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
+from ..apis.read_config import read_config
 from ..atomic_write import atomic_write
 from ..version import __version__
 from .class_names import read_class_names
@@ -76,7 +77,7 @@ def write_report(
     if thumbnails < 0:
         raise ValueError(f'thumbnails must be at least 0, but got {thumbnails}')
     plotly_js = _plotly_js()
-    cfg = config if isinstance(config, Config) else Config.fromfile(config)
+    cfg = config if isinstance(config, Config) else read_config(config)
     run = read_test_run(predictions)
     other = None if compare is None else read_test_run(compare)
     if other is not None:

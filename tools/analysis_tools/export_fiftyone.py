@@ -6,8 +6,7 @@ PREDICTIONS.pkl is what tools/test.py CONFIG CHECKPOINT --out PREDICTIONS.pkl wr
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config
-
+from mmpretrain_mldecoder.apis.read_config import read_config
 from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
 from mmpretrain_mldecoder.report import read_test_run, write_fiftyone
 from mmpretrain_mldecoder.report.class_names import read_class_names
@@ -25,9 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     try:
-        if not Path(args.config).is_file():
-            raise FileNotFoundError(f'no config at {args.config}')
-        cfg = Config.fromfile(args.config)
+        cfg = read_config(args.config)
         cfg.merge_from_dict(args.cfg_options)
         run = read_test_run(args.predictions)
         classes, no_names = read_class_names(cfg, run.num_classes)

@@ -15,6 +15,7 @@ from mmpretrain.structures import DataSample
 from rich.console import Console
 from rich.progress import track
 
+from ..read_config import read_config
 from ..thresholds.stored_thresholds import stored_thresholds
 from .class_names import class_names
 from .image_inputs import ImageInputs, SingleImage, expand_inputs
@@ -98,7 +99,7 @@ class MultiLabelInferencer(BaseInferencer):
         check_backend(backend, device)
         if device.type == 'cuda' and not torch.cuda.is_available():
             raise ValueError(f'device is {device}, but torch finds no GPU here')
-        config = model if isinstance(model, Config) else Config.fromfile(model)
+        config = model if isinstance(model, Config) else read_config(model)
         if config.get('test_dataloader') is None:
             raise ValueError('the config has no test_dataloader, whose pipeline is needed')
         pretrained = pretrained or config.get('load_from')
