@@ -331,3 +331,11 @@ def test_one_threshold_for_each_name():
     metric.dataset_meta = dict(classes=('cat', 'dog'))
     with pytest.raises(ValueError, match=r'thr must name each class once: .* cell phone, dog'):
         metric.compute(scores, targets)
+
+
+def test_thresholds_of_names_that_are_no_text():
+    metric = MultiLabelMAP(with_f1=True, topk=1, thr={'\x1b[2J': 0.5, 1: 0.5, None: 0.5})
+    metric.dataset_meta = dict(classes=('cat', 'dog'))
+    with pytest.raises(ValueError, match='thr must name each class once') as caught:
+        metric.compute(np.array([[0.9, 0.4]]), np.array([[1, 0]]))
+    assert str(caught.value).isprintable()

@@ -12,6 +12,7 @@ from mmpretrain.models.heads import MultiLabelClsHead
 from ...engine.runners import launch
 from ...evaluation import MultiLabelMAP
 from ...evaluation.metrics.rows_of_ranks import gather_batches
+from ...printable import printable
 
 SPLITS = ('train', 'val', 'test')
 
@@ -53,10 +54,13 @@ class _SameClassesHook(Hook):
         meta = checkpoint.get('meta') or {}
         known = (meta.get('dataset_meta') or {}).get('classes')
         here = runner.test_dataloader.dataset.metainfo.get('classes')
-        if known is not None and here is not None and list(known) != list(here):
+        if not isinstance(known, list | tuple) or not known or here is None:
+            return  # nothing to compare
+        if list(known) != list(here):
             raise ValueError(
-                f'the checkpoint is of {len(known)} classes ({known[0]}, ...), the split has '
-                f'{len(here)} ({here[0]}, ...), or the same in another order'
+                f'the checkpoint is of {len(known)} classes ({printable(str(known[0]))}, ...), the '
+                f'split has {len(here)} ({printable(str(here[0]))}, ...), or the same in another '
+                'order'
             )
 
 

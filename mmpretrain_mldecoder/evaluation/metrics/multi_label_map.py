@@ -230,7 +230,7 @@ class MultiLabelMAP(BaseMetric):
             return self.thr
         classes = self._class_names(num_classes)
         if set(classes) != set(self.thr):
-            other = sorted(set(classes) ^ set(self.thr))
+            other = sorted(set(classes) ^ set(self.thr), key=str)
             only = ', '.join(printable(str(name)) for name in other[:5])
             raise ValueError(
                 f'thr must name each class once: {len(classes)} classes, {len(self.thr)} '

@@ -1,11 +1,13 @@
 """Which pictures are predicted, and what is said of them; tests of the tool predict some."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
 
 from mmpretrain_mldecoder.apis.thresholds.split_scores import (
+    _SameClassesHook,
     picture_source,
     split_warnings,
     use_split,
@@ -63,3 +65,25 @@ def test_splits_that_are_not_there(cfg):
     cfg.train_dataloader = None
     with pytest.raises(ValueError, match="no train_dataloader: it knows no split 'train'"):
         use_split(cfg, 'train')
+
+
+@pytest.fixture
+def runner():
+    dataset = SimpleNamespace(metainfo=dict(classes=('ant', 'bee')))
+    return SimpleNamespace(test_dataloader=SimpleNamespace(dataset=dataset))
+
+
+def checkpoint(classes) -> dict:
+    return dict(meta=dict(dataset_meta=dict(classes=classes)))
+
+
+@pytest.mark.parametrize('classes', [None, [], ['ant', 'bee'], ('ant', 'bee'), 2, 'ab'])
+def test_same_classes_or_none_to_compare(runner, classes):
+    _SameClassesHook().after_load_checkpoint(runner, checkpoint(classes))
+
+
+@pytest.mark.parametrize('classes', [['bee', 'ant'], ['ant'], [None, 'bee'], ['\x1b[2J', 'bee']])
+def test_other_classes(runner, classes):
+    with pytest.raises(ValueError, match=r'or the same in another order') as caught:
+        _SameClassesHook().after_load_checkpoint(runner, checkpoint(classes))
+    assert str(caught.value).isprintable()
