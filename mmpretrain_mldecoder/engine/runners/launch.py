@@ -4,6 +4,7 @@ import argparse
 import gc
 import os
 import signal
+import traceback
 from pathlib import Path
 
 import torch.distributed as dist
@@ -69,7 +70,11 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is Python, and may raise anything
         text = ' '.join(str(error).split()).partition(', the current sys.path is')[0]
-        raise ConfigMistake(f'{path} cannot be read: {type(error).__name__}: {text}') from error
+        text = text or 'what a config imports cannot be computed with, the host reads it lazily'
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
+        where = f'{path}, line {lines[-1]},' if lines else path
+        raise ConfigMistake(f'{where} cannot be read: {type(error).__name__}: {text}') from error
     cfg.setdefault('runner_type', 'mmpretrain.PortableRunner')
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', path.stem))

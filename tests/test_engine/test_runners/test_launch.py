@@ -48,6 +48,20 @@ def test_host_defaults_and_options(config):
         assert cfg[name].pin_memory == (name != 'train_dataloader')
 
 
+@pytest.mark.parametrize(
+    ('lines', 'message'),
+    [
+        ('x = 1\ny = 1 / 0\n', r'broken.py, line 2, cannot be read: ZeroDivisionError: division'),
+        ("import os\nx = 'run' + os.sep.upper()\n", r'line 2, .*: what a config imports cannot be'),
+    ],
+)
+def test_line_of_a_config_that_cannot_be_read(tmp_path, lines, message):
+    config = tmp_path / 'broken.py'
+    config.write_text(lines)
+    with pytest.raises(ValueError, match=message):
+        launch.load_config(_args(config))
+
+
 @pytest.mark.parametrize('address', ['s3://bucket/run', 'file:///tmp/run'])
 def test_work_dir_is_a_folder(config, address):
     with pytest.raises(ValueError, match=f"work_dir = '{address}' is an address"):
