@@ -15,7 +15,7 @@ from ..runners.ended_run import RunEnded
 
 
 def check_resumable(
-    checkpoint: object, source: str, model: nn.Module, has_schedule: bool, has_average: bool
+    checkpoint: object, source: str, model: nn.Module, num_schedules: int, has_average: bool
 ) -> None:
     """Raise if a training cannot go on from a checkpoint.
 
@@ -23,7 +23,7 @@ def check_resumable(
         checkpoint (object): What was read.
         source (str): Where from.
         model (nn.Module): As the config builds it, wrapped or not.
-        has_schedule (bool): Whether the config has a ``param_scheduler``.
+        num_schedules (int): Of the config's ``param_scheduler``.
         has_average (bool): Whether the config has a hook that averages the weights.
 
     Raises:
@@ -31,16 +31,24 @@ def check_resumable(
             or averages are there that the config does not go on with.
     """
     needed = ['state_dict', 'meta', 'message_hub', 'optimizer']
-    needed += ['param_schedulers'] if has_schedule else []
     parts = checkpoint if isinstance(checkpoint, Mapping) else {}
-    absent = [part for part in needed if part not in parts]
-    meta = parts.get('meta') or {}
-    absent += [f'meta.{key}' for key in ('epoch', 'iter', 'seed') if key not in meta]
+    absent = [part for part in needed if not isinstance(parts.get(part), Mapping)]
+    absent += ['param_schedulers'] if num_schedules and not parts.get('param_schedulers') else []
+    meta = {} if 'meta' in absent else parts['meta']
+    numbers = ('epoch', 'iter', 'seed')
+    absent += [f'meta.{key}' for key in numbers if not isinstance(meta.get(key), int)]
     if absent:
         raise RunEnded(
             f'{source} is not a checkpoint that a training can go on from: it has no '
             f'{", ".join(absent)} (the best ones have weights only). Name an epoch_N.pth or '
             'iter_N.pth; or start a new training from the weights with load_from'
+        )
+    saved = len(parts.get('param_schedulers') or ())
+    if num_schedules and saved != num_schedules:
+        raise RunEnded(
+            f'{source} is of a training with {saved} param_scheduler, and the config has '
+            f'{num_schedules}: resume with the config of before, or start a new training from the '
+            'weights with load_from'
         )
     if 'ema_state_dict' in parts and not has_average:
         raise RunEnded(

@@ -226,12 +226,17 @@ class PortableRunner(ExplainedBuilds, Runner):
             self.logger.warning(f'Nothing to resume in {self.work_dir}: training starts anew.')
             self._resume = False
             return
-        checkpoint = CheckpointLoader.load_checkpoint(self._load_from, map_location='cpu')
+        try:
+            checkpoint = CheckpointLoader.load_checkpoint(self._load_from, map_location='cpu')
+        except ValueError as error:  # of a file that is damaged, or holds something else
+            raise RunEnded(str(error)) from error
+        schedules = self.param_schedulers or []
+        is_one = not isinstance(schedules, list | dict) or 'type' in schedules
         check_resumable(
             checkpoint,
             self._load_from,
             self.model,
-            has_schedule=self.param_schedulers is not None,
+            num_schedules=1 if is_one else len(schedules),
             has_average=any(isinstance(hook, EMAHook) for hook in self.hooks),
         )
         seed = checkpoint['meta']['seed']

@@ -21,12 +21,12 @@ _CHECKPOINT = dict(
     meta=dict(epoch=1, iter=3, seed=0),
     message_hub={},
     optimizer={},
-    param_schedulers=[],
+    param_schedulers=[{}],
 )
 
 
 def _check(checkpoint, model=None, **options):
-    options = dict(has_schedule=True, has_average=True) | options
+    options = dict(num_schedules=1, has_average=True) | options
     check_resumable(checkpoint, 'epoch_1.pth', model or nn.Linear(3, 2), **options)
 
 
@@ -35,7 +35,7 @@ def test_whole_one():
     state_dict = {f'module.{name}': v for name, v in _CHECKPOINT['state_dict'].items()}
     _check(_CHECKPOINT | dict(state_dict=state_dict))
     without_schedule = {k: v for k, v in _CHECKPOINT.items() if k != 'param_schedulers'}
-    _check(without_schedule, has_schedule=False)
+    _check(without_schedule, num_schedules=0)
 
 
 @pytest.mark.parametrize('part', ['state_dict', 'meta', 'message_hub', 'optimizer', 'seed', 'iter'])
@@ -59,6 +59,20 @@ def test_absent_schedule():
     checkpoint = {k: v for k, v in _CHECKPOINT.items() if k != 'param_schedulers'}
     with pytest.raises(RunEnded, match='it has no param_schedulers'):
         _check(checkpoint)
+
+
+def test_other_number_of_schedules():
+    with pytest.raises(RunEnded, match='with 1 param_scheduler, and the config has 2'):
+        _check(_CHECKPOINT, num_schedules=2)
+
+
+@pytest.mark.parametrize(
+    'damage',
+    [dict(meta=dict(epoch='x', iter=3, seed=0)), dict(message_hub=[]), dict(state_dict=None)],
+)
+def test_part_of_another_kind(damage):
+    with pytest.raises(RunEnded, match=r'it has no (meta\.epoch|message_hub|state_dict) '):
+        _check(_CHECKPOINT | damage)
 
 
 def test_averages_that_nothing_goes_on_with():
@@ -94,6 +108,7 @@ def test_other_optimizer():
         check_resumed_optimizer(OptimWrapper(sgd))
 
 
+_SCHEDULE = dict(type='ConstantLR', begin=0, end=1)
 _PLAIN = """
 del optim_wrapper['type'], optim_wrapper['loss_scale']
 train_dataloader.update(num_workers=0, persistent_workers=False)
@@ -150,6 +165,7 @@ def test_goes_on_from_a_checkpoint_of_mmengine_s_runner(by_mmengine, tmp_path, s
             r'iteration 8 after 2 epochs, .*the training counts iterations',
         ),
         ({'model.head.num_groups': 2}, r'iter_8\.pth does not fit the model, .* head\.'),
+        ({'param_scheduler': [_SCHEDULE, _SCHEDULE]}, 'with 1 param_scheduler, .* config has 2'),
         ({'custom_hooks': []}, 'has no DualEMAHook'),
         ({'optim_wrapper.optimizer': dict(type='SGD', lr=0.1)}, 'another optimiser than SGD'),
     ],
