@@ -6,6 +6,7 @@ from mmengine.runner import BaseLoop
 from mmpretrain.registry import HOOKS
 from torch import nn
 
+from ..printable import printable
 from .fit import Misfit, below, compare, listed
 from .pretrained_init import fit_outputs, is_converted
 
@@ -19,7 +20,9 @@ class CheckpointFitHook(Hook):
     MMEngine loads what fits and logs the rest. With this hook
 
     - a test or a validation raises if a parameter or running statistic is missing or has another
-      shape, whatever the checkpoint: the number would be that of random weights;
+      shape, whatever the checkpoint: the number would be that of random weights; if one is NaN; or
+      if the checkpoint has the data set's classes in another order. Other names of classes are a
+      warning, as these may be other words for the same;
     - a training with ``load_from`` and *converted* weights (``meta['converted']``) raises if the
       backbone does not fit fully. Head weights that do not fit start anew, and one line of the log
       lists them. For all other checkpoints a training stays as MMEngine has it;
@@ -49,6 +52,9 @@ class CheckpointFitHook(Hook):
         )
         if is_testing and not is_training:
             _check_whole(model, checkpoint, source)
+            doubt = _check_classes(runner, checkpoint, source)
+            if doubt:
+                runner.logger.warning(doubt)
 
     def _start_rest_anew(self, runner, model: nn.Module, checkpoint: dict, source: str) -> None:
         """Complete the checkpoint with the model's own fresh weights."""
@@ -96,6 +102,12 @@ def _check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
     # Other buffers are made by the model: a checkpoint of another version may lack them.
     needed = {name for name, _ in model.named_parameters()}
     needed |= {name for name in model.state_dict() if name.endswith(_STATISTICS)}
+    broken = [name for name in needed & state_dict.keys() if state_dict[name].isnan().any()]
+    if broken:
+        raise ValueError(
+            f'{source} has NaN among its weights ({listed(sorted(broken))}), as a training that '
+            'diverged leaves them: test a checkpoint of before'
+        )
     misfit = Misfit(
         missing=tuple(name for name in found.missing if name in needed),
         misshaped={name: pair for name, pair in found.misshaped.items() if name in needed},
@@ -108,6 +120,31 @@ def _check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
             f'{source} cannot be tested with this config: {misfit}. '
             + _way_out(needed, names, state_dict)
         )
+
+
+def _check_classes(runner, checkpoint: dict, source: str) -> str | None:
+    """Compare the classes of checkpoint and data set; return what is doubtful of them."""
+    theirs = (checkpoint.get('meta', {}).get('dataset_meta') or {}).get('classes')
+    loops = [loop for loop in (runner._val_loop, runner._test_loop) if isinstance(loop, BaseLoop)]
+    ours = (getattr(loops[0].dataloader.dataset, 'metainfo', None) or {}).get('classes')
+    if not theirs or not ours:
+        return None
+    theirs, ours = list(map(str, theirs)), list(map(str, ours))
+    pairs = enumerate(zip(theirs, ours, strict=False))
+    index = next((index for index, (one, other) in pairs if one != other), None)
+    if index is None:
+        return None
+    difference = (
+        f'class {index} is {printable(theirs[index])!r} in {source} and {printable(ours[index])!r} '
+        'in the data set'
+    )
+    if sorted(theirs) == sorted(ours):
+        raise ValueError(
+            f'{difference}: the same classes in another order, so that scores would be compared '
+            'with the labels of other classes. Set `classes` of the data set to the order of the '
+            'checkpoint'
+        )
+    return f'{difference}. If these are not two words for the same, the numbers mean nothing.'
 
 
 def _mends_itself(model: nn.Module, state_dict: dict, names: set[str]) -> bool:

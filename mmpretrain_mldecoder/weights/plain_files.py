@@ -75,6 +75,9 @@ def _check_parts(checkpoint: Mapping, source: str) -> None:
         raise ValueError(f'{source} is damaged: its state_dict is no dict of weights by name')
     if not isinstance(meta, Mapping) or not isinstance(meta.get('dataset_meta') or {}, Mapping):
         raise ValueError(f'{source} is damaged: its meta, or dataset_meta in it, is no dict')
+    logs = checkpoint.get('message_hub') or {}
+    if not isinstance(logs, Mapping) or not isinstance(logs.get('log_scalars') or {}, Mapping):
+        raise ValueError(f'{source} is damaged: its message_hub, or log_scalars in it, is no dict')
 
 
 def read_converted(path: str | Path, source: str) -> dict:

@@ -14,6 +14,7 @@ from published_names import (
 )
 from tiny_run import build_runner, read, write_tiny_config
 
+from mmpretrain_mldecoder.engine.runners.ended_run import RunEnded
 from mmpretrain_mldecoder.weights import convert
 
 VD = {'model.backbone.type': 'ResNetVd'}
@@ -75,6 +76,41 @@ def test_other_class_count_is_refused(trained, tmp_path, run):
     assert message.startswith(f'load_from: {checkpoint} cannot be tested with this config: 3 of ')
     assert 'head.decoder.group_linear.bias: (4,) in the file, (3,) in the model' in message
     assert 'set model.head.num_classes (and num_groups of an ML-Decoder' in message
+
+
+def test_nan_is_refused(trained, tmp_path):
+    config, checkpoint = trained
+    content = read(checkpoint)
+    content['state_dict']['head.decoder.group_linear.bias'][1] = float('nan')
+    torch.save(content, tmp_path / 'nan.pth')
+    runner = build_runner(config, tmp_path, load_from=str(tmp_path / 'nan.pth'))
+    with pytest.raises(
+        ValueError, match=r'nan\.pth has NaN .*\(head\.decoder\.group_linear\.bias\)'
+    ):
+        runner.test()
+
+
+def test_classes_in_another_order_are_refused(trained, tmp_path):
+    config, checkpoint = trained
+    content = read(checkpoint)
+    classes = content['meta']['dataset_meta']['classes']
+    content['meta']['dataset_meta']['classes'] = [classes[1], classes[0], *classes[2:]]
+    torch.save(content, tmp_path / 'turned.pth')
+    runner = build_runner(config, tmp_path, load_from=str(tmp_path / 'turned.pth'))
+    with pytest.raises(ValueError, match=f'class 0 is {classes[1]!r} in .*the same classes in ano'):
+        runner.test()
+
+
+def test_other_names_of_classes_are_a_warning(trained, tmp_path):
+    config, checkpoint = trained
+    content = read(checkpoint)
+    classes = content['meta']['dataset_meta']['classes']
+    content['meta']['dataset_meta']['classes'] = [*classes[:-1], 'another']
+    torch.save(content, tmp_path / 'renamed.pth')
+    build_runner(config, tmp_path, load_from=str(tmp_path / 'renamed.pth')).test()
+    assert f"class 3 is 'another' in {tmp_path}/renamed.pth and {classes[-1]!r}" in _log(tmp_path)
+    build_runner(config, tmp_path / 'same', load_from=checkpoint).test()
+    assert 'numbers mean nothing' not in _log(tmp_path / 'same')
 
 
 def test_class_count_of_converted_weights_is_refused(trained, tmp_path, save):
@@ -202,5 +238,5 @@ def test_resuming_reads_once_and_is_left_alone(trained, tmp_path, save, monkeypa
     options = NO_WORKERS | {'train_cfg.max_epochs': 2}
     build_runner(config, tmp_path, load_from=checkpoint, resume=True, **options).train()
     assert len(reads) == 2  # the seed, before the data loaders are built; then the rest
-    with pytest.raises(ValueError, match=r'not a checkpoint of a training.*set load_from without'):
+    with pytest.raises(RunEnded, match=r'not a checkpoint that a training can go on from'):
         build_runner(config, tmp_path, load_from=save(BACKBONE), resume=True, **options).train()

@@ -57,9 +57,17 @@ def _allow_list() -> list:
     ]
 
 
+def is_archive(path: str | Path) -> bool:
+    """Whether a file is a whole archive, as ``torch.save`` writes it."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # of a damaged number of disks
+        return False
+
+
 def _check_looks_like_checkpoint(path: Path) -> None:
     head = read_head(path, 'checkpoint')
-    if head.startswith(b'PK') and not zipfile.is_zipfile(path):
+    if head.startswith(b'PK') and not is_archive(path):
         raise ValueError(f'{path} is truncated: it begins as a checkpoint and ends too early.')
     if not head.startswith((b'PK', b'\x80')):
         raise ValueError(f'{path} is not a checkpoint: torch.save did not write it.')
@@ -85,9 +93,9 @@ def _check_holds_what_it_unpacks_to(path: Path) -> None:
 def _refused(path: Path, error: pickle.UnpicklingError) -> list[str]:
     """Name the globals that the weights-only load does not allow."""
     names = []
-    if zipfile.is_zipfile(path):
-        # It does not know the pickles that torch never writes, those of protocol 4 and 5.
-        with suppress(pickle.UnpicklingError):
+    if is_archive(path):
+        # It does not know the pickles that torch never writes, and damaged ones raise anything.
+        with suppress(Exception):
             names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     return sorted(names) or re.findall(r'GLOBAL (.+?) was not an allowed', str(error))
 

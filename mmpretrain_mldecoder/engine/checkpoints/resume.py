@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...atomic_write import atomic_write
-from .checkpoint import load_weights_only
+from .checkpoint import is_archive, load_weights_only
 
 
 def find_resume_checkpoint(work_dir: str | Path) -> str | None:
@@ -59,7 +59,7 @@ def find_damage(path: str | Path) -> str | None:
     Returns:
         str | None: A sentence with the path, without its full stop; None for a whole file.
     """
-    if not zipfile.is_zipfile(path):
+    if not is_archive(path):
         try:
             load_weights_only(path)  # before torch 1.6 files were no archives
         except ValueError as error:

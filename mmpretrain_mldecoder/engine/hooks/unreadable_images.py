@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader
 
+from ...printable import printable
 from ..runners.ended_run import RunEnded
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class UnreadableImagesHook(Hook):
             if path not in self._told:
                 self._told.add(path)
                 runner.logger.warning(
-                    f'cannot read image {path}: {reason}; another one takes its place'
+                    f'cannot read image {printable(path)}: {reason}; another one takes its place'
                 )
 
 

@@ -107,12 +107,15 @@ def _torch_bytes(tmp_path, **options) -> bytes:
 
 def test_says_what_is_wrong_with_a_file(tmp_path):
     whole = _torch_bytes(tmp_path)
+    locator = whole.rindex(b'PK\x06\x07')  # ends with the number of disks
+    several_disks = whole[: locator + 16] + b'\2\0\0\0' + whole[locator + 20 :]
     legacy = _torch_bytes(tmp_path, _use_new_zipfile_serialization=False)
     for content, message in {
         b'': 'is empty',
         b'<!DOCTYPE html><html>403': 'is a web page',
         b'version https://git-lfs.github.com/spec/v1': 'is not a checkpoint',
         whole[: len(whole) // 2]: 'is truncated',
+        several_disks: 'is truncated',
         legacy[:-9]: 'damaged',
         legacy[:30]: 'damaged',
         pickle.dumps(dict(a=1), protocol=4): 'damaged',
