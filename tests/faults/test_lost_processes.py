@@ -68,6 +68,8 @@ class Command:
                 stderr=subprocess.STDOUT,
                 env=os.environ | {k: str(v) for k, v in environment.items()},
                 start_new_session=True,
+                # A shell without job control starts what is in the background without Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     @property

@@ -52,7 +52,7 @@ def trained(tmp_path_factory):
     return config, folder / 'run' / 'epoch_1.pth'
 
 
-def tested(folder: Path) -> tuple[dict, list[dict]]:
+def read_test(folder: Path) -> tuple[dict, list[dict]]:
     """Read the numbers of a test and its predictions."""
     (numbers,) = folder.glob('test_*.json')
     return json.loads(numbers.read_text()), pickle.loads((folder / 'out.pkl').read_bytes())
@@ -81,13 +81,13 @@ def test_any_number_of_processes_gives_the_same_numbers(
 
     one = tmp_path / 'one'
     run(sys.executable, ROOT / 'tools' / 'test.py', *trained, *arguments(one))
-    numbers, rows = tested(one)
+    numbers, rows = read_test(one)
     assert len(numbers['metrics']) == 32  # mAP, by size and F1s, of both weights
     script = ROOT / 'tools' / 'dist_test.sh'
     for world_size in world_sizes:
         folder = tmp_path / str(world_size)
         run('bash', script, *trained, world_size, *arguments(folder), PORT=free_port())
-        others_numbers, others_rows = tested(folder)
+        others_numbers, others_rows = read_test(folder)
         assert others_numbers['pictures'] == num_images
         assert others_numbers['metrics'] == pytest.approx(numbers['metrics'], abs=1e-6)
         assert [row['sample_idx'] for row in others_rows] == list(range(num_images))
