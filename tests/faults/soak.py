@@ -30,7 +30,7 @@ from mmpretrain_mldecoder.atomic_write import atomic_write
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/demo/mldecoder_r18vd_half_demo.py'
 RESIDENT = Path(__file__).with_name('soak_resident.py')
-SECONDS_BETWEEN_LOOKS = 0.25
+SECONDS_BETWEEN_LOOKS = 1.0  # memory_full_info reads smaps, which costs processor time
 WARM_UP_ROUNDS = 2
 TEMPORARY, KILLED = 'tmp', 'tmp_of_killed'  # who is killed cannot tidy up
 MARK = 'MLDECODER_SOAK'  # inherited by every process that the soak starts, however deep
@@ -110,7 +110,7 @@ def run_round(number: int, out: Path, rng: random.Random, environment: dict) -> 
     train = [
         *('tools/train.py', CONFIG, '--work-dir', run, '--resume', '--cfg-options'),
         *('train_cfg.max_epochs=2', f'randomness.seed={number}'),
-        *('train_dataloader.dataset.indices=1500', 'val_dataloader.dataset.indices=300'),
+        *('train_dataloader.dataset.indices=600', 'val_dataloader.dataset.indices=100'),
     ]
     killed = start(train, environment | dict(TMPDIR=str(out / KILLED)), log)
     usages = dict(killed=watch(killed, seconds=rng.uniform(5, 40)))
@@ -122,7 +122,7 @@ def run_round(number: int, out: Path, rng: random.Random, environment: dict) -> 
         resume=train,
         test=[
             *('tools/test.py', CONFIG, checkpoint, '--work-dir', run / 'test'),
-            *('--cfg-options', 'test_dataloader.dataset.indices=300', '--out', run / 'scores.pkl'),
+            *('--cfg-options', 'test_dataloader.dataset.indices=100', '--out', run / 'scores.pkl'),
         ],
         export=['tools/export_onnx.py', CONFIG, checkpoint, run / 'model.onnx'],
         infer=['tools/infer.py', data / 'val2017', CONFIG, checkpoint, '--out-dir', run / 'labels'],
@@ -161,6 +161,8 @@ def soak(minutes: float, out: Path, seed: int) -> list[dict]:
         'training': start(long_training, environment, out / 'long.log'),
         'predictor': start(resident, environment, out / 'resident.log'),
     }
+    for companion in companions.values():
+        companion.nice(10)  # the rounds first; children inherit it
     rng, rows, end = random.Random(seed), [], time.monotonic() + 60 * minutes
     try:
         while time.monotonic() < end:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -104,19 +105,29 @@ def load_tool(name: str) -> Callable:
 
 
 def run(*command: str | Path, check: bool = True, **environment: str) -> str:
-    """Run a command with this interpreter as ``PYTHON`` and return what it printed."""
-    done = subprocess.run(
+    """Run a command with this interpreter as ``PYTHON`` and return what it printed.
+
+    One that hangs is made to print where all its threads are.
+    """
+    process = subprocess.Popen(
         [str(part) for part in command],
         env=os.environ
         | dict(PYTHON=sys.executable, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore')
+        | dict(PYTHONFAULTHANDLER='1')
         | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        start_new_session=True,
     )
-    assert not check or done.returncode == 0, done.stdout
-    return done.stdout
+    try:
+        printed, _ = process.communicate(timeout=240)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGABRT)
+        printed, _ = process.communicate(timeout=60)
+        raise AssertionError(f'{command} hangs:\n{printed}') from None
+    assert not check or process.returncode == 0, printed
+    return printed
 
 
 def read(path: Path) -> dict:

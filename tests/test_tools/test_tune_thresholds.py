@@ -160,12 +160,17 @@ def test_errors_are_short(trained, tmp_path, capsys, options, message):
 def test_other_classes_and_heads(trained, tmp_path, capsys):
     config, checkpoint, _, _ = trained
     content = read(checkpoint)
-    content['meta']['dataset_meta']['classes'] = CLASSES[::-1]
-    torch.save(content, tmp_path / 'a.pth')
     options = ['--split', 'val', '--folds', 2, '--work-dir', tmp_path / 'w']
-    with pytest.raises(SystemExit):
-        tune(config, tmp_path / 'a.pth', *options)
-    assert 'the checkpoint is of 4 classes (dog' in ' '.join(capsys.readouterr().err.split())
+    others = ['wolf', *CLASSES[1:]]
+    for classes, message in (
+        (CLASSES[::-1], 'the same classes in another order'),
+        (others, 'the checkpoint is of 4 classes (wolf, ...)'),
+    ):
+        content['meta']['dataset_meta']['classes'] = classes
+        torch.save(content, tmp_path / 'a.pth')
+        with pytest.raises(SystemExit):
+            tune(config, tmp_path / 'a.pth', *options)
+        assert message in ' '.join(capsys.readouterr().err.split())
     plain = write_tiny_config(config.parent, "model['head']['type'] = 'MLDecoderClsHead'\n")
     with pytest.raises(SystemExit):
         tune(plain, checkpoint, *options)

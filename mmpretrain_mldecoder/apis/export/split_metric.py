@@ -6,10 +6,11 @@ from collections.abc import Callable
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
+
+from ...engine import PortableRunner
 
 _METRICS = ('mAP', 'accuracy/top1')
 
@@ -34,9 +35,9 @@ def split_metric(
         ValueError: If the evaluator gives neither metric.
     """
     loader_config = copy.deepcopy(config.test_dataloader)
-    loader_config.update(pin_memory=False, persistent_workers=False)
+    loader_config.update(pin_memory=False)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        loader = Runner.build_dataloader(loader_config, seed=0)
+        loader = PortableRunner.build_dataloader(loader_config, seed=0)
         evaluators = {name: Evaluator(copy.deepcopy(config.test_evaluator)) for name in scores_of}
     for evaluator in evaluators.values():
         evaluator.dataset_meta = loader.dataset.metainfo

@@ -59,8 +59,7 @@ class _SameClassesHook(Hook):
         if list(known) != list(here):
             raise ValueError(
                 f'the checkpoint is of {len(known)} classes ({printable(str(known[0]))}, ...), the '
-                f'split has {len(here)} ({printable(str(here[0]))}, ...), or the same in another '
-                'order'
+                f'split has {len(here)} with other names ({printable(str(here[0]))}, ...)'
             )
 
 

@@ -43,6 +43,7 @@ from .lost_worker import explained_worker_loss
 from .run_folder import claim_timestamp
 from .train_loop import LoopStateHook
 from .work_dir_lock import WorkDirInUse, earlier_checkpoints, one_training
+from .worker_sockets import check_worker_sockets
 
 _MMENGINE_CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
 
@@ -137,7 +138,9 @@ class PortableRunner(ExplainedBuilds, Runner):
             dataloader = dataloader.copy()
             if get_device() == 'cpu':
                 dataloader['pin_memory'] = False
-            if not dataloader.get('num_workers'):
+            if dataloader.get('num_workers'):
+                check_worker_sockets()
+            else:
                 dataloader['persistent_workers'] = False
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
