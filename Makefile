@@ -8,8 +8,7 @@
 # make test-peers compares with PaddleClas and the authors' augmentation, installed in .venv-peers.
 # make test-browser opens the report and the web demo in Chromium: the system's, or the one that
 # `.venv/bin/playwright install chromium` brings.
-# make test-faults kills, fills the disk, attacks the web demo and starts many processes: half an
-# hour.
+# make test-faults kills, fills the disk, attacks the web demo and starts many processes: an hour.
 # make bench times this code beside its peers and writes work_dirs/benchmarks/*.json; keep the
 # machine free meanwhile. BENCHMARKS='NAME ...' runs only some.
 
@@ -61,7 +60,7 @@ test-browser: env .venv/browser
 	touch $@
 
 test-faults: env .venv/browser
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m faults tests/faults
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m faults
 
 # The wheel of paddleclas holds its models. Its losses, optimisers and augmentation are in its
 # repository only: PADDLECLAS=FOLDER names a checkout of it, without which their tests skip.

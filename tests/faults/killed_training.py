@@ -1,6 +1,6 @@
 """Kill trainings at random moments, resume them, and compare with the unbroken one.
 
-python tests/faults/killed_training.py --runs 30 [--seed 0] [--out work_dirs/faults]
+python tests/faults/killed_training.py --runs 30 [--by-iteration] [--seed 0] [--out FOLDER]
 
 Each run trains the demo's model, narrower, on a small demo dataset with two workers; is ended by
 SIGKILL; and goes on by the same command to its end, where everything that a training goes on from
@@ -45,6 +45,48 @@ MINUTES = 5  # after which a training counts as hanging
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What a training counts, and calls its checkpoints after; the length is the same.
+
+    Attributes:
+        unit: ``'epoch'`` or ``'iter'``.
+    """
+
+    unit: str
+
+    def last(self, epoch: int) -> str:
+        """Return the name of the checkpoint after so many epochs."""
+        return f'{self.unit}_{epoch if self.unit == "epoch" else epoch * STEPS}.pth'
+
+    def best(self, epoch: int) -> str:
+        """Return the name that it has as the best one."""
+        return f'best_coco_mAP_{self.last(epoch)}'
+
+    def epochs_with_a_new_best(self, work_dir: Path) -> list[int]:
+        """Return where a finished training has found a new best one."""
+        printed = (work_dir / 'printed.txt').read_text()
+        names = set(re.findall(r'is saved to (best_coco_mAP_\w+\.pth)', printed))
+        return [epoch for epoch in range(1, EPOCHS + 1) if self.best(epoch) in names]
+
+    def write_config(self, path: Path) -> None:
+        """Write the config of the trainings."""
+        text = f'_base_ = {str(CONFIG)!r}\n'
+        if self.unit == 'iter':
+            text += (
+                'train_cfg = dict(\n'
+                f'    _delete_=True, by_epoch=False, max_iters={EPOCHS * STEPS}, '
+                f'val_interval={STEPS})\n'
+                "param_scheduler = dict(_delete_=True, type='PlainOneCycleLR', by_epoch=False,\n"
+                f'    pct_start=0.2, total_steps={EPOCHS * STEPS})\n'
+                f'default_hooks = dict(checkpoint=dict(by_epoch=False, interval={STEPS}))\n'
+                'log_processor = dict(by_epoch=False)\n'
+            )
+        else:
+            text += f'train_cfg = dict(max_epochs={EPOCHS})\n'
+        path.write_text(text)
+
+
+@dataclass(frozen=True)
 class KilledRun:
     """What became of one run.
 
@@ -72,7 +114,6 @@ def command(data: Path, work_dir: Path) -> list[str]:
         **{
             'train_dataloader.batch_size': 10,
             'val_dataloader.batch_size': 5,
-            'train_cfg.max_epochs': EPOCHS,
             'model.backbone.stem_channels': 16,
             'model.backbone.base_channels': 16,
             'model.head.in_channels': 128,
@@ -84,7 +125,8 @@ def command(data: Path, work_dir: Path) -> list[str]:
         },
     )
     options = [f'{key}={value}' for key, value in options.items()]
-    return [str(CONFIG), '--work-dir', str(work_dir), '--resume', '--cfg-options', *options]
+    config = str(data.parent / 'config.py')
+    return [config, '--work-dir', str(work_dir), '--resume', '--cfg-options', *options]
 
 
 def _train(arguments: list[str], log: Path) -> None:
@@ -130,16 +172,18 @@ def files(work_dir: Path) -> set[str]:
     return {path.name for path in work_dir.glob('[!.]*.pth')}
 
 
-def sign_of(aim: str, epoch: int, step: int, work_dir: Path) -> Callable[[], bool]:
+def sign_of(
+    aim: str, counted: Counted, epoch: int, step: int, work_dir: Path
+) -> Callable[[], bool]:
     """Return what tells from the files that the moment has come."""
-    best = f'best_coco_mAP_epoch_{epoch}.pth'
+    best, last = counted.best(epoch), counted.last(epoch)
     if aim == 'step':
         return lambda: steps_done(work_dir) >= (epoch - 1) * STEPS + step
     if aim == 'validation':
-        return lambda: f'epoch_{epoch}.pth' in files(work_dir)
+        return lambda: last in files(work_dir)
     if aim == 'record of the best':
         return lambda: best in files(work_dir)
-    name = best if aim == 'best' else f'epoch_{epoch}.pth'
+    name = best if aim == 'best' else last
     return lambda: any(map(_size, work_dir.glob(f'.{name}.*.tmp')))
 
 
@@ -150,7 +194,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def what_was_hit(work_dir: Path, done: int) -> str:
+def what_was_hit(counted: Counted, work_dir: Path, done: int) -> str:
     """Tell from the files in which moment a run was killed."""
     for path in work_dir.glob('.*.tmp'):
         name = path.name[1 : -len('.0123456789abcdef.tmp')]
@@ -158,15 +202,16 @@ def what_was_hit(work_dir: Path, done: int) -> str:
     epoch = done // STEPS
     if done % STEPS or not epoch:
         return f'after step {done}'
-    if f'epoch_{epoch}.pth' not in files(work_dir):
-        return f'before epoch_{epoch}.pth'
+    last, best = counted.last(epoch), counted.best(epoch)
+    if last not in files(work_dir):
+        return f'before {last}'
     pointer = work_dir / 'last_checkpoint'
-    if not (pointer.is_file() and pointer.read_text().endswith(f'epoch_{epoch}.pth')):
-        return f'before last_checkpoint named epoch_{epoch}.pth'
-    info = read(work_dir / f'epoch_{epoch}.pth')['message_hub']['runtime_info']
-    if f'best_coco_mAP_epoch_{epoch}.pth' not in files(work_dir):
+    if not (pointer.is_file() and pointer.read_text().endswith(last)):
+        return f'before last_checkpoint named {last}'
+    info = read(work_dir / last)['message_hub']['runtime_info']
+    if best not in files(work_dir):
         return f'in or after validation {epoch}'
-    is_recorded = info.get('best_ckpt', '').endswith(f'_{epoch}.pth')
+    is_recorded = info.get('best_ckpt', '').endswith(best)
     return f'best of epoch {epoch} {"with" if is_recorded else "without"} its record'
 
 
@@ -200,13 +245,13 @@ def differences(one, other, where: str) -> list[str]:
     return [] if one == other else [where]
 
 
-def compare(work_dir: Path, unbroken: Path) -> list[str]:
+def compare(counted: Counted, work_dir: Path, unbroken: Path) -> list[str]:
     """Name what differs between two finished trainings: files, records, values."""
     found = []
     names, expected = ({p.name for p in w.iterdir() if p.is_file()} for w in (work_dir, unbroken))
     if names != expected:
         found.append(f'files {sorted(names ^ expected)}')
-    if Path((work_dir / 'last_checkpoint').read_text()).name != f'epoch_{EPOCHS}.pth':
+    if Path((work_dir / 'last_checkpoint').read_text()).name != counted.last(EPOCHS):
         found.append('last_checkpoint')
     for name in sorted(files(work_dir) & files(unbroken)):
         one, other = read(work_dir / name), read(unbroken / name)
@@ -216,45 +261,43 @@ def compare(work_dir: Path, unbroken: Path) -> list[str]:
     return found
 
 
-def kill_one(aim: str, rng: random.Random, data: Path, work_dir: Path, unbroken: Path) -> KilledRun:
+def kill_one(
+    aim: str, counted: Counted, rng: random.Random, data: Path, work_dir: Path, unbroken: Path
+) -> KilledRun:
     """Kill one training, resume it, and compare it with the unbroken one."""
-    best_epochs = _epochs_with_a_new_best(unbroken)
+    best_epochs = counted.epochs_with_a_new_best(unbroken)
     epoch = rng.choice(best_epochs if 'best' in aim else range(1, EPOCHS + 1))
     step, wait = rng.randrange(STEPS), rng.random()
     # Seconds: about a step, a validation, the writing of a file.
     wait *= dict(step=0.2, validation=1.0, checkpoint=0.05, best=0.03).get(aim, 0)
     process = start(data, work_dir)
-    has_come, end = sign_of(aim, epoch, step, work_dir), time.monotonic() + 60 * MINUTES
+    has_come, end = sign_of(aim, counted, epoch, step, work_dir), time.monotonic() + 60 * MINUTES
     while not has_come() and process.is_alive() and time.monotonic() < end:
         time.sleep(0.001)  # a file is written in some more
     time.sleep(wait)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     done = steps_done(work_dir)
-    hit = what_was_hit(work_dir, done) if process.exitcode else 'nothing: it had ended'
+    hit = what_was_hit(counted, work_dir, done) if process.exitcode else 'nothing: it had ended'
     finish(start(data, work_dir), work_dir)
     resumed = re.findall(r'resumed epoch: \d+, iter: (\d+)', (work_dir / 'printed.txt').read_text())
     resumed = int(resumed[-1]) if resumed else 0
-    found = compare(work_dir, unbroken)
+    found = compare(counted, work_dir, unbroken)
     if done - resumed > STEPS:
         found.append(f'{done - resumed} steps lost')
     return KilledRun(aim, epoch, hit, resumed, done - resumed, found)
 
 
-def _epochs_with_a_new_best(work_dir: Path) -> list[int]:
-    text = (work_dir / 'printed.txt').read_text()
-    return [int(number) for number in re.findall(r'is saved to best_coco_mAP_epoch_(\d+)', text)]
-
-
-def kill_many(number: int, seed: int, folder: Path) -> list[KilledRun]:
+def kill_many(number: int, seed: int, counted: Counted, folder: Path) -> list[KilledRun]:
     """Train once unbroken, then kill and resume ``number`` trainings; print as they end."""
     data, unbroken = folder / 'data', folder / 'unbroken'
     make_demo_dataset(data, num_train=10 * STEPS, num_val=30)
+    counted.write_config(folder / 'config.py')
     finish(start(data, unbroken), unbroken)
     rng, runs = random.Random(seed), []
     for i in range(number):
         work_dir = folder / f'run_{i}'
-        run = kill_one(AIMS[i % len(AIMS)], rng, data, work_dir, unbroken)
+        run = kill_one(AIMS[i % len(AIMS)], counted, rng, data, work_dir, unbroken)
         runs.append(run)
         said = '; '.join(run.differences[:3]) or 'equal'
         print(f'{i + 1:3d} {run.aim:18s} epoch {run.epoch}: {run.hit}, {said}', flush=True)
@@ -282,13 +325,21 @@ def main(argv: list[str] | None = None) -> None:
     """Kill, compare, print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--runs', type=int, default=30, help='trainings to kill')
+    parser.add_argument(
+        '--by-iteration',
+        dest='counted',
+        action='store_const',
+        const=Counted('iter'),
+        default=Counted('epoch'),
+        help='trainings that count iterations, with the same steps',
+    )
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
     parser.add_argument(
         '--out', type=Path, default=Path('work_dirs/faults'), help='folder of the JSON'
     )
     args = parser.parse_args(argv)
     folder = Path(tempfile.mkdtemp(prefix='killed_training_'))
-    runs = kill_many(args.runs, args.seed, folder)
+    runs = kill_many(args.runs, args.seed, args.counted, folder)
     print_table(runs)
     path = args.out / 'killed_training.json'
     with atomic_write(path) as temporary:

@@ -221,6 +221,7 @@ def test_unreadable_images_are_listed_and_the_rest_goes_on(run_tool, model_files
     assert len(records(out / 'predictions.jsonl')) == 5
 
 
+@pytest.mark.faults
 def test_goes_on_after_a_kill(run_tool, model_files, tmp_path):
     paths = photos(tmp_path / 'photos', 40)
     out, partial = tmp_path / 'out', tmp_path / 'out' / 'partial' / 'predictions.0.jsonl'
@@ -252,6 +253,7 @@ def test_goes_on_after_a_kill(run_tool, model_files, tmp_path):
     assert [p['path'] for p in records(out / 'predictions.jsonl')] == sorted(paths)
 
 
+@pytest.mark.faults
 def test_several_processes_write_what_one_writes(run_tool, model_files, tmp_path):
     paths = photos(tmp_path / 'photos', 9)
     Path(paths[3]).write_bytes(b'not a picture')

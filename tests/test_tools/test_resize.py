@@ -61,6 +61,7 @@ def test_errors_have_no_traceback(run, fake_coco, tmp_path, capsys):
         assert re.search(message, capsys.readouterr().err)
 
 
+@pytest.mark.faults
 def test_ctrl_c_leaves_whole_files_and_the_next_call_goes_on(tmp_path):
     source = write_coco(tmp_path / 'coco', dict(train=250, val=1))
     command = [sys.executable, str(TOOL), str(source), str(tmp_path / 'out')]

@@ -90,6 +90,7 @@ def test_the_result_says_so(trained, tmp_path):
     assert 'scores averaged over (RandomFlip(prob=0.0' in log.read_text()
 
 
+@pytest.mark.faults
 def test_two_processes_print_the_same(trained, tmp_path):
     _, checkpoint = trained
     config = variant(trained, tmp_path, 'channels_last = True\n')
