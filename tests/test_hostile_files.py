@@ -287,7 +287,7 @@ READERS = {
     'mmpretrain_mldecoder/engine/checkpoints/checkpoint.py': WALKED,
     'mmpretrain_mldecoder/engine/runners/finished_test.py': TEXT,
     'mmpretrain_mldecoder/engine/runners/launch.py': CONFIG,
-    'mmpretrain_mldecoder/engine/runners/runner.py': WALKED,
+    'mmpretrain_mldecoder/engine/runners/resuming_runner.py': WALKED,
     'mmpretrain_mldecoder/report/photos.py': PICTURE,
     'mmpretrain_mldecoder/report/predictions_pickle.py': WALKED,
     'mmpretrain_mldecoder/visualization/contact_sheet.py': PICTURE,

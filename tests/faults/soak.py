@@ -2,12 +2,12 @@
 
 python tests/faults/soak.py --minutes 30 --out work_dirs/soak
 
-Each round trains the demo for two epochs, is killed at a moment that the seed chooses, is resumed
-to the end, tested, exported and used for predictions, each by the command of a user. Two programs
-live as long as the soak: one training, and one process that predicts and exports over and over.
-Of every command the peaks of its process tree are kept, and after every round what is left:
-processes, temporary files, shared memory. The last quarter of the rounds is then compared with
-the first; a round or two at the start, in which caches fill, are left out.
+Each round trains the demo's model for two short epochs, is killed at a moment that the seed
+chooses, is resumed to the end, tested, exported and used for predictions, each by the command of a
+user. Two programs live as long as the soak: one training, and one process that predicts and exports
+over and over. Of every command the peaks of its process tree are kept, and after every round what
+is left: processes, temporary files, shared memory. The last quarter of the rounds is then compared
+with the first; a round or two at the start, in which caches fill, are left out.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmpretrain_mldecoder.atomic_write import atomic_write
+from mmpretrain_mldecoder.datasets.demo_scenes import make_demo_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/demo/mldecoder_r18vd_half_demo.py'
@@ -102,15 +103,45 @@ def left_over(companions: list[psutil.Popen]) -> list[psutil.Process]:
     return left
 
 
+def write_config(out: Path) -> Path:
+    """Write the demo's config for a smaller dataset, which is rendered too."""
+    data, config = out / 'data', out / 'config.py'
+    make_demo_dataset(data, num_train=600, num_val=100)
+    lines = [f'_base_ = {str(CONFIG)!r}']
+    for split in ('train', 'val', 'test'):
+        lines.append(f'{split}_dataloader = dict(dataset=dict(data_root={str(data)!r}))')
+    config.write_text('\n'.join(lines) + '\n')
+    return config
+
+
+def start_companions(out: Path, environment: dict) -> dict[str, psutil.Popen]:
+    """Start the two programs that live as long as the soak."""
+    config = write_config(out)
+    train = ['tools/train.py', config, '--cfg-options']
+    first = [*train, 'train_cfg.max_epochs=1', '--work-dir', out / 'first']
+    if start(first, environment, out / 'first.log').wait() != 0:
+        raise RuntimeError(f'the first training has failed, see {out}/first.log')
+    long_training = [
+        *(*train, 'train_cfg.max_epochs=100000', 'train_dataloader.dataset.indices=200'),
+        *('default_hooks.logger.interval=1000000', '--work-dir', out / 'long'),
+    ]
+    resident = [RESIDENT, config, out / 'first/epoch_1.pth', out / 'data/val2017']
+    companions = {
+        'training': start(long_training, environment, out / 'long.log'),
+        'predictor': start(resident, environment, out / 'resident.log'),
+    }
+    for companion in companions.values():
+        companion.nice(10)  # the rounds first; children inherit it
+    return companions
+
+
 def run_round(number: int, out: Path, rng: random.Random, environment: dict) -> dict[str, Usage]:
     """Go the whole way once, and return the peaks of each command."""
-    run, log = out / 'run', out / 'commands.log'
+    run, log, config = out / 'run', out / 'commands.log', out / 'config.py'
     shutil.rmtree(run, ignore_errors=True)
-    data = ROOT / 'data/demo'
     train = [
-        *('tools/train.py', CONFIG, '--work-dir', run, '--resume', '--cfg-options'),
+        *('tools/train.py', config, '--work-dir', run, '--resume', '--cfg-options'),
         *('train_cfg.max_epochs=2', f'randomness.seed={number}'),
-        *('train_dataloader.dataset.indices=600', 'val_dataloader.dataset.indices=100'),
     ]
     killed = start(train, environment | dict(TMPDIR=str(out / KILLED)), log)
     usages = dict(killed=watch(killed, seconds=rng.uniform(5, 40)))
@@ -121,11 +152,14 @@ def run_round(number: int, out: Path, rng: random.Random, environment: dict) -> 
     commands = dict(
         resume=train,
         test=[
-            *('tools/test.py', CONFIG, checkpoint, '--work-dir', run / 'test'),
-            *('--cfg-options', 'test_dataloader.dataset.indices=100', '--out', run / 'scores.pkl'),
+            *('tools/test.py', config, checkpoint, '--work-dir', run / 'test'),
+            *('--out', run / 'scores.pkl'),
         ],
-        export=['tools/export_onnx.py', CONFIG, checkpoint, run / 'model.onnx'],
-        infer=['tools/infer.py', data / 'val2017', CONFIG, checkpoint, '--out-dir', run / 'labels'],
+        export=['tools/export_onnx.py', config, checkpoint, run / 'model.onnx'],
+        infer=[
+            *('tools/infer.py', out / 'data/val2017', config, checkpoint),
+            *('--out-dir', run / 'labels'),
+        ],
     )
     for name, command in commands.items():
         process = start(command, environment, log)
@@ -150,21 +184,10 @@ def soak(minutes: float, out: Path, seed: int) -> list[dict]:
     }
     shared = Path('/dev/shm')
     shared_before = set(shared.iterdir())
-    long_training = [
-        *('tools/train.py', CONFIG, '--work-dir', out / 'long', '--cfg-options'),
-        *('train_cfg.max_epochs=100000', 'train_dataloader.dataset.indices=200'),
-        *('val_dataloader.dataset.indices=100', 'default_hooks.logger.interval=1000000'),
-    ]
-    checkpoint = ROOT / 'work_dirs/demo/last_checkpoint'
-    resident = [RESIDENT, CONFIG, checkpoint.read_text().strip(), ROOT / 'data/demo/val2017']
-    companions = {
-        'training': start(long_training, environment, out / 'long.log'),
-        'predictor': start(resident, environment, out / 'resident.log'),
-    }
-    for companion in companions.values():
-        companion.nice(10)  # the rounds first; children inherit it
-    rng, rows, end = random.Random(seed), [], time.monotonic() + 60 * minutes
+    rng, rows = random.Random(seed), []
     try:
+        companions = start_companions(out, environment)
+        end = time.monotonic() + 60 * minutes
         while time.monotonic() < end:
             usages = run_round(len(rows) + 1, out, rng, environment)
             time.sleep(2)
@@ -210,8 +233,6 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=0, help='chooses the moments of the kills')
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the companions are ended
-    if not (ROOT / 'work_dirs/demo/last_checkpoint').is_file():
-        parser.error('there is no trained demo yet: make demo')
     rows = soak(args.minutes, args.out, args.seed)
     with atomic_write(args.out / 'soak.json') as path:
         path.write_text(json.dumps(rows, indent=1))

@@ -6,21 +6,18 @@ from functools import partial
 from pathlib import Path
 
 from mmengine.device import get_device
-from mmengine.dist import all_gather_object, is_distributed, master_only
+from mmengine.dist import is_distributed, master_only
 from mmengine.fileio import LocalBackend, get_file_backend
-from mmengine.hooks import CheckpointHook, EMAHook
+from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
-from mmengine.runner import BaseLoop, CheckpointLoader, Runner
+from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import RUNNERS
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ...atomic_write import atomic_write
 from ...layers import MLDecoder
-from ..checkpoints.resumable import check_resumable, check_resumed_optimizer
-from ..checkpoints.resume import find_resume_checkpoint
 from ..config_check import ConfigCheckHook, ExplainedBuilds, explained
 from ..distributed.cpu_distributed import init_cpu_process_group
 from ..distributed.main_process import on_main_process
@@ -40,9 +37,10 @@ from .ended_run import RunEnded
 from .epoch_loop import ResumableEpochLoop
 from .iter_loop import ResumableIterLoop
 from .lost_worker import explained_worker_loss
+from .resuming_runner import ResumingRunner
 from .run_folder import claim_timestamp
 from .train_loop import LoopStateHook
-from .work_dir_lock import WorkDirInUse, earlier_checkpoints, one_training
+from .work_dir_lock import WorkDirInUse, one_training
 from .worker_sockets import check_worker_sockets
 
 _MMENGINE_CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
@@ -51,7 +49,7 @@ _MMENGINE_CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', Checkp
 # MMPretrain's tools look `runner_type` up in MMEngine's registry, before any scope is set.
 @MMENGINE_RUNNERS.register_module()
 @RUNNERS.register_module()
-class PortableRunner(ExplainedBuilds, Runner):
+class PortableRunner(ExplainedBuilds, ResumingRunner):
     """``Runner`` that also trains and tests without a GPU, and resumes after SIGKILL.
 
     Without a GPU: processes talk over gloo, the model is wrapped for the CPU, mixed precision is
@@ -188,11 +186,7 @@ class PortableRunner(ExplainedBuilds, Runner):
                     f'The file system of {self.work_dir} has no locks: nothing keeps a second '
                     'training out of this folder.'
                 )
-            if self._resume:
-                self._prepare_resume()
-            self._check_same_start()
-            if not self._resume:
-                self._warn_of_earlier_run()
+            self.find_start()
             worker_loss = explained_worker_loss('train_dataloader', self._train_dataloader)
             with worker_loss, explained_unreadable():
                 return super().train()
@@ -211,60 +205,6 @@ class PortableRunner(ExplainedBuilds, Runner):
     def _remove_log(self) -> None:
         # of a run that did nothing, in the folder of another one
         shutil.rmtree(self.log_dir, ignore_errors=True)
-
-    def _warn_of_earlier_run(self) -> None:
-        names = earlier_checkpoints(self.work_dir)
-        if names:
-            more = f' and {len(names) - 5} more' if len(names) > 5 else ''
-            self.logger.warning(
-                f'{self.work_dir} holds checkpoints of an earlier run, {", ".join(names[:5])}{more}'
-                '. This training starts anew and overwrites those of the same names: to go on from '
-                'them start it with --resume, to keep them name another --work-dir.'
-            )
-
-    def _prepare_resume(self) -> None:
-        if self._load_from is None:
-            self._load_from = find_resume_checkpoint(self.work_dir)
-        if self._load_from is None:
-            self.logger.warning(f'Nothing to resume in {self.work_dir}: training starts anew.')
-            self._resume = False
-            return
-        try:
-            checkpoint = CheckpointLoader.load_checkpoint(self._load_from, map_location='cpu')
-        except ValueError as error:  # of a file that is damaged, or holds something else
-            raise RunEnded(str(error)) from error
-        schedules = self.param_schedulers or []
-        is_one = not isinstance(schedules, list | dict) or 'type' in schedules
-        check_resumable(
-            checkpoint,
-            self._load_from,
-            self.model,
-            num_schedules=1 if is_one else len(schedules),
-            has_average=any(isinstance(hook, EMAHook) for hook in self.hooks),
-        )
-        seed = checkpoint['meta']['seed']
-        if self._randomness_cfg.get('seed') not in (None, seed):
-            self.logger.warning(
-                f"The run goes on with the checkpoint's seed {seed}, not with that of the config, "
-                f'{self._randomness_cfg["seed"]}.'
-            )
-        self._randomness_cfg.update(seed=seed)
-        self.set_randomness(**self._randomness_cfg)
-
-    def _check_same_start(self) -> None:
-        # Machines that do not share the work folder find other checkpoints there, or none.
-        found = all_gather_object(Path(self._load_from).name if self._resume else 'none')
-        if len(set(found)) > 1:
-            raise RunEnded(
-                'the processes would go on from different checkpoints '
-                f'({", ".join(f"{rank}: {name}" for rank, name in enumerate(found))}): '
-                f'{self.work_dir} must be one folder for all, or hold the same files everywhere'
-            )
-
-    def resume(self, *args, **kwargs) -> None:
-        super().resume(*args, **kwargs)
-        if isinstance(self.optim_wrapper, OptimWrapper):
-            check_resumed_optimizer(self.optim_wrapper)
 
     def _init_model_weights(self) -> None:
         # All weights are about to come from the checkpoint. Reading those of `init_cfg` first
