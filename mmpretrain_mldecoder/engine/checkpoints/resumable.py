@@ -5,10 +5,10 @@ optimiser state starts anew, and averaged weights are trained on where the confi
 Each of these is another training than the one that was interrupted, so here it is an error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, _ParamScheduler
 from torch import nn
 
 from ..runners.ended_run import RunEnded
@@ -93,4 +93,25 @@ def check_resumed_optimizer(wrapper: OptimWrapper) -> None:
                 f'the checkpoint is of a training with another optimiser than '
                 f'{type(optimizer).__name__}: it has no {", ".join(absent)}. Resume with the '
                 'config of before, or start a new training from the weights with load_from'
+            )
+
+
+def check_resumed_schedules(schedules: Sequence[_ParamScheduler], saved: Sequence[Mapping]) -> None:
+    """Raise if a schedule is about to take over the state of one of another kind.
+
+    Args:
+        schedules (Sequence[_ParamScheduler]): Of the training.
+        saved (Sequence[dict]): Their ``state_dict`` in the checkpoint, as many.
+
+    Raises:
+        RunEnded: If settings that one needs are not in the checkpoint.
+    """
+    for index, (schedule, state) in enumerate(zip(schedules, saved, strict=True)):
+        absent = sorted(schedule.state_dict().keys() - state.keys())
+        if absent:
+            raise RunEnded(
+                'the checkpoint is of a training with another schedule than '
+                f'{type(schedule).__name__}, param_scheduler.{index}: it has no '
+                f'{", ".join(absent)}. Resume with the config of before, or start a new training '
+                'from the weights with load_from'
             )

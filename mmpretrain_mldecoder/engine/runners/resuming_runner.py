@@ -7,7 +7,11 @@ from mmengine.hooks import EMAHook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import CheckpointLoader, Runner
 
-from ..checkpoints.resumable import check_resumable, check_resumed_optimizer
+from ..checkpoints.resumable import (
+    check_resumable,
+    check_resumed_optimizer,
+    check_resumed_schedules,
+)
 from ..checkpoints.resume import find_resume_checkpoint
 from .ended_run import RunEnded
 from .work_dir_lock import earlier_checkpoints
@@ -79,6 +83,12 @@ class ResumingRunner(Runner):
                 '. This training starts anew and overwrites those of the same names: to go on from '
                 'them start it with --resume, to keep them name another --work-dir.'
             )
+
+    def load_checkpoint(self, *args, **kwargs) -> dict:
+        checkpoint = super().load_checkpoint(*args, **kwargs)
+        if self._resume and isinstance(self.param_schedulers, list):
+            check_resumed_schedules(self.param_schedulers, checkpoint['param_schedulers'])
+        return checkpoint
 
     def resume(self, *args, **kwargs) -> None:
         super().resume(*args, **kwargs)

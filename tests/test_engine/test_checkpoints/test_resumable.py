@@ -166,6 +166,10 @@ def test_goes_on_from_a_checkpoint_of_mmengine_s_runner(by_mmengine, tmp_path, s
         ),
         ({'model.head.num_groups': 2}, r'iter_8\.pth does not fit the model, .* head\.'),
         ({'param_scheduler': [_SCHEDULE, _SCHEDULE]}, 'with 1 param_scheduler, .* config has 2'),
+        (
+            {'param_scheduler': [dict(type='CosineAnnealingLR', T_max=9, by_epoch=False)]},
+            r'another schedule than CosineAnnealingLR, param_scheduler\.0: it has no T_max',
+        ),
         ({'custom_hooks': []}, 'has no DualEMAHook'),
         ({'optim_wrapper.optimizer': dict(type='SGD', lr=0.1)}, 'another optimiser than SGD'),
     ],
