@@ -1,16 +1,37 @@
 """Importing the package is cheap, and yet nothing is registered too late."""
 
-import multiprocessing
-import os
+import json
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-# What the host imports of others and takes most of its time: done once, in the process that
-# interpreters are forked from.
-_OF_OTHERS = ['torch._dynamo', 'torch.distributed.fsdp', 'torchvision.ops', 'cv2', 'matplotlib']
+# Forks an interpreter for each script, which has imported neither us nor the host, but what the
+# host imports of others: that takes most of the time.
+_SERVER = """
+import json, os, sys, traceback
+import cv2, matplotlib, torch._dynamo, torch.distributed.fsdp, torchvision.ops
+assert not {'mmcv', 'mmengine', 'mmpretrain', 'mmpretrain_mldecoder'} & sys.modules.keys()
+for line in sys.stdin:
+    reader, writer = os.pipe()
+    if not os.fork():
+        os.dup2(writer, 1)
+        os.dup2(writer, 2)
+        os.close(writer)
+        try:
+            exec(json.loads(line), {})
+            print('done')
+        except BaseException:
+            traceback.print_exc(file=sys.stdout)
+        sys.stdout.flush()
+        os._exit(0)
+    os.close(writer)
+    with open(reader) as printed:
+        answer = printed.read()
+    os.wait()
+    print(json.dumps(answer), flush=True)
+"""
 
 HEAVY = ('mmpretrain.models', 'mmpretrain.datasets', 'mmpretrain.evaluation', 'torchvision')
 # A name of ours and the registry that it is looked up in, in an interpreter that has built nothing.
@@ -29,28 +50,20 @@ NAMES = dict(
 )
 
 
-def _execute(script: str, log: Path) -> None:
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    exec(script, {})
+@pytest.fixture(scope='module')
+def run() -> Callable[[str], None]:
+    """What runs a script in an interpreter of its own."""
+    with subprocess.Popen(
+        [sys.executable, '-c', _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
 
+        def run_script(script: str) -> None:
+            print(json.dumps(script), file=server.stdin, flush=True)
+            printed = json.loads(server.stdout.readline())
+            assert printed.endswith('done\n'), printed
 
-@pytest.fixture
-def run(tmp_path):
-    """What runs a script in an interpreter that has imported neither us nor the host."""
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(_OF_OTHERS)
-
-    def run_script(script: str) -> None:
-        ours = "{'mmcv', 'mmengine', 'mmpretrain', 'mmpretrain_mldecoder'}"
-        clean = f'import sys\nassert not {ours} & sys.modules.keys()\n'
-        process = context.Process(target=_execute, args=(clean + script, tmp_path / 'log'))
-        process.start()
-        process.join(120)
-        assert process.exitcode == 0, (tmp_path / 'log').read_text()
-
-    return run_script
+        yield run_script
+        server.stdin.close()
 
 
 def test_importing_leaves_the_heavy_parts_of_the_host_alone():
