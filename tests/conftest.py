@@ -3,24 +3,24 @@
 import os
 from pathlib import Path
 
-import mmengine.config.config
 import pytest
 import torch
 from fake_coco import write_coco
+from yapf.yapflib import yapf_api
 
 torch.set_num_threads(1)
 
 
 def pytest_configure() -> None:
-    """Let MMEngine lay out the text of a config once: it does so for each checkpoint."""
-    format_code, done = mmengine.config.config.FormatCode, {}
+    """Let MMEngine, not imported yet, lay out a config once: it does so for each checkpoint."""
+    format_code, done = yapf_api.FormatCode, {}
 
     def format_once(text: str, **options) -> tuple:
         if text not in done:
             done[text] = format_code(text, **options)
         return done[text]
 
-    mmengine.config.config.FormatCode = format_once
+    yapf_api.FormatCode = format_once
 
 
 @pytest.fixture
