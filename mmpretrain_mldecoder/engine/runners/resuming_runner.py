@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine.dist import all_gather_object
 from mmengine.hooks import EMAHook
 from mmengine.optim import OptimWrapper
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import BaseLoop, CheckpointLoader, Runner
 
 from ..checkpoints.resumable import (
     check_resumable,
@@ -86,8 +86,9 @@ class ResumingRunner(Runner):
 
     def load_checkpoint(self, *args, **kwargs) -> dict:
         checkpoint = super().load_checkpoint(*args, **kwargs)
-        if self._resume and isinstance(self.param_schedulers, list):
-            check_resumed_schedules(self.param_schedulers, checkpoint['param_schedulers'])
+        built = isinstance(self._train_loop, BaseLoop)  # a test may be told to resume as well
+        if self._resume and built and isinstance(self.param_schedulers, list):
+            check_resumed_schedules(self.param_schedulers, checkpoint.get('param_schedulers') or [])
         return checkpoint
 
     def resume(self, *args, **kwargs) -> None:

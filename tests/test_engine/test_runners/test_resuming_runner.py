@@ -53,3 +53,11 @@ def test_resume_without_a_checkpoint_starts_anew(unseeded, tmp_path):
     runner.train()
     assert f'Nothing to resume in {tmp_path}' in _log(tmp_path)
     assert read(tmp_path / 'epoch_1.pth')['meta']['iter'] == 3
+
+
+def test_a_test_that_is_told_to_resume(unseeded, tmp_path):
+    config, run = unseeded
+    last = str(run / 'epoch_3.pth')
+    runner = build_runner(config, tmp_path, resume=True, load_from=last)
+    runner.param_schedulers = [runner.param_schedulers]
+    assert 'coco/mAP' in runner.test()
