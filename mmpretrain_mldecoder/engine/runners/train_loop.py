@@ -167,9 +167,10 @@ class LoopStateHook(Hook):
                 meta['loop']['steps'] = 0
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        if not runner._resume or not isinstance(runner.train_loop, ResumableLoop):
+        loop = runner._train_loop  # `train_loop` would build it, in a test too
+        if not runner._resume or not isinstance(loop, ResumableLoop):
             return
-        loop, meta = runner.train_loop, checkpoint['meta']
+        meta = checkpoint['meta']
         state = meta.get('loop') or loop.guessed_position(meta['epoch'], meta['iter'])
         loop.go_to(state)
         loop.validated = state.get('validated', False)
