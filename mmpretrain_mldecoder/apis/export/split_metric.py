@@ -35,7 +35,7 @@ def split_metric(
         ValueError: If the evaluator gives neither metric.
     """
     loader_config = copy.deepcopy(config.test_dataloader)
-    loader_config.update(pin_memory=False)
+    loader_config.update(pin_memory=False, persistent_workers=False)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         loader = PortableRunner.build_dataloader(loader_config, seed=0)
         evaluators = {name: Evaluator(copy.deepcopy(config.test_evaluator)) for name in scores_of}

@@ -4,16 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import assert_same_training, build_runner, read, write_tiny_config
-
-
-@pytest.fixture(scope='module')
-def unseeded(tmp_path_factory):
-    """A config and its work folder after an unbroken training whose seed was drawn."""
-    folder = tmp_path_factory.mktemp('runner')
-    config = write_tiny_config(folder, "randomness = dict(seed=None)\nrunner_type = 'x'\n")
-    build_runner(config, folder / 'run').train()
-    return config, folder / 'run'
+from tiny_run import assert_same_training, build_runner, read
 
 
 def _log(work_dir: Path) -> str:

@@ -8,20 +8,11 @@ from mmengine.dist import is_distributed
 from mmengine.fileio import LocalBackend
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmpretrain.registry import RUNNERS
-from tiny_run import build_runner, write_tiny_config
+from tiny_run import build_runner
 
 from mmpretrain_mldecoder.engine import CPUDistributedDataParallel, PortableRunner
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='what happens without a GPU')
-
-
-@pytest.fixture(scope='module')
-def unseeded(tmp_path_factory):
-    """A config and its work folder after an unbroken training whose seed was drawn."""
-    folder = tmp_path_factory.mktemp('runner')
-    config = write_tiny_config(folder, "randomness = dict(seed=None)\nrunner_type = 'x'\n")
-    build_runner(config, folder / 'run').train()
-    return config, folder / 'run'
 
 
 def _log(work_dir: Path) -> str:
