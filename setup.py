@@ -57,7 +57,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={f'{PACKAGE}.report': ['template/*']},
+    package_data={f'{PACKAGE}.analysis.report': ['template/*']},
     cmdclass={'build_py': BuildWithMim},
     python_requires='>=3.10',
     # OpenMMLab's packages are not named here: the originals and the onedl forks, and mmcv and

@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mmpretrain_mldecoder.atomic_write import atomic_write
+from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
 
 @dataclass(frozen=True)

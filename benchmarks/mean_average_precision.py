@@ -21,7 +21,7 @@ from mmengine.dist import collect_results
 from mmpretrain.evaluation import AveragePrecision
 
 from mmpretrain_mldecoder.evaluation import MultiLabelMAP, average_precision
-from mmpretrain_mldecoder.evaluation.metrics.gather_rows import gather_rows
+from mmpretrain_mldecoder.evaluation.metrics.gather import gather_rows
 
 try:
     from sklearn.metrics import average_precision_score

@@ -1,24 +1,17 @@
 """ML-Decoder and multi-label classification for MMPretrain.
 
 Importing the package registers everything in MMPretrain's registries, so one line in a config is
-enough: ``custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)``. It
-also makes the rows of ``configs/`` known by name to ``mmpretrain.list_models`` and ``get_model``.
-What is registered waits for the part of MMPretrain that would use it: see :mod:`.registration`.
+enough: ``custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)``.
+:mod:`.registration` lists what the import changes in the process.
 """
 
 from importlib import import_module
 from types import ModuleType
 
-from .host_check import check_host
+from .registration import SUBPACKAGES, register
 from .version import __version__
 
-check_host()
-
-from .model_index import register_model_index  # noqa: E402  (imports the host)
-from .registration import SUBPACKAGES, register_when_used  # noqa: E402
-
-register_model_index()
-register_when_used()
+register()
 
 __all__ = ['__version__', *SUBPACKAGES]
 

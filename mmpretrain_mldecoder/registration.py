@@ -1,39 +1,114 @@
-"""Register everything beside the part of the host that uses it, at the moment that is imported.
+"""What importing the package changes in the process, in one place.
 
-The host's parts take most of a second to import, and MMEngine's registries import them when a name
-is first looked up. Importing this package does not do it for them: so it costs little where only
-``layers`` or the names of the rows are wanted, and nothing is registered too late, because ours
-follows each part before the import of that part returns.
+- The rows of ``configs/`` become known by name to ``mmpretrain.list_models`` and ``get_model``.
+- ``datasets``, ``models``, ``evaluation``, ``checkpoints`` and ``engine`` register their classes,
+  each right after the part of the host that uses it is imported: the host's parts take most of a
+  second to import, and MMEngine's registries import them only when a name is first looked up.
+- ``checkpoints`` replaces MMEngine's checkpoint loaders and ``Pretrained`` initializer, so that
+  every file is read weights-only.
+- mmcv-lite's warning about a missing compiled op is filtered: nothing here uses compiled ops.
 """
 
 import warnings
-from functools import partial
-from importlib import import_module
+from functools import cache, partial
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import wrapt
 
+PACKAGE = Path(__file__).resolve().parent
+
 # Part of the host -> subpackages of ours that follow it. They import no other part of the host,
 # but for parts that it imports itself: so they never meet one that is half imported.
 _FOLLOWERS = {
-    # Who loads a checkpoint imports the runner: from then on it is read weights-only.
-    'mmengine.runner': ('engine', 'weights'),
-    'mmpretrain.engine': ('engine', 'weights'),
-    'mmpretrain.models': ('models', 'weights'),
+    # Whoever loads a checkpoint imports the runner: from then on it is read weights-only.
+    'mmengine.runner': ('engine', 'checkpoints'),
+    'mmpretrain.engine': ('engine', 'checkpoints'),
+    'mmpretrain.models': ('models', 'checkpoints'),
     'mmpretrain.datasets': ('datasets',),
     'mmpretrain.evaluation': ('evaluation',),
 }
 SUBPACKAGES = tuple(dict.fromkeys(name for names in _FOLLOWERS.values() for name in names))
 
 
-def register_when_used() -> None:
-    """Arrange for all registrations; parts that are imported already are followed at once."""
-    # mmcv-lite has no compiled ops, says so for each, and nothing here wants one.
+def register() -> None:
+    """Check the host stack, then arrange for everything that the module docstring lists.
+
+    Raises:
+        ImportError: If mmengine, mmcv or mmpretrain is missing.
+    """
+    _check_host()
+    _register_model_index()
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     for part, subpackages in _FOLLOWERS.items():
         wrapt.register_post_import_hook(partial(_import, subpackages), part)
 
 
+def find_model_index() -> Path | None:
+    """Find ``model-index.yml``, beside which ``configs/`` lies.
+
+    Returns:
+        Path, optional: In ``.mim`` of an installed package (an editable one has links there), else
+        in the source checkout around the package; None if only the package was copied.
+    """
+    for folder in (PACKAGE / '.mim', PACKAGE.parent):
+        if (folder / 'model-index.yml').is_file():
+            return (folder / 'model-index.yml').resolve()
+    return None
+
+
 def _import(subpackages: tuple[str, ...], _: ModuleType) -> None:
     for name in subpackages:
         import_module(f'.{name}', __package__)
+
+
+def _check_host() -> None:
+    missing = [name for name in ('mmengine', 'mmcv', 'mmpretrain') if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f'mmpretrain_mldecoder runs on MMPretrain, and {", ".join(missing)} cannot be '
+            "imported. Install one host stack, not both: pip install 'mmpretrain_mldecoder[lite]' "
+            "(mmengine, mmcv-lite, mmpretrain) or pip install 'mmpretrain_mldecoder[onedl]' "
+            '(the maintained onedl-* forks). A full mmcv that is already installed replaces '
+            'mmcv-lite.'
+        )
+    # Where both are there, MMPretrain imports its multimodal models, which inherit from names that
+    # transformers 5 no longer has. The TypeError that it then raises does not say so.
+    transformers = _version('transformers')
+    if transformers and int(transformers.partition('.')[0]) >= 5 and _version('pycocotools'):
+        warnings.warn(
+            f'transformers {transformers} and pycocotools are both installed: importing '
+            'mmpretrain.models then fails with a TypeError, because its multimodal models need '
+            'transformers below 5. Uninstall one of the two; nothing here needs transformers, and '
+            'pycocotools is only for COCOMultiLabel.coco.'
+        )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@cache  # once a process
+def _register_model_index() -> None:
+    """Make every row known by name; reads the four small YAML files of the index (0.03 s).
+
+    MMPretrain offers no hook to do so when a model is asked for. If a name is taken, because the
+    index was registered by hand or another package has it, a warning names both files.
+    """
+    from mmpretrain.apis.model import ModelHub
+
+    path = find_model_index()
+    if path is None:
+        return
+    try:
+        ModelHub.register_model_index(path, config_prefix=path.parent)
+    except ValueError as conflict:
+        warnings.warn(
+            f'{conflict} Importing mmpretrain_mldecoder registers its rows: '
+            'ModelHub.register_model_index need not be called for them.'
+        )

@@ -7,7 +7,7 @@ from importlib import metadata
 
 import pytest
 
-from mmpretrain_mldecoder.host_check import check_host
+from mmpretrain_mldecoder.registration import _check_host as check_host
 
 
 def test_missing_host_says_what_to_install():

@@ -16,18 +16,18 @@ from mmpretrain import get_model
 from tiny_classifier import write_classifier
 from tiny_run import build_runner, load_tool, write_tiny_config
 
+from mmpretrain_mldecoder.analysis.report import read_predictions
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
 from mmpretrain_mldecoder.apis.inference.stored_config import stored_config
-from mmpretrain_mldecoder.apis.predictions.json_lines import read_json_lines
 from mmpretrain_mldecoder.apis.thresholds.tuned_test import use_stored_thresholds
+from mmpretrain_mldecoder.checkpoints import load_weights_only
+from mmpretrain_mldecoder.checkpoints.load import read_weights
+from mmpretrain_mldecoder.checkpoints.pretrained_init import PretrainedInit
 from mmpretrain_mldecoder.datasets import annotation_cache
 from mmpretrain_mldecoder.datasets.coco_annotations import read_coco_annotations
-from mmpretrain_mldecoder.engine import load_weights_only
 from mmpretrain_mldecoder.engine.runners.finished_test import read_finished_test
-from mmpretrain_mldecoder.report import read_predictions
+from mmpretrain_mldecoder.fileio.json_files import read_json_lines
 from mmpretrain_mldecoder.visualization import read_scalars
-from mmpretrain_mldecoder.weights.pretrained_init import PretrainedInit
-from mmpretrain_mldecoder.weights.read import read_weights
 
 ROOT = Path(__file__).parents[1]
 # How a reader refuses; a tool ends with SystemExit.

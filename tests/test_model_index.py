@@ -71,10 +71,10 @@ def test_package_without_its_configs(tmp_path):
     package = tmp_path / 'mmpretrain_mldecoder'
     script = (
         'from pathlib import Path\n'
-        'from mmpretrain_mldecoder import model_index\n'
-        f'model_index.PACKAGE = Path({str(package)!r})\n'
-        'model_index.register_model_index.cache_clear()\n'
-        'assert model_index.find_model_index() is None\n'
-        'model_index.register_model_index()\n'
+        'from mmpretrain_mldecoder import registration\n'
+        f'registration.PACKAGE = Path({str(package)!r})\n'
+        'registration._register_model_index.cache_clear()\n'
+        'assert registration.find_model_index() is None\n'
+        'registration._register_model_index()\n'
     )
     python(script, tmp_path)

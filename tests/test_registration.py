@@ -102,7 +102,7 @@ def test_every_name_is_there_when_it_is_looked_up(run, order):
         'mmpretrain.datasets',
         'mmpretrain.evaluation, mmpretrain.engine',
         'mmpretrain_mldecoder.models',
-        'mmpretrain_mldecoder.weights',
+        'mmpretrain_mldecoder.checkpoints',
     ],
 )
 def test_parts_may_be_imported_in_any_order(run, first):

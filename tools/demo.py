@@ -14,15 +14,15 @@ from pathlib import Path
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 
-from mmpretrain_mldecoder.apis import MultiLabelInferencer, write_predictions
-from mmpretrain_mldecoder.apis.work_dir import (
+from mmpretrain_mldecoder.analysis.demo import (
     best_checkpoint,
     is_trained,
     newest_log,
     read_test_metrics,
 )
+from mmpretrain_mldecoder.apis import MultiLabelInferencer, write_predictions
+from mmpretrain_mldecoder.checkpoints.resume import find_resume_checkpoint
 from mmpretrain_mldecoder.datasets.demo_scenes import make_demo_dataset
-from mmpretrain_mldecoder.engine.checkpoints.resume import find_resume_checkpoint
 from mmpretrain_mldecoder.visualization import contact_sheet, plot_curves
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -26,7 +26,7 @@ def main() -> None:
     if not 1 <= args.port <= 65535:
         parser.error(f'--port must be from 1 to 65535, but is {args.port}')
     try:
-        from mmpretrain_mldecoder.apis.web_demo.demo_app import build_app, serve
+        from mmpretrain_mldecoder.analysis.web_demo.demo_app import build_app, serve
     except ModuleNotFoundError as error:
         if error.name != 'gradio':
             raise

@@ -3,10 +3,10 @@
 import argparse
 import sys
 
-from mmpretrain_mldecoder.apis.export.export_gate import ParityError
 from mmpretrain_mldecoder.apis.export.export_model import export_model
-from mmpretrain_mldecoder.apis.export.export_table import export_table
+from mmpretrain_mldecoder.apis.export.parity import export_table
 from mmpretrain_mldecoder.engine.runners import launch
+from mmpretrain_mldecoder.errors import ParityError
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

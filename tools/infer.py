@@ -17,10 +17,10 @@ from mmpretrain_mldecoder.apis.predictions.prediction_run import (
     PredictionOptions,
     PredictionRun,
     model_identity,
+    run_and_print,
 )
-from mmpretrain_mldecoder.apis.predictions.printed_run import run_and_print
 from mmpretrain_mldecoder.apis.predictions.processes import Processes
-from mmpretrain_mldecoder.apis.read_config import read_config
+from mmpretrain_mldecoder.engine.checks.config_error import read_config
 from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
 
 WRONG = (OSError, ValueError, RuntimeError, ImportError, KeyError, SyntaxError)

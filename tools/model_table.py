@@ -15,12 +15,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from mmpretrain_mldecoder.apis.model_table.model_cost import model_cost, picture_side
-from mmpretrain_mldecoder.apis.model_table.model_table import TABLES, markdown_table, replace_tables
-from mmpretrain_mldecoder.apis.model_table.table_rows import newest_results, read_rows
-from mmpretrain_mldecoder.apis.model_table.table_words import TITLES
-from mmpretrain_mldecoder.atomic_write import atomic_write
-from mmpretrain_mldecoder.model_index import find_model_index
+from mmpretrain_mldecoder.analysis.model_table.model_cost import model_cost, picture_side
+from mmpretrain_mldecoder.analysis.model_table.model_table import (
+    TABLES,
+    TITLES,
+    markdown_table,
+    replace_tables,
+)
+from mmpretrain_mldecoder.analysis.model_table.table_rows import newest_results, read_rows
+from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
+from mmpretrain_mldecoder.registration import find_model_index
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

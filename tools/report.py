@@ -6,9 +6,9 @@ PREDICTIONS.pkl is what tools/test.py CONFIG CHECKPOINT --out PREDICTIONS.pkl wr
 import argparse
 from pathlib import Path
 
-from mmpretrain_mldecoder.apis.read_config import read_config
+from mmpretrain_mldecoder.analysis.report import write_report
+from mmpretrain_mldecoder.engine.checks.config_error import read_config
 from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
-from mmpretrain_mldecoder.report import write_report
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

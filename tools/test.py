@@ -8,9 +8,9 @@ import argparse
 from mmpretrain_mldecoder.apis.thresholds.tuned_test import use_stored_thresholds
 from mmpretrain_mldecoder.engine.hooks.test_time_aug import apply_tta
 from mmpretrain_mldecoder.engine.runners import launch
-from mmpretrain_mldecoder.engine.runners.dump_predictions import AtomicDumpResults
-from mmpretrain_mldecoder.engine.runners.ended_run import ends_in_one_line
+from mmpretrain_mldecoder.engine.runners.exit import ends_in_one_line
 from mmpretrain_mldecoder.engine.runners.finished_test import write_finished_test
+from mmpretrain_mldecoder.evaluation.metrics.dump_results import AtomicDumpResults
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

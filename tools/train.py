@@ -3,7 +3,7 @@
 import argparse
 
 from mmpretrain_mldecoder.engine.runners import launch
-from mmpretrain_mldecoder.engine.runners.ended_run import ends_in_one_line
+from mmpretrain_mldecoder.engine.runners.exit import ends_in_one_line
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

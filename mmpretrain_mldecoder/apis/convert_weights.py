@@ -9,16 +9,16 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS
 
-from ..atomic_write import atomic_write
+from ..checkpoints.conversion import Conversion, convert, to_checkpoint
+from ..checkpoints.download import download_once
+from ..checkpoints.fit import compare
+from ..checkpoints.load import read_weights
+from ..checkpoints.pretrained_init import fit_outputs
+from ..checkpoints.published import PUBLISHED, find_published
 from ..datasets import read_coco_annotations
-from ..engine.checkpoints.download import download_once
+from ..engine.checks.config_error import read_config
+from ..fileio.atomic_write import atomic_write
 from ..version import __version__
-from ..weights.conversion import Conversion, convert, to_checkpoint
-from ..weights.fit import compare
-from ..weights.pretrained_init import fit_outputs
-from ..weights.published import PUBLISHED, find_published
-from ..weights.read import read_weights
-from .read_config import read_config
 
 
 def convert_weights(

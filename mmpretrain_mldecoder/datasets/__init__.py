@@ -2,10 +2,9 @@
 
 from . import transforms
 from .annotation_cache import cached_coco_annotations
-from .coco_annotations import CocoAnnotations, read_coco_annotations
+from .coco_annotations import CocoAnnotations, PackedStrings, read_coco_annotations
 from .coco_multi_label import COCOMultiLabel
 from .coco_samples import CocoSamples
-from .packed_strings import PackedStrings
 from .seeded_imagenet import SeededImageNet
 from .seeded_sampler import SampleIndex, SeededSampler, SeededSamplesMixin, sample_random_state
 

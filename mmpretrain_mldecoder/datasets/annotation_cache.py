@@ -18,9 +18,8 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
-from ..atomic_write import atomic_write
-from .coco_annotations import CocoAnnotations, read_coco_annotations
-from .packed_strings import PackedStrings
+from ..fileio.atomic_write import atomic_write
+from .coco_annotations import CocoAnnotations, PackedStrings, read_coco_annotations
 
 # Any change of what is stored, of what it means or of what is refused needs another number.
 _FORMAT = 2

@@ -16,13 +16,11 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
-from ..printable import printable
+from ..fileio.files import missing_files
+from ..fileio.terminal import printable
 from .annotation_cache import cached_coco_annotations
-from .class_file import read_class_file
 from .coco_annotations import CocoAnnotations
-from .coco_samples import CocoSamples
-from .image_groups import image_bounds, labels_by_image, records_by_image
-from .missing_files import missing_files
+from .coco_samples import CocoSamples, image_bounds, labels_by_image, records_by_image
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
 
@@ -266,3 +264,36 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
                 f'`data_prefix` (joined with `data_root`, now {self.data_root!r}) to the one that '
                 'has them.'
             )
+
+
+def read_class_file(path: str | Path) -> tuple[str, ...]:
+    """Return the class names of a file with one a line.
+
+    A UTF-8 byte order mark and empty lines at the end do not count: editors leave them behind.
+
+    Args:
+        path (str | Path): The file; ``~`` is the user's home.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not UTF-8, has no name, or has an empty line between names.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path} is not a file: `classes` is a list of names, or a file with one name a line.'
+        )
+    try:
+        text = path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'{path} is not UTF-8 (byte {error.start}): write the class names with '
+            "encoding='utf-8'."
+        ) from error
+    names = text.rstrip('\n').split('\n')
+    if names == ['']:
+        raise ValueError(f'{path} has no class names: write one a line.')
+    if '' in names:
+        line = names.index('') + 1
+        raise ValueError(f'{path}: line {line} is empty: write one class name a line.')
+    return tuple(names)

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from .demo_drawing import draw_scene
-from .demo_shapes import CATEGORIES
+from .demo_drawing import CATEGORIES, draw_scene
 
 # Raised whenever the scenes change, so that an older folder is not taken for the new one.
 _VERSION = 1

@@ -1,13 +1,12 @@
-"""What stands in the header of a picture, read without decoding it."""
+"""Image headers: size, orientation and completeness, read without decoding."""
 
 import io
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from PIL import Image
-
-from .jpeg_markers import jpeg_markers
 
 _ORIENTATION = 0x0112  # tags of EXIF and TIFF
 _BITS_PER_SAMPLE = 0x0102
@@ -153,3 +152,53 @@ def jpeg_size(content: bytes) -> tuple[int, int] | None:
         if marker in _FRAME_MARKERS and at + 9 <= len(content):
             return struct.unpack_from('>HH', content, at + 5)
     return None
+
+
+START_OF_SCAN = 0xDA
+_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
+
+
+def jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
+    """Yield each marker and the place of its 0xff, up to the start of the first scan.
+
+    Bytes that do not belong between two segments are passed over, as libjpeg does. Nothing is
+    yielded for what is no JPEG.
+
+    Args:
+        content (bytes): The whole file, or its beginning.
+    """
+    if not content.startswith(b'\xff\xd8'):
+        return
+    at = 2
+    while (at := content.find(b'\xff', at)) >= 0 and at + 4 <= len(content):
+        marker = content[at + 1]
+        if marker in (0xFF, 0x00):  # padding before a marker, or no marker
+            at += 1
+            continue
+        yield marker, at
+        if marker == START_OF_SCAN:
+            return
+        at += 2
+        if marker not in _WITHOUT_LENGTH:
+            at += struct.unpack_from('>H', content, at)[0]
+
+
+def is_whole_picture(content: bytes) -> bool:
+    """Return False if a JPEG or a PNG ends before its end marker; True for other formats.
+
+    A JPEG's end marker is looked for behind the start of its first scan, so that neither the end
+    of a thumbnail in its EXIF data nor zeros behind half a file (an interrupted download into
+    reserved space) are taken for the end. What follows the end marker does not matter.
+
+    Args:
+        content (bytes): The whole file.
+    """
+    if content.startswith(b'\x89PNG'):
+        return content.rfind(b'IEND') >= 0
+    if not content.startswith(b'\xff\xd8'):
+        return True
+    for marker, at in jpeg_markers(content):
+        if marker == START_OF_SCAN:
+            # within a scan 0xff is always followed by 0x00 or by a marker
+            return content.rfind(b'\xff\xd9', at) >= 0
+    return False

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,12 @@ from typing import NamedTuple
 
 import cv2
 
-from ..atomic_write import atomic_write, remove_stale_files
-from .missing_files import missing_files
+from ..errors import UnreadableImageError
+from ..fileio.atomic_write import atomic_write, remove_stale_files
+from ..fileio.files import missing_files
+from .decode_image import may_never_end
 from .parallel_map import parallel_map
-from .picture_file import may_never_end
-from .source_tree import files_below, refuse_links_outwards, refuse_nested
 from .transforms import LoadWholeImage, SquareResize
-from .unreadable_image import UnreadableImage
 
 # Read by the host's loader and written by OpenCV, in the format that the suffix names.
 PICTURE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
@@ -202,7 +202,7 @@ def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -
             return _File(path, 'a device, a pipe or a socket, no file')
         else:
             (source / path).open('rb').close()
-    except UnreadableImage as error:
+    except UnreadableImageError as error:
         return _File(path, error.reason)
     except Exception as error:  # of the resize, or of a file that is no picture
         return _File(path, ' '.join(str(error).split()) or type(error).__name__)
@@ -224,3 +224,59 @@ def _resized(path: Path, size: int, quality: int) -> bytes:
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     encoded = cv2.imencode(suffix, results['img'], options)[1]
     return encoded.tobytes()
+
+
+def refuse_nested(source: Path, target: Path) -> None:
+    """Raise ``ValueError`` if one folder is the other or is inside it."""
+    inner, outer = source.resolve(), target.resolve()
+    if inner == outer:
+        raise ValueError(f'{target} is the source itself: choose another folder for the copy')
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise ValueError(
+            f'{source} and {target} are one inside the other: choose a folder beside the source, '
+            f'such as {source.with_name(source.name + "_resized")}'
+        )
+
+
+def refuse_links_outwards(target: Path, paths: list[str]) -> None:
+    """Raise ``ValueError`` if a folder of the copy is a link that leads out of it.
+
+    Args:
+        target (Path): Root of the copy.
+        paths (list[str]): Files to be written, by their path below it.
+    """
+    root = target.resolve()
+    for folder in sorted({os.path.dirname(path) for path in paths}):
+        if not (target / folder).resolve().is_relative_to(root):
+            raise ValueError(
+                f'{target / folder} leads out of {target}: remove that link; pictures are written '
+                'below the target only'
+            )
+
+
+def files_below(
+    folder: str, target: Path, prefix: str = '', above: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Yield the files below a folder by their path from there, sorted, '/' between folders.
+
+    Links are followed. One to a folder around it would have no end and is passed over; one to
+    nothing, or to itself, is yielded, so that somebody notices.
+
+    Args:
+        folder (str): Where to begin.
+        target (Path): Resolved root of the copy; ``ValueError`` if a link leads there.
+        prefix (str): Put before the paths, for the recursion. Defaults to ''.
+        above (tuple[str]): Resolved folders around this one, for the recursion. Defaults to ().
+    """
+    above = (*above, os.path.realpath(folder))
+    with os.scandir(folder) as entries:
+        entries = sorted(entries, key=lambda entry: entry.name)
+    for entry in entries:
+        if os.path.isdir(entry.path):  # entry.is_dir() raises for a link to itself
+            real = os.path.realpath(entry.path)
+            if Path(real).is_relative_to(target):
+                raise ValueError(f'{entry.path} is a link into the target {target}: remove it')
+            if real not in above:
+                yield from files_below(entry.path, target, f'{prefix}{entry.name}/', above)
+        elif entry.is_symlink() or entry.is_file():
+            yield prefix + entry.name

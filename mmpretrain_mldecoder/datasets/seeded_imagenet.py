@@ -4,7 +4,7 @@ from mmengine.fileio import LocalBackend, get_file_backend, list_from_file
 from mmpretrain.datasets import ImageNet
 from mmpretrain.registry import DATASETS
 
-from .missing_files import missing_files
+from ..fileio.files import missing_files
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
 

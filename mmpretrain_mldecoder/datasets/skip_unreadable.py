@@ -1,4 +1,4 @@
-"""Pictures that a training cannot read: others take their places, up to a number of them."""
+"""Skipping of unreadable images in training, up to a limit."""
 
 import json
 import logging
@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from mmengine.logging import print_log
+from torch.utils.data import Dataset
 
-from ..printable import printable
-from .unreadable_image import TooManyUnreadable, UnreadableImage
+from ..errors import TooManyUnreadableError, UnreadableImageError
+from ..fileio.terminal import printable
 
 MAX_LISTED = 20
 
@@ -27,7 +28,7 @@ class UnreadableLog:
         self.file: Path | None = None
         self._own: dict[str, str] = {}
 
-    def add(self, error: UnreadableImage) -> dict[str, str]:
+    def add(self, error: UnreadableImageError) -> dict[str, str]:
         """Note a picture, and return the reasons of all so far, by path."""
         if self.file is None:
             if error.path not in self._own:
@@ -78,7 +79,7 @@ class SkipUnreadableMixin:
     The other sample is drawn from the whole dataset, under the seed of the one that it replaces:
     it is the same for any number of workers and ranks, and in a resumed run.
 
-    What counts as unreadable is what raises :class:`UnreadableImage`, as ``LoadWholeImage`` does.
+    Unreadable is what raises :class:`UnreadableImageError`, as ``LoadWholeImage`` does.
     ``PortableRunner`` has all workers and all ranks that share its work folder count together,
     from its start; elsewhere each worker counts its own.
 
@@ -94,7 +95,7 @@ class SkipUnreadableMixin:
 
     Raises:
         ValueError: If ``max_unreadable`` is not an int of at least 0.
-        TooManyUnreadable: When a sample is asked for, as said.
+        TooManyUnreadableError: When a sample is asked for, as said.
     """
 
     def __init__(self, *args, max_unreadable: int = 10, **kwargs):
@@ -109,12 +110,12 @@ class SkipUnreadableMixin:
         """Return what the pipeline makes of a sample, None if its picture cannot be read."""
         try:
             return super().prepare_data(idx)
-        except UnreadableImage as error:
+        except UnreadableImageError as error:
             if self.test_mode or not self.skips_unreadable:
                 raise
             found = self.unreadable.add(error)
             if len(found) > self.max_unreadable:
-                raise TooManyUnreadable(self._too_many(found)) from error
+                raise TooManyUnreadableError(self._too_many(found)) from error
             return None
 
     def _too_many(self, found: dict[str, str]) -> str:
@@ -128,3 +129,13 @@ class SkipUnreadableMixin:
             f'{len(found)} {pictures} cannot be read, more than max_unreadable='
             f'{self.max_unreadable} of the dataset: {", ".join(listed)}{more}{where}'
         )
+
+
+def inner_datasets(dataset: Dataset) -> list[Dataset]:
+    """Return a dataset and all that it wraps (concatenated, repeated, sliced, ...), each once."""
+    found = {id(dataset): dataset}
+    wrapped = [getattr(dataset, name, None) for name in ('dataset', '_dataset')]
+    for inner in [*wrapped, *getattr(dataset, 'datasets', [])]:
+        if inner is not None:
+            found |= {id(each): each for each in inner_datasets(inner)}
+    return list(found.values())

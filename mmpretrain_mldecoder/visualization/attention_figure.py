@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..printable import printable
+from ..fileio.terminal import printable
 from .attention_overlay import attention_overlay, times_average
 from .save_figure import save_figure
 

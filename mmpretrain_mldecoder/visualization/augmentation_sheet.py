@@ -10,7 +10,7 @@ import mmcv
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..printable import printable
+from ..fileio.terminal import printable
 from .save_figure import save_figure
 
 TILE = 1.75  # inches

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from ..printable import printable
+from ..fileio.terminal import printable
 from .save_figure import save_figure
 
 # Colour and symbol both tell the kinds apart, so that the sheet also reads without colour.

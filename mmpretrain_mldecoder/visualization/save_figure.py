@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ..atomic_write import atomic_write
+from ..fileio.atomic_write import atomic_write
 
 
 def save_figure(figure: Figure, out: str | os.PathLike) -> Path:

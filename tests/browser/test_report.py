@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from prediction_dumps import random_run, write_classes_config, write_dump
 
+from mmpretrain_mldecoder.analysis.report import write_report
 from mmpretrain_mldecoder.evaluation import MultiLabelMAP, precision_recall_at_threshold
-from mmpretrain_mldecoder.report import write_report
 
 pytest.importorskip('plotly')
 

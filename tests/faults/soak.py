@@ -25,8 +25,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from mmpretrain_mldecoder.atomic_write import atomic_write
 from mmpretrain_mldecoder.datasets.demo_scenes import make_demo_dataset
+from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/demo/mldecoder_r18vd_half_demo.py'

@@ -8,7 +8,7 @@ import torch.distributed as torch_dist
 from gloo_ranks import in_processes
 
 from mmpretrain_mldecoder.evaluation import MultiLabelMAP
-from mmpretrain_mldecoder.evaluation.metrics.rows_of_ranks import gather_batches
+from mmpretrain_mldecoder.evaluation.metrics.gather import gather_batches
 
 pytestmark = pytest.mark.faults
 

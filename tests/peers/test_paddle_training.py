@@ -15,8 +15,8 @@ import torch
 from short_training import train
 from training_recipes import RECIPES, start
 
-from mmpretrain_mldecoder.weights.conversion import convert
-from mmpretrain_mldecoder.weights.read import read_weights
+from mmpretrain_mldecoder.checkpoints.conversion import convert
+from mmpretrain_mldecoder.checkpoints.load import read_weights
 
 NUM_STEPS, BATCH_SIZE, SIDE = 20, 8, 64
 

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
 import mmpretrain_mldecoder  # noqa: F401
-from mmpretrain_mldecoder.weights.conversion import convert
+from mmpretrain_mldecoder.checkpoints.conversion import convert
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 

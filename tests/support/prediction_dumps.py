@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmpretrain.structures import DataSample
 
-from mmpretrain_mldecoder.engine.runners.dump_predictions import AtomicDumpResults
+from mmpretrain_mldecoder.evaluation.metrics.dump_results import AtomicDumpResults
 
 
 def write_dump(

@@ -8,8 +8,9 @@ import pytest
 from mmengine.hooks import Hook
 from tiny_run import assert_same_training, build_runner, read
 
-from mmpretrain_mldecoder.engine import Preempted, find_resume_checkpoint
-from mmpretrain_mldecoder.engine.hooks.preemption_signal import SIGNALS
+from mmpretrain_mldecoder.checkpoints import find_resume_checkpoint
+from mmpretrain_mldecoder.engine.runners.preemption import SIGNALS
+from mmpretrain_mldecoder.errors import Preempted
 
 
 class SignalAt(Hook):

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from mmpretrain_mldecoder.datasets import COCOMultiLabel
-from mmpretrain_mldecoder.datasets.class_file import read_class_file
+from mmpretrain_mldecoder.datasets.coco_multi_label import read_class_file
 
 
 @pytest.fixture

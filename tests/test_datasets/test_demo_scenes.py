@@ -8,9 +8,8 @@ from pycocotools.coco import COCO
 from pycocotools.mask import decode, frPyObjects, merge
 
 from mmpretrain_mldecoder.datasets import demo_drawing, demo_scenes
-from mmpretrain_mldecoder.datasets.demo_drawing import draw_scene
+from mmpretrain_mldecoder.datasets.demo_drawing import CATEGORIES, draw_scene
 from mmpretrain_mldecoder.datasets.demo_scenes import make_demo_dataset
-from mmpretrain_mldecoder.datasets.demo_shapes import CATEGORIES
 
 NUM_TRAIN, NUM_VAL, SIZE = 60, 20, 96
 

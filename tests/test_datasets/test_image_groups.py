@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmpretrain_mldecoder.datasets.image_groups import (
+from mmpretrain_mldecoder.datasets.coco_samples import (
     image_bounds,
     labels_by_image,
     records_by_image,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mmpretrain_mldecoder.datasets.image_check import ImageChecker
-from mmpretrain_mldecoder.datasets.picture_file import read_picture_file
+from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker
+from mmpretrain_mldecoder.datasets.decode_image import read_picture_file
 from mmpretrain_mldecoder.datasets.transforms import LoadScaledImage, LoadWholeImage
-from mmpretrain_mldecoder.datasets.unreadable_image import UnreadableImage
+from mmpretrain_mldecoder.errors import UnreadableImageError
 
 
 @pytest.fixture(autouse=True)
@@ -43,10 +43,12 @@ def endless(request, tmp_path, monkeypatch):
 
 
 def test_what_may_never_end_is_refused(endless):
-    with pytest.raises(UnreadableImage, match=f'{endless}: a device, a pipe or a socket, no file'):
+    with pytest.raises(
+        UnreadableImageError, match=f'{endless}: a device, a pipe or a socket, no file'
+    ):
         read_picture_file(endless)
     for loader in (LoadWholeImage(), LoadScaledImage(min_side=8)):
-        with pytest.raises(UnreadableImage, match='no file'):
+        with pytest.raises(UnreadableImageError, match='no file'):
             loader(dict(img_path=endless))
     (fault,) = ImageChecker().check((endless, None)).faults
     assert fault.code == 'unreadable' and 'a pipe' in fault.detail
@@ -62,7 +64,7 @@ def test_what_may_never_end_is_refused(endless):
     ],
 )
 def test_paths_that_cannot_be_read(tmp_path, name, code, reason):
-    with pytest.raises(UnreadableImage, match=reason) as caught:
+    with pytest.raises(UnreadableImageError, match=reason) as caught:
         read_picture_file(os.path.join(tmp_path, name))
     assert caught.value.code == code
     assert str(caught.value).isprintable()

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmpretrain_mldecoder.datasets.decode_picture import decode_picture
-from mmpretrain_mldecoder.datasets.image_check import ImageChecker
-from mmpretrain_mldecoder.datasets.unreadable_image import UnreadableImage
-from mmpretrain_mldecoder.report.photos import read_thumbnail
+from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker
+from mmpretrain_mldecoder.analysis.report.images import read_thumbnail
+from mmpretrain_mldecoder.datasets.decode_image import decode_picture
+from mmpretrain_mldecoder.errors import UnreadableImageError
 
 # Of the modes that a format has, those that take another way through a decoder.
 FORMATS = {
@@ -64,7 +64,7 @@ def test_no_other_error(kind, tmp_path):
         for backend in ('cv2', 'pillow'):
             try:
                 assert decode_picture(path, content, backend=backend).dtype == np.uint8
-            except UnreadableImage as error:
+            except UnreadableImageError as error:
                 assert error.reason
         for checker in (whole, quick):
             assert checker.check((path, (24, 32))).faults is not None
@@ -82,5 +82,7 @@ def test_decoder_that_fails_at_the_second_look(monkeypatch):
             None if flag == 'unchanged' else original(content, flag=flag, **options)
         ),
     )
-    with pytest.raises(UnreadableImage, match=r'a\.tif: TIFF, which the loader \(cv2\) cannot'):
+    with pytest.raises(
+        UnreadableImageError, match=r'a\.tif: TIFF, which the loader \(cv2\) cannot'
+    ):
         decode_picture('a.tif', content)

@@ -11,9 +11,8 @@ from mmpretrain.registry import DATASETS
 from torch.utils.data import DataLoader
 
 from mmpretrain_mldecoder.datasets import SampleIndex
-from mmpretrain_mldecoder.datasets.inner_datasets import inner_datasets
-from mmpretrain_mldecoder.datasets.skip_unreadable import read_unreadable
-from mmpretrain_mldecoder.datasets.unreadable_image import TooManyUnreadable, UnreadableImage
+from mmpretrain_mldecoder.datasets.skip_unreadable import inner_datasets, read_unreadable
+from mmpretrain_mldecoder.errors import TooManyUnreadableError, UnreadableImageError
 
 PIPELINE = [dict(type='LoadWholeImage'), dict(type='RandomCrop', crop_size=8)]
 
@@ -51,14 +50,14 @@ def test_another_sample_of_the_same_seed_takes_the_place(tmp_path):
 
 def test_a_test_stops_and_names_the_path(tmp_path):
     dataset = build(tmp_path, {'3.jpg': b''}, test_mode=True)
-    with pytest.raises(UnreadableImage, match=r'train2017/3\.jpg: the file is empty'):
+    with pytest.raises(UnreadableImageError, match=r'train2017/3\.jpg: the file is empty'):
         dataset[3]
 
 
 def test_a_validation_without_test_mode_stops_too(tmp_path):
     dataset = build(tmp_path, {'3.jpg': b''})
     dataset.skips_unreadable = False
-    with pytest.raises(UnreadableImage, match=r'train2017/3\.jpg: the file is empty'):
+    with pytest.raises(UnreadableImageError, match=r'train2017/3\.jpg: the file is empty'):
         dataset[3]
 
 
@@ -70,7 +69,7 @@ def test_as_many_as_allowed_and_no_more(tmp_path, shared):
         dataset.unreadable.file = tmp_path / 'unreadable.jsonl'
     for _ in range(5):  # one that is met again counts once
         assert dataset.prepare_data(1) is None and dataset.prepare_data(3) is None
-    with pytest.raises(TooManyUnreadable) as error:
+    with pytest.raises(TooManyUnreadableError) as error:
         dataset.prepare_data(5)
     assert '3 pictures cannot be read, more than max_unreadable=2' in str(error.value)
     for i in (1, 3, 5):
@@ -80,7 +79,7 @@ def test_as_many_as_allowed_and_no_more(tmp_path, shared):
 
 def test_none_allowed(tmp_path):
     with pytest.raises(
-        TooManyUnreadable,
+        TooManyUnreadableError,
         match=r'1 picture cannot be read, more than max_unreadable=0 .*3\.jpg \(the file',
     ):
         build(tmp_path, {'3.jpg': b''}, max_unreadable=0)[3]
@@ -96,7 +95,7 @@ def error_of(loader: DataLoader) -> str:
     """Return what a loader's worker said, and end the others at once."""
     try:
         list(loader)
-    except TooManyUnreadable as error:
+    except TooManyUnreadableError as error:
         said = str(error)
         traceback.clear_frames(error.__traceback__)
     gc.collect()  # torch keeps its error in a circle, and with it the workers
@@ -170,6 +169,6 @@ def test_a_line_that_is_not_whole_is_left_out(tmp_path, tail):
     with dataset.unreadable.file.open('a') as file:
         file.write(tail + '\n')
     assert read_unreadable(dataset.unreadable.file) == found
-    with pytest.raises(TooManyUnreadable, match='3 pictures cannot be read'):
+    with pytest.raises(TooManyUnreadableError, match='3 pictures cannot be read'):
         for index in (3, 4, 5):
             sample(dataset, index, 0)

@@ -7,9 +7,9 @@ import pytest
 from markdown_pages import ROOT, code_blocks, read, tables, without_code
 from mmengine.config import Config
 
-from mmpretrain_mldecoder.apis.model_table.model_cost import ModelCost, model_cost, picture_side
-from mmpretrain_mldecoder.apis.model_table.model_table import replace_tables
-from mmpretrain_mldecoder.apis.model_table.table_rows import TableRow, newest_results, read_rows
+from mmpretrain_mldecoder.analysis.model_table.model_cost import ModelCost, model_cost, picture_side
+from mmpretrain_mldecoder.analysis.model_table.model_table import replace_tables
+from mmpretrain_mldecoder.analysis.model_table.table_rows import TableRow, newest_results, read_rows
 
 READMES = ('README.md', 'README_zh-CN.md')
 MODEL_PAGE = 'configs/mldecoder/README.md'

@@ -18,7 +18,7 @@ from torch import nn
 from training_recipes import RECIPES, batches, start
 
 import mmpretrain_mldecoder  # noqa: F401
-from mmpretrain_mldecoder.weights.conversion import convert
+from mmpretrain_mldecoder.checkpoints.conversion import convert
 
 RECORD = json.loads((Path(__file__).parents[1] / 'recorded' / 'paddle_training.json').read_text())
 SMALL = {

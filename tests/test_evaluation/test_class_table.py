@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmpretrain_mldecoder.evaluation.metrics.class_table import class_table
+from mmpretrain_mldecoder.evaluation.metrics.multi_label_map import class_table
 
 
 @pytest.mark.parametrize('num_classes', [1, 2, 3, 7, 80])

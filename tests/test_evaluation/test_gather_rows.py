@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmpretrain_mldecoder.evaluation.metrics.gather_rows import gather_rows
+from mmpretrain_mldecoder.evaluation.metrics.gather import gather_rows
 
 
 @pytest.mark.parametrize('shape', [(5,), (5, 3), (0, 3), (2, 0)])

@@ -10,8 +10,8 @@ import torch.multiprocessing as mp
 from mmengine.dataset import DefaultSampler
 
 from mmpretrain_mldecoder.evaluation import MultiLabelMAP
-from mmpretrain_mldecoder.evaluation.metrics import gather_rows as gather_module
-from mmpretrain_mldecoder.evaluation.metrics import rows_of_ranks
+from mmpretrain_mldecoder.evaluation.metrics import gather as gather_module
+from mmpretrain_mldecoder.evaluation.metrics import gather as rows_of_ranks
 
 NUM_IMAGES, NUM_CLASSES = 7, 5
 CONFIG = dict(with_f1=True, topk=2, by_size=True, missing_class='zero')

@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from mmpretrain_mldecoder.evaluation import (
-    precision_recall_at_threshold,
-    precision_recall_at_topk,
-)
+from mmpretrain_mldecoder.evaluation import precision_recall_at_threshold, precision_recall_at_topk
 from mmpretrain_mldecoder.evaluation.functional import class_f1
 
 # Sums of a few float64 fractions.

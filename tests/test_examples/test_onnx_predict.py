@@ -11,8 +11,8 @@ from PIL import Image
 from tiny_classifier import write_classifier
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
+from mmpretrain_mldecoder.apis.export.export_images import packed_photos
 from mmpretrain_mldecoder.apis.export.export_model import export_model
-from mmpretrain_mldecoder.apis.export.packed_photos import packed_photos
 from mmpretrain_mldecoder.apis.export.resize_rule import resize_rule
 
 onnx = pytest.importorskip('onnx')

@@ -15,7 +15,7 @@ from web_server import Answer, serve
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
 from mmpretrain_mldecoder.apis.convert_weights import convert_weights
-from mmpretrain_mldecoder.engine import load_weights_only
+from mmpretrain_mldecoder.checkpoints import load_weights_only
 
 ROOT = Path(__file__).parents[2]
 SPEC = importlib.util.spec_from_file_location('convert_tool', ROOT / 'tools/convert_weights.py')

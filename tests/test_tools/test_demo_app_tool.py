@@ -18,7 +18,9 @@ def refusal(monkeypatch, capsys, *args) -> str:
 
 def test_missing_gradio_is_named_with_the_command(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'gradio', None)  # as if it were not installed
-    monkeypatch.delitem(sys.modules, 'mmpretrain_mldecoder.apis.web_demo.demo_app', raising=False)
+    monkeypatch.delitem(
+        sys.modules, 'mmpretrain_mldecoder.analysis.web_demo.demo_app', raising=False
+    )
     line = refusal(monkeypatch, capsys, 'config.py', 'checkpoint.pth')
     assert "gradio: pip install 'mmpretrain_mldecoder[app]'" in line
 

@@ -3,13 +3,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mmpretrain_mldecoder.visualization import cooccurrence_plot, label_plots
-from mmpretrain_mldecoder.visualization.cooccurrence_plot import (
+from mmpretrain_mldecoder.visualization import label_plots
+from mmpretrain_mldecoder.visualization import label_plots as cooccurrence_plot
+from mmpretrain_mldecoder.visualization.label_plots import (
     classes_to_plot,
     order_by_similarity,
     plot_cooccurrence,
-)
-from mmpretrain_mldecoder.visualization.label_plots import (
     plot_label_counts,
     plot_labels_per_picture,
 )

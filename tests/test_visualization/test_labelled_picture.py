@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmpretrain_mldecoder.visualization.labelled_picture import labelled_picture
+from mmpretrain_mldecoder.visualization.labelled_image import labelled_picture
 
 
 def draw(tmp_path, picture, labels, scores) -> np.ndarray:

@@ -9,9 +9,8 @@ from mmpretrain_mldecoder.visualization.augmentation_sheet import (
     AugmentedPicture,
     augmentation_sheet,
 )
-from mmpretrain_mldecoder.visualization.cooccurrence_plot import plot_cooccurrence
-from mmpretrain_mldecoder.visualization.label_plots import plot_label_counts
-from mmpretrain_mldecoder.visualization.labelled_picture import labelled_picture
+from mmpretrain_mldecoder.visualization.label_plots import plot_cooccurrence, plot_label_counts
+from mmpretrain_mldecoder.visualization.labelled_image import labelled_picture
 
 NAMES = [
     '\x1b[2J',

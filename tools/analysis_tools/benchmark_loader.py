@@ -11,10 +11,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mmpretrain_mldecoder.apis.loader.loader_report import print_loader_speed
-from mmpretrain_mldecoder.apis.loader.loader_speed import LoaderSpeed, loader_speed
-from mmpretrain_mldecoder.atomic_write import atomic_write
+from mmpretrain_mldecoder.analysis.loader.loader_report import print_loader_speed
+from mmpretrain_mldecoder.analysis.loader.loader_speed import LoaderSpeed, loader_speed
 from mmpretrain_mldecoder.engine.runners import launch
+from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

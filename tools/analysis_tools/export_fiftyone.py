@@ -6,10 +6,10 @@ PREDICTIONS.pkl is what tools/test.py CONFIG CHECKPOINT --out PREDICTIONS.pkl wr
 import argparse
 from pathlib import Path
 
-from mmpretrain_mldecoder.apis.read_config import read_config
+from mmpretrain_mldecoder.analysis.report import read_test_run, write_fiftyone
+from mmpretrain_mldecoder.analysis.report.test_run import read_class_names
+from mmpretrain_mldecoder.engine.checks.config_error import read_config
 from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
-from mmpretrain_mldecoder.report import read_test_run, write_fiftyone
-from mmpretrain_mldecoder.report.class_names import read_class_names
 
 
 def main(argv: list[str] | None = None) -> None:

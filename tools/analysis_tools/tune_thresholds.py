@@ -12,7 +12,7 @@ from mmpretrain_mldecoder.apis.thresholds.split_scores import (
     split_warnings,
     use_split,
 )
-from mmpretrain_mldecoder.apis.thresholds.store_thresholds import check_storable, store_thresholds
+from mmpretrain_mldecoder.apis.thresholds.stored_thresholds import check_storable, store_thresholds
 from mmpretrain_mldecoder.apis.thresholds.threshold_table import (
     gain_table,
     remarks,

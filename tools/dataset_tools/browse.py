@@ -8,8 +8,8 @@ import sys
 
 from rich.console import Console
 
-from mmpretrain_mldecoder.apis.browse.browse_dataset import browse_dataset
-from mmpretrain_mldecoder.apis.browse.findings_report import print_findings
+from mmpretrain_mldecoder.analysis.browse.browse_dataset import browse_dataset
+from mmpretrain_mldecoder.analysis.browse.findings_report import print_findings
 from mmpretrain_mldecoder.engine.runners import launch
 
 

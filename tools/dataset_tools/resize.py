@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from mmpretrain_mldecoder.datasets.resized_copy import FAILED_FILE, make_resized_copy
-from mmpretrain_mldecoder.printable import printable
+from mmpretrain_mldecoder.fileio.terminal import printable
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

@@ -2,21 +2,33 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.runner import load_checkpoint
+from mmpretrain.apis import get_model
 from torch import Tensor
 
-from ...atomic_write import atomic_write
-from ..inference.onnx_model import check_onnx_packages
-from ..inference.whole_network import activation_of
-from .export_gate import Export, check_metric, check_parity, first_line
-from .export_onnx import Precision, read_onnx, write_onnx
-from .export_photos import calibration_batches, check_test_data, photos_to_compare
-from .exported_metadata import input_entry, output_entry, source_entry
+from ...engine.checks import explained
+from ...fileio.atomic_write import atomic_write
+from ..inference.class_names import class_names
+from ..inference.onnx_model import activation_of, check_onnx_packages
+from ..thresholds.stored_thresholds import stored_thresholds
+from .export_images import calibration_batches, check_test_data, photos_to_compare
+from .formats import (
+    Precision,
+    input_entry,
+    output_entry,
+    read_onnx,
+    read_torch_archive,
+    source_entry,
+    write_onnx,
+    write_torch_archive,
+)
+from .parity import Export, check_metric, check_parity, first_line
 from .resize_rule import resize_rule
-from .torch_archive import read_torch_archive, write_torch_archive
-from .trained_model import load_trained_model
 
 
 def export_model(
@@ -147,3 +159,42 @@ def _to_scores(run: Callable[[Tensor], Tensor], then: str | None) -> Callable[[T
     if then == 'softmax':
         return lambda pictures: run(pictures).softmax(dim=1)
     return run
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model with its weights.
+
+    Attributes:
+        network (BaseModel): On the CPU, in evaluation mode.
+        classes (list[str]): Their names.
+        thresholds (dict, optional): Those that the checkpoint has: ``values``, one float a class,
+            and how they were found. None if it has none.
+    """
+
+    network: BaseModel
+    classes: list[str]
+    thresholds: dict | None
+
+
+def load_trained_model(config: Config, checkpoint: str) -> TrainedModel:
+    """Build the config's model on the CPU and fill it exactly.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        RuntimeError: If the checkpoint belongs to another model.
+        ValueError: If the model cannot be built (``ConfigError``), if no class names are found,
+            or if the thresholds are of other classes.
+    """
+    with explained(config, 'model', 'data_preprocessor'):
+        network = get_model(config, pretrained=False, device='cpu')
+    loaded = load_checkpoint(network, checkpoint, map_location='cpu', strict=True, logger='silent')
+    network.eval()
+    classes = class_names(config, loaded, network)
+    thresholds = (loaded.get('meta') or {}).get('thresholds')
+    if thresholds is not None:
+        values = stored_thresholds(loaded['meta'], classes).tolist()
+        thresholds = dict(values=values) | {
+            key: value for key, value in thresholds.items() if key not in ('classes', 'values')
+        }
+    return TrainedModel(network, classes, thresholds)

@@ -1,15 +1,21 @@
-"""Do the scores of an exported model agree with torch's?"""
+"""Parity of an exported model with torch: scores, metric, and the table of results."""
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
-BATCHES = (1, 2, 7)
-"""Batch sizes that are compared; 1 is what exporters take for a constant."""
+from ...engine import PortableRunner
+from ...errors import ParityError
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,111 @@ class Difference:
     width: int
     largest: float
     mean: float
+
+
+TOLERANCES = dict(fp32=1e-4, fp16=1e-2)
+"""How far a score may be from torch's. Trained networks are 1e-6 and 1e-3 away."""
+
+
+@dataclass
+class Export:
+    """What was exported and seen.
+
+    Attributes:
+        path (Path): The file.
+        metadata (dict): What is in it, see docs/export.md.
+        num_bytes (int): Its size.
+        differences (list[Difference]): Of the scores, between torch and the file.
+        tolerance (float, optional): How large they may be; None for int8.
+        metric (str, optional): For int8, the name of the metric before and after.
+        before (float, optional): Of torch, in percent.
+        after (float, optional): Of the file, in percent.
+        rounding (dict[str, float]): How far torch's own scores move by rounding; filled where the
+            scores do not agree.
+        written (bool): Whether the file has its name.
+    """
+
+    path: Path
+    metadata: dict
+    num_bytes: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    tolerance: float | None = None
+    metric: str | None = None
+    before: float | None = None
+    after: float | None = None
+    rounding: dict[str, float] = field(default_factory=dict)
+    written: bool = False
+
+    @property
+    def largest(self) -> float:
+        return torch.tensor([row.largest for row in self.differences]).max().item()
+
+
+def check_parity(
+    export: Export,
+    model: BaseModel,
+    groups: list[Tensor],
+    scores_of: Callable[[Tensor], Tensor],
+    tolerance: float | None = None,
+) -> None:
+    """Compare the scores of photos in batches of 1, 2 and 7, and fill ``export.differences``.
+
+    Args:
+        export (Export): Of the file.
+        model (BaseModel): What was exported.
+        groups (list[Tensor]): Photos, ``(N, 3, H, W)``, one tensor a size.
+        scores_of (Callable): Gives the file's scores of a batch.
+        tolerance (float, optional): Defaults to None, which means ``TOLERANCES``; none for int8.
+
+    Raises:
+        ParityError: If a score is further off.
+    """
+    for group in groups:
+        expected = torch_scores(model, group)
+        export.differences += compare_scores(scores_of, expected, group)
+    precision = export.metadata['source']['precision']
+    if precision == 'int8':
+        return
+    export.tolerance = TOLERANCES[precision] if tolerance is None else tolerance
+    if not export.largest <= export.tolerance:
+        export.rounding = rounding_of_torch(model, groups[0])
+        raise ParityError(
+            f'scores are up to {export.largest:.2g} off, more than {export.tolerance:g}: '
+            f'{export.path} is not written',
+            export,
+        )
+
+
+def check_metric(
+    export: Export,
+    config: Config,
+    model: BaseModel,
+    scores_of: Callable[[Tensor], Tensor],
+    max_map_drop: float,
+) -> None:
+    """Evaluate model and file on the config's test data, and fill ``metric``, before and after.
+
+    Raises:
+        ParityError: If the metric falls by more than ``max_map_drop`` points.
+    """
+    runs = dict(before=lambda batch: torch_scores(model, batch), after=scores_of)
+    export.metric, values = split_metric(config, runs)
+    export.before, export.after = values['before'], values['after']
+    if not export.before - export.after <= max_map_drop:
+        raise ParityError(
+            f'{export.metric} falls from {export.before:.2f} to {export.after:.2f}, by more than '
+            f'{max_map_drop:g}: {export.path} is not written',
+            export,
+        )
+
+
+def first_line(error: Exception) -> str:
+    """Name an error in one line."""
+    return f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}'
+
+
+BATCHES = (1, 2, 7)
+"""Batch sizes that are compared; 1 is what exporters take for a constant."""
 
 
 def torch_scores(model: BaseModel, pictures: Tensor) -> Tensor:
@@ -88,3 +199,92 @@ def _float64_scores(model: BaseModel, pictures: Tensor) -> Tensor:
 
 def _apart(scores: Tensor, expected: Tensor) -> float:
     return (scores - expected).abs().max().item()
+
+
+_METRICS = ('mAP', 'accuracy/top1')
+
+
+def split_metric(
+    config: Config, scores_of: dict[str, Callable[[Tensor], Tensor]]
+) -> tuple[str, dict[str, float]]:
+    """Run the config's test data through each runtime, and evaluate by the config's metric.
+
+    Every picture is read once.
+
+    Args:
+        config (Config): With ``test_dataloader`` and ``test_evaluator``.
+        scores_of (dict[str, Callable]): For each name, what gives the scores ``(B, C)`` of a batch.
+
+    Returns:
+        tuple[str, dict[str, float]]: The metric's name, an mAP or the top-1 accuracy, and its
+        value in percent for each name.
+
+    Raises:
+        FileNotFoundError: If the data is not there.
+        ValueError: If the evaluator gives neither metric.
+    """
+    loader_config = copy.deepcopy(config.test_dataloader)
+    loader_config.update(pin_memory=False, persistent_workers=False)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        loader = PortableRunner.build_dataloader(loader_config, seed=0)
+        evaluators = {name: Evaluator(copy.deepcopy(config.test_evaluator)) for name in scores_of}
+    for evaluator in evaluators.values():
+        evaluator.dataset_meta = loader.dataset.metainfo
+    batches = track(loader, 'comparing', console=Console(stderr=True), transient=True)
+    for batch in batches:
+        for name, evaluator in evaluators.items():
+            samples = [sample.clone() for sample in batch['data_samples']]
+            for sample, scores in zip(samples, scores_of[name](batch['inputs']), strict=True):
+                sample.set_pred_score(scores)
+            evaluator.process(samples)
+    results = {name: e.evaluate(len(loader.dataset)) for name, e in evaluators.items()}
+    first = next(iter(results.values()))
+    key = next((key for key in first if key.endswith(_METRICS)), None)
+    if key is None:
+        raise ValueError(f'test_evaluator gives {", ".join(first)}, but no mAP or top-1 accuracy')
+    return key, {name: float(result[key]) for name, result in results.items()}
+
+
+def export_table(export: Export) -> str:
+    """Return a table of the score differences, the verdict, and what the file is, if it is."""
+    lines = ['batch  photos  height x width  largest difference     mean']
+    lines += [
+        f'{row.batch:>5}  {row.num_pictures:>6}  {row.height:>6} x {row.width:<5}  '
+        f'{row.largest:>18.2e}  {row.mean:.1e}'
+        for row in export.differences
+    ]
+    if export.tolerance is not None and export.differences:
+        lines.append(
+            f'scores beside those of torch: {export.largest:.2e} at most, {export.tolerance:g} '
+            'is allowed'
+        )
+    if export.rounding:
+        lines += [
+            f"torch's own scores beside those in {how}: {apart:.2e} at most"
+            for how, apart in export.rounding.items()
+        ]
+        lines.append('a difference of that order is rounding (--tolerance); a larger one is not')
+    if export.metric is not None:
+        lines.append(
+            f'{export.metric}: {export.before:.2f} before, {export.after:.2f} after quantization'
+        )
+    if not export.written:
+        return '\n'.join(lines)
+    metadata = export.metadata
+    resize = metadata['resize']
+    lines += [
+        f'{export.path}: {export.num_bytes / 1e6:.1f} MB, {metadata["source"]["precision"]}, '
+        f'{len(metadata["classes"])} classes, {metadata["output"]["name"]}, '
+        f'{"with" if "thresholds" in metadata else "no"} thresholds',
+        f'resize: {resize if isinstance(resize, str) else _steps(resize)}',
+    ]
+    return '\n'.join(lines)
+
+
+def _steps(steps: list[dict]) -> str:
+    words = [
+        f'{step["op"]} {step["size"]}' if 'size' in step
+        else f'{step["op"]} {step["width"]}x{step["height"]}'
+        for step in steps
+    ]  # fmt: skip
+    return ', '.join(words) or 'none, the picture as it is'

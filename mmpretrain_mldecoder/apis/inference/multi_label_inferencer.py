@@ -15,13 +15,13 @@ from mmpretrain.structures import DataSample
 from rich.console import Console
 from rich.progress import track
 
-from ..read_config import read_config
+from ...engine.checks.config_error import read_config
+from ...errors import UnreadableImageError
 from ..thresholds.stored_thresholds import stored_thresholds
 from .class_names import class_names
-from .image_inputs import ImageInputs, SingleImage, expand_inputs
+from .image_inputs import ImageInputs, PicturePipeline, SingleImage, expand_inputs
 from .label_attention import check_has_attention, label_attention, seen_picture
 from .network_runner import NetworkRunner, check_backend
-from .picture_pipeline import PicturePipeline, UnreadableImage
 from .stored_config import stored_config
 
 Threshold = float | Literal['tuned']
@@ -256,7 +256,7 @@ class MultiLabelInferencer(BaseInferencer):
             for index, image in enumerate(images[start : start + self.batch_size], start):
                 try:
                     chunk[index] = self.pipeline(image)
-                except UnreadableImage as error:
+                except UnreadableImageError as error:
                     if on_unreadable is None:
                         raise
                     on_unreadable(error.path, error.reason)

@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ...atomic_write import atomic_write
-from .json_lines import json_line
+from ...fileio.atomic_write import atomic_write
+from ...fileio.json_files import json_line
 
 
 def write_predictions(predictions: Iterable[dict], out: str | os.PathLike) -> Path:

@@ -19,8 +19,8 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ...atomic_write import atomic_write
-from .json_lines import JsonLinesAppender, json_line, read_json_lines
+from ...fileio.atomic_write import atomic_write
+from ...fileio.json_files import JsonLinesAppender, json_line, read_json_lines
 from .processes import Processes
 
 

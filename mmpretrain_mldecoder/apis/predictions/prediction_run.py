@@ -1,20 +1,22 @@
-"""Predict many pictures into a folder, in one process or several, and go on after a kill."""
+"""Prediction of many images into a folder, resumable and on several processes."""
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from mmengine.config import Config
+from rich.cells import cell_len
 
+from ...checkpoints.published import checkpoint_identity
+from ...fileio.terminal import printable, progress_bar
 from ...visualization.contact_sheet import contact_sheet
-from ...visualization.labelled_picture import labelled_picture
-from ..inference.checkpoint_identity import checkpoint_identity
+from ...visualization.labelled_image import labelled_picture
 from ..inference.multi_label_inferencer import MultiLabelInferencer, Threshold
-from .drawing_names import check_names_differ, drawing_name
 from .prediction_file import write_prediction_table
 from .prediction_folder import PredictionFolder
 from .processes import Processes
@@ -221,3 +223,91 @@ class PredictionRun:
 
             out = self._drawing('attention', path)
             attention_figure(prediction, out, per_head=self.options.per_head)
+
+
+OUTSIDE = '_'
+"""Folder of what lies outside the current folder."""
+
+
+def drawing_name(path: str, suffix: str) -> Path:
+    """Return the name of the drawing of a picture, relative to the folder of the drawings.
+
+    It is the path of the picture as seen from the current folder, with ``suffix``: ``a/1.jpg`` and
+    ``b/1.jpg`` have their own. The path of a picture outside the current folder follows ``_``.
+
+    Args:
+        path (str): Of the picture.
+        suffix (str): Such as ``'.png'``; it is added unless the name ends in it already.
+    """
+    absolute = os.path.abspath(path)
+    relative = os.path.relpath(absolute)
+    first = Path(relative).parts[0]
+    if first in (os.pardir, OUTSIDE) or os.path.isabs(relative):
+        relative = os.path.join(OUTSIDE, os.path.splitdrive(absolute)[1].lstrip(os.sep))
+    return Path(relative if relative.endswith(suffix) else relative + suffix)
+
+
+def check_names_differ(paths: Iterable[str], suffix: str) -> None:
+    """Raise a ``ValueError`` if the drawings of two different files would have one name."""
+    owners: dict[Path, str] = {}
+    for path in paths:
+        other = owners.setdefault(drawing_name(path, suffix), path)
+        if os.path.abspath(other) != os.path.abspath(path):
+            raise ValueError(
+                f'the drawings of {other} and {path} would have the same name: predict them into '
+                'different folders'
+            )
+
+
+def run_and_print(run: PredictionRun, bar: bool = True) -> None:
+    """Predict what is to do, and print it.
+
+    Each prediction is a line on stdout, when it is kept; each unreadable picture one on stderr.
+
+    Args:
+        run (PredictionRun): It is run, and not finished.
+        bar (bool): Whether there is a progress bar on stderr, if there is more than one batch.
+            Defaults to True.
+    """
+    table = PredictionTable(run.paths, run.inferencer.classes)
+    long = len(run.todo) > run.inferencer.batch_size
+    with progress_bar(disable=not (bar and long)) as progress:
+        task = progress.add_task('predicting', total=len(run.todo))
+
+        def show(prediction: dict) -> None:
+            # In one piece: print would let another process write between text and newline.
+            sys.stdout.write(table.row(prediction) + '\n')
+            sys.stdout.flush()
+            progress.advance(task)
+
+        def report(path: str, reason: str) -> None:
+            sys.stderr.write(f'cannot read image {printable(path)}: {printable(reason)}\n')
+            progress.advance(task)
+
+        run.run(show, report)
+
+
+class PredictionTable:
+    """Format predictions so that their columns stand under each other.
+
+    Args:
+        paths (Iterable[str]): Those of all pictures to come.
+        labels (Iterable[str]): All names that may come.
+    """
+
+    def __init__(self, paths: Iterable[str], labels: Iterable[str]):
+        self._path_width = max((cell_len(printable(path)) for path in paths), default=0)
+        self._label_width = max((cell_len(printable(label)) for label in labels), default=0)
+
+    def row(self, prediction: dict) -> str:
+        """Return one line: path, labels and scores, ``-`` if there is no label."""
+        pairs = zip(prediction['labels'], prediction['scores'], strict=True)
+        cells = [
+            f'{_pad(printable(label), self._label_width)} {score:.3f}' for label, score in pairs
+        ]
+        path = _pad(printable(prediction['path']), self._path_width)
+        return f'{path}  {"  ".join(cells) or "-"}'
+
+
+def _pad(text: str, width: int) -> str:
+    return text + ' ' * (width - cell_len(text))

@@ -11,8 +11,8 @@ from mmpretrain.models.heads import MultiLabelClsHead
 
 from ...engine.runners import launch
 from ...evaluation import MultiLabelMAP
-from ...evaluation.metrics.rows_of_ranks import gather_batches
-from ...printable import printable
+from ...evaluation.metrics.gather import gather_batches
+from ...fileio.terminal import printable
 
 SPLITS = ('train', 'val', 'test')
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.cells import cell_len
 
-from ...printable import printable
+from ...fileio.terminal import printable
 from .tuned_thresholds import FALLBACK, GAIN_NAMES, NEVER, TunedThresholds
 
 RARE = 20

@@ -2,7 +2,7 @@
 
 from mmengine.config import Config
 
-from ...engine.checkpoints.checkpoint import load_weights_only
+from ...checkpoints.load import load_weights_only
 from .split_scores import picture_source
 from .stored_thresholds import stored_thresholds
 

@@ -1,7 +1,6 @@
 """Transforms of the recipes: loading, resizing as their sources do, augmentation, packing."""
 
-from .load_scaled_image import LoadScaledImage
-from .load_whole_image import LoadWholeImage
+from .load_image import LoadScaledImage, LoadWholeImage
 from .pack_multi_label_inputs import PackMultiLabelInputs
 from .random_cutout import RandomCutout
 from .short_side_resize import ShortSideResize

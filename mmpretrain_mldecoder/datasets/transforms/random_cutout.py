@@ -4,8 +4,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
+from .augment_ops import fill_box
 from .bgr_image import bgr_image
-from .geometric_ops import fill_box
 
 
 @TRANSFORMS.register_module()

@@ -7,19 +7,24 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
-from .bgr_image import bgr_image
-from .color_ops import (
+from .augment_ops import (
     adjust_brightness,
     adjust_color,
     adjust_contrast,
     adjust_sharpness,
     autocontrast,
     equalize,
+    fill_box,
     invert,
     posterize,
+    rotate,
+    shear_x,
+    shear_y,
     solarize,
+    translate_x,
+    translate_y,
 )
-from .geometric_ops import fill_box, rotate, shear_x, shear_y, translate_x, translate_y
+from .bgr_image import bgr_image
 
 # RGB (125, 122, 113), ImageNet's mean. The recipe's cutout has this colour whatever `fill` is.
 _CUTOUT_BGR = np.array([113, 122, 125], np.uint8)

@@ -1,19 +1,22 @@
-"""Checkpoints of a run, of which there is a whole one at every moment."""
+"""Checkpoint saving: durable files, with logs as plain data."""
 
 import tempfile
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import torch
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend
-from mmengine.hooks import CheckpointHook
-from mmengine.logging import MessageHub
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.utils import apply_to
 from mmpretrain.registry import HOOKS
 
-from ...atomic_write import remove_stale_files
-from ..checkpoints.resume import name_last_checkpoint
-from ..distributed.main_process import on_main_process
-from ..runners.ended_run import RunEnded
+from ...checkpoints.resume import name_last_checkpoint
+from ...errors import RunError
+from ...fileio.atomic_write import remove_stale_files
+from ..distributed.agree import on_main_process
 
 # In the message hub: the best checkpoints of before the last validation, which may still be there.
 _FORMER_BEST = 'former_best_ckpts'
@@ -40,7 +43,7 @@ class DurableCheckpointHook(CheckpointHook):
     are those of ``CheckpointHook``.
 
     Raises:
-        RunEnded: At the start of a training, if the folder cannot be written.
+        RunError: At the start of a training, if the folder cannot be written.
     """
 
     def before_train(self, runner) -> None:
@@ -154,7 +157,46 @@ def _check_writable(folder: str) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise RunEnded(
+        raise RunError(
             f'{folder} cannot be written: {error.strerror}. Choose another folder for checkpoints '
             'with --work-dir, or with default_hooks.checkpoint.out_dir'
         ) from error
+
+
+@HOOKS.register_module()
+class PlainHistoryHook(Hook):
+    """Save the log histories as tensors, and make MMEngine's ``HistoryBuffer`` of them on resume.
+
+    A pickled ``HistoryBuffer`` looks up its statistics with ``getattr``, which a weights-only load
+    must not allow. With tensors in its place, and Python's numbers in that of numpy's (the best
+    score), the checkpoint opens with plain ``torch.load``, without this package and without an
+    allow-list. (MMEngine's own ``Runner`` also resumes it; it then starts the log histories anew
+    and warns.)
+
+    ``PortableRunner`` adds this hook by itself.
+    """
+
+    priority = 'VERY_LOW'
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        logs = apply_to(
+            checkpoint['message_hub'], lambda x: isinstance(x, np.generic), lambda x: x.item()
+        )
+        for name, buffer in logs['log_scalars'].items():
+            values, counts = buffer.data
+            logs['log_scalars'][name] = dict(
+                values=torch.from_numpy(values),
+                counts=torch.from_numpy(counts),
+                max_length=buffer.max_length,
+            )
+        checkpoint['message_hub'] = logs
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
+        for name, history in scalars.items():
+            if isinstance(history, dict):
+                scalars[name] = HistoryBuffer(
+                    history['values'].cpu().numpy(),
+                    history['counts'].cpu().numpy(),
+                    history['max_length'],
+                )

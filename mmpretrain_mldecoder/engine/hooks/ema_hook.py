@@ -12,7 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, autocast, load_state_dict
 from mmpretrain.registry import HOOKS
 
-from ..runners.dump_predictions import AtomicDumpResults
+from ...evaluation.metrics.dump_results import AtomicDumpResults
 
 
 @HOOKS.register_module()

@@ -10,10 +10,10 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from ...atomic_write import atomic_write
-from ..distributed.rank_vote import RankVote
+from ...errors import RunError
+from ...fileio.atomic_write import atomic_write
+from ..distributed.agree import RankVote
 from ..optimizers.skipping_optim_wrapper import SkippingMixin
-from ..runners.ended_run import RunEnded
 
 # In the checkpoint's message hub, so that a resumed training goes on counting.
 _COUNT = 'skipped_steps'
@@ -66,7 +66,7 @@ class FiniteLossHook(Hook):
             return
         what, file = self._write_down(runner, losses, data_batch)
         if not can_skip:
-            raise RunEnded(
+            raise RunError(
                 f'{what}. The training ends before a checkpoint of these weights; the pictures of '
                 f'the batch are listed in {file}. Look at them and at the learning rate, then go '
                 'on with --resume; optim_wrapper.max_skips=N leaves out up to N such steps'
@@ -74,7 +74,7 @@ class FiniteLossHook(Hook):
         count = runner.message_hub.runtime_info.get(_COUNT, 0) + 1
         runner.message_hub.update_info(_COUNT, count)
         if count > wrapper.max_skips:
-            raise RunEnded(
+            raise RunError(
                 f'{what}, for the {count}. time: optim_wrapper.max_skips is {wrapper.max_skips}. '
                 f'The pictures of the batch are listed in {file}, those of the steps before beside '
                 'it'
@@ -90,7 +90,7 @@ class FiniteLossHook(Hook):
             for name, value in checkpoint.get(part, {}).items():
                 is_parameter = name.removeprefix('module.') in parameters
                 if _is_broken(value, is_parameter):
-                    raise RunEnded(
+                    raise RunError(
                         f'{name} is not finite after iteration {runner.iter}, so no checkpoint is '
                         'written of it. Go on from the one before with --resume and a lower '
                         'learning rate, or with clipped gradients (optim_wrapper.clip_grad)'

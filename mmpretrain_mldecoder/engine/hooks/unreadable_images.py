@@ -9,8 +9,8 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader
 
-from ...printable import printable
-from ..runners.ended_run import RunEnded
+from ...errors import RunError
+from ...fileio.terminal import printable
 
 if TYPE_CHECKING:
     from ...datasets.skip_unreadable import SkipUnreadableMixin
@@ -80,8 +80,7 @@ class UnreadableImagesHook(Hook):
 
 
 def _skipping(loader: DataLoader) -> 'list[SkipUnreadableMixin]':
-    from ...datasets.inner_datasets import inner_datasets
-    from ...datasets.skip_unreadable import SkipUnreadableMixin
+    from ...datasets.skip_unreadable import SkipUnreadableMixin, inner_datasets
 
     return [
         each for each in inner_datasets(loader.dataset) if isinstance(each, SkipUnreadableMixin)
@@ -93,19 +92,19 @@ def explained_unreadable() -> Iterator[None]:
     """Say what a user can do where a training or test ends with an unreadable picture.
 
     Raises:
-        RunEnded: In place of :class:`UnreadableImage` and :class:`TooManyUnreadable`.
+        RunError: In place of :class:`UnreadableImageError` and :class:`TooManyUnreadableError`.
     """
-    from ...datasets.unreadable_image import TooManyUnreadable, UnreadableImage
+    from ...errors import TooManyUnreadableError, UnreadableImageError
 
     try:
         yield
-    except TooManyUnreadable as error:
-        raise RunEnded(
+    except TooManyUnreadableError as error:
+        raise RunError(
             f'{error}. Get these files again, take them off the annotations, or allow more by '
             'train_dataloader.dataset.max_unreadable. tools/dataset_tools/browse.py finds all'
         ) from error
-    except UnreadableImage as error:
-        raise RunEnded(
+    except UnreadableImageError as error:
+        raise RunError(
             f'{error}. Without it a score is not that of the data set: get the file again, or take '
             'it off the annotations. tools/dataset_tools/browse.py finds all such files'
         ) from error

@@ -7,7 +7,7 @@ import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
 
-from ..distributed.rank_vote import RankVote
+from ..distributed.agree import RankVote
 
 
 class SkippingMixin:

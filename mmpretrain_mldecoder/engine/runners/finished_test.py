@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.runner import Runner
 
-from ...atomic_write import atomic_write
+from ...fileio.atomic_write import atomic_write
 from ...version import __version__
 from ..hooks.ema_hook import DualEMAHook
 from ..hooks.test_time_aug import TestTimeAugHook

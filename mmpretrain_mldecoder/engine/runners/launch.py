@@ -12,10 +12,10 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ..checkpoints.resume import find_damage, find_resume_checkpoint
-from ..config_check import ConfigMistake, check_option, type_mistake
-from ..hooks.preemption_hook import Preempted
-from ..hooks.preemption_signal import SIGNALS
+from ...checkpoints.resume import find_damage, find_resume_checkpoint
+from ...errors import ConfigError, Preempted
+from ..checks import check_option, type_mistake
+from .preemption import SIGNALS
 
 
 class CfgOptions(DictAction):
@@ -74,12 +74,12 @@ def load_config(args: argparse.Namespace) -> Config:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
         where = f'{path}, line {lines[-1]},' if lines else path
-        raise ConfigMistake(f'{where} cannot be read: {type(error).__name__}: {text}') from error
+        raise ConfigError(f'{where} cannot be read: {type(error).__name__}: {text}') from error
     cfg.setdefault('runner_type', 'mmpretrain.PortableRunner')
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', path.stem))
     if '://' in cfg.work_dir:  # the host would make a folder "s3:" here
-        raise ConfigMistake(
+        raise ConfigError(
             f'work_dir = {cfg.work_dir!r} is an address, and logs are written to a folder: name '
             'one. Checkpoints can go elsewhere with default_hooks.checkpoint.out_dir'
         )
@@ -170,7 +170,7 @@ def build_runner(cfg: Config) -> Runner:
     """
     name = cfg.get('runner_type', 'Runner')
     if isinstance(name, str) and RUNNERS.get(name) is None:
-        raise ConfigMistake(type_mistake('runner_type', name, 'runner', RUNNERS.module_dict))
+        raise ConfigError(type_mistake('runner_type', name, 'runner', RUNNERS.module_dict))
     return RUNNERS.build(cfg)
 
 

@@ -16,32 +16,27 @@ from mmpretrain.registry import RUNNERS
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ...atomic_write import atomic_write
+from ...errors import RunError, WorkDirInUseError
+from ...fileio.atomic_write import atomic_write
 from ...layers import MLDecoder
-from ..config_check import ConfigCheckHook, ExplainedBuilds, explained
+from ..checks import ConfigCheckHook, ExplainedBuilds, explained
+from ..distributed.agree import RankVote, on_main_process
 from ..distributed.cpu_distributed import init_cpu_process_group
-from ..distributed.main_process import on_main_process
-from ..distributed.rank_vote import RankVote
 from ..hooks.channels_last import (
     ChannelsLastHook,
     convert_to_channels_last,
     in_default_order,
     is_safe_in_channels_last,
 )
+from ..hooks.checkpoint_hook import PlainHistoryHook
 from ..hooks.finite_loss_hook import FiniteLossHook
-from ..hooks.plain_history import PlainHistoryHook
-from ..hooks.preemption_hook import PreemptionHook
 from ..hooks.unreadable_images import UnreadableImagesHook, explained_unreadable
 from ..optimizers.skipping_optim_wrapper import skipping
-from .ended_run import RunEnded
-from .epoch_loop import ResumableEpochLoop
-from .iter_loop import ResumableIterLoop
-from .lost_worker import explained_worker_loss
-from .resuming_runner import ResumingRunner
-from .run_folder import claim_timestamp
-from .train_loop import LoopStateHook
-from .work_dir_lock import WorkDirInUse, one_training
-from .worker_sockets import check_worker_sockets
+from .loops import LoopStateHook, ResumableEpochLoop, ResumableIterLoop
+from .preemption import PreemptionHook
+from .resume import ResumingRunner
+from .work_dir import claim_timestamp, one_training
+from .workers import check_worker_sockets, explained_worker_loss
 
 _MMENGINE_CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
 
@@ -174,7 +169,7 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
     def train(self) -> nn.Module:
         try:
             return self._train_alone()
-        except WorkDirInUse:
+        except WorkDirInUseError:
             self._remove_log()
             raise
 
@@ -245,7 +240,7 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
             with atomic_write(path) as temporary:
                 super().save_checkpoint(out_dir, temporary.name, **backends, **kwargs)
         except OSError as error:
-            raise RunEnded(
+            raise RunError(
                 f'{path} cannot be written: {error.strerror or error}. The checkpoints of before '
                 'are whole: make room or make the folder writable, and go on with --resume'
             ) from error

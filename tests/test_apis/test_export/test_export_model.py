@@ -9,11 +9,12 @@ from mmpretrain.registry import DATASETS
 from sklearn.metrics import average_precision_score
 from tiny_classifier import CLASSES, write_classifier
 
-from mmpretrain_mldecoder.apis.export import export_gate, export_model
-from mmpretrain_mldecoder.apis.export.export_gate import ParityError
-from mmpretrain_mldecoder.apis.export.torch_archive import read_torch_archive
-from mmpretrain_mldecoder.apis.export.trained_model import load_trained_model
+from mmpretrain_mldecoder.apis.export import export_model
+from mmpretrain_mldecoder.apis.export import parity as export_gate
+from mmpretrain_mldecoder.apis.export.export_model import load_trained_model
+from mmpretrain_mldecoder.apis.export.formats import read_torch_archive
 from mmpretrain_mldecoder.apis.inference import onnx_model
+from mmpretrain_mldecoder.errors import ParityError
 
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')

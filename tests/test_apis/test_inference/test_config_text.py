@@ -3,7 +3,7 @@ import math
 import pytest
 from mmengine.config import Config
 
-from mmpretrain_mldecoder.apis.inference.config_text import MAX_CHARACTERS, read_config_text
+from mmpretrain_mldecoder.apis.inference.stored_config import MAX_CHARACTERS, read_config_text
 
 
 def test_what_mmengine_writes_is_read_back():

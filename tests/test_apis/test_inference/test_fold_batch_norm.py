@@ -3,7 +3,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmpretrain_mldecoder.apis.inference.fold_batch_norm import fold_batch_norm
+from mmpretrain_mldecoder.apis.inference.network_runner import fold_batch_norm
 
 
 def away_from_start(module: nn.Module) -> nn.Module:

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmpretrain_mldecoder.apis.inference.picture_pipeline import PicturePipeline, UnreadableImage
+from mmpretrain_mldecoder.apis.inference.image_inputs import PicturePipeline
+from mmpretrain_mldecoder.errors import UnreadableImageError
 
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='PackInputs')
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
@@ -61,11 +62,13 @@ def test_exif_orientation_is_followed(tmp_path, orientation):
 def test_unreadable_file(tmp_path, content, ignore_empty):
     path = tmp_path / 'broken.jpg'
     path.write_bytes(content)
-    with pytest.raises(UnreadableImage, match=r'cannot read image .*broken\.jpg: .+') as caught:
+    with pytest.raises(
+        UnreadableImageError, match=r'cannot read image .*broken\.jpg: .+'
+    ) as caught:
         packed(str(path), load=LOAD | dict(ignore_empty=ignore_empty))
     assert caught.value.path == str(path)
     assert '\n' not in caught.value.reason
-    with pytest.raises(UnreadableImage, match='No such file'):
+    with pytest.raises(UnreadableImageError, match='No such file'):
         packed(str(tmp_path / 'gone.jpg'))
 
 

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 from mmpretrain.registry import MODELS, TRANSFORMS
 
-from mmpretrain_mldecoder.apis.inference.plain_model import plain_model
+from mmpretrain_mldecoder.apis.inference.stored_config import plain_model
 
 ROOT = Path(__file__).parents[3]
 ROWS = sorted(path for path in (ROOT / 'configs').glob('[!_]*/*.py'))

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mmpretrain_mldecoder.apis.predictions.drawing_names import check_names_differ, drawing_name
+from mmpretrain_mldecoder.apis.predictions.prediction_run import check_names_differ, drawing_name
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmpretrain_mldecoder.apis import expand_inputs
-from mmpretrain_mldecoder.apis.predictions.drawing_names import drawing_name
+from mmpretrain_mldecoder.apis.predictions.prediction_run import drawing_name
 from mmpretrain_mldecoder.visualization.label_plots import plot_label_counts
 
 NAMES = [

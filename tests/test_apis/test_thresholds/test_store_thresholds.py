@@ -6,8 +6,8 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from mmpretrain_mldecoder.apis import stored_thresholds
-from mmpretrain_mldecoder.apis.thresholds.store_thresholds import store_thresholds
-from mmpretrain_mldecoder.engine.checkpoints.checkpoint import load_weights_only
+from mmpretrain_mldecoder.apis.thresholds.stored_thresholds import store_thresholds
+from mmpretrain_mldecoder.checkpoints.load import load_weights_only
 
 STORED = dict(classes=['ant', 'bee'], values=[0.25, 0.75], criterion='f1', split='val')
 

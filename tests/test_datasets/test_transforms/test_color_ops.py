@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from mmpretrain_mldecoder.datasets.transforms import color_ops
+from mmpretrain_mldecoder.datasets.transforms import augment_ops as color_ops
 
 
 def apart(img: np.ndarray, pillow: Image.Image) -> int:

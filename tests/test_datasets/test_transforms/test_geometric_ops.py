@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmpretrain_mldecoder.datasets.transforms import geometric_ops
+from mmpretrain_mldecoder.datasets.transforms import augment_ops as geometric_ops
 
 SIZES = [(1, 1), (1, 7), (6, 1), (2, 2), (31, 4), (4, 31), (13, 8)]
 

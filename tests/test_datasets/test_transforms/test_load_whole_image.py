@@ -11,9 +11,9 @@ from mmpretrain.registry import TRANSFORMS
 from PIL import Image, ImageOps
 from torch.utils.data import DataLoader, Dataset
 
-from mmpretrain_mldecoder.datasets.decode_picture import MAX_PIXELS
+from mmpretrain_mldecoder.datasets.decode_image import MAX_PIXELS
 from mmpretrain_mldecoder.datasets.transforms import LoadScaledImage, LoadWholeImage
-from mmpretrain_mldecoder.datasets.unreadable_image import UnreadableImage
+from mmpretrain_mldecoder.errors import UnreadableImageError
 
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'TIFF', 'BMP', 'GIF', 'PPM')
 LACKING = {'JPEG': ('P', '1'), 'WEBP': ('P', '1'), 'PPM': ('P',)}
@@ -64,7 +64,7 @@ def test_transparency_is_dropped(load, format):
 def test_transparency_of_a_tiff_is_refused_unless_it_is_opaque(load):
     for alpha in (0, 7, 254):
         pixels = np.dstack([photo(0), np.full((60, 80), alpha, np.uint8)])
-        with pytest.raises(UnreadableImage, match='transparent parts of a TIFF black'):
+        with pytest.raises(UnreadableImageError, match='transparent parts of a TIFF black'):
             load(encoded(pixels, 'TIFF'))
     opaque = np.dstack([photo(0), np.full((60, 80), 255, np.uint8)])
     np.testing.assert_array_equal(load(encoded(opaque, 'TIFF'))[..., ::-1], photo(0))
@@ -99,7 +99,7 @@ def test_what_is_cut_off_is_refused(load, format, part):
         content = encoded(photo(0), progressive=True)
     else:
         content = encoded(photo(0), format)
-    with pytest.raises(UnreadableImage, match=r'cannot read image .*picture: .+'):
+    with pytest.raises(UnreadableImageError, match=r'cannot read image .*picture: .+'):
         load(content[: int(len(content) * part)])
 
 
@@ -116,7 +116,9 @@ def test_what_is_cut_off_is_refused(load, format, part):
     ],
 )
 def test_what_is_no_picture_is_refused_with_path_and_reason(load, content, code, message):
-    with pytest.raises(UnreadableImage, match=rf'cannot read image .*picture: {message}') as error:
+    with pytest.raises(
+        UnreadableImageError, match=rf'cannot read image .*picture: {message}'
+    ) as error:
         load(content)
     assert error.value.code == code and error.value.path.endswith('picture')
 
@@ -124,7 +126,7 @@ def test_what_is_no_picture_is_refused_with_path_and_reason(load, content, code,
 def test_a_black_float_picture_is_refused(load):
     """A PFM, of which OpenCV makes a black picture without a word."""
     values = np.random.default_rng(0).random((60, 80), np.float32)
-    with pytest.raises(UnreadableImage, match='32 bits a channel'):
+    with pytest.raises(UnreadableImageError, match='32 bits a channel'):
         load(b'Pf\n80 60\n-1.0\n' + values.tobytes())
 
 
@@ -132,7 +134,7 @@ def test_a_huge_file_of_another_format_is_refused_before_it_is_decoded(load):
     header = b'BM' + (54).to_bytes(4, 'little') + bytes(4) + (54).to_bytes(4, 'little')
     info = (40).to_bytes(4, 'little') + (20_000).to_bytes(4, 'little') * 2
     content = header + info + b'\1\0\x18\0' + bytes(24)
-    with pytest.raises(UnreadableImage, match=r'exceeds limit|max_pixels') as error:
+    with pytest.raises(UnreadableImageError, match=r'exceeds limit|max_pixels') as error:
         load(content)
     assert error.value.code == 'too_large'
 
@@ -141,7 +143,7 @@ def test_a_drawing_in_its_transparency_is_refused_and_a_plain_one_is_not(load):
     pixels = np.zeros((60, 80, 4), np.uint8)
     assert load(encoded(pixels, 'PNG')).max() == 0
     pixels[20:40, 20:40, 3] = 255
-    with pytest.raises(UnreadableImage, match='one flat colour but for its transparency'):
+    with pytest.raises(UnreadableImageError, match='one flat colour but for its transparency'):
         load(encoded(pixels, 'PNG'))
     assert load(encoded(np.zeros((60, 80), np.uint16), 'PNG')).max() == 0  # black is a colour
 
@@ -150,7 +152,7 @@ def test_max_pixels_is_the_largest_that_is_read(tmp_path):
     path = tmp_path / 'a.jpg'
     path.write_bytes(encoded(photo(0)))
     assert LoadWholeImage(max_pixels=4800)(dict(img_path=str(path)))['img'].shape == (60, 80, 3)
-    with pytest.raises(UnreadableImage, match='80 x 60 pixels, more than max_pixels=4,799'):
+    with pytest.raises(UnreadableImageError, match='80 x 60 pixels, more than max_pixels=4,799'):
         LoadWholeImage(max_pixels=4799)(dict(img_path=str(path)))
     assert MAX_PIXELS == 2 * Image.MAX_IMAGE_PIXELS  # Pillow warns at half of what it refuses
 
@@ -197,10 +199,10 @@ def test_real_photos_are_those_of_the_host(shared_data):
 
 
 def test_absent_files_and_folders_are_unreadable_too(tmp_path):
-    with pytest.raises(UnreadableImage, match=r'a\.jpg: No such file') as error:
+    with pytest.raises(UnreadableImageError, match=r'a\.jpg: No such file') as error:
         LoadWholeImage()(dict(img_path=str(tmp_path / 'a.jpg')))
     assert error.value.code == 'missing'
-    with pytest.raises(UnreadableImage, match='Is a directory'):
+    with pytest.raises(UnreadableImageError, match='Is a directory'):
         LoadWholeImage()(dict(img_path=str(tmp_path)))
     assert LoadWholeImage(ignore_empty=True)(dict(img_path=str(tmp_path / 'a.jpg'))) is None
 
@@ -225,15 +227,15 @@ class OneBad(Dataset):
 
 def test_the_error_comes_whole_out_of_a_worker(tmp_path):
     path = os.fspath(tmp_path / 'a.jpg')
-    with pytest.raises(UnreadableImage) as error:
+    with pytest.raises(UnreadableImageError) as error:
         next(iter(DataLoader(OneBad(path), num_workers=1)))
     assert str(error.value) == f'cannot read image {path}: No such file or directory'
 
 
 def test_the_error_can_be_sent_to_another_process():
-    error = pickle.loads(pickle.dumps(UnreadableImage('a.jpg', 'it is empty', 'truncated')))
+    error = pickle.loads(pickle.dumps(UnreadableImageError('a.jpg', 'it is empty', 'truncated')))
     assert (error.path, error.reason, error.code) == ('a.jpg', 'it is empty', 'truncated')
-    again = pickle.loads(pickle.dumps(UnreadableImage(str(error))))
+    again = pickle.loads(pickle.dumps(UnreadableImageError(str(error))))
     assert str(again) == 'cannot read image a.jpg: it is empty' and again.path is None
 
 

@@ -1,8 +1,8 @@
 import pytest
 from gloo_ranks import in_processes
 
-from mmpretrain_mldecoder.engine.distributed.main_process import on_main_process
-from mmpretrain_mldecoder.engine.runners.ended_run import RunEnded
+from mmpretrain_mldecoder.engine.distributed.agree import on_main_process
+from mmpretrain_mldecoder.errors import RunError
 
 
 def _outcomes(rank, world_size):
@@ -15,7 +15,7 @@ def _outcomes(rank, world_size):
         return f'by {rank}'
 
     found = [on_main_process(act)]
-    for error in (RunEnded('no room'), OSError(28, 'full'), KeyError('x')):
+    for error in (RunError('no room'), OSError(28, 'full'), KeyError('x')):
         try:
             on_main_process(lambda error=error: act(error))
         except Exception as raised:
@@ -28,11 +28,11 @@ def test_all_processes_return_or_raise_what_the_first_does(tmp_path):
     assert (num_calls, num_other_calls) == (4, 0)
     assert first == [
         'by 0',
-        ('RunEnded', 'no room'),
+        ('RunError', 'no room'),
         ('OSError', '[Errno 28] full'),
         ('KeyError', "'x'"),
     ]
-    assert second == [*first[:-1], ('RunEnded', "the first process ended: KeyError: 'x'")]
+    assert second == [*first[:-1], ('RunError', "the first process ended: KeyError: 'x'")]
 
 
 def test_alone():

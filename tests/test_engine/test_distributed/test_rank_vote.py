@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from torch import distributed
 
-from mmpretrain_mldecoder.engine.distributed.rank_vote import RankVote
+from mmpretrain_mldecoder.engine.distributed.agree import RankVote
 
 
 def _vote(rank: int, file: str, rounds: list, answers) -> None:

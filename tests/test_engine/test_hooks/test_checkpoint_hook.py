@@ -13,9 +13,9 @@ from mmengine.hooks import CheckpointHook
 from mmpretrain.registry import METRICS
 from tiny_run import build_runner, read, write_tiny_config
 
-from mmpretrain_mldecoder.atomic_write import atomic_write
 from mmpretrain_mldecoder.engine import DurableCheckpointHook, PortableRunner
-from mmpretrain_mldecoder.engine.runners.ended_run import RunEnded
+from mmpretrain_mldecoder.errors import RunError
+from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
 
 @METRICS.register_module()
@@ -216,7 +216,7 @@ def test_failed_write_ends_in_one_sentence(train, tmp_path, monkeypatch):
         put(self, content, path)
 
     monkeypatch.setattr(LocalBackend, 'put', fail)
-    with pytest.raises(RunEnded, match=r'run/epoch_2.pth cannot be written: no more. The checkpo'):
+    with pytest.raises(RunError, match=r'run/epoch_2.pth cannot be written: no more. The checkpo'):
         train()
     assert _names(tmp_path / 'run') == {'epoch_1.pth', 'best_given_acc_epoch_1.pth'}
     assert not list((tmp_path / 'run').glob('.*.tmp'))
@@ -225,7 +225,7 @@ def test_failed_write_ends_in_one_sentence(train, tmp_path, monkeypatch):
 
 def test_folder_that_cannot_be_written_is_told_before_the_first_step(train, tmp_path):
     (tmp_path / 'file').touch()
-    with pytest.raises(RunEnded, match=r'file/run cannot be written: Not a directory. Choose'):
+    with pytest.raises(RunError, match=r'file/run cannot be written: Not a directory. Choose'):
         train(checkpoint=dict(out_dir=str(tmp_path / 'file')))
     assert 'Epoch(train)' not in next((tmp_path / 'run').glob('*/*.log')).read_text()
 

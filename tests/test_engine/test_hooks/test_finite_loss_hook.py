@@ -5,8 +5,8 @@ import torch
 from mmengine.hooks import Hook
 from tiny_run import build_runner, read, write_tiny_config
 
-from mmpretrain_mldecoder.engine.distributed.rank_vote import RankVote
-from mmpretrain_mldecoder.engine.runners.ended_run import RunEnded
+from mmpretrain_mldecoder.engine.distributed.agree import RankVote
+from mmpretrain_mldecoder.errors import RunError
 
 
 class Spoil(Hook):
@@ -32,7 +32,7 @@ def _runner(folder, *spoilt: int, **options):
 def test_ends_at_the_step_and_names_the_pictures(tmp_path, value):
     runner = _runner(tmp_path)
     runner.register_hook(Spoil(4, value=value))
-    with pytest.raises(RunEnded, match=r'loss is (nan|inf) at iteration 5 \(epoch 2\)') as caught:
+    with pytest.raises(RunError, match=r'loss is (nan|inf) at iteration 5 \(epoch 2\)') as caught:
         runner.train()
     (file,) = (tmp_path / 'run').glob('nonfinite_loss_*_iter_5.json')
     assert str(file) in str(caught.value)
@@ -59,7 +59,7 @@ def test_steps_are_left_out_up_to_the_limit_and_counted_through_a_resume(tmp_pat
     resumed = _runner(
         tmp_path, 5, 7, resume=True, load_from=str(tmp_path / 'run' / 'epoch_1.pth'), **with_limit
     )
-    with pytest.raises(RunEnded, match=r'iteration 8 .*for the 3\. time: .*max_skips is 2'):
+    with pytest.raises(RunError, match=r'iteration 8 .*for the 3\. time: .*max_skips is 2'):
         resumed.train()
 
 
@@ -107,7 +107,7 @@ class BreakWeight(Hook):
 def test_no_checkpoint_of_weights_that_are_not_finite(tmp_path, value):
     runner = _runner(tmp_path)
     runner.register_hook(BreakWeight(value))
-    with pytest.raises(RunEnded, match=r'backbone\.conv1\.weight is not finite .* iteration 6'):
+    with pytest.raises(RunError, match=r'backbone\.conv1\.weight is not finite .* iteration 6'):
         runner.train()
     assert not (tmp_path / 'run' / 'epoch_2.pth').exists()
 

@@ -7,7 +7,7 @@ from preempted_run import checkpoints, preempt
 from tiny_iterations import ITERATIONS
 from tiny_run import assert_same_training, build_runner, write_tiny_config
 
-from mmpretrain_mldecoder.engine import find_resume_checkpoint
+from mmpretrain_mldecoder.checkpoints import find_resume_checkpoint
 
 
 @pytest.fixture(scope='module')

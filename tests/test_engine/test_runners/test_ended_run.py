@@ -2,13 +2,14 @@ import errno
 
 import pytest
 
-from mmpretrain_mldecoder.engine.runners.ended_run import RunEnded, ends_in_one_line
+from mmpretrain_mldecoder.engine.runners.exit import ends_in_one_line
+from mmpretrain_mldecoder.errors import RunError
 
 
 @pytest.mark.parametrize(
     ('error', 'status', 'line'),
     [
-        (RunEnded('no loss; try another'), 1, 'error: no loss; try another\n'),
+        (RunError('no loss; try another'), 1, 'error: no loss; try another\n'),
         (
             OSError(errno.EROFS, 'Read-only file system', '/mnt/run'),
             1,

@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from tiny_iterations import ITERATIONS
 from tiny_run import assert_same_training, build_runner, read, write_tiny_config
 
-from mmpretrain_mldecoder.engine.runners.ended_run import RunEnded
+from mmpretrain_mldecoder.errors import RunError
 
 IN_THIS_PROCESS = {'train_dataloader.num_workers': 0}
 
@@ -140,5 +140,5 @@ def test_other_way_of_counting_is_refused(unbroken, tmp_path):
     runner = build_runner(
         config, tmp_path, resume=True, load_from=str(run / 'iter_4.pth'), **options
     )
-    with pytest.raises(RunEnded, match=r'counts iterations, this one counts epochs \(train_cfg'):
+    with pytest.raises(RunError, match=r'counts iterations, this one counts epochs \(train_cfg'):
         runner.train()

@@ -4,8 +4,8 @@ import signal
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from mmpretrain_mldecoder.engine.runners.ended_run import RunEnded
-from mmpretrain_mldecoder.engine.runners.lost_worker import explained_worker_loss
+from mmpretrain_mldecoder.engine.runners.workers import explained_worker_loss
+from mmpretrain_mldecoder.errors import RunError
 
 
 class Killed(Dataset):
@@ -24,7 +24,7 @@ def test_killed_worker():
     loader = DataLoader(Killed(), num_workers=1)
     told = r'is gone \(DataLoader worker .*memory ran out.*test_dataloader.num_workers is 1'
     with (
-        pytest.raises(RunEnded, match=told),
+        pytest.raises(RunError, match=told),
         explained_worker_loss('test_dataloader', loader),
     ):
         list(loader)
@@ -35,7 +35,7 @@ def test_what_is_known_of_the_loader(loader):
     message = 'DataLoader worker (pid 7) is killed by signal: Killed. '
     number = (loader or {}).get('num_workers')
     with (
-        pytest.raises(RunEnded, match=f'num_workers is {number}'),
+        pytest.raises(RunError, match=f'num_workers is {number}'),
         explained_worker_loss('val_dataloader', loader),
     ):
         raise RuntimeError(message)
@@ -55,7 +55,7 @@ def _reset(*_):
 def test_pipe_that_breaks_before_torch_knows_why():
     loader = DataLoader([1, 2], collate_fn=lambda _: Breaks(), num_workers=1)
     with (
-        pytest.raises(RunEnded, match='Connection reset by peer'),
+        pytest.raises(RunError, match='Connection reset by peer'),
         explained_worker_loss('train_dataloader', loader),
     ):
         list(loader)
@@ -77,4 +77,4 @@ def test_other_errors_pass():
         explained_worker_loss('train_dataloader', None),
     ):
         raise RuntimeError('shapes differ')
-    assert not isinstance(caught.value, RunEnded)
+    assert not isinstance(caught.value, RunError)

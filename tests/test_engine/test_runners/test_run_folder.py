@@ -2,7 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tiny_run import build_runner, write_tiny_config
 
-from mmpretrain_mldecoder.engine.runners.run_folder import claim_timestamp
+from mmpretrain_mldecoder.engine.runners.work_dir import claim_timestamp
 
 
 def test_each_run_gets_a_second_of_its_own(tmp_path):

@@ -2,7 +2,7 @@ import pytest
 from mmengine.hooks import Hook
 from tiny_run import assert_same_training, build_runner, read, write_tiny_config
 
-from mmpretrain_mldecoder.engine.runners.ended_run import RunEnded
+from mmpretrain_mldecoder.errors import RunError
 
 
 @pytest.fixture(scope='module')
@@ -92,7 +92,7 @@ def test_refuses_a_position_that_does_not_fit(unbroken, tmp_path, changed, messa
     )
     loop.go_to(loop.position() | dict(processes=4, steps=2))
     assert loop.steps == 2
-    with pytest.raises(RunEnded, match=message):
+    with pytest.raises(RunError, match=message):
         loop.go_to(loop.position() | changed)
 
 
@@ -106,5 +106,5 @@ def test_other_length_of_an_epoch_is_told_at_its_end(unbroken, tmp_path):
 def test_position_of_a_checkpoint_that_has_none(unbroken, tmp_path, epoch, iteration, steps):
     loop = build_runner(unbroken[0], tmp_path).train_loop
     assert loop.guessed_position(epoch, iteration) == loop.position() | dict(steps=steps)
-    with pytest.raises(RunEnded, match=r'iteration 7 after 1 epochs, and here .* has 3 steps'):
+    with pytest.raises(RunError, match=r'iteration 7 after 1 epochs, and here .* has 3 steps'):
         loop.guessed_position(1, 7)

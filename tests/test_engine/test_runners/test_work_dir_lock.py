@@ -8,25 +8,22 @@ import pytest
 from mmengine.hooks import Hook
 from tiny_run import build_runner, write_tiny_config
 
-from mmpretrain_mldecoder.engine.runners import work_dir_lock
-from mmpretrain_mldecoder.engine.runners.work_dir_lock import (
-    WorkDirInUse,
-    WorkDirLock,
-    earlier_checkpoints,
-)
+from mmpretrain_mldecoder.engine.runners import work_dir as work_dir_lock
+from mmpretrain_mldecoder.engine.runners.work_dir import WorkDirLock, earlier_checkpoints
+from mmpretrain_mldecoder.errors import WorkDirInUseError
 
 
 def is_locked(work_dir) -> bool:
     try:
         WorkDirLock(work_dir).release()
-    except WorkDirInUse:
+    except WorkDirInUseError:
         return True
     return False
 
 
 _HOLD = """
 import sys, time
-from mmpretrain_mldecoder.engine.runners.work_dir_lock import WorkDirLock
+from mmpretrain_mldecoder.engine.runners.work_dir import WorkDirLock
 lock = WorkDirLock(sys.argv[1])
 print('held', flush=True)
 time.sleep(120)
@@ -37,7 +34,7 @@ def test_second_one_is_told_who_holds_it(tmp_path):
     lock = WorkDirLock(tmp_path)
     assert lock.is_held and is_locked(tmp_path)
     told = rf'another training is running in {tmp_path} \(host .+, pid {os.getpid()}, since 2'
-    with pytest.raises(WorkDirInUse, match=told):
+    with pytest.raises(WorkDirInUseError, match=told):
         WorkDirLock(tmp_path)
     lock.release()
     assert not is_locked(tmp_path)
@@ -48,7 +45,7 @@ def test_killed_holder_is_no_obstacle(tmp_path):
     holder = subprocess.Popen([sys.executable, '-c', _HOLD, tmp_path], stdout=subprocess.PIPE)
     try:
         assert holder.stdout.readline() == b'held\n'
-        with pytest.raises(WorkDirInUse, match=f'pid {holder.pid}'):
+        with pytest.raises(WorkDirInUseError, match=f'pid {holder.pid}'):
             WorkDirLock(tmp_path)
     finally:
         holder.kill()
@@ -103,7 +100,7 @@ class TrainThereToo(Hook):
         if runner.epoch == 0:
             before = _content(self.arguments[1])
             runner = build_runner(*self.arguments, **{'optim_wrapper.optimizer.lr': 0.125})
-            with pytest.raises(WorkDirInUse) as caught:
+            with pytest.raises(WorkDirInUseError) as caught:
                 runner.train()
             self.message = str(caught.value)
             assert _content(self.arguments[1]) == before

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tiny_run import build_runner, write_tiny_config
 
-from mmpretrain_mldecoder.engine.config_check import ConfigMistake
-from mmpretrain_mldecoder.engine.runners.worker_sockets import check_worker_sockets
+from mmpretrain_mldecoder.engine.runners.workers import check_worker_sockets
+from mmpretrain_mldecoder.errors import ConfigError
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_refused_are_folders_below_which_no_socket_can_be_made(folder_of_length,
         Listener(tempfile.mktemp(prefix='listener-', dir=folder), 'AF_UNIX').close()
     except OSError as error:
         assert 'too long' in str(error)
-        with pytest.raises(ConfigMistake, match=f'of {length} bytes.*at most 75.* Set TMPDIR'):
+        with pytest.raises(ConfigError, match=f'of {length} bytes.*at most 75.* Set TMPDIR'):
             check_worker_sockets()
     else:
         check_worker_sockets()
@@ -44,5 +44,5 @@ def test_runner_refuses_only_with_workers(folder_of_length, tmp_path):
     config.num_workers = 0
     runner.build_dataloader(config)
     config.num_workers = 2
-    with pytest.raises(ConfigMistake, match='data loader workers'):
+    with pytest.raises(ConfigError, match='data loader workers'):
         runner.build_dataloader(config)

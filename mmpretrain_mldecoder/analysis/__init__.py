@@ -1,0 +1,1 @@
+"""What people look at: browse, report, loader speed, result tables, web demo."""

@@ -1,0 +1,177 @@
+"""What is wrong or unusual with one picture of a dataset, as the pipeline's loader sees it."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from PIL import Image
+
+from ...datasets.decode_image import MAX_PIXELS, check_header, decode_picture, read_picture_file
+from ...datasets.image_header import Fault, ImageHeader
+from ...errors import UnreadableImageError
+
+# Rows and columns of the small grey pictures that duplicates are found with.
+THUMBNAIL = (16, 18)
+GREY_SPREAD = 2  # levels by which the channels of a grey picture may differ, for rounding
+_DAMAGE = ('Corrupt JPEG data', 'Premature end of JPEG')
+
+
+class PictureCheck(NamedTuple):
+    """What :meth:`ImageChecker.check` found.
+
+    Attributes:
+        faults: All that is wrong or unusual; empty for an ordinary picture.
+        digest: 16 bytes that are equal for equal files; None if the file cannot be read.
+        thumbnail: ``(16, 18)`` uint8, grey; None if the picture was not decoded.
+    """
+
+    faults: tuple[Fault, ...]
+    digest: bytes | None = None
+    thumbnail: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class ImageChecker:
+    """Checks pictures as a pipeline's loader reads them, by the rules of ``LoadWholeImage``.
+
+    Attributes:
+        color_type: As in the loader. Defaults to ``'color'``.
+        backend: Its ``imdecode_backend``. Defaults to ``'cv2'``.
+        backend_args: Where its files come from. Defaults to None: by the prefix of the path.
+        max_pixels: Of the largest picture that it reads. Defaults to ``MAX_PIXELS``.
+        quick: Whether to read the header only, without decoding. Then greyscale photos that are
+            stored in colour, damage inside a file and duplicates with other bytes are not
+            found. Defaults to False.
+    """
+
+    color_type: str = 'color'
+    backend: str = 'cv2'
+    backend_args: dict | None = None
+    max_pixels: int = MAX_PIXELS
+    quick: bool = False
+
+    @classmethod
+    def of_loader(cls, loader: LoadImageFromFile, quick: bool = False) -> 'ImageChecker':
+        """Check pictures as ``loader`` reads them."""
+        return cls(
+            loader.color_type,
+            loader.imdecode_backend,
+            loader.backend_args,
+            getattr(loader, 'max_pixels', MAX_PIXELS),
+            quick,
+        )
+
+    @property
+    def turns_upright(self) -> bool:
+        """Whether the loader follows the EXIF orientation."""
+        return self.color_type in ('color', 'grayscale')
+
+    def check(self, picture: tuple[str, tuple[int, int] | None]) -> PictureCheck:
+        """Look at one picture; never raises for what is in the file.
+
+        Args:
+            picture (tuple): Path, and height and width by the annotations, or None.
+        """
+        path, annotated_size = picture
+        try:
+            content = read_picture_file(path, self.backend_args)
+        except UnreadableImageError as error:
+            detail = '' if error.code == 'missing' else error.reason
+            return PictureCheck((Fault(error.code, detail),))
+        digest = hashlib.blake2b(content, digest_size=16).digest()
+        with caught_standard_error() as messages:
+            try:
+                pixels = self._read(path, content)
+            except UnreadableImageError as error:
+                return PictureCheck((Fault(error.code, error.reason),), digest)
+            header = _header(content)
+        faults = [] if header is None else header.faults()
+        damage = next((line for line in messages if line.startswith(_DAMAGE)), None)
+        if damage:
+            faults.append(Fault('damaged', damage.strip()))
+        if pixels is not None and not any(fault.code == 'greyscale' for fault in faults):
+            faults += [Fault('greyscale', 'stored in colour')] if _is_grey(pixels) else []
+        if annotated_size is not None:
+            faults += self._size_fault(annotated_size, header, pixels)
+        return PictureCheck(tuple(faults), digest, None if pixels is None else _thumbnail(pixels))
+
+    def _read(self, path: str, content: bytes) -> np.ndarray | None:
+        """Return the pixels that the loader gives, None if only the header is looked at."""
+        if self.quick:
+            check_header(path, content, self.backend, self.max_pixels)
+            return None
+        return decode_picture(path, content, self.color_type, self.backend, self.max_pixels)
+
+    def _size_fault(
+        self, annotated: tuple, header: ImageHeader | None, pixels: np.ndarray | None
+    ) -> list[Fault]:
+        """Compare sizes; height and width by the file may be those before it is turned."""
+        if header is None and pixels is None:
+            return []
+        height, width = header.size if pixels is None else pixels.shape[:2]
+        turned = header is not None and header.orientation >= 5
+        if annotated in ((height, width), (width, height) if turned else (height, width)):
+            return []
+        detail = f'{width} x {height} px, by the annotations {annotated[1]} x {annotated[0]}'
+        return [Fault('other_size', detail)]
+
+
+def _header(content: bytes) -> ImageHeader | None:
+    """Read it; None where Pillow cannot, or would not for the number of its pixels."""
+    try:
+        return ImageHeader.read(content)
+    except Image.DecompressionBombError:
+        return None
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    """Say whether the channels are alike, looking at every fourth row and column."""
+    if pixels.ndim == 2 or pixels.shape[2] < 3:
+        return True
+    for step in (32, 4):  # a few pixels are enough for nearly all colour pictures
+        first, second, third = np.moveaxis(pixels[::step, ::step, :3].astype(np.int32), 2, 0)
+        spread = max(np.abs(a - b).max() for a, b in ((first, second), (second, third)))
+        if spread > GREY_SPREAD:
+            return False
+    return True
+
+
+def _thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """Average the picture over the cells of a small grey one."""
+    if pixels.dtype != np.uint8:
+        pixels = cv2.normalize(pixels, None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_BGR2GRAY)
+    return cv2.resize(pixels, THUMBNAIL[::-1], interpolation=cv2.INTER_AREA)
+
+
+@contextmanager
+def caught_standard_error() -> Iterator[list[str]]:
+    """Collect the lines that are written to standard error, by C libraries too.
+
+    libjpeg tells of damaged data in this way only: the call succeeds. The whole process is
+    affected, so this is for worker processes, where nothing else writes.
+
+    Yields:
+        list[str]: Empty at first; it holds the lines when the block is left.
+    """
+    lines: list[str] = []
+    saved = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as file:
+            os.dup2(file.fileno(), 2)
+            try:
+                yield lines
+            finally:
+                os.dup2(saved, 2)
+                file.seek(0)
+                lines += file.read().decode(errors='replace').splitlines()
+    finally:
+        os.close(saved)

@@ -1,0 +1,264 @@
+"""The result tables in Markdown: on the screen, and between the markers of a page."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...engine.runners.finished_test import FinishedTest
+from .model_cost import ModelCost, picture_side
+from .table_rows import TableRow, measured
+
+_COCO = ('model', 'head', 'config', 'recipe', 'input', 'params', 'flops', 'published', 'ours')
+TABLES = {
+    'imagenet': (
+        *('model', 'config', 'weights', 'recipe', 'input', 'published_params', 'params'),
+        *('published_flops', 'flops', 'published', 'ours'),
+    ),
+    'coco': _COCO,
+    'variants': _COCO,
+    'zoo': (
+        *('model', 'head', 'config', 'weights', 'dataset', 'input', 'params', 'flops'),
+        *('published', 'ours'),
+    ),
+}
+"""Names of the tables, and their columns."""
+
+
+def table_of(row: TableRow) -> str:
+    """Return the name of the table that a row stands in."""
+    if row.dataset == 'ImageNet-1k':
+        return 'imagenet'
+    if row.dataset == 'COCO 2017':
+        return 'variants' if row.is_variant else 'coco'
+    return 'zoo'
+
+
+def markdown_table(
+    name: str,
+    language: str,
+    rows: list[TableRow],
+    costs: Mapping[str, ModelCost],
+    results: Mapping[str, FinishedTest],
+    folder: Path,
+) -> str:
+    """Write one table with its heading, and a line with the sources of what is published.
+
+    Rows with the same label follow each other, in the order of the model index.
+
+    Args:
+        name (str): A name of ``TABLES``.
+        language (str): ``'en'`` or ``'zh'``.
+        rows (list[TableRow]): All rows.
+        costs (Mapping): Of the models, by the name of the row.
+        results (Mapping): Finished tests, by the name of the row; a row without one gets ``-``.
+        folder (Path): From which the links to the configs lead.
+    """
+    words = WORDS[language]
+    labels = list(dict.fromkeys(row.label for row in rows))
+    rows = sorted(
+        (row for row in rows if table_of(row) == name), key=lambda row: labels.index(row.label)
+    )
+    metric = 'top-1' if name == 'imagenet' else 'mAP'
+    header = [words[column].format(metric=metric) for column in TABLES[name]]
+    lines = [header, ['---'] * len(header)]
+    for row in rows:
+        cells = _cells(row, words, costs[row.name], results.get(row.name), folder)
+        lines.append([cells[column] for column in TABLES[name]])
+    table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    return f'### {TITLES[language][name]}\n\n{table}\n\n{_sources(rows, language)}\n'
+
+
+def _cells(
+    row: TableRow, words: dict, cost: ModelCost, test: FinishedTest | None, folder: Path
+) -> dict[str, str]:
+    link = Path(os.path.relpath(row.path, folder)).as_posix()
+    published = row.published.get(row.metric, '-')
+    if row.published.get('Unverified'):
+        published = words['unverified'].format(published)
+    return {
+        'model': row.label,
+        'head': _head(row, words),
+        'config': f'[{row.path.stem}]({link})',
+        'weights': f'`{row.weights}`' if row.weights else '-',
+        'dataset': row.dataset,
+        'recipe': _recipe(row, words),
+        'input': str(picture_side(row.cfg)),
+        'published_params': row.published.get('Parameters (M)', '-'),
+        'params': f'{cost.parameters / 1e6:.3f}',
+        'published_flops': row.published.get('FLOPs (G)', '-'),
+        'flops': f'{cost.flops / 1e9:.3f}',
+        'published': published,
+        'ours': '-' if test is None else _ours(row, words, test),
+    }
+
+
+def _head(row: TableRow, words: dict) -> str:
+    head = row.cfg.model.head
+    if head.type != 'MLDecoderHead':
+        return words['linear']
+    full = head.num_groups == head.num_classes
+    return 'ML-Decoder' if full else words['queries'].format(head.num_groups)
+
+
+def _recipe(row: TableRow, words: dict) -> str:
+    if row.cfg.get('train_cfg') is None:
+        return words['evaluation']
+    schedulers = row.cfg.param_scheduler
+    last = (schedulers[-1] if isinstance(schedulers, list | tuple) else schedulers)['type']
+    schedule = {
+        'PlainOneCycleLR': 'OneCycle',
+        'CosineAnnealingLR': words['cosine'],
+        'MultiStepLR': words['steps'],
+    }[last]
+    return words['epochs'].format(
+        optimizer=row.cfg.optim_wrapper.optimizer.type,
+        schedule=schedule,
+        epochs=row.cfg.train_cfg.max_epochs,
+    )
+
+
+def _ours(row: TableRow, words: dict, test: FinishedTest) -> str:
+    number = f'{measured(row, test):{".2f" if row.metric == "mAP" else ".3f"}}'
+    downloaded = test.weights == 'single' and '://' in test.checkpoint
+    weights = words['downloaded' if downloaded else test.weights]
+    return words['measured'].format(number, f'{weights}{words["and"]}{test.date.date()}')
+
+
+def _sources(rows: list[TableRow], language: str) -> str:
+    words = WORDS[language]
+    numbers = {}
+    for row in rows:
+        if row.published:
+            source = row.published['Source'][language]
+            numbers.setdefault(source, []).append(row.published[row.metric])
+    if len(numbers) == 1:
+        return words['sources'].format(*numbers)
+    parts = [words['source'].format(words['and'].join(n), source) for source, n in numbers.items()]
+    return words['sources'].format(words['next'].join(parts))
+
+
+_BETWEEN_MARKERS = re.compile(
+    r'(<!-- model_table: begin (\S+) (\S+) -->\n).*?(<!-- model_table: end -->)', re.S
+)
+
+
+def replace_tables(
+    text: str,
+    rows: list[TableRow],
+    costs: Mapping[str, ModelCost],
+    results: Mapping[str, FinishedTest],
+    folder: Path,
+) -> str:
+    """Write the tables of a page anew, and leave all else as it is.
+
+    A table stands between the lines ``<!-- model_table: begin NAME LANGUAGE -->`` and
+    ``<!-- model_table: end -->``.
+
+    Args:
+        text (str): The page.
+        rows (list[TableRow]): All rows.
+        costs (Mapping): Of the models, by the name of the row.
+        results (Mapping): Finished tests, by the name of the row.
+        folder (Path): Of the page.
+
+    Raises:
+        ValueError: If the page has no such lines, or a name or language is unknown.
+    """
+
+    def new_table(match: re.Match) -> str:
+        begin, name, language, end = match.groups()
+        if name not in TABLES or language not in TITLES:
+            raise ValueError(
+                f'no table {name!r} in {language!r}: the tables are {", ".join(TABLES)}, '
+                f'the languages {", ".join(TITLES)}'
+            )
+        table = markdown_table(name, language, rows, costs, results, folder)
+        return f'{begin}{table}{end}'
+
+    text, count = _BETWEEN_MARKERS.subn(new_table, text)
+    if not count:
+        raise ValueError('it has no line <!-- model_table: begin NAME LANGUAGE -->')
+    return text
+
+
+TITLES = {
+    'en': {
+        'imagenet': 'Backbones on ImageNet-1k',
+        'coco': 'COCO 2017',
+        'variants': 'COCO 2017, other recipes',
+        'zoo': "The authors' model zoo: COCO 2014 and OpenImages",
+    },
+    'zh': {
+        'imagenet': 'ImageNet-1k 上的骨干网络',
+        'coco': 'COCO 2017',
+        'variants': 'COCO 2017，其他配方',
+        'zoo': '作者的模型库：COCO 2014 与 OpenImages',
+    },
+}
+"""Headings by language and table."""
+
+WORDS = {
+    'en': {
+        'model': 'model',
+        'head': 'head',
+        'config': 'config',
+        'weights': 'weights',
+        'dataset': 'dataset',
+        'recipe': 'recipe',
+        'input': 'input',
+        'published_params': 'params (M), published',
+        'params': 'params (M)',
+        'published_flops': 'FLOPs (G), published',
+        'flops': 'FLOPs (G)',
+        'published': '{metric}, published',
+        'ours': '{metric}, ours',
+        'linear': 'GAP + linear',
+        'queries': 'ML-Decoder, {} queries',
+        'evaluation': 'evaluation only',
+        'epochs': '{optimizer}, {schedule}, {epochs} epochs',
+        'cosine': 'cosine',
+        'steps': 'steps',
+        'unverified': '{} (unverified)',
+        'measured': '{} ({})',
+        'ema': 'EMA',
+        'raw': 'raw',
+        'downloaded': 'published weights',
+        'single': 'one set of weights',
+        'and': ', ',
+        'sources': 'Sources of the published numbers: {}.',
+        'source': '{}: {}',
+        'next': '; ',
+    },
+    'zh': {
+        'model': '模型',
+        'head': '分类头',
+        'config': '配置',
+        'weights': '权重',
+        'dataset': '数据集',
+        'recipe': '配方',
+        'input': '输入',
+        'published_params': '参数量 (M)，公布值',
+        'params': '参数量 (M)',
+        'published_flops': 'FLOPs (G)，公布值',
+        'flops': 'FLOPs (G)',
+        'published': '{metric}，公布值',
+        'ours': '{metric}，本仓库',
+        'linear': 'GAP + 线性层',
+        'queries': 'ML-Decoder，{} 个查询',
+        'evaluation': '仅评测',
+        'epochs': '{optimizer}，{schedule}，{epochs} 轮',
+        'cosine': '余弦',
+        'steps': '分段',
+        'unverified': '{}（未经验证）',
+        'measured': '{}（{}）',
+        'ema': 'EMA',
+        'raw': '原始权重',
+        'downloaded': '公布的权重',
+        'single': '单一权重',
+        'and': '，',
+        'sources': '公布值的出处：{}。',
+        'source': '{}：{}',
+        'next': '；',
+    },
+}

@@ -1,0 +1,61 @@
+"""A test run for FiftyOne, in the JSON that it documents for image classification.
+
+Source: FiftyOne's user guide, "Importing data", FiftyOneImageClassificationDataset (multi-label:
+the target of a picture is a list). That format holds one field, so labels and predictions are two
+files. FiftyOneDataset would hold both, but is the dump of its database: it needs the version of
+FiftyOne that reads it.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...fileio.atomic_write import atomic_write
+from .test_run import TestRun
+
+FILES = ('ground_truth.json', 'predictions.json')
+
+
+def write_fiftyone(
+    run: TestRun, classes: Sequence[str], out_dir: str | os.PathLike, thr: float = 0.5
+) -> list[Path]:
+    """Write ``ground_truth.json`` and ``predictions.json``, with absolute paths of the pictures.
+
+    Args:
+        run (TestRun): With a path for each picture; of unknown labels (-1), nothing is written.
+        classes (Sequence[str]): ``C`` names.
+        out_dir (str | PathLike): The folder; it is made, older files are replaced.
+        thr (float): Labels with ``score >= thr`` are predictions, in ``[0, 1]``; their confidence
+            is the score. Defaults to 0.5.
+
+    Returns:
+        list[Path]: The two files.
+
+    Raises:
+        ValueError: If ``thr`` is out of range, or a picture has no path or has it twice.
+    """
+    if not 0 <= thr <= 1:
+        raise ValueError(f'thr must be in [0, 1], but got {thr}')
+    if '' in run.images or len(set(run.images)) < len(run.images):
+        raise ValueError(
+            f'{run.path}: FiftyOne knows pictures by their paths, but not every sample has an '
+            'img_path of its own'
+        )
+    truths, predictions = {}, {}
+    for image, scores, targets in zip(run.images, run.scores, run.targets, strict=True):
+        path = os.path.abspath(image)
+        truths[path] = [dict(label=classes[label]) for label in np.flatnonzero(targets == 1)]
+        found = np.flatnonzero(scores >= thr)
+        predictions[path] = [
+            dict(label=classes[label], confidence=round(float(scores[label]), 6))
+            for label in found[np.argsort(-scores[found], kind='stable')]
+        ]
+    files = []
+    for name, labels in zip(FILES, (truths, predictions), strict=True):
+        with atomic_write(Path(out_dir, name)) as path:
+            path.write_text(json.dumps(dict(classes=list(classes), labels=labels)))
+        files.append(Path(out_dir, name))
+    return files

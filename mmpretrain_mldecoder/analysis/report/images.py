@@ -1,0 +1,203 @@
+"""Images of the report: the most confident errors, with attention overlays."""
+
+import base64
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from PIL import Image, ImageOps
+
+from ...apis import MultiLabelInferencer
+from ...datasets.decode_image import read_picture_file
+from ...fileio.terminal import printable
+from ...visualization.attention_overlay import attention_overlay
+
+
+def photo_roots(cfg: Config) -> list[str]:
+    """Return the folders of the test's pictures, without links in their paths.
+
+    They are the data set's ``data_root`` and its ``data_prefix`` below that, so that a folder of
+    pictures may be a link to another disk; the current folder if there is neither.
+    """
+    dataset = cfg.test_dataloader.dataset
+    while 'data_root' not in dataset and isinstance(dataset.get('dataset'), Mapping):
+        dataset = dataset['dataset']  # a wrapper
+    root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix') or ''
+    prefixes = list(prefix.values()) if isinstance(prefix, Mapping) else [prefix]
+    folders = [root, *(os.path.join(root, one or '') for one in prefixes)]
+    return sorted({os.path.realpath(folder) for folder in folders if folder} or {os.getcwd()})
+
+
+def is_inside(path: str, roots: Sequence[str]) -> bool:
+    """Whether a file lies in one of the folders, after ``..`` and links; a wrong name does not."""
+    try:
+        real = os.path.realpath(path)
+        return any(os.path.commonpath([real, root]) == root for root in roots)
+    except ValueError:  # NUL in the name, or another drive
+        return False
+
+
+class PhotoAttention:
+    """Ask a trained model where it looked for one class of one photo.
+
+    Args:
+        config (Config): Of the model.
+        checkpoint (str | PathLike): Its weights; those of its EMA where training kept one.
+        classes (Sequence[str]): The names in the report; the checkpoint must have the same.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If the checkpoint has other classes; when called, if the head has no attention.
+    """
+
+    def __init__(self, config: Config, checkpoint: str | os.PathLike, classes: Sequence[str]):
+        if '://' not in os.fspath(checkpoint) and not os.path.isfile(checkpoint):
+            raise FileNotFoundError(f'no checkpoint at {checkpoint}')
+        self._inferencer = MultiLabelInferencer(config, checkpoint, batch_size=1, backend='torch')
+        if list(self._inferencer.classes) != list(classes):
+            theirs, ours = (
+                printable(', '.join(names[:3])) for names in (self._inferencer.classes, classes)
+            )
+            raise ValueError(
+                f'{checkpoint} has the classes {theirs}, ... and the predictions {ours}, ...: they '
+                'do not belong together'
+            )
+        self._classes = classes
+        self._last = (None, None)  # a photo may be both a false alarm and a miss
+
+    def __call__(self, image: str, label: int) -> tuple[str, list[str]]:
+        """Return the overlay as a data address, and the classes that share the query."""
+        if self._last[0] != image:
+            self._last = image, self._inferencer(image, thr=0.0, return_attention=True)[0]
+        prediction = self._last[1]
+        place = prediction['labels'].index(self._classes[label])
+        overlay = encode_attention(prediction['seen'], prediction['attention'][place])
+        return overlay, list(prediction['shares_query_with'][place])
+
+
+SIDE = 240  # of a thumbnail, pixels
+QUALITY = 72
+MAX_LABELS = 8  # named beside a photo
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One wrong answer: class ``label`` of picture ``image``."""
+
+    image: int
+    label: int
+
+
+def worst_mistakes(
+    scores: np.ndarray, targets: np.ndarray, number: int
+) -> tuple[list[Mistake], list[Mistake]]:
+    """Find the negatives that score highest and the positives that score lowest.
+
+    A picture stands for its worst mistake only, so it comes once in each list. No threshold is
+    asked: these are the mistakes that no choice of one mends. Ties are in the order of pictures.
+
+    Args:
+        scores (np.ndarray): ``(N, C)`` probabilities.
+        targets (np.ndarray): ``(N, C)``; unknown labels (-1) are no mistakes.
+        number (int): Of each kind, at most.
+
+    Returns:
+        tuple[list[Mistake], list[Mistake]]: False alarms and misses, the worst first.
+    """
+    alarms = _worst(np.where(targets == 0, -scores, np.inf), number)
+    misses = _worst(np.where(targets == 1, scores, np.inf), number)
+    return alarms, misses
+
+
+def _worst(goodness: np.ndarray, number: int) -> list[Mistake]:
+    labels = goodness.argmin(axis=1)
+    lowest = goodness[np.arange(len(goodness)), labels]
+    order = np.argsort(lowest, kind='stable')[:number]
+    return [Mistake(int(i), int(labels[i])) for i in order if np.isfinite(lowest[i])]
+
+
+def read_thumbnail(path: str) -> str | None:
+    """Return a photo as a small JPEG in a data address; None if it cannot be read."""
+    try:
+        with Image.open(io.BytesIO(read_picture_file(path))) as photo:
+            photo.draft('RGB', (2 * SIDE, 2 * SIDE))  # of a JPEG, decodes no more than is shown
+            photo = ImageOps.exif_transpose(photo).convert('RGB')
+            photo.thumbnail((SIDE, SIDE))
+    except Exception:  # each decoder has its own
+        return None
+    return encode_jpeg(photo)
+
+
+def encode_jpeg(photo: Image.Image) -> str:
+    """Return a picture as a data address."""
+    buffer = io.BytesIO()
+    photo.save(buffer, 'JPEG', quality=QUALITY)
+    return 'data:image/jpeg;base64,' + base64.b64encode(buffer.getvalue()).decode()
+
+
+def encode_attention(seen: np.ndarray, attention: np.ndarray) -> str:
+    """Lay the attention of one class over what the network saw, as a data address.
+
+    Args:
+        seen (np.ndarray): BGR uint8 ``(h, w, 3)``.
+        attention (np.ndarray): ``(num_heads, H, W)``; the mean of the heads is shown.
+    """
+    scale = SIDE / max(seen.shape[:2])
+    size = [max(1, round(side * scale)) for side in seen.shape[1::-1]]
+    small = cv2.resize(seen, size, interpolation=cv2.INTER_AREA)
+    return encode_jpeg(Image.fromarray(attention_overlay(small, attention.mean(axis=0))))
+
+
+def photo_cards(
+    mistakes: Sequence[Mistake],
+    images: Sequence[str],
+    scores: np.ndarray,
+    targets: np.ndarray,
+    classes: Sequence[str],
+    attend: Callable[[str, int], tuple[str, list[str]]] | None = None,
+    may_show: Callable[[str], bool] | None = None,
+) -> list[dict]:
+    """Describe mistakes for the page.
+
+    Args:
+        mistakes (Sequence[Mistake]): Of one kind.
+        images (Sequence[str]): ``N`` paths.
+        scores (np.ndarray): ``(N, C)`` probabilities.
+        targets (np.ndarray): ``(N, C)``.
+        classes (Sequence[str]): ``C`` names.
+        attend (Callable, optional): Gives the overlay of a picture and a class, and the names of
+            the other classes that share its query. Defaults to None.
+        may_show (Callable, optional): Tells by its path whether a photo may be copied into the
+            page. Defaults to None: all may.
+
+    Returns:
+        list[dict]: ``file``, ``label``, ``score``, ``truth`` (names), ``more`` (labels not named),
+        ``photo`` (data address or None), ``outside`` (whether it may not be shown), ``attention``
+        (data address or None), ``shares``.
+    """
+    cards = []
+    for mistake in mistakes:
+        truth = np.flatnonzero(targets[mistake.image] == 1)
+        is_ours = may_show is None or may_show(images[mistake.image])
+        photo = read_thumbnail(images[mistake.image]) if is_ours else None
+        attention, shares = None, []
+        if attend is not None and photo is not None:
+            attention, shares = attend(images[mistake.image], mistake.label)
+        cards.append(
+            dict(
+                file=images[mistake.image],
+                label=classes[mistake.label],
+                score=round(float(scores[mistake.image, mistake.label]), 4),
+                truth=[classes[label] for label in truth[:MAX_LABELS]],
+                more=max(0, len(truth) - MAX_LABELS),
+                photo=photo,
+                outside=not is_ours,
+                attention=attention,
+                shares=shares[:MAX_LABELS],
+            )
+        )
+    return cards

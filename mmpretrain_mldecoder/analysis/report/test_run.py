@@ -1,0 +1,147 @@
+"""The names of the classes that a config tests."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from ...apis.inference.class_names import dataset_class_names
+from ...checkpoints.predictions_pickle import read_predictions
+from ...evaluation.functional.scores_and_targets import check_scores_and_targets
+from ...evaluation.metrics.sample_arrays import sample_arrays
+
+
+def read_class_names(cfg: Config, num_classes: int) -> tuple[list[str], str | None]:
+    """Ask the config's test dataset for its classes; its pictures need not be there.
+
+    Args:
+        cfg (Config): With ``test_dataloader``.
+        num_classes (int): How many the predictions have.
+
+    Returns:
+        tuple[list[str], str | None]: The names, and None; or, where the annotations are not there
+        to be read, numbers as names, and why.
+
+    Raises:
+        ValueError: If the config has no test dataset, or another number of classes.
+    """
+    if cfg.get('test_dataloader') is None:
+        raise ValueError(f'{cfg.filename} has no test_dataloader: it has no classes to report on')
+    try:
+        names = dataset_class_names(cfg.test_dataloader.dataset)
+    except OSError as error:
+        return [f'class {i}' for i in range(num_classes)], f'The classes have no names: {error}'
+    if len(names) != num_classes:
+        raise ValueError(
+            f'{cfg.filename} tests {len(names)} classes, but the predictions have {num_classes}: '
+            'they are of another config'
+        )
+    return names, None
+
+
+@dataclass(frozen=True)
+class TestRun:
+    """The predictions and labels of ``N`` pictures and ``C`` classes.
+
+    Attributes:
+        path (Path): The file they come from.
+        date (datetime): When that file was written.
+        images (list[str]): ``N`` paths as the test had them; empty text where there was none.
+        scores (np.ndarray): ``(N, C)`` float32 probabilities: of the EMA weights where both were
+            tested.
+        targets (np.ndarray): ``(N, C)`` int8: 1 positive, 0 negative, -1 unknown.
+        raw_scores (np.ndarray, optional): ``(N, C)``, of the raw weights, where both were tested.
+        size_masks (np.ndarray, optional): ``(N, C)`` uint8, one
+            :func:`~mmpretrain_mldecoder.evaluation.object_size_mask` a picture, where the samples
+            have the areas of their objects.
+    """
+
+    __test__ = False  # no test class of pytest's
+
+    path: Path
+    date: datetime
+    images: list[str]
+    scores: np.ndarray
+    targets: np.ndarray
+    raw_scores: np.ndarray | None = None
+    size_masks: np.ndarray | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes ``C``."""
+        return self.scores.shape[1]
+
+
+def read_test_run(path: str | Path) -> TestRun:
+    """Read a file of ``tools/test.py --out``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is something else (see :func:`read_predictions`), the labels do not fit
+            the scores, or the scores are no probabilities.
+    """
+    path = Path(path).expanduser()
+    samples = read_predictions(path)
+    with_sizes = all(
+        'instance_labels' in sample and 'instance_areas' in sample for sample in samples
+    )
+    try:
+        arrays = sample_arrays(samples, with_sizes=with_sizes)
+        raw = None
+        if all('pred_score_raw' in sample for sample in samples):
+            raw = torch.stack([sample['pred_score_raw'].float() for sample in samples]).numpy()
+            _check(raw, arrays['targets'])
+        _check(arrays['scores'], arrays['targets'])
+    except (ValueError, TypeError, RuntimeError, AttributeError) as error:
+        raise ValueError(f'{path} does not hold the predictions of one test: {error}') from error
+    return TestRun(
+        path=path,
+        date=datetime.fromtimestamp(path.stat().st_mtime).astimezone(),
+        images=[str(sample.get('img_path') or '') for sample in samples],
+        scores=arrays['scores'],
+        targets=arrays['targets'],
+        raw_scores=raw,
+        size_masks=arrays.get('size_masks'),
+    )
+
+
+def _check(scores: np.ndarray, targets: np.ndarray) -> None:
+    check_scores_and_targets(scores, targets)
+    if scores.min() < 0 or scores.max() > 1:
+        raise ValueError(
+            f'scores must be probabilities, in [0, 1], but go from {scores.min():.3g} to '
+            f'{scores.max():.3g}'
+        )
+
+
+def check_same_pictures(run: TestRun, other: TestRun) -> None:
+    """See that two runs can stand side by side: same pictures, classes and labels, in order.
+
+    Pictures are told by the names of their files, as the folders may differ from machine to
+    machine.
+
+    Raises:
+        ValueError: If they cannot; it says where they differ first.
+    """
+    files = f'{run.path} and {other.path}'
+    if run.scores.shape != other.scores.shape:
+        raise ValueError(
+            f'{files} cannot be compared: {len(run.images)} pictures and {run.num_classes} classes '
+            f'against {len(other.images)} and {other.num_classes}'
+        )
+    for index, pair in enumerate(zip(run.images, other.images, strict=True)):
+        one, two = (Path(image).name for image in pair)
+        if one != two:
+            raise ValueError(
+                f'{files} cannot be compared: picture {index} is {one!r} in one and {two!r} in the '
+                'other. Test both on the same split.'
+            )
+    if different := np.argwhere(run.targets != other.targets)[:1].tolist():
+        ((index, label),) = different
+        raise ValueError(
+            f'{files} cannot be compared: they have other labels for class {label} of picture '
+            f'{index}, {Path(run.images[index]).name!r}'
+        )

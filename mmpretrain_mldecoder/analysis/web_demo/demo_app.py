@@ -1,0 +1,145 @@
+"""The web demo: a page on which one drops a photo. Needs Gradio, the extra ``app``."""
+
+import signal
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from ...apis.inference.multi_label_inferencer import MultiLabelInferencer
+from .demo_view import attention_of, has_attention, labels_over, predict_photo
+from .upload_rate import UploadRate
+
+TITLE = 'What is in the photo?'
+
+SECONDS_KEPT = 3600
+"""How long Gradio keeps an uploaded photo on the disk, and what is known of it in memory."""
+
+MAX_UPLOAD = '20mb'
+"""Largest file that is taken."""
+
+MAX_WAITING = 20
+"""Requests that may wait for the network, one of which runs; more are refused."""
+
+
+def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
+    """Make the page: a photo in, its labels with scores, and where the model looked for each.
+
+    The network runs once a photo. The threshold then only chooses among the scores, and a click on
+    a label shows its attention. A file that is no picture is answered by a message.
+
+    Nothing is sent anywhere: no usage statistics, and a page whose fonts and scripts come from
+    this machine.
+
+    Args:
+        inferencer (MultiLabelInferencer): Of the model. With a head without attention, the page
+            has labels only.
+
+    Returns:
+        gr.Blocks: The app, for :func:`serve`.
+    """
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(SECONDS_KEPT, SECONDS_KEPT)
+    ) as app:
+        gr.Markdown(f'# {TITLE}')
+        prediction, chosen = gr.State(time_to_live=SECONDS_KEPT), gr.State()
+        with gr.Row():
+            with gr.Column(scale=5):
+                photo = gr.Image(
+                    label='Photo',
+                    type='filepath',
+                    image_mode=None,
+                    sources=['upload', 'clipboard'],
+                    buttons=['fullscreen'],
+                )
+                threshold = gr.Slider(
+                    0, 1, value=0.5, step=0.01, label='Threshold: lowest score of a label'
+                )
+            with gr.Column(scale=3):
+                message = gr.Markdown('Drop a photo.', elem_id='message')
+                labels = gr.Label(label='Labels', show_heading=False, visible=False)
+            with gr.Column(scale=5, visible=has_attention(inferencer)):
+                overlay = gr.Image(
+                    label='Attention',
+                    interactive=False,
+                    # Not Gradio's third, which shares the picture on the web.
+                    buttons=['fullscreen', 'download'],
+                    elem_id='overlay',
+                )
+                caption = gr.Markdown(elem_id='caption')
+        shown = [message, labels, overlay, caption, chosen]
+
+        def predict(upload: dict | None, thr: float) -> tuple:
+            if upload is None:
+                return None, *_show(None, thr, None)
+            try:
+                found = predict_photo(inferencer, upload['path'])
+            except ValueError as error:
+                return None, f'**⚠ {error}**', *_show(None, thr, None)[1:]
+            return found, *_show(found, thr, None)
+
+        # The upload as it is: Gradio's own reading of it would end in a traceback where it is no
+        # picture, and would turn and convert what the test pipeline must see untouched.
+        photo.change(predict, [photo, threshold], [prediction, *shown], preprocess=False)
+        threshold.change(
+            _show,
+            [prediction, threshold, chosen],
+            shown,
+            trigger_mode='always_last',
+            show_progress='hidden',
+        )
+
+        def choose(found: dict | None, thr: float, click: gr.SelectData) -> tuple:
+            return _show(found, thr, click.value)
+
+        labels.select(choose, [prediction, threshold], shown, show_progress='hidden')
+    return app
+
+
+def serve(app: gr.Blocks, host: str, port: int) -> None:
+    """Serve the page until Ctrl-C or SIGTERM, which both delete what was uploaded.
+
+    Taken are files up to :data:`MAX_UPLOAD`, 30 a minute and address (:class:`.UploadRate`); up to
+    :data:`MAX_WAITING` requests wait. Of files, only those of Gradio's own folder are served.
+
+    Args:
+        app (gr.Blocks): What :func:`build_app` made.
+        host (str): The address to listen on; ``'127.0.0.1'`` is reached from this machine only.
+        port (int): The port.
+
+    Raises:
+        OSError: If the port is taken, or the address is not this machine's.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app.queue(max_size=MAX_WAITING, default_concurrency_limit=1)
+    app.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        quiet=True,
+        footer_links=[],
+        max_file_size=MAX_UPLOAD,
+        app_kwargs=dict(middleware=[Middleware(UploadRate)]),
+    )
+
+
+def _show(prediction: dict | None, thr: float, chosen: str | None) -> tuple[Any, ...]:
+    """Return message, labels, overlay, caption and chosen label for what is over the threshold."""
+    hidden = gr.Label(value=None, visible=False)
+    no_overlay = gr.Image(value=None, label='Attention')
+    if prediction is None:
+        return 'Drop a photo.', hidden, no_overlay, '', None
+    found = labels_over(prediction, thr)
+    if not found:
+        best, score = prediction['labels'][0], prediction['scores'][0]
+        message = f'No label reaches {thr:.2f}. The best is **{best}** with {score:.2f}.'
+        return message, hidden, no_overlay, '', chosen
+    shown = chosen if chosen in found else next(iter(found))
+    number = '1 label' if len(found) == 1 else f'{len(found)} labels'
+    labels = gr.Label(value=found, visible=True)
+    if 'attention' not in prediction:
+        return number, labels, no_overlay, '', None
+    message = f'{number}. Click one to see where the model looked for it.'
+    overlay, caption = attention_of(prediction, shown)
+    title = f'Attention: {shown} ({found[shown]:.2f})'
+    return message, labels, gr.Image(value=overlay, label=title), caption, chosen

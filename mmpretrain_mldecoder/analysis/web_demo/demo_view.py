@@ -1,0 +1,94 @@
+"""What the web demo shows of a photo, without the web."""
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ...apis.inference.multi_label_inferencer import MultiLabelInferencer
+from ...errors import UnreadableImageError
+from ...visualization import attention_overlay, times_average
+
+MAX_LABELS = 100
+"""How many labels of a photo are kept, the best. Each has its attention maps, in memory."""
+
+MAX_PIXELS = 50_000_000
+"""Of a photo; a file of a few kilobytes can unpack to gigabytes."""
+
+SHOWN_SIDE = 640
+"""Pixels that the longer side of an overlay has at least, so that small photos are seen."""
+
+
+def has_attention(inferencer: MultiLabelInferencer) -> bool:
+    """Tell whether the model's head can say where it looked."""
+    return hasattr(inferencer.model.head, 'attention_maps')
+
+
+def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
+    """Run the network on a file, once for all thresholds.
+
+    The file is only ever decoded as a picture: a list of other files or a pattern, which the
+    inferencer would follow, could otherwise be uploaded to see what is on the server.
+
+    Args:
+        inferencer (MultiLabelInferencer): Of the model.
+        path (str): The file.
+
+    Returns:
+        dict: What the inferencer gives at ``thr=0`` for the 100 best labels, with ``attention``,
+        ``shares_query_with`` and ``seen`` if the head has attention.
+
+    Raises:
+        ValueError: If the file is no picture that can be read, or has more than
+            :data:`MAX_PIXELS`, of which its header tells.
+    """
+    _check_pixels(path)
+    try:
+        picture = inferencer.pipeline.picture(path)
+    except UnreadableImageError as error:
+        raise ValueError('This file cannot be read as a picture.') from error
+    attention = has_attention(inferencer)
+    return inferencer(picture, thr=0.0, topk=MAX_LABELS, return_attention=attention)[0]
+
+
+def _check_pixels(path: str) -> None:
+    try:
+        with Image.open(path) as picture:
+            pixels = picture.width * picture.height
+    except Image.DecompressionBombError:
+        pixels = MAX_PIXELS + 1
+    except (OSError, ValueError, SyntaxError):
+        return  # no picture that Pillow knows: the loader says what it is
+    if pixels > MAX_PIXELS:
+        raise ValueError(f'This picture has more than {MAX_PIXELS // 1_000_000} million pixels.')
+
+
+def labels_over(prediction: dict, thr: float) -> dict[str, float]:
+    """Return the labels whose score is at least ``thr``, with their scores, best first."""
+    pairs = zip(prediction['labels'], prediction['scores'], strict=True)
+    return {label: score for label, score in pairs if score >= thr}
+
+
+def attention_of(prediction: dict, label: str) -> tuple[np.ndarray, str]:
+    """Draw where the model looked for one label, and say what that is.
+
+    Returns:
+        tuple[np.ndarray, str]: The overlay, RGB ``uint8`` of at least 640 pixels on the longer
+        side, and its caption.
+    """
+    place = prediction['labels'].index(label)
+    maps = prediction['attention'][place]  # (num_heads, H, W)
+    weights = maps.mean(axis=0)
+    height, width = prediction['seen'].shape[:2]
+    scale = max(SHOWN_SIDE / max(height, width), 1)
+    size = (round(width * scale), round(height * scale))
+    overlay = attention_overlay(cv2.resize(prediction['seen'], size), weights)
+    caption = (
+        f'Bright: where the query of **{label}** looked. Mean of {len(maps)} heads on '
+        f'{weights.shape[0]} × {weights.shape[1]} cells; the strongest has '
+        f'{times_average(weights):.1f} times the weight of an average one. It is no proof of why '
+        'the label was given.'
+    )
+    if others := prediction['shares_query_with'][place]:
+        more = f' and {len(others) - 5} more' if len(others) > 5 else ''
+        caption += f' The same query also answers for {", ".join(others[:5])}{more}.'
+    return overlay, caption

@@ -1,0 +1,251 @@
+"""Writers and readers of the exported formats: ONNX (fp32, fp16, int8) and torch.export."""
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from ...checkpoints.published import checkpoint_identity
+from ...version import __version__
+from ..inference.onnx_model import (
+    Activation,
+    WholeNetwork,
+    batch_of_two,
+    dynamic_shapes,
+    onnx_session,
+    to_onnx,
+)
+
+
+def input_entry(pictures: Tensor, dynamic_size: bool) -> dict:
+    """Describe the input; ``height`` and ``width`` are None where they are free."""
+    height, width = (None, None) if dynamic_size else pictures.shape[2:]
+    return dict(
+        name='image',
+        dtype=str(pictures.dtype).removeprefix('torch.'),
+        layout='NCHW',
+        channels='BGR',
+        orientation='upright (EXIF)',
+        height=height,
+        width=width,
+    )
+
+
+def output_entry(activation: Activation, sigmoid: bool) -> dict:
+    """Describe the output; ``then`` is what still turns it into scores, None if nothing."""
+    return dict(name='scores', then=None) if sigmoid else dict(name='logits', then=activation)
+
+
+def source_entry(config: str | None, checkpoint: str, precision: str) -> dict:
+    """Say where the file comes from: names without folders, the checkpoint's SHA-256.
+
+    Args:
+        config (str, optional): Path of the config, None if it has none.
+        checkpoint (str): See :func:`checkpoint_identity`.
+        precision (str): 'fp32', 'fp16' or 'int8'.
+    """
+    return dict(
+        config=config and Path(config).name,
+        **checkpoint_identity(checkpoint),
+        precision=precision,
+        mmpretrain_mldecoder=__version__,
+    )
+
+
+def write_metadata(model: 'ModelProto', metadata: dict) -> None:
+    """Put each entry into ``metadata_props`` as JSON, and take out how the export was done.
+
+    torch's exporter notes for each node the lines of Python that it comes from, with the folders of
+    the machine.
+    """
+    import onnx  # an extra
+
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del part.metadata_props[:]
+    for part in (*model.graph.input, *model.graph.output, model.graph):
+        del part.metadata_props[:]
+    onnx.helper.set_model_props(
+        model, {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()}
+    )
+
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+Precision = Literal['fp32', 'fp16', 'int8']
+
+
+def write_onnx(
+    model: BaseModel,
+    pictures: Tensor,
+    out: str | os.PathLike,
+    metadata: dict,
+    dynamic_size: bool = False,
+    sigmoid: bool = False,
+    precision: Precision = 'fp32',
+    calibration: Iterable[Tensor] = (),
+) -> None:
+    """Export a classifier and write it, with the metadata in ``metadata_props``.
+
+    Args:
+        model (BaseModel): A classifier on the CPU, in evaluation mode.
+        pictures (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
+        out (str | PathLike): The file.
+        metadata (dict): What JSON can hold.
+        dynamic_size (bool): Whether height and width are free too. Defaults to False.
+        sigmoid (bool): Whether to give scores instead of logits. Defaults to False.
+        precision (str): ``'fp32'``, ``'fp16'`` or ``'int8'``. Defaults to ``'fp32'``.
+        calibration (Iterable[Tensor]): The batches that int8 is calibrated on.
+
+    Raises:
+        Exception: Of torch's exporter, if it cannot export the model.
+    """
+    import onnx  # an extra
+
+    exported = to_onnx(model, pictures, dynamic_size, sigmoid)
+    if precision == 'fp16':
+        exported = to_half_precision(exported)
+    if precision == 'int8':
+        exported = to_int8(exported, (batch.numpy() for batch in calibration))
+    write_metadata(exported, metadata)
+    onnx.save(exported, os.fspath(out))
+
+
+def read_onnx(path: str | os.PathLike) -> Callable[[Tensor], Tensor]:
+    """Load a file; returns what gives the output of a batch, on the CPU."""
+    session = onnx_session(os.fspath(path))
+    return lambda pictures: torch.from_numpy(session.run(None, {'image': pictures.numpy()})[0])
+
+
+def to_half_precision(model: 'ModelProto') -> 'ModelProto':
+    """Convert the floats of a model to 16 bits, by ONNX Runtime's own converter.
+
+    Input and output keep their types. Half precision has 11 bits and ends at 65,504: scores move by
+    1e-3 or so, and a network whose features grow beyond that gives no numbers at all.
+
+    Args:
+        model (ModelProto): In single precision. It is changed.
+    """
+    from onnxruntime.transformers.float16 import convert_float_to_float16  # an extra
+
+    return convert_float_to_float16(model, keep_io_types=True)
+
+
+_SCOPES = 'pkg.torch.onnx.name_scopes'  # where torch's exporter says which module a node is from
+
+
+def to_int8(model: 'ModelProto', batches: Iterable[np.ndarray]) -> 'ModelProto':
+    """Quantize a model by ONNX Runtime's static quantization, with photos to calibrate on.
+
+    Activations are unsigned, from their least to their greatest value; weights are signed, one
+    scale a channel, and take 7 of the 8 bits, because processors without VNNI saturate where two
+    full products are added. In float stay the normalisation, the first convolution, which reads
+    the pixels, and the head.
+
+    Args:
+        model (ModelProto): What ``to_onnx`` gives; its nodes say which module they are from.
+        batches (Iterable[ndarray]): The calibration photos, packed, ``(B, 3, H, W)`` each.
+
+    Returns:
+        ModelProto: With pairs of QuantizeLinear and DequantizeLinear.
+    """
+    import onnx  # extras
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+
+    class Photos(CalibrationDataReader):
+        feeds = iter(batches)
+
+        def get_next(self) -> dict | None:
+            batch = next(self.feeds, None)
+            return None if batch is None else dict(image=batch)
+
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # it advises a preparation that torch's exporter has done
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, 'int8.onnx')
+            quantize_static(
+                model,
+                out,
+                Photos(),
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=True,
+                nodes_to_exclude=_in_float(model),
+            )
+            return onnx.load(out)
+    finally:
+        root.setLevel(level)
+
+
+def _in_float(model: 'ModelProto') -> list[str]:
+    """Names of the nodes up to the first convolution, and of those of the head."""
+    nodes = list(model.graph.node)
+    first = next((i for i, node in enumerate(nodes) if node.op_type == 'Conv'), -1)
+    scopes = [{p.key: p.value for p in node.metadata_props}.get(_SCOPES, '') for node in nodes]
+    return [
+        node.name
+        for i, (node, scope) in enumerate(zip(nodes, scopes, strict=True))
+        if i <= first or "'model.head'" in scope
+    ]
+
+
+_METADATA = 'metadata.json'
+
+
+def write_torch_archive(
+    model: BaseModel,
+    pictures: Tensor,
+    out: str | os.PathLike,
+    metadata: dict,
+    dynamic_size: bool = False,
+    sigmoid: bool = False,
+) -> None:
+    """Export a classifier and write the archive, with the metadata as its ``metadata.json``.
+
+    Args:
+        model (BaseModel): A classifier on the CPU, in evaluation mode.
+        pictures (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
+        out (str | PathLike): The file.
+        metadata (dict): What JSON can hold.
+        dynamic_size (bool): Whether height and width are free too. Defaults to False.
+        sigmoid (bool): Whether to give scores instead of logits. Defaults to False.
+
+    Raises:
+        Exception: Of torch's exporter, if it cannot export the model.
+    """
+    with torch.no_grad():
+        program = torch.export.export(
+            WholeNetwork(model, sigmoid).eval(),
+            (batch_of_two(pictures),),
+            dynamic_shapes=dynamic_shapes(dynamic_size),
+        )
+    # As a stream: of a path, torch wants that it ends in .pt2.
+    with open(out, 'wb') as stream:
+        torch.export.save(
+            program, stream, extra_files={_METADATA: json.dumps(metadata, ensure_ascii=False)}
+        )
+
+
+def read_torch_archive(path: str | os.PathLike) -> tuple[Callable[[Tensor], Tensor], dict]:
+    """Load an archive: the network, and the metadata."""
+    extra = {_METADATA: ''}
+    with open(path, 'rb') as stream:
+        network = torch.export.load(stream, extra_files=extra).module()
+    return torch.no_grad()(network.forward), json.loads(extra[_METADATA])

@@ -1,0 +1,201 @@
+"""Fetch a file from the web: once a machine, whole or not at all."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import urldefrag, urlparse
+from urllib.request import Request, urlopen
+
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from ..fileio.atomic_write import atomic_write
+from ..version import __version__
+
+_CHUNK = 1 << 20  # bytes
+_TIMEOUT = 60  # seconds without an answer
+
+
+def download_folder() -> Path:
+    """Return where downloads are kept: ``checkpoints`` below ``torch.hub.get_dir()``.
+
+    The environment variable ``TORCH_HOME`` moves it.
+    """
+    return Path(torch.hub.get_dir(), 'checkpoints')
+
+
+def find_or_download(
+    find: Callable[[], Path | None], url: str, path: Path, way_out: str = ''
+) -> Path:
+    """Return the file that ``find`` finds, and download it before if it finds none.
+
+    In a distributed run all processes must call this. The first one of each machine (by
+    ``LOCAL_RANK``) downloads while the others wait; if it fails, they fail too instead of waiting.
+
+    Args:
+        find (Callable): Looks for the file; returns None where there is none.
+        url (str): The address of the file.
+        path (Path): Where the download goes. ``find`` should look there too.
+        way_out (str): As in :func:`download`.
+
+    Raises:
+        ConnectionError, OSError: As :func:`download`.
+    """
+    with _first_on_machine() as is_first:
+        found = find()
+        if found is None and is_first:
+            download(url, path, way_out)
+            found = path
+    found = found or find()
+    if found is None:
+        raise ConnectionError(
+            f'{url} is not there: the process that downloads for this machine (LOCAL_RANK 0) '
+            'failed, and its error says why.'
+        )
+    return found
+
+
+def download_once(url: str) -> Path:
+    """Return the file of an address, downloaded at the first time.
+
+    It is kept under its own name in :func:`download_folder`, where torch.hub and users look, or put
+    it by hand. That name belongs to the first address that asks for it; the file of another one
+    goes to a folder of that address below. One process of each machine downloads.
+
+    Args:
+        url (str): The address. Its query belongs to it: another one is another file.
+
+    Raises:
+        ValueError: If the address ends in no name of a file.
+        ConnectionError, OSError: If it cannot be downloaded or kept; it says where to put the file
+            by hand.
+    """
+    url = urldefrag(url).url
+    name = Path(urlparse(url).path).name
+    if name in ('', '..'):
+        raise ValueError(f'{url} does not end in the name of a file')
+    path = download_folder() / name
+    if not _claim(path, url):
+        path = path.with_name(hashlib.sha256(url.encode()).hexdigest()[:16]) / name
+    return find_or_download(lambda: path if path.is_file() else None, url, path)
+
+
+def _claim(path: Path, url: str) -> bool:
+    """Whether a name among the downloads is that of an address, which it becomes if it is free.
+
+    The owner's address is noted beside the folder, not in it: torch's other users list it.
+    """
+    note = path.parent.with_name('addresses') / path.name
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        with note.open('x', encoding='utf-8') as file:  # of two processes one makes it
+            file.write(url)
+    except OSError:
+        # Where nothing can be written, nothing is noted: such a folder was filled before.
+        return not note.is_file() or note.read_text('utf-8', errors='replace') == url
+    return True
+
+
+@contextmanager
+def _first_on_machine() -> Iterator[bool]:
+    """Tell whether this process goes first; all processes leave the block together."""
+    is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    try:
+        yield not is_distributed or int(os.environ.get('LOCAL_RANK', 0)) == 0
+    finally:
+        if is_distributed:
+            torch.distributed.barrier()
+
+
+def download(url: str, path: Path, way_out: str = '') -> None:
+    """Download a file with a progress bar on stderr.
+
+    It gets its name when it is whole: it is written under a temporary one, and its length is
+    compared with the one that the server announced. Nothing is left behind by a failure.
+
+    Args:
+        url (str): The address, ``http`` or ``https``. Proxies are those of the environment.
+        path (Path): The file. Its folder is made.
+        way_out (str): Last sentence of an error, what to do instead. Defaults to the advice to put
+            the file at ``path`` by hand.
+
+    Raises:
+        ConnectionError: If the server cannot be reached, refuses, answers with a web page, or
+            sends less than it announced.
+        OSError: If the file cannot be written: the disk is full, or the folder is read-only
+            (``PermissionError``).
+    """
+    way_out = way_out or f'Get the file elsewhere and put it at {path}'
+    try:
+        with (
+            _open(url) as response,
+            atomic_write(path) as temporary,
+            temporary.open('wb') as file,
+            _progress() as progress,
+        ):
+            task = progress.add_task(path.name, total=response.length)
+            for chunk in _chunks(response):
+                file.write(chunk)
+                progress.advance(task, len(chunk))
+    except ConnectionError as error:
+        raise ConnectionError(f'{url} cannot be downloaded: {error}. {way_out}') from error
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f'{url} cannot be written to {path}: {error.strerror}. Make room or make it writable, '
+            f'or set TORCH_HOME to another folder. {way_out}',
+        ) from error
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn('{task.description}'),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _open(url: str) -> HTTPResponse:
+    request = Request(url, headers={'User-Agent': f'mmpretrain_mldecoder/{__version__}'})
+    try:
+        response = urlopen(request, timeout=_TIMEOUT)
+    except HTTPError as error:
+        raise ConnectionError(f'the server answers {error.code} {error.reason}') from error
+    except URLError as error:
+        raise ConnectionError(f'{error.reason}') from error
+    except (HTTPException, OSError) as error:
+        raise ConnectionError(f'{type(error).__name__} {error}') from error
+    if response.headers.get_content_type() == 'text/html':
+        response.close()
+        raise ConnectionError('the server answers with a web page instead of the file')
+    return response
+
+
+def _chunks(response: HTTPResponse) -> Iterator[bytes]:
+    expected, received = response.length, 0
+    while True:
+        try:
+            chunk = response.read(_CHUNK)
+        except (HTTPException, OSError) as error:
+            raise ConnectionError(f'{type(error).__name__} {error}') from error
+        if not chunk:
+            break
+        received += len(chunk)
+        yield chunk
+    if expected is not None and received != expected:
+        raise ConnectionError(f'only {received} of {expected} bytes came')

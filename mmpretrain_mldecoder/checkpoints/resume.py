@@ -1,0 +1,106 @@
+"""Which checkpoint an interrupted run goes on from."""
+
+import re
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+from ..fileio.atomic_write import atomic_write
+from .load import is_archive, load_weights_only
+
+
+def find_resume_checkpoint(work_dir: str | Path) -> str | None:
+    """Find the newest whole checkpoint of a run, however it ended.
+
+    It is the one that the file ``last_checkpoint`` names, also if the folder was moved since. If
+    that one is not there, it is the ``epoch_N.pth``, ``iter_N.pth`` or (in the middle of an epoch)
+    ``epoch_N_iter_M.pth`` with the highest numbers; if it is damaged, the one before it. What is
+    passed over is printed. Files are read to their end and compared with their checksums (3 s for
+    each GB), which torch does not do when it loads one.
+
+    Args:
+        work_dir (str | Path): The folder of the run; it need not exist.
+
+    Returns:
+        str | None: Path of the checkpoint, None if there is none.
+
+    Raises:
+        ValueError: If there are checkpoints, but each one is damaged.
+    """
+    damaged = []
+    for path in _candidates(Path(work_dir)):
+        damage = find_damage(path)
+        if damage is None:
+            if damaged:
+                print(f'Going on from {path} instead.', flush=True)
+            return str(path)
+        print(f'{damage}. It is passed over.', flush=True)
+        damaged.append(path.name)
+    if damaged:
+        raise ValueError(
+            f'{work_dir} holds no whole checkpoint to go on from, damaged: {", ".join(damaged)}. '
+            'Remove what is damaged to start anew'
+        )
+    return None
+
+
+def name_last_checkpoint(work_dir: str | Path, checkpoint: str | Path) -> None:
+    """Have ``last_checkpoint`` name a file, in one step; the file itself must be whole by now."""
+    with atomic_write(Path(work_dir, 'last_checkpoint')) as path:
+        path.write_text(str(checkpoint))
+
+
+def find_damage(path: str | Path) -> str | None:
+    """Say what is wrong with a checkpoint of a training, if anything is.
+
+    Args:
+        path (str | Path): A file that is there.
+
+    Returns:
+        str | None: A sentence with the path, without its full stop; None for a whole file.
+    """
+    if not is_archive(path):
+        try:
+            load_weights_only(path)  # before torch 1.6 files were no archives
+        except ValueError as error:
+            return str(error).rstrip('.')
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            part = archive.testzip()
+    except Exception as error:  # damaged bytes raise anything
+        return f'{path} is damaged: {error}'
+    return None if part is None else f'{path} is damaged: the checksum of {part} is wrong'
+
+
+def _candidates(work_dir: Path) -> list[Path]:
+    """Return the checkpoints of a run, in the order in which they are to be tried."""
+    named = _named_last(work_dir)
+    folders = [work_dir] if named is None else [named.parent, work_dir]
+    numbered = {}
+    for path in (path for folder in dict.fromkeys(folders) for path in folder.glob('*.pth')):
+        match = re.fullmatch(r'epoch_(\d+)(?:_iter_(\d+))?|iter_(\d+)', path.stem)
+        # in a training by iterations signals leave epoch_0_iter_N, see PreemptionHook
+        if match and path.is_file():
+            numbered[path] = (int(match[1] or 0), int(match[2] or match[3] or 0))
+    ordered = sorted(numbered, key=numbered.get, reverse=True)
+    if named is None:
+        return ordered
+    # Those with a higher number come last: they may be of an earlier run in the same folder.
+    last = numbered.get(named, (float('inf'), 0))
+    before = [path for path in ordered if numbered[path] <= last and path != named]
+    after = [path for path in ordered if numbered[path] > last]
+    return [named, *before, *after]
+
+
+def _named_last(work_dir: Path) -> Path | None:
+    """Return the file that ``last_checkpoint`` names, if it is there."""
+    pointer = work_dir / 'last_checkpoint'
+    if not pointer.is_file():
+        return None
+    name = pointer.read_bytes()[:4096].decode(errors='replace').strip('\0 \n')
+    for path in (work_dir / Path(name).name, Path(name)):
+        with suppress(OSError):  # of garbage, as a name that is too long
+            if name and path.is_file():
+                return path
+    return None

@@ -1,0 +1,191 @@
+"""Image decoding: one set of rules for all readers."""
+
+import io
+import os
+import stat
+
+import mmcv
+import numpy as np
+from mmengine import fileio
+from PIL import Image
+
+from ..errors import UnreadableImageError
+from .image_header import PictureSize, is_whole_picture, read_picture_size
+
+MAX_PIXELS = 178_956_970
+"""Pixels of the largest picture that is decoded: the limit from which on Pillow raises."""
+
+_USED_BITS = 4  # of the upper 8, so much has to be used of a picture with 16 bits
+
+
+def check_header(
+    path: str, content: bytes, backend: str = 'cv2', max_pixels: int = MAX_PIXELS
+) -> PictureSize | None:
+    """Look at a file without decoding it.
+
+    Args:
+        path (str): Where it is from, for the error.
+        content (bytes): The whole file.
+        backend (str): The decoder, as in ``mmcv.imfrombytes``. Defaults to ``'cv2'``. What only
+            ``'tifffile'`` knows is left to it.
+        max_pixels (int): Height times width that may not be exceeded. Defaults to ``MAX_PIXELS``.
+
+    Returns:
+        PictureSize | None: None only for ``'tifffile'``.
+
+    Raises:
+        UnreadableImageError: If the file is empty, no picture, not whole or too large, if it has 32
+            bits a channel, or its orientation is one that the decoder does not follow.
+    """
+    if not content:
+        raise UnreadableImageError(path, 'the file is empty')
+    if not is_whole_picture(content):
+        raise UnreadableImageError(path, f'it ends after {len(content):,} bytes', 'truncated')
+    try:
+        size = read_picture_size(content)
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(path, str(error), 'too_large') from error
+    if backend == 'tifffile' and size is None:
+        return None
+    if size is None:
+        raise UnreadableImageError(path, 'no picture in it')
+    if size.height * size.width > max_pixels:
+        raise UnreadableImageError(
+            path,
+            f'{size.width:,} x {size.height:,} pixels, more than max_pixels={max_pixels:,}',
+            'too_large',
+        )
+    if backend in ('cv2', None) and size.bits > 16:
+        raise UnreadableImageError(path, f'{size.bits} bits a channel: save it with 8 or 16')
+    if backend in ('cv2', None) and size.format == 'AVIF' and size.orientation > 1:
+        raise UnreadableImageError(path, 'OpenCV does not turn an AVIF upright: save it upright')
+    return size
+
+
+def decode_picture(
+    path: str,
+    content: bytes,
+    color_type: str | int = 'color',
+    backend: str = 'cv2',
+    max_pixels: int = MAX_PIXELS,
+) -> np.ndarray:
+    """Decode a file; the pixels are those of ``mmcv.imfrombytes``.
+
+    ====================== =====================================================================
+    CMYK, YCCK             turned into colours without their ICC profile
+    palette, grey, 1 bit   looked up; three equal channels
+    transparency           dropped: what it hid is seen. Refused where only the transparency
+                           varies: the rest would be one flat colour; and in a TIFF, where
+                           OpenCV makes it black
+    16 bits                the upper 8. Refused where only the lower 12 are used: it would be all
+                           but black
+    EXIF orientation       turned upright (``color_type='color'`` or ``'grayscale'``)
+    several pictures       the first
+    ====================== =====================================================================
+
+    A JPEG that is damaged inside its data is decoded: what is behind the damage is wrong, and
+    only libjpeg's message tells. ``tools/dataset_tools/browse.py`` finds such files.
+
+    Args:
+        path (str): Where it is from, for the error.
+        content (bytes): The whole file.
+        color_type (str | int): As in the loader, or a flag of OpenCV. Defaults to ``'color'``.
+        backend (str): As in :func:`check_header`.
+        max_pixels (int): As there.
+
+    Raises:
+        UnreadableImageError: As there, if the decoder gives up, or in the cases above.
+    """
+    size = check_header(path, content, backend, max_pixels)
+    try:
+        pixels = mmcv.imfrombytes(content, flag=color_type, backend=backend)
+    except MemoryError:
+        raise
+    except Exception as error:  # each decoder has its own
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise UnreadableImageError(path, reason) from error
+    if pixels is None:
+        raise _undecodable(path, content, backend)
+    if size is not None and color_type != 'unchanged' and pixels.dtype == np.uint8:
+        _refuse_blank(path, content, size, pixels)
+    return pixels
+
+
+def _undecodable(path: str, content: bytes, backend: str) -> UnreadableImageError:
+    """Let Pillow say what is wrong, if it cannot decode the file either."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            kind = image.format
+            image.load()
+    except Exception as error:  # each format has its own
+        return UnreadableImageError(path, ' '.join(str(error).split()), 'truncated')
+    return UnreadableImageError(path, f'{kind}, which the loader ({backend}) cannot read')
+
+
+def _refuse_blank(path: str, content: bytes, size: PictureSize, pixels: np.ndarray) -> None:
+    """Raise if 8 bits a channel without transparency leave nothing of a picture."""
+    is_black = size.bits > 8 and pixels.max() < 1 << _USED_BITS
+    if is_black and _unchanged(path, content).max() > 0:
+        raise UnreadableImageError(
+            path,
+            f'only the lower {16 - _USED_BITS} of its 16 bits a channel are used: in 8 bits it is '
+            'all but black; stretch it',
+            'blank',
+        )
+    if size.transparent and size.format == 'TIFF':
+        whole = _unchanged(path, content)
+        if whole.shape[2:] == (4,) and whole[..., 3].min() < np.iinfo(whole.dtype).max:
+            raise UnreadableImageError(
+                path, 'OpenCV makes the transparent parts of a TIFF black: save it without', 'blank'
+            )
+    elif size.transparent and (pixels.min((0, 1)) == pixels.max((0, 1))).all():
+        whole = _unchanged(path, content)
+        if whole.shape[2:] == (4,) and whole[..., 3].min() < whole[..., 3].max():
+            raise UnreadableImageError(
+                path, 'one flat colour but for its transparency: put it on a background', 'blank'
+            )
+
+
+def _unchanged(path: str, content: bytes) -> np.ndarray:
+    """Decode all bits and channels; a damaged file may be decoded in 8 bits and not so."""
+    pixels = mmcv.imfrombytes(content, flag='unchanged', backend='cv2')
+    if pixels is None:
+        raise _undecodable(path, content, 'cv2')
+    return pixels
+
+
+def read_picture_file(path: str, backend_args: dict | None = None) -> bytes:
+    """Read a file as MMEngine does, but not one that may never end.
+
+    An annotation file names what it likes: a device such as ``/dev/zero`` would fill the memory,
+    and a pipe is waited for.
+
+    Args:
+        path (str): The file.
+        backend_args (dict, optional): As in the loader. Defaults to None.
+
+    Raises:
+        UnreadableImageError: If the file is missing (``code='missing'``), cannot be read, or is
+            a device, a pipe or a socket.
+    """
+    try:
+        if may_never_end(path):
+            raise UnreadableImageError(path, 'a device, a pipe or a socket, no file')
+        return fileio.get(path, backend_args=backend_args)
+    except FileNotFoundError as error:
+        raise UnreadableImageError(path, 'No such file or directory', 'missing') from error
+    except OSError as error:
+        raise UnreadableImageError(path, error.strerror or str(error)) from error
+    except UnreadableImageError:
+        raise
+    except ValueError as error:  # a NUL byte in the path
+        raise UnreadableImageError(path, str(error)) from error
+
+
+def may_never_end(path: str | os.PathLike) -> bool:
+    """Whether a path leads to a device, a pipe or a socket."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False  # not there, or in another kind of store: the backend knows
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -1,0 +1,140 @@
+"""Image loading: complete and correctly oriented, or an error that names the file."""
+
+import cv2
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from mmpretrain.registry import TRANSFORMS
+
+from ...errors import UnreadableImageError
+from ..decode_image import MAX_PIXELS, decode_picture, read_picture_file
+from ..image_header import jpeg_size
+
+
+@TRANSFORMS.register_module()
+class LoadWholeImage(LoadImageFromFile):
+    """The host's ``LoadImageFromFile`` without half pictures: the same pixels, or an error.
+
+    OpenCV makes a grey half of some files that are cut off, a black picture of some others, and
+    decodes 20,000 x 20,000 pixels out of a megabyte. Here all of these raise, with path and reason;
+    :func:`decode_picture` has the rules. COCOMultiLabel and SeededImageNet skip such pictures in
+    training, see :class:`SkipUnreadableMixin`.
+
+    Required key: ``img_path``. Modified keys: ``img`` (BGR uint8, ``(H, W, 3)`` by default),
+    ``img_shape`` and ``ori_shape``, which are both the height and width of ``img``.
+
+    Args:
+        to_float32 (bool): Whether ``img`` becomes float32. Defaults to False.
+        color_type (str): As in ``mmcv.imfrombytes``. Defaults to ``'color'``.
+        imdecode_backend (str): As there. Defaults to ``'cv2'``.
+        ignore_empty (bool): Whether to give None in place of the error. Defaults to False.
+        max_pixels (int): Height times width of the largest picture, at least 1. It needs 3 bytes
+            a pixel in each worker. Of formats other than JPEG and PNG, Pillow's limit holds as
+            well. Defaults to 178,956,970, which is that limit.
+        backend_args (dict, optional): Where files come from. Defaults to None: by the prefix of
+            the path.
+
+    Raises:
+        ValueError: If ``max_pixels`` is not a positive int.
+        UnreadableImageError: When called, if the file cannot be read; it is a ValueError, too.
+    """
+
+    def __init__(
+        self,
+        to_float32: bool = False,
+        color_type: str = 'color',
+        imdecode_backend: str = 'cv2',
+        ignore_empty: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        *,
+        backend_args: dict | None = None,
+    ) -> None:
+        if not isinstance(max_pixels, int) or max_pixels < 1:
+            raise ValueError(f'max_pixels is an int of at least 1, not {max_pixels!r}')
+        super().__init__(
+            to_float32, color_type, imdecode_backend, None, ignore_empty, backend_args=backend_args
+        )
+        self.max_pixels = max_pixels
+
+    def transform(self, results: dict) -> dict | None:
+        path = results['img_path']
+        try:
+            img = self._decode(path, read_picture_file(path, self.backend_args))
+        except UnreadableImageError:
+            if self.ignore_empty:
+                return None
+            raise
+        if self.to_float32:
+            img = img.astype(np.float32)
+        results['img'] = img
+        results['img_shape'] = results['ori_shape'] = img.shape[:2]
+        return results
+
+    def _decode(self, path: str, content: bytes) -> np.ndarray:
+        return decode_picture(
+            path, content, self.color_type, self.imdecode_backend, self.max_pixels
+        )
+
+    def __repr__(self) -> str:
+        return f'{super().__repr__()[:-1]}, max_pixels={self.max_pixels})'
+
+
+@TRANSFORMS.register_module()
+class LoadScaledImage(LoadWholeImage):
+    """Load a picture for training; a JPEG at 1/2, 1/4 or 1/8 of its size where that is enough.
+
+    The smallest of these is taken at which both sides keep at least ``min_side`` pixels. The
+    decoder then leaves out most of the inverse cosine transform. Anything but a JPEG, and a JPEG
+    that is too small for it, is loaded as ``LoadWholeImage`` does, whose rules hold for all files.
+    The EXIF orientation is followed either way.
+
+    The pixels are not those of the whole picture made smaller: docs/augmentation.md says how far
+    they are from them. For training only; evaluate with ``LoadWholeImage``.
+
+    Required key: ``img_path``. Modified keys: ``img`` (BGR uint8, ``(H, W, 3)``), ``img_shape``
+    and ``ori_shape``, which are both the shape of ``img``.
+
+    Args:
+        min_side (int): Pixels that both sides keep, at least 1: the ``scale`` of the
+            ``SquareResize`` that follows.
+        max_pixels (int): Height times width of the largest picture, before it is made smaller, as
+            in ``LoadWholeImage``. Defaults to 178,956,970.
+        backend_args (dict, optional): Where files come from. Defaults to None: by the prefix of
+            the path.
+
+    Raises:
+        ValueError: If ``min_side`` or ``max_pixels`` is not a positive int.
+        UnreadableImageError: When called, if the file cannot be read.
+    """
+
+    def __init__(
+        self, min_side: int, max_pixels: int = MAX_PIXELS, *, backend_args: dict | None = None
+    ) -> None:
+        if not isinstance(min_side, int) or min_side < 1:
+            raise ValueError(
+                f'min_side is a number of pixels, an int of at least 1, not {min_side!r}'
+            )
+        super().__init__(max_pixels=max_pixels, backend_args=backend_args)
+        self.min_side = min_side
+
+    def _decode(self, path: str, content: bytes) -> np.ndarray:
+        return decode_picture(path, content, self._flag(content), 'cv2', self.max_pixels)
+
+    def _flag(self, content: bytes) -> int:
+        """OpenCV's flag for the smallest picture that is large enough."""
+        size = jpeg_size(content)
+        if size is not None:
+            for denominator, flag in (
+                (8, cv2.IMREAD_REDUCED_COLOR_8),
+                (4, cv2.IMREAD_REDUCED_COLOR_4),
+                (2, cv2.IMREAD_REDUCED_COLOR_2),
+            ):
+                if min(size) >= denominator * self.min_side:
+                    return flag
+        return cv2.IMREAD_COLOR
+
+    def __repr__(self) -> str:
+        name = self.__class__.__name__
+        return (
+            f'{name}(min_side={self.min_side}, max_pixels={self.max_pixels}, '
+            f'backend_args={self.backend_args})'
+        )

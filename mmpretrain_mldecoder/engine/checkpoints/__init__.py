@@ -1,1 +1,0 @@
-"""Checkpoints: read weights-only, found, fetched."""

@@ -1,0 +1,147 @@
+"""Work dirs: one log folder per run, one training at a time."""
+
+import errno
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+from mmengine.dist import broadcast_object_list, is_main_process
+
+from ...errors import WorkDirInUseError
+from ..distributed.agree import on_main_process
+
+_FORMAT = '%Y%m%d_%H%M%S'
+
+
+def claim_timestamp(work_dir: str | os.PathLike, timestamp: str) -> str:
+    """Make ``<work_dir>/<timestamp>`` for one run alone.
+
+    If another run has that folder already, this one gets the time of the next free second, so that
+    logs and results of two runs never share a name.
+
+    Args:
+        work_dir (str | PathLike): The folder of the runs; it exists.
+        timestamp (str): As MMEngine writes it, ``20240131_235959``.
+
+    Returns:
+        str: The time of the folder that was made, the same in all processes of the run.
+    """
+    claimed = [None]
+    if is_main_process():
+        second = datetime.strptime(timestamp, _FORMAT)
+        while claimed == [None]:
+            try:
+                Path(work_dir, second.strftime(_FORMAT)).mkdir()
+                claimed = [second.strftime(_FORMAT)]
+            except FileExistsError:
+                second += timedelta(seconds=1)
+    broadcast_object_list(claimed)
+    return claimed[0]
+
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+# Of file systems without locks, some network ones among them.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+LOCK_FILE = '.training.lock'
+
+
+class WorkDirLock:
+    """A lock on a work folder, held until :meth:`release` or the end of the process.
+
+    It is an ``flock`` on ``.training.lock``, which names its holder. The system frees it however
+    the process ends, SIGKILL included, so the file that stays behind is no obstacle. Processes that
+    this one starts by ``fork`` do not hold it.
+
+    Args:
+        work_dir (str | PathLike): The folder; it exists.
+
+    Attributes:
+        is_held (bool): False where the file system has no locks: the folder is not guarded then.
+
+    Raises:
+        WorkDirInUseError: If another training holds it, with its host, process id and start.
+        OSError: If the file cannot be written.
+    """
+
+    def __init__(self, work_dir: str | os.PathLike):
+        self._file = Path(work_dir, LOCK_FILE).open('a+', encoding='utf-8')  # noqa: SIM115 - kept
+        try:
+            self.is_held = _lock(self._file)
+        except BlockingIOError:
+            self._file.seek(0)
+            holder = self._file.read().strip() or 'its process is not known'
+            self._file.close()
+            raise WorkDirInUseError(
+                f'another training is running in {work_dir} ({holder}). Wait for its end, or name '
+                'another --work-dir'
+            ) from None
+        if self.is_held:
+            self._file.truncate(0)
+            start = datetime.now().astimezone().isoformat(' ', 'seconds')
+            self._file.write(f'host {socket.gethostname()}, pid {os.getpid()}, since {start}\n')
+            self._file.flush()
+        if hasattr(os, 'register_at_fork'):
+            # A worker that outlives this process for a moment must not keep the lock.
+            os.register_at_fork(after_in_child=self.release)
+
+    def release(self) -> None:
+        """Give the folder free. In a forked process this leaves the lock to its parent."""
+        self._file.close()
+
+
+@contextmanager
+def one_training(work_dir: str | os.PathLike) -> Iterator[bool]:
+    """Hold the lock of a folder for all processes of a run; the first of them takes it.
+
+    Yields:
+        bool: Whether the folder is guarded, see :attr:`WorkDirLock.is_held`.
+
+    Raises:
+        WorkDirInUseError: In all processes, if another training runs there.
+        OSError: In all processes, if the lock cannot be written.
+    """
+    lock = None
+
+    def take() -> bool:
+        nonlocal lock
+        lock = WorkDirLock(work_dir)
+        return lock.is_held
+
+    is_held = on_main_process(take)
+    try:
+        yield is_held
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def earlier_checkpoints(work_dir: str | os.PathLike) -> list[str]:
+    """Return the names of the checkpoints in a folder, those of the last steps first."""
+    found = {
+        path.name: int(match[1])
+        for path in Path(work_dir).glob('*.pth')
+        if (match := re.search(r'(?:epoch|iter)_(\d+)\.pth$', path.name))
+    }
+    return sorted(found, key=lambda name: (-found[name], name))
+
+
+def _lock(file: IO) -> bool:
+    """Lock a file; False where there are no locks."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:  # a BlockingIOError, if another holds it
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""Data loader workers: their sockets, and the explanation when one is lost."""
+
+import os
+import re
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import multiprocessing
+from torch.utils.data import DataLoader, dataloader
+
+from ...errors import ConfigError, RunError
+
+# What reading from a process that has just gone gives, before torch has noticed.
+_BROKEN = (ConnectionError, EOFError, FileNotFoundError)
+# torch's two messages: from its signal handler, and from a look at the workers of a data loader.
+_LOST = re.compile(r'DataLoader worker .*(killed by signal|exited unexpectedly)')
+
+
+@contextmanager
+def explained_worker_loss(key: str, loader: DataLoader | dict | None) -> Iterator[None]:
+    """Say what probably happened when a data loader's worker is gone.
+
+    Args:
+        key (str): Of the data loader in the config.
+        loader (DataLoader | dict, optional): The data loader, or its config.
+
+    Raises:
+        RunError: In place of torch's ``RuntimeError``.
+    """
+    try:
+        try:
+            yield
+        except _BROKEN:
+            time.sleep(0.5)  # torch's signal handler may be about to say which worker it is
+            raise
+    except (RuntimeError, *_BROKEN) as error:
+        if not _is_lost_worker(error):
+            raise
+        is_config = isinstance(loader, dict)
+        now = loader.get('num_workers') if is_config else getattr(loader, 'num_workers', None)
+        told = ' '.join(str(error).split()) or type(error).__name__
+        raise RunError(
+            f'a worker process that loads the pictures is gone ({told}). Most often the system '
+            'killed it because memory ran out (its log says so: dmesg). Take fewer workers '
+            f'({key}.num_workers is {now}) or give the job more memory. A training goes on with '
+            '--resume'
+        ) from error
+
+
+def _is_lost_worker(error: Exception) -> bool:
+    if not isinstance(error, _BROKEN):
+        return bool(_LOST.search(str(error)))
+    # Reading from the worker failed. What a worker itself raises comes another way.
+    frames = traceback.extract_tb(error.__traceback__)
+    is_read = any(f.filename == dataloader.__file__ and f.name == '_try_get_data' for f in frames)
+    return is_read or 'in pin memory thread' in str(error)
+
+
+# sun_path of Linux holds 108 bytes, the last of them zero; macOS' holds 104.
+_LONGEST = 103 if os.uname().sysname == 'Darwin' else 107
+_BELOW = len('/pymp-xxxxxxxx/listener-xxxxxxxx')  # what multiprocessing makes in the folder
+
+
+def check_worker_sockets() -> None:
+    """Refuse a temporary folder whose name leaves no room for the names of sockets.
+
+    A worker sends the handles of its tensors through a Unix socket below ``tempfile.gettempdir()``.
+    One whose name is too long cannot be made; the worker prints that and loses the batch, for which
+    the training then waits for ever.
+
+    Raises:
+        ConfigError: If the name is too long.
+    """
+    folder = tempfile.gettempdir()
+    length = len(os.fsencode(folder))
+    if multiprocessing.get_sharing_strategy() == 'file_descriptor' and length > _LONGEST - _BELOW:
+        raise ConfigError(
+            f'the temporary folder {folder} has a name of {length} bytes, and the sockets of data '
+            f'loader workers fit below one of at most {_LONGEST - _BELOW}. Set TMPDIR to a folder '
+            'with a shorter name, such as /tmp, or num_workers to 0'
+        )

@@ -1,0 +1,85 @@
+"""The errors that a user meets; the tools print them in one line."""
+
+from .fileio.terminal import printable
+
+# EX_TEMPFAIL of sysexits.h: the same command, with --resume, continues.
+TEMPORARY_FAILURE = 75
+
+
+class ConfigError(ValueError):
+    """An error in a config; the message names the key, the value and the fix."""
+
+
+class ConfigFileNotFoundError(ConfigError, FileNotFoundError):
+    """A config names a file that does not exist."""
+
+
+class RunError(RuntimeError):
+    """A training or test cannot continue; the message says why and what to do."""
+
+
+class WorkDirInUseError(RunError):
+    """Another training runs in the work dir; the message says where."""
+
+
+class Preempted(SystemExit):
+    """A training ends because of a signal; left to the interpreter, with status 75.
+
+    Attributes:
+        all_together (bool): Whether all ranks leave at the same place.
+    """
+
+    def __init__(self, all_together: bool):
+        super().__init__(TEMPORARY_FAILURE)
+        self.all_together = all_together
+
+
+class ParityError(RuntimeError):
+    """The scores of an exported file differ from torch's; ``export`` holds what was compared."""
+
+    def __init__(self, message: str, export: object):
+        super().__init__(message)
+        self.export = export
+
+
+class UnreadableImageError(ValueError):
+    """A file that is no image, is truncated, or would be decoded wrongly.
+
+    Args:
+        path (str): The file.
+        reason (str, optional): What is wrong with it. Without it ``path`` is the whole message,
+            see :func:`message_from_worker`.
+        code (str): One of ``'missing'``, ``'unreadable'``, ``'truncated'``, ``'too_large'`` and
+            ``'blank'``. Defaults to ``'unreadable'``.
+
+    Attributes:
+        path (str | None): As given; None if it was raised in a worker.
+        reason (str | None): As given.
+        code (str): As given.
+    """
+
+    def __init__(self, path: str, reason: str | None = None, code: str = 'unreadable'):
+        self.path, self.reason, self.code = path, reason, code
+        text = f'cannot read image {printable(path)}: {reason}'
+        if reason is None:
+            self.path, text = None, message_from_worker(type(self), path)
+        super().__init__(text)
+
+    def __reduce__(self):
+        arguments = (str(self),) if self.reason is None else (self.path, self.reason, self.code)
+        return type(self), arguments
+
+
+class TooManyUnreadableError(ValueError):
+    """More training images are unreadable than the dataset allows; lists them."""
+
+    def __init__(self, text: str):
+        super().__init__(message_from_worker(type(self), text))
+
+
+def message_from_worker(kind: type[Exception], text: str) -> str:
+    """Return the message of an exception from the traceback that a ``DataLoader`` makes of it.
+
+    The loader raises what a worker raised again, as ``kind(text of the traceback)``.
+    """
+    return text.rstrip().rpartition(f'{kind.__name__}: ')[2]

@@ -1,0 +1,50 @@
+"""Predictions in a file that is either whole or absent."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.evaluator import DumpResults
+from mmengine.fileio import dump
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from ...fileio.atomic_write import atomic_write
+
+
+class AtomicDumpResults(DumpResults):
+    """MMEngine's ``DumpResults`` that writes to a temporary name and then renames.
+
+    The file is MMEngine's: a pickled list with one dict a sample, in the order of the dataset.
+    Where a :class:`DualEMAHook` tests both weights, ``pred_score`` is that of the EMA and
+    ``pred_score_raw`` that of the raw weights.
+
+    Differs from MMEngine's in: a tensor is written with its own values only, where a row of a batch
+    brings the whole batch with it; bytes are written as bytes (pickle protocol 4 instead of 2).
+
+    Args:
+        out_file_path (str): Ends with ``.pkl`` or ``.pickle``.
+    """
+
+    def process(self, data_batch: Any, predictions: Sequence[dict]) -> None:
+        super().process(data_batch, predictions)
+        for sample in self.results[len(self.results) - len(predictions) :]:
+            for key, value in sample.items():
+                if isinstance(value, Tensor):
+                    sample[key] = value.clone()
+
+    def add_raw(self, data_samples: Sequence[DataSample]) -> None:
+        """Put the raw weights' scores beside those of the batch that was processed last.
+
+        Args:
+            data_samples (Sequence[DataSample]): Each with ``pred_score``, in the order of that
+                batch. Those without, as of other tasks, are passed over.
+        """
+        batch = self.results[len(self.results) - len(data_samples) :]
+        for result, sample in zip(batch, data_samples, strict=True):
+            if 'pred_score' in sample:
+                result['pred_score_raw'] = sample.pred_score.cpu().clone()
+
+    def compute_metrics(self, results: list) -> dict:
+        with atomic_write(self.out_file_path) as path:
+            dump(results, path, file_format='pkl', protocol=4)
+        return {}

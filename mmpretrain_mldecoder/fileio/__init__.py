@@ -1,0 +1,1 @@
+"""Files and terminals: nothing here knows images or models."""

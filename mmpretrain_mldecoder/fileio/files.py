@@ -1,0 +1,71 @@
+"""File heads, file contents, and missing files."""
+
+import contextlib
+import mmap
+import os
+import os.path as osp
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def read_head(path: Path, what: str) -> bytes:
+    """Return the first 256 bytes of a file that is there and no web page.
+
+    Args:
+        path (Path): A local file.
+        what (str): What it should hold, for the errors: ``'checkpoint'``, ``'weights'``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is empty or a web page; it says what to do.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'no {what} at {path}' + (' (a folder)' if path.is_dir() else ''))
+    with path.open('rb') as file:
+        head = file.read(256)
+    if not head.strip():
+        raise ValueError(f'{path} is empty. Download or save it again.')
+    if head.lstrip().lower().startswith((b'<!doctype', b'<html', b'<?xml')):
+        raise ValueError(
+            f'{path} is a web page, not {what}: the server answered with a page instead of the '
+            'file. Delete it, and download the file by hand.'
+        )
+    return head
+
+
+# a pipe, whose size nobody knows beforehand, counts as 0 bytes
+_LARGE_BYTES = 16_000_000
+
+
+def read_whole_file(path: str | Path) -> bytes | memoryview:
+    """Return the bytes of a file; those of a large one on Linux in half the time of ``read``.
+
+    Most of the time of a large ``read`` goes into the pages of new memory, which the kernel clears
+    and hands out one by one. Huge pages are 512 times fewer. (To map the file itself would be as
+    fast, but the process dies if somebody shortens the file meanwhile.)
+
+    Raises:
+        OSError: As ``open``.
+    """
+    with open(path, 'rb') as file:
+        size = os.fstat(file.fileno()).st_size
+        if size < _LARGE_BYTES or not hasattr(mmap, 'MADV_HUGEPAGE'):
+            return file.read()
+        buffer = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(OSError):  # a kernel built without huge pages
+            buffer.madvise(mmap.MADV_HUGEPAGE)
+        return memoryview(buffer)[: file.readinto(buffer)]
+
+
+def missing_files(paths: Iterable[str]) -> list[str]:
+    """Return the paths without a file, in their order, with one look at each folder."""
+    present: dict[str, set[str]] = {}
+    missing = []
+    for path in paths:
+        folder, name = osp.split(path)
+        if folder not in present:
+            is_there = osp.isdir(folder or '.')
+            present[folder] = set(os.listdir(folder or '.')) if is_there else set()
+        if name not in present[folder]:
+            missing.append(path)
+    return missing

@@ -1,0 +1,173 @@
+"""JSON files and JSON lines."""
+
+import codecs
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from .files import read_whole_file
+
+# How files begin that are not the text itself: what they are, and what makes text of them.
+_OTHER_FORMATS = {
+    b'\x1f\x8b': ('compressed with gzip', 'unpack it with gunzip'),
+    b'PK\x03\x04': ('a zip archive', 'unpack it with unzip'),
+    b'BZh': ('compressed with bzip2', 'unpack it with bunzip2'),
+    b'\xfd7zXZ': ('compressed with xz', 'unpack it with unxz'),
+    b'\x28\xb5\x2f\xfd': ('compressed with zstd', 'unpack it with unzstd'),
+    b'\xff\xfe': ('UTF-16', 'convert it with iconv -f UTF-16 -t UTF-8'),
+    b'\xfe\xff': ('UTF-16', 'convert it with iconv -f UTF-16 -t UTF-8'),
+    b'{\x00': ('UTF-16', 'convert it with iconv -f UTF-16LE -t UTF-8'),
+    b'<': ('a web page or XML', 'the server sent it in place of the file; download it again'),
+}
+_UTF8_MARK = b'\xef\xbb\xbf'
+# as much as is looked at of either end
+_END_BYTES = 1000
+# fits a processor's cache, in which checking is five times faster
+_CHUNK_BYTES = 2**18
+
+
+def read_json_bytes(path: str | Path) -> bytes | memoryview:
+    """Return the UTF-8 text of a file that looks like a JSON object, checked except for syntax.
+
+    What the two ends of a file tell is told before it is read: an incomplete one of any size is
+    refused at once. Compressed files are refused, too: pycocotools and most other tools read plain
+    ones only, and a small file cannot fill the memory.
+
+    Args:
+        path (str | Path): The file; a pipe will do.
+
+    Returns:
+        bytes | memoryview: Byte positions are those of the file: a byte order mark is blanks here.
+
+    Raises:
+        OSError: If there is no such file, or it cannot be read.
+        ValueError: If the file is empty, compressed, not UTF-8, or does not end as an object does.
+    """
+    if os.path.isfile(path):  # what is read of a pipe is gone
+        with open(path, 'rb') as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            head = file.read(_END_BYTES)
+            file.seek(max(0, size - _END_BYTES))
+            _check_ends(path, head, file.read(), size)
+    data = read_whole_file(path)
+    _check_ends(path, bytes(data[:_END_BYTES]), bytes(data[-_END_BYTES:]), len(data))
+    if data[:3] == _UTF8_MARK:
+        data = b'   ' + data[3:]
+    if not bytes(data[:_END_BYTES]).strip() and not bytes(data).strip():
+        raise ValueError(f'{path} is empty: copy or download it again.')
+    _check_utf8(path, data)
+    return data
+
+
+def _check_ends(path: str | Path, head: bytes, tail: bytes, size: int) -> None:
+    for start, (what, way_out) in _OTHER_FORMATS.items():
+        if head.lstrip().startswith(start):
+            raise ValueError(f'{path} is {what}, not JSON: {way_out}.')
+    begins_as_object = head.removeprefix(_UTF8_MARK).lstrip().startswith(b'{')
+    if begins_as_object and tail.strip() and not tail.rstrip().endswith(b'}'):
+        raise ValueError(
+            f'{path} ({size} bytes) is not valid JSON: it does not end in "}}" but in '
+            f'{tail[-20:]!r}. An incomplete download is the usual cause: get the file again.'
+        )
+
+
+def _check_utf8(path: str | Path, data: bytes | memoryview) -> None:
+    # The parser looks only at the strings that it returns, and counts from where each begins.
+    decoder = codecs.getincrementaldecoder('utf-8')()
+    view = memoryview(data)
+    for start in range(0, len(view), _CHUNK_BYTES):
+        kept = len(decoder.getstate()[0])  # the beginning of a character that is not complete
+        end = start + _CHUNK_BYTES
+        try:
+            decoder.decode(view[start:end], final=end >= len(view))
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f'{path} is not UTF-8: {error.reason} (byte {start - kept + error.start}). Write '
+                "it with encoding='utf-8', or convert it with iconv -t UTF-8."
+            ) from error
+
+
+def place_of_nesting(data: bytes | memoryview, levels: int) -> int | None:
+    """Return the byte at which JSON text is nested more than ``levels`` deep, None if nowhere."""
+    depth = 0
+    for token in re.finditer(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', data, re.DOTALL):
+        if token[0] in (b'[', b'{'):
+            depth += 1
+            if depth > levels:
+                return token.start()
+        elif token[0] in (b']', b'}'):
+            depth -= 1
+    return None
+
+
+def json_line(record: dict) -> bytes:
+    """Return a record as one line of UTF-8.
+
+    Names that are no UTF-8, as file names may be, are escaped as Python spells them.
+    """
+    try:
+        return json.dumps(record, ensure_ascii=False).encode() + b'\n'
+    except UnicodeEncodeError:
+        return json.dumps(record).encode() + b'\n'
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[int, dict]]:
+    """Yield where each record begins, in bytes, and the record; nothing if there is no file.
+
+    A line that is not whole, as a killed process leaves it at the end, is left out, and so is one
+    that holds anything but an object.
+    """
+    if not path.is_file():
+        return
+    offset = 0
+    with path.open('rb') as file:
+        for line in file:
+            if line.endswith(b'\n'):
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError):
+                    record = None  # bytes of a crash; what they stood for is made again
+                if isinstance(record, dict):
+                    yield offset, record
+            offset += len(line)
+
+
+class JsonLinesAppender:
+    """Append records to a file, each handed to the system at once.
+
+    Args:
+        path (Path): The file; its folder is made. What a killed process left of a last line is
+            cut off.
+    """
+
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open('a+b', buffering=0)
+        self._file.truncate(_whole_lines(path))
+
+    def add(self, record: dict) -> None:
+        """Append one record; a kill from now on does not lose it."""
+        line = memoryview(json_line(record))
+        while line:
+            line = line[self._file.write(line) :]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _whole_lines(path: Path) -> int:
+    """Return how many bytes the whole lines of a file take."""
+    with path.open('rb') as file:
+        end = file.seek(0, 2)
+        while end:
+            start = max(end - 2**16, 0)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b'\n')
+            if newline >= 0:
+                return start + newline + 1
+            end = start
+    return 0

@@ -1,0 +1,77 @@
+"""Text for terminals: escaping, and progress bars."""
+
+import sys
+import unicodedata
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+def printable(text: str) -> str:
+    r"""Escape what a terminal would act on, and what is no text.
+
+    These are control characters (``ESC`` begins the sequences that move the cursor, change the
+    title, or print in colours; newline and tab among them), the invisible ones that turn the
+    direction of writing, line and paragraph separators, and bytes of a file name that are no
+    UTF-8. The rest, in any script, stays.
+
+    Args:
+        text (str): The text.
+
+    Example:
+        >>> printable('a\x1b[2Jb')
+        'a\\x1b[2Jb'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    text = text.encode(errors='surrogateescape').decode(errors='backslashreplace')
+    return ''.join(_escaped(c) if unicodedata.category(c) in _ACTING else c for c in text)
+
+
+# Control, format (but for the two that join letters and emoji), line and paragraph separators.
+_ACTING = {'Cc', 'Cf', 'Zl', 'Zp'}
+_JOINERS = '\u200c\u200d'
+
+
+def _escaped(character: str) -> str:
+    if character in _JOINERS:
+        return character
+    return character.encode('unicode_escape').decode()
+
+
+class _Rate(ProgressColumn):
+    """Pictures a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text('' if speed is None else f'{speed:.1f} pictures/s')
+
+
+def progress_bar(disable: bool = False) -> Progress:
+    """Return a bar on stderr; it is drawn on a terminal only, and goes away at the end.
+
+    Lines that are printed meanwhile stand above it, where stdout is the terminal too.
+
+    Args:
+        disable (bool): Whether there is no bar. Defaults to False.
+    """
+    return Progress(
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+        disable=disable,
+    )

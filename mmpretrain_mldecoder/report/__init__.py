@@ -1,8 +1,0 @@
-"""One page that shows what a test run got right and wrong; and the same run for FiftyOne."""
-
-from .fiftyone_labels import write_fiftyone
-from .page import write_report
-from .predictions_pickle import read_predictions
-from .test_run import TestRun, read_test_run
-
-__all__ = ['TestRun', 'read_predictions', 'read_test_run', 'write_fiftyone', 'write_report']

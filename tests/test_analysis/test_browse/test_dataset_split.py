@@ -1,0 +1,138 @@
+import copy
+import json
+
+import numpy as np
+import pytest
+from faulty_pictures import encoded, photo, write_dataset
+from mmengine.config import Config
+
+from mmpretrain_mldecoder.analysis.browse.dataset_split import default_splits, read_split
+
+PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+
+
+def coco(root, split='train', **kwargs) -> dict:
+    return dict(
+        type='COCOMultiLabel',
+        data_root=str(root),
+        ann_file=f'annotations/instances_{split}2017.json',
+        data_prefix=f'{split}2017',
+        pipeline=PIPELINE,
+        **kwargs,
+    )
+
+
+def config(**datasets) -> Config:
+    loaders = {f'{name}_dataloader': dict(dataset=dataset) for name, dataset in datasets.items()}
+    return Config(dict(default_scope='mmpretrain', **copy.deepcopy(loaders)))
+
+
+@pytest.fixture
+def root(tmp_path):
+    files = {'a.jpg': encoded(photo(0)), 'b.jpg': None, 'c.jpg': encoded(photo(2))}
+    return write_dataset(tmp_path / 'data', dict(train=files), {'a.jpg': [1, 0], 'c.jpg': []})
+
+
+def labels(split) -> list[list[int]]:
+    return [split.labels[i].tolist() for i in range(len(split.labels))]
+
+
+def test_coco_with_a_missing_file(root):
+    split = read_split(config(train=coco(root)), 'train')
+    assert split.paths == [str(root / 'train2017' / name) for name in ('a.jpg', 'b.jpg', 'c.jpg')]
+    assert split.sizes == [(60, 80)] * 3
+    assert labels(split) == [[0, 1], [0], []]
+    assert split.classes == ('thing', 'other')
+    assert split.loader.color_type == 'color'
+
+
+@pytest.mark.parametrize('wrapper', ['RepeatDataset', 'ClassBalancedDataset'])
+def test_repeated_pictures_count_once(root, wrapper):
+    options = dict(times=3) if wrapper == 'RepeatDataset' else dict(oversample_thr=0.9)
+    wrapped = dict(type=wrapper, dataset=coco(root), **options)
+    assert labels(read_split(config(train=wrapped), 'train')) == [[0, 1], [0], []]
+
+
+def test_joined_datasets(root):
+    joined = dict(type='ConcatDataset', datasets=[coco(root), coco(root)])
+    split = read_split(config(train=joined), 'train')
+    assert labels(split) == 2 * [[0, 1], [0], []]
+    assert split.classes == ('thing', 'other')
+
+
+def test_the_hosts_multi_label_dataset(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(encoded(photo(0)))
+    content = dict(
+        metainfo=dict(classes=['x', 'y', 'z']),
+        data_list=[dict(img_path='a.jpg', gt_label=[2, 0]), dict(img_path='b.jpg', gt_label=[1])],
+    )
+    (tmp_path / 'labels.json').write_text(json.dumps(content))
+    dataset = dict(
+        type='MultiLabelDataset', data_root=str(tmp_path), ann_file='labels.json', pipeline=PIPELINE
+    )
+    split = read_split(config(val=dataset), 'val')
+    assert [path.rsplit('/', 1)[1] for path in split.paths] == ['a.jpg', 'b.jpg']
+    assert (labels(split), split.classes) == ([[0, 2], [1]], ('x', 'y', 'z'))
+    assert split.sizes == [None, None]
+
+
+@pytest.mark.parametrize('kind', ['CustomDataset', 'ImageNet', 'SeededImageNet'])
+def test_class_folders(tmp_path, kind):
+    for i, name in enumerate(('cat', 'dog')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f'{i}.jpg').write_bytes(encoded(photo(i)))
+    options = {} if kind == 'CustomDataset' else dict(split='')
+    if kind != 'CustomDataset':
+        options['classes'] = ('cat', 'dog')
+    dataset = dict(type=kind, data_root=str(tmp_path), pipeline=PIPELINE, **options)
+    split = read_split(config(train=dataset), 'train')
+    assert (labels(split), split.classes) == ([[0], [1]], ('cat', 'dog'))
+
+
+def test_a_list_with_a_missing_file(tmp_path):
+    (tmp_path / 'train.txt').write_text('a.jpg 0\nb.jpg 1\n')
+    dataset = dict(
+        type='SeededImageNet', data_root=str(tmp_path), ann_file='train.txt', pipeline=PIPELINE
+    )
+    split = read_split(config(train=dataset | dict(classes=('x', 'y'))), 'train')
+    assert labels(split) == [[0], [1]]
+
+
+def test_errors_say_what_is_wrong(root, tmp_path):
+    with pytest.raises(ValueError, match=r'the config has no test_dataloader$'):
+        read_split(config(train=coco(root)), 'test')
+    with pytest.raises(FileNotFoundError, match='no annotations there'):
+        read_split(config(train=coco(root, 'val')), 'train')
+    with pytest.raises(ValueError, match=r'cannot be read: .*NoSuch'):
+        read_split(config(train=dict(type='NoSuch')), 'train')
+    (tmp_path / 'folders/cat').mkdir(parents=True)
+    folders = dict(type='ImageNet', data_root=str(tmp_path / 'folders'), split='', pipeline=[])
+    with pytest.raises(ValueError, match=r'cannot be read: The number of subfolders \(1\)'):
+        read_split(config(train=folders), 'train')
+    content = dict(metainfo=dict(classes=['x']), data_list=[dict(img_path='a.jpg', gt_label=[1])])
+    (tmp_path / 'labels.json').write_text(json.dumps(content))
+    dataset = dict(type='MultiLabelDataset', ann_file=str(tmp_path / 'labels.json'), pipeline=[])
+    with pytest.raises(ValueError, match='has labels from 1 to 1, but 1 classes'):
+        read_split(config(train=dataset), 'train')
+
+
+def test_pictures_in_memory_are_refused(tmp_path):
+    images = np.zeros((2, 28, 28), np.uint8)
+    for name, array in (('images-idx3', images), ('labels-idx1', np.zeros(2, np.uint8))):
+        header = bytes([0, 0, 8, array.ndim]) + b''.join(n.to_bytes(4, 'big') for n in array.shape)
+        for part in ('train', 't10k'):
+            (tmp_path / f'{part}-{name}-ubyte').write_bytes(header + array.tobytes())
+    dataset = dict(type='MNIST', data_root=str(tmp_path), split='test', download=False, pipeline=[])
+    with pytest.raises(ValueError, match='no img_path in its samples'):
+        read_split(config(test=dataset), 'test')
+
+
+def test_which_splits_are_looked_at(root):
+    train, val = coco(root), coco(root, 'val')
+    assert default_splits(config(train=train)) == ['train']
+    assert default_splits(config(train=train, val=val, test=val)) == ['train', 'val']
+    other_pipeline = val | dict(pipeline=[], test_mode=True)
+    assert default_splits(config(train=train, val=val, test=other_pipeline)) == ['train', 'val']
+    other = coco(root, 'test')
+    assert default_splits(config(train=train, val=val, test=other)) == ['train', 'val', 'test']
+    assert default_splits(config(test=val)) == ['test']

@@ -1,0 +1,145 @@
+import cv2
+import mmcv
+import numpy as np
+import pytest
+from faulty_pictures import encoded, faulty_files, orientation, photo
+from mmcv.transforms import LoadImageFromFile
+from PIL import Image
+
+from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker, caught_standard_error
+from mmpretrain_mldecoder.datasets.image_header import is_whole_picture
+from mmpretrain_mldecoder.datasets.transforms import LoadWholeImage
+from mmpretrain_mldecoder.errors import UnreadableImageError
+
+FILES = faulty_files()
+# what a header tells of those whose fault only decoding finds
+BY_HEADER = {
+    'damaged.jpg': set(),
+    'grey_in_colour.jpg': set(),
+    'dim.png': {'deep', 'greyscale'},
+    'only_transparency.png': {'alpha'},
+}
+UNREAD = {'truncated', 'unreadable', 'missing', 'too_large', 'blank'}
+
+
+def codes(check) -> set[str]:
+    return {fault.code for fault in check.faults}
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Write bytes to a file and return its path."""
+
+    def write(content: bytes, name: str = 'picture.jpg') -> str:
+        (tmp_path / name).write_bytes(content)
+        return str(tmp_path / name)
+
+    return write
+
+
+@pytest.mark.parametrize('quick', [False, True])
+@pytest.mark.parametrize('name', FILES)
+def test_each_fault_is_found_and_nothing_else(name, quick, path, tmp_path):
+    content, expected = FILES[name]
+    file = str(tmp_path / name) if content is None else path(content, name)
+    check = ImageChecker(quick=quick).check((file, (60, 80)))
+    assert codes(check) == (BY_HEADER.get(name, expected) if quick else expected)
+    assert (check.digest is None) == (content is None)
+    assert (check.thumbnail is None) == (quick or bool(expected & UNREAD))
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_what_the_loader_cannot_read_is_harmful(name, path, tmp_path):
+    """Our loader raises for these and no others, and gives the pixels of the host's."""
+    content, expected = FILES[name]
+    file = str(tmp_path / name) if content is None else path(content, name)
+    if expected & UNREAD:
+        with pytest.raises(UnreadableImageError) as error:
+            LoadWholeImage()(dict(img_path=file))
+        assert {error.value.code} == expected
+        return
+    pixels = LoadWholeImage()(dict(img_path=file))['img']
+    np.testing.assert_array_equal(pixels, LoadImageFromFile()(dict(img_path=file))['img'])
+
+
+@pytest.mark.parametrize('cut', [2, 3, 100, 1000])
+@pytest.mark.parametrize('options', [{}, dict(progressive=True), dict(exif=orientation(6))])
+def test_a_jpeg_is_whole_to_its_last_marker(cut, options):
+    content = encoded(photo(0), quality=95, **options)
+    assert is_whole_picture(content)
+    assert is_whole_picture(content + bytes(10))
+    assert not is_whole_picture(content[:-cut])
+    assert not is_whole_picture(content[:-cut] + bytes(10))
+
+
+def test_the_end_of_a_thumbnail_is_not_that_of_the_picture():
+    thumbnail = encoded(photo(1, 8, 8))
+    assert thumbnail.endswith(b'\xff\xd9')
+    segment = b'\xff\xe1' + (len(thumbnail) + 2).to_bytes(2, 'big') + thumbnail
+    whole = encoded(photo(0))
+    content = whole[:2] + segment + whole[2:]
+    assert is_whole_picture(content)
+    assert not is_whole_picture(content[: len(content) // 2 + len(segment) // 2])
+
+
+@pytest.mark.parametrize('height, width', [(60, 80), (80, 60)])
+@pytest.mark.parametrize('quick', [False, True])
+def test_a_turned_picture_may_be_annotated_either_way(height, width, quick, path):
+    file = path(encoded(photo(0, 60, 80), exif=orientation(8)))
+    check = ImageChecker(quick=quick).check((file, (height, width)))
+    assert codes(check) == {'rotated'}
+
+
+def test_without_annotated_size_none_is_compared(path):
+    assert ImageChecker().check((path(encoded(photo(0))), None)).faults == ()
+
+
+def test_another_decoder_is_followed(path):
+    """Pillow reads a GIF; whether OpenCV does depends on its version."""
+    file = path(encoded(photo(0), 'GIF'), 'a.gif')
+    assert codes(ImageChecker(backend='pillow').check((file, None))) == {'palette'}
+
+
+def test_the_loader_says_how_to_read():
+    loader = LoadImageFromFile(color_type='color_ignore_orientation', imdecode_backend='pillow')
+    checker = ImageChecker.of_loader(loader, quick=True)
+    assert checker == ImageChecker('color_ignore_orientation', 'pillow', None, quick=True)
+    assert not checker.turns_upright
+    assert ImageChecker().turns_upright
+
+
+def test_what_is_said_of_turned_pictures_is_true(path):
+    """The default loader turns upright, the other does not; the words of the findings say so."""
+    file = path(encoded(photo(0, 60, 80), exif=orientation(6)))
+    for color_type, shape in (('color', (80, 60)), ('color_ignore_orientation', (60, 80))):
+        results = LoadImageFromFile(color_type=color_type)(dict(img_path=file))
+        assert results['img_shape'] == shape
+
+
+def test_what_is_said_of_odd_modes_is_true():
+    """Alpha is dropped, the upper 8 of 16 bits are kept, grey becomes three equal channels."""
+    pixels = photo(0)
+    see_through = np.dstack([pixels, np.full((60, 80), 7, np.uint8)])
+    read = mmcv.imfrombytes(encoded(see_through, 'PNG'))
+    assert np.array_equal(read[..., ::-1], pixels)
+    deep = pixels[..., 0].astype(np.uint16) * 256 + 255
+    read = mmcv.imfrombytes(encoded(deep, 'PNG'))
+    assert all(np.array_equal(read[..., c], pixels[..., 0]) for c in range(3))
+
+
+def test_messages_of_c_libraries_are_caught(capfd):
+    damaged = FILES['damaged.jpg'][0]
+    with caught_standard_error() as messages:
+        assert cv2.imdecode(np.frombuffer(damaged, np.uint8), cv2.IMREAD_COLOR) is not None
+    assert any('Corrupt JPEG data' in line for line in messages)
+    assert capfd.readouterr().err == ''
+
+
+def test_a_thumbnail_is_the_grey_picture_made_small(path):
+    pixels = photo(0, 64, 72)
+    check = ImageChecker().check((path(encoded(pixels, 'PNG'), 'a.png'), None))
+    # each cell is the mean over 4 x 4 pixels, of Rec. 601 luma as in Pillow; both round
+    grey = np.asarray(Image.fromarray(pixels).convert('L'), np.float64)
+    cells = grey.reshape(16, 4, 18, 4).mean(axis=(1, 3))
+    assert check.thumbnail.shape == (16, 18)
+    assert np.abs(check.thumbnail - cells).max() <= 1.5

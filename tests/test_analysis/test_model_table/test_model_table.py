@@ -1,0 +1,149 @@
+import re
+from pathlib import Path
+
+import pytest
+from test_table_rows import row, rows, write_test
+
+from mmpretrain_mldecoder.analysis.model_table.model_cost import ModelCost
+from mmpretrain_mldecoder.analysis.model_table.model_table import (
+    TABLES,
+    TITLES,
+    WORDS,
+    markdown_table,
+    replace_tables,
+    table_of,
+)
+from mmpretrain_mldecoder.analysis.model_table.table_rows import newest_results
+
+ROOT = Path(__file__).parents[3]
+COSTS = dict.fromkeys((row.name for row in rows()), ModelCost(1_234_567, 2_345_678_901))
+
+
+def table(name: str, language: str = 'en', results: dict | None = None, folder=ROOT):
+    """Return heading, cells by row and column, and the line below."""
+    text = markdown_table(name, language, rows(), COSTS, results or {}, folder)
+    heading, lines, sources = text.strip().split('\n\n')
+    header, _, *body = ([c.strip() for c in x.strip('|').split('|')] for x in lines.splitlines())
+    return heading, [dict(zip(header, line, strict=True)) for line in body], sources
+
+
+def test_tables_of_the_design():
+    """Five backbones; each with and without ML-Decoder."""
+    labels = ['ResNet50', 'ResNet50*', 'ResNet50_vd', 'ResNet50_vd_ssld', 'Fix_ResNet50_vd_ssld']
+    _, imagenet, _ = table('imagenet')
+    assert [line['model'] for line in imagenet] == labels
+    _, coco, _ = table('coco')
+    assert [line['model'] for line in coco] == [label for label in labels for _ in range(2)]
+    assert [line['head'] for line in coco] == ['GAP + linear', 'ML-Decoder'] * 5
+    assert {line['mAP, ours'] for line in coco} == {'-'}
+
+
+def test_every_row_stands_in_one_table():
+    assert {table_of(row) for row in rows()} == set(TABLES)
+    assert sum(len(table(name)[1]) for name in TABLES) == len(rows())
+
+
+def test_cells():
+    heading, lines, sources = table('variants')
+    assert heading == '### COCO 2017, other recipes'
+    cells = {line['config'].partition(']')[0][1:]: line for line in lines}
+    assert cells['r50_timm_coco-q10']['head'] == 'ML-Decoder, 10 queries'
+    assert cells['r50_coco-448px'] == {
+        'model': 'ResNet50',
+        'head': 'ML-Decoder',
+        'config': '[r50_coco-448px](configs/mldecoder/r50_coco-448px.py)',
+        'recipe': 'AdamW, cosine, 40 epochs',
+        'input': '448',
+        'params (M)': '1.235',
+        'FLOPs (G)': '2.346',
+        'mAP, published': '83.50',
+        'mAP, ours': '-',
+    }
+    assert cells['r101_coco-448px']['mAP, published'] == '91.40 (unverified)'
+    assert sources.startswith('Sources of the published numbers: PaddleClas')
+
+
+def test_zoo_says_which_coco_and_where_the_numbers_are_from():
+    heading, lines, sources = table('zoo')
+    assert 'COCO 2014' in heading
+    assert [line['dataset'] for line in lines if 'coco' in line['config']] == ['COCO 2014'] * 3
+    assert re.search(r'90\.1: arXiv:2111\.12933 .*90\.0', sources)
+
+
+@pytest.mark.parametrize(
+    ('language', 'weights', 'checkpoint', 'cell'),
+    [
+        ('en', 'ema', 'best.pth', '78.46 (EMA, 2026-03-01)'),
+        ('en', 'raw', 'best.pth', '78.46 (raw, 2026-03-01)'),
+        ('en', 'single', 'best.pth', '78.46 (one set of weights, 2026-03-01)'),
+        ('en', 'single', 'miil://a', '78.46 (published weights, 2026-03-01)'),
+        ('zh', 'ema', 'best.pth', '78.46（EMA，2026-03-01）'),
+    ],
+)
+def test_measured_number_says_of_what(tmp_path, language, weights, checkpoint, cell):
+    write_test(
+        tmp_path / 'test_1.json',
+        'mldecoder_r50_coco',
+        {'coco/mAP': 78.456, 'coco/mAP_raw': 77.0},
+        weights=weights,
+        checkpoint=checkpoint,
+    )
+    results = newest_results(rows(), tmp_path, print)
+    _, lines, _ = table('coco', language, results)
+    column = list(lines[0])[-1]
+    assert [line[column] for line in lines if line[column] != '-'] == [cell]
+
+
+def test_top_1_has_three_digits(tmp_path):
+    write_test(
+        tmp_path / 'test_1.json', 'imagenet_r50_in1k', {'accuracy/top1': 76.5}, pictures=50_000
+    )
+    _, lines, _ = table('imagenet', results=newest_results(rows(), tmp_path, print))
+    assert lines[0]['top-1, ours'] == '0.765 (EMA, 2026-03-01)'
+
+
+def test_languages_have_the_same_words_and_numbers():
+    assert WORDS['en'].keys() == WORDS['zh'].keys()
+    assert TITLES['en'].keys() == TITLES['zh'].keys() == TABLES.keys()
+    for name in TABLES:
+        lines = [
+            [re.findall(r'[\d.]+', ' '.join(x.values())) for x in table(name, language)[1]]
+            for language in ('en', 'zh')
+        ]
+        assert lines[0] == lines[1]
+
+
+PAGE = 'before\n<!-- model_table: begin coco en -->\nold\n<!-- model_table: end -->\nafter\n'
+
+
+def test_only_what_is_between_the_markers_changes():
+    def replace(text: str) -> str:
+        return replace_tables(text, rows(), COSTS, {}, ROOT / 'configs/mldecoder')
+
+    text = replace(PAGE)
+    assert text.startswith('before\n<!-- model_table: begin coco en -->\n### COCO 2017\n')
+    assert text.endswith('.\n<!-- model_table: end -->\nafter\n')
+    assert 'old' not in text
+    assert '](r50_coco.py)' in text and '](../linear/r50_coco.py)' in text
+    assert replace(text) == text
+
+
+@pytest.mark.parametrize(
+    ('page', 'message'),
+    [
+        ('no table', 'it has no line <!-- model_table: begin NAME LANGUAGE -->'),
+        (PAGE.replace('coco', 'voc'), "no table 'voc' in 'en': the tables are imagenet, coco"),
+        (PAGE.replace(' en ', ' de '), "no table 'coco' in 'de'"),
+        (PAGE.replace('model_table: end', ''), 'it has no line'),
+    ],
+)
+def test_pages_without_tables(page, message):
+    with pytest.raises(ValueError, match=message):
+        replace_tables(page, rows(), COSTS, {}, ROOT)
+
+
+def test_label_of_every_row_with_timm_weights_is_starred():
+    for one in rows():
+        if 'timm' in one.name and 'r50' in one.name:
+            assert one.label == 'ResNet50*', one.name
+    assert row('mldecoder_r50_coco').label == 'ResNet50'

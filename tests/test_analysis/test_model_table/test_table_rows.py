@@ -1,0 +1,117 @@
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from mmpretrain_mldecoder.analysis.model_table.table_rows import (
+    TableRow,
+    measured,
+    newest_results,
+    read_rows,
+)
+from mmpretrain_mldecoder.engine.runners.finished_test import settings_digest
+
+ROOT = Path(__file__).parents[3]
+
+
+@cache
+def rows() -> list[TableRow]:
+    return read_rows(ROOT / 'model-index.yml')
+
+
+def row(name: str) -> TableRow:
+    return next(row for row in rows() if row.name == name)
+
+
+def write_test(path: Path, name: str, metrics: dict, pictures: int = 5000, **changes) -> None:
+    """Write what a finished test of a row leaves behind, by hand."""
+    one = row(name)
+    content = dict(
+        config=str(one.path.relative_to(ROOT)),
+        checkpoint='work_dirs/a/best.pth',
+        weights='ema',
+        metrics=metrics,
+        pictures=pictures,
+        settings=settings_digest(one.cfg),
+        date='2026-03-01T12:00:00+00:00',
+        versions={},
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content | changes))
+
+
+def find(folder: Path) -> tuple[dict, list[str]]:
+    notes = []
+    return newest_results(rows(), folder, notes.append), notes
+
+
+def test_rows_are_those_of_the_metafiles():
+    one = row('mldecoder_r50_coco-448px')
+    assert (one.label, one.dataset, one.metric) == ('ResNet50', 'COCO 2017', 'mAP')
+    assert one.published['mAP'] == '83.50'  # the digits of the source
+    assert one.is_variant and not row('mldecoder_r50_coco').is_variant
+    assert row('imagenet_r50_in1k').metric == 'Top 1'
+
+
+def test_newest_counts_whatever_its_number(tmp_path):
+    """Dates are compared as moments: the last one here is the earliest."""
+    name = 'mldecoder_r50_coco'
+    for i, (mean, date) in enumerate(
+        [
+            (79.0, '2026-03-01T12:00:00+00:00'),
+            (78.0, '2026-03-01T13:00:00+00:00'),
+            (80.0, '2026-03-01T13:30:00+02:00'),
+        ]
+    ):
+        write_test(tmp_path / f'{i}/deep/test_{i}.json', name, {'coco/mAP': mean}, date=date)
+    found, notes = find(tmp_path)
+    assert found[name].metrics == {'coco/mAP': 78.0}
+    assert (list(found), notes) == ([name], [])
+
+
+def test_config_is_known_by_folder_and_name(tmp_path):
+    for i, folder in enumerate(('/elsewhere/configs/linear', '../configs/mldecoder')):
+        name = f'{Path(folder).name}_r50_coco'
+        write_test(
+            tmp_path / f'test_{i}.json', name, {'coco/mAP': 70.0}, config=f'{folder}/r50_coco.py'
+        )
+    assert sorted(find(tmp_path)[0]) == ['linear_r50_coco', 'mldecoder_r50_coco']
+
+
+@pytest.mark.parametrize(
+    ('changes', 'reason'),
+    [
+        (dict(pictures=7), '7 pictures were tested, and COCO 2017 has 5,000'),
+        (dict(pictures=4952), '4,952 pictures were tested'),
+        (dict(settings='0' * 16), 'model, preprocessing or metric are not those of the config'),
+        (dict(tta=True), 'it is with test-time augmentation'),
+        (dict(config='configs/mldecoder/mine.py'), 'its config is that of no row'),
+        (dict(config='r50_coco.py'), 'its config is that of no row'),
+        (dict(config='configs/linear/r50_coco.py'), 'are not those of the config'),
+        (dict(metrics={'coco/mAP': None}), 'it has no mAP'),
+        (dict(metrics={'coco/mAP_raw': 1.0}), 'it has no mAP'),
+        (dict(date='yesterday'), 'is not the result of a test'),
+    ],
+)
+def test_others_are_left_out_with_a_note(tmp_path, changes, reason):
+    write_test(
+        tmp_path / 'test_1.json', 'mldecoder_r50_coco', **dict(metrics={'coco/mAP': 99.0}) | changes
+    )
+    found, (note,) = find(tmp_path)
+    assert found == {}
+    assert str(tmp_path / 'test_1.json') in note and reason in note
+
+
+def test_split_of_unknown_size(tmp_path):
+    name = 'mldecoder_tresnet_m_openimages-200groups'
+    write_test(tmp_path / 'test_1.json', name, {'coco/mAP': 86.8}, pictures=125_436)
+    found, (note,) = find(tmp_path)
+    assert found == {} and 'no whole split of OpenImages' in note
+
+
+def test_top_1_is_a_fraction_as_published(tmp_path):
+    name = 'imagenet_r50_in1k'
+    write_test(tmp_path / 'test_1.json', name, {'accuracy/top1': 76.5}, pictures=50_000)
+    found, notes = find(tmp_path)
+    assert measured(row(name), found[name]) == pytest.approx(0.765) and not notes

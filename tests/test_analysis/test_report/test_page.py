@@ -1,0 +1,119 @@
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from prediction_dumps import random_run, write_classes_config, write_dump
+
+from mmpretrain_mldecoder.analysis.report import write_report
+
+pytest.importorskip('plotly')
+
+HOSTILE = [
+    '</script><script>alert(1)</script>',
+    '<img src=x onerror=alert(1)>',
+    'it\'s "ü" 猫 & <b>',
+]
+
+
+def read_data(page) -> dict:
+    (text,) = re.findall(r'<script id="data"[^>]*>(.*?)</script>', page.read_text(), re.S)
+    return json.loads(text)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A config of three classes and a dump of 40 pictures, of which every other is there."""
+    scores, targets = random_run(40, 3)
+    images = [str(tmp_path / f'{i:02d}.jpg') for i in range(40)]
+    for image in images[::2]:
+        Image.new('RGB', (64, 48)).save(image)
+    config = write_classes_config(tmp_path / 'three.py', ['cat', 'dog', 'cow'])
+    return config, write_dump(tmp_path / 'a.pkl', scores, targets, images=images)
+
+
+def test_page_says_what_is_missing(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the config has no data_root
+    data = read_data(write_report(*run, tmp_path / 'report', thumbnails=5))
+    assert [series['name'] for series in data['series']] == ['tested']
+    assert 'To see EMA beside raw, test without' in data['notes'][0]
+    assert 'photos could not be read' in data['notes'][1]
+    assert 'PackMultiLabelInputs' in data['noSizes']
+    assert len(data['alarms']) == len(data['misses']) == 5
+    assert {card['photo'] is None for card in data['alarms'] + data['misses']} == {True, False}
+
+
+def test_both_weights_and_sizes(tmp_path):
+    config = write_classes_config(tmp_path / 'three.py', ['cat', 'dog', 'cow'])
+    scores, targets = random_run(40, 3)
+    dump = write_dump(tmp_path / 'a.pkl', scores, targets, raw=scores**2, areas=50.0)
+    other = write_dump(tmp_path / 'b.pkl', np.sqrt(scores), targets)
+    data = read_data(write_report(config, dump, tmp_path, thumbnails=0))
+    assert [series['name'] for series in data['series']] == ['EMA', 'raw']
+    assert data['noSizes'] is None and data['alarms'] == data['misses'] == []
+    data = read_data(write_report(config, dump, tmp_path, compare=other, thumbnails=0))
+    assert [series['name'] for series in data['series']] == ['A: EMA', 'A: raw', 'B: tested']
+    assert len(data['runs']) == 2
+
+
+def test_needs_no_network_and_ends_no_block(tmp_path):
+    config = write_classes_config(tmp_path / 'a.py', HOSTILE)
+    scores, targets = random_run(40, 3)
+    images = [f'{i}</script><script>alert(2)</script>\udcff.jpg' for i in range(40)]
+    dump = write_dump(tmp_path / 'a.pkl', scores, targets, images=images)
+    page = write_report(config, dump, tmp_path / 'report')
+    data = read_data(page)
+    assert data['classes'] == HOSTILE
+    assert data['alarms'][0]['file'].endswith('\udcff.jpg')
+    assert 'alert(1)</script>' not in page.read_text()
+    assert not re.findall(r'<(?:script|link|img)[^>]*(?:src|href)=["\']?http', page.read_text())
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(thr=1.5), r'thr must be in \[0, 1\], but got 1.5'),
+        (dict(thumbnails=-1), 'thumbnails must be at least 0, but got -1'),
+    ],
+)
+def test_arguments(run, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        write_report(*run, tmp_path, **options)
+
+
+def test_another_config(run, tmp_path):
+    config = write_classes_config(tmp_path / 'two.py', ['cat', 'dog'])
+    with pytest.raises(ValueError, match=r'two.py tests 2 classes, but the predictions have 3'):
+        write_report(config, run[1], tmp_path)
+
+
+def test_classes_without_names(run, tmp_path):
+    config = tmp_path / 'nameless.py'
+    config.write_text(run[0].read_text().replace(", classes=['cat', 'dog', 'cow']", ''))
+    data = read_data(write_report(config, run[1], tmp_path))
+    assert data['classes'] == ['class 0', 'class 1', 'class 2']
+    assert 'The classes have no names: ' in data['notes'][-1] and 'absent.json' in data['notes'][-1]
+
+
+def test_names_come_from_the_annotations(fake_coco, tmp_path):
+    """Whether or not the pictures are there."""
+    config = tmp_path / 'coco.py'
+    config.write_text(
+        "custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)\n"
+        "test_dataloader = dict(dataset=dict(type='COCOMultiLabel', pipeline=[],\n"
+        f"    data_root={str(fake_coco)!r}, ann_file='annotations/instances_val2017.json',\n"
+        "    data_prefix='absent'))\n"
+    )
+    dump = write_dump(tmp_path / 'a.pkl', *random_run(20, 4))
+    names = read_data(write_report(config, dump, tmp_path))['classes']
+    annotations = json.loads((fake_coco / 'annotations/instances_val2017.json').read_text())
+    by_id = sorted(annotations['categories'], key=lambda category: category['id'])
+    assert names == [category['name'] for category in by_id]
+
+
+def test_without_plotly(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'plotly.offline', None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'mmpretrain_mldecoder\[report\]'"):
+        write_report(*run, tmp_path)

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from prediction_dumps import random_run, write_dump
+
+from mmpretrain_mldecoder.analysis.report.test_run import check_same_pictures, read_test_run
+
+
+def test_arrays_of_the_file(tmp_path):
+    scores, targets = random_run(10, 4)
+    targets[0, 1] = -1
+    run = read_test_run(write_dump(tmp_path / 'a.pkl', scores, targets, scores / 2, areas=50.0))
+    np.testing.assert_array_equal(run.scores, scores)
+    np.testing.assert_array_equal(run.raw_scores, scores / 2)
+    np.testing.assert_array_equal(run.targets, targets)
+    np.testing.assert_array_equal(run.size_masks == 1, targets == 1)  # 50 is small
+    assert run.images[3] == 'photos/000003.jpg'
+
+
+def test_old_files_lack_raw_scores_and_sizes(tmp_path):
+    run = read_test_run(write_dump(tmp_path / 'a.pkl', *random_run(5, 3)))
+    assert run.raw_scores is None and run.size_masks is None
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda scores: scores * 10 - 5, r'must be probabilities, in \[0, 1\]'),
+        (lambda scores: scores * np.nan, 'scores are NaN'),
+        (lambda scores: scores[:, :2], r'gt_label of .* must be in \[0, 2\)'),
+    ],
+)
+def test_scores_that_are_none(tmp_path, change, message):
+    scores, targets = random_run(30, 3)
+    targets[:, 2] = 1
+    path = write_dump(tmp_path / 'a.pkl', change(scores), targets)
+    with pytest.raises(ValueError, match=f'a.pkl does not hold .*{message}'):
+        read_test_run(path)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(targets=slice(0, 19)), '20 pictures and 4 classes against 19 and 4'),
+        (dict(images={7: 'photos/other.jpg'}), "picture 7 is '000007.jpg' in one and 'other.jpg'"),
+        (dict(label=(5, 2)), 'other labels for class 2 of picture 5'),
+    ],
+)
+def test_runs_that_cannot_be_compared(tmp_path, change, message):
+    scores, targets = random_run(20, 4)
+    run = read_test_run(write_dump(tmp_path / 'a.pkl', scores, targets))
+    keep = change.get('targets', slice(None))
+    images = [f'elsewhere/{i:06d}.jpg' for i in range(20)]
+    for i, name in change.get('images', {}).items():
+        images[i] = name
+    if 'label' in change:
+        targets[change['label']] ^= 1
+    other = write_dump(tmp_path / 'b.pkl', scores[keep], targets[keep], images=images[keep])
+    with pytest.raises(ValueError, match=message):
+        check_same_pictures(run, read_test_run(other))
+
+
+def test_folders_may_differ(tmp_path):
+    scores, targets = random_run(6, 3)
+    run = read_test_run(write_dump(tmp_path / 'a.pkl', scores, targets))
+    images = [f'elsewhere/{i:06d}.jpg' for i in range(6)]
+    other = write_dump(tmp_path / 'b.pkl', scores**2, targets, images=images)
+    check_same_pictures(run, read_test_run(other))

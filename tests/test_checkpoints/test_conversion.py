@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+from published_names import paddleclas_fc, paddleclas_resnet, random_arrays
+
+import mmpretrain_mldecoder  # noqa: F401
+from mmpretrain_mldecoder.checkpoints.conversion import (
+    convert,
+    drop_surplus_outputs,
+    recognise,
+    to_checkpoint,
+)
+from mmpretrain_mldecoder.checkpoints.load import load_weights_only
+
+PADDLE = random_arrays(paddleclas_resnet(18, True, width=8) | paddleclas_fc(64, 3))
+MIIL = {
+    'body.conv1.0.weight': torch.rand(4, 48, 3, 3),
+    'body.conv1.1.weight': torch.rand(4),
+    'head.decoder.layers.0.multihead_attn.in_proj_weight': torch.arange(12.0).reshape(6, 2),
+}
+
+
+def small_model():
+    return MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='ResNetVd', depth=18, stem_channels=8, base_channels=8),
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=3, in_channels=64),
+        )
+    )
+
+
+@pytest.mark.parametrize('wrapper', [None, 'model', 'state_dict'])
+@pytest.mark.parametrize('prefix', ['', 'module.', 'module.module.'])
+def test_wrappers_and_prefixes(wrapper, prefix):
+    checkpoint = {f'{prefix}{name}': value for name, value in PADDLE.items()}
+    if wrapper:
+        checkpoint = {wrapper: checkpoint, 'epoch': 3}
+    assert recognise(checkpoint) == 'paddleclas'
+    conversion = convert(checkpoint)
+    small_model().load_state_dict(conversion.state_dict, strict=True)
+    assert set(conversion.sources) == set(conversion.state_dict)
+    assert sorted(conversion.sources.values()) == sorted(f'{prefix}{name}' for name in PADDLE)
+
+
+def test_a_fused_weight_is_the_source_of_all_its_parts():
+    conversion = convert(MIIL)
+    fused = 'head.decoder.layers.0.multihead_attn.in_proj_weight'
+    parts = [name for name, source in conversion.sources.items() if source == fused]
+    assert [conversion.state_dict[name].tolist() for name in parts] == [
+        [[0, 1], [2, 3]],
+        [[4, 5], [6, 7]],
+        [[8, 9], [10, 11]],
+    ]
+    assert [name.split('.')[-2] for name in parts] == ['query_proj', 'key_proj', 'value_proj']
+
+
+def test_tensors_are_plain():
+    state = {name: torch.from_numpy(value).requires_grad_() for name, value in PADDLE.items()}
+    for name, value in convert(state).state_dict.items():
+        assert value.is_contiguous() and not value.requires_grad, name
+    half = {name: value.astype(np.float16) for name, value in PADDLE.items()}
+    assert convert(half).state_dict['head.fc.bias'].dtype == torch.float16
+
+
+def test_counters_are_skipped():
+    counter = {'body.conv1.1.num_batches_tracked': torch.tensor(7)}
+    conversion = convert(MIIL | counter)
+    assert conversion.skipped == tuple(counter)
+    assert conversion.state_dict.keys() == convert(MIIL).state_dict.keys()
+
+
+def test_unknown_names_are_listed():
+    names = [f'extra{i}.weight' for i in range(12)]
+    with pytest.raises(ValueError) as error:
+        convert(PADDLE | {name: np.zeros(1) for name in names})
+    assert str(error.value) == (
+        f'12 of {len(PADDLE) + 12} names are unknown in a network of paddleclas: '
+        f'{", ".join(names[:10])}, ...'
+    )
+
+
+@pytest.mark.parametrize('checkpoint', [{}, {'a.weight': 0}, {'state_dict': {'b': 1}}, {3: 4}])
+def test_unknown_family(checkpoint):
+    assert recognise(checkpoint) is None
+    with pytest.raises(ValueError, match='not those of PaddleClas, the authors, timm or torchv'):
+        convert(checkpoint)
+
+
+def test_same_weight_twice():
+    state = MIIL | {'head.decoder.query_embed.weight': torch.zeros(2, 2)}
+    state['head.query_embed.weight'] = torch.zeros(2, 2)
+    with pytest.raises(ValueError, match=r'are the same weight, head\.decoder\.queries'):
+        convert(state)
+
+
+def test_values_that_are_no_tensors():
+    with pytest.raises(ValueError, match=r'body\.conv1\.1\.bias is a str, not an array or tensor'):
+        convert(MIIL | {'body.conv1.1.bias': 'text'})
+
+
+def test_our_own_checkpoints_are_not_recognised():
+    model = small_model()
+    for state in (model.state_dict(), model.backbone.state_dict(), model.head.state_dict()):
+        assert recognise(state) is None
+        assert recognise(dict(meta={}, state_dict=state)) is None
+    assert recognise(to_checkpoint(convert(PADDLE), 'a')) is None
+    host = MODELS.build(dict(type='ResNet', depth=18))
+    assert recognise(host.state_dict()) is None
+    assert recognise(dict(state_dict=host.state_dict())) is None
+
+
+def test_checkpoint_is_plain_data(tmp_path):
+    names = {0: 'cat', 1: 'dog'}
+    conversion = convert(dict(model=MIIL, idx_to_class=names))
+    checkpoint = to_checkpoint(conversion, 'miil://some_name')
+    path = tmp_path / 'converted.pth'
+    torch.save(checkpoint, path)
+    loaded = torch.load(path, weights_only=True)  # no allow-list
+    assert loaded['meta'] == dict(
+        converted=dict(source='miil://some_name', family='miil', skipped=[]),
+        dataset_meta=dict(classes=['cat', 'dog']),
+    )
+    assert loaded['state_dict'].keys() == conversion.state_dict.keys()
+    for name, value in conversion.state_dict.items():
+        assert torch.equal(loaded['state_dict'][name], value), name
+    assert load_weights_only(path)['meta'] == loaded['meta']
+    assert path.stat().st_size < 4 * sum(v.numel() for v in MIIL.values()) + 8192
+
+
+def test_checkpoint_without_classes():
+    checkpoint = to_checkpoint(convert(PADDLE), 'file.pdparams')
+    assert checkpoint['meta'] == dict(
+        converted=dict(source='file.pdparams', family='paddleclas', skipped=[])
+    )
+
+
+def test_nothing_to_drop():
+    for state in (MIIL, PADDLE):
+        state_dict = convert(state).state_dict
+        assert drop_surplus_outputs(state_dict, 2) is state_dict
+
+
+def test_a_full_head_is_never_cut():
+    """K = C = 6 has nothing to spare for a model of 4 classes: an error of its own later on."""
+    state = {
+        'head.decoder.group_linear.weight': torch.zeros(6, 8, 1),
+        'head.decoder.group_linear.bias': torch.zeros(6),
+    }
+    assert drop_surplus_outputs(state, 4) is state

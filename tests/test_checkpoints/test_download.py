@@ -1,0 +1,234 @@
+import os
+import re
+import resource
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from web_server import Answer, serve
+
+from mmpretrain_mldecoder.checkpoints.download import (
+    download,
+    download_folder,
+    download_once,
+    find_or_download,
+)
+
+BODY = bytes(range(256)) * 12_000  # 3 MB: several chunks
+
+
+@pytest.fixture
+def server():
+    with serve() as server:
+        yield server
+
+
+def _names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_file_is_whole_and_alone(tmp_path, server, capfd):
+    server.answers['/a.pth'] = Answer(BODY)
+    download(f'{server.url}/a.pth?version=1', tmp_path / 'new' / 'b.pth')
+    assert (tmp_path / 'new' / 'b.pth').read_bytes() == BODY
+    assert _names(tmp_path / 'new') == ['b.pth']
+    printed = capfd.readouterr()
+    assert 'b.pth' in printed.err and '3.1/3.1 MB' in printed.err and printed.out == ''
+
+
+@pytest.mark.parametrize(
+    ('answer', 'reason'),
+    [
+        (Answer(status=403), 'the server answers 403 Forbidden'),
+        (Answer(status=404), 'the server answers 404 Not Found'),
+        (Answer(BODY[:-1], length=len(BODY)), f'only {len(BODY) - 1} of {len(BODY)} bytes came'),
+        (Answer(b'<html>sign in</html>', content_type='text/html'), 'with a web page'),
+    ],
+)
+def test_bad_answer_leaves_nothing(tmp_path, server, answer, reason):
+    server.answers['/a.pth'] = answer
+    path = tmp_path / 'a.pth'
+    with pytest.raises(ConnectionError, match=r'a.pth cannot be downloaded') as caught:
+        download(f'{server.url}/a.pth', path)
+    assert reason in str(caught.value)
+    assert str(caught.value).endswith(f'Get the file elsewhere and put it at {path}')
+    assert _names(tmp_path) == []
+
+
+def test_broken_download_keeps_the_old_file(tmp_path, server):
+    server.answers['/a.pth'] = Answer(BODY[:-1], length=len(BODY))
+    (tmp_path / 'a.pth').write_bytes(b'old')
+    with pytest.raises(ConnectionError):
+        download(f'{server.url}/a.pth', tmp_path / 'a.pth')
+    assert (tmp_path / 'a.pth').read_bytes() == b'old'
+
+
+def _unused_port() -> int:
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return free.getsockname()[1]
+
+
+def test_no_network(tmp_path):
+    url = f'http://127.0.0.1:{_unused_port()}/a.pth'
+    with pytest.raises(ConnectionError, match=r'cannot be downloaded: .*refused.*\. Ask Ann'):
+        download(url, tmp_path / 'a.pth', way_out='Ask Ann')
+    assert _names(tmp_path) == []
+
+
+def test_server_that_hangs_up(tmp_path):
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+
+        def hang_up():
+            connection, _ = listener.accept()
+            connection.recv(1000)
+            connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(ConnectionError, match=r'cannot be downloaded: .*(closed|reset)'):
+            download(f'http://127.0.0.1:{listener.getsockname()[1]}/a.pth', tmp_path / 'a.pth')
+        thread.join()
+
+
+def test_write_that_fails_leaves_nothing(tmp_path, server):
+    # A limit on the size of a file fails in the middle, as a full disk does.
+    server.answers['/a.pth'] = Answer(BODY)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r'cannot be written to .*TORCH_HOME') as caught:
+            download(f'{server.url}/a.pth', tmp_path / 'a.pth')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert 'File too large' in str(caught.value) and not isinstance(caught.value, ConnectionError)
+    assert _names(tmp_path) == []
+
+
+def test_folder_that_cannot_be_made(tmp_path, server):
+    server.answers['/a.pth'] = Answer(BODY)
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError, match=r'cannot be written to .*TORCH_HOME.* put it at'):
+        download(f'{server.url}/a.pth', tmp_path / 'file' / 'hub' / 'a.pth')
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may write everywhere')
+def test_read_only_folder(tmp_path, server):
+    server.answers['/a.pth'] = Answer(BODY)
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError, match=r'Permission denied.*TORCH_HOME'):
+        download(f'{server.url}/a.pth', tmp_path / 'a.pth')
+    assert _names(tmp_path) == []
+
+
+def test_found_file_is_not_downloaded(tmp_path, server):
+    (tmp_path / 'a.pth').touch()
+    found = find_or_download(lambda: tmp_path / 'a.pth', f'{server.url}/a.pth', tmp_path / 'b.pth')
+    assert found == tmp_path / 'a.pth' and server.requests == []
+
+
+def test_folder_is_torch_s(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    assert download_folder() == tmp_path / 'hub' / 'checkpoints'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    return tmp_path / 'hub' / 'checkpoints'
+
+
+def test_addresses_of_one_file_name_have_a_file_each(folder, server):
+    contents = {'/run1/a.pth': b'one', '/run2/a.pth': b'two', '/run3/a.pth': b'three'}
+    server.answers.update({path: Answer(content) for path, content in contents.items()})
+    for _ in range(2):
+        for path, content in contents.items():
+            found = download_once(server.url + path)
+            assert found.name == 'a.pth' and found.read_bytes() == content
+    assert server.requests == list(contents)
+    assert download_once(f'{server.url}/run1/a.pth#part') == folder / 'a.pth'
+    assert len(_names(folder)) == 3 and 'a.pth' in _names(folder)
+
+
+def test_query_belongs_to_the_address(folder, server):
+    server.answers['/a.pth'] = Answer(b'first')
+    assert download_once(f'{server.url}/a.pth?version=1').read_bytes() == b'first'
+    server.answers['/a.pth'] = Answer(b'second')
+    assert download_once(f'{server.url}/a.pth?version=2').read_bytes() == b'second'
+    assert download_once(f'{server.url}/a.pth?version=1').read_bytes() == b'first'
+
+
+def test_file_that_lies_there_is_that_of_who_asks_first(folder, server):
+    folder.mkdir(parents=True)
+    (folder / 'a.pth').write_bytes(b'by hand, or by torch.hub')
+    server.answers['/run2/a.pth'] = Answer(b'two')
+    for _ in range(2):
+        assert download_once(f'{server.url}/run1/a.pth') == folder / 'a.pth'
+        assert download_once(f'{server.url}/run2/a.pth').read_bytes() == b'two'
+    assert server.requests == ['/run2/a.pth']
+
+
+def test_name_of_a_failed_download_stays_that_of_its_address(folder, server):
+    with pytest.raises(ConnectionError, match=re.escape(f'put it at {folder / "a.pth"}')):
+        download_once(f'{server.url}/run1/a.pth')
+    with pytest.raises(ConnectionError, match=rf'put it at {folder}/\w{{16}}/a.pth') as caught:
+        download_once(f'{server.url}/run2/a.pth')
+    path = Path(str(caught.value).rpartition(' ')[2])
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'by hand')
+    assert download_once(f'{server.url}/run2/a.pth') == path
+
+
+def test_folder_that_cannot_be_written_but_holds_the_file(folder, server):
+    folder.mkdir(parents=True)
+    (folder / 'a.pth').touch()
+    (folder.parent / 'addresses').touch()  # no folder can be made in its place
+    assert download_once(f'{server.url}/a.pth') == folder / 'a.pth'
+
+
+@pytest.mark.parametrize('path', ['', '/', '/..', '/a/..', '/?file=a.pth'])
+def test_address_without_the_name_of_a_file(folder, server, path):
+    with pytest.raises(ValueError, match='does not end in the name of a file'):
+        download_once(server.url + path)
+    assert server.requests == []
+
+
+_TWO = """
+import sys, time, torch
+from datetime import timedelta
+from pathlib import Path
+from mmpretrain_mldecoder.checkpoints.download import find_or_download
+torch.distributed.init_process_group('gloo', timeout=timedelta(seconds=60))
+url, folder = sys.argv[1], Path(sys.argv[2])
+for name in ('a.pth', 'absent.pth'):
+    path = folder / name
+    try:
+        found = find_or_download(lambda: path if path.is_file() else None, f'{url}/{name}', path)
+        print('>', name, found.stat().st_size)
+    except ConnectionError as error:
+        print('>', name, error)
+"""
+
+
+def test_one_process_downloads_and_none_waits_for_ever(tmp_path, server):
+    server.answers['/a.pth'] = Answer(BODY)
+    shared = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(_unused_port()), WORLD_SIZE='2')
+    processes = [
+        subprocess.Popen(
+            [sys.executable, '-W', 'ignore', '-c', _TWO, server.url, str(tmp_path)],
+            env=os.environ | shared | dict(RANK=rank, LOCAL_RANK=rank, OMP_NUM_THREADS='1'),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in '01'
+    ]
+    outputs = [process.communicate(timeout=120)[0].splitlines() for process in processes]
+    first, second = ([line for line in lines if line.startswith('>')] for lines in outputs)
+    assert first[0] == second[0] == f'> a.pth {len(BODY)}'
+    assert 'the server answers 404' in first[1]
+    assert 'LOCAL_RANK 0) failed, and its error says why' in second[1]
+    assert server.requests == ['/a.pth', '/absent.pth']
+    assert _names(tmp_path) == ['a.pth']

@@ -1,0 +1,267 @@
+import numpy as np
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+from published_names import (
+    BLOCKS,
+    paddleclas_fc,
+    paddleclas_ml_decoder,
+    paddleclas_resnet,
+    random_arrays,
+    read_reference,
+)
+
+import mmpretrain_mldecoder  # noqa: F401
+from mmpretrain_mldecoder.checkpoints.conversion import convert, drop_surplus_outputs, recognise
+
+WIDTH = 8
+
+
+def build(depth, vd, head, width=64):
+    return MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(
+                type='ResNetVd' if vd else 'ResNet',
+                depth=depth,
+                stem_channels=width,
+                base_channels=width,
+            ),
+            neck=None if head['type'] == 'MLDecoderHead' else dict(type='GlobalAveragePooling'),
+            head=head,
+        )
+    )
+
+
+def linear_head(in_channels, num_classes):
+    return dict(type='LinearClsHead', num_classes=num_classes, in_channels=in_channels)
+
+
+def decoder_head(in_channels=2048, num_classes=80, **arguments):
+    return dict(type='MLDecoderHead', num_classes=num_classes, in_channels=in_channels, **arguments)
+
+
+SMALL_DECODER = dict(embed_dims=16, num_heads=4, feedforward_channels=24)
+
+
+# ---- the published lists
+
+
+@pytest.mark.parametrize(
+    ('name', 'vd', 'head'),
+    [
+        ('ResNet50', False, 'fc'),
+        ('ResNet50_vd', True, 'fc'),
+        ('ResNet50_ml_decoder', False, 'decoder'),
+        ('ResNet50_vd_ml_decoder', True, 'decoder'),
+    ],
+)
+def test_published_lists_map_strictly(name, vd, head):
+    shapes = read_reference(f'paddleclas_{name}')
+    other = paddleclas_fc(2048, 1000) if head == 'fc' else paddleclas_ml_decoder(2048, 80)
+    assert shapes == paddleclas_resnet(50, vd) | other
+
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    conversion = convert(arrays)
+    assert conversion.family == 'paddleclas'
+    assert sorted(conversion.sources.values()) == sorted(shapes)  # each is used once
+    model = build(50, vd, linear_head(2048, 1000) if head == 'fc' else decoder_head())
+    model.load_state_dict(conversion.state_dict, strict=True)
+
+
+@pytest.mark.parametrize('vd', [False, True], ids=['vb', 'vd'])
+@pytest.mark.parametrize('depth', BLOCKS)
+def test_all_depths_map_strictly(depth, vd):
+    out_channels = WIDTH * (32 if depth >= 50 else 8)
+    shapes = paddleclas_resnet(depth, vd, WIDTH) | paddleclas_fc(out_channels, 5)
+    conversion = convert(random_arrays(shapes))
+    assert sorted(conversion.sources.values()) == sorted(shapes)
+    if depth == 200 and not vd:
+        return  # the host's ResNet has no such depth
+    model = build(depth, vd, linear_head(out_channels, 5), WIDTH)
+    result = model.load_state_dict(conversion.state_dict, strict=False)
+    left_over = set()
+    if depth < 50 and not vd:
+        left_over = {name for name in conversion.sources if 'layer1.0.downsample' in name}
+        assert len(left_over) == 5
+    assert result.missing_keys == []
+    assert set(result.unexpected_keys) == left_over
+
+
+# ---- by value
+
+
+def test_vd_weights_are_followed_by_value():
+    arrays = random_arrays(paddleclas_resnet(50, True, WIDTH) | paddleclas_fc(256, 5))
+    state = convert(arrays).state_dict
+    for ours, theirs in {
+        'backbone.stem.0.conv.weight': 'stem.0.conv.weight',
+        'backbone.stem.2.bn.running_mean': 'stem.2.bn._mean',
+        'backbone.layer1.0.conv1.weight': 'blocks.0.conv0.conv.weight',
+        'backbone.layer1.0.downsample.0.weight': 'blocks.0.short.conv.weight',
+        'backbone.layer1.0.downsample.1.running_var': 'blocks.0.short.bn._variance',
+        'backbone.layer2.0.downsample.1.weight': 'blocks.3.short.conv.weight',
+        'backbone.layer2.0.downsample.2.bias': 'blocks.3.short.bn.bias',
+        'backbone.layer3.5.bn2.weight': 'blocks.12.conv1.bn.weight',
+        'backbone.layer4.2.bn3.running_mean': 'blocks.15.conv2.bn._mean',
+        'head.fc.bias': 'fc.bias',
+    }.items():
+        assert np.array_equal(state[ours].numpy(), arrays[theirs]), ours
+    assert np.array_equal(state['head.fc.weight'].numpy(), arrays['fc.weight'].T)
+    assert state['head.fc.weight'].is_contiguous()
+
+
+def test_vb_weights_are_followed_by_value():
+    arrays = random_arrays(paddleclas_resnet(101, False, WIDTH) | paddleclas_fc(256, 5))
+    state = convert(arrays).state_dict
+    for ours, theirs in {
+        'backbone.conv1.weight': 'stem.0.conv.weight',
+        'backbone.bn1.running_var': 'stem.0.bn._variance',
+        'backbone.layer2.0.downsample.0.weight': 'blocks.3.short.conv.weight',
+        'backbone.layer2.0.downsample.1.running_mean': 'blocks.3.short.bn._mean',
+        'backbone.layer3.22.conv2.weight': 'blocks.29.conv1.conv.weight',
+        'backbone.layer4.0.conv1.weight': 'blocks.30.conv0.conv.weight',
+    }.items():
+        assert np.array_equal(state[ours].numpy(), arrays[theirs]), ours
+
+
+@pytest.mark.parametrize(('num_queries', 'group_size'), [(10, 1), (4, 3), (1, 5)])
+def test_decoder_is_followed_by_value(num_queries, group_size):
+    backbone = paddleclas_resnet(18, True, WIDTH)
+    arrays = random_arrays(
+        backbone | paddleclas_ml_decoder(64, num_queries, group_size, dims=16, hidden=24)
+    )
+    state = convert(arrays).state_dict
+    num_classes = num_queries * group_size
+    head = decoder_head(64, num_classes, num_groups=num_queries, **SMALL_DECODER)
+    model = build(18, True, head, WIDTH)
+    model.load_state_dict(state, strict=True)
+
+    decoder, layer = model.head.decoder, model.head.decoder.layers[0]
+    theirs = {name.removeprefix('fc.decoder.layers.0.'): a for name, a in arrays.items()}
+    # paddle.nn.Linear keeps (in, out).
+    for ours, name in {
+        layer.attention.query_proj: 'cross_attn.q_proj',
+        layer.attention.key_proj: 'cross_attn.k_proj',
+        layer.attention.value_proj: 'cross_attn.v_proj',
+        layer.attention.out_proj: 'cross_attn.out_proj',
+        layer.ffn_in: 'linear1',
+        layer.ffn_out: 'linear2',
+    }.items():
+        assert np.array_equal(ours.weight.detach(), theirs[f'{name}.weight'].T), name
+        assert np.array_equal(ours.bias.detach(), theirs[f'{name}.bias']), name
+    for ours, name in {
+        layer.query_norm: 'norm1',  # after self-attention, in Paddle's decoder layer
+        layer.attention_norm: 'norm2',
+        layer.ffn_norm: 'norm3',
+    }.items():
+        assert np.array_equal(ours.weight.detach(), theirs[f'{name}.weight']), name
+        assert np.array_equal(ours.bias.detach(), theirs[f'{name}.bias']), name
+    assert np.array_equal(decoder.queries, arrays['fc.query_pos_embed.weight'])
+    assert np.array_equal(decoder.input_proj.bias.detach(), arrays['fc.input_proj.bias'])
+    projected = torch.from_numpy(arrays['fc.input_proj.weight'])[:, :, 0, 0]
+    assert torch.equal(decoder.input_proj.weight, projected)
+
+    # The output as there: queries one after the other as channels, a grouped 1x1 convolution.
+    embeddings = torch.randn(2, num_queries, 16)
+    expected = torch.nn.functional.conv2d(
+        embeddings.flatten(1)[..., None, None],
+        torch.from_numpy(arrays['fc.group_conv.weight']),
+        torch.from_numpy(arrays['fc.group_conv.bias']),
+        groups=num_queries,
+    ).flatten(1)
+    # float32: only the order of the sums differs.
+    torch.testing.assert_close(decoder.group_linear(embeddings), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_surplus_outputs_are_dropped():
+    # 10 classes for 4 queries: 3 outputs each, the last two unused.
+    shapes = paddleclas_resnet(18, True, WIDTH)
+    arrays = random_arrays(shapes | paddleclas_ml_decoder(64, 4, 3, dims=16, hidden=24))
+    whole = convert(arrays).state_dict
+    model = build(18, True, decoder_head(64, 10, num_groups=4, **SMALL_DECODER), WIDTH)
+    with pytest.raises(RuntimeError, match=r'group_linear\.bias'):
+        model.load_state_dict(whole)
+    cut = drop_surplus_outputs(whole, 10)
+    model.load_state_dict(cut, strict=True)
+    assert np.array_equal(
+        model.head.decoder.group_linear.bias.detach(), arrays['fc.group_conv.bias'][:10]
+    )
+    assert len(whole['head.decoder.group_linear.bias']) == 12
+    for num_classes in (8, 12, 13):  # 4 queries would have 2, 3 or 4 outputs each
+        assert drop_surplus_outputs(whole, num_classes) is whole
+
+
+# ---- other files of PaddleClas
+
+
+def test_student_of_a_distillation():
+    student = random_arrays(paddleclas_resnet(18, True, WIDTH) | paddleclas_fc(64, 5), seed=1)
+    teacher = random_arrays(paddleclas_resnet(50, True, WIDTH) | paddleclas_fc(256, 5), seed=2)
+    whole = {f'Teacher.{name}': value for name, value in teacher.items()}
+    whole |= {f'Student.{name}': value for name, value in student.items()}
+    conversion, expected = convert(whole), convert(student)
+    assert conversion.state_dict.keys() == expected.state_dict.keys()
+    for name, value in expected.state_dict.items():
+        assert torch.equal(conversion.state_dict[name], value), name
+    assert conversion.sources['head.fc.bias'] == 'Student.fc.bias'
+    assert set(conversion.skipped) == {f'Teacher.{name}' for name in teacher}
+
+
+def test_names_of_paddleclas_2_0():
+    """Its class ResNet_vd: conv1_1 to conv1_3, bb_STAGE_BLOCK, out; inside, _conv, _batch_norm."""
+    arrays = random_arrays(paddleclas_resnet(34, True, WIDTH) | paddleclas_fc(64, 5))
+    places = [f'bb_{stage}_{i}' for stage, n in enumerate(BLOCKS[34]) for i in range(n)]
+    older = {}
+    for name, value in arrays.items():
+        name = name.replace('.conv.', '._conv.').replace('.bn.', '._batch_norm.')
+        for number, place in reversed(list(enumerate(places))):
+            name = name.replace(f'blocks.{number}.', f'{place}.')
+        for i in range(3):
+            name = name.replace(f'stem.{i}.', f'conv1_{i + 1}.')
+        older[name.replace('fc.', 'out.')] = value
+    for name in ('conv1_3._batch_norm._variance', 'bb_3_2.conv1._conv.weight', 'out.bias'):
+        assert name in older
+    assert recognise(older) == 'paddleclas'
+    conversion, expected = convert(older), convert(arrays)
+    assert conversion.sources['backbone.layer2.0.downsample.1.weight'] == (
+        'bb_1_0.short._conv.weight'
+    )
+    assert conversion.state_dict.keys() == expected.state_dict.keys()
+    for name, value in expected.state_dict.items():
+        assert torch.equal(conversion.state_dict[name], value), name
+    with pytest.raises(
+        ValueError, match=r'1 of \d+ names are unknown.*: bb_0_0\.se\._conv\.weight$'
+    ):
+        convert(older | {'bb_0_0.se._conv.weight': np.zeros(1, np.float32)})
+
+
+def test_self_attention_is_refused():
+    shapes = paddleclas_resnet(18, True, WIDTH) | paddleclas_ml_decoder(64, 4, dims=16, hidden=24)
+    shapes['fc.decoder.layers.1.self_attn.q_proj.weight'] = (16, 16)
+    with pytest.raises(ValueError, match=r'fc\.decoder\.layers\.1\.self_attn.*heads of depth 1'):
+        convert(random_arrays(shapes))
+
+
+@pytest.mark.parametrize(('number', 'count'), [(5, 7), (7, 7)])
+def test_missing_block(number, count):
+    arrays = random_arrays(paddleclas_resnet(18, True, WIDTH))
+    arrays = {k: v for k, v in arrays.items() if not k.startswith(f'blocks.{number}.')}
+    with pytest.raises(ValueError, match=rf'{count} blocks, up to number .* are no ResNet'):
+        convert(arrays)
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['blocks.0.conv9.conv.weight', 'blocks.0.se.bn.weight', 'stem.0.bn._median', 'fc.norm.bias',
+     'fc.decoder.layers.0.linear3.weight', 'head.weight', 'blocks.0.conv0.weight'],
+)  # fmt: skip
+def test_unknown_name(name):
+    arrays = random_arrays(paddleclas_resnet(18, True, WIDTH))
+    arrays[name] = np.zeros(1, np.float32)
+    with pytest.raises(ValueError, match=f'^1 of {len(arrays)} names are unknown.*: {name}$'):
+        convert(arrays)
+
+
+def test_other_networks_of_paddle_are_not_recognised():
+    assert recognise({'conv1.weight': 0, 'blocks.0.conv0.conv.weight': 0}) is None

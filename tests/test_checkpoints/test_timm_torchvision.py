@@ -1,0 +1,170 @@
+"""Oracle: the networks of timm and torchvision themselves, with random weights and statistics."""
+
+import pytest
+import torch
+import torchvision
+from mmpretrain.registry import MODELS
+from torch import nn
+
+import mmpretrain_mldecoder  # noqa: F401
+from mmpretrain_mldecoder.checkpoints.conversion import convert, recognise
+
+timm = pytest.importorskip('timm')
+from timm.layers.ml_decoder import add_ml_decoder_head  # noqa: E402
+
+# Odd maps show how a pool treats the border; a TResNet first takes squares of 4 x 4 pixels.
+SIZES = [(64, 64), (65, 97)]
+TRESNET_SIZES = [(64, 64), (68, 100)]
+
+
+def randomise(model: nn.Module) -> nn.Module:
+    """Random weights for everything, the statistics of the norms included, in float64."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if name.endswith('running_var'):
+                value.uniform_(0.5, 1.5)
+            elif value.dim() > 1:
+                value.normal_(std=(2 / value[0].numel()) ** 0.5)
+            elif value.is_floating_point():
+                value.add_(0.2 * torch.randn_like(value))
+    return model.double().eval()
+
+
+def build(backbone, num_classes, in_channels, head='LinearClsHead'):
+    neck = dict(type='GlobalAveragePooling') if head == 'LinearClsHead' else None
+    head = dict(type=head, num_classes=num_classes, in_channels=in_channels)
+    return MODELS.build(dict(type='ImageClassifier', backbone=backbone, neck=neck, head=head))
+
+
+def converted(theirs: nn.Module, model: nn.Module) -> nn.Module:
+    """Load their weights strictly; also check that each of their names is used or skipped."""
+    conversion = convert(theirs.state_dict())
+    counters = {name for name in theirs.state_dict() if name.endswith('num_batches_tracked')}
+    assert set(conversion.skipped) == counters
+    assert {*conversion.sources.values(), *counters} == set(theirs.state_dict())
+    model.load_state_dict(conversion.state_dict, strict=True)
+    model.double()
+    for module in model.modules():  # the host's ResNet.eval returns None
+        module.training = False
+    return model
+
+
+def features_of(theirs: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    if hasattr(theirs, 'forward_features'):
+        return theirs.forward_features(images)
+    return nn.Sequential(*list(theirs.children())[:-2])(images)  # without pool and fc
+
+
+def assert_same(ours, theirs, sizes):
+    for size in sizes:
+        images = torch.rand(2, 3, *size, dtype=torch.double)
+        with torch.no_grad():
+            expected = theirs(images)
+            # float64 on both sides: only the order of the sums differs.
+            close = dict(rtol=1e-9, atol=1e-9)
+            (features,) = ours.extract_feat(images, stage='backbone')
+            torch.testing.assert_close(features, features_of(theirs, images), **close)
+            torch.testing.assert_close(ours(images), expected, **close)
+        assert expected.std() > 0.01
+
+
+@pytest.mark.parametrize(
+    ('library', 'name', 'backbone'),
+    [
+        ('torchvision', 'resnet18', dict(type='ResNet', depth=18)),
+        ('torchvision', 'resnet34', dict(type='ResNet', depth=34)),
+        ('torchvision', 'resnet50', dict(type='ResNet', depth=50)),
+        ('timm', 'resnet18', dict(type='ResNet', depth=18)),
+        ('timm', 'resnet50', dict(type='ResNet', depth=50)),
+        ('timm', 'resnet18d', dict(type='ResNetV1d', depth=18)),
+        ('timm', 'resnet34d', dict(type='ResNetV1d', depth=34)),
+        ('timm', 'resnet50d', dict(type='ResNetVd', depth=50)),
+        ('timm', 'tresnet_m', dict(type='TIMMBackbone', model_name='tresnet_m')),
+    ],
+)
+def test_logits_and_features_are_the_same(library, name, backbone):
+    create = torchvision.models.get_model if library == 'torchvision' else timm.create_model
+    theirs = randomise(create(name, num_classes=7))
+    in_channels = 512 if '18' in name or '34' in name else 2048
+    ours = converted(theirs, build(backbone, 7, in_channels))
+    assert_same(ours, theirs, TRESNET_SIZES if 'tresnet' in name else SIZES)
+
+
+@pytest.mark.parametrize('depth', [101, 152])
+@pytest.mark.parametrize('suffix', ['', 'd'])
+def test_deeper_names_map_strictly(depth, suffix):
+    with torch.device('meta'):
+        theirs = timm.create_model(f'resnet{depth}{suffix}')
+    ours = build(dict(type='ResNetVd' if suffix else 'ResNet', depth=depth), 1000, 2048)
+    ours.load_state_dict(convert(theirs.state_dict()).state_dict, strict=True, assign=True)
+
+
+@pytest.mark.parametrize('name', ['tresnet_l', 'tresnet_xl', 'tresnet_v2_l'])
+def test_tresnet_names_map_strictly(name):
+    with torch.device('meta'):
+        theirs = timm.create_model(name)
+        backbone = dict(type='TIMMBackbone', model_name=name)
+        ours = build(backbone, 1000, theirs.num_features)
+    ours.load_state_dict(convert(theirs.state_dict()).state_dict, strict=True, assign=True)
+
+
+@pytest.mark.parametrize(
+    ('name', 'backbone', 'in_channels', 'place'),
+    [
+        ('resnet18', dict(type='ResNet', depth=18), 512, 'fc'),
+        ('tresnet_m', dict(type='TIMMBackbone', model_name='tresnet_m'), 2048, 'head'),
+    ],
+)
+def test_ml_decoder_of_timm(name, backbone, in_channels, place):
+    theirs = add_ml_decoder_head(timm.create_model(name, num_classes=7))
+    decoder = getattr(theirs, place).decoder
+    # torch's stock container reads self_attn of its layers since 2.1, which the authors' lacks.
+    decoder.forward = decoder.layers[0].forward
+    randomise(theirs)
+    ours = converted(theirs, build(backbone, 7, in_channels, 'MLDecoderHead'))
+    images = torch.rand(2, 3, 68, 100, dtype=torch.double)
+    with torch.no_grad():
+        expected = getattr(theirs, place)(theirs.forward_features(images))
+        torch.testing.assert_close(ours(images), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_wide_and_grouped_variants_keep_their_names():
+    # resnext50 and wide_resnet50 have the names of resnet50; their shapes tell at loading.
+    with torch.device('meta'):
+        theirs = torchvision.models.resnext50_32x4d()
+    assert convert(theirs.state_dict()).state_dict.keys() == (
+        convert(torchvision.models.resnet50().state_dict()).state_dict.keys()
+    )
+
+
+@pytest.mark.parametrize('name', ['resnet18', 'resnet18d', 'tresnet_m'])
+def test_unknown_name(name):
+    with torch.device('meta'):
+        state = timm.create_model(name).state_dict()
+    state['layer1.0.attention.weight'] = torch.zeros(1)
+    with pytest.raises(ValueError, match=r'^1 of \d+ names .*: layer1\.0\.attention\.weight$'):
+        convert(state)
+
+
+def test_unknown_variant():
+    # Squeeze-and-excitation, four tensors in each of the 16 blocks.
+    with torch.device('meta'):
+        state = timm.create_model('seresnet50').state_dict()
+    with pytest.raises(ValueError, match=r'^64 of \d+ names .*: layer1\.0\.se\.fc1.*, \.\.\.$'):
+        convert(state)
+
+
+def test_family():
+    with torch.device('meta'):
+        states = {
+            'torchvision': torchvision.models.resnet18().state_dict(),
+            'timm': timm.create_model('resnet18d').state_dict(),
+        }
+        tresnet = timm.create_model('tresnet_m').state_dict()
+    for family, state in states.items():
+        assert recognise(state) == recognise(dict(state_dict=state)) == family
+        assert convert(state).family == family
+        # A backbone alone has the names of the host's own checkpoints.
+        assert recognise({n: v for n, v in state.items() if not n.startswith('fc.')}) is None
+    assert recognise(tresnet) == 'timm'

@@ -1,0 +1,242 @@
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from published_names import (
+    paddleclas_fc,
+    paddleclas_ml_decoder,
+    paddleclas_resnet,
+    random_arrays,
+)
+from tiny_run import build_runner, read, write_tiny_config
+
+from mmpretrain_mldecoder.checkpoints import convert
+from mmpretrain_mldecoder.errors import RunError
+
+VD = {'model.backbone.type': 'ResNetVd'}
+NO_WORKERS = {'train_dataloader.num_workers': 0, 'param_scheduler': None}
+ONE_EPOCH = NO_WORKERS | {'train_cfg.max_epochs': 1}
+BACKBONE = paddleclas_resnet(18, True, 4)
+
+
+def _decoder(num_queries: int) -> dict:
+    return paddleclas_ml_decoder(32, num_queries, 1, dims=8, hidden=16)
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A config and a checkpoint of its training."""
+    folder = tmp_path_factory.mktemp('fit')
+    config = write_tiny_config(folder)
+    build_runner(config, folder / 'run', **ONE_EPOCH).train()
+    return config, str(folder / 'run' / 'epoch_1.pth')
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(shapes) -> str:
+        path = tmp_path / 'weights.pdparams'
+        path.write_bytes(pickle.dumps(random_arrays(shapes), protocol=4))
+        return str(path)
+
+    return save
+
+
+def _log(work_dir: Path) -> str:
+    return ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
+
+
+def _classes(number: int) -> dict:
+    keys = ('model.head.num_classes', 'model.data_preprocessor.num_classes')
+    # The dataset has other classes, which the check of the config would say first.
+    return dict.fromkeys(keys, number) | dict(check_config=False)
+
+
+# ---- testing
+
+
+def test_fitting_weights_are_tested(trained, tmp_path, save):
+    config, checkpoint = trained
+    build_runner(config, tmp_path, load_from=checkpoint).test()
+    converted = save(BACKBONE | _decoder(4))
+    assert 'coco/mAP' in build_runner(config, tmp_path, load_from=converted, **VD).test()
+
+
+@pytest.mark.parametrize('run', ['test', 'val'])
+def test_other_class_count_is_refused(trained, tmp_path, run):
+    config, checkpoint = trained
+    runner = build_runner(config, tmp_path, load_from=checkpoint, **_classes(3))
+    with pytest.raises(ValueError) as caught:
+        getattr(runner, run)()
+    message = str(caught.value)
+    assert message.startswith(f'load_from: {checkpoint} cannot be tested with this config: 3 of ')
+    assert 'head.decoder.group_linear.bias: (4,) in the file, (3,) in the model' in message
+    assert 'set model.head.num_classes (and num_groups of an ML-Decoder' in message
+
+
+def test_nan_is_refused(trained, tmp_path):
+    config, checkpoint = trained
+    content = read(checkpoint)
+    content['state_dict']['head.decoder.group_linear.bias'][1] = float('nan')
+    torch.save(content, tmp_path / 'nan.pth')
+    runner = build_runner(config, tmp_path, load_from=str(tmp_path / 'nan.pth'))
+    with pytest.raises(
+        ValueError, match=r'nan\.pth has NaN .*\(head\.decoder\.group_linear\.bias\)'
+    ):
+        runner.test()
+
+
+def test_classes_in_another_order_are_refused(trained, tmp_path):
+    config, checkpoint = trained
+    content = read(checkpoint)
+    classes = content['meta']['dataset_meta']['classes']
+    content['meta']['dataset_meta']['classes'] = [classes[1], classes[0], *classes[2:]]
+    torch.save(content, tmp_path / 'turned.pth')
+    runner = build_runner(config, tmp_path, load_from=str(tmp_path / 'turned.pth'))
+    with pytest.raises(ValueError, match=f'class 0 is {classes[1]!r} in .*the same classes in ano'):
+        runner.test()
+
+
+def test_other_names_of_classes_are_a_warning(trained, tmp_path):
+    config, checkpoint = trained
+    content = read(checkpoint)
+    classes = content['meta']['dataset_meta']['classes']
+    content['meta']['dataset_meta']['classes'] = [*classes[:-1], 'another']
+    torch.save(content, tmp_path / 'renamed.pth')
+    build_runner(config, tmp_path, load_from=str(tmp_path / 'renamed.pth')).test()
+    assert f"class 3 is 'another' in {tmp_path}/renamed.pth and {classes[-1]!r}" in _log(tmp_path)
+    build_runner(config, tmp_path / 'same', load_from=checkpoint).test()
+    assert 'numbers mean nothing' not in _log(tmp_path / 'same')
+
+
+def test_class_count_of_converted_weights_is_refused(trained, tmp_path, save):
+    runner = build_runner(trained[0], tmp_path, load_from=save(BACKBONE | _decoder(5)), **VD)
+    with pytest.raises(ValueError, match=r'group_linear\.bias: \(5,\) in the file, \(4,\)'):
+        runner.test()
+
+
+def test_imagenet_weights_are_no_model_to_test(trained, tmp_path, save):
+    checkpoint = save(BACKBONE | paddleclas_fc(32, 7))
+    runner = build_runner(trained[0], tmp_path, load_from=checkpoint, **VD)
+    message = (
+        r'cannot be tested .*\d+ missing \(head\.decoder\.queries, .*None of it fits the head; the '
+        r'file has head\.fc\.\w+, head\.fc\.\w+\. .*model\.backbone\.init_cfg\.checkpoint'
+    )
+    with pytest.raises(ValueError, match=message):
+        runner.test()
+
+
+def test_other_backbone_is_refused(trained, tmp_path):
+    config, checkpoint = trained
+    runner = build_runner(config, tmp_path, load_from=checkpoint, **VD)
+    with pytest.raises(ValueError, match=r'missing \(backbone\.stem\.0.*that it was trained with'):
+        runner.test()
+
+
+def test_missing_statistics_are_refused(trained, tmp_path):
+    config, checkpoint = trained
+    state = read(checkpoint)['state_dict']
+    del state['backbone.bn1.running_mean'], state['backbone.bn1.num_batches_tracked']
+    torch.save(state, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r': 1 missing \(backbone\.bn1\.running_mean\)'):
+        build_runner(config, tmp_path, load_from=str(tmp_path / 'a.pth')).test()
+
+
+def test_names_of_a_wrapped_model_are_known(trained, tmp_path):
+    config, checkpoint = trained
+    state = read(checkpoint)['state_dict']
+    torch.save({f'module.{name}': value for name, value in state.items()}, tmp_path / 'a.pth')
+    options = dict(load_from=str(tmp_path / 'a.pth'), custom_hooks=[])
+    build_runner(config, tmp_path, **options).test()
+
+
+def test_models_may_mend_a_checkpoint(trained, tmp_path):
+    # The host's ViT resizes position embeddings of another picture size by itself.
+    arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
+    vit = dict(type='VisionTransformer', arch=arch, patch_size=8, out_type='featmap')
+    checkpoint = str(tmp_path / 'vit.pth')
+    for img_size in (32, 64):
+        backbone = dict(vit, img_size=img_size, _delete_=True)
+        options = {'model.backbone': backbone, 'model.head.in_channels': 8}
+        options |= dict(custom_hooks=[], load_from=checkpoint)
+        runner = build_runner(trained[0], tmp_path, **options)
+        if img_size == 32:
+            torch.save(runner.model.state_dict(), checkpoint)
+        runner.test()
+    assert 'cannot be tested' not in _log(tmp_path)
+
+
+def test_plain_runner_stays_as_it_is(trained, tmp_path):
+    config, checkpoint = trained
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(dict(work_dir=str(tmp_path), load_from=checkpoint) | _classes(5))
+    cfg.merge_from_dict(dict(experiment_name='plain', custom_hooks=[]))
+    cfg.test_dataloader.collate_fn = dict(type='default_collate')
+    cfg.test_evaluator = dict(type='DumpResults', out_file_path=str(tmp_path / 'a.pkl'))
+    Runner.from_cfg(cfg).test()  # only a warning: MMEngine's
+
+
+# ---- training
+
+
+def test_own_checkpoint_of_other_classes_starts_as_before(trained, tmp_path, capsys):
+    config, checkpoint = trained
+    options = ONE_EPOCH | _classes(5) | {'optim_wrapper.optimizer.lr': 0}
+    options['train_cfg.val_begin'] = 9  # never: the validation split has 4 classes
+    build_runner(config, tmp_path, load_from=checkpoint, **options).train()
+    assert 'size mismatch for head.decoder.queries' in capsys.readouterr().out  # MMEngine's
+    assert 'keeps the backbone' not in _log(tmp_path)
+    start, end = read(checkpoint)['state_dict'], read(tmp_path / 'epoch_1.pth')['state_dict']
+    assert torch.equal(start['backbone.conv1.weight'], end['backbone.conv1.weight'])
+    assert torch.equal(
+        start['head.decoder.input_proj.weight'], end['head.decoder.input_proj.weight']
+    )
+
+
+@pytest.mark.parametrize('num_queries', [4, 6, None])
+def test_converted_weights_keep_the_backbone(trained, tmp_path, save, capsys, num_queries):
+    shapes = BACKBONE | (paddleclas_fc(32, 7) if num_queries is None else _decoder(num_queries))
+    options = ONE_EPOCH | VD | {'optim_wrapper.optimizer.lr': 0}
+    runner = build_runner(trained[0], tmp_path, load_from=save(shapes), **options)
+    runner.train()
+    state = convert(random_arrays(shapes)).state_dict
+    ema_and_raw = read(tmp_path / 'epoch_1.pth')
+    raw = {k.removeprefix('module.'): v for k, v in ema_and_raw['ema_state_dict'].items()}
+    for end in (ema_and_raw['state_dict'], raw):
+        for name, _ in runner.model.named_parameters():  # a rate of 0 leaves parameters alone
+            if name in state and state[name].shape == end[name].shape:
+                np.testing.assert_array_equal(end[name], state[name], err_msg=name)
+    log = _log(tmp_path)
+    assert log.count('keeps the backbone') == (num_queries != 4)
+    assert 'do not match exactly' not in capsys.readouterr().out  # MMEngine has nothing to add
+    if num_queries == 6:
+        assert 'The training keeps the backbone of' in log and '3 other weights start anew' in log
+        assert 'head.decoder.group_linear.bias. 0 weights of the file are not used' in log
+    if num_queries is None:
+        assert '2 weights of the file are not used: head.fc.weight, head.fc.bias' in log
+
+
+def test_converted_backbone_must_fit(trained, tmp_path, save):
+    checkpoint = save(BACKBONE | _decoder(4))
+    for options in ({}, VD | {'model.backbone.depth': 34}):
+        runner = build_runner(trained[0], tmp_path, load_from=checkpoint, **ONE_EPOCH, **options)
+        with pytest.raises(
+            ValueError, match=r'weights\.pdparams does not fit the backbone, ResNet'
+        ):
+            runner.train()
+
+
+def test_resuming_reads_once_and_is_left_alone(trained, tmp_path, save, monkeypatch):
+    config, checkpoint = trained
+    reads = []
+    load = torch.load
+    monkeypatch.setattr(torch, 'load', lambda *a, **k: reads.append(a) or load(*a, **k))
+    options = NO_WORKERS | {'train_cfg.max_epochs': 2}
+    build_runner(config, tmp_path, load_from=checkpoint, resume=True, **options).train()
+    assert len(reads) == 2  # the seed, before the data loaders are built; then the rest
+    with pytest.raises(RunError, match=r'not a checkpoint that a training can go on from'):
+        build_runner(config, tmp_path, load_from=save(BACKBONE), resume=True, **options).train()

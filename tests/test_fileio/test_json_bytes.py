@@ -1,0 +1,137 @@
+import bz2
+import gzip
+import io
+import lzma
+import os
+import re
+import threading
+import zipfile
+
+import pytest
+
+from mmpretrain_mldecoder.fileio import files as whole_file
+from mmpretrain_mldecoder.fileio import json_files as json_bytes
+from mmpretrain_mldecoder.fileio.json_files import place_of_nesting, read_json_bytes
+
+TEXT = '{"name": "Katze – 猫 😀"}'
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content):
+        path = tmp_path / 'ann.json'
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def zipped(content):
+    with io.BytesIO() as out:
+        with zipfile.ZipFile(out, 'w') as file:
+            file.writestr('ann.json', content)
+        return out.getvalue()
+
+
+@pytest.mark.parametrize('blanks', ['', ' \t\r\n' * 1000])
+def test_plain_text(write, blanks):
+    content = (blanks + TEXT + blanks).encode()
+    assert read_json_bytes(write(content)) == content
+
+
+def test_the_byte_order_mark_becomes_blanks(write, monkeypatch):
+    path = write(TEXT.encode('utf-8-sig'))
+    assert read_json_bytes(path) == b'   ' + TEXT.encode()
+    monkeypatch.setattr(whole_file, '_LARGE_BYTES', 0)
+    assert read_json_bytes(path) == b'   ' + TEXT.encode()
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='needs pipes')
+@pytest.mark.parametrize('content', [TEXT, TEXT[:-1]])
+def test_a_pipe(tmp_path, content):
+    path = tmp_path / 'pipe'
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(content.encode(),))
+    writer.start()
+    if content == TEXT:
+        assert read_json_bytes(path) == TEXT.encode()
+    else:
+        with pytest.raises(ValueError, match='does not end in'):
+            read_json_bytes(path)
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (gzip.compress(TEXT.encode()), 'compressed with gzip, not JSON: unpack it with gunzip'),
+        (zipped(TEXT), 'a zip archive, not JSON: unpack it with unzip'),
+        (bz2.compress(TEXT.encode()), 'bzip2'),
+        (lzma.compress(TEXT.encode()), 'compressed with xz'),
+        (bytes.fromhex('28b52ffd') + bytes(20), 'zstd'),
+        (TEXT.encode('utf-16'), 'UTF-16, not JSON: convert it with iconv'),
+        (TEXT.encode('utf-16-le'), 'UTF-16'),
+        (TEXT.encode('utf-16-be'), r'not valid JSON|UTF-16|not UTF-8'),
+        (b'\n<!DOCTYPE html><html>', 'a web page or XML'),
+        (b'', 'is empty: copy'),
+        (b'\xef\xbb\xbf \n', 'is empty: copy'),
+        (b' ' * 5000, 'is empty: copy'),
+        (TEXT.encode()[:-1], r'\(29 bytes\) is not valid JSON: it does not end in "}" but in b'),
+        (TEXT.encode() + b'\0', 'does not end in'),
+        (b' \n' * 2000 + TEXT.encode()[:-1], None),  # the head is all blanks: left to the parser
+    ],
+    # archives hold the time they were made at, and all processes need the same names
+    ids=lambda value: 'content' if isinstance(value, bytes) else None,
+)
+def test_what_is_no_json(write, content, message):
+    path = write(content)
+    if message is None:
+        assert read_json_bytes(path) == content
+        return
+    with pytest.raises(ValueError, match=message) as error:
+        read_json_bytes(path)
+    assert str(path) in str(error.value)
+
+
+def test_an_incomplete_file_is_refused_before_it_is_read(write, monkeypatch):
+    monkeypatch.setattr(json_bytes, 'read_whole_file', None)
+    path = write(b'{"images": [')
+    with open(path, 'r+b') as file:
+        file.truncate(10**12)  # takes no room on the disk
+    with pytest.raises(ValueError, match=r'1000000000000 bytes.*does not end'):
+        read_json_bytes(path)
+
+
+@pytest.mark.parametrize('chunk', [1, 2, 3, 5, 2**18])
+@pytest.mark.parametrize(
+    'wrong', ['\xe9'.encode('latin-1'), b'\xed\xa0\x80', b'\xc0\x80', b'\xff', b'\xf4\x90\x80\x80']
+)
+@pytest.mark.parametrize('before', ['', 'é', '猫', '😀'])
+@pytest.mark.parametrize('mark', [b'', b'\xef\xbb\xbf'])
+def test_the_place_of_what_is_not_utf8(write, monkeypatch, chunk, wrong, before, mark):
+    monkeypatch.setattr(json_bytes, '_CHUNK_BYTES', chunk)
+    content = mark + b'{"x' + before.encode() + wrong + b'"}'
+    with pytest.raises(UnicodeDecodeError) as oracle:
+        content.decode()
+    with pytest.raises(ValueError, match='is not UTF-8') as error:
+        read_json_bytes(write(content))
+    assert int(re.search(r'\(byte (\d+)\)', str(error.value))[1]) == oracle.value.start
+
+
+def test_characters_across_chunks(write, monkeypatch):
+    for chunk in range(1, 6):
+        monkeypatch.setattr(json_bytes, '_CHUNK_BYTES', chunk)
+        assert read_json_bytes(write(TEXT.encode())) == TEXT.encode()
+
+
+@pytest.mark.parametrize(
+    ('text', 'levels', 'place'),
+    [
+        (b'[[]]', 1, 1),
+        (b'[[]]', 2, None),
+        (b'[[], [], {"a": []}]', 2, 15),
+        (b'{"[[[": "]\\"[[\\\\", "a": [{}]}', 2, 25),
+    ],
+)
+def test_place_of_nesting(text, levels, place):
+    assert place_of_nesting(text, levels) == place

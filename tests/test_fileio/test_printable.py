@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from mmpretrain_mldecoder.apis.predictions.prediction_run import PredictionTable
+from mmpretrain_mldecoder.evaluation.metrics.multi_label_map import class_table
+from mmpretrain_mldecoder.fileio.terminal import printable
+
+CLEAR = '\x1b[2J'  # empties the screen of a terminal
+
+
+@pytest.mark.parametrize(
+    'text', ['photos/a b.jpg', '\u732b', 'caf\u00e9', 'a\u200db', '\U0001f431']
+)
+def test_text_stays(text):
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    ('text', 'escaped'),
+    [
+        (CLEAR, r'\x1b[2J'),
+        ('a\nb\t\r', r'a\nb\t\r'),
+        ('\x9b2J', r'\x9b2J'),  # the same in one byte of Latin-1
+        ('gpj.\u202eexe', r'gpj.\u202eexe'),  # turns the direction
+        ('a\u2028b', r'a\u2028b'),
+        ('\udcff', r'\xff'),  # a byte that is no UTF-8
+        ('\x7f', r'\x7f'),
+    ],
+)
+def test_what_a_terminal_acts_on_is_escaped(text, escaped):
+    assert printable(text) == escaped
+
+
+def test_tables_of_names_are_safe_to_print():
+    row = PredictionTable([CLEAR], [CLEAR]).row(dict(path=CLEAR, labels=[CLEAR], scores=[0.5]))
+    assert row.isprintable()
+    table = class_table([CLEAR], np.array([1]), np.array([0.5]))
+    assert all(line.isprintable() for line in table.splitlines())
