@@ -120,19 +120,19 @@ def fewest(*results: dict) -> dict:
 
 def compare(folder: Path, args: argparse.Namespace) -> list[Comparison]:
     """Return the rows, measured on files below ``folder``."""
-    path, pictures = folder / 'instances_train2017.json', folder / 'train2017'
+    path, image_dir = folder / 'instances_train2017.json', folder / 'train2017'
     write_instances(path, args.images, args.annotations)
-    pictures.mkdir()
+    image_dir.mkdir()
     for i in range(args.images):
-        (pictures / image_name(i)).touch()
+        (image_dir / image_name(i)).touch()
 
     peer = measure(_PYCOCOTOOLS, path)
     assert peer['length'] == [args.images, args.annotations]
     ours = fewest(*(measure(_READER, path) for _ in range(args.repeats)))
-    first = measure(_DATASET, path, pictures, cache=str(folder / 'cache'))
+    first = measure(_DATASET, path, image_dir, cache=str(folder / 'cache'))
     second = fewest(
         *(
-            measure(_DATASET, path, pictures, cache=str(folder / 'cache'))
+            measure(_DATASET, path, image_dir, cache=str(folder / 'cache'))
             for _ in range(args.repeats)
         )
     )

@@ -52,9 +52,9 @@ def predictor(forward: Callable[[dict], list], batch: dict) -> Callable[[], torc
 
 
 def main() -> None:
-    """Time the network alone and with the pictures' preprocessing, then what the export costs."""
+    """Time the network alone and with the images' preprocessing, then what the export costs."""
     parser = argument_parser(__doc__)
-    parser.add_argument('--photos', type=int, default=4, help='pictures, one batch')
+    parser.add_argument('--photos', type=int, default=4, help='images, one batch')
     parser.add_argument('--repeats', type=int, default=5, help='timed rounds')
     parser.add_argument('--threads', type=int, default=2)
     args = parser.parse_args()

@@ -3,7 +3,7 @@
 Workers are forked, as on Linux they are by default, so that they share what their parent has until
 they write to it. After an epoch in random order, what each has for itself (``Private_*`` of
 ``/proc/<pid>/smaps_rollup``) less the same with a dataset that has no data is the memory of the
-dataset. No picture is decoded: the JSON is random, of COCO's size. The peer takes 8 GB in all,
+dataset. No image is decoded: the JSON is random, of COCO's size. The peer takes 8 GB in all,
 ``--images 12000 --annotations 87000`` a tenth of that.
 """
 
@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import CocoDetection
 from mmpretrain_mldecoder.datasets import COCOMultiLabel
 
-class NoPictures(CocoDetection):
+class NoImages(CocoDetection):
     def _load_image(self, id):
         return None
 
@@ -40,7 +40,7 @@ def private_megabytes(pid):
     text = open(f'/proc/{{pid}}/smaps_rollup').read()
     return sum(int(kb) for kb in re.findall(r'^Private_\\w+: +(\\d+) kB', text, re.M)) / 1000
 
-path, pictures = sys.argv[1:]
+path, folder = sys.argv[1:]
 dataset = {dataset}
 assert len(dataset) == {images}
 loader = DataLoader(
@@ -56,8 +56,8 @@ print(json.dumps([private_megabytes(worker.pid) for worker in workers]))
 """
 _DATASETS = dict(
     nothing='NoData()',
-    ours='COCOMultiLabel(path, data_prefix=pictures)',
-    torchvision='NoPictures(pictures, path)',
+    ours='COCOMultiLabel(path, data_prefix=folder)',
+    torchvision='NoImages(folder, path)',
 )
 
 
@@ -83,13 +83,13 @@ def main() -> None:
     parser.add_argument('--workers', type=int, default=8)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        path, pictures = Path(folder, 'instances_train2017.json'), Path(folder, 'train2017')
+        path, image_dir = Path(folder, 'instances_train2017.json'), Path(folder, 'train2017')
         write_instances(path, args.images, args.annotations)
-        pictures.mkdir()
+        image_dir.mkdir()
         for i in range(args.images):
-            (pictures / image_name(i)).touch()
+            (image_dir / image_name(i)).touch()
         megabytes = {
-            name: private_megabytes(name, args.images, args.workers, path, pictures)
+            name: private_megabytes(name, args.images, args.workers, path, folder)
             for name in _DATASETS
         }
     # a page is the least that can be measured

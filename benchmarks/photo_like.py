@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def draw_photo(height: int, width: int, seed: int, grain: float) -> np.ndarray:
-    """Return an RGB picture, uint8, ``(height, width, 3)``.
+    """Return an RGB image, uint8, ``(height, width, 3)``.
 
     Args:
         height (int): Pixels.

@@ -3,7 +3,7 @@
 Ours is ``configs/mldecoder/r50_coco.py`` through MMEngine's runner with all its hooks: schedule,
 average of the weights, seeds, log. The peer is what the authors' ``train.py`` does, restated:
 torchvision's ResNet-50, timm's ML-Decoder, their loss, ``torch.optim.Adam``, ``OneCycleLR``, and an
-average over the state dict. Both take uint8 pictures from memory, batch them and bring them to
+average over the state dict. Both take uint8 images from memory, batch them and bring them to
 [0, 1] in the step; nothing is decoded or augmented on either side. A step of ours and one of the
 peer's are timed in turn, from the end of the last one to the end of this one.
 """
@@ -37,12 +37,12 @@ NUM_CLASSES = 80
 DECAY = 0.9997
 
 
-class RandomPictures:
-    """Uint8 pictures of noise with three labels each, all in memory."""
+class RandomImages:
+    """Uint8 images of noise with three labels each, all in memory."""
 
     def __init__(self, length: int, size: int):
         draw = np.random.default_rng(0)
-        self.pictures = draw.integers(0, 256, (length, 3, size, size), dtype=np.uint8)
+        self.images = draw.integers(0, 256, (length, 3, size, size), dtype=np.uint8)
         self.labels = [draw.choice(NUM_CLASSES, 3, replace=False) for _ in range(length)]
 
     def __len__(self) -> int:
@@ -50,21 +50,21 @@ class RandomPictures:
 
 
 @DATASETS.register_module()
-class RandomSamples(RandomPictures, Dataset):
-    """The pictures as MMPretrain's pipelines give them."""
+class RandomSamples(RandomImages, Dataset):
+    """The images as MMPretrain's pipelines give them."""
 
     def __getitem__(self, index: int) -> dict:
         sample = DataSample().set_gt_label(torch.from_numpy(self.labels[index]))
-        return dict(inputs=torch.from_numpy(self.pictures[index]), data_samples=sample)
+        return dict(inputs=torch.from_numpy(self.images[index]), data_samples=sample)
 
 
-class RandomTargets(RandomPictures, Dataset):
-    """The pictures as the authors' loop reads them."""
+class RandomTargets(RandomImages, Dataset):
+    """The images as the authors' loop reads them."""
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         target = torch.zeros(NUM_CLASSES)
         target[self.labels[index]] = 1
-        return torch.from_numpy(self.pictures[index]), target
+        return torch.from_numpy(self.images[index]), target
 
 
 class PlainModel(nn.Module):
@@ -79,8 +79,8 @@ class PlainModel(nn.Module):
             self.trunk.add_module(name, module)
         self.head = published_decoder(NUM_CLASSES, NUM_CLASSES, 768, 2048)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.head(self.trunk(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.trunk(images))
 
 
 def plain_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -115,8 +115,8 @@ class PlainLoop:
 
     def step(self) -> None:
         """Train on one batch."""
-        pictures, targets = next(self.batches)
-        loss = plain_loss(self.model(pictures.float() / 255), targets)
+        images, targets = next(self.batches)
+        loss = plain_loss(self.model(images.float() / 255), targets)
         self.model.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -151,7 +151,7 @@ class Turns(Hook):
 
 
 def runner_of(size: int, batch: int, steps: int, work_dir: str, options: dict) -> Runner:
-    """Return the runner of the row, on random pictures, without validation and checkpoints."""
+    """Return the runner of the row, on random images, without validation and checkpoints."""
     config = Config.fromfile(CONFIG)
     dataset = dict(_delete_=True, type='RandomSamples', length=steps * batch, size=size)
     loader = dict(batch_size=batch, num_workers=0, persistent_workers=False, dataset=dataset)
@@ -179,7 +179,7 @@ def compare(size: int, batch: int, steps: int, warmup: int, options: dict) -> Co
         runner.register_hook(turns)
         runner.train()
     return Comparison(
-        what=f'training step, {batch} pictures of {size} px',
+        what=f'training step, {batch} images of {size} px',
         ours=min(turns.ours[warmup:]),
         unit='s',
         peer=min(turns.theirs[warmup:]),
@@ -193,7 +193,7 @@ def main() -> None:
     """Time both and report."""
     parser = argument_parser('Time a training step beside a plain PyTorch loop.')
     parser.add_argument('--sizes', type=int, nargs='+', default=[224, 448], help='pixels')
-    parser.add_argument('--batch', type=int, default=8, help='pictures a step')
+    parser.add_argument('--batch', type=int, default=8, help='images a step')
     parser.add_argument('--steps', type=int, default=6, help='timed steps of each')
     parser.add_argument('--warmup', type=int, default=1, help='steps before that')
     parser.add_argument(

@@ -25,7 +25,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture
 def fake_coco(tmp_path) -> Path:
-    """A COCO 2017 layout of 12 training and 7 validation pictures, 4 classes, ~48 px."""
+    """A COCO 2017 layout of 12 training and 7 validation images, 4 classes, ~48 px."""
     return write_coco(tmp_path / 'coco', dict(train=12, val=7))
 
 

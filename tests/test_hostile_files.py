@@ -257,10 +257,10 @@ DECODERS = {
 WALKED = 'weights or predictions: walked above'
 CONFIG = "the user's own Python config, which is a program"
 TEXT = 'JSON or text: holds no code'
-PICTURE = 'a picture: decoders only'
+IMAGE = 'an image: decoders only'
 OWN = 'written by the same process a moment before'
 READERS = {
-    'examples/onnx_predict.py': 'a picture, an ONNX model, JSON in it: graphs, no code',
+    'examples/onnx_predict.py': 'an image, an ONNX model, JSON in it: graphs, no code',
     'mmpretrain_mldecoder/apis/export/quantize.py': OWN,
     'mmpretrain_mldecoder/apis/export/torch_archive.py': OWN,
     'mmpretrain_mldecoder/apis/export/trained_model.py': WALKED,
@@ -273,14 +273,14 @@ READERS = {
     'mmpretrain_mldecoder/apis/predictions/prediction_folder.py': TEXT,
     'mmpretrain_mldecoder/apis/read_config.py': CONFIG,
     'mmpretrain_mldecoder/apis/work_dir.py': TEXT,
-    'mmpretrain_mldecoder/apis/web_demo/demo_view.py': PICTURE,
+    'mmpretrain_mldecoder/apis/web_demo/demo_view.py': IMAGE,
     'mmpretrain_mldecoder/datasets/annotation_cache.py': 'plain arrays: tested above',
     'mmpretrain_mldecoder/datasets/coco_annotations.py': TEXT,
     'mmpretrain_mldecoder/datasets/coco_multi_label.py': TEXT,
-    'mmpretrain_mldecoder/datasets/decode_picture.py': PICTURE,
+    'mmpretrain_mldecoder/datasets/decode_image.py': IMAGE,
     'mmpretrain_mldecoder/datasets/demo_scenes.py': TEXT,
-    'mmpretrain_mldecoder/datasets/image_check.py': PICTURE,
-    'mmpretrain_mldecoder/datasets/image_header.py': PICTURE,
+    'mmpretrain_mldecoder/datasets/image_check.py': IMAGE,
+    'mmpretrain_mldecoder/datasets/image_header.py': IMAGE,
     'mmpretrain_mldecoder/datasets/resized_copy.py': TEXT,
     'mmpretrain_mldecoder/datasets/seeded_imagenet.py': TEXT,
     'mmpretrain_mldecoder/datasets/skip_unreadable.py': TEXT,
@@ -288,9 +288,9 @@ READERS = {
     'mmpretrain_mldecoder/engine/runners/finished_test.py': TEXT,
     'mmpretrain_mldecoder/engine/runners/launch.py': CONFIG,
     'mmpretrain_mldecoder/engine/runners/resuming_runner.py': WALKED,
-    'mmpretrain_mldecoder/report/photos.py': PICTURE,
+    'mmpretrain_mldecoder/report/photos.py': IMAGE,
     'mmpretrain_mldecoder/report/predictions_pickle.py': WALKED,
-    'mmpretrain_mldecoder/visualization/contact_sheet.py': PICTURE,
+    'mmpretrain_mldecoder/visualization/contact_sheet.py': IMAGE,
     'mmpretrain_mldecoder/visualization/curves.py': TEXT,
     'mmpretrain_mldecoder/weights/pretrained_init.py': WALKED,
     'mmpretrain_mldecoder/weights/read.py': WALKED,

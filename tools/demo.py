@@ -1,4 +1,4 @@
-"""The whole way on rendered pictures: data, training, test, predictions, drawings (make demo).
+"""The whole way on rendered images: data, training, test, predictions, drawings (make demo).
 
 What is there already is reused: the dataset, a finished training, a test result. An interrupted
 training goes on from its newest checkpoint.
@@ -94,8 +94,8 @@ def test(checkpoint: Path, args: argparse.Namespace, options: list[str]) -> dict
 
 
 def predict(config: Config, checkpoint: Path, out: Path) -> Path:
-    """Predict the first validation pictures and draw them beside the truth."""
-    say(f'predicting {NUM_PREDICTED} validation pictures: labels scored {THRESHOLD} or more')
+    """Predict the first validation images and draw them beside the truth."""
+    say(f'predicting {NUM_PREDICTED} validation images: labels scored {THRESHOLD} or more')
     dataset = DATASETS.build(config.val_dataloader.dataset)
     infos = [dataset.get_data_info(i) for i in range(min(NUM_PREDICTED, len(dataset)))]
     images = [info['img_path'] for info in infos]

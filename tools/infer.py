@@ -1,4 +1,4 @@
-"""Predict the labels of pictures: python tools/infer.py photos/ CONFIG CKPT --out-dir out/.
+"""Predict the labels of images: python tools/infer.py photos/ CONFIG CKPT --out-dir out/.
 
 A config runs as a program. Without one, from a checkpoint of somebody else's:
 python tools/infer.py photos/ CKPT --no-config
@@ -43,7 +43,7 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         'inputs',
         nargs='+',
         metavar='INPUT ... CONFIG CHECKPOINT',
-        help='pictures, folders (recursive), globs, list files (.txt); config file of the model; '
+        help='images, folders (recursive), globs, list files (.txt); config file of the model; '
         'checkpoint: file, or a name such as miil://...',
     )
     add(
@@ -55,12 +55,12 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     add('--topk', type=int, help='at most so many labels of those; --thr 0: all')
     add('--out-dir', type=Path, help='write predictions.jsonl, failed.jsonl, contact_sheet.png')
     add('--csv', action='store_true', help='write predictions.csv too, a column a class')
-    add('--pictures', action='store_true', help='draw each picture with its labels')
+    add('--images', action='store_true', help='draw each image with its labels')
     add('--attention', action='store_true', help='draw where the head looked for each label')
     add('--per-head', action='store_true', help='draw the attention of each head')
     add('--overwrite', action='store_true', help='make results anew that are in --out-dir')
     add('--device', help='cuda, cpu, ...; default: what the machine has')
-    add('--batch-size', type=int, default=32, help='pictures a forward pass; 32')
+    add('--batch-size', type=int, default=32, help='images a forward pass; 32')
     add('--backend', choices=('torch', 'onnx'), help='default: torch, then ONNX if it pays')
     add('--cfg-options', nargs='+', action=CfgOptions, default={}, metavar='KEY=VALUE')
     args = parser.parse_intermixed_args(argv)
@@ -69,7 +69,7 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         parser.error(f'the following arguments are required: {wanted}')
     args.checkpoint = args.inputs.pop()
     args.config = None if args.no_config else args.inputs.pop()
-    for name in ('csv', 'pictures', 'attention', 'overwrite'):
+    for name in ('csv', 'images', 'attention', 'overwrite'):
         if getattr(args, name) and not args.out_dir:
             parser.error(f'--{name} needs --out-dir, where it writes')
     if args.no_config and args.cfg_options:
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     """Predict, print a table as results come, and write what --out-dir asks for."""
     parser, args = parse_args(argv)
     options = PredictionOptions(
-        args.thr, args.topk, args.pictures, args.attention, args.per_head, args.csv
+        args.thr, args.topk, args.images, args.attention, args.per_head, args.csv
     )
     try:
         processes = Processes.from_environment()
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
     except WRONG as error:
         parser.error(' '.join(str(error).split()) or type(error).__name__)
     if run.num_done:
-        print(f'{run.num_done} of {len(set(run.paths))} pictures were predicted before')
+        print(f'{run.num_done} of {len(set(run.paths))} images were predicted before')
 
     try:
         run_and_print(run, bar=processes.rank == 0)
@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> None:
     for file in files:
         print(f'{file.stem.replace("_", " ")}: {file}')
     if run.num_failed:
-        print(f'{run.num_failed} of {len(run.paths)} pictures could not be read', file=sys.stderr)
+        print(f'{run.num_failed} of {len(run.paths)} images could not be read', file=sys.stderr)
         sys.exit(1)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from mmpretrain_mldecoder.analysis.model_table.model_cost import model_cost, picture_side
+from mmpretrain_mldecoder.analysis.model_table.model_cost import image_side, model_cost
 from mmpretrain_mldecoder.analysis.model_table.model_table import (
     TABLES,
     TITLES,
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     results = newest_results(rows, args.results or Path('work_dirs'), note)
     progress = Console(stderr=True)
     costs = {
-        row.name: model_cost(row.cfg, picture_side(row.cfg))
+        row.name: model_cost(row.cfg, image_side(row.cfg))
         for row in track(rows, 'counting FLOPs', console=progress, transient=True)
     }
     if not args.update:

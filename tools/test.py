@@ -32,13 +32,13 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     parser.add_argument(
         '--tta',
         action='store_true',
-        help="average the scores over views of each picture: the config's tta_pipeline, or flips "
+        help="average the scores over views of each image: the config's tta_pipeline, or flips "
         'and two sizes',
     )
     parser.add_argument(
         '--tuned-thresholds',
         action='store_true',
-        help="report F1 at the checkpoint's own thresholds, on pictures they were not fitted to",
+        help="report F1 at the checkpoint's own thresholds, on images they were not fitted to",
     )
     return parser, parser.parse_args(argv)
 

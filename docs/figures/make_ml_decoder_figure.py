@@ -76,7 +76,7 @@ def cells(ax: Axes, x: float, y: float, columns: int, rows: int, side: float, co
 
 
 def bars(ax: Axes, x: float, width: float) -> list[float]:
-    """One bar a query, the first on top; returns their heights in the picture."""
+    """One bar a query, the first on top; returns their heights in the image."""
     heights = [MAIN + (1.5 - i) * BAR_STEP for i in range(len(QUERIES))]
     for height, color in zip(heights, QUERIES, strict=True):
         corner = (x, height - BAR_HEIGHT / 2)

@@ -110,7 +110,7 @@ def read_predictions(path: str | Path) -> list[dict]:
         path (str | Path): A ``.pkl`` file; ``~`` is expanded.
 
     Returns:
-        list[dict]: One a picture, with tensors, arrays, numbers and text: ``pred_score``,
+        list[dict]: One an image, with tensors, arrays, numbers and text: ``pred_score``,
         ``gt_label`` or ``gt_score``, ``img_path``, ...
 
     Raises:

@@ -82,7 +82,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         min_box_area (float): Boxes with a smaller area are left out, in square pixels, at least 0.
             Defaults to 0.0, which keeps all.
         with_crowd (bool): Whether crowd boxes are labels. Defaults to True.
-        max_unreadable (int): Pictures that a training may skip, at least 0, see
+        max_unreadable (int): Images that a training may skip, at least 0, see
             :class:`SkipUnreadableMixin`. Defaults to 10.
         **kwargs: Other arguments of MMPretrain's ``BaseDataset``, such as ``pipeline``.
 

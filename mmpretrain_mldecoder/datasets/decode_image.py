@@ -10,17 +10,17 @@ from mmengine import fileio
 from PIL import Image
 
 from ..errors import UnreadableImageError
-from .image_header import PictureSize, is_whole_picture, read_picture_size
+from .image_header import ImageSize, is_whole_image, read_image_size
 
 MAX_PIXELS = 178_956_970
-"""Pixels of the largest picture that is decoded: the limit from which on Pillow raises."""
+"""Pixels of the largest image that is decoded: the limit from which on Pillow raises."""
 
-_USED_BITS = 4  # of the upper 8, so much has to be used of a picture with 16 bits
+_USED_BITS = 4  # of the upper 8, so much has to be used of an image with 16 bits
 
 
 def check_header(
     path: str, content: bytes, backend: str = 'cv2', max_pixels: int = MAX_PIXELS
-) -> PictureSize | None:
+) -> ImageSize | None:
     """Look at a file without decoding it.
 
     Args:
@@ -31,24 +31,24 @@ def check_header(
         max_pixels (int): Height times width that may not be exceeded. Defaults to ``MAX_PIXELS``.
 
     Returns:
-        PictureSize | None: None only for ``'tifffile'``.
+        ImageSize | None: None only for ``'tifffile'``.
 
     Raises:
-        UnreadableImageError: If the file is empty, no picture, not whole or too large, if it has 32
+        UnreadableImageError: If the file is empty, no image, not whole or too large, if it has 32
             bits a channel, or its orientation is one that the decoder does not follow.
     """
     if not content:
         raise UnreadableImageError(path, 'the file is empty')
-    if not is_whole_picture(content):
+    if not is_whole_image(content):
         raise UnreadableImageError(path, f'it ends after {len(content):,} bytes', 'truncated')
     try:
-        size = read_picture_size(content)
+        size = read_image_size(content)
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(path, str(error), 'too_large') from error
     if backend == 'tifffile' and size is None:
         return None
     if size is None:
-        raise UnreadableImageError(path, 'no picture in it')
+        raise UnreadableImageError(path, 'no image in it')
     if size.height * size.width > max_pixels:
         raise UnreadableImageError(
             path,
@@ -62,7 +62,7 @@ def check_header(
     return size
 
 
-def decode_picture(
+def decode_image(
     path: str,
     content: bytes,
     color_type: str | int = 'color',
@@ -80,7 +80,7 @@ def decode_picture(
     16 bits                the upper 8. Refused where only the lower 12 are used: it would be all
                            but black
     EXIF orientation       turned upright (``color_type='color'`` or ``'grayscale'``)
-    several pictures       the first
+    several images       the first
     ====================== =====================================================================
 
     A JPEG that is damaged inside its data is decoded: what is behind the damage is wrong, and
@@ -122,8 +122,8 @@ def _undecodable(path: str, content: bytes, backend: str) -> UnreadableImageErro
     return UnreadableImageError(path, f'{kind}, which the loader ({backend}) cannot read')
 
 
-def _refuse_blank(path: str, content: bytes, size: PictureSize, pixels: np.ndarray) -> None:
-    """Raise if 8 bits a channel without transparency leave nothing of a picture."""
+def _refuse_blank(path: str, content: bytes, size: ImageSize, pixels: np.ndarray) -> None:
+    """Raise if 8 bits a channel without transparency leave nothing of an image."""
     is_black = size.bits > 8 and pixels.max() < 1 << _USED_BITS
     if is_black and _unchanged(path, content).max() > 0:
         raise UnreadableImageError(
@@ -154,7 +154,7 @@ def _unchanged(path: str, content: bytes) -> np.ndarray:
     return pixels
 
 
-def read_picture_file(path: str, backend_args: dict | None = None) -> bytes:
+def read_image_file(path: str, backend_args: dict | None = None) -> bytes:
     """Read a file as MMEngine does, but not one that may never end.
 
     An annotation file names what it likes: a device such as ``/dev/zero`` would fill the memory,

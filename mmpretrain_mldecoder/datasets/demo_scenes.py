@@ -95,7 +95,7 @@ def _flaw(out: Path, info: dict) -> str:
             and content.get('info') == info
             and content.get('images') == images
         ):
-            return f'{path} describes other pictures'
+            return f'{path} describes other images'
         for image in images:
             if not (out / split / image['file_name']).is_file():
                 return f'{out / split / image["file_name"]} is missing'
@@ -115,9 +115,9 @@ def _write_split(root: Path, split: str, num_scenes: int, info: dict, seeds: tup
     (root / 'annotations').mkdir(exist_ok=True)
     images, annotations = _images(num_scenes, info['size']), []
     for i, image in enumerate(track(images, description=split)):
-        picture, objects = draw_scene(np.random.default_rng([*seeds, i]), info['size'])
+        pixels, objects = draw_scene(np.random.default_rng([*seeds, i]), info['size'])
         path = root / split / image['file_name']
-        if not cv2.imwrite(str(path), picture):
+        if not cv2.imwrite(str(path), pixels):
             raise OSError(f'{path} cannot be written')
         for category, polygon in objects:
             annotation = dict(

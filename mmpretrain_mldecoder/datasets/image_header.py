@@ -19,7 +19,7 @@ _PNG_ALPHA = (4, 6)  # colour types with a channel of it
 
 
 class Fault(NamedTuple):
-    """One thing found in a picture: a code (see ``apis.finding_words``) and what exactly."""
+    """One thing found in an image: a code (see ``apis.finding_words``) and what exactly."""
 
     code: str
     detail: str
@@ -47,7 +47,7 @@ class ImageHeader:
 
     @classmethod
     def read(cls, content: bytes) -> 'ImageHeader | None':
-        """Read it, or return None if Pillow knows no such picture.
+        """Read it, or return None if Pillow knows no such image.
 
         Raises:
             PIL.Image.DecompressionBombError: If there are more pixels than Pillow's limit.
@@ -96,14 +96,14 @@ class ImageHeader:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return that of EXIF; 1 where this is broken, which does not touch the picture."""
+    """Return that of EXIF; 1 where this is broken, which does not touch the image."""
     try:
         return image.getexif().get(_ORIENTATION, 1)
     except Exception:  # as above
         return 1
 
 
-class PictureSize(NamedTuple):
+class ImageSize(NamedTuple):
     """What a decoder is about to meet.
 
     Attributes:
@@ -123,22 +123,22 @@ class PictureSize(NamedTuple):
     orientation: int = 1
 
 
-def read_picture_size(content: bytes) -> PictureSize | None:
-    """Read it at the cost of microseconds for JPEG and PNG; None if Pillow knows no such picture.
+def read_image_size(content: bytes) -> ImageSize | None:
+    """Read it at the cost of microseconds for JPEG and PNG; None if Pillow knows no such image.
 
     Raises:
         PIL.Image.DecompressionBombError: If the pixels of another format exceed Pillow's limit.
     """
     if content.startswith(b'\xff\xd8'):
         size = jpeg_size(content)
-        return size and PictureSize(*size, format='JPEG')
+        return size and ImageSize(*size, format='JPEG')
     if content.startswith(_PNG_START) and content[12:16] == b'IHDR' and len(content) > 25:
         width, height, bits, color_type = struct.unpack_from('>IIBB', content, 16)
-        return PictureSize(height, width, bits, color_type in _PNG_ALPHA, 'PNG')
+        return ImageSize(height, width, bits, color_type in _PNG_ALPHA, 'PNG')
     header = ImageHeader.read(content)
     if header is None:
         return None
-    return PictureSize(
+    return ImageSize(
         *header.size, header.bits, header.transparent, header.format, header.orientation
     )
 
@@ -183,7 +183,7 @@ def jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
             at += struct.unpack_from('>H', content, at)[0]
 
 
-def is_whole_picture(content: bytes) -> bool:
+def is_whole_image(content: bytes) -> bool:
     """Return False if a JPEG or a PNG ends before its end marker; True for other formats.
 
     A JPEG's end marker is looked for behind the start of its first scan, so that neither the end

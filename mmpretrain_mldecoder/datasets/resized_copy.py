@@ -1,4 +1,4 @@
-"""A copy of a dataset whose pictures are squashed to a square once, not in every epoch."""
+"""A copy of a dataset whose images are squashed to a square once, not in every epoch."""
 
 import errno
 import json
@@ -20,7 +20,7 @@ from .parallel_map import parallel_map
 from .transforms import LoadWholeImage, SquareResize
 
 # Read by the host's loader and written by OpenCV, in the format that the suffix names.
-PICTURE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 ARCHIVE_SUFFIXES = ('.tar', '.tar.gz', '.tgz', '.zip')
 SETTINGS_FILE = 'resized_copy.json'
 FAILED_FILE = 'failed.jsonl'
@@ -31,13 +31,13 @@ class ResizedCopy:
     """What one call of :func:`make_resized_copy` did.
 
     Attributes:
-        written: Pictures written.
-        present: Pictures that were there already.
+        written: Images written.
+        present: Images that were there already.
         others: Other files copied.
         left_out: Archives, which are not copied.
         outside: Other files that a link leads to out of the dataset, which are not copied either.
         failed: One ``dict(path=..., error=...)`` for each file that could not be read.
-        bytes_before: Size of the original pictures that were written.
+        bytes_before: Size of the original images that were written.
         bytes_after: Size of their copies.
     """
 
@@ -58,23 +58,23 @@ def make_resized_copy(
     quality: int = 95,
     workers: int | None = None,
 ) -> ResizedCopy:
-    """Copy a dataset with every picture resized to ``size x size`` by ``SquareResize``.
+    """Copy a dataset with every image resized to ``size x size`` by ``SquareResize``.
 
     Folders and names stay as they are, so that annotations and configs go on working; so do
     the heights, widths and areas in them, which are those of the originals.
 
-    - Pictures are read as training reads them (colour, turned upright by their EXIF tag) and
+    - Images are read as training reads them (colour, turned upright by their EXIF tag) and
       written in the format of their suffix, without metadata: JPEG with full colour resolution
-      (4:4:4), the others without loss where the format can. Label maps are pictures too: they
+      (4:4:4), the others without loss where the format can. Label maps are images too: they
       come out smeared.
     - Other files are copied. Archives (``ARCHIVE_SUFFIXES``) are left out.
-    - Links to pictures and folders of them are followed; what they lead to is written below
+    - Links to images and folders of them are followed; what they lead to is written below
       ``target``. Other files that a link leads to outside of ``source`` are left out: a dataset
       from elsewhere could have a link to a key of its user, and the copy may be passed on.
 
     A file under its own name is whole, whatever ended a call. The next call goes on: it writes
-    the pictures that are missing, and the other files that are missing or older than their
-    originals. A picture that changed since then is not noticed: delete its copy.
+    the images that are missing, and the other files that are missing or older than their
+    originals. An image that changed since then is not noticed: delete its copy.
 
     ``target`` gets two more files: ``resized_copy.json`` with size and quality and, if files
     could not be read, ``failed.jsonl``, which lists them.
@@ -82,13 +82,13 @@ def make_resized_copy(
     Args:
         source (str | PathLike): Root of the dataset.
         target (str | PathLike): A new or empty folder, or an unfinished copy.
-        size (int): Side of the pictures in pixels, at least 1.
+        size (int): Side of the images in pixels, at least 1.
         quality (int): Of JPEG, from 1 to 100. Defaults to 95.
         workers (int, optional): Processes; 0 means none beside this one. Defaults to the cores
             that this process may use.
 
     Raises:
-        ValueError: If a number is out of its range, ``source`` holds no picture, one folder is
+        ValueError: If a number is out of its range, ``source`` holds no image, one folder is
             inside the other, or ``target`` holds something else or a copy with other settings.
         FileNotFoundError: If ``source`` is not a folder.
         OSError: If a file cannot be written, for lack of space perhaps.
@@ -103,26 +103,26 @@ def make_resized_copy(
     _check_settings(target, dict(size=size, quality=quality))
 
     copy = ResizedCopy()
-    pictures, others = [], []
+    images, others = [], []
     root = source.resolve()
     for path in files_below(str(source), target.resolve()):
-        if path.lower().endswith(PICTURE_SUFFIXES):
-            pictures.append(path)
+        if path.lower().endswith(IMAGE_SUFFIXES):
+            images.append(path)
         elif path.lower().endswith(ARCHIVE_SUFFIXES):
             copy.left_out.append(path)
         elif not Path(os.path.realpath(source / path)).is_relative_to(root):
             copy.outside.append(path)
         elif path not in (SETTINGS_FILE, FAILED_FILE):  # those of a source that is such a copy
             others.append(path)
-    if not pictures:
-        raise ValueError(f'{source} holds no picture: none ends in {", ".join(PICTURE_SUFFIXES)}')
-    missing = set(missing_files(str(target / path) for path in pictures))
+    if not images:
+        raise ValueError(f'{source} holds no image: none ends in {", ".join(IMAGE_SUFFIXES)}')
+    missing = set(missing_files(str(target / path) for path in images))
     todo = [path for path in others if _is_newer(source / path, target / path)]
-    todo += [path for path in pictures if str(target / path) in missing]
-    copy.present = len(pictures) - len(missing)
+    todo += [path for path in images if str(target / path) in missing]
+    copy.present = len(images) - len(missing)
     refuse_links_outwards(target, todo)
 
-    for folder in {(target / path).parent for path in (*pictures, *others)}:
+    for folder in {(target / path).parent for path in (*images, *others)}:
         remove_stale_files(folder)  # of workers that were killed
     with atomic_write(target / SETTINGS_FILE) as path:
         path.write_text(json.dumps(dict(size=size, quality=quality)))
@@ -132,7 +132,7 @@ def make_resized_copy(
         for file in parallel_map(make, todo, f'{source} to {size} px', workers):
             if file.error:
                 copy.failed.append(dict(path=file.path, error=file.error))
-            elif file.path.lower().endswith(PICTURE_SUFFIXES):
+            elif file.path.lower().endswith(IMAGE_SUFFIXES):
                 copy.written += 1
                 copy.bytes_before += file.bytes_before
                 copy.bytes_after += file.bytes_after
@@ -194,9 +194,9 @@ class _File(NamedTuple):
 
 def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -> _File:
     """Write one file of the copy; only errors of reading are caught."""
-    is_picture = path.lower().endswith(PICTURE_SUFFIXES)
+    is_image = path.lower().endswith(IMAGE_SUFFIXES)
     try:
-        if is_picture:
+        if is_image:
             encoded = _resized(source / path, size, quality)
         elif may_never_end(source / path):  # behind a link
             return _File(path, 'a device, a pipe or a socket, no file')
@@ -204,10 +204,10 @@ def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -
             (source / path).open('rb').close()
     except UnreadableImageError as error:
         return _File(path, error.reason)
-    except Exception as error:  # of the resize, or of a file that is no picture
+    except Exception as error:  # of the resize, or of a file that is no image
         return _File(path, ' '.join(str(error).split()) or type(error).__name__)
     with atomic_write(target / path, sync=False) as temporary:  # a copy can be made again
-        if not is_picture:
+        if not is_image:
             shutil.copyfile(source / path, temporary)
             return _File(path)
         temporary.write_bytes(encoded)
@@ -215,7 +215,7 @@ def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -
 
 
 def _resized(path: Path, size: int, quality: int) -> bytes:
-    """Read a picture, resize it and encode it in the format of its suffix."""
+    """Read an image, resize it and encode it in the format of its suffix."""
     results = SquareResize(size)(LoadWholeImage()(dict(img_path=str(path))))
     suffix = path.suffix.lower()
     options = []
@@ -249,7 +249,7 @@ def refuse_links_outwards(target: Path, paths: list[str]) -> None:
     for folder in sorted({os.path.dirname(path) for path in paths}):
         if not (target / folder).resolve().is_relative_to(root):
             raise ValueError(
-                f'{target / folder} leads out of {target}: remove that link; pictures are written '
+                f'{target / folder} leads out of {target}: remove that link; images are written '
                 'below the target only'
             )
 

@@ -15,7 +15,7 @@ MAX_LISTED = 20
 
 
 class UnreadableLog:
-    """The pictures that could not be read, each counted once.
+    """The images that could not be read, each counted once.
 
     With a file, all processes that have it count together: it is read anew each time, and each
     appends its lines to it. Without one, a process counts its own, and logs each.
@@ -29,7 +29,7 @@ class UnreadableLog:
         self._own: dict[str, str] = {}
 
     def add(self, error: UnreadableImageError) -> dict[str, str]:
-        """Note a picture, and return the reasons of all so far, by path."""
+        """Note an image, and return the reasons of all so far, by path."""
         if self.file is None:
             if error.path not in self._own:
                 self._own[error.path] = error.reason
@@ -71,11 +71,11 @@ def _entry(line: bytes) -> dict | None:
 
 
 class SkipUnreadableMixin:
-    """Makes a dataset of MMEngine put another sample in the place of an unreadable picture.
+    """Makes a dataset of MMEngine put another sample in the place of an unreadable image.
 
     Put it before the dataset class and behind ``SeededSamplesMixin``. Training only: with
     ``test_mode``, and in validation and tests of ``PortableRunner``, the error passes, because a
-    score of other pictures is not that of the data set.
+    score of other images is not that of the data set.
     The other sample is drawn from the whole dataset, under the seed of the one that it replaces:
     it is the same for any number of workers and ranks, and in a resumed run.
 
@@ -84,7 +84,7 @@ class SkipUnreadableMixin:
     from its start; elsewhere each worker counts its own.
 
     Args:
-        max_unreadable (int): How many different pictures may be unreadable, at least 0; one more
+        max_unreadable (int): How many different images may be unreadable, at least 0; one more
             ends the training with a list of them. Defaults to 10.
         *args: Of the dataset.
         **kwargs: Of the dataset.
@@ -107,7 +107,7 @@ class SkipUnreadableMixin:
         super().__init__(*args, **kwargs)
 
     def prepare_data(self, idx: int) -> dict | None:
-        """Return what the pipeline makes of a sample, None if its picture cannot be read."""
+        """Return what the pipeline makes of a sample, None if its image cannot be read."""
         try:
             return super().prepare_data(idx)
         except UnreadableImageError as error:
@@ -119,14 +119,14 @@ class SkipUnreadableMixin:
             return None
 
     def _too_many(self, found: dict[str, str]) -> str:
-        pictures = 'picture' if len(found) == 1 else 'pictures'
+        images = 'image' if len(found) == 1 else 'images'
         listed = [
             f'{printable(path)} ({reason})' for path, reason in list(found.items())[:MAX_LISTED]
         ]
         more = f' and {len(found) - MAX_LISTED} more' if len(found) > MAX_LISTED else ''
         where = f', all in {self.unreadable.file}' if self.unreadable.file else ''
         return (
-            f'{len(found)} {pictures} cannot be read, more than max_unreadable='
+            f'{len(found)} {images} cannot be read, more than max_unreadable='
             f'{self.max_unreadable} of the dataset: {", ".join(listed)}{more}{where}'
         )
 

@@ -49,11 +49,11 @@ def _escaped(character: str) -> str:
 
 
 class _Rate(ProgressColumn):
-    """Pictures a second."""
+    """Images a second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text('' if speed is None else f'{speed:.1f} pictures/s')
+        return Text('' if speed is None else f'{speed:.1f} images/s')
 
 
 def progress_bar(disable: bool = False) -> Progress:

@@ -1,4 +1,4 @@
-"""Pictures of predictions and of trainings."""
+"""Images of predictions and of trainings."""
 
 from .attention_figure import attention_figure
 from .attention_overlay import attention_overlay, times_average

@@ -1,4 +1,4 @@
-"""One figure of a picture and of where the model looked for each of its labels."""
+"""One figure of an image and of where the model looked for each of its labels."""
 
 import os
 from pathlib import Path
@@ -18,13 +18,13 @@ GAP_INCHES = 0.15
 MAX_ASPECT = 1.4  # height by width of a panel; what is taller is drawn narrower
 MARGIN_INCHES = 0.2
 COLUMNS = 4
-MAX_LABELS = 23  # with the picture, a full last row
+MAX_LABELS = 23  # with the image, a full last row
 LINE_INCHES = 0.17
 DPI = 110
 
 
 def attention_figure(prediction: dict, out: str | os.PathLike, per_head: bool = False) -> Path:
-    """Draw a picture and, for every label, what its query looked at.
+    """Draw an image and, for every label, what its query looked at.
 
     An overlay has the colours of :func:`attention_overlay`: from 0 to the label's (or head's)
     strongest cell. How peaked the map is stands above it: how many times the average cell the
@@ -117,9 +117,9 @@ def _layout(
 def _draw_labels(
     panels: np.ndarray, seen: np.ndarray, attention: np.ndarray, titles: list[str]
 ) -> None:
-    """Draw the picture, then one panel a label."""
+    """Draw the image, then one panel a label."""
     panels[0].imshow(seen[..., ::-1])
-    _title(panels[0], 'the picture' if titles else 'no label reaches the threshold')
+    _title(panels[0], 'the image' if titles else 'no label reaches the threshold')
     for axes, maps, title in zip(panels[1:], attention, titles, strict=False):
         weights = maps.mean(axis=0)
         axes.imshow(attention_overlay(seen, weights))
@@ -129,7 +129,7 @@ def _draw_labels(
 def _draw_heads(
     panels: np.ndarray, seen: np.ndarray, attention: np.ndarray, titles: list[str]
 ) -> None:
-    """Draw a row a label: the picture, then one panel a head."""
+    """Draw a row a label: the image, then one panel a head."""
     if not titles:
         panels[0, 0].imshow(seen[..., ::-1])
         _title(panels[0, 0], 'no label reaches the threshold')
@@ -142,7 +142,7 @@ def _draw_heads(
 
 
 def _draw_bar(axes: Axes) -> None:
-    """Draw the colours as they are over a picture of medium grey."""
+    """Draw the colours as they are over an image of medium grey."""
     strip = np.full((20, 400, 3), 128, np.uint8)
     rising = np.tile(np.linspace(0, 1, 400), (20, 1))
     axes.set_axis_on()

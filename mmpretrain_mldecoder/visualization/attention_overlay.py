@@ -1,4 +1,4 @@
-"""The attention of one label, laid over the picture."""
+"""The attention of one label, laid over the image."""
 
 import cv2
 import matplotlib
@@ -11,10 +11,10 @@ OPACITY = 0.6
 
 
 def attention_overlay(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Lay an attention map over a picture: bright where the query looked.
+    """Lay an attention map over an image: bright where the query looked.
 
     The map is enlarged bilinearly, and its colours go from 0 to its strongest cell. They cover the
-    picture evenly by 60 %, and the picture is drawn grey, so that colour only means attention.
+    image evenly by 60 %, and the image is drawn grey, so that colour only means attention.
 
     Args:
         seen (np.ndarray): BGR ``uint8``, ``(h, w, 3)``.

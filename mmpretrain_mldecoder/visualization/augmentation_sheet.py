@@ -1,4 +1,4 @@
-"""Pictures as their files hold them, each beside what the network gets of it."""
+"""Images as their files hold them, each beside what the network gets of it."""
 
 import os
 import textwrap
@@ -23,8 +23,8 @@ DPI = 110
 
 
 @dataclass(frozen=True)
-class AugmentedPicture:
-    """One picture of an :func:`augmentation_sheet`.
+class AugmentedImage:
+    """One image of an :func:`augmentation_sheet`.
 
     Attributes:
         title: Usually the name of its file.
@@ -40,14 +40,14 @@ class AugmentedPicture:
 
 
 def augmentation_sheet(
-    pictures: Sequence[AugmentedPicture], caption: str, out: str | os.PathLike
+    images: Sequence[AugmentedImage], caption: str, out: str | os.PathLike
 ) -> Path:
-    """Draw one group of tiles a picture, with its name and labels above.
+    """Draw one group of tiles an image, with its name and labels above.
 
     As many groups stand in a row as six tiles allow.
 
     Args:
-        pictures: With equally many tiles each.
+        images: With equally many tiles each.
         caption (str): What the sheet shows; stands on top.
         out (str | PathLike): The PNG to write; it appears when it is complete.
 
@@ -55,20 +55,20 @@ def augmentation_sheet(
         Path: ``out``.
 
     Raises:
-        ValueError: If there is no picture.
+        ValueError: If there is no image.
     """
-    if not pictures:
-        raise ValueError('nothing to draw: no picture')
-    tiles = max(len(picture.tiles) for picture in pictures)
+    if not images:
+        raise ValueError('nothing to draw: no image')
+    tiles = max(len(image.tiles) for image in images)
     group = tiles * (TILE + GAP) - GAP
-    columns = max(1, min(MAX_TILES // tiles, len(pictures)))
+    columns = max(1, min(MAX_TILES // tiles, len(images)))
     width = columns * group + (columns + 1) * GROUP_GAP
-    headings = [_heading(picture, group) for picture in pictures]
-    rows = [range(i, min(i + columns, len(pictures))) for i in range(0, len(pictures), columns)]
+    headings = [_heading(image, group) for image in images]
+    rows = [range(i, min(i + columns, len(images))) for i in range(0, len(images), columns)]
     shapes = []  # inches of the headings and of the tiles of each row
     for row in rows:
         lines = max(len(headings[i]) for i in row)
-        aspect = max(t.shape[0] / t.shape[1] for i in row for t in pictures[i].tiles)
+        aspect = max(t.shape[0] / t.shape[1] for i in row for t in images[i].tiles)
         shapes.append((lines * LINE, TILE * min(aspect, 1.0)))
     top = textwrap.wrap(caption, int(width * CHARACTERS_AN_INCH))
     height = sum(sum(shape) + 2 * LINE + GROUP_GAP / 2 for shape in shapes)
@@ -83,15 +83,15 @@ def augmentation_sheet(
             x = GROUP_GAP + column * (group + GROUP_GAP)
             name, *labels = headings[i]
             figure.text(x / width, y / height, name, weight='bold', **words)
-            color = '0.5' if not pictures[i].labels else '#0072b2'
+            color = '0.5' if not images[i].labels else '#0072b2'
             text = '\n'.join(labels)
             figure.text(x / width, (y - LINE) / height, text, color=color, **words)
-            for tile, caption_of in _captioned(pictures[i]):
+            for tile, caption_of in _captioned(images[i]):
                 box = (x, y - heading - tile_height - 0.04, TILE, tile_height)
                 axes = figure.add_axes(
                     [v / s for v, s in zip(box, (width, height) * 2, strict=True)]
                 )
-                # a small picture in its own pixels, not smoothed
+                # a small image in its own pixels, not smoothed
                 style = 'nearest' if max(tile.shape[:2]) < TILE * DPI else 'auto'
                 axes.imshow(_small(tile)[..., ::-1], interpolation=style)
                 axes.set_anchor('N')
@@ -103,16 +103,16 @@ def augmentation_sheet(
     return save_figure(figure, out)
 
 
-def _heading(picture: AugmentedPicture, width: float) -> list[str]:
-    """Return the lines above a picture: its name, then its labels."""
-    labels = printable(', '.join(picture.labels)) or 'no label'
+def _heading(image: AugmentedImage, width: float) -> list[str]:
+    """Return the lines above an image: its name, then its labels."""
+    labels = printable(', '.join(image.labels)) or 'no label'
     characters = int(width * CHARACTERS_AN_INCH)
-    return [printable(picture.title)[:characters], *textwrap.wrap(labels, characters)]
+    return [printable(image.title)[:characters], *textwrap.wrap(labels, characters)]
 
 
-def _captioned(picture: AugmentedPicture) -> list[tuple[np.ndarray, str]]:
-    captions = list(picture.captions) + [''] * len(picture.tiles)
-    return list(zip(picture.tiles, captions, strict=False))
+def _captioned(image: AugmentedImage) -> list[tuple[np.ndarray, str]]:
+    captions = list(image.captions) + [''] * len(image.tiles)
+    return list(zip(image.tiles, captions, strict=False))
 
 
 def _small(tile: np.ndarray) -> np.ndarray:

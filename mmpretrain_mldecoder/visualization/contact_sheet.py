@@ -1,4 +1,4 @@
-"""One picture of many pictures, each with its labels and scores beneath."""
+"""One image of many images, each with its labels and scores beneath."""
 
 import os
 from collections.abc import Sequence
@@ -34,25 +34,25 @@ def contact_sheet(
     columns: int = 4,
     truth: Sequence[Sequence[str]] | None = None,
 ) -> Path:
-    """Draw a grid of pictures with their predicted labels, scores as text and as bars.
+    """Draw a grid of images with their predicted labels, scores as text and as bars.
 
     With ``truth``, a label is a hit (✓, green), a false alarm (✗, orange) or, if it is true and
-    was not predicted, a miss (○, pink, without a score). A picture shows up to 12 labels and says
+    was not predicted, a miss (○, pink, without a score). An image shows up to 12 labels and says
     how many more there are; its file name stands above it, if the prediction has a ``path``.
 
     Args:
         images: Paths, or BGR ``uint8`` arrays ``(H, W, 3)``.
-        predictions: One dict a picture with ``labels`` (names) and ``scores`` (in ``[0, 1]``), as
+        predictions: One dict an image with ``labels`` (names) and ``scores`` (in ``[0, 1]``), as
             :class:`MultiLabelInferencer` gives them.
         out (str | PathLike): The PNG to write; it appears when it is complete.
-        columns (int): Pictures a row, at least 1. Defaults to 4.
-        truth: The names of the true labels of each picture. Defaults to None.
+        columns (int): Images a row, at least 1. Defaults to 4.
+        truth: The names of the true labels of each image. Defaults to None.
 
     Returns:
         Path: ``out``.
 
     Raises:
-        ValueError: If there is no picture, ``columns`` is below 1, or the lengths differ.
+        ValueError: If there is no image, ``columns`` is below 1, or the lengths differ.
     """
     if not images or columns < 1:
         raise ValueError(f'nothing to draw: {len(images)} images in {columns} columns')
@@ -66,14 +66,14 @@ def contact_sheet(
         _entries(prediction, None if truth is None else truth[i])
         for i, prediction in enumerate(predictions)
     ]
-    pictures = [_read_small(image) for image in images]
+    thumbnails = [_read_small(image) for image in images]
     columns = min(columns, len(images))
-    # A row of the grid is as high as its highest picture and its longest list of labels ask for.
+    # A row of the grid is as high as its highest image and its longest list of labels ask for.
     lines, heights = [], []
     for start in range(0, len(images), columns):
         row = slice(start, start + columns)
         lines.append(max(1, *map(len, entries[row])))
-        aspect = max(picture.shape[0] / picture.shape[1] for picture in pictures[row])
+        aspect = max(thumb.shape[0] / thumb.shape[1] for thumb in thumbnails[row])
         heights += [ROW_INCHES * 1.5, CELL_INCHES * min(aspect, 1), ROW_INCHES * lines[-1]]
     legend = 0.0 if truth is None else 1.5 * ROW_INCHES
     width, height = columns * (CELL_INCHES + 0.2) + 0.2, sum(heights) + legend + 0.2
@@ -89,10 +89,10 @@ def contact_sheet(
         hspace=0,
         wspace=0.2 / CELL_INCHES,
     )
-    for i, picture in enumerate(pictures):
+    for i, thumbnail in enumerate(thumbnails):
         row, column = divmod(i, columns)
         axes = figure.add_subplot(grid[3 * row + 1, column])
-        axes.imshow(picture[..., ::-1])
+        axes.imshow(thumbnail[..., ::-1])
         axes.set_anchor('S')
         axes.set_axis_off()
         name = _shorten(os.path.basename(predictions[i].get('path', '')))
@@ -113,7 +113,7 @@ def contact_sheet(
 
 
 def _entries(prediction: dict, truth: Sequence[str] | None) -> list[tuple]:
-    """List what stands beneath one picture: ``(kind, label, score or None)``, best first."""
+    """List what stands beneath one image: ``(kind, label, score or None)``, best first."""
     entries = []
     for label, score in zip(prediction['labels'], prediction['scores'], strict=True):
         kind = UNJUDGED if truth is None else HIT if label in truth else FALSE_ALARM
@@ -126,7 +126,7 @@ def _entries(prediction: dict, truth: Sequence[str] | None) -> list[tuple]:
 
 
 def _read_small(image: str | os.PathLike | np.ndarray) -> np.ndarray:
-    """Read one picture, small enough that a sheet of photos fits in memory."""
+    """Read one image, small enough that a sheet of photos fits in memory."""
     image = mmcv.imread(image)
     side = int(CELL_INCHES * DPI * 2)
     return image if max(image.shape[:2]) <= side else mmcv.imrescale(image, (side, side))

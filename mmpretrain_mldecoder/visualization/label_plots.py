@@ -25,7 +25,7 @@ DPI = 110
 def plot_label_counts(
     classes: Sequence[str], counts: Mapping[str, np.ndarray], out: str | os.PathLike
 ) -> Path:
-    """Draw the number of pictures of each class: bars for the first split, marks for the others.
+    """Draw the number of images of each class: bars for the first split, marks for the others.
 
     Up to 120 classes are all shown, the most frequent first, on a logarithmic axis. Of more, a
     curve of the counts by rank, and the 40 most and the 40 least frequent that the first split
@@ -33,7 +33,7 @@ def plot_label_counts(
 
     Args:
         classes: C names.
-        counts: For each split, ``(C,)`` pictures.
+        counts: For each split, ``(C,)`` images.
         out (str | PathLike): The PNG to write; it appears when it is complete.
 
     Returns:
@@ -62,9 +62,7 @@ def plot_label_counts(
     style = dict(ncols=len(counts), frameon=False, fontsize=9)
     figure.legend([named[s] for s in counts], list(counts), loc='outside lower center', **style)
     others = ''.join(f' / {name}' for name in list(counts)[1:])
-    caption = (
-        f'Pictures that have each label (numbers: {first}{others}; logarithmic axis; × is none)'
-    )
+    caption = f'Images that have each label (numbers: {first}{others}; logarithmic axis; × is none)'
     figure.suptitle(caption, x=0.01, ha='left', fontsize=10)
     return save_figure(figure, out)
 
@@ -110,11 +108,11 @@ def _plot_ranks(axes: Axes, counts: Mapping[str, np.ndarray]) -> None:
     """Draw the counts of each split, largest first, over their rank."""
     for number, (split, values) in enumerate(counts.items()):
         ordered = np.sort(values[values > 0])[::-1]
-        label = f'{split}: {len(ordered):,} of {len(values):,} classes have a picture'
+        label = f'{split}: {len(ordered):,} of {len(values):,} classes have an image'
         style = dict(color=COLORS[number], ls=('-', '--', ':')[number], lw=2)
         axes.plot(np.arange(1, len(ordered) + 1), ordered, label=label, **style)
-    axes.set(xscale='log', yscale='log', ylabel='pictures')
-    axes.set_xlabel('rank of the class, by its number of pictures in that split')
+    axes.set(xscale='log', yscale='log', ylabel='images')
+    axes.set_xlabel('rank of the class, by its number of images in that split')
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
 
@@ -125,13 +123,13 @@ def short_name(name: str) -> str:
     return name if len(name) <= MAX_NAME else f'{name[: MAX_NAME - 1]}…'
 
 
-def plot_labels_per_picture(numbers: Mapping[str, np.ndarray], out: str | os.PathLike) -> Path:
-    """Draw the share of pictures that have 0, 1, 2, ... labels, for each split.
+def plot_labels_per_image(numbers: Mapping[str, np.ndarray], out: str | os.PathLike) -> Path:
+    """Draw the share of images that have 0, 1, 2, ... labels, for each split.
 
     The few with most labels (beyond the 99.5th percentile) share the last bar.
 
     Args:
-        numbers: For each split, the number of labels of each picture, ``(N,)``.
+        numbers: For each split, the number of labels of each image, ``(N,)``.
         out (str | PathLike): The PNG to write; it appears when it is complete.
 
     Returns:
@@ -145,7 +143,7 @@ def plot_labels_per_picture(numbers: Mapping[str, np.ndarray], out: str | os.Pat
     for number, (split, values) in enumerate(numbers.items()):
         shares = 100 * np.bincount(np.minimum(values, last), minlength=last + 1) / len(values)
         x = np.arange(last + 1) + (number - (len(numbers) - 1) / 2) * width
-        label = f'{split}: {len(values):,} pictures, {values.mean():.2f} labels on average'
+        label = f'{split}: {len(values):,} images, {values.mean():.2f} labels on average'
         style = dict(hatch=('', '///', '...')[number], edgecolor='white', lw=0)
         axes.bar(x, shares, width, color=COLORS[number], label=label, **style)
     ticks = np.arange(0, last + 1, max(1, last // 25))
@@ -153,8 +151,8 @@ def plot_labels_per_picture(numbers: Mapping[str, np.ndarray], out: str | os.Pat
     if is_cut and ticks[-1] == last:
         names[-1] = f'≥{last}'
     axes.set_xticks(ticks, names)
-    axes.set(xlabel='labels of a picture', ylabel='% of the pictures of the split')
-    figure.suptitle('How many labels a picture has', x=0.01, ha='left', fontsize=10)
+    axes.set(xlabel='labels of an image', ylabel='% of the images of the split')
+    figure.suptitle('How many labels an image has', x=0.01, ha='left', fontsize=10)
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis='y', alpha=0.3)
     axes.set_axisbelow(True)
@@ -169,10 +167,10 @@ DPI = 110
 
 
 def classes_to_plot(counts: np.ndarray) -> np.ndarray:
-    """Return the labels of a heat map: all with a picture, or of over 100 the 40 most frequent.
+    """Return the labels of a heat map: all with an image, or of over 100 the 40 most frequent.
 
     Args:
-        counts (np.ndarray): ``(C,)`` pictures that have each label.
+        counts (np.ndarray): ``(C,)`` images that have each label.
     """
     order = np.argsort(-counts, kind='stable')
     order = order[counts[order] > 0]
@@ -182,13 +180,13 @@ def classes_to_plot(counts: np.ndarray) -> np.ndarray:
 def plot_cooccurrence(
     names: Sequence[str], together: np.ndarray, split: str, num_classes: int, out: str | os.PathLike
 ) -> Path:
-    """Draw, for each label (row), the share of its pictures that have another one (column) too.
+    """Draw, for each label (row), the share of its images that have another one (column) too.
 
     Labels that come together stand together.
 
     Args:
         names: K names.
-        together (np.ndarray): ``(K, K)`` pictures that have both, as ``LabelLists.together``
+        together (np.ndarray): ``(K, K)`` images that have both, as ``LabelLists.together``
             gives them; the diagonal is not 0.
         split (str): What was counted.
         num_classes (int): Of the dataset; more than K if some are left out.
@@ -227,7 +225,7 @@ def plot_cooccurrence(
     bar.ax.set_yticklabels([f'{100 * tick:.0f} %' for tick in ticks], fontsize=8)
     some = '' if number == num_classes else f', {number} of {num_classes:,} labels'
     caption = (
-        'Of the pictures with the label of a row (how many), the share that also have that of a '
+        'Of the images with the label of a row (how many), the share that also have that of a '
         f'column\n{split}{some}; labels that come together stand together'
     )
     figure.suptitle(caption, x=0.01, ha='left', fontsize=9)

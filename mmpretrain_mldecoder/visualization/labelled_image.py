@@ -61,29 +61,29 @@ def _load(file: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(file, size)
 
 
-MIN_SIDE, MAX_SIDE = 360, 1600  # pixels of the longer side; beyond, the picture is scaled
+MIN_SIDE, MAX_SIDE = 360, 1600  # pixels of the longer side; beyond, the image is scaled
 MAX_LABELS = 30
 LETTERS = 0.62  # their size, of the height of a line
 BAR, BAR_GROUND = (166, 206, 230), (243, 243, 243)  # RGB; the blue of the contact sheet, light
 INK, PALE_INK = (20, 20, 20), (110, 110, 110)
 
 
-def labelled_picture(picture: np.ndarray, prediction: dict, out: str | os.PathLike) -> Path:
-    """Write a JPEG of a picture, and beneath it its labels in columns, with scores and bars.
+def labelled_image(image: np.ndarray, prediction: dict, out: str | os.PathLike) -> Path:
+    """Write a JPEG of an image, and beneath it its labels in columns, with scores and bars.
 
-    Nothing covers the picture. It is scaled so that its longer side has 360 to 1,600 pixels, the
+    Nothing covers the image. It is scaled so that its longer side has 360 to 1,600 pixels, the
     writing with it. Up to 30 labels are shown, and how many more there are.
 
     Args:
-        picture (np.ndarray): BGR ``uint8``, ``(H, W, 3)``.
+        image (np.ndarray): BGR ``uint8``, ``(H, W, 3)``.
         prediction (dict): With ``labels`` (names) and ``scores`` (in ``[0, 1]``), best first.
         out (str | PathLike): The file; its folder is made, an older file is replaced.
 
     Returns:
         Path: ``out``.
     """
-    picture = _fit(picture)
-    height, width = picture.shape[:2]
+    image = _fit(image)
+    height, width = image.shape[:2]
     line = round(np.clip(max(height, width) / 30, 22, 42))
     canvas_width = max(width, 10 * line)
     entries: list[tuple[str, float | None]] = list(
@@ -97,7 +97,7 @@ def labelled_picture(picture: np.ndarray, prediction: dict, out: str | os.PathLi
     rows = -(-len(entries) // columns)
     canvas = Image.new('RGB', (canvas_width, height + rows * line + gap * (rows + 1)), 'white')
     canvas.paste(
-        Image.fromarray(np.ascontiguousarray(picture[..., ::-1])), ((canvas_width - width) // 2, 0)
+        Image.fromarray(np.ascontiguousarray(image[..., ::-1])), ((canvas_width - width) // 2, 0)
     )
     draw = ImageDraw.Draw(canvas)
     cell_width = (canvas_width - gap * (columns + 1)) // columns
@@ -111,14 +111,14 @@ def labelled_picture(picture: np.ndarray, prediction: dict, out: str | os.PathLi
     return Path(out)
 
 
-def _fit(picture: np.ndarray) -> np.ndarray:
-    """Scale a picture so that its labels have room, and its file is no larger than is looked at."""
-    side = max(picture.shape[:2])
+def _fit(image: np.ndarray) -> np.ndarray:
+    """Scale an image so that its labels have room, and its file is no larger than is looked at."""
+    side = max(image.shape[:2])
     scale = np.clip(side, MIN_SIDE, MAX_SIDE) / side
     if scale == 1:
-        return picture
-    size = tuple(max(round(length * scale), 1) for length in picture.shape[1::-1])
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        return image
+    size = tuple(max(round(length * scale), 1) for length in image.shape[1::-1])
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
 def _columns(labels: list[str], width: int, line: int) -> int:

@@ -84,10 +84,10 @@ def _listens(port: int) -> bool:
 @pytest.fixture(scope='module')
 def photo(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp('photo') / 'shapes.png'
-    picture = np.full((96, 128, 3), (90, 120, 100), np.uint8)
-    cv2.circle(picture, (30, 40), 20, (30, 30, 220), -1)
-    cv2.rectangle(picture, (80, 50), (110, 80), (220, 60, 30), -1)
-    cv2.imwrite(str(path), picture)
+    image = np.full((96, 128, 3), (90, 120, 100), np.uint8)
+    cv2.circle(image, (30, 40), 20, (30, 30, 220), -1)
+    cv2.rectangle(image, (80, 50), (110, 80), (220, 60, 30), -1)
+    cv2.imwrite(str(path), image)
     return path
 
 
@@ -202,12 +202,12 @@ def test_slider_is_dragged(demo, photo, expected):
     wait_for_number(demo, 12)
 
 
-def test_what_is_no_picture_is_answered_on_the_page(demo, photo, tmp_path):
+def test_what_is_no_image_is_answered_on_the_page(demo, photo, tmp_path):
     broken = tmp_path / 'broken.jpg'
-    broken.write_text('no picture')
+    broken.write_text('no image')
     set_threshold(demo, 0)
     upload(demo, broken)
-    demo.locator('#message', has_text='This file cannot be read as a picture.').wait_for()
+    demo.locator('#message', has_text='This file cannot be read as an image.').wait_for()
     demo.get_by_label('Remove Image').click()
     demo.locator('#message', has_text='Drop a photo.').wait_for()
     upload(demo, photo)
@@ -222,7 +222,7 @@ def test_photo_on_a_narrow_screen(demo, photo):
     assert demo.evaluate('document.documentElement.scrollWidth') <= 400
 
 
-def test_pictures_of_the_server_are_not_shown(address, photo):
+def test_images_of_the_server_are_not_shown(address, photo):
     """Whoever asks for a file that was not uploaded is refused: nothing of it is looked at."""
 
     def ask(path: str, data: dict | None = None) -> str:

@@ -220,9 +220,9 @@ def test_hostile_names_are_only_text(page, tmp_path):
     assert page.errors == []
 
 
-@pytest.mark.parametrize(('pictures', 'classes'), [(5000, 80), (1000, 3000)])
-def test_size_and_time(page, tmp_path, pictures, classes, capsys):
-    scores, targets = random_run(pictures, classes)
+@pytest.mark.parametrize(('images', 'classes'), [(5000, 80), (1000, 3000)])
+def test_size_and_time(page, tmp_path, images, classes, capsys):
+    scores, targets = random_run(images, classes)
     config = write_classes_config(tmp_path / 'big.py', [f'class {i}' for i in range(classes)])
     dump = write_dump(tmp_path / 'a.pkl', scores, targets, raw=scores**2, areas=2000.0)
     path = write_report(config, dump, tmp_path / 'out', thumbnails=0)
@@ -230,9 +230,7 @@ def test_size_and_time(page, tmp_path, pictures, classes, capsys):
     load = "performance.getEntriesByType('navigation')[0].loadEventEnd"
     milliseconds = page.evaluate(load)
     with capsys.disabled():
-        print(
-            f'\n{pictures} x {classes}: {path.stat().st_size / 1e6:.1f} MB, {milliseconds:.0f} ms'
-        )
+        print(f'\n{images} x {classes}: {path.stat().st_size / 1e6:.1f} MB, {milliseconds:.0f} ms')
     assert path.stat().st_size < 15e6
     assert milliseconds < 10_000  # generous: the machine may be busy; 2 s is the aim
     assert page.locator('#classes tbody tr').count() == min(classes, 250)

@@ -13,19 +13,19 @@ from mmpretrain_mldecoder.apis.export.export_model import export_model
 def main() -> None:
     """Go on until killed, and print a line a turn."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ('config', 'checkpoint', 'pictures'):
+    for name in ('config', 'checkpoint', 'images'):
         parser.add_argument(name)
     args = parser.parse_args()
-    pictures = expand_inputs([args.pictures])
+    images = expand_inputs([args.images])
     turn = 0
     while True:
         config = Config.fromfile(args.config)
         inferencer = MultiLabelInferencer(config, args.checkpoint, 'cpu')
-        found = sum(len(result['labels']) for result in inferencer.stream(pictures))
+        found = sum(len(result['labels']) for result in inferencer.stream(images))
         with tempfile.TemporaryDirectory() as folder:
             export_model(config, args.checkpoint, Path(folder, 'model.onnx'))
         turn += 1
-        print(f'turn {turn}: {found} labels on {len(pictures)} pictures', flush=True)
+        print(f'turn {turn}: {found} labels on {len(images)} images', flush=True)
 
 
 if __name__ == '__main__':

@@ -104,7 +104,7 @@ def test_serves_its_own_folder_only_and_takes_no_more_than_it_should(server, tmp
             assert b'root:' not in body
     for own in (ROOT / 'README.md', 'README.md', tmp_path / 'random.pth', CONFIG):
         assert ask(f'{address}/gradio_api/file={own}')[0] in (403, 404)
-    # A path that was not uploaded is not predicted either: the overlay would show the picture.
+    # A path that was not uploaded is not predicted either: the overlay would show the image.
     assert predict(address, str(secret))['success'] is False
     assert predict(address, '/etc/passwd')['success'] is False
 

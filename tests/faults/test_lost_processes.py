@@ -154,7 +154,7 @@ def test_killed_worker_ends_a_training(slow, tmp_path):
         os.kill(_children(command.process.pid)[0], signal.SIGKILL)
         assert command.end() == 1
     last = command.printed.splitlines()[-1]
-    assert last.startswith('error: a worker process that loads the pictures is gone')
+    assert last.startswith('error: a worker process that loads the images is gone')
     assert 'memory ran out' in last and 'Traceback' not in command.printed
     _all_whole(work_dir)
 
@@ -219,8 +219,8 @@ def photos(tmp_path) -> Path:
     folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(60):
-        picture = rng.integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / f'{number:02d}.jpg'), picture)
+        image = rng.integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f'{number:02d}.jpg'), image)
     return folder
 
 

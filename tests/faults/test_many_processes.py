@@ -44,7 +44,7 @@ def free_port() -> str:
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-    """A config with 81 pictures to test, and a checkpoint with both weights."""
+    """A config with 81 images to test, and a checkpoint with both weights."""
     folder = tmp_path_factory.mktemp('many')
     write_coco(folder / 'coco', dict(train=12, val=81))
     config = write_tiny_config(folder, _METRICS)
@@ -63,14 +63,14 @@ def read_test(folder: Path) -> tuple[dict, list[dict]]:
     [
         (80, 7, (2, 3, 4)),
         (81, 4, (1, 2, 3, 4)),
-        (3, 2, (4,)),  # fewer pictures than processes
+        (3, 2, (4,)),  # fewer images than processes
     ],
 )
 @pytest.mark.parametrize('round_up', [True, False])
 def test_any_number_of_processes_gives_the_same_numbers(
     trained, tmp_path, num_images, batch, world_sizes, round_up
 ):
-    # round_up=True repeats pictures until all processes have as many; False leaves one with fewer,
+    # round_up=True repeats images until all processes have as many; False leaves one with fewer,
     # or none
     sampler = f'test_dataloader.sampler.round_up={round_up}'
     subset = f'test_dataloader.dataset.indices={num_images}'
@@ -88,7 +88,7 @@ def test_any_number_of_processes_gives_the_same_numbers(
         folder = tmp_path / str(world_size)
         run('bash', script, *trained, world_size, *arguments(folder), PORT=free_port())
         others_numbers, others_rows = read_test(folder)
-        assert others_numbers['pictures'] == num_images
+        assert others_numbers['images'] == num_images
         assert others_numbers['metrics'] == pytest.approx(numbers['metrics'], abs=1e-6)
         assert [row['sample_idx'] for row in others_rows] == list(range(num_images))
         for row, other in zip(rows, others_rows, strict=True):
@@ -119,7 +119,7 @@ def loss_curve(rank, world_size, config, work_dir, options):
             'model.head.drop_rate': 0.0,
             'train_dataloader.batch_size': 4 // world_size,
             'train_dataloader.num_workers': 0,
-            # As the gradient is the mean over processes of a sum over pictures.
+            # As the gradient is the mean over processes of a sum over images.
             'model.head.loss.loss_weight': world_size / 2,
             'model.head.loss.type': 'DetachedAsymmetricLoss',
             'train_cfg.val_interval': 9,
@@ -164,7 +164,7 @@ def test_same_global_batch_same_curve(config, one, tmp_path):
             torch.testing.assert_close(other, torch.from_numpy(value), rtol=1e-6, atol=1e-8)
 
 
-def test_each_process_norms_its_own_pictures_otherwise(config, one, tmp_path):
+def test_each_process_norms_its_own_images_otherwise(config, one, tmp_path):
     two = in_processes(loss_curve, 2, tmp_path / 'ranks', config, tmp_path / 'run', {})
     assert ((mean_curve(two) / mean_curve(one) - 1).abs() > 1e-4).any()
 

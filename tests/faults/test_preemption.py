@@ -217,7 +217,7 @@ def test_other_number_of_processes(config, unbroken, tmp_path, before, after):
             names.extend(record['names'])
             rates.add(record['rate'])
     assert len(expected) == 60
-    # every step has the pictures and the learning rate of the unbroken run, no picture twice
+    # every step has the images and the learning rate of the unbroken run, no image twice
     assert {k: (sorted(n), r) for k, (n, r) in found.items()} == {
         k: (sorted(n), r) for k, (n, r) in expected.items()
     }
@@ -226,11 +226,11 @@ def test_other_number_of_processes(config, unbroken, tmp_path, before, after):
     assert done in (7, 8)
 
 
-def test_other_number_of_pictures_a_step_is_refused(config, tmp_path):
+def test_other_number_of_images_a_step_is_refused(config, tmp_path):
     run = tmp_path / 'run'
     _stop_in_an_epoch(_start(config, run, 1), signal.SIGTERM, False)
     process = _start(config, run, 1, '--resume', batch_size=3)
     printed = process.communicate(timeout=120)[0]
     assert process.returncode == 1
     assert 'Traceback' not in printed
-    assert 'error: the checkpoint is of a training with 4 pictures a step' in printed
+    assert 'error: the checkpoint is of a training with 4 images a step' in printed

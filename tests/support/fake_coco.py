@@ -25,8 +25,8 @@ def write_coco(
         for i in range(num_images):
             name = f'{i:012d}.jpg'
             height, width = size + 2 * (i % 5), size + 3 * (i % 4)
-            picture = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-            cv2.imwrite(str(root / f'{split}2017' / name), picture)
+            image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            cv2.imwrite(str(root / f'{split}2017' / name), image)
             images.append(dict(id=100 + i, file_name=name, height=height, width=width))
             labels = [] if i == 0 else [i % len(classes), (i * 3 + 1) % len(classes)]
             if i == 1:

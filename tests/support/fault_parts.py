@@ -22,14 +22,14 @@ class SlowStep(BaseTransform):
 
 @HOOKS.register_module()
 class NanStep(Hook):
-    """Make the pictures of one step NaN in one process of the run."""
+    """Make the images of one step NaN in one process of the run."""
 
     def __init__(self, step: int, rank: int):
         self.step, self.rank = step, rank
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == self.step and int(os.environ.get('RANK', 0)) == self.rank:
-            data_batch['inputs'] = [picture * float('nan') for picture in data_batch['inputs']]
+            data_batch['inputs'] = [image * float('nan') for image in data_batch['inputs']]
 
 
 @HOOKS.register_module()

@@ -67,7 +67,7 @@ def expected_scores(config, checkpoint, batch_size) -> torch.Tensor:
 def assert_scores_of_a_test_run(predictions, config, checkpoint):
     expected = expected_scores(config, checkpoint, batch_size=3)
     assert len(predictions) == len(expected) == 7
-    assert expected.std(0).min() > 1e-3  # the pictures differ, so that equality says something
+    assert expected.std(0).min() > 1e-3  # the images differ, so that equality says something
     for prediction, scores in zip(predictions, expected, strict=True):
         got = dict(zip(prediction['labels'], prediction['scores'], strict=True))
         # Folded batch norms round otherwise, and ONNX Runtime sums in another order.

@@ -42,7 +42,7 @@ def write_dump(
 
 
 def write_classes_config(path: Path, classes: Sequence[str], data_root: str = '') -> Path:
-    """A config that knows the classes of its test, and perhaps where its pictures lie."""
+    """A config that knows the classes of its test, and perhaps where its images lie."""
     path.write_text(
         "custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)\n"
         f"test_dataloader = dict(dataset=dict(type='COCOMultiLabel', ann_file='absent.json',"
@@ -53,12 +53,12 @@ def write_classes_config(path: Path, classes: Sequence[str], data_root: str = ''
 
 
 def random_run(
-    num_pictures: int, num_classes: int, seed: int = 0, steps: int | None = None
+    num_images: int, num_classes: int, seed: int = 0, steps: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores that know something of the targets; with ``steps``, on a grid, so that many tie."""
     random = np.random.default_rng(seed)
     frequency = np.geomspace(0.3, 0.01, num_classes)
-    targets = (random.random((num_pictures, num_classes)) < frequency).astype(np.int8)
+    targets = (random.random((num_images, num_classes)) < frequency).astype(np.int8)
     logits = random.normal(2.2 * targets - 1.4, 1.2)
     scores = 1 / (1 + np.exp(-logits))
     if steps:

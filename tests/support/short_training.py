@@ -88,7 +88,7 @@ class Training(Hook):
 
 
 class _InOrder:
-    """Sampler of all pictures in their order, ``length`` of them an epoch."""
+    """Sampler of all images in their order, ``length`` of them an epoch."""
 
     def __init__(self, num_images: int, length: int):
         self.indices, self.length = iter(range(num_images)), length
@@ -127,15 +127,15 @@ def train(
         {'model.backbone.init_cfg': None, 'model.head.drop_rate': 0.0} | dict(options or {})
     )
     model = MODELS.build(config.model).to(dtype)
-    # The pictures come as the network takes them; MMPretrain's own makes them float32.
+    # The images come as the network takes them; MMPretrain's own makes them float32.
     model.data_preprocessor = BaseDataPreprocessor()
     num_steps, batch_size = targets.shape[:2]
-    pictures = torch.from_numpy(images).flatten(0, 1).to(dtype)
+    images = torch.from_numpy(images).flatten(0, 1).to(dtype)
     scores = torch.from_numpy(targets).flatten(0, 1)
 
     def collate(indices):
         samples = [DataSample().set_gt_score(scores[index].to(dtype)) for index in indices]
-        return dict(inputs=pictures[indices], data_samples=samples)
+        return dict(inputs=images[indices], data_samples=samples)
 
     start = work_dir / 'start.pth'
     torch.save(dict(state_dict=dict(state_dict)), start)

@@ -81,7 +81,7 @@ def write_classifier(
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.3)  # scores that differ from picture to picture
+        nn.init.normal_(parameter, std=0.3)  # scores that differ from image to image
     number = cfg.model.head.num_classes
     names = CLASSES if number == 4 else [f'class {i}' for i in range(number)]
     meta = dict(dataset_meta=dict(classes=names))

@@ -18,7 +18,7 @@ from mmpretrain_mldecoder.engine import PortableRunner
 
 ROOT = Path(__file__).parents[2]
 
-# 12 pictures in batches of 4: 3 steps an epoch, 9 in all. Everything that could break an exact
+# 12 images in batches of 4: 3 steps an epoch, 9 in all. Everything that could break an exact
 # resume is here: dropout, random augmentation in a worker process, Adam, OneCycle, EMA.
 _CONFIG = """
 custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)

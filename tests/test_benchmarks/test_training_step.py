@@ -31,11 +31,11 @@ def test_both_sides_are_the_same_model_and_loss(training_step, tmp_path):
     ]
     assert trainable[0] == trainable[1]
 
-    pictures, targets = next(loop.batches)
+    images, targets = next(loop.batches)
     with torch.no_grad():
-        logits = plain(pictures.float() / 255)
-        # The preprocessor turns BGR to RGB, so the picture is turned before.
-        batch = ours.data_preprocessor(dict(inputs=pictures.flip(1)))
+        logits = plain(images.float() / 255)
+        # The preprocessor turns BGR to RGB, so the image is turned before.
+        batch = ours.data_preprocessor(dict(inputs=images.flip(1)))
         expected = ours(batch['inputs'])
     # float32; random batch norms in evaluation mode let values grow
     torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)

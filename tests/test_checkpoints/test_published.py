@@ -194,8 +194,8 @@ def test_get_model(server):
 
 def test_inferencer(server, fake_coco):
     inferencer = MultiLabelInferencer(_config(), NAME, device='cpu')
-    (picture,) = inferencer(str(fake_coco / 'val2017' / f'{0:012d}.jpg'), thr=0)
-    assert sorted(picture['labels']) == ['a', 'b', 'c']
+    (image,) = inferencer(str(fake_coco / 'val2017' / f'{0:012d}.jpg'), thr=0)
+    assert sorted(image['labels']) == ['a', 'b', 'c']
 
 
 def test_meta_says_where_it_is_from(server):

@@ -12,7 +12,7 @@ def samples():
     """Three of four images; the second has nothing."""
     return CocoSamples(
         rows=np.array([0, 1, 3]),
-        folder='pictures',
+        folder='images',
         file_names=PackedStrings.pack(['a.jpg', 'sub/b.jpg', 'left out', '猫.jpg']),
         image_ids=np.array([7, 5, 6, 2**40]),
         heights=np.array([10, 20, 30, 40]),
@@ -26,9 +26,9 @@ def samples():
 
 
 EXPECTED = [
-    ('pictures/a.jpg', 7, 10, 11, [0, 2], [2, 0, 2], [1, 2, 3]),
-    ('pictures/sub/b.jpg', 5, 20, 21, [], [], []),
-    ('pictures/猫.jpg', 2**40, 40, 41, [2], [2], [5.5]),
+    ('images/a.jpg', 7, 10, 11, [0, 2], [2, 0, 2], [1, 2, 3]),
+    ('images/sub/b.jpg', 5, 20, 21, [], [], []),
+    ('images/猫.jpg', 2**40, 40, 41, [2], [2], [5.5]),
 ]
 
 

@@ -36,9 +36,9 @@ def test_images_are_there(split):
     assert len(coco.imgs) == (NUM_TRAIN if folder.name == 'train2017' else NUM_VAL)
     assert {p.name for p in folder.iterdir()} == {i['file_name'] for i in coco.imgs.values()}
     for image in coco.imgs.values():
-        picture = cv2.imread(str(folder / image['file_name']))
-        assert picture.shape == (image['height'], image['width'], 3) == (SIZE, SIZE, 3)
-        assert picture.std() > 5
+        pixels = cv2.imread(str(folder / image['file_name']))
+        assert pixels.shape == (image['height'], image['width'], 3) == (SIZE, SIZE, 3)
+        assert pixels.std() > 5
 
 
 def test_categories_have_gaps(split):
@@ -132,7 +132,7 @@ def test_same_seed_same_files(demo, tmp_path):
     assert files(tmp_path / 'again') == files(demo)
 
 
-def test_other_seed_other_pictures(tmp_path):
+def test_other_seed_other_images(tmp_path):
     make_demo_dataset(tmp_path / 'a', 3, 3, 48, seed=0)
     make_demo_dataset(tmp_path / 'b', 3, 3, 48, seed=1)
     a, b = files(tmp_path / 'a'), files(tmp_path / 'b')
@@ -198,11 +198,11 @@ def test_damaged_annotations_are_named(tmp_path, split, content):
 
 
 @pytest.mark.parametrize('images', [None, [], [1, 2], [{}, {}]], ids=str)
-def test_annotations_of_other_pictures_are_named(tmp_path, images):
+def test_annotations_of_other_images_are_named(tmp_path, images):
     make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
     path = tmp_path / 'demo' / 'annotations' / 'instances_train2017.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | dict(images=images)))
-    with pytest.raises(FileExistsError, match=f'{path} describes other pictures'):
+    with pytest.raises(FileExistsError, match=f'{path} describes other images'):
         make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
 
 

@@ -14,7 +14,7 @@ from mmpretrain_mldecoder.datasets.transforms import SquareResize
 
 
 def smooth(height: int, width: int) -> np.ndarray:
-    """A picture (H, W, 3) that JPEG hardly changes, and no two corners of which are alike."""
+    """An image (H, W, 3) that JPEG hardly changes, and no two corners of which are alike."""
     y, x = np.mgrid[:height, :width] / [[[height]], [[width]]]
     return np.uint8(255 * np.stack([x, y, (x + y) / 2], axis=-1))
 
@@ -26,7 +26,7 @@ def expected(path, size: int) -> np.ndarray:
 
 @pytest.fixture
 def source(tmp_path):
-    """A dataset root of two folders with a picture each, and a file of annotations."""
+    """A dataset root of two folders with an image each, and a file of annotations."""
     root = tmp_path / 'source'
     for name in ('a/1.jpg', 'b/deep/2.JPEG'):
         (root / name).parent.mkdir(parents=True)
@@ -40,7 +40,7 @@ def files(root) -> set[str]:
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-def test_names_stay_and_pictures_are_squashed(source, tmp_path, workers):
+def test_names_stay_and_images_are_squashed(source, tmp_path, workers):
     target = tmp_path / 'made/target'
     copy = make_resized_copy(source, target, 32, workers=workers)
     assert files(target) == files(source) | {'resized_copy.json'}
@@ -49,10 +49,10 @@ def test_names_stay_and_pictures_are_squashed(source, tmp_path, workers):
              for root in (source, target)]  # fmt: skip
     assert [copy.bytes_before, copy.bytes_after] == sizes
     for name in ('a/1.jpg', 'b/deep/2.JPEG'):
-        with Image.open(target / name) as picture:
-            assert (picture.format, picture.size) == ('JPEG', (32, 32))
+        with Image.open(target / name) as image:
+            assert (image.format, image.size) == ('JPEG', (32, 32))
         difference = cv2.absdiff(cv2.imread(str(target / name)), expected(source / name, 32))
-        # quality 95 of a smooth picture: a few grey levels
+        # quality 95 of a smooth image: a few grey levels
         assert difference.max() <= 5
 
 
@@ -66,16 +66,16 @@ def test_formats_without_loss_have_the_pixels_of_the_resize(source, tmp_path, su
 
 def test_colour_is_not_halved_in_resolution(source, tmp_path):
     """Red and blue columns of one pixel: 4:2:0 would make them all violet."""
-    picture = np.zeros((32, 32, 3), np.uint8)
-    picture[:, ::2, 0], picture[:, 1::2, 2] = 255, 255
-    Image.fromarray(picture).save(source / 'stripes.jpg', quality=100, subsampling=0)
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[:, ::2, 0], image[:, 1::2, 2] = 255, 255
+    Image.fromarray(image).save(source / 'stripes.jpg', quality=100, subsampling=0)
     make_resized_copy(source, tmp_path / 'out', 32, workers=0)
     with Image.open(tmp_path / 'out/stripes.jpg') as copied:
         red = np.asarray(copied)[..., 0].astype(int)
     assert (red[:, ::2] - red[:, 1::2]).min() > 200
 
 
-def test_rotated_grey_cmyk_and_misnamed_pictures(source, tmp_path):
+def test_rotated_grey_cmyk_and_misnamed_images(source, tmp_path):
     upright = Image.fromarray(smooth(60, 80))
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees to the right
@@ -89,7 +89,7 @@ def test_rotated_grey_cmyk_and_misnamed_pictures(source, tmp_path):
             assert (copied.format, copied.mode, dict(copied.getexif())) == ('JPEG', 'RGB', {})
         again = cv2.imread(str(tmp_path / f'out/{name}.jpg'))
         assert cv2.absdiff(again, expected(source / f'{name}.jpg', 32)).max() <= 5
-    # upright: red grows to the right, as in the picture before it was turned
+    # upright: red grows to the right, as in the image before it was turned
     with Image.open(tmp_path / 'out/exif.jpg') as copied:
         red = np.asarray(copied)[..., 0].astype(int)
     assert (red[:, -4:] - red[:, :4]).min() > 150
@@ -170,7 +170,7 @@ def test_a_copy_of_a_copy_has_its_own_settings(source, tmp_path):
 @pytest.mark.parametrize('workers', [0, 2])
 def test_unreadable_files_are_listed_and_the_rest_goes_on(source, tmp_path, workers):
     content = (source / 'a/1.jpg').read_bytes()
-    (source / 'a/0.jpg').write_bytes(b'no picture')
+    (source / 'a/0.jpg').write_bytes(b'no image')
     (source / 'a/empty.png').write_bytes(b'')
     (source / 'a/gone.jpg').symlink_to('nowhere')
     (source / 'gone.json').symlink_to('nowhere')
@@ -184,7 +184,7 @@ def test_unreadable_files_are_listed_and_the_rest_goes_on(source, tmp_path, work
     assert all(entry['error'] for entry in lines)
     assert not files(target) & failed
 
-    # a repaired picture is made by the next call, which has a list of its own
+    # a repaired image is made by the next call, which has a list of its own
     for name in failed:
         (source / name).unlink()
     (source / 'a/0.jpg').write_bytes(content)
@@ -271,7 +271,7 @@ def test_wrong_arguments(source, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no folder at .*nowhere'):
         make_resized_copy(tmp_path / 'nowhere', tmp_path / 'out', 32)
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(ValueError, match='empty holds no picture'):
+    with pytest.raises(ValueError, match='empty holds no image'):
         make_resized_copy(tmp_path / 'empty', tmp_path / 'out', 32)
     assert not (tmp_path / 'out').exists()
 

@@ -30,8 +30,8 @@ def folders(tmp_path):
         for folder in ('n02', 'n01'):
             (tmp_path / split / folder).mkdir(parents=True)
             for i in range(count):
-                picture = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
-                cv2.imwrite(str(tmp_path / split / folder / f'{folder}_{i}.JPEG'), picture)
+                image = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+                cv2.imwrite(str(tmp_path / split / folder / f'{folder}_{i}.JPEG'), image)
     return tmp_path
 
 
@@ -54,10 +54,10 @@ def test_the_list_in_meta_is_read(folders):
 @pytest.fixture
 def lists(tmp_path):
     """PaddleClas' layout: lists beside the folders, validation photos in one folder."""
-    picture = np.zeros((8, 8, 3), np.uint8)
+    image = np.zeros((8, 8, 3), np.uint8)
     for name in ('train/n01/a b.JPEG', 'train/n02/c.JPEG', 'val/v_1.JPEG', 'val/v_2.JPEG'):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(tmp_path / name), picture)
+        cv2.imwrite(str(tmp_path / name), image)
     (tmp_path / 'train_list.txt').write_text('train/n02/c.JPEG 1\ntrain/n01/a b.JPEG 0\n')
     (tmp_path / 'val_list.txt').write_text('val/v_1.JPEG 65\nval/v_2.JPEG 999\n')
     return tmp_path

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty_pictures import encoded, photo, write_dataset
+from faulty_images import encoded, photo, write_dataset
 from mmengine.dataset import ConcatDataset
 from mmpretrain.registry import DATASETS
 from torch.utils.data import DataLoader
@@ -18,7 +18,7 @@ PIPELINE = [dict(type='LoadWholeImage'), dict(type='RandomCrop', crop_size=8)]
 
 
 def build(root: Path, bad: dict[str, bytes], **options):
-    """Twelve pictures, of which some are bad."""
+    """Twelve images, of which some are bad."""
     files = {f'{i}.jpg': encoded(photo(i)) for i in range(12)} | bad
     write_dataset(root, dict(train=files), {})
     options = dict(type='COCOMultiLabel', pipeline=PIPELINE) | options
@@ -43,7 +43,7 @@ def test_another_sample_of_the_same_seed_takes_the_place(tmp_path):
     assert [sample(dataset, 3, seed) for seed in range(40)] == replacements
     indices = {index for index, _ in replacements}
     assert indices <= set(range(12)) - {3, 4} and len(indices) > 5
-    # what is drawn of a good picture is what would be drawn without bad ones
+    # what is drawn of a good image is what would be drawn without bad ones
     clean = build(tmp_path / 'clean', {})
     assert sample(dataset, 5, 7) == sample(clean, 5, 7)
 
@@ -71,7 +71,7 @@ def test_as_many_as_allowed_and_no_more(tmp_path, shared):
         assert dataset.prepare_data(1) is None and dataset.prepare_data(3) is None
     with pytest.raises(TooManyUnreadableError) as error:
         dataset.prepare_data(5)
-    assert '3 pictures cannot be read, more than max_unreadable=2' in str(error.value)
+    assert '3 images cannot be read, more than max_unreadable=2' in str(error.value)
     for i in (1, 3, 5):
         assert f'train2017/{i}.jpg (the file is empty)' in str(error.value)
     assert ('unreadable.jsonl' in str(error.value)) == shared
@@ -80,7 +80,7 @@ def test_as_many_as_allowed_and_no_more(tmp_path, shared):
 def test_none_allowed(tmp_path):
     with pytest.raises(
         TooManyUnreadableError,
-        match=r'1 picture cannot be read, more than max_unreadable=0 .*3\.jpg \(the file',
+        match=r'1 image cannot be read, more than max_unreadable=0 .*3\.jpg \(the file',
     ):
         build(tmp_path, {'3.jpg': b''}, max_unreadable=0)[3]
 
@@ -103,7 +103,7 @@ def error_of(loader: DataLoader) -> str:
 
 
 def test_processes_count_together(tmp_path):
-    """Two workers meet two bad pictures each; three are allowed."""
+    """Two workers meet two bad images each; three are allowed."""
     bad = {f'{i}.jpg': b'' for i in (0, 1, 2, 3)}
     dataset = build(tmp_path, bad, max_unreadable=3)
     dataset.unreadable.file = tmp_path / 'unreadable.jsonl'
@@ -112,7 +112,7 @@ def test_processes_count_together(tmp_path):
         dataset, batch_sampler=[indices[i::2] for i in range(2)], num_workers=2, collate_fn=list
     )
     said = error_of(loader)
-    assert said.startswith('4 pictures cannot be read, more than max_unreadable=3 of the dataset: ')
+    assert said.startswith('4 images cannot be read, more than max_unreadable=3 of the dataset: ')
     assert 'Traceback' not in said
     lines = (tmp_path / 'unreadable.jsonl').read_text().splitlines()
     assert {Path(json.loads(line)['path']).name for line in lines} == set(bad)
@@ -169,6 +169,6 @@ def test_a_line_that_is_not_whole_is_left_out(tmp_path, tail):
     with dataset.unreadable.file.open('a') as file:
         file.write(tail + '\n')
     assert read_unreadable(dataset.unreadable.file) == found
-    with pytest.raises(TooManyUnreadableError, match='3 pictures cannot be read'):
+    with pytest.raises(TooManyUnreadableError, match='3 images cannot be read'):
         for index in (3, 4, 5):
             sample(dataset, index, 0)

@@ -7,7 +7,7 @@ import pytest
 from markdown_pages import ROOT, code_blocks, read, tables, without_code
 from mmengine.config import Config
 
-from mmpretrain_mldecoder.analysis.model_table.model_cost import ModelCost, model_cost, picture_side
+from mmpretrain_mldecoder.analysis.model_table.model_cost import ModelCost, image_side, model_cost
 from mmpretrain_mldecoder.analysis.model_table.model_table import replace_tables
 from mmpretrain_mldecoder.analysis.model_table.table_rows import TableRow, newest_results, read_rows
 
@@ -20,7 +20,7 @@ RESULTS = ROOT / 'docs/results'
 @cache
 def rows_and_costs() -> tuple[list[TableRow], dict[str, ModelCost]]:
     rows = read_rows(ROOT / 'model-index.yml')
-    return rows, {row.name: model_cost(row.cfg, picture_side(row.cfg)) for row in rows}
+    return rows, {row.name: model_cost(row.cfg, image_side(row.cfg)) for row in rows}
 
 
 @pytest.mark.parametrize('page', [*READMES, MODEL_PAGE])
@@ -60,7 +60,7 @@ def test_every_config_has_one_row(page):
 
 
 def test_costs_of_the_demo():
-    """The one table that is written by hand; its pictures have 96 px and are not resized."""
+    """The one table that is written by hand; its images have 96 px and are not resized."""
     for config, cells in result_rows('README.md'):
         if config.startswith('configs/demo/'):
             cost = model_cost(Config.fromfile(ROOT / config), 96)

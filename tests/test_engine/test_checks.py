@@ -68,17 +68,17 @@ MISTAKES = {
     'fields of the metric': (
         "val_dataloader['dataset']['pipeline'] = [*test_pipeline[:-1], dict(type='PackInputs')]\n",
         {'val_evaluator.by_size': True},
-        'val_evaluator: MultiLabelMAP cannot count the first picture: by_size=True needs',
+        'val_evaluator: MultiLabelMAP cannot count the first image: by_size=True needs',
     ),
     'metric for one label': (
         '',
         {'val_evaluator.type': 'Accuracy'},
-        "val_evaluator.type = 'Accuracy' is for one label a picture",
+        "val_evaluator.type = 'Accuracy' is for one label an image",
     ),
     'head for one label': (
         '',
         {'model.head.type': 'MLDecoderClsHead'},
-        "model.head.type = 'MLDecoderClsHead' is for one label a picture",
+        "model.head.type = 'MLDecoderClsHead' is for one label an image",
     ),
     'no pack': ('train_pipeline.pop()\n', {}, 'train_dataloader.dataset.pipeline ends with gt_lab'),
     'batch of 1': (
@@ -89,7 +89,7 @@ MISTAKES = {
     'last batch of 1': (
         '',
         {'train_dataloader.batch_size': 11},
-        'train_dataloader.batch_size = 11: the last batch of an epoch has 1 of the 12 pictures',
+        'train_dataloader.batch_size = 11: the last batch of an epoch has 1 of the 12 images',
     ),
     'best score': (
         '',
@@ -115,7 +115,7 @@ MISTAKES = {
     'no batch': (
         'param_scheduler = None\n',
         {'train_dataloader.batch_size': 50, 'train_dataloader.drop_last': True},
-        'train_dataloader gives no batch: it has 12 pictures, batch_size = 50',
+        'train_dataloader gives no batch: it has 12 images, batch_size = 50',
     ),
     'loop of two kinds': (
         '',

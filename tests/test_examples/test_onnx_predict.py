@@ -99,7 +99,7 @@ def test_what_the_file_lacks_is_said(exported, tmp_path):
         ([dict(type='ShortSideResize', scale=40)], 0),
         ([dict(type='ResizeEdge', scale=41), dict(type='CenterCrop', crop_size=(30, 400))], 0),
         ([dict(type='ResizeEdge', scale=41, backend='pillow', interpolation='bicubic')], 0),
-        ([dict(type='Resize', scale=(60, 90))], 1),  # larger than the picture
+        ([dict(type='Resize', scale=(60, 90))], 1),  # larger than the image
         ([], 0),
     ],
 )

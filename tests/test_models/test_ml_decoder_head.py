@@ -215,7 +215,7 @@ def test_attention_map_is_empty_where_a_class_token_got_everything():
     assert head.attention_maps((tokens,)).eq(0).all()
 
 
-def test_attention_maps_refuse_what_has_no_place_in_the_picture():
+def test_attention_maps_refuse_what_has_no_place_in_the_image():
     with pytest.raises(ValueError, match=r'8 tokens are no square.*class token.*featmap'):
         build_head().attention_maps((torch.randn(2, 8, 12),))
     with pytest.raises(ValueError, match='pooled'):

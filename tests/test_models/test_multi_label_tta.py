@@ -24,7 +24,7 @@ def sample(index: int, **metainfo) -> DataSample:
 
 
 def batch(sizes=(32, 32), samples=2) -> dict:
-    """Views of pictures as MMEngine collates them: the outer list is over the views."""
+    """Views of images as MMEngine collates them: the outer list is over the views."""
     generator = torch.Generator().manual_seed(0)
     return dict(
         inputs=[torch.rand(samples, 3, s, s, generator=generator) * 255 for s in sizes],

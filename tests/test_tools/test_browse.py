@@ -2,7 +2,7 @@ import runpy
 from pathlib import Path
 
 import pytest
-from faulty_pictures import encoded, photo, write_dataset
+from faulty_images import encoded, photo, write_dataset
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools/dataset_tools/browse.py'
@@ -18,7 +18,7 @@ def run(capsys, tmp_path):
         roots = [
             f'{split}_dataloader.dataset.data_root={root}' for split in ('train', 'val', 'test')
         ]
-        out = ['--out-dir', str(tmp_path / 'out'), '--pictures=1', '--draws=1', '--workers=1']
+        out = ['--out-dir', str(tmp_path / 'out'), '--images=1', '--draws=1', '--workers=1']
         status = main([str(CONFIG), *out, *args, '--cfg-options', *roots])
         return status, capsys.readouterr().out
 
@@ -36,8 +36,8 @@ def dataset(tmp_path, **train) -> Path:
 def test_a_clean_dataset_ends_with_0(run, tmp_path):
     status, printed = run(dataset(tmp_path))
     assert status == 0
-    assert 'missing files, unreadable pictures' in printed.split('not found:')[1]
-    names = ['cooccurrence', 'label_counts', 'labels_per_picture', 'sheet_train', 'sheet_val']
+    assert 'missing files, unreadable images' in printed.split('not found:')[1]
+    names = ['cooccurrence', 'label_counts', 'labels_per_image', 'sheet_train', 'sheet_val']
     written = sorted(path.name for path in (tmp_path / 'out').iterdir())
     assert written == sorted([*(f'{name}.png' for name in names), 'findings.json'])
 
@@ -45,7 +45,7 @@ def test_a_clean_dataset_ends_with_0(run, tmp_path):
 def test_a_note_ends_with_0(run, tmp_path):
     status, printed = run(dataset(tmp_path, grey=encoded(photo(5), mode='L')))
     assert status == 0
-    assert 'greyscale pictures' in printed.split('not found:')[0]
+    assert 'greyscale images' in printed.split('not found:')[0]
 
 
 def test_a_missing_file_ends_with_1(run, tmp_path):
@@ -55,7 +55,7 @@ def test_a_missing_file_ends_with_1(run, tmp_path):
 
 
 def test_without_files_nothing_is_said_of_them(run, tmp_path):
-    status, printed = run(dataset(tmp_path, absent=None), '--no-files', '--pictures=0')
+    status, printed = run(dataset(tmp_path, absent=None), '--no-files', '--images=0')
     assert status == 0
     assert 'missing files' in printed.split('not looked for:')[1]
 
@@ -64,7 +64,7 @@ def test_without_files_nothing_is_said_of_them(run, tmp_path):
     'args, message',
     [
         (['--quick', '--no-files'], 'leave one out'),
-        (['--pictures=-1'], 'pictures must be at least 0'),
+        (['--images=-1'], 'images must be at least 0'),
         (['--split', 'bad'], 'invalid choice'),
     ],
 )

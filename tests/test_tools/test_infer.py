@@ -104,7 +104,7 @@ def results(out: Path) -> dict[str, bytes]:
 
 
 def photos(folder: Path, number: int) -> list[str]:
-    """Write pictures into two folders, names alike, one with a name in Chinese."""
+    """Write images into two folders, names alike, one with a name in Chinese."""
     rng = np.random.default_rng(0)
     paths = []
     for i in range(number):
@@ -120,7 +120,7 @@ def test_everything_that_is_written(run_tool, coco, model_files, tmp_path):
     photo, folder, out = coco / 'val2017' / '000000000005.jpg', coco / 'val2017', tmp_path / 'out'
     status, printed, _ = run_tool(
         *(photo, folder, *model_files, '--thr', '0', '--topk', '2'),
-        *('--out-dir', out, '--csv', '--pictures', '--attention', '--per-head'),
+        *('--out-dir', out, '--csv', '--images', '--attention', '--per-head'),
     )
     assert status == 0
     predictions = records(out / 'predictions.jsonl')
@@ -138,7 +138,7 @@ def test_everything_that_is_written(run_tool, coco, model_files, tmp_path):
     assert rows[7:] == [
         f'predictions: {out / "predictions.jsonl"}',
         f'predictions: {out / "predictions.csv"}',
-        f'pictures: {out / "pictures"}',
+        f'images: {out / "images"}',
         f'attention: {out / "attention"}',
         f'contact sheet: {out / "contact_sheet.png"}',
     ]
@@ -155,7 +155,7 @@ def test_everything_that_is_written(run_tool, coco, model_files, tmp_path):
         given = {name: float(cell) for name, cell in zip(CLASSES, cells, strict=True) if cell}
         expected = dict(zip(prediction['labels'], prediction['scores'], strict=True))
         assert given == pytest.approx(expected, abs=1e-6)  # six decimals
-    drawn = sorted(path.relative_to(out / 'pictures') for path in out.glob('pictures/**/*.jpg'))
+    drawn = sorted(path.relative_to(out / 'images') for path in out.glob('images/**/*.jpg'))
     assert drawn == sorted(Path('_', *Path(path).parts[1:]) for path in map(str, folder.iterdir()))
     assert len(list(out.glob('attention/**/*.jpg.png'))) == 7
     for path in [out / 'contact_sheet.png', *out.glob('*/**/*.jpg'), *out.glob('*/**/*.png')]:
@@ -197,7 +197,7 @@ def test_threshold_applies_without_a_folder(run_tool, coco, model_files):
 
 def test_unreadable_images_are_listed_and_the_rest_goes_on(run_tool, model_files, tmp_path):
     good = photos(tmp_path / 'photos', 3)
-    (tmp_path / 'photos' / 'broken.jpg').write_bytes(b'not a picture')
+    (tmp_path / 'photos' / 'broken.jpg').write_bytes(b'not an image')
     (tmp_path / 'list.txt').write_text('# gone\ngone.jpg\n')
     out = tmp_path / 'out'
     inputs = (tmp_path / 'photos', tmp_path / 'list.txt', *model_files)
@@ -206,9 +206,9 @@ def test_unreadable_images_are_listed_and_the_rest_goes_on(run_tool, model_files
     failed = records(out / 'failed.jsonl')
     broken, gone = str(tmp_path / 'photos' / 'broken.jpg'), str(tmp_path / 'gone.jpg')
     assert [record['path'] for record in failed] == [broken, gone]
-    assert failed[0]['reason'] == 'no picture in it'
+    assert failed[0]['reason'] == 'no image in it'
     assert f'cannot read image {gone}: No such file' in errors
-    assert errors.endswith('2 of 5 pictures could not be read\n')
+    assert errors.endswith('2 of 5 images could not be read\n')
     assert [p['path'] for p in records(out / 'predictions.jsonl')] == sorted(good)
     assert run_tool(*inputs)[0] == 1  # also without a folder
 
@@ -216,7 +216,7 @@ def test_unreadable_images_are_listed_and_the_rest_goes_on(run_tool, model_files
         Path(path).write_bytes(Path(good[0]).read_bytes())
     status, printed, _ = run_tool(*inputs, '--out-dir', out)
     assert status == 0
-    assert printed.startswith('3 of 5 pictures were predicted before\n')
+    assert printed.startswith('3 of 5 images were predicted before\n')
     assert not (out / 'failed.jsonl').exists()
     assert len(records(out / 'predictions.jsonl')) == 5
 
@@ -225,7 +225,7 @@ def test_unreadable_images_are_listed_and_the_rest_goes_on(run_tool, model_files
 def test_goes_on_after_a_kill(run_tool, model_files, tmp_path):
     paths = photos(tmp_path / 'photos', 40)
     out, partial = tmp_path / 'out', tmp_path / 'out' / 'partial' / 'predictions.0.jsonl'
-    args = (tmp_path / 'photos', *model_files, '--thr', '0.3', '--pictures', '--csv')
+    args = (tmp_path / 'photos', *model_files, '--thr', '0.3', '--images', '--csv')
     process = subprocess.Popen(
         **command(sys.executable, TOOL, *args, '--out-dir', out, '--batch-size', '1'),
         stdout=subprocess.DEVNULL,
@@ -245,10 +245,10 @@ def test_goes_on_after_a_kill(run_tool, model_files, tmp_path):
 
     _, printed, _ = run_tool(*args, '--out-dir', out)
     rows = printed.splitlines()
-    assert rows[0] == f'{number} of 40 pictures were predicted before'
+    assert rows[0] == f'{number} of 40 images were predicted before'
     assert sum(' 0.' in row or row.endswith(' -') for row in rows) == 40 - number
     run_tool(*args, '--out-dir', tmp_path / 'at once')
-    # Batches of one picture: not a bit may differ, nor a pixel.
+    # Batches of one image: not a bit may differ, nor a pixel.
     assert results(out) == results(tmp_path / 'at once')
     assert [p['path'] for p in records(out / 'predictions.jsonl')] == sorted(paths)
 
@@ -256,9 +256,9 @@ def test_goes_on_after_a_kill(run_tool, model_files, tmp_path):
 @pytest.mark.faults
 def test_several_processes_write_what_one_writes(run_tool, model_files, tmp_path):
     paths = photos(tmp_path / 'photos', 9)
-    Path(paths[3]).write_bytes(b'not a picture')
+    Path(paths[3]).write_bytes(b'not an image')
     (tmp_path / 'list.txt').write_text('\n'.join([paths[5], paths[0], paths[3], paths[5]]))
-    args = (tmp_path / 'list.txt', tmp_path / 'photos', *model_files, '--thr', '0.3', '--pictures')
+    args = (tmp_path / 'list.txt', tmp_path / 'photos', *model_files, '--thr', '0.3', '--images')
     done = subprocess.run(
         **command(
             *(sys.executable, '-m', 'torch.distributed.run', '--standalone'),
@@ -270,7 +270,7 @@ def test_several_processes_write_what_one_writes(run_tool, model_files, tmp_path
         timeout=200,
     )
     assert done.returncode == 1, done.stdout
-    assert '1 of 13 pictures could not be read' in done.stdout
+    assert '1 of 13 images could not be read' in done.stdout
     assert sum(line.startswith(str(tmp_path)) for line in done.stdout.splitlines()) == 8, (
         done.stdout
     )
@@ -290,13 +290,13 @@ def test_interrupted(run_tool, coco, model_files, tmp_path, monkeypatch):
     assert (status, error) == (130, '\ninterrupted: the same command goes on from here\n')
 
 
-def test_drawings_are_no_pictures_to_predict(run_tool, model_files, tmp_path):
+def test_drawings_are_no_images_to_predict(run_tool, model_files, tmp_path):
     photos(tmp_path, 2)
-    args = (tmp_path, *model_files, '--pictures', '--out-dir', tmp_path)
+    args = (tmp_path, *model_files, '--images', '--out-dir', tmp_path)
     assert run_tool(*args)[0] == 0
-    assert '2 of 2 pictures were predicted before' in run_tool(*args)[1]
-    status, _, error = run_tool(tmp_path / 'pictures', *model_files, '--out-dir', tmp_path)
-    assert (status, 'no picture among the inputs but what was drawn in' in error) == (2, True)
+    assert '2 of 2 images were predicted before' in run_tool(*args)[1]
+    status, _, error = run_tool(tmp_path / 'images', *model_files, '--out-dir', tmp_path)
+    assert (status, 'no image among the inputs but what was drawn in' in error) == (2, True)
 
 
 def test_other_settings_need_overwrite(run_tool, coco, model_files, tmp_path):
@@ -324,7 +324,7 @@ def test_other_settings_need_overwrite(run_tool, coco, model_files, tmp_path):
     ('args', 'message'),
     [
         (('--csv',), '--csv needs --out-dir'),
-        (('--pictures',), '--pictures needs --out-dir'),
+        (('--images',), '--images needs --out-dir'),
         (('--overwrite',), '--overwrite needs --out-dir'),
         (('--per-head', '--out-dir', 'out'), '--per-head needs --attention'),
         (('--attention', '--out-dir', 'out', '--backend', 'onnx'), '--attention needs torch'),
@@ -346,7 +346,7 @@ def test_wrong_options_end_in_a_line(run_tool, coco, model_files, args, message)
     ('index', 'value', 'message'),
     [
         (0, 'gone.jpg', 'no such image, folder, glob or list file: gone.jpg'),
-        (0, 'https://x.org/1.jpg', 'is an address, https://x.org/1.jpg: download the picture'),
+        (0, 'https://x.org/1.jpg', 'is an address, https://x.org/1.jpg: download the image'),
         (1, 'gone.py', 'no config at gone.py'),
         (2, 'gone.pth', 'no checkpoint at gone.pth'),
         (2, str(TOOL), 'infer.py is not a checkpoint'),

@@ -15,18 +15,18 @@ main = cache(lambda: runpy.run_path(str(ROOT / 'tools/model_table.py'))['main'])
 
 @pytest.fixture
 def results(tmp_path) -> Path:
-    """A test of the whole split, one of seven pictures, and a damaged file."""
+    """A test of the whole split, one of seven images, and a damaged file."""
     whole = dict(
         config=CONFIG,
         checkpoint='work_dirs/r50vd_coco/best_coco_mAP_epoch_40.pth',
         weights='ema',
         metrics={'coco/mAP': 71.23, 'coco/mAP_raw': 70.0},
-        pictures=5000,
+        images=5000,
         settings=settings_digest(Config.fromfile(ROOT / CONFIG)),
         date='2026-03-01T12:00:00+00:00',
         versions={},
     )
-    tiny = whole | dict(pictures=7, metrics={'coco/mAP': 99.99}, date='2026-04-01T12:00:00+00:00')
+    tiny = whole | dict(images=7, metrics={'coco/mAP': 99.99}, date='2026-04-01T12:00:00+00:00')
     for name, content in (('a', whole), ('b', tiny)):
         path = tmp_path / 'work_dirs' / name / 'test_20260301_120000.json'
         path.parent.mkdir(parents=True)
@@ -46,7 +46,7 @@ def test_prints_what_was_measured(results, where, capsys, monkeypatch):
     (line,) = measured
     assert f'({CONFIG})' in line and line.endswith('| - | 71.23 (EMA, 2026-03-01) |')
     assert '99.99' not in printed
-    assert '7 pictures were tested, and COCO 2017 has 5,000' in notes
+    assert '7 images were tested, and COCO 2017 has 5,000' in notes
     assert 'test_0.json is not the result of a test' in notes
 
 

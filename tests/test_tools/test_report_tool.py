@@ -49,7 +49,7 @@ def test_attention_lies_over_the_photos(tested, tmp_path, capsys):
     assert 'size mismatch' in capsys.readouterr().err
 
 
-def test_export_names_pictures_that_are_there(tested, tmp_path, capsys):
+def test_export_names_images_that_are_there(tested, tmp_path, capsys):
     config, dump, _ = tested
     run_export(config, dump, tmp_path)
     labels = json.loads((tmp_path / 'ground_truth.json').read_text())['labels']
@@ -86,7 +86,7 @@ def test_errors_are_short(tmp_path, capsys, tool, config, predictions, message):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['--compare', 'b.pkl'], 'cannot be compared: 9 pictures and 3 classes against 8 and 3'),
+        (['--compare', 'b.pkl'], 'cannot be compared: 9 images and 3 classes against 8 and 3'),
         (['--checkpoint', 'absent.pth'], 'no checkpoint at'),
         (['--thr', '2'], 'thr must be in'),
     ],

@@ -30,18 +30,18 @@ def test_says_what_it_did_and_goes_on(run, fake_coco, tmp_path):
     out = tmp_path / 'out'
     status, printed = run(fake_coco, out, '--size=32')
     assert status == 0
-    assert printed.startswith(f'{out}: 19 pictures of 32 px written, 0 MB before, 0 MB now; ')
+    assert printed.startswith(f'{out}: 19 images of 32 px written, 0 MB before, 0 MB now; ')
     assert '0 were there, 2 other files copied, 0 could not be read' in printed
     assert cv2.imread(str(out / 'val2017/000000000001.jpg')).shape == (32, 32, 3)
     assert run(fake_coco, out, '--size=32') == (
         0,
-        f'{out}: 0 pictures of 32 px written; 19 were there, 0 other files copied, 0 could not be '
+        f'{out}: 0 images of 32 px written; 19 were there, 0 other files copied, 0 could not be '
         'read\n',
     )
 
 
-def test_unreadable_pictures_are_named_and_the_status_is_1(run, fake_coco, tmp_path):
-    (fake_coco / 'train2017/000000000003.jpg').write_bytes(b'no picture')
+def test_unreadable_images_are_named_and_the_status_is_1(run, fake_coco, tmp_path):
+    (fake_coco / 'train2017/000000000003.jpg').write_bytes(b'no image')
     (fake_coco / 'val2017.zip').write_bytes(b'')
     status, printed = run(fake_coco, tmp_path / 'out', '--size=32')
     assert status == 1
@@ -92,5 +92,5 @@ def test_ctrl_c_leaves_whole_files_and_the_next_call_goes_on(tmp_path):
     assert not list((tmp_path / 'out').rglob('.*'))  # nothing half written
 
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert f'{251 - len(written)} pictures of 448 px written' in again.stdout
+    assert f'{251 - len(written)} images of 448 px written' in again.stdout
     assert f'{len(written)} were there' in again.stdout

@@ -66,7 +66,7 @@ def test_leaves_what_the_tables_need(trained, tmp_path, weights):
         config=str(config),
         checkpoint=str(checkpoint),
         weights=weights or 'ema',
-        pictures=7,
+        images=7,
         settings=settings_digest(Config.fromfile(config)),
         tta=False,
     )
@@ -115,7 +115,7 @@ def test_two_processes_print_the_same(trained, tmp_path):
     predictions = pickle.loads(out.read_bytes())
     assert [sample['sample_idx'] for sample in predictions] == list(range(7))
     (test,) = finished(tmp_path)
-    assert test['pictures'] == 7
+    assert test['images'] == 7
     assert test['metrics'] == pytest.approx(logged, abs=1e-9)
 
 

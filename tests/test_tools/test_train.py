@@ -106,7 +106,7 @@ def test_two_processes_from_another_folder(unbroken, tmp_path):
     assert 'There is no GPU: training in fp32' in printed
     (best,) = work_dir.glob('best_coco_mAP_epoch_*.pth')
     checkpoint = read(best)
-    assert checkpoint['meta']['iter'] in (2, 4)  # 12 pictures / 2 processes / batch 4: 2 steps
+    assert checkpoint['meta']['iter'] in (2, 4)  # 12 images / 2 processes / batch 4: 2 steps
     score = checkpoint['message_hub']['runtime_info']['best_score']
     metrics = run_test(unbroken[0], best, '--work-dir', tmp_path)
     assert metrics['coco/mAP'] == pytest.approx(score, abs=1e-9)

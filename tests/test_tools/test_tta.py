@@ -77,7 +77,7 @@ def test_flips_are_the_mean_of_two_tests(trained, tmp_path, weights):
         np.testing.assert_array_equal(one['instance_areas'], other['instance_areas'])
     (test,) = [json.loads(path.read_text()) for path in (tmp_path / 'w').glob('test_*.json')][-1:]
     assert metrics.keys() >= {'coco/mAP', 'coco/mAP_large', 'coco/OF1'}
-    assert test['pictures'] == 7
+    assert test['images'] == 7
 
 
 def test_the_result_says_so(trained, tmp_path):

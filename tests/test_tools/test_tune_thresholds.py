@@ -104,12 +104,12 @@ def test_two_processes_store_the_same(copied, tmp_path):
 def test_tested_on_another_split_only(trained, copied, tmp_path, capsys):
     config, checkpoint = copied
     options = ['--weights', 'ema', '--tuned-thresholds', '--work-dir', tmp_path / 't']
-    for message in ('no thresholds of its own', 'fitted to the pictures of this test'):
+    for message in ('no thresholds of its own', 'fitted to the images of this test'):
         with pytest.raises(SystemExit):
             run_test(config, checkpoint, *options)
         assert message in ' '.join(capsys.readouterr().err.split())
         tune(config, checkpoint, '--split', 'val', '--folds', 2, '--work-dir', tmp_path / 'w')
-    other = tmp_path / 'other.py'  # the training pictures
+    other = tmp_path / 'other.py'  # the training images
     other.write_text(
         config.read_text()
         + "test_dataloader['dataset'].update(data_prefix='train2017',\n"
@@ -142,7 +142,7 @@ def test_tested_on_another_split_only(trained, copied, tmp_path, capsys):
         (['--split', 'all'], 'invalid choice'),
         (['--split', 'val', '--precision', 1.5], 'must be in (0, 1], but got 1.5'),
         (['--split', 'val', '--folds', 1], '--folds must be at least 2'),
-        (['--split', 'val', '--folds', 8], '7 pictures cannot be dealt to 8 folds'),
+        (['--split', 'val', '--folds', 8], '7 images cannot be dealt to 8 folds'),
         (['--split', 'val', '--seed', -1], '--seed not negative'),
         (['--split', 'val', '--dry-run', '--out', 'b.pth'], 'choose one'),
         (['--split', 'val', '--out', 'absent/b.pth'], 'no folder'),

@@ -11,7 +11,7 @@ from mmpretrain_mldecoder.visualization.attention_overlay import attention_overl
 NAMES = ['dog', 'ball', 'a name as long as no class has one', '$x^2$', 'cat']
 
 
-def prediction(num_labels=3, num_heads=2, num_shared=0, picture=(40, 60)):
+def prediction(num_labels=3, num_heads=2, num_shared=0, image=(40, 60)):
     rng = np.random.default_rng(0)
     attention = rng.random((num_labels, num_heads, 4, 5)).astype(np.float32)
     labels = [NAMES[i % len(NAMES)] for i in range(num_labels)]
@@ -20,7 +20,7 @@ def prediction(num_labels=3, num_heads=2, num_shared=0, picture=(40, 60)):
         scores=np.linspace(0.95, 0.55, num_labels).tolist(),
         attention=attention / attention.sum((2, 3), keepdims=True),
         shares_query_with=[['cow', 'sheep', 'horse', 'giraffe'][:num_shared] for _ in labels],
-        seen=rng.integers(0, 256, (*picture, 3), np.uint8),
+        seen=rng.integers(0, 256, (*image, 3), np.uint8),
     )
 
 
@@ -44,7 +44,7 @@ def draw(monkeypatch, tmp_path):
 
 
 def panels(figure):
-    """The titles and pictures of the panels, in order, without those that are empty."""
+    """The titles and images of the panels, in order, without those that are empty."""
     axes = [a for a in figure.axes if a.images and a.get_title(loc='left')]
     return [(a.get_title(loc='left'), a.images[0].get_array()) for a in axes]
 
@@ -54,20 +54,20 @@ def caption(figure):
     return ' '.join(text.split())
 
 
-def test_picture_and_one_panel_a_label(draw):
+def test_image_and_one_panel_a_label(draw):
     p = prediction()
     figure = draw(p)
     drawn = panels(figure)
     assert [title.splitlines()[0] for title, _ in drawn] == [
-        'the picture',
+        'the image',
         'dog  0.95',
         'ball  0.75',
         'a name as long as no cl…  0.55',
     ]
     assert np.array_equal(drawn[0][1], p['seen'][..., ::-1])
-    for (title, picture), maps in zip(drawn[1:], p['attention'], strict=True):
+    for (title, image), maps in zip(drawn[1:], p['attention'], strict=True):
         weights = (maps[0] + maps[1]) / 2
-        assert np.array_equal(picture, attention_overlay(p['seen'], weights))
+        assert np.array_equal(image, attention_overlay(p['seen'], weights))
         # 20 cells, weights that sum to 1.
         assert title.splitlines()[-1] == f'strongest {20 * weights.max():.1f}× average'
     text = caption(figure)
@@ -86,9 +86,9 @@ def test_a_row_a_label_and_a_column_a_head(draw):
     ]
     for label in range(2):
         for head in range(3):
-            title, picture = drawn[4 * label + 1 + head]
+            title, image = drawn[4 * label + 1 + head]
             weights = p['attention'][label, head]
-            assert np.array_equal(picture, attention_overlay(p['seen'], weights))
+            assert np.array_equal(image, attention_overlay(p['seen'], weights))
             assert title.endswith(f'\n{20 * weights.max():.1f}× average')
     assert 'each of its 3 heads' in caption(figure)
 
@@ -130,17 +130,17 @@ def test_many_labels_are_counted(draw, per_head):
     assert 'The 23 best of 30 labels are drawn' in caption(figure)
 
 
-@pytest.mark.parametrize('picture', [(10, 200), (200, 10), (300, 400), (1, 1)])
+@pytest.mark.parametrize('image', [(10, 200), (200, 10), (300, 400), (1, 1)])
 @pytest.mark.parametrize('per_head', [False, True])
-def test_panels_keep_the_aspect_and_do_not_overlap(draw, picture, per_head):
-    figure = draw(prediction(5, picture=picture, num_shared=2), per_head=per_head)
+def test_panels_keep_the_aspect_and_do_not_overlap(draw, image, per_head):
+    figure = draw(prediction(5, image=image, num_shared=2), per_head=per_head)
     figure.draw_without_rendering()
     boxes = []
     for axes in figure.axes:
         if not axes.get_title(loc='left'):
             continue
         box = axes.get_window_extent()
-        assert box.height / box.width == pytest.approx(picture[0] / picture[1], rel=0.01)
+        assert box.height / box.width == pytest.approx(image[0] / image[1], rel=0.01)
         boxes.append(axes.get_tightbbox())  # with the title
     for i, box in enumerate(boxes):
         assert box.x0 >= 0

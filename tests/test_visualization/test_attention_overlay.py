@@ -6,7 +6,7 @@ import pytest
 from mmpretrain_mldecoder.visualization.attention_overlay import attention_overlay, times_average
 
 
-def test_overlay_is_heat_over_the_grey_picture():
+def test_overlay_is_heat_over_the_grey_image():
     rng = np.random.default_rng(0)
     seen = rng.integers(0, 256, (30, 50, 3), np.uint8)
     weights = rng.random((3, 5))

@@ -5,19 +5,19 @@ from matplotlib.text import Text
 
 from mmpretrain_mldecoder.visualization import augmentation_sheet as module
 from mmpretrain_mldecoder.visualization.augmentation_sheet import (
-    AugmentedPicture,
+    AugmentedImage,
     augmentation_sheet,
 )
 
 
-def picture(title='a.jpg', labels=('cat',), tiles=3, size=(60, 80)) -> AugmentedPicture:
+def image(title='a.jpg', labels=('cat',), tiles=3, size=(60, 80)) -> AugmentedImage:
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 90, 0), (0, 90, 90)][:tiles]
     arrays = [np.full((*size, 3), colour, np.uint8) for colour in colours]
-    return AugmentedPicture(title, labels, arrays, [f'tile {i}' for i in range(tiles)])
+    return AugmentedImage(title, labels, arrays, [f'tile {i}' for i in range(tiles)])
 
 
 def test_tiles_are_shown_in_order_and_colours(tmp_path):
-    out = augmentation_sheet([picture()], 'a caption', tmp_path / 'sheet.png')
+    out = augmentation_sheet([image()], 'a caption', tmp_path / 'sheet.png')
     sheet = cv2.imread(str(out)).astype(int)
     columns = [
         np.flatnonzero((np.abs(sheet - colour).sum(axis=2) < 9).any(axis=0))
@@ -27,10 +27,10 @@ def test_tiles_are_shown_in_order_and_colours(tmp_path):
 
 
 @pytest.mark.parametrize('tiles, groups', [(1, 6), (2, 3), (3, 2), (5, 1)])
-def test_a_row_has_as_many_pictures_as_fit(tiles, groups, tmp_path, monkeypatch):
+def test_a_row_has_as_many_images_as_fit(tiles, groups, tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(module, 'save_figure', lambda figure, out: figures.append(figure))
-    augmentation_sheet([picture(tiles=tiles) for _ in range(7)], '', tmp_path / 'sheet.png')
+    augmentation_sheet([image(tiles=tiles) for _ in range(7)], '', tmp_path / 'sheet.png')
     tops = [round(axes.get_position().y1, 4) for axes in figures[0].axes]
     assert len(tops) == 7 * tiles
     assert tops.count(max(tops)) == groups * tiles
@@ -43,8 +43,8 @@ def test_all_labels_are_written_and_nothing_overlaps(tmp_path, monkeypatch):
         module, 'save_figure', lambda figure, out: figures.append(figure) or save(figure, out)
     )
     labels = [f'label number {i}' for i in range(60)]
-    pictures = [picture(labels=labels), picture('b.jpg', ()), picture('c' * 300, ['$x_1$'])]
-    augmentation_sheet(pictures, 'caption', tmp_path / 'sheet.png')
+    images = [image(labels=labels), image('b.jpg', ()), image('c' * 300, ['$x_1$'])]
+    augmentation_sheet(images, 'caption', tmp_path / 'sheet.png')
     (figure,) = figures
     texts = [text for text in figure.findobj(Text) if text.get_text()]
     written = ' '.join(text.get_text() for text in texts).replace('\n', ' ')
@@ -60,6 +60,6 @@ def test_all_labels_are_written_and_nothing_overlaps(tmp_path, monkeypatch):
             assert shared_width <= 2 or shared_height <= 3
 
 
-def test_no_picture_is_an_error(tmp_path):
+def test_no_image_is_an_error(tmp_path):
     with pytest.raises(ValueError, match='nothing to draw'):
         augmentation_sheet([], '', tmp_path / 'sheet.png')

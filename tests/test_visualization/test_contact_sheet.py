@@ -27,7 +27,7 @@ def solid(bgr, height=60, width=80) -> np.ndarray:
     return np.full((height, width, 3), bgr, np.uint8)
 
 
-def test_pictures_are_shown_in_their_order_and_colours(tmp_path):
+def test_images_are_shown_in_their_order_and_colours(tmp_path):
     blue, red = solid((255, 0, 0)), solid((0, 0, 255))
     cv2.imwrite(str(tmp_path / 'red.png'), red)
     predictions = [dict(labels=['a'], scores=[0.5])] * 2
@@ -36,7 +36,7 @@ def test_pictures_are_shown_in_their_order_and_colours(tmp_path):
     columns = {}
     for name, bgr in (('blue', (255, 0, 0)), ('red', (0, 0, 255))):
         here = (abs(sheet - bgr) < 3).all(-1)
-        # Each picture fills a third of the sheet or so, and has a clear place of its own.
+        # Each image fills a third of the sheet or so, and has a clear place of its own.
         assert here.mean() > 0.15
         columns[name] = np.flatnonzero(here.any(0))
     assert columns['blue'].max() < columns['red'].min()

@@ -66,10 +66,10 @@ def test_curves_hold_the_logged_values(resumed, monkeypatch):
 
 
 def test_png_shows_four_curves(resumed):
-    picture = cv2.imread(str(plot_curves(resumed, resumed / 'new' / 'curves.png')))[..., ::-1]
+    image = cv2.imread(str(plot_curves(resumed, resumed / 'new' / 'curves.png')))[..., ::-1]
     for color in ('#0072b2', '#e69f00', '#009e73', '#d55e00'):
-        assert (abs(picture / 255 - to_rgb(color)) < 0.02).all(-1).sum() > 100
-    left, right = np.split(picture, [picture.shape[1] // 2], axis=1)
+        assert (abs(image / 255 - to_rgb(color)) < 0.02).all(-1).sum() > 100
+    left, right = np.split(image, [image.shape[1] // 2], axis=1)
     assert (abs(left / 255 - to_rgb('#009e73')) < 0.02).all(-1).sum() == 0
     assert (abs(right / 255 - to_rgb('#0072b2')) < 0.02).all(-1).sum() == 0
 

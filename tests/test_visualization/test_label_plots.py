@@ -10,7 +10,7 @@ from mmpretrain_mldecoder.visualization.label_plots import (
     order_by_similarity,
     plot_cooccurrence,
     plot_label_counts,
-    plot_labels_per_picture,
+    plot_labels_per_image,
 )
 
 
@@ -49,11 +49,11 @@ def test_many_classes_have_a_curve_and_the_extremes(figures):
     x, y = ranks.lines[0].get_data()
     assert (x[0], x[-1], y[0], y[-1]) == (1, 9602, 3201, 1)
     assert [label.get_text() for label in most.get_yticklabels()] == names[:40]
-    # the three without a picture are not among the least frequent
+    # the three without an image are not among the least frequent
     assert [label.get_text() for label in least.get_yticklabels()] == names[9562:9602]
 
 
-def test_a_class_without_pictures_has_a_cross(figures):
+def test_a_class_without_images_has_a_cross(figures):
     plot_label_counts(['a', 'b'], dict(train=np.array([5, 0]), val=np.array([0, 2])), 'x.png')
     crosses = [line for line in figures[0].axes[0].lines if line.get_marker() == 'x']
     assert [line.get_ydata().tolist() for line in crosses] == [[1], [0]]
@@ -61,15 +61,15 @@ def test_a_class_without_pictures_has_a_cross(figures):
 
 def test_shares_of_label_numbers_add_up(figures):
     numbers = dict(train=np.array([0, 1, 1, 3]), val=np.array([2, 2]))
-    plot_labels_per_picture(numbers, 'x.png')
+    plot_labels_per_image(numbers, 'x.png')
     heights = [bar.get_height() for bar in figures[0].axes[0].patches]
     assert heights == [25, 50, 0, 25, 0, 0, 100, 0]
     texts = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
-    assert texts[0] == 'train: 4 pictures, 1.25 labels on average'
+    assert texts[0] == 'train: 4 images, 1.25 labels on average'
 
 
 def test_the_few_with_most_labels_share_a_bar(figures):
-    plot_labels_per_picture(dict(train=np.array([1] * 500 + [70, 90])), 'x.png')
+    plot_labels_per_image(dict(train=np.array([1] * 500 + [70, 90])), 'x.png')
     axes = figures[0].axes[0]
     assert axes.get_xticklabels()[-1].get_text() == '≥1'
     assert axes.patches[-1].get_height() == 100

@@ -11,7 +11,7 @@ def test_png_of_the_asked_size_in_a_new_folder(tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ['figure.png']
 
 
-def test_failure_leaves_the_old_picture_and_no_other_file(tmp_path):
+def test_failure_leaves_the_old_image_and_no_other_file(tmp_path):
     out = tmp_path / 'figure.png'
     out.write_bytes(b'old')
     figure = Figure()

@@ -13,7 +13,7 @@ from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the two files, and say which pictures are not there."""
+    """Write the two files, and say which images are not there."""
     parser = argparse.ArgumentParser(description='Write a test run for FiftyOne.')
     parser.add_argument('config', help='config file that was tested')
     parser.add_argument('predictions', help='what tools/test.py --out wrote')
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
         print(no_names)
     absent = sum(not Path(image).is_file() for image in run.images)
     if absent:
-        print(f'{absent} of {len(run.images)} pictures are not where the test read them')
+        print(f'{absent} of {len(run.images)} images are not where the test read them')
 
 
 if __name__ == '__main__':

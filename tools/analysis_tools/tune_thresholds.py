@@ -7,7 +7,7 @@ import argparse
 
 from mmpretrain_mldecoder.apis.thresholds.split_scores import (
     SPLITS,
-    picture_source,
+    image_source,
     split_scores,
     split_warnings,
     use_split,
@@ -27,7 +27,7 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     parser = argparse.ArgumentParser(description='Fit a threshold a class and store them.')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='file; the thresholds are stored in its meta')
-    parser.add_argument('--split', choices=SPLITS, required=True, help='whose pictures to fit to')
+    parser.add_argument('--split', choices=SPLITS, required=True, help='whose images to fit to')
     parser.add_argument(
         '--precision', type=float, help='wanted precision of every class (default: the best F1)'
     )
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
         cfg = launch.load_config(args)
         launch.apply_test_arguments(cfg, args)
         check(args)
-        source, warnings = picture_source(cfg, args.split), split_warnings(cfg, args.split)
+        source, warnings = image_source(cfg, args.split), split_warnings(cfg, args.split)
         use_split(cfg, args.split)
         runner = launch.build_runner(cfg)
         split = split_scores(runner)

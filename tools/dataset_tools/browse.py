@@ -24,9 +24,9 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         choices=['train', 'val', 'test'],
         help='default: train and val, and test if it has other data than val',
     )
-    parser.add_argument('--pictures', type=int, default=8, help='on each sheet; default: 8')
+    parser.add_argument('--images', type=int, default=8, help='on each sheet; default: 8')
     parser.add_argument('--draws', type=int, default=4, help='of each on train; default: 4')
-    parser.add_argument('--no-files', action='store_true', help='check labels, not pictures')
+    parser.add_argument('--no-files', action='store_true', help='check labels, not images')
     parser.add_argument('--quick', action='store_true', help='look at headers, decode nothing')
     parser.add_argument('--workers', type=int, help='processes; default: all cores')
     launch.add_common_arguments(parser)
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
             launch.load_config(args),
             args.out_dir,
             args.split,
-            args.pictures,
+            args.images,
             args.draws,
             not args.no_files,
             args.quick,

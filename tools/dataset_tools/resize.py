@@ -1,4 +1,4 @@
-"""Copy a dataset with resized pictures: python tools/dataset_tools/resize.py SRC DST --size 448."""
+"""Copy a dataset with resized images: python tools/dataset_tools/resize.py SRC DST --size 448."""
 
 import argparse
 import sys
@@ -10,12 +10,12 @@ from mmpretrain_mldecoder.fileio.terminal import printable
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Declare and read the arguments."""
     parser = argparse.ArgumentParser(
-        description='Copy a dataset with every picture squashed to a square, so that training '
+        description='Copy a dataset with every image squashed to a square, so that training '
         'need not do it in every epoch. Names stay; a copy that was interrupted goes on.'
     )
     parser.add_argument('source', metavar='SRC', help='root of the dataset')
     parser.add_argument('target', metavar='DST', help='folder of the copy')
-    parser.add_argument('--size', type=int, required=True, help='side of the pictures in pixels')
+    parser.add_argument('--size', type=int, required=True, help='side of the images in pixels')
     parser.add_argument('--quality', type=int, default=95, help='of JPEG, 1 to 100; default: 95')
     parser.add_argument('--workers', type=int, help='processes; default: all cores')
     return parser, parser.parse_args(argv)
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f'cannot be read: {printable(entry["path"])}: {printable(entry["error"])}')
     sizes = f', {copy.bytes_before / 1e6:,.0f} MB before, {copy.bytes_after / 1e6:,.0f} MB now'
     print(
-        f'{args.target}: {copy.written:,} pictures of {args.size} px written'
+        f'{args.target}: {copy.written:,} images of {args.size} px written'
         f'{sizes if copy.written else ""}; {copy.present:,} were there, {copy.others:,} other '
         f'files copied, {len(copy.failed):,} could not be read'
         + (f' (listed in {args.target}/{FAILED_FILE})' if copy.failed else '')

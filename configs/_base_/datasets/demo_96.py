@@ -1,4 +1,4 @@
-# The rendered demo scenes: 12 classes, 96 px, 3,000 + 600 pictures (make_demo_dataset.py).
+# The rendered demo scenes: 12 classes, 96 px, 3,000 + 600 images (make_demo_dataset.py).
 dataset_type = 'COCOMultiLabel'
 data_root = 'data/demo'
 

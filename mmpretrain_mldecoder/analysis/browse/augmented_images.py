@@ -1,4 +1,4 @@
-"""Pictures of a split as the network gets them, under the seeds of a training."""
+"""Images of a split as the network gets them, under the seeds of a training."""
 
 import os
 from collections.abc import Collection
@@ -14,40 +14,40 @@ from ...datasets.seeded_sampler import (
     sample_seed,
 )
 from ...datasets.skip_unreadable import inner_datasets
-from ...visualization.augmentation_sheet import AugmentedPicture
+from ...visualization.augmentation_sheet import AugmentedImage
 from .dataset_split import DatasetSplit
 
 
-def augmented_pictures(
+def augmented_images(
     split: DatasetSplit,
-    pictures: int,
+    images: int,
     draws: int,
     seed: int = 0,
     broken: Collection[str] = (),
-) -> list[AugmentedPicture]:
-    """Draw pictures at random, and send each through the pipeline of the split several times.
+) -> list[AugmentedImage]:
+    """Draw images at random, and send each through the pipeline of the split several times.
 
-    The choice follows from ``seed`` alone. Draw ``e`` is what training sees of the picture in
+    The choice follows from ``seed`` alone. Draw ``e`` is what training sees of the image in
     epoch ``e`` (from 1), if it is seeded with ``seed`` and the config has ``SeededSampler`` and a
     dataset with :class:`SeededSamplesMixin`. Another dataset is given the same seeds, so that
     calls repeat; training draws others.
 
     Args:
-        split (DatasetSplit): Whose pictures.
-        pictures (int): How many, at most.
-        draws (int): Of each picture.
+        split (DatasetSplit): Whose images.
+        images (int): How many, at most.
+        draws (int): Of each image.
         seed (int): That of the config's ``randomness``. Defaults to 0.
         broken (Collection[str]): Paths to pass over.
 
     Raises:
-        ValueError: If the pipeline fails on a picture, or does not pack it.
+        ValueError: If the pipeline fails on an image, or does not pack it.
     """
     order = np.random.default_rng(seed).permutation(len(split.paths)).tolist()
-    chosen = [index for index in order if split.paths[index] not in broken][:pictures]
+    chosen = [index for index in order if split.paths[index] not in broken][:images]
     return [_augmented(split, index, draws, seed) for index in sorted(chosen)]
 
 
-def _augmented(split: DatasetSplit, index: int, draws: int, seed: int) -> AugmentedPicture:
+def _augmented(split: DatasetSplit, index: int, draws: int, seed: int) -> AugmentedImage:
     path = split.paths[index]
     try:
         original = split.loader.transform(dict(img_path=path))['img']
@@ -55,13 +55,13 @@ def _augmented(split: DatasetSplit, index: int, draws: int, seed: int) -> Augmen
     except Exception as error:  # a transform may raise anything
         raise ValueError(f'the {split.name} pipeline fails on {path}: {error}') from error
     height, width = original.shape[:2]
-    seen = [_as_picture(sample, split.name) for sample in samples]
+    seen = [_as_image(sample, split.name) for sample in samples]
     size = f'{seen[0].shape[1]} x {seen[0].shape[0]}'
     if split.name == 'train':
         captions = [f'epoch {epoch + 1}, {size}' for epoch in range(draws)]
     else:
         captions = [f'as the network gets it, {size}'] * draws
-    return AugmentedPicture(
+    return AugmentedImage(
         title=os.path.basename(path),
         labels=[split.classes[label] for label in split.labels[index]],
         tiles=[_as_bgr(original), *seen],
@@ -78,8 +78,8 @@ def _sample(split: DatasetSplit, index: int, epoch: int, seed: int) -> dict:
         return split.dataset[index]
 
 
-def _as_picture(sample: dict, name: str) -> np.ndarray:
-    """Turn the packed input back into a picture; nothing else is undone."""
+def _as_image(sample: dict, name: str) -> np.ndarray:
+    """Turn the packed input back into an image; nothing else is undone."""
     inputs = sample.get('inputs') if isinstance(sample, dict) else None
     if not isinstance(inputs, torch.Tensor) or inputs.ndim != 3:
         raise ValueError(
@@ -88,14 +88,14 @@ def _as_picture(sample: dict, name: str) -> np.ndarray:
     return _as_bgr(inputs.permute(1, 2, 0).numpy())
 
 
-def _as_bgr(picture: np.ndarray) -> np.ndarray:
+def _as_bgr(image: np.ndarray) -> np.ndarray:
     """Return ``(H, W, 3)`` uint8; other numbers are stretched from their least to their most."""
-    if picture.dtype != np.uint8:
-        low, high = float(picture.min()), float(picture.max())
-        picture = np.uint8(255 * (picture - low) / max(high - low, 1e-6))
-    if picture.ndim == 2:
-        picture = picture[..., None]
-    return np.repeat(picture, 3, axis=2) if picture.shape[2] < 3 else picture[..., :3]
+    if image.dtype != np.uint8:
+        low, high = float(image.min()), float(image.max())
+        image = np.uint8(255 * (image - low) / max(high - low, 1e-6))
+    if image.ndim == 2:
+        image = image[..., None]
+    return np.repeat(image, 3, axis=2) if image.shape[2] < 3 else image[..., :3]
 
 
 def batch_augmentations(cfg: Config) -> list[str]:

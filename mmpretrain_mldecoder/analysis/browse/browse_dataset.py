@@ -1,4 +1,4 @@
-"""Look at the data of a config before training: pictures, plots of the labels, findings."""
+"""Look at the data of a config before training: images, plots of the labels, findings."""
 
 import os
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from ...visualization.label_plots import (
     classes_to_plot,
     plot_cooccurrence,
     plot_label_counts,
-    plot_labels_per_picture,
+    plot_labels_per_image,
 )
-from .augmented_images import augmented_pictures, batch_augmentations
-from .dataset_findings import Finding, codes_to_look_for, label_findings, picture_findings
+from .augmented_images import augmented_images, batch_augmentations
+from .dataset_findings import Finding, codes_to_look_for, image_findings, label_findings
 from .dataset_split import DatasetSplit, default_splits, read_split
 from .findings_report import write_findings
 
@@ -28,7 +28,7 @@ class BrowsedDataset:
         splits: Which were looked at.
         findings: Of all of them.
         looked_for: Codes of what could have been found.
-        files: Pictures, plots and ``findings.json``.
+        files: Images, plots and ``findings.json``.
     """
 
     splits: list[DatasetSplit]
@@ -46,15 +46,15 @@ def browse_dataset(
     cfg: Config,
     out_dir: str | os.PathLike,
     splits: Sequence[str] | None = None,
-    pictures: int = 8,
+    images: int = 8,
     draws: int = 4,
     read_files: bool = True,
     quick: bool = False,
     workers: int | None = None,
 ) -> BrowsedDataset:
-    """Check labels and pictures, and draw what there is to see.
+    """Check labels and images, and draw what there is to see.
 
-    Writes ``sheet_<split>.png``, ``label_counts.png``, ``labels_per_picture.png``,
+    Writes ``sheet_<split>.png``, ``label_counts.png``, ``labels_per_image.png``,
     ``cooccurrence.png`` (of the first split) and ``findings.json``. The pipeline's random draws
     are those of a training seeded as the config says (0 if it does not).
 
@@ -63,9 +63,9 @@ def browse_dataset(
         out_dir (str | PathLike): Folder to write to; older files of these names are replaced.
         splits (Sequence[str], optional): Of train, val and test. Defaults to those that the
             config has, see :func:`default_splits`.
-        pictures (int): On each sheet; 0 draws none. Defaults to 8.
-        draws (int): Augmented versions of each training picture, at least 1. Defaults to 4.
-        read_files (bool): Whether to look into every picture. Defaults to True.
+        images (int): On each sheet; 0 draws none. Defaults to 8.
+        draws (int): Augmented versions of each training image, at least 1. Defaults to 4.
+        read_files (bool): Whether to look into every image. Defaults to True.
         quick (bool): Whether to look at headers only, see :class:`ImageChecker`. Defaults to
             False.
         workers (int, optional): Processes. Defaults to the cores that this process may use.
@@ -74,7 +74,7 @@ def browse_dataset(
         ValueError: If a number is out of its range, or a split cannot be looked at.
         FileNotFoundError: If annotations are not there.
     """
-    numbers = (('pictures', pictures, 0), ('draws', draws, 1), ('workers', workers, 1))
+    numbers = (('images', images, 0), ('draws', draws, 1), ('workers', workers, 1))
     for name, number, low in numbers:
         if number is not None and number < low:
             raise ValueError(f'{name} must be at least {low}, but got {number}')
@@ -84,26 +84,26 @@ def browse_dataset(
     read = [read_split(cfg, name) for name in names]
     findings = label_findings(read)
     if read_files:
-        findings += picture_findings(read, quick, workers)
+        findings += image_findings(read, quick, workers)
     browsed = BrowsedDataset(read, findings, codes_to_look_for(read_files, quick))
     out_dir = Path(out_dir)
     browsed.files.append(write_findings(findings, read, out_dir / 'findings.json'))
     browsed.files.extend(_draw_labels(read, out_dir))
-    if pictures:
-        browsed.files.extend(_draw_pictures(cfg, browsed, out_dir, pictures, draws))
+    if images:
+        browsed.files.extend(_draw_images(cfg, browsed, out_dir, images, draws))
     return browsed
 
 
 def _draw_labels(splits: Sequence[DatasetSplit], out_dir: Path) -> list[Path]:
     first, classes = splits[0], splits[0].classes
     counts = {split.name: split.labels.counts(len(classes)) for split in splits}
-    per_picture = {split.name: split.labels.per_picture for split in splits}
+    per_image = {split.name: split.labels.per_image for split in splits}
     files = [
         plot_label_counts(classes, counts, out_dir / 'label_counts.png'),
-        plot_labels_per_picture(per_picture, out_dir / 'labels_per_picture.png'),
+        plot_labels_per_image(per_image, out_dir / 'labels_per_image.png'),
     ]
     shown = classes_to_plot(counts[first.name])
-    if len(shown) > 1 and max(per_picture[first.name]) > 1:
+    if len(shown) > 1 and max(per_image[first.name]) > 1:
         names = [classes[i] for i in shown]
         together = first.labels.together(shown)
         out = out_dir / 'cooccurrence.png'
@@ -111,8 +111,8 @@ def _draw_labels(splits: Sequence[DatasetSplit], out_dir: Path) -> list[Path]:
     return files
 
 
-def _draw_pictures(
-    cfg: Config, browsed: BrowsedDataset, out_dir: Path, pictures: int, draws: int
+def _draw_images(
+    cfg: Config, browsed: BrowsedDataset, out_dir: Path, images: int, draws: int
 ) -> list[Path]:
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     codes = ('missing', 'unreadable', 'truncated', 'too_large', 'blank')
@@ -120,10 +120,10 @@ def _draw_pictures(
     files = []
     for split in browsed.splits:
         is_train = split.name == 'train'
-        rows = augmented_pictures(split, pictures, draws if is_train else 1, seed, frozenset(bad))
+        rows = augmented_images(split, images, draws if is_train else 1, seed, frozenset(bad))
         if not rows:
             continue
-        caption = f'{split.name}: pictures as their files hold them, and as the pipeline gives '
+        caption = f'{split.name}: images as their files hold them, and as the pipeline gives '
         caption += 'them to the network, before normalisation.'
         mixing = batch_augmentations(cfg) if is_train else []
         if mixing:

@@ -1,4 +1,4 @@
-"""What is found wrong or unusual with the labels and pictures of a dataset."""
+"""What is found wrong or unusual with the labels and images of a dataset."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from ...datasets.parallel_map import parallel_map
 from .dataset_split import DatasetSplit
 from .duplicate_images import equal_groups, similar_groups
-from .image_check import THUMBNAIL, ImageChecker, PictureCheck
+from .image_check import THUMBNAIL, ImageCheck, ImageChecker
 
 
 class FindingWords(NamedTuple):
@@ -23,7 +23,7 @@ class FindingWords(NamedTuple):
 
 
 _UNREAD = (
-    'training puts another picture in its place, up to max_unreadable of them, then stops; a test '
+    'training puts another image in its place, up to max_unreadable of them, then stops; a test '
     'stops when it comes to one'
 )
 
@@ -36,7 +36,7 @@ FINDING_WORDS = {
         'complete the folder, correct data_root and data_prefix, or take them off the annotations',
     ),
     'unreadable': FindingWords(
-        'unreadable pictures',
+        'unreadable images',
         True,
         _UNREAD,
         'get the file again, or take it off the annotations',
@@ -48,13 +48,13 @@ FINDING_WORDS = {
         'get the file again',
     ),
     'too_large': FindingWords(
-        'pictures with too many pixels',
+        'images with too many pixels',
         True,
         _UNREAD,
         'make it smaller, or set max_pixels of LoadWholeImage',
     ),
     'blank': FindingWords(
-        'pictures that come out blank',
+        'images that come out blank',
         True,
         _UNREAD,
         'stretch those that use a few of their 16 bits; put those that are in their transparency '
@@ -63,60 +63,60 @@ FINDING_WORDS = {
     'damaged': FindingWords(
         'damaged JPEG data',
         True,
-        'the decoder complains and goes on: behind the damage the picture is wrong or grey (at '
+        'the decoder complains and goes on: behind the damage the image is wrong or grey (at '
         'times only a few bytes too many, and nothing is)',
         'look at it; get the file again',
     ),
     'in_several_splits': FindingWords(
-        'same picture in several splits',
+        'same image in several splits',
         True,
         'the model is tested on what it was trained on: scores come out too high',
         'take it out of the training split',
     ),
     'twice_in_split': FindingWords(
-        'same picture twice in a split',
+        'same image twice in a split',
         False,
         'it counts double, and its labels may contradict each other',
         'keep one, with the labels of both',
     ),
     'no_positives_train': FindingWords(
-        'labels without a picture in train',
+        'labels without an image in train',
         True,
         'the model cannot learn them; in val they score next to nothing and lower the mAP',
-        'collect pictures, or leave them out by `classes` of the dataset',
+        'collect images, or leave them out by `classes` of the dataset',
     ),
     'no_positives': FindingWords(
-        'labels without a picture in val or test',
+        'labels without an image in val or test',
         False,
         'they have no AP: MultiLabelMAP leaves them out of the mean and says how many',
-        'move pictures of them there from train',
+        'move images of them there from train',
     ),
     'unlabelled': FindingWords(
-        'pictures without a label',
+        'images without a label',
         False,
         'negative for every class; wrong if they are only not annotated yet',
         'keep_unlabelled=False of COCOMultiLabel leaves them out',
     ),
     'greyscale': FindingWords(
-        'greyscale pictures',
+        'greyscale images',
         False,
         'the loader makes three equal channels: the colour is missing, all else works',
         'nothing to do, if val has about the same share',
     ),
     'cmyk': FindingWords(
-        'CMYK pictures',
+        'CMYK images',
         False,
         'the loader turns them into colours without their profile: these are off, at times far',
         'convert them to RGB with their ICC profile',
     ),
     'palette': FindingWords(
-        'pictures with a palette',
+        'images with a palette',
         False,
         'the loader looks the colours up: nothing is lost',
         'nothing to do; if they are label maps, the folder is the wrong one',
     ),
     'alpha': FindingWords(
-        'pictures with transparency',
+        'images with transparency',
         False,
         'OpenCV drops the alpha channel: what it hid is seen, often black or coloured borders',
         'paste them on a background of your choice',
@@ -131,7 +131,7 @@ FINDING_WORDS = {
         'turned by EXIF',
         False,
         'the loader turns them upright, as viewers do',
-        'nothing to do; boxes drawn on the unturned picture do not fit (labels do)',
+        'nothing to do; boxes drawn on the unturned image do not fit (labels do)',
     ),
     'rotated_ignored': FindingWords(
         'EXIF orientation that the pipeline ignores',
@@ -143,8 +143,8 @@ FINDING_WORDS = {
         'another size than annotated',
         False,
         'labels stay right; areas, and with them AP by object size, are those of the annotated '
-        'size. Of one picture: it may be another one. Of all: a resized copy, as resize.py makes',
-        'compare picture and annotation',
+        'size. Of one image: it may be another one. Of all: a resized copy, as resize.py makes',
+        'compare image and annotation',
     ),
 }
 
@@ -173,9 +173,9 @@ class Finding:
 
     Attributes:
         code: A key of ``FINDING_WORDS``.
-        splits: Names of the splits; several only for pictures that are in several.
-        entries: Dicts, what was found: a ``label`` and how many pictures have it ``elsewhere``;
-            the ``path`` of a picture and a ``detail``; or several ``pictures`` (``split``,
+        splits: Names of the splits; several only for images that are in several.
+        entries: Dicts, what was found: a ``label`` and how many images have it ``elsewhere``;
+            the ``path`` of an image and a ``detail``; or several ``images`` (``split``,
             ``path``, ``labels``) and ``how`` they are the same.
     """
 
@@ -190,7 +190,7 @@ class Finding:
 
 
 def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
-    """Find labels without a picture, and pictures without a label, in each split.
+    """Find labels without an image, and images without a label, in each split.
 
     Args:
         splits: With the same classes in the same order.
@@ -213,7 +213,7 @@ def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
             for i in np.flatnonzero(counts == 0)
         ]
         code = 'no_positives_train' if split.name == 'train' else 'no_positives'
-        unlabelled = np.flatnonzero(split.labels.per_picture == 0)
+        unlabelled = np.flatnonzero(split.labels.per_image == 0)
         entries = [dict(path=split.paths[i], detail='') for i in unlabelled]
         findings += [
             Finding(code, (split.name,), without),
@@ -234,15 +234,15 @@ def _check_same_classes(first: DatasetSplit, other: DatasetSplit) -> None:
     )
 
 
-def picture_findings(
+def image_findings(
     splits: Sequence[DatasetSplit], quick: bool = False, workers: int | None = None
 ) -> list[Finding]:
-    """Read every picture once, and find those that are broken, unusual or there twice.
+    """Read every image once, and find those that are broken, unusual or there twice.
 
-    Memory grows by 0.4 kB a picture.
+    Memory grows by 0.4 kB an image.
 
     Args:
-        splits: Whose pictures to read.
+        splits: Whose images to read.
         quick: See :class:`ImageChecker`. Defaults to False.
         workers: Processes. Defaults to the cores that this process may use.
     """
@@ -265,11 +265,11 @@ def picture_findings(
 
 def _checks(
     splits: Sequence[DatasetSplit], quick: bool, workers: int | None
-) -> Iterator[PictureCheck]:
+) -> Iterator[ImageCheck]:
     for split in splits:
         checker = ImageChecker.of_loader(split.loader, quick)
-        pictures = list(zip(split.paths, split.sizes, strict=True))
-        yield from parallel_map(checker.check, pictures, f'pictures of {split.name}', workers)
+        images = list(zip(split.paths, split.sizes, strict=True))
+        yield from parallel_map(checker.check, images, f'images of {split.name}', workers)
 
 
 def _duplicates(
@@ -291,7 +291,7 @@ def _duplicates(
         by_splits[names].append(
             dict(
                 how='equal files' if same_bytes else 'look the same',
-                pictures=[
+                images=[
                     dict(
                         split=places[i][0].name,
                         path=places[i][0].paths[places[i][1]],

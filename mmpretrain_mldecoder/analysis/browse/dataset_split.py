@@ -16,12 +16,12 @@ from ...datasets.skip_unreadable import inner_datasets
 
 @dataclass(frozen=True, eq=False)
 class LabelLists:
-    """Labels of N pictures, as two arrays.
+    """Labels of N images, as two arrays.
 
     Attributes:
-        labels (np.ndarray): int64, those of the first picture, of the second, and so on; each
-            label once a picture.
-        bounds (np.ndarray): ``(N + 1,)`` int64: those of picture ``i`` are
+        labels (np.ndarray): int64, those of the first image, of the second, and so on; each
+            label once an image.
+        bounds (np.ndarray): ``(N + 1,)`` int64: those of image ``i`` are
             ``labels[bounds[i]:bounds[i + 1]]``.
     """
 
@@ -42,29 +42,29 @@ class LabelLists:
         return self.labels[self.bounds[index] : self.bounds[index + 1]]
 
     @property
-    def per_picture(self) -> np.ndarray:
-        """Number of labels of each picture, ``(N,)``."""
+    def per_image(self) -> np.ndarray:
+        """Number of labels of each image, ``(N,)``."""
         return np.diff(self.bounds)
 
     def counts(self, num_classes: int) -> np.ndarray:
-        """Number of pictures that have each label, ``(C,)``."""
+        """Number of images that have each label, ``(C,)``."""
         return np.bincount(self.labels, minlength=num_classes)
 
     def together(self, classes: Sequence[int]) -> np.ndarray:
-        """Count the pictures that have both of two labels.
+        """Count the images that have both of two labels.
 
         Args:
             classes (Sequence[int]): K labels, each once.
 
         Returns:
-            np.ndarray: ``(K, K)`` int64; on the diagonal the pictures that have the label.
+            np.ndarray: ``(K, K)`` int64; on the diagonal the images that have the label.
         """
         position = np.full(max(classes, default=0) + 1, -1)
         position[list(classes)] = np.arange(len(classes))
         known = self.labels < len(position)
         columns = position[self.labels[known]]
-        rows = np.repeat(np.arange(len(self)), self.per_picture)[known]
-        # float32 counts exactly up to 2**24 pictures, and is multiplied by a fast library
+        rows = np.repeat(np.arange(len(self)), self.per_image)[known]
+        # float32 counts exactly up to 2**24 images, and is multiplied by a fast library
         present = np.zeros((len(self), len(classes)), np.float32)
         present[rows[columns >= 0], columns[columns >= 0]] = 1
         return (present.T @ present).astype(np.int64)
@@ -75,17 +75,17 @@ SPLITS = ('train', 'val', 'test')
 
 @dataclass(frozen=True)
 class DatasetSplit:
-    """The pictures and labels of one split.
+    """The images and labels of one split.
 
     Attributes:
         name: ``'train'``, ``'val'`` or ``'test'``.
         dataset: As training has it, pipeline included, but without the check of its files, and
-            without ``RepeatDataset`` and ``ClassBalancedDataset`` around it: each picture once.
-        paths: Of the pictures, in the order of the dataset.
+            without ``RepeatDataset`` and ``ClassBalancedDataset`` around it: each image once.
+        paths: Of the images, in the order of the dataset.
         sizes: Height and width by the annotations, or None, for each.
-        labels: Of the pictures.
+        labels: Of the images.
         classes: Their names.
-        loader: What the pipeline reads its pictures with.
+        loader: What the pipeline reads its images with.
     """
 
     name: str
@@ -118,7 +118,7 @@ def read_split(cfg: Config, name: str) -> DatasetSplit:
         name (str): ``'train'``, ``'val'`` or ``'test'``.
 
     Raises:
-        ValueError: If the config has no such split, or its dataset has no list of picture files
+        ValueError: If the config has no such split, or its dataset has no list of image files
             with labels from 0 to the number of classes - 1.
         FileNotFoundError: If the annotations are not there.
     """
@@ -128,7 +128,7 @@ def read_split(cfg: Config, name: str) -> DatasetSplit:
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     dataset = _build(cfg[f'{name}_dataloader'].dataset, name)
     indices = range(len(dataset))
-    infos = [_PictureInfo.of(dataset.get_data_info(index), name) for index in indices]
+    infos = [_ImageInfo.of(dataset.get_data_info(index), name) for index in indices]
     labels = LabelLists.of(info.labels for info in infos)
     classes = _class_names(dataset, labels, name)
     return DatasetSplit(
@@ -171,17 +171,17 @@ def _lazily(dataset_cfg: ConfigDict) -> ConfigDict:
 
 
 @dataclass(frozen=True)
-class _PictureInfo:
+class _ImageInfo:
     path: str
     size: tuple[int, int] | None
     labels: np.ndarray
 
     @classmethod
-    def of(cls, info: dict, name: str) -> '_PictureInfo':
+    def of(cls, info: dict, name: str) -> '_ImageInfo':
         if 'img_path' not in info:
             raise ValueError(
                 f'{name}_dataloader.dataset has no img_path in its samples: only datasets whose '
-                'pictures are files can be looked at'
+                'images are files can be looked at'
             )
         size = (info['height'], info['width']) if {'height', 'width'} <= info.keys() else None
         if 'gt_score' in info:

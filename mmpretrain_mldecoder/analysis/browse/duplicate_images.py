@@ -1,13 +1,13 @@
-"""Pictures that are the same: equal files, or equal in what they show."""
+"""Images that are the same: equal files, or equal in what they show."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-HASH_BITS = 3  # bits by which the hashes of one picture may differ
+HASH_BITS = 3  # bits by which the hashes of one image may differ
 MAX_DIFFERENCE = 16  # grey levels, in the cell that differs most
 MEAN_DIFFERENCE = 2.5  # grey levels, over all cells
-MIN_CONTRAST = 8.0  # grey levels (standard deviation); below, a picture shows too little
+MIN_CONTRAST = 8.0  # grey levels (standard deviation); below, an image shows too little
 _POPCOUNT = np.array([bin(i).count('1') for i in range(256)], np.uint8)
 
 
@@ -28,15 +28,15 @@ def equal_groups(digests: Sequence[bytes | None]) -> list[list[int]]:
 
 
 def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:
-    """Group the pictures that show the same: re-encoded, resized, or turned to grey.
+    """Group the images that show the same: re-encoded, resized, or turned to grey.
 
-    Two pictures are candidates if their difference hashes (64 bits: is a cell brighter than its
+    Two images are candidates if their difference hashes (64 bits: is a cell brighter than its
     left neighbour, on 8 rows of 9) differ in at most 3 bits. They are the same if the thumbnails
     then differ by at most 16 grey levels anywhere and 2.5 on average. Crops, mirror images and
-    frames of a film in which something moved are other pictures. A picture of nearly one colour
+    frames of a film in which something moved are other images. An image of nearly one colour
     (standard deviation below 8 levels) is compared with none: it shows too little.
 
-    Two hashes that differ in 3 bits agree in one of four parts of 16 bits. So pictures are sorted
+    Two hashes that differ in 3 bits agree in one of four parts of 16 bits. So images are sorted
     by each part in turn, and compared only where it is equal.
 
     Args:

@@ -63,7 +63,7 @@ def print_findings(
 
 
 def _count(found: Sequence[Finding], name: str) -> str:
-    """Count what concerns a split; a picture in several splits is counted in each of them."""
+    """Count what concerns a split; an image in several splits is counted in each of them."""
     count = sum(len(finding.entries) for finding in found if name in finding.splits)
     return f'{count:,}' if count else '-'
 
@@ -74,8 +74,8 @@ def _example(finding: Finding) -> str:
     if 'label' in entry:
         elsewhere = ', '.join(f'{name}: {count:,}' for name, count in entry['elsewhere'].items())
         return f'{entry["label"]} ({elsewhere})' if elsewhere else entry['label']
-    if 'pictures' in entry:
-        first, second = entry['pictures'][:2]
+    if 'images' in entry:
+        first, second = entry['images'][:2]
         paths = [os.path.join(p['split'], os.path.basename(p['path'])) for p in (first, second)]
         return f'{" = ".join(paths)} ({entry["how"]})'
     detail = f' ({entry["detail"]})' if entry['detail'] else ''
@@ -98,9 +98,9 @@ def write_findings(
     content = dict(
         splits={
             split.name: dict(
-                pictures=len(split.paths),
+                images=len(split.paths),
                 labels=len(split.labels.labels),
-                pictures_with_label=dict(
+                images_with_label=dict(
                     zip(
                         split.classes,
                         split.labels.counts(len(split.classes)).tolist(),

@@ -1,4 +1,4 @@
-"""What is wrong or unusual with one picture of a dataset, as the pipeline's loader sees it."""
+"""What is wrong or unusual with one image of a dataset, as the pipeline's loader sees it."""
 
 import hashlib
 import os
@@ -13,23 +13,23 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
-from ...datasets.decode_image import MAX_PIXELS, check_header, decode_picture, read_picture_file
+from ...datasets.decode_image import MAX_PIXELS, check_header, decode_image, read_image_file
 from ...datasets.image_header import Fault, ImageHeader
 from ...errors import UnreadableImageError
 
-# Rows and columns of the small grey pictures that duplicates are found with.
+# Rows and columns of the small grey images that duplicates are found with.
 THUMBNAIL = (16, 18)
-GREY_SPREAD = 2  # levels by which the channels of a grey picture may differ, for rounding
+GREY_SPREAD = 2  # levels by which the channels of a grey image may differ, for rounding
 _DAMAGE = ('Corrupt JPEG data', 'Premature end of JPEG')
 
 
-class PictureCheck(NamedTuple):
+class ImageCheck(NamedTuple):
     """What :meth:`ImageChecker.check` found.
 
     Attributes:
-        faults: All that is wrong or unusual; empty for an ordinary picture.
+        faults: All that is wrong or unusual; empty for an ordinary image.
         digest: 16 bytes that are equal for equal files; None if the file cannot be read.
-        thumbnail: ``(16, 18)`` uint8, grey; None if the picture was not decoded.
+        thumbnail: ``(16, 18)`` uint8, grey; None if the image was not decoded.
     """
 
     faults: tuple[Fault, ...]
@@ -39,13 +39,13 @@ class PictureCheck(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageChecker:
-    """Checks pictures as a pipeline's loader reads them, by the rules of ``LoadWholeImage``.
+    """Checks images as a pipeline's loader reads them, by the rules of ``LoadWholeImage``.
 
     Attributes:
         color_type: As in the loader. Defaults to ``'color'``.
         backend: Its ``imdecode_backend``. Defaults to ``'cv2'``.
         backend_args: Where its files come from. Defaults to None: by the prefix of the path.
-        max_pixels: Of the largest picture that it reads. Defaults to ``MAX_PIXELS``.
+        max_pixels: Of the largest image that it reads. Defaults to ``MAX_PIXELS``.
         quick: Whether to read the header only, without decoding. Then greyscale photos that are
             stored in colour, damage inside a file and duplicates with other bytes are not
             found. Defaults to False.
@@ -59,7 +59,7 @@ class ImageChecker:
 
     @classmethod
     def of_loader(cls, loader: LoadImageFromFile, quick: bool = False) -> 'ImageChecker':
-        """Check pictures as ``loader`` reads them."""
+        """Check images as ``loader`` reads them."""
         return cls(
             loader.color_type,
             loader.imdecode_backend,
@@ -73,24 +73,24 @@ class ImageChecker:
         """Whether the loader follows the EXIF orientation."""
         return self.color_type in ('color', 'grayscale')
 
-    def check(self, picture: tuple[str, tuple[int, int] | None]) -> PictureCheck:
-        """Look at one picture; never raises for what is in the file.
+    def check(self, image: tuple[str, tuple[int, int] | None]) -> ImageCheck:
+        """Look at one image; never raises for what is in the file.
 
         Args:
-            picture (tuple): Path, and height and width by the annotations, or None.
+            image (tuple): Path, and height and width by the annotations, or None.
         """
-        path, annotated_size = picture
+        path, annotated_size = image
         try:
-            content = read_picture_file(path, self.backend_args)
+            content = read_image_file(path, self.backend_args)
         except UnreadableImageError as error:
             detail = '' if error.code == 'missing' else error.reason
-            return PictureCheck((Fault(error.code, detail),))
+            return ImageCheck((Fault(error.code, detail),))
         digest = hashlib.blake2b(content, digest_size=16).digest()
         with caught_standard_error() as messages:
             try:
                 pixels = self._read(path, content)
             except UnreadableImageError as error:
-                return PictureCheck((Fault(error.code, error.reason),), digest)
+                return ImageCheck((Fault(error.code, error.reason),), digest)
             header = _header(content)
         faults = [] if header is None else header.faults()
         damage = next((line for line in messages if line.startswith(_DAMAGE)), None)
@@ -100,14 +100,14 @@ class ImageChecker:
             faults += [Fault('greyscale', 'stored in colour')] if _is_grey(pixels) else []
         if annotated_size is not None:
             faults += self._size_fault(annotated_size, header, pixels)
-        return PictureCheck(tuple(faults), digest, None if pixels is None else _thumbnail(pixels))
+        return ImageCheck(tuple(faults), digest, None if pixels is None else _thumbnail(pixels))
 
     def _read(self, path: str, content: bytes) -> np.ndarray | None:
         """Return the pixels that the loader gives, None if only the header is looked at."""
         if self.quick:
             check_header(path, content, self.backend, self.max_pixels)
             return None
-        return decode_picture(path, content, self.color_type, self.backend, self.max_pixels)
+        return decode_image(path, content, self.color_type, self.backend, self.max_pixels)
 
     def _size_fault(
         self, annotated: tuple, header: ImageHeader | None, pixels: np.ndarray | None
@@ -135,7 +135,7 @@ def _is_grey(pixels: np.ndarray) -> bool:
     """Say whether the channels are alike, looking at every fourth row and column."""
     if pixels.ndim == 2 or pixels.shape[2] < 3:
         return True
-    for step in (32, 4):  # a few pixels are enough for nearly all colour pictures
+    for step in (32, 4):  # a few pixels are enough for nearly all colour images
         first, second, third = np.moveaxis(pixels[::step, ::step, :3].astype(np.int32), 2, 0)
         spread = max(np.abs(a - b).max() for a, b in ((first, second), (second, third)))
         if spread > GREY_SPREAD:
@@ -144,7 +144,7 @@ def _is_grey(pixels: np.ndarray) -> bool:
 
 
 def _thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """Average the picture over the cells of a small grey one."""
+    """Average the image over the cells of a small grey one."""
     if pixels.dtype != np.uint8:
         pixels = cv2.normalize(pixels, None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
     if pixels.ndim == 3:

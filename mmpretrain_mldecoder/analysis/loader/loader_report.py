@@ -18,15 +18,15 @@ _ADVICE = {
     LABELS: 'what the dataset does beside its pipeline: if it is a class of yours, see what that '
     'does for each sample',
     SEEDING: 'it makes a resumed training exact (docs/train.md); DefaultSampler has none of it',
-    COLLATION: 'copies the pictures into a batch: give it more workers',
+    COLLATION: 'copies the images into a batch: give it more workers',
     'LoadImageFromFile': _DECODES,
     'LoadWholeImage': _DECODES,
     'LoadScaledImage': 'decodes a part of the photo already: give it more workers',
     'SquareResize': _RECIPE,
     'RandomCutout': _RECIPE,
     'TwoOpRandAugment': _RECIPE,
-    'PackInputs': 'copies the picture, and PackMultiLabelInputs does it faster',
-    'PackMultiLabelInputs': 'copies the picture: give it more workers',
+    'PackInputs': 'copies the image, and PackMultiLabelInputs does it faster',
+    'PackMultiLabelInputs': 'copies the image: give it more workers',
 }
 _UNKNOWN = 'give it more workers, or find out what it does with python -m cProfile'
 

@@ -51,7 +51,7 @@ class LoaderSpeed:
         batch_size: Photos a batch of the loader; None if a batch sampler decides.
         num_photos: Photos in the dataset.
         cores: Cores that this process may use.
-        is_resized_copy: Whether the pictures are such a copy (``tools/dataset_tools/resize.py``).
+        is_resized_copy: Whether the images are such a copy (``tools/dataset_tools/resize.py``).
     """
 
     split: str

@@ -1,4 +1,4 @@
-"""What a config's model costs: learnable parameters, and FLOPs of one picture."""
+"""What a config's model costs: learnable parameters, and FLOPs of one image."""
 
 import copy
 import json
@@ -16,13 +16,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class ModelCost(NamedTuple):
-    """Learnable parameters, and the FLOPs of one picture, a multiply-add as 2."""
+    """Learnable parameters, and the FLOPs of one image, a multiply-add as 2."""
 
     parameters: int
     flops: int
 
 
-def picture_side(cfg: Config) -> int:
+def image_side(cfg: Config) -> int:
     """Return the side in pixels of the squares that the config's test pipeline makes.
 
     Raises:
@@ -42,7 +42,7 @@ def model_cost(cfg: Config, side: int) -> ModelCost:
 
     Args:
         cfg (Config): With ``model``; it is not changed.
-        side (int): Height and width of the picture.
+        side (int): Height and width of the image.
 
     Raises:
         RuntimeError: If the model needs timm, and it is not installed.

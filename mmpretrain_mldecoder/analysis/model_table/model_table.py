@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...engine.runners.finished_test import FinishedTest
-from .model_cost import ModelCost, picture_side
+from .model_cost import ModelCost, image_side
 from .table_rows import TableRow, measured
 
 _COCO = ('model', 'head', 'config', 'recipe', 'input', 'params', 'flops', 'published', 'ours')
@@ -83,7 +83,7 @@ def _cells(
         'weights': f'`{row.weights}`' if row.weights else '-',
         'dataset': row.dataset,
         'recipe': _recipe(row, words),
-        'input': str(picture_side(row.cfg)),
+        'input': str(image_side(row.cfg)),
         'published_params': row.published.get('Parameters (M)', '-'),
         'params': f'{cost.parameters / 1e6:.3f}',
         'published_flops': row.published.get('FLOPs (G)', '-'),

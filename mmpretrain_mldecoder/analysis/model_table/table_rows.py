@@ -9,7 +9,7 @@ from modelindex.load_model_index import load
 
 from ...engine.runners.finished_test import FinishedTest, read_finished_test, settings_digest
 
-# Pictures of the whole split that a number of the dataset is of. Of COCO 2014 the authors' configs
+# Images of the whole split that a number of the dataset is of. Of COCO 2014 the authors' configs
 # leave out the 367 without labels. OpenImages has no split of a size that is known here.
 FULL_SPLITS = {'ImageNet-1k': 50_000, 'COCO 2017': 5_000, 'COCO 2014': 40_137}
 
@@ -79,7 +79,7 @@ def newest_results(
     """Find the newest finished test of each row.
 
     A test belongs to a row if folder and name of its config are those of the row, its settings
-    (model, preprocessing, metric) are the row's, it counted all pictures of the split, and each of
+    (model, preprocessing, metric) are the row's, it counted all images of the split, and each of
     them once: no test-time augmentation.
 
     Args:
@@ -109,8 +109,8 @@ def newest_results(
 
 def _reason_to_refuse(row: TableRow, test: FinishedTest) -> str | None:
     whole = FULL_SPLITS.get(row.dataset)
-    if test.pictures != whole:
-        return f'{test.pictures:,} pictures were tested' + (
+    if test.images != whole:
+        return f'{test.images:,} images were tested' + (
             f', and {row.dataset} has {whole:,}'
             if whole
             else f', and no whole split of {row.dataset} is known'

@@ -14,12 +14,12 @@ MAX_CLASSES = 15
 def find_mix_ups(
     scores: np.ndarray, targets: np.ndarray, classes: Sequence[str], thr: float = 0.5
 ) -> dict:
-    """Count the pictures on which class i is missed while class j is a false alarm.
+    """Count the images on which class i is missed while class j is a false alarm.
 
-    With many labels a picture, a miss and a false alarm meet by chance too. What chance gives is
-    counted among the pictures that show i and do not show j, where both can happen: their number,
-    times the share of i's pictures on which it is missed, times the share of the pictures without
-    j on which it is reported. Pairs are ordered by what is above that, in pictures.
+    With many labels an image, a miss and a false alarm meet by chance too. What chance gives is
+    counted among the images that show i and do not show j, where both can happen: their number,
+    times the share of i's images on which it is missed, times the share of the images without
+    j on which it is reported. Pairs are ordered by what is above that, in images.
 
     Args:
         scores (np.ndarray): ``(N, C)`` probabilities.

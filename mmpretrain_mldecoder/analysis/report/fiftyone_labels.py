@@ -1,7 +1,7 @@
 """A test run for FiftyOne, in the JSON that it documents for image classification.
 
 Source: FiftyOne's user guide, "Importing data", FiftyOneImageClassificationDataset (multi-label:
-the target of a picture is a list). That format holds one field, so labels and predictions are two
+the target of an image is a list). That format holds one field, so labels and predictions are two
 files. FiftyOneDataset would hold both, but is the dump of its database: it needs the version of
 FiftyOne that reads it.
 """
@@ -22,10 +22,10 @@ FILES = ('ground_truth.json', 'predictions.json')
 def write_fiftyone(
     run: TestRun, classes: Sequence[str], out_dir: str | os.PathLike, thr: float = 0.5
 ) -> list[Path]:
-    """Write ``ground_truth.json`` and ``predictions.json``, with absolute paths of the pictures.
+    """Write ``ground_truth.json`` and ``predictions.json``, with absolute paths of the images.
 
     Args:
-        run (TestRun): With a path for each picture; of unknown labels (-1), nothing is written.
+        run (TestRun): With a path for each image; of unknown labels (-1), nothing is written.
         classes (Sequence[str]): ``C`` names.
         out_dir (str | PathLike): The folder; it is made, older files are replaced.
         thr (float): Labels with ``score >= thr`` are predictions, in ``[0, 1]``; their confidence
@@ -35,13 +35,13 @@ def write_fiftyone(
         list[Path]: The two files.
 
     Raises:
-        ValueError: If ``thr`` is out of range, or a picture has no path or has it twice.
+        ValueError: If ``thr`` is out of range, or an image has no path or has it twice.
     """
     if not 0 <= thr <= 1:
         raise ValueError(f'thr must be in [0, 1], but got {thr}')
     if '' in run.images or len(set(run.images)) < len(run.images):
         raise ValueError(
-            f'{run.path}: FiftyOne knows pictures by their paths, but not every sample has an '
+            f'{run.path}: FiftyOne knows images by their paths, but not every sample has an '
             'img_path of its own'
         )
     truths, predictions = {}, {}

@@ -12,16 +12,16 @@ from mmengine.config import Config
 from PIL import Image, ImageOps
 
 from ...apis import MultiLabelInferencer
-from ...datasets.decode_image import read_picture_file
+from ...datasets.decode_image import read_image_file
 from ...fileio.terminal import printable
 from ...visualization.attention_overlay import attention_overlay
 
 
 def photo_roots(cfg: Config) -> list[str]:
-    """Return the folders of the test's pictures, without links in their paths.
+    """Return the folders of the test's images, without links in their paths.
 
     They are the data set's ``data_root`` and its ``data_prefix`` below that, so that a folder of
-    pictures may be a link to another disk; the current folder if there is neither.
+    images may be a link to another disk; the current folder if there is neither.
     """
     dataset = cfg.test_dataloader.dataset
     while 'data_root' not in dataset and isinstance(dataset.get('dataset'), Mapping):
@@ -86,7 +86,7 @@ MAX_LABELS = 8  # named beside a photo
 
 @dataclass(frozen=True)
 class Mistake:
-    """One wrong answer: class ``label`` of picture ``image``."""
+    """One wrong answer: class ``label`` of image ``image``."""
 
     image: int
     label: int
@@ -97,8 +97,8 @@ def worst_mistakes(
 ) -> tuple[list[Mistake], list[Mistake]]:
     """Find the negatives that score highest and the positives that score lowest.
 
-    A picture stands for its worst mistake only, so it comes once in each list. No threshold is
-    asked: these are the mistakes that no choice of one mends. Ties are in the order of pictures.
+    An image stands for its worst mistake only, so it comes once in each list. No threshold is
+    asked: these are the mistakes that no choice of one mends. Ties are in the order of images.
 
     Args:
         scores (np.ndarray): ``(N, C)`` probabilities.
@@ -123,7 +123,7 @@ def _worst(goodness: np.ndarray, number: int) -> list[Mistake]:
 def read_thumbnail(path: str) -> str | None:
     """Return a photo as a small JPEG in a data address; None if it cannot be read."""
     try:
-        with Image.open(io.BytesIO(read_picture_file(path))) as photo:
+        with Image.open(io.BytesIO(read_image_file(path))) as photo:
             photo.draft('RGB', (2 * SIDE, 2 * SIDE))  # of a JPEG, decodes no more than is shown
             photo = ImageOps.exif_transpose(photo).convert('RGB')
             photo.thumbnail((SIDE, SIDE))
@@ -133,7 +133,7 @@ def read_thumbnail(path: str) -> str | None:
 
 
 def encode_jpeg(photo: Image.Image) -> str:
-    """Return a picture as a data address."""
+    """Return an image as a data address."""
     buffer = io.BytesIO()
     photo.save(buffer, 'JPEG', quality=QUALITY)
     return 'data:image/jpeg;base64,' + base64.b64encode(buffer.getvalue()).decode()
@@ -169,7 +169,7 @@ def photo_cards(
         scores (np.ndarray): ``(N, C)`` probabilities.
         targets (np.ndarray): ``(N, C)``.
         classes (Sequence[str]): ``C`` names.
-        attend (Callable, optional): Gives the overlay of a picture and a class, and the names of
+        attend (Callable, optional): Gives the overlay of an image and a class, and the names of
             the other classes that share its query. Defaults to None.
         may_show (Callable, optional): Tells by its path whether a photo may be copied into the
             page. Defaults to None: all may.

@@ -82,7 +82,7 @@ def precision_recall_curve(
 def frequency_thirds(positives: np.ndarray, ap: np.ndarray) -> list[dict]:
     """Mean AP of the rare, the medium and the common third of the classes.
 
-    Classes are ordered by their number of positive pictures, ties by index, and cut in three parts
+    Classes are ordered by their number of positive images, ties by index, and cut in three parts
     of as equal size as can be; classes without positives belong to none.
 
     Returns:

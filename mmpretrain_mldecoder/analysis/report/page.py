@@ -16,12 +16,12 @@ from ...version import __version__
 from .confusions import find_mix_ups
 from .images import PhotoAttention, is_inside, photo_cards, photo_roots, worst_mistakes
 from .numbers import series_numbers
-from .test_run import TestRun, check_same_pictures, read_class_names, read_test_run
+from .test_run import TestRun, check_same_images, read_class_names, read_test_run
 
 _SCRIPTS = ('numbers.js', 'table.js', 'charts.js', 'mix_ups.js', 'photos.js', 'page.js')
 
 _NO_RAW = (
-    'The file has one score a class and picture: of the EMA weights if the checkpoint has both, '
+    'The file has one score a class and image: of the EMA weights if the checkpoint has both, '
     'unless it was tested with --weights raw or --weights ema. To see EMA beside raw, test without '
     '--weights: tools/test.py CONFIG CHECKPOINT --out predictions.pkl'
 )
@@ -50,7 +50,7 @@ def write_report(
         checkpoint (str | PathLike, optional): For overlays of the head's attention on the photos.
             Defaults to None, none.
         compare (str | PathLike, optional): Another file of ``tools/test.py --out``, of the same
-            pictures and classes. Defaults to None.
+            images and classes. Defaults to None.
         thumbnails (int): Photos of false alarms and of misses, so many of each, at least 0.
             Defaults to 12.
         thr (float): In ``[0, 1]``: where the slider starts, and from which score on a class counts
@@ -78,7 +78,7 @@ def write_report(
     run = read_test_run(predictions)
     other = None if compare is None else read_test_run(compare)
     if other is not None:
-        check_same_pictures(run, other)
+        check_same_images(run, other)
     classes, no_names = read_class_names(cfg, run.num_classes)
     attend = None
     if checkpoint is not None and thumbnails:
@@ -127,7 +127,7 @@ def report_data(
     if unreadable:
         notes.append(
             f'{unreadable} of {sum(map(len, cards))} photos could not be read where the test read '
-            'them; run the report in the same folder, with the pictures there.'
+            'them; run the report in the same folder, with the images there.'
         )
     return dict(
         version=__version__,
@@ -137,7 +137,7 @@ def report_data(
             dict(file=str(one.path), date=one.date.isoformat(timespec='minutes'))
             for one in ([run] if other is None else [run, other])
         ],
-        pictures=len(run.images),
+        images=len(run.images),
         unlabelled=int((~(run.targets == 1).any(axis=1)).sum()),
         unknown=int((run.targets == -1).sum()),
         classes=classes,

@@ -15,7 +15,7 @@ from ...evaluation.metrics.sample_arrays import sample_arrays
 
 
 def read_class_names(cfg: Config, num_classes: int) -> tuple[list[str], str | None]:
-    """Ask the config's test dataset for its classes; its pictures need not be there.
+    """Ask the config's test dataset for its classes; its images need not be there.
 
     Args:
         cfg (Config): With ``test_dataloader``.
@@ -44,7 +44,7 @@ def read_class_names(cfg: Config, num_classes: int) -> tuple[list[str], str | No
 
 @dataclass(frozen=True)
 class TestRun:
-    """The predictions and labels of ``N`` pictures and ``C`` classes.
+    """The predictions and labels of ``N`` images and ``C`` classes.
 
     Attributes:
         path (Path): The file they come from.
@@ -55,7 +55,7 @@ class TestRun:
         targets (np.ndarray): ``(N, C)`` int8: 1 positive, 0 negative, -1 unknown.
         raw_scores (np.ndarray, optional): ``(N, C)``, of the raw weights, where both were tested.
         size_masks (np.ndarray, optional): ``(N, C)`` uint8, one
-            :func:`~mmpretrain_mldecoder.evaluation.object_size_mask` a picture, where the samples
+            :func:`~mmpretrain_mldecoder.evaluation.object_size_mask` an image, where the samples
             have the areas of their objects.
     """
 
@@ -117,10 +117,10 @@ def _check(scores: np.ndarray, targets: np.ndarray) -> None:
         )
 
 
-def check_same_pictures(run: TestRun, other: TestRun) -> None:
-    """See that two runs can stand side by side: same pictures, classes and labels, in order.
+def check_same_images(run: TestRun, other: TestRun) -> None:
+    """See that two runs can stand side by side: same images, classes and labels, in order.
 
-    Pictures are told by the names of their files, as the folders may differ from machine to
+    Images are told by the names of their files, as the folders may differ from machine to
     machine.
 
     Raises:
@@ -129,19 +129,19 @@ def check_same_pictures(run: TestRun, other: TestRun) -> None:
     files = f'{run.path} and {other.path}'
     if run.scores.shape != other.scores.shape:
         raise ValueError(
-            f'{files} cannot be compared: {len(run.images)} pictures and {run.num_classes} classes '
+            f'{files} cannot be compared: {len(run.images)} images and {run.num_classes} classes '
             f'against {len(other.images)} and {other.num_classes}'
         )
     for index, pair in enumerate(zip(run.images, other.images, strict=True)):
         one, two = (Path(image).name for image in pair)
         if one != two:
             raise ValueError(
-                f'{files} cannot be compared: picture {index} is {one!r} in one and {two!r} in the '
+                f'{files} cannot be compared: image {index} is {one!r} in one and {two!r} in the '
                 'other. Test both on the same split.'
             )
     if different := np.argwhere(run.targets != other.targets)[:1].tolist():
         ((index, label),) = different
         raise ValueError(
-            f'{files} cannot be compared: they have other labels for class {label} of picture '
+            f'{files} cannot be compared: they have other labels for class {label} of image '
             f'{index}, {Path(run.images[index]).name!r}'
         )

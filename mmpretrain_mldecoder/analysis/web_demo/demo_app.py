@@ -26,7 +26,7 @@ def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
     """Make the page: a photo in, its labels with scores, and where the model looked for each.
 
     The network runs once a photo. The threshold then only chooses among the scores, and a click on
-    a label shows its attention. A file that is no picture is answered by a message.
+    a label shows its attention. A file that is no image is answered by a message.
 
     Nothing is sent anywhere: no usage statistics, and a page whose fonts and scripts come from
     this machine.
@@ -62,7 +62,7 @@ def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
                 overlay = gr.Image(
                     label='Attention',
                     interactive=False,
-                    # Not Gradio's third, which shares the picture on the web.
+                    # Not Gradio's third, which shares the image on the web.
                     buttons=['fullscreen', 'download'],
                     elem_id='overlay',
                 )
@@ -79,7 +79,7 @@ def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
             return found, *_show(found, thr, None)
 
         # The upload as it is: Gradio's own reading of it would end in a traceback where it is no
-        # picture, and would turn and convert what the test pipeline must see untouched.
+        # image, and would turn and convert what the test pipeline must see untouched.
         photo.change(predict, [photo, threshold], [prediction, *shown], preprocess=False)
         threshold.change(
             _show,

@@ -26,7 +26,7 @@ def has_attention(inferencer: MultiLabelInferencer) -> bool:
 def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
     """Run the network on a file, once for all thresholds.
 
-    The file is only ever decoded as a picture: a list of other files or a pattern, which the
+    The file is only ever decoded as an image: a list of other files or a pattern, which the
     inferencer would follow, could otherwise be uploaded to see what is on the server.
 
     Args:
@@ -38,28 +38,28 @@ def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
         ``shares_query_with`` and ``seen`` if the head has attention.
 
     Raises:
-        ValueError: If the file is no picture that can be read, or has more than
+        ValueError: If the file is no image that can be read, or has more than
             :data:`MAX_PIXELS`, of which its header tells.
     """
     _check_pixels(path)
     try:
-        picture = inferencer.pipeline.picture(path)
+        image = inferencer.pipeline.for_drawing(path)
     except UnreadableImageError as error:
-        raise ValueError('This file cannot be read as a picture.') from error
+        raise ValueError('This file cannot be read as an image.') from error
     attention = has_attention(inferencer)
-    return inferencer(picture, thr=0.0, topk=MAX_LABELS, return_attention=attention)[0]
+    return inferencer(image, thr=0.0, topk=MAX_LABELS, return_attention=attention)[0]
 
 
 def _check_pixels(path: str) -> None:
     try:
-        with Image.open(path) as picture:
-            pixels = picture.width * picture.height
+        with Image.open(path) as image:
+            pixels = image.width * image.height
     except Image.DecompressionBombError:
         pixels = MAX_PIXELS + 1
     except (OSError, ValueError, SyntaxError):
-        return  # no picture that Pillow knows: the loader says what it is
+        return  # no image that Pillow knows: the loader says what it is
     if pixels > MAX_PIXELS:
-        raise ValueError(f'This picture has more than {MAX_PIXELS // 1_000_000} million pixels.')
+        raise ValueError(f'This image has more than {MAX_PIXELS // 1_000_000} million pixels.')
 
 
 def labels_over(prediction: dict, thr: float) -> dict[str, float]:

@@ -75,8 +75,8 @@ def calibration_batches(
     return [batch for group in groups for batch in group.split(8)]
 
 
-def _pixels(pictures: Tensor) -> str:
-    return f'{pictures.shape[3]}x{pictures.shape[2]}'
+def _pixels(images: Tensor) -> str:
+    return f'{images.shape[3]}x{images.shape[2]}'
 
 
 def packed_photos(config: Config, inputs: Sequence[str | os.PathLike]) -> Iterator[Tensor]:

@@ -155,9 +155,9 @@ def _check_options(
 
 def _to_scores(run: Callable[[Tensor], Tensor], then: str | None) -> Callable[[Tensor], Tensor]:
     if then == 'sigmoid':
-        return lambda pictures: run(pictures).sigmoid()
+        return lambda images: run(images).sigmoid()
     if then == 'softmax':
-        return lambda pictures: run(pictures).softmax(dim=1)
+        return lambda images: run(images).softmax(dim=1)
     return run
 
 

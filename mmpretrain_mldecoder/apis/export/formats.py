@@ -25,12 +25,12 @@ from ..inference.onnx_model import (
 )
 
 
-def input_entry(pictures: Tensor, dynamic_size: bool) -> dict:
+def input_entry(images: Tensor, dynamic_size: bool) -> dict:
     """Describe the input; ``height`` and ``width`` are None where they are free."""
-    height, width = (None, None) if dynamic_size else pictures.shape[2:]
+    height, width = (None, None) if dynamic_size else images.shape[2:]
     return dict(
         name='image',
-        dtype=str(pictures.dtype).removeprefix('torch.'),
+        dtype=str(images.dtype).removeprefix('torch.'),
         layout='NCHW',
         channels='BGR',
         orientation='upright (EXIF)',
@@ -85,7 +85,7 @@ Precision = Literal['fp32', 'fp16', 'int8']
 
 def write_onnx(
     model: BaseModel,
-    pictures: Tensor,
+    images: Tensor,
     out: str | os.PathLike,
     metadata: dict,
     dynamic_size: bool = False,
@@ -97,7 +97,7 @@ def write_onnx(
 
     Args:
         model (BaseModel): A classifier on the CPU, in evaluation mode.
-        pictures (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
+        images (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
         out (str | PathLike): The file.
         metadata (dict): What JSON can hold.
         dynamic_size (bool): Whether height and width are free too. Defaults to False.
@@ -110,7 +110,7 @@ def write_onnx(
     """
     import onnx  # an extra
 
-    exported = to_onnx(model, pictures, dynamic_size, sigmoid)
+    exported = to_onnx(model, images, dynamic_size, sigmoid)
     if precision == 'fp16':
         exported = to_half_precision(exported)
     if precision == 'int8':
@@ -122,7 +122,7 @@ def write_onnx(
 def read_onnx(path: str | os.PathLike) -> Callable[[Tensor], Tensor]:
     """Load a file; returns what gives the output of a batch, on the CPU."""
     session = onnx_session(os.fspath(path))
-    return lambda pictures: torch.from_numpy(session.run(None, {'image': pictures.numpy()})[0])
+    return lambda images: torch.from_numpy(session.run(None, {'image': images.numpy()})[0])
 
 
 def to_half_precision(model: 'ModelProto') -> 'ModelProto':
@@ -211,7 +211,7 @@ _METADATA = 'metadata.json'
 
 def write_torch_archive(
     model: BaseModel,
-    pictures: Tensor,
+    images: Tensor,
     out: str | os.PathLike,
     metadata: dict,
     dynamic_size: bool = False,
@@ -221,7 +221,7 @@ def write_torch_archive(
 
     Args:
         model (BaseModel): A classifier on the CPU, in evaluation mode.
-        pictures (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
+        images (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
         out (str | PathLike): The file.
         metadata (dict): What JSON can hold.
         dynamic_size (bool): Whether height and width are free too. Defaults to False.
@@ -233,7 +233,7 @@ def write_torch_archive(
     with torch.no_grad():
         program = torch.export.export(
             WholeNetwork(model, sigmoid).eval(),
-            (batch_of_two(pictures),),
+            (batch_of_two(images),),
             dynamic_shapes=dynamic_shapes(dynamic_size),
         )
     # As a stream: of a path, torch wants that it ends in .pt2.

@@ -20,10 +20,10 @@ from ...errors import ParityError
 
 @dataclass(frozen=True)
 class Difference:
-    """How far apart the scores are, of pictures of one size in batches of one size."""
+    """How far apart the scores are, of images of one size in batches of one size."""
 
     batch: int
-    num_pictures: int
+    num_images: int
     height: int
     width: int
     largest: float
@@ -135,17 +135,17 @@ BATCHES = (1, 2, 7)
 """Batch sizes that are compared; 1 is what exporters take for a constant."""
 
 
-def torch_scores(model: BaseModel, pictures: Tensor) -> Tensor:
+def torch_scores(model: BaseModel, images: Tensor) -> Tensor:
     """Return the ``pred_score`` that the test tool computes, ``(N, C)``, float32."""
     with torch.no_grad():
-        samples = [s for batch in pictures.split(16) for s in model.test_step(dict(inputs=batch))]
+        samples = [s for batch in images.split(16) for s in model.test_step(dict(inputs=batch))]
     return torch.stack([sample.pred_score for sample in samples])
 
 
 def compare_scores(
     scores_of: Callable[[Tensor], Tensor],
     expected: Tensor,
-    pictures: Tensor,
+    images: Tensor,
     batches: Sequence[int] = BATCHES,
 ) -> list[Difference]:
     """Compare the scores of an exported model with expected ones.
@@ -153,8 +153,8 @@ def compare_scores(
     Args:
         scores_of (Callable): Gives the scores of a batch.
         expected (Tensor): ``(N, C)``.
-        pictures (Tensor): Packed, ``(N, 3, H, W)``; those of a last, smaller batch count too.
-        batches (Sequence[int]): Batch sizes; where there are fewer pictures, they are repeated to
+        images (Tensor): Packed, ``(N, 3, H, W)``; those of a last, smaller batch count too.
+        batches (Sequence[int]): Batch sizes; where there are fewer images, they are repeated to
             fill one. Defaults to 1, 2 and 7.
 
     Returns:
@@ -163,34 +163,34 @@ def compare_scores(
     rows = []
     for size in batches:
         # a whole batch at least
-        at = torch.arange(max(size, len(pictures))) % len(pictures)
-        scores = torch.cat([scores_of(batch) for batch in pictures[at].split(size)])
+        at = torch.arange(max(size, len(images))) % len(images)
+        scores = torch.cat([scores_of(batch) for batch in images[at].split(size)])
         apart = (scores - expected[at]).abs()
-        height, width = pictures.shape[2:]
+        height, width = images.shape[2:]
         rows.append(
-            Difference(size, len(pictures), height, width, apart.max().item(), apart.mean().item())
+            Difference(size, len(images), height, width, apart.max().item(), apart.mean().item())
         )
     return rows
 
 
-def rounding_of_torch(model: BaseModel, pictures: Tensor) -> dict[str, float]:
+def rounding_of_torch(model: BaseModel, images: Tensor) -> dict[str, float]:
     """Return how far torch's own scores move by rounding alone, at most.
 
     Compared with its scores in float32 are those in channels-last order, where the sums are taken
     in another order, and those in float64. An export that is off by about as much is not wrong.
     """
-    expected = torch_scores(model, pictures)
+    expected = torch_scores(model, images)
     other_order = copy.deepcopy(model).to(memory_format=torch.channels_last)
     return {
-        'channels-last': _apart(torch_scores(other_order, pictures), expected),
-        'float64': _apart(_float64_scores(model, pictures), expected),
+        'channels-last': _apart(torch_scores(other_order, images), expected),
+        'float64': _apart(_float64_scores(model, images), expected),
     }
 
 
-def _float64_scores(model: BaseModel, pictures: Tensor) -> Tensor:
+def _float64_scores(model: BaseModel, images: Tensor) -> Tensor:
     model = copy.deepcopy(model)
     # The data preprocessor turns whatever it gets to float32, so it is left out of the cast.
-    prepared = model.data_preprocessor(dict(inputs=pictures))['inputs'].double()
+    prepared = model.data_preprocessor(dict(inputs=images))['inputs'].double()
     model.double()
     with torch.no_grad():
         samples = [s for batch in prepared.split(16) for s in model(batch, mode='predict')]
@@ -209,7 +209,7 @@ def split_metric(
 ) -> tuple[str, dict[str, float]]:
     """Run the config's test data through each runtime, and evaluate by the config's metric.
 
-    Every picture is read once.
+    Every image is read once.
 
     Args:
         config (Config): With ``test_dataloader`` and ``test_evaluator``.
@@ -249,7 +249,7 @@ def export_table(export: Export) -> str:
     """Return a table of the score differences, the verdict, and what the file is, if it is."""
     lines = ['batch  photos  height x width  largest difference     mean']
     lines += [
-        f'{row.batch:>5}  {row.num_pictures:>6}  {row.height:>6} x {row.width:<5}  '
+        f'{row.batch:>5}  {row.num_images:>6}  {row.height:>6} x {row.width:<5}  '
         f'{row.largest:>18.2e}  {row.mean:.1e}'
         for row in export.differences
     ]
@@ -287,4 +287,4 @@ def _steps(steps: list[dict]) -> str:
         else f'{step["op"]} {step["width"]}x{step["height"]}'
         for step in steps
     ]  # fmt: skip
-    return ', '.join(words) or 'none, the picture as it is'
+    return ', '.join(words) or 'none, the image as it is'

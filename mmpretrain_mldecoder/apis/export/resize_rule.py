@@ -1,4 +1,4 @@
-"""How a test pipeline resizes a picture, in words that need no MMPretrain to follow."""
+"""How a test pipeline resizes an image, in words that need no MMPretrain to follow."""
 
 import warnings
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ _PILLOW_FILTERS = ('nearest', 'bilinear', 'bicubic', 'box', 'lanczos', 'hamming'
 
 
 def resize_rule(pipeline: Sequence[dict]) -> list[dict] | str:
-    """Say what a test pipeline does between the upright RGB or BGR picture and the packed input.
+    """Say what a test pipeline does between the upright RGB or BGR image and the packed input.
 
     Args:
         pipeline (Sequence[dict]): The transforms' configs, ``test_dataloader.dataset.pipeline``.
 
     Returns:
-        list[dict] | str: Steps, in their order; none where the picture is packed as it is.
+        list[dict] | str: Steps, in their order; none where the image is packed as it is.
 
         - ``dict(op='squash', width, height, filter, antialias)``: to that size, the aspect ratio
           not kept.
@@ -35,7 +35,7 @@ def resize_rule(pipeline: Sequence[dict]) -> list[dict] | str:
           ``size``, the long one in proportion, ``rounding`` 'nearest' (half to even) or 'down';
           with ``even``, the last row or column of an odd side is left out.
         - ``dict(op='center_crop', width, height)``: the margin at the left and at the top is half
-          of what is left over, rounded half to even; what the picture lacks is not padded.
+          of what is left over, rounded half to even; what the image lacks is not padded.
 
         ``filter`` with ``antialias`` is Pillow's filter of that name; ``'bilinear'`` without is
         OpenCV's ``INTER_LINEAR``. A pipeline that these cannot describe gives ``UNKNOWN``, with a

@@ -68,7 +68,7 @@ def _text(name: object) -> str:
 
 
 def dataset_class_names(dataset: dict) -> list[str]:
-    """Ask a dataset for its classes; its pictures need not be there.
+    """Ask a dataset for its classes; its images need not be there.
 
     Args:
         dataset (dict): Its config.
@@ -83,7 +83,7 @@ def dataset_class_names(dataset: dict) -> list[str]:
     built = DATASETS.build(dict(dataset, lazy_init=True))
     names = built.metainfo.get('classes')
     if names is None and isinstance(built, COCOMultiLabel):
-        # A full initialisation would also look for the pictures.
+        # A full initialisation would also look for the images.
         names = read_coco_annotations(built.ann_file).category_names
     if names is None:
         built.full_init()

@@ -27,7 +27,7 @@ _ADDRESS = re.compile(r'[a-z][a-z0-9+.-]*://', re.IGNORECASE)
 
 
 def expand_inputs(inputs: ImageInputs) -> list[SingleImage]:
-    """List the pictures that ``inputs`` stands for, in a fixed order.
+    """List the images that ``inputs`` stands for, in a fixed order.
 
     Args:
         inputs: Any of these, or a list of them.
@@ -35,9 +35,9 @@ def expand_inputs(inputs: ImageInputs) -> list[SingleImage]:
             - A file, with any suffix but ``.txt``.
             - A folder, searched recursively, or a glob (``**`` crosses folders): the files with an
               image's suffix (``IMAGE_SUFFIXES``, in either case), sorted by path.
-            - A list file, which ends in ``.txt``: the path of one picture a line, relative to the
+            - A list file, which ends in ``.txt``: the path of one image a line, relative to the
               folder of the list, UTF-8. Empty lines and lines that begin with ``#`` are left out
-              (``./#1.jpg`` names a file that begins so). Whether the pictures exist is not looked
+              (``./#1.jpg`` names a file that begins so). Whether the images exist is not looked
               at here.
             - A ``uint8`` array: BGR ``(H, W, 3)``, BGRA ``(H, W, 4)`` or grey ``(H, W)``.
             - A PIL image.
@@ -47,8 +47,8 @@ def expand_inputs(inputs: ImageInputs) -> list[SingleImage]:
 
     Raises:
         FileNotFoundError: If a path does not exist, or a folder, a glob or a list file holds no
-            picture.
-        ValueError: If an array is no picture, or a path is an address (``https://``): nothing is
+            image.
+        ValueError: If an array is no image, or a path is an address (``https://``): nothing is
             downloaded.
         TypeError: If an element is none of the above.
     """
@@ -57,8 +57,8 @@ def expand_inputs(inputs: ImageInputs) -> list[SingleImage]:
     if isinstance(inputs, np.ndarray):
         if inputs.dtype != np.uint8 or inputs.shape[2:] not in ((), (3,), (4,)) or inputs.ndim < 2:
             raise ValueError(
-                'an array must be one picture, uint8 of shape (H, W, 3) as BGR, (H, W, 4) as BGRA '
-                f'or (H, W), but got {inputs.dtype} of shape {inputs.shape}; several pictures go '
+                'an array must be one image, uint8 of shape (H, W, 3) as BGR, (H, W, 4) as BGRA '
+                f'or (H, W), but got {inputs.dtype} of shape {inputs.shape}; several images go '
                 'in a list'
             )
         return [inputs]
@@ -73,7 +73,7 @@ def expand_inputs(inputs: ImageInputs) -> list[SingleImage]:
 
 
 def _expand_path(path: str) -> list[str]:
-    """List the picture files behind one path, folder, glob or list file."""
+    """List the image files behind one path, folder, glob or list file."""
     _refuse_address(path, 'an input')
     path = os.path.expanduser(path)
     if os.path.isfile(path):
@@ -114,16 +114,16 @@ def _read_list(path: Path) -> list[str]:
 
 def _refuse_address(path: str, where: str) -> None:
     if _ADDRESS.match(path):
-        raise ValueError(f'{where} is an address, {path}: download the picture first')
+        raise ValueError(f'{where} is an address, {path}: download the image first')
 
 
 _KEEPS_THE_WHOLE = (Resize, ResizeEdge, ShortSideResize, SquareResize, PackInputs)
 
 
-class PicturePipeline:
-    """Load or wrap a picture, and apply what follows the loading in the test pipeline.
+class ImagePipeline:
+    """Load or wrap an image, and apply what follows the loading in the test pipeline.
 
-    A picture in memory is treated as its file would be: turned upright by its EXIF orientation,
+    An image in memory is treated as its file would be: turned upright by its EXIF orientation,
     without transparency, grey as three equal channels, 16 bits as their upper 8. Files are read by
     the rules of ``LoadWholeImage``, also where the config, as older ones do, has the host's loader.
 
@@ -136,7 +136,7 @@ class PicturePipeline:
         self._loaders = [_whole(t) for t in transforms if isinstance(t, LoadImageFromFile)]
         self._transforms = [t for t in transforms if not isinstance(t, LoadImageFromFile)]
         self.only_resizes = all(isinstance(t, _KEEPS_THE_WHOLE) for t in self._transforms)
-        """Whether the network sees the whole picture, at most squashed."""
+        """Whether the network sees the whole image, at most squashed."""
 
     def __call__(self, image: SingleImage) -> dict:
         """Return what the pipeline packs; its data sample also knows ``ori_shape``.
@@ -151,8 +151,8 @@ class PicturePipeline:
         results['data_samples'].set_metainfo(dict(ori_shape=height_and_width))
         return results
 
-    def picture(self, image: SingleImage) -> np.ndarray:
-        """Return a picture as it is loaded, for drawing: BGR ``uint8``, ``(H, W, 3)``."""
+    def for_drawing(self, image: SingleImage) -> np.ndarray:
+        """Return an image as it is loaded, for drawing: BGR ``uint8``, ``(H, W, 3)``."""
         pixels = self._read(image)['img'] if isinstance(image, str) else _as_bgr(image)
         pixels = pixels.clip(0, 255).astype(np.uint8)
         if pixels.shape[2:] != (3,):
@@ -168,16 +168,16 @@ class PicturePipeline:
             except UnreadableImageError:
                 raise
             except AssertionError:  # the host's loader, where OpenCV gives nothing back
-                raise UnreadableImageError(path, 'no picture that can be decoded') from None
+                raise UnreadableImageError(path, 'no image that can be decoded') from None
             except Exception as error:  # each decoder has its own
                 reason = ' '.join(str(error).split()) or type(error).__name__
                 raise UnreadableImageError(path, reason) from error
             if results is None:  # a loader with ignore_empty
-                raise UnreadableImageError(path, 'no picture that can be decoded')
+                raise UnreadableImageError(path, 'no image that can be decoded')
         return results
 
     def _wrap(self, image: np.ndarray | Image.Image) -> dict:
-        """Give a picture in memory the keys and the kind of pixels that a loaded file has."""
+        """Give an image in memory the keys and the kind of pixels that a loaded file has."""
         pixels = _as_bgr(image)
         for loader in self._loaders:
             if loader.color_type == 'grayscale':
@@ -201,7 +201,7 @@ def _whole(loader: LoadImageFromFile) -> LoadImageFromFile:
 
 
 def _as_bgr(image: np.ndarray | Image.Image) -> np.ndarray:
-    """Turn a picture in memory into BGR ``uint8``, as OpenCV decodes a file."""
+    """Turn an image in memory into BGR ``uint8``, as OpenCV decodes a file."""
     if isinstance(image, Image.Image):
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith('I'):  # 16 bits, which Pillow would cut off at 255

@@ -21,7 +21,7 @@ def check_has_attention(model: BaseModel) -> None:
 def label_attention(
     maps: Tensor, group_size: int, indices: Sequence[int], classes: Sequence[str]
 ) -> dict:
-    """Pick the maps of some classes of one picture.
+    """Pick the maps of some classes of one image.
 
     Args:
         maps (Tensor): ``(heads, K, H, W)``, one a query and attention head.
@@ -42,23 +42,23 @@ def label_attention(
     return dict(attention=attention, shares_query_with=shared)
 
 
-def seen_picture(packed: Tensor, original_shape: tuple[int, int] | None) -> np.ndarray:
-    """Return what the network saw, as a picture.
+def seen_image(packed: Tensor, original_shape: tuple[int, int] | None) -> np.ndarray:
+    """Return what the network saw, as an image.
 
     Args:
         packed (Tensor): What the pipeline packed, ``(3, h, w)`` or ``(1, h, w)``, BGR from 0 to
             255.
         original_shape (tuple[int, int], optional): Height and width of the photo, whose aspect the
-            picture is stretched to, no side getting shorter. None leaves it as it is.
+            image is stretched to, no side getting shorter. None leaves it as it is.
 
     Returns:
         np.ndarray: BGR ``uint8``, ``(H, W, 3)``.
     """
-    picture = packed.cpu().numpy().transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
-    picture = np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3)))
+    image = packed.cpu().numpy().transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
+    image = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
     if original_shape is None:
-        return picture
-    height, width = picture.shape[:2]
+        return image
+    height, width = image.shape[:2]
     aspect = original_shape[1] / original_shape[0]
     size = (max(width, round(height * aspect)), max(height, round(width / aspect)))
-    return picture if size == (width, height) else cv2.resize(picture, size)
+    return image if size == (width, height) else cv2.resize(image, size)

@@ -1,4 +1,4 @@
-"""Predict the labels of pictures with a trained multi-label model."""
+"""Predict the labels of images with a trained multi-label model."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -19,8 +19,8 @@ from ...engine.checks.config_error import read_config
 from ...errors import UnreadableImageError
 from ..thresholds.stored_thresholds import stored_thresholds
 from .class_names import class_names
-from .image_inputs import ImageInputs, PicturePipeline, SingleImage, expand_inputs
-from .label_attention import check_has_attention, label_attention, seen_picture
+from .image_inputs import ImageInputs, ImagePipeline, SingleImage, expand_inputs
+from .label_attention import check_has_attention, label_attention, seen_image
 from .network_runner import NetworkRunner, check_backend
 from .stored_config import stored_config
 
@@ -39,9 +39,9 @@ _WRONG_ARGUMENTS = (
 
 
 class MultiLabelInferencer(BaseInferencer):
-    """Give every label of a picture whose score reaches a threshold.
+    """Give every label of an image whose score reaches a threshold.
 
-    A picture goes through the config's test pipeline, always, so that it gets the scores that
+    An image goes through the config's test pipeline, always, so that it gets the scores that
     ``tools/test.py`` gives it. Scores are the head's ``pred_score``: of a multi-label head, ours
     or the host's, the sigmoid of each logit, one probability a class, which do not sum to 1. (A
     single-label head keeps its softmax.)
@@ -57,7 +57,7 @@ class MultiLabelInferencer(BaseInferencer):
             Defaults to None, which means the config's ``load_from``.
         device (str | torch.device, optional): Defaults to None, which means what
             ``tools/test.py`` would choose: the accelerator if there is one, else the CPU.
-        batch_size (int): Pictures a forward pass. Defaults to 32. Pictures that the pipeline leaves
+        batch_size (int): Images a forward pass. Defaults to 32. Images that the pipeline leaves
             at different sizes go through the network size by size.
         backend (str, optional): What runs the network. The scores are those of
             ``tools/test.py`` but for rounding (1e-6 for a trained network on real photos).
@@ -65,7 +65,7 @@ class MultiLabelInferencer(BaseInferencer):
             - ``'torch'``: torch, with the batch norms folded into the convolutions, and on the CPU
               with the weights in channels-last order.
             - ``'onnx'``: ONNX Runtime on the CPU, faster once it runs. The model is exported when
-              the first batch comes, which takes seconds. Pictures of another size than the first
+              the first batch comes, which takes seconds. Images of another size than the first
               go through torch.
             - None (default): torch; on the CPU, where the packages for ONNX are installed, a call
               goes over to ONNX Runtime when its first batch shows that a minute of work is left.
@@ -165,7 +165,7 @@ class MultiLabelInferencer(BaseInferencer):
         topk: int | None = None,
         return_attention: bool = False,
     ) -> list[dict]:
-        """Predict the labels of one or many pictures.
+        """Predict the labels of one or many images.
 
         Args:
             inputs: A file, a folder (recursive), a glob, a list file (``.txt``), a ``uint8`` array
@@ -178,7 +178,7 @@ class MultiLabelInferencer(BaseInferencer):
                 network is then run by torch. Defaults to False.
 
         Returns:
-            list[dict]: One a picture, in the order of the inputs: ``path`` (or ``index``, the
+            list[dict]: One an image, in the order of the inputs: ``path`` (or ``index``, the
             position among the inputs, for what has no path), ``labels`` (list of names) and
             ``scores`` (list of floats in ``[0, 1]``), best first, ties by class. With
             ``return_attention`` also
@@ -186,12 +186,12 @@ class MultiLabelInferencer(BaseInferencer):
             - ``attention``: float32 ``(n, heads, H, W)`` for ``n`` labels; each map sums to 1;
             - ``shares_query_with``: for each label, the names of the other classes that the same
               query answers for, and whose map it therefore is as well;
-            - ``seen``: BGR ``uint8`` ``(h, w, 3)``, what the maps lie over: the picture as the
+            - ``seen``: BGR ``uint8`` ``(h, w, 3)``, what the maps lie over: the image as the
               network saw it, in the photo's aspect where the pipeline only squashed it.
 
         Raises:
-            FileNotFoundError: If there is no such picture, or none in a folder or glob.
-            ValueError: If a picture cannot be read, ``thr`` or ``topk`` is out of range, the
+            FileNotFoundError: If there is no such image, or none in a folder or glob.
+            ValueError: If an image cannot be read, ``thr`` or ``topk`` is out of range, the
                 checkpoint has no thresholds, or the head has no attention.
         """
         self.check(thr, topk, return_attention)
@@ -215,7 +215,7 @@ class MultiLabelInferencer(BaseInferencer):
         return_attention: bool = False,
         on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[dict]:
-        """Predict pictures as one asks for them, a batch at a time.
+        """Predict images as one asks for them, a batch at a time.
 
         However many there are, only one batch is in memory.
 
@@ -231,7 +231,7 @@ class MultiLabelInferencer(BaseInferencer):
             Iterator[dict]: What a call returns, in the same order.
 
         Raises:
-            As when called: for wrong arguments at once, for an unreadable picture at its turn.
+            As when called: for wrong arguments at once, for an unreadable image at its turn.
         """
         self.check(thr, topk, return_attention)
         images = expand_inputs(inputs)
@@ -247,7 +247,7 @@ class MultiLabelInferencer(BaseInferencer):
     ) -> Iterator[dict]:
         """Predict as :meth:`stream` does what :func:`expand_inputs` has listed.
 
-        A path that is not there counts as an unreadable picture.
+        A path that is not there counts as an unreadable image.
         """
         self.check(thr, topk, return_attention)
         thresholds = self.thresholds(thr)
@@ -268,7 +268,7 @@ class MultiLabelInferencer(BaseInferencer):
                 yield name | predicted.pop(index)
 
     def check(self, thr: Threshold, topk: int | None, return_attention: bool) -> None:
-        """Raise a ``ValueError`` if pictures cannot be predicted with these arguments."""
+        """Raise a ``ValueError`` if images cannot be predicted with these arguments."""
         self.thresholds(thr)
         if topk is not None and topk < 1:
             raise ValueError(f'topk must be at least 1, but got {topk}')
@@ -319,7 +319,7 @@ class MultiLabelInferencer(BaseInferencer):
         return_attention: bool,
         num_left: int,
     ) -> dict[int, dict]:
-        """Predict packed pictures, those of one size together."""
+        """Predict packed images, those of one size together."""
         sizes: dict[torch.Size, list[int]] = {}
         for index, packed in chunk.items():
             sizes.setdefault(packed['inputs'].shape, []).append(index)
@@ -338,13 +338,13 @@ class MultiLabelInferencer(BaseInferencer):
                 predicted[index] = (
                     self.postprocess(sample, thresholds, topk)
                     | label_attention(its_maps, group_size, order, self.classes)
-                    | dict(seen=seen_picture(chunk[index]['inputs'], shape))
+                    | dict(seen=seen_image(chunk[index]['inputs'], shape))
                 )
         return predicted
 
-    def _init_pipeline(self, cfg: Config) -> PicturePipeline:
+    def _init_pipeline(self, cfg: Config) -> ImagePipeline:
         """Build the test pipeline; called by the base class."""
-        return PicturePipeline(cfg.test_dataloader.dataset.pipeline)
+        return ImagePipeline(cfg.test_dataloader.dataset.pipeline)
 
 
 def _refuse_nan(checkpoint: str | os.PathLike, model: torch.nn.Module) -> None:

@@ -54,7 +54,7 @@ class NetworkRunner:
 
         Args:
             batch (dict): ``inputs`` and ``data_samples``, collated.
-            num_left (int): How many pictures will follow, from which an export may come to pay.
+            num_left (int): How many images will follow, from which an export may come to pay.
                 Defaults to 0.
 
         Raises:

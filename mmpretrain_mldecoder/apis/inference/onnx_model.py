@@ -62,9 +62,9 @@ def dynamic_shapes(dynamic_size: bool) -> tuple[dict]:
     return (batch | {2: size, 3: size} if dynamic_size else batch,)
 
 
-def batch_of_two(pictures: Tensor) -> Tensor:
+def batch_of_two(images: Tensor) -> Tensor:
     """Return an example for torch's exporters, which take a batch of 1 for a constant."""
-    return pictures[:1].expand(2, -1, -1, -1).contiguous()
+    return images[:1].expand(2, -1, -1, -1).contiguous()
 
 
 if TYPE_CHECKING:
@@ -92,17 +92,17 @@ def check_onnx_packages(what: str) -> None:
 
 
 def to_onnx(
-    model: BaseModel, pictures: Tensor, dynamic_size: bool = False, sigmoid: bool = False
+    model: BaseModel, images: Tensor, dynamic_size: bool = False, sigmoid: bool = False
 ) -> 'ModelProto':
-    """Export a classifier, from the packed pictures to the logits.
+    """Export a classifier, from the packed images to the logits.
 
     The data preprocessor is inside: the input ``image`` is what the test pipeline packs, usually
     ``uint8`` with the channels as BGR, and the output ``logits`` is before the sigmoid or softmax.
-    The batch has any size, height and width are those of ``pictures``.
+    The batch has any size, height and width are those of ``images``.
 
     Args:
         model (BaseModel): A classifier on the CPU, in evaluation mode.
-        pictures (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
+        images (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
         dynamic_size (bool): Whether height and width are free too. Defaults to False.
         sigmoid (bool): Whether the output is the sigmoid of the logits, named ``scores``. Defaults
             to False.
@@ -121,7 +121,7 @@ def to_onnx(
             warnings.simplefilter('ignore')
             program = torch.onnx.export(
                 WholeNetwork(model, sigmoid).eval(),
-                (batch_of_two(pictures),),
+                (batch_of_two(images),),
                 dynamo=True,
                 dynamic_shapes=dynamic_shapes(dynamic_size),
                 input_names=['image'],
@@ -146,23 +146,23 @@ def onnx_session(model: bytes | str) -> 'InferenceSession':
 class OnnxModel:
     """A classifier that ONNX Runtime runs on the CPU, with as many threads as torch.
 
-    Building it takes seconds: the model is exported, and its scores of the first picture are
+    Building it takes seconds: the model is exported, and its scores of the first image are
     compared with torch's.
 
     Args:
         model (BaseModel): A classifier on the CPU, in evaluation mode.
-        pictures (Tensor): What the test pipeline packs, ``(B, 3, H, W)``. Others must have the
+        images (Tensor): What the test pipeline packs, ``(B, 3, H, W)``. Others must have the
             same type, height and width, which :meth:`takes` tells; ``B`` is free.
 
     Raises:
         RuntimeError: If the model cannot be exported, or then gives other scores.
     """
 
-    def __init__(self, model: BaseModel, pictures: Tensor):
+    def __init__(self, model: BaseModel, images: Tensor):
         try:
-            self._session = onnx_session(to_onnx(model, pictures).SerializeToString())
-            self._kind = _kind(pictures)
-            first = pictures[:1]
+            self._session = onnx_session(to_onnx(model, images).SerializeToString())
+            self._kind = _kind(images)
+            first = images[:1]
             with torch.no_grad():
                 expected = WholeNetwork(model)(first)
             apart = (self(first).sigmoid() - expected.sigmoid()).abs().max().item()
@@ -177,15 +177,15 @@ class OnnxModel:
                 f'{_WRONG:g}'
             )
 
-    def takes(self, pictures: Tensor) -> bool:
-        """Tell whether the pictures have the type, height and width that it was built for."""
-        return _kind(pictures) == self._kind
+    def takes(self, images: Tensor) -> bool:
+        """Tell whether the images have the type, height and width that it was built for."""
+        return _kind(images) == self._kind
 
-    def __call__(self, pictures: Tensor) -> Tensor:
+    def __call__(self, images: Tensor) -> Tensor:
         """Return the logits ``(B, C)``."""
-        (logits,) = self._session.run(['logits'], {'image': pictures.numpy()})
+        (logits,) = self._session.run(['logits'], {'image': images.numpy()})
         return torch.from_numpy(logits)
 
 
-def _kind(pictures: Tensor) -> tuple[torch.dtype, torch.Size]:
-    return pictures.dtype, pictures.shape[1:]
+def _kind(images: Tensor) -> tuple[torch.dtype, torch.Size]:
+    return images.dtype, images.shape[1:]

@@ -1,1 +1,1 @@
-"""Many pictures: into a folder, by several processes, on after a kill."""
+"""Many images: into a folder, by several processes, on after a kill."""

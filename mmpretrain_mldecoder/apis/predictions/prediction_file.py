@@ -30,7 +30,7 @@ def write_predictions(predictions: Iterable[dict], out: str | os.PathLike) -> Pa
 def write_prediction_table(
     predictions: Iterable[dict], classes: Sequence[str], out: str | os.PathLike
 ) -> Path:
-    """Write a CSV of one row a picture and one column a class.
+    """Write a CSV of one row an image and one column a class.
 
     The first column is ``path``. A path or a name that a spreadsheet would take for a formula (it
     begins with ``=``, ``+``, ``-``, ``@`` or tab) gets an apostrophe before it,

@@ -4,13 +4,13 @@
 
     out/
         settings.json           what all predictions here were made with
-        predictions.jsonl       complete, one line a picture, in the order of the inputs
-        failed.jsonl            pictures that could not be read, and why; absent if there are none
+        predictions.jsonl       complete, one line an image, in the order of the inputs
+        failed.jsonl            images that could not be read, and why; absent if there are none
         predictions.csv         on request
         partial/                while it runs: predictions.<rank>.jsonl and failed.<rank>.jsonl
 
 Every process appends to files of its own. At the end one of them merges all into the complete
-files. A picture is known by its path.
+files. An image is known by its path.
 """
 
 import json
@@ -25,24 +25,24 @@ from .processes import Processes
 
 
 class PredictionFolder:
-    """Results of pictures, added one by one and merged at the end.
+    """Results of images, added one by one and merged at the end.
 
     Args:
         folder (str | PathLike): It is made if it is not there.
         settings (dict): What the results depend on, plain data.
-        paths (Sequence[str]): All pictures, in the order of the results; one may be there twice.
+        paths (Sequence[str]): All images, in the order of the results; one may be there twice.
         processes (Processes): Defaults to a single one. All must get the same arguments.
         overwrite (bool): Whether results that are there are made anew. Defaults to False: they are
-            kept, if they were made with the same settings and of pictures in ``paths``.
+            kept, if they were made with the same settings and of images in ``paths``.
         is_whole (Callable, optional): Tells whether all that belongs to a prediction (a dict) is
             there, such as its drawing; else it is made again. Defaults to None: always.
 
     Attributes:
         todo (list[str]): What this process is to predict, without what is there already.
-        num_done (int): How many of the pictures are there already, of all processes together.
+        num_done (int): How many of the images are there already, of all processes together.
 
     Raises:
-        ValueError: If the folder holds results of other settings or of other pictures.
+        ValueError: If the folder holds results of other settings or of other images.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class PredictionFolder:
         self._predictions.add(prediction)
 
     def add_failure(self, path: str, reason: str) -> None:
-        """Note a picture that cannot be read."""
+        """Note an image that cannot be read."""
         self._failed.add(dict(path=path, reason=reason))
 
     def finish(self) -> bool:
@@ -111,11 +111,11 @@ class PredictionFolder:
         return True
 
     def read(self) -> Iterator[dict]:
-        """Yield the merged predictions, in the order of the pictures."""
+        """Yield the merged predictions, in the order of the images."""
         return (record for _, record in read_json_lines(self.predictions))
 
     def num_failed(self) -> int:
-        """Count the pictures in ``failed.jsonl``."""
+        """Count the images in ``failed.jsonl``."""
         return sum(1 for _ in read_json_lines(self.failed))
 
     def _sources(self) -> list[Path]:
@@ -163,7 +163,7 @@ class PredictionFolder:
         others = [path for path in self._places() if path not in known]
         if others:
             raise ValueError(
-                f'{self.folder} holds predictions of {len(others)} pictures that are not among '
+                f'{self.folder} holds predictions of {len(others)} images that are not among '
                 f'the inputs, such as {others[0]}. {way_out}'
             )
 
@@ -176,7 +176,7 @@ class PredictionFolder:
         }
 
     def _places(self) -> dict[str, tuple[Path, int]]:
-        """Find the newest line of each picture: its file, and where it begins."""
+        """Find the newest line of each image: its file, and where it begins."""
         return {
             record['path']: (source, offset)
             for source in self._sources()
@@ -185,7 +185,7 @@ class PredictionFolder:
 
     @staticmethod
     def _records(source: Path) -> Iterator[tuple[int, dict]]:
-        """Yield the predictions of a file; one that names no picture is none."""
+        """Yield the predictions of a file; one that names no image is none."""
         found = read_json_lines(source)
         return ((offset, record) for offset, record in found if isinstance(record.get('path'), str))
 

@@ -15,24 +15,24 @@ from rich.cells import cell_len
 from ...checkpoints.published import checkpoint_identity
 from ...fileio.terminal import printable, progress_bar
 from ...visualization.contact_sheet import contact_sheet
-from ...visualization.labelled_image import labelled_picture
+from ...visualization.labelled_image import labelled_image
 from ..inference.multi_label_inferencer import MultiLabelInferencer, Threshold
 from .prediction_file import write_prediction_table
 from .prediction_folder import PredictionFolder
 from .processes import Processes
 
-MAX_ON_SHEET = 60  # a sheet of more pictures is too long to look at
-DRAWINGS = {'pictures': '.jpg', 'attention': '.png'}
+MAX_ON_SHEET = 60  # a sheet of more images is too long to look at
+DRAWINGS = {'images': '.jpg', 'attention': '.png'}
 
 
 @dataclass(frozen=True)
 class PredictionOptions:
-    """What is given for each picture, and drawn of it.
+    """What is given for each image, and drawn of it.
 
     Attributes:
         thr (float | str): As in :class:`MultiLabelInferencer`.
         topk (int, optional): As there.
-        pictures (bool): Whether each picture is drawn with its labels.
+        images (bool): Whether each image is drawn with its labels.
         attention (bool): Whether the attention of each label is drawn.
         per_head (bool): Whether that is drawn for each attention head.
         csv (bool): Whether ``predictions.csv`` is written.
@@ -40,7 +40,7 @@ class PredictionOptions:
 
     thr: Threshold = 0.5
     topk: int | None = None
-    pictures: bool = False
+    images: bool = False
     attention: bool = False
     per_head: bool = False
     csv: bool = False
@@ -61,21 +61,21 @@ def model_identity(config: str | os.PathLike | None, checkpoint: str | os.PathLi
 
 
 class PredictionRun:
-    """Predict pictures, and keep and draw what comes.
+    """Predict images, and keep and draw what comes.
 
     Args:
         inferencer (MultiLabelInferencer): The model.
         identity (dict): What :func:`model_identity` gives; stands in every line.
-        paths (Sequence[str]): The pictures, in the order of the results. One that is there twice is
+        paths (Sequence[str]): The images, in the order of the results. One that is there twice is
             predicted once.
         options (PredictionOptions): What is given and drawn.
         out_dir (str | PathLike, optional): Folder of the results, see :class:`PredictionFolder`.
-            What was drawn there is no picture to predict. Defaults to None: nothing is written.
+            What was drawn there is no image to predict. Defaults to None: nothing is written.
         processes (Processes): Defaults to a single one.
         overwrite (bool): Whether earlier results there are made anew. Defaults to False.
 
     Attributes:
-        paths (list[str]): The pictures.
+        paths (list[str]): The images.
         todo (list[str]): Those that this process predicts.
         num_done (int): How many are there from before.
         num_failed (int): How many this process could not read; after :meth:`finish`, how many
@@ -83,7 +83,7 @@ class PredictionRun:
 
     Raises:
         ValueError: If an option is wrong, if there is nothing to predict, if ``out_dir`` holds
-            results of other settings or pictures, or two drawings would have one name.
+            results of other settings or images, or two drawings would have one name.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class PredictionRun:
         self._out = None if out_dir is None else Path(out_dir)
         self.paths = self._without_drawings(paths)
         if not self.paths:
-            raise ValueError(f'no picture among the inputs but what was drawn in {out_dir}')
+            raise ValueError(f'no image among the inputs but what was drawn in {out_dir}')
         self._folder = None
         if self._out is None:
             unique = list(dict.fromkeys(self.paths))
@@ -130,7 +130,7 @@ class PredictionRun:
 
         Args:
             on_prediction (Callable): Called with each prediction, when it is kept.
-            on_unreadable (Callable): Called with path and reason of a picture that cannot be read.
+            on_unreadable (Callable): Called with path and reason of an image that cannot be read.
         """
 
         def note(path: str, reason: str) -> None:
@@ -210,14 +210,14 @@ class PredictionRun:
         return self._out / kind / drawing_name(path, DRAWINGS[kind])
 
     def _is_drawn(self, prediction: dict) -> bool:
-        kinds = [kind for kind in self._drawn if kind == 'pictures' or prediction['labels']]
+        kinds = [kind for kind in self._drawn if kind == 'images' or prediction['labels']]
         return all(self._drawing(kind, prediction['path']).is_file() for kind in kinds)
 
     def _draw(self, prediction: dict) -> None:
         path = prediction['path']
-        if self.options.pictures:
-            picture = self.inferencer.pipeline.picture(path)
-            labelled_picture(picture, prediction, self._drawing('pictures', path))
+        if self.options.images:
+            image = self.inferencer.pipeline.for_drawing(path)
+            labelled_image(image, prediction, self._drawing('images', path))
         if self.options.attention and prediction['labels']:
             from ...visualization.attention_figure import attention_figure
 
@@ -230,13 +230,13 @@ OUTSIDE = '_'
 
 
 def drawing_name(path: str, suffix: str) -> Path:
-    """Return the name of the drawing of a picture, relative to the folder of the drawings.
+    """Return the name of the drawing of an image, relative to the folder of the drawings.
 
-    It is the path of the picture as seen from the current folder, with ``suffix``: ``a/1.jpg`` and
-    ``b/1.jpg`` have their own. The path of a picture outside the current folder follows ``_``.
+    It is the path of the image as seen from the current folder, with ``suffix``: ``a/1.jpg`` and
+    ``b/1.jpg`` have their own. The path of an image outside the current folder follows ``_``.
 
     Args:
-        path (str): Of the picture.
+        path (str): Of the image.
         suffix (str): Such as ``'.png'``; it is added unless the name ends in it already.
     """
     absolute = os.path.abspath(path)
@@ -262,7 +262,7 @@ def check_names_differ(paths: Iterable[str], suffix: str) -> None:
 def run_and_print(run: PredictionRun, bar: bool = True) -> None:
     """Predict what is to do, and print it.
 
-    Each prediction is a line on stdout, when it is kept; each unreadable picture one on stderr.
+    Each prediction is a line on stdout, when it is kept; each unreadable image one on stderr.
 
     Args:
         run (PredictionRun): It is run, and not finished.
@@ -291,7 +291,7 @@ class PredictionTable:
     """Format predictions so that their columns stand under each other.
 
     Args:
-        paths (Iterable[str]): Those of all pictures to come.
+        paths (Iterable[str]): Those of all images to come.
         labels (Iterable[str]): All names that may come.
     """
 

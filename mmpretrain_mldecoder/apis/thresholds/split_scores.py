@@ -1,4 +1,4 @@
-"""The scores that a checkpoint gives to a split, and the labels of its pictures."""
+"""The scores that a checkpoint gives to a split, and the labels of its images."""
 
 import json
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from ...fileio.terminal import printable
 
 SPLITS = ('train', 'val', 'test')
 
-# What picks the pictures of a dataset: splits that agree in these are the same.
-_PICTURE_KEYS = ('ann_file', 'data_root', 'data_prefix', 'split', 'keep_unlabelled', 'dataset')
+# What picks the images of a dataset: splits that agree in these are the same.
+_IMAGE_KEYS = ('ann_file', 'data_root', 'data_prefix', 'split', 'keep_unlabelled', 'dataset')
 
 
 @dataclass(frozen=True)
 class SplitScores:
-    """One row a picture.
+    """One row an image.
 
     Attributes:
         scores: ``(N, C)`` float32, probabilities.
@@ -108,7 +108,7 @@ def split_warnings(cfg: Config, split: str) -> list[str]:
     if _is_same_split(cfg, split, 'train'):
         return [
             'The model was trained on this split: its scores are surer there than on any other '
-            'picture, so the thresholds, and the held-out F1 too, are too good to be true. '
+            'image, so the thresholds, and the held-out F1 too, are too good to be true. '
             'Name a split that it has not seen.'
         ]
     if _is_same_split(cfg, split, 'val'):
@@ -120,12 +120,12 @@ def split_warnings(cfg: Config, split: str) -> list[str]:
 
 
 def _is_same_split(cfg: Config, split: str, other: str) -> bool:
-    sources = [picture_source(cfg, name) for name in (split, other)]
+    sources = [image_source(cfg, name) for name in (split, other)]
     return None not in sources and sources[0] == sources[1]
 
 
-def picture_source(cfg: Config, split: str) -> str | None:
-    """Return where the pictures of a split come from, as text that is equal if they are the same.
+def image_source(cfg: Config, split: str) -> str | None:
+    """Return where the images of a split come from, as text that is equal if they are the same.
 
     Args:
         cfg (Config): Before :func:`use_split`.
@@ -138,7 +138,7 @@ def picture_source(cfg: Config, split: str) -> str | None:
     if loader is None:
         return None
     dataset = loader.dataset.to_dict()
-    found = {key: dataset[key] for key in _PICTURE_KEYS if dataset.get(key) is not None}
+    found = {key: dataset[key] for key in _IMAGE_KEYS if dataset.get(key) is not None}
     return json.dumps(found, sort_keys=True, default=str)
 
 

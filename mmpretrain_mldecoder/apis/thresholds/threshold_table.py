@@ -9,7 +9,7 @@ from ...fileio.terminal import printable
 from .tuned_thresholds import FALLBACK, GAIN_NAMES, NEVER, TunedThresholds
 
 RARE = 20
-"""With fewer positives than this a threshold hangs on a handful of pictures."""
+"""With fewer positives than this a threshold hangs on a handful of images."""
 
 
 def threshold_table(tuned: TunedThresholds) -> str:
@@ -52,7 +52,7 @@ def remarks(tuned: TunedThresholds) -> list[str]:
     """Name the classes that could not be fitted, and say how far the rest can be trusted."""
     folds = tuned.num_folds
     said = [
-        f'All in percent and held-out: each picture is predicted at thresholds fitted to the other '
+        f'All in percent and held-out: each image is predicted at thresholds fitted to the other '
         f'{folds - 1} of {folds} folds (mean ± standard deviation over the folds). On the split '
         'that thresholds are fitted to, they gain by construction, so that is not reported.'
     ]

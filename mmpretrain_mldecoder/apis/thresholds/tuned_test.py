@@ -3,7 +3,7 @@
 from mmengine.config import Config
 
 from ...checkpoints.load import load_weights_only
-from .split_scores import picture_source
+from .split_scores import image_source
 from .stored_thresholds import stored_thresholds
 
 
@@ -16,7 +16,7 @@ def use_stored_thresholds(cfg: Config, checkpoint: str) -> None:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the checkpoint has no (sound) thresholds, if they were fitted to the pictures
+        ValueError: If the checkpoint has no (sound) thresholds, if they were fitted to the images
             of this very test, or there is no ``MultiLabelMAP``.
     """
     if '://' in checkpoint:
@@ -27,9 +27,9 @@ def use_stored_thresholds(cfg: Config, checkpoint: str) -> None:
     # Whether these are the classes of the test, the metric looks at: it knows its dataset.
     classes = (stored.get('classes') if isinstance(stored, dict) else None) or []
     values = stored_thresholds(meta, classes)
-    if stored.get('source') == picture_source(cfg, 'test'):
+    if stored.get('source') == image_source(cfg, 'test'):
         raise ValueError(
-            'the thresholds of the checkpoint were fitted to the pictures of this test: they gain '
+            'the thresholds of the checkpoint were fitted to the images of this test: they gain '
             'there by construction, and a number would say nothing. Test another split '
             '(--cfg-options test_dataloader.dataset.ann_file=...); held-out numbers of this one '
             'are what tune_thresholds.py prints'

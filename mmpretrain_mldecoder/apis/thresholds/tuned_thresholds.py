@@ -31,14 +31,14 @@ class TunedThresholds:
         classes: The names.
         criterion: ``'f1'``, or such as ``'precision>=0.9'``.
         values: ``(C,)`` float64 in ``[0, 1]``.
-        positives: ``(C,)``, how many pictures of the split have the class.
-        without_positives: ``(C,)`` bool: no positive picture, the threshold is :data:`FALLBACK`.
+        positives: ``(C,)``, how many images of the split have the class.
+        without_positives: ``(C,)`` bool: no positive image, the threshold is :data:`FALLBACK`.
         unreachable: ``(C,)`` bool: the wanted precision holds nowhere, the threshold is
             :data:`NEVER`.
         fold_scores: For each of :data:`GAIN_NAMES` an array ``(folds, 2)``, fractions: of each
             held-out fold at 0.5, and at the thresholds that were fitted to the other folds. macro
             F1 is the mean of the F1s of the classes that are in the fold.
-        class_scores: ``(C, 2)``, the F1 of each class at 0.5 and tuned, each picture predicted by
+        class_scores: ``(C, 2)``, the F1 of each class at 0.5 and tuned, each image predicted by
             the thresholds of the folds that do not hold it; nan without positives.
         class_precision: ``(C, 2)``, likewise; nan if a class is never predicted.
     """
@@ -63,7 +63,7 @@ class TunedThresholds:
 
         Args:
             split (str): Name of the split.
-            source (str): Its pictures, see :func:`picture_source`.
+            source (str): Its images, see :func:`image_source`.
             num_images (int): How many.
         """
         return dict(
@@ -89,7 +89,7 @@ def tune_thresholds(
     """Fit one threshold a class to a split, and cross-validate the gain.
 
     On the split that thresholds were fitted to, their F1 cannot be worse than that at 0.5, whatever
-    they are worth: so nothing is measured there. The pictures are dealt to folds at random; each
+    they are worth: so nothing is measured there. The images are dealt to folds at random; each
     fold is predicted at thresholds that were fitted to the others.
 
     A class with fewer positives than folds has none in some fold, and a class with a single one has
@@ -101,20 +101,20 @@ def tune_thresholds(
         classes (Sequence[str]): ``C`` names.
         precision (float, optional): Wanted precision in ``(0, 1]``. Defaults to None: the best F1.
         num_folds (int): At least 2. Defaults to 5.
-        seed (int): Of the deal: the same pictures and seed give the same folds. Defaults to 0.
+        seed (int): Of the deal: the same images and seed give the same folds. Defaults to 0.
 
     Shape:
         - scores, targets: ``(N, C)``.
 
     Raises:
-        ValueError: If an argument is out of range, there are fewer pictures than folds, or what
+        ValueError: If an argument is out of range, there are fewer images than folds, or what
             :func:`best_f1_thresholds` raises.
     """
     scores, targets = np.asarray(scores), np.asarray(targets)
     if num_folds < 2:
         raise ValueError(f'there must be at least 2 folds, got {num_folds}')
     if len(scores) < num_folds:
-        raise ValueError(f'{len(scores)} pictures cannot be dealt to {num_folds} folds')
+        raise ValueError(f'{len(scores)} images cannot be dealt to {num_folds} folds')
     if scores.shape[1:] != (len(classes),):
         raise ValueError(f'{len(classes)} names of classes for scores of shape {scores.shape}')
     fitted = _fit(scores, targets, precision)
@@ -126,10 +126,10 @@ def tune_thresholds(
         held_out = fold_of == fold
         tuned = _usable(_fit(scores[~held_out], targets[~held_out], precision))
         for column, thr in enumerate((np.full(len(classes), 0.5), tuned)):
-            pictures = scores[held_out], targets[held_out]
-            predictions[column, held_out] = pictures[0] >= thr
-            overall = precision_recall_at_threshold(*pictures, thr)
-            of_classes = class_f1(pictures[0] >= thr, pictures[1])
+            images = scores[held_out], targets[held_out]
+            predictions[column, held_out] = images[0] >= thr
+            overall = precision_recall_at_threshold(*images, thr)
+            of_classes = class_f1(images[0] >= thr, images[1])
             overall['macro F1'] = class_mean(of_classes)
             for name in GAIN_NAMES:
                 fold_scores[name][fold, column] = overall[name]

@@ -1,9 +1,9 @@
 """Operations that change values and move nothing, as Pillow's ImageOps and ImageEnhance do.
 
 All take and return BGR uint8 ``(H, W, 3)`` arrays and leave their input alone. Luminance is
-ITU-R 601 (0.299 R + 0.587 G + 0.114 B). The ``adjust_*`` operations mix the picture with a
+ITU-R 601 (0.299 R + 0.587 G + 0.114 B). The ``adjust_*`` operations mix the image with a
 degenerate one, ``degenerate + factor * (img - degenerate)``, and cut the fraction off as Pillow
-does: factor 0 gives the degenerate picture, 1 the picture itself, above 1 it is exaggerated.
+does: factor 0 gives the degenerate image, 1 the image itself, above 1 it is exaggerated.
 """
 
 import math
@@ -27,7 +27,7 @@ def adjust_contrast(img: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_color(img: np.ndarray, factor: float) -> np.ndarray:
-    """Mix with the grey version of the picture."""
+    """Mix with the grey version of the image."""
     grey = cv2.cvtColor(img, cv2.COLOR_BGR2GRAY)
     return _mix(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), img, factor)
 
@@ -83,7 +83,7 @@ def equalize(img: np.ndarray) -> np.ndarray:
 
 
 def _mix_table(degenerate: int, factor: float) -> np.ndarray:
-    """The mix as a table over the 256 values, for a degenerate picture of one value."""
+    """The mix as a table over the 256 values, for a degenerate image of one value."""
     mixed = degenerate + np.float32(factor) * np.float32(_VALUES - degenerate)
     return np.clip(mixed, 0, 255).astype(np.uint8)
 
@@ -141,7 +141,7 @@ def translate_y(img: np.ndarray, fraction: float, fill: int) -> np.ndarray:
 
 
 def rotate(img: np.ndarray, degrees: float, fill: int) -> np.ndarray:
-    """Turn the picture counter-clockwise about its centre, nearest, same size.
+    """Turn the image counter-clockwise about its centre, nearest, same size.
 
     Coordinates are 16.16 fixed-point numbers as in Pillow, so that ties fall the same way.
     """

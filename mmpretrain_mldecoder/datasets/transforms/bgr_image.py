@@ -1,4 +1,4 @@
-"""The one check that the recipe's transforms share: is this the picture they are written for."""
+"""The one check that the recipe's transforms share: is this the image they are written for."""
 
 import numpy as np
 
@@ -14,12 +14,12 @@ def bgr_image(results: dict, transform: str) -> np.ndarray:
         np.ndarray: BGR, uint8, ``(H, W, 3)``; the same object if it is contiguous already.
 
     Raises:
-        ValueError: If the picture is not uint8 of shape ``(H, W, 3)`` with ``H, W >= 1``.
+        ValueError: If the image is not uint8 of shape ``(H, W, 3)`` with ``H, W >= 1``.
     """
     img = results['img']
     if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3 or img.size == 0:
         raise ValueError(
-            f'{transform} takes a BGR uint8 picture of shape (H, W, 3), not {img.dtype} of shape '
+            f'{transform} takes a BGR uint8 image of shape (H, W, 3), not {img.dtype} of shape '
             f'{img.shape} (img_path: {results.get("img_path")}). Load it with '
             "dict(type='LoadImageFromFile') without to_float32 or color_type='grayscale', and "
             'normalise after this transform.'

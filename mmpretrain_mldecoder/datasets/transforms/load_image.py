@@ -6,17 +6,17 @@ from mmcv.transforms import LoadImageFromFile
 from mmpretrain.registry import TRANSFORMS
 
 from ...errors import UnreadableImageError
-from ..decode_image import MAX_PIXELS, decode_picture, read_picture_file
+from ..decode_image import MAX_PIXELS, decode_image, read_image_file
 from ..image_header import jpeg_size
 
 
 @TRANSFORMS.register_module()
 class LoadWholeImage(LoadImageFromFile):
-    """The host's ``LoadImageFromFile`` without half pictures: the same pixels, or an error.
+    """The host's ``LoadImageFromFile`` without half images: the same pixels, or an error.
 
-    OpenCV makes a grey half of some files that are cut off, a black picture of some others, and
+    OpenCV makes a grey half of some files that are cut off, a black image of some others, and
     decodes 20,000 x 20,000 pixels out of a megabyte. Here all of these raise, with path and reason;
-    :func:`decode_picture` has the rules. COCOMultiLabel and SeededImageNet skip such pictures in
+    :func:`decode_image` has the rules. COCOMultiLabel and SeededImageNet skip such images in
     training, see :class:`SkipUnreadableMixin`.
 
     Required key: ``img_path``. Modified keys: ``img`` (BGR uint8, ``(H, W, 3)`` by default),
@@ -27,7 +27,7 @@ class LoadWholeImage(LoadImageFromFile):
         color_type (str): As in ``mmcv.imfrombytes``. Defaults to ``'color'``.
         imdecode_backend (str): As there. Defaults to ``'cv2'``.
         ignore_empty (bool): Whether to give None in place of the error. Defaults to False.
-        max_pixels (int): Height times width of the largest picture, at least 1. It needs 3 bytes
+        max_pixels (int): Height times width of the largest image, at least 1. It needs 3 bytes
             a pixel in each worker. Of formats other than JPEG and PNG, Pillow's limit holds as
             well. Defaults to 178,956,970, which is that limit.
         backend_args (dict, optional): Where files come from. Defaults to None: by the prefix of
@@ -58,7 +58,7 @@ class LoadWholeImage(LoadImageFromFile):
     def transform(self, results: dict) -> dict | None:
         path = results['img_path']
         try:
-            img = self._decode(path, read_picture_file(path, self.backend_args))
+            img = self._decode(path, read_image_file(path, self.backend_args))
         except UnreadableImageError:
             if self.ignore_empty:
                 return None
@@ -70,9 +70,7 @@ class LoadWholeImage(LoadImageFromFile):
         return results
 
     def _decode(self, path: str, content: bytes) -> np.ndarray:
-        return decode_picture(
-            path, content, self.color_type, self.imdecode_backend, self.max_pixels
-        )
+        return decode_image(path, content, self.color_type, self.imdecode_backend, self.max_pixels)
 
     def __repr__(self) -> str:
         return f'{super().__repr__()[:-1]}, max_pixels={self.max_pixels})'
@@ -80,14 +78,14 @@ class LoadWholeImage(LoadImageFromFile):
 
 @TRANSFORMS.register_module()
 class LoadScaledImage(LoadWholeImage):
-    """Load a picture for training; a JPEG at 1/2, 1/4 or 1/8 of its size where that is enough.
+    """Load an image for training; a JPEG at 1/2, 1/4 or 1/8 of its size where that is enough.
 
     The smallest of these is taken at which both sides keep at least ``min_side`` pixels. The
     decoder then leaves out most of the inverse cosine transform. Anything but a JPEG, and a JPEG
     that is too small for it, is loaded as ``LoadWholeImage`` does, whose rules hold for all files.
     The EXIF orientation is followed either way.
 
-    The pixels are not those of the whole picture made smaller: docs/augmentation.md says how far
+    The pixels are not those of the whole image made smaller: docs/augmentation.md says how far
     they are from them. For training only; evaluate with ``LoadWholeImage``.
 
     Required key: ``img_path``. Modified keys: ``img`` (BGR uint8, ``(H, W, 3)``), ``img_shape``
@@ -96,7 +94,7 @@ class LoadScaledImage(LoadWholeImage):
     Args:
         min_side (int): Pixels that both sides keep, at least 1: the ``scale`` of the
             ``SquareResize`` that follows.
-        max_pixels (int): Height times width of the largest picture, before it is made smaller, as
+        max_pixels (int): Height times width of the largest image, before it is made smaller, as
             in ``LoadWholeImage``. Defaults to 178,956,970.
         backend_args (dict, optional): Where files come from. Defaults to None: by the prefix of
             the path.
@@ -117,10 +115,10 @@ class LoadScaledImage(LoadWholeImage):
         self.min_side = min_side
 
     def _decode(self, path: str, content: bytes) -> np.ndarray:
-        return decode_picture(path, content, self._flag(content), 'cv2', self.max_pixels)
+        return decode_image(path, content, self._flag(content), 'cv2', self.max_pixels)
 
     def _flag(self, content: bytes) -> int:
-        """OpenCV's flag for the smallest picture that is large enough."""
+        """OpenCV's flag for the smallest image that is large enough."""
         size = jpeg_size(content)
         if size is not None:
             for denominator, flag in (

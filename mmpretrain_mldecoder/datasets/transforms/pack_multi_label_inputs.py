@@ -1,4 +1,4 @@
-"""Pack a picture quickly, with the boxes that AP by object size is computed from."""
+"""Pack an image quickly, with the boxes that AP by object size is computed from."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ class PackMultiLabelInputs(PackInputs):
     """MMPretrain's ``PackInputs``: faster, and keeps ``instance_labels`` and ``instance_areas``.
 
     ``COCOMultiLabel`` provides both, and ``MultiLabelMAP(by_size=True)`` reads them from the data
-    sample. A picture without them, such as one that is only predicted, is packed all the same.
+    sample. An image without them, such as one that is only predicted, is packed all the same.
 
-    ``inputs`` is the host's tensor: contiguous, ``(3, H, W)``. A uint8 picture of three channels
+    ``inputs`` is the host's tensor: contiguous, ``(3, H, W)``. A uint8 image of three channels
     is taken apart by OpenCV, in a fifth of the time.
 
     Args:

@@ -1,4 +1,4 @@
-"""Hide one box of a picture under a random colour."""
+"""Hide one box of an image under a random colour."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -10,10 +10,10 @@ from .bgr_image import bgr_image
 
 @TRANSFORMS.register_module()
 class RandomCutout(BaseTransform):
-    """Fill one box, centred anywhere in the picture, with one random colour; always applied.
+    """Fill one box, centred anywhere in the image, with one random colour; always applied.
 
     The centre is uniform over the pixels and the box is clipped at the border, so a box of half
-    the side hides between 1/16 and 1/4 of the picture. Each channel of the colour is uniform
+    the side hides between 1/16 and 1/4 of the image. Each channel of the colour is uniform
     over the integers 0..255.
 
     Source: DeVries and Taylor, "Cutout", arXiv:1708.04552; colour and size as in the recipe of
@@ -27,11 +27,11 @@ class RandomCutout(BaseTransform):
     Random numbers come from ``numpy.random``'s global state.
 
     Args:
-        size (float | int): Side of the box: a float in (0, 1] is a fraction of the picture's
+        size (float | int): Side of the box: a float in (0, 1] is a fraction of the image's
             height and of its width, an int of at least 1 is in pixels.
 
     Raises:
-        ValueError: If ``size`` is neither; when called, if the picture is not BGR uint8.
+        ValueError: If ``size`` is neither; when called, if the image is not BGR uint8.
     """
 
     def __init__(self, size: float | int) -> None:

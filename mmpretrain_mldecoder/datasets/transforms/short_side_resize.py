@@ -30,7 +30,7 @@ class ShortSideResize(BaseTransform):
         scale (int): Length of the short side in pixels, even and at least 2.
 
     Raises:
-        ValueError: If ``scale`` is not a positive even int; when called, if the picture is not BGR
+        ValueError: If ``scale`` is not a positive even int; when called, if the image is not BGR
             uint8.
 
     Example:

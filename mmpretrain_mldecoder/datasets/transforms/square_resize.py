@@ -1,4 +1,4 @@
-"""Squash a picture to a square the way Pillow does, at the speed of torch's uint8 kernel."""
+"""Squash an image to a square the way Pillow does, at the speed of torch's uint8 kernel."""
 
 import cv2
 import numpy as np
@@ -14,9 +14,9 @@ from .bgr_image import bgr_image
 class SquareResize(BaseTransform):
     """Resize to ``scale x scale`` pixels, bilinear with antialias, aspect ratio not kept.
 
-    The recipe resizes with Pillow, whose bilinear filter widens when it shrinks a picture.
+    The recipe resizes with Pillow, whose bilinear filter widens when it shrinks an image.
     OpenCV's (the host's ``Resize``) does not. torch has Pillow's filter for uint8: at most 1 grey
-    level away on photos, 0.003 on average. (Pillow 13 filters some tall pictures in the other
+    level away on photos, 0.003 on average. (Pillow 13 filters some tall images in the other
     order of axes, which alone moves the rounding by 0.2 on average; the order here is Pillow 11's.)
     Boxes and masks in the result dict are not resized.
 
@@ -36,7 +36,7 @@ class SquareResize(BaseTransform):
             grey level away on average, at 224 px 4 (docs/augmentation.md).
 
     Raises:
-        ValueError: If ``scale`` is not a positive int; when called, if the picture is not BGR
+        ValueError: If ``scale`` is not a positive int; when called, if the image is not BGR
             uint8.
 
     Example:

@@ -118,7 +118,7 @@ class TwoOpRandAugment(BaseTransform):
             bring in from outside. Defaults to 128.
 
     Raises:
-        ValueError: If ``fill`` is out of range; when called, if the picture is not BGR uint8.
+        ValueError: If ``fill`` is out of range; when called, if the image is not BGR uint8.
     """
 
     def __init__(self, fill: int = 128) -> None:

@@ -91,7 +91,7 @@ def check_metrics(model: BaseModel, key: str, metrics: Sequence[BaseMetric]) -> 
         for_one_label = isinstance(metric, Accuracy | SingleLabelMetric | ConfusionMatrix)
         if for_one_label and isinstance(head, MultiLabelClsHead):
             raise ConfigError(
-                f'{key}.type = {name!r} is for one label a picture, but model.head.type = '
+                f'{key}.type = {name!r} is for one label an image, but model.head.type = '
                 f'{type(head).__name__!r} is for many: use MultiLabelMAP'
             )
         topk = _topk_of_metric(metric)

@@ -1,4 +1,4 @@
-"""One picture through pipeline, model and metric, before the first epoch."""
+"""One image through pipeline, model and metric, before the first epoch."""
 
 import copy
 import warnings
@@ -20,7 +20,7 @@ _WRONG = (ValueError, TypeError, RuntimeError, AssertionError, LookupError, Attr
 
 
 def first_batch(key: str, loader: DataLoader) -> dict | None:
-    """Return the first picture of a loader's dataset, as a batch.
+    """Return the first image of a loader's dataset, as a batch.
 
     It is made in this process, under a seed of its own: nothing that a training draws moves.
 
@@ -44,7 +44,7 @@ def first_batch(key: str, loader: DataLoader) -> dict | None:
         raise
     except _WRONG as error:
         raise ConfigError(
-            f'{key}.dataset.pipeline does not take the first picture: {_said(error)}'
+            f'{key}.dataset.pipeline does not take the first image: {_said(error)}'
         ) from error
     if not isinstance(sample, dict):  # no pipeline of MMEngine
         return None
@@ -70,7 +70,7 @@ def check_labels(key: str, model: ImageClassifier, batch: dict) -> None:
         return
     if sample.gt_label.numel() != 1:
         raise ConfigError(
-            f'model.head.type = {type(model.head).__name__!r} is for one label a picture, but the '
+            f'model.head.type = {type(model.head).__name__!r} is for one label an image, but the '
             f'first of {key}.dataset has {sample.gt_label.numel()}: use MLDecoderHead, or another '
             'dataset'
         )
@@ -112,7 +112,7 @@ def check_forward(key: str, model: ImageClassifier, batch: dict) -> None:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise ConfigError(
-            f'the first picture of {key}, {tuple(batch["inputs"][0].shape)}, does not go through '
+            f'the first image of {key}, {tuple(batch["inputs"][0].shape)}, does not go through '
             f'the model: {_said(error)}'
         ) from error
 
@@ -143,13 +143,13 @@ def rehearse_metrics(
 ) -> set[str] | None:
     """Predict one batch and give it to copies of the metrics.
 
-    Only MMPretrain's metrics and those here are tried: what others do with one picture, such as
+    Only MMPretrain's metrics and those here are tried: what others do with one image, such as
     writing a file, is not known.
 
     Args:
         key (str): That of the metrics in the config, such as ``'val_evaluator'``.
         model (ImageClassifier): In evaluation.
-        batch (dict): Of one picture.
+        batch (dict): Of one image.
         metrics (Sequence[BaseMetric]): They stay as they are.
 
     Returns:
@@ -173,7 +173,7 @@ def rehearse_metrics(
             numbers = trial.compute_metrics(trial.results)
         except _WRONG as error:
             raise ConfigError(
-                f'{key}: {type(metric).__name__} cannot count the first picture: {_said(error)}'
+                f'{key}: {type(metric).__name__} cannot count the first image: {_said(error)}'
             ) from error
         if names is not None:
             prefix = f'{metric.prefix}/' if metric.prefix else ''

@@ -42,7 +42,7 @@ def check_start(runner: Runner) -> None:
 def _check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
     if not len(loop.dataloader):
         raise ConfigError(
-            f'train_dataloader gives no batch: it has {len(loop.dataloader.dataset)} pictures, '
+            f'train_dataloader gives no batch: it has {len(loop.dataloader.dataset)} images, '
             f'batch_size = {loop.dataloader.batch_size} and drop_last = '
             f'{loop.dataloader.drop_last}. Take a smaller batch, or all of the data'
         )
@@ -98,8 +98,8 @@ class ConfigCheckHook(Hook):
 
     Parts are compared with each other: classes of head, preprocessor and datasets; ``topk``; the
     kind of head and metric; ``save_best`` and the metric's numbers; the length of schedule and
-    training. And a classifier gets one picture of each loader, which shows whether channels, sizes
-    and the fields that a metric reads fit. That changes nothing: the picture is made under a seed
+    training. And a classifier gets one image of each loader, which shows whether channels, sizes
+    and the fields that a metric reads fit. That changes nothing: the image is made under a seed
     of its own, the model is in evaluation mode, metrics are copies.
 
     Differences that may be meant are warnings in the log. ``check_config = False`` in the config

@@ -26,16 +26,16 @@ from .config_error import near_names
 
 
 def check_batch_norms(model: ImageClassifier, loader: DataLoader, batch: dict) -> None:
-    """Raise if batch norms are trained on single pictures.
+    """Raise if batch norms are trained on single images.
 
     That is so with ``batch_size=1``; and torch refuses a batch norm on a map of one position if the
-    last batch of an epoch holds one picture. Norms that do not train (``norm_eval``, frozen
+    last batch of an epoch holds one image. Norms that do not train (``norm_eval``, frozen
     stages), and synchronised ones of several processes, are passed over.
 
     Args:
         model (ImageClassifier): In evaluation, without gradients.
         loader (DataLoader): Of the training.
-        batch (dict): One picture.
+        batch (dict): One image.
 
     Raises:
         ConfigError: As said.
@@ -53,14 +53,14 @@ def check_batch_norms(model: ImageClassifier, loader: DataLoader, batch: dict) -
     if batch_size == 1:
         raise ConfigError(
             f'train_dataloader.batch_size = 1: each of the {len(norms)} batch norms of the model '
-            f'(first: {name}) would take its mean over one picture. Take 2 or more, or keep their '
+            f'(first: {name}) would take its mean over one image. Take 2 or more, or keep their '
             'statistics with model.backbone.norm_eval=True'
         )
     alone = _seeing_one_value(model, norms, batch)
     if alone:
         raise ConfigError(
             f'train_dataloader.batch_size = {batch_size}: the last batch of an epoch has 1 of the '
-            f'{len(loader.sampler)} pictures, and {alone} gets one value a channel, which torch '
+            f'{len(loader.sampler)} images, and {alone} gets one value a channel, which torch '
             'refuses. Take another size, or train_dataloader.drop_last=True'
         )
 

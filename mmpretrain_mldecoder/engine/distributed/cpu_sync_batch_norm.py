@@ -1,4 +1,4 @@
-"""Batch norm over the pictures of all processes, on the CPU, where torch's refuses."""
+"""Batch norm over the images of all processes, on the CPU, where torch's refuses."""
 
 import torch
 from torch import Tensor, distributed, nn
@@ -22,8 +22,8 @@ class _SumOverProcesses(torch.autograd.Function):
 class CPUSyncBatchNorm(_BatchNorm):
     """torch's ``SyncBatchNorm``, whose own computation wants a GPU, for processes on the CPU.
 
-    Mean and variance are those of all pictures of the step, and gradients go through them to all
-    processes: a step of several processes is that of one process with all their pictures, within
+    Mean and variance are those of all images of the step, and gradients go through them to all
+    processes: a step of several processes is that of one process with all their images, within
     rounding. The arguments, and the names in a checkpoint, are those of a batch norm. It is none of
     torch's by its class, which a distributed model on the CPU refuses.
     """
@@ -37,7 +37,7 @@ class CPUSyncBatchNorm(_BatchNorm):
             return super().forward(input)
         dims = [0, *range(2, input.dim())]
         shape = [1, -1] + [1] * (input.dim() - 2)
-        # Processes may have different numbers of pictures.
+        # Processes may have different numbers of images.
         sums = torch.cat([input.sum(dims), input.new_tensor([input.numel() / input.shape[1]])])
         sums = _SumOverProcesses.apply(sums)
         count = sums[-1].detach()

@@ -24,10 +24,10 @@ class FiniteLossHook(Hook):
     """End a training whose loss is NaN or infinite, in all its processes.
 
     The error names iteration, loss and a file in the work folder,
-    ``nonfinite_loss_<time>_iter_<n>.json``, which lists the pictures of the batch::
+    ``nonfinite_loss_<time>_iter_<n>.json``, which lists the images of the batch::
 
         {"iteration": 5, "epoch": 2, "batches": [
-            {"rank": 0, "losses": {"loss": "nan"}, "pictures": ["train2017/1.jpg", ...]}]}
+            {"rank": 0, "losses": {"loss": "nan"}, "images": ["train2017/1.jpg", ...]}]}
 
     It has one batch for each process, those whose loss is finite included. With
     ``optim_wrapper.max_skips=N`` in the config, up to N steps of the whole training (resumed parts
@@ -67,7 +67,7 @@ class FiniteLossHook(Hook):
         what, file = self._write_down(runner, losses, data_batch)
         if not can_skip:
             raise RunError(
-                f'{what}. The training ends before a checkpoint of these weights; the pictures of '
+                f'{what}. The training ends before a checkpoint of these weights; the images of '
                 f'the batch are listed in {file}. Look at them and at the learning rate, then go '
                 'on with --resume; optim_wrapper.max_skips=N leaves out up to N such steps'
             )
@@ -76,11 +76,11 @@ class FiniteLossHook(Hook):
         if count > wrapper.max_skips:
             raise RunError(
                 f'{what}, for the {count}. time: optim_wrapper.max_skips is {wrapper.max_skips}. '
-                f'The pictures of the batch are listed in {file}, those of the steps before beside '
+                f'The images of the batch are listed in {file}, those of the steps before beside '
                 'it'
             )
         runner.logger.warning(
-            f'{what}: the step is left out, {count} of at most {wrapper.max_skips}. The pictures '
+            f'{what}: the step is left out, {count} of at most {wrapper.max_skips}. The images '
             f'of the batch are listed in {file}'
         )
 
@@ -104,7 +104,7 @@ class FiniteLossHook(Hook):
                 name: value if math.isfinite(value) else str(value)  # JSON knows no NaN
                 for name, value in losses.items()
             },
-            pictures=_pictures(data_batch),
+            images=_images(data_batch),
         )
         batches = all_gather_object(own)
         iteration, epoch = runner.iter + 1, runner.epoch + 1
@@ -121,8 +121,8 @@ class FiniteLossHook(Hook):
         return f'{name} is {value} at iteration {iteration} (epoch {epoch}){where}', file
 
 
-def _pictures(data_batch) -> list[str]:
-    """Return the path of each picture of a batch, else its place in the dataset."""
+def _images(data_batch) -> list[str]:
+    """Return the path of each image of a batch, else its place in the dataset."""
     samples = data_batch.get('data_samples') if isinstance(data_batch, dict) else None
     return [
         str(sample.get('img_path', sample.get('sample_idx', 'unknown'))) for sample in samples or []

@@ -1,4 +1,4 @@
-"""Test several views of each picture, and average their scores."""
+"""Test several views of each image, and average their scores."""
 
 import copy
 
@@ -72,7 +72,7 @@ def apply_tta(cfg: Config) -> str:
 def tta_pipeline(pipeline: list[dict]) -> list[dict]:
     """Return a pipeline of several views: as it is and flipped, at two sizes where there is one.
 
-    Each picture is flipped from left to right or not. A single ``SquareResize`` is done at its
+    Each image is flipped from left to right or not. A single ``SquareResize`` is done at its
     scale and at 8/7 of it (224 and 256 px): four views. Without it there are two.
 
     Args:

@@ -1,4 +1,4 @@
-"""Pictures that cannot be read: told in the log of a training, and where a run ends with them."""
+"""Images that cannot be read: told in the log of a training, and where a run ends with them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @HOOKS.register_module()
 class UnreadableImagesHook(Hook):
-    """Count unreadable pictures of a training in all its processes together, and log them.
+    """Count unreadable images of a training in all its processes together, and log them.
 
     In validation and tests one of them ends the run.
 
@@ -57,7 +57,7 @@ class UnreadableImagesHook(Hook):
         if self._told:
             number = len(self._told)
             runner.logger.warning(
-                f'{number} {"picture" if number == 1 else "pictures"} could not be read, and '
+                f'{number} {"image" if number == 1 else "images"} could not be read, and '
                 f'others were put in place: see {self._file}'
             )
 
@@ -89,7 +89,7 @@ def _skipping(loader: DataLoader) -> 'list[SkipUnreadableMixin]':
 
 @contextmanager
 def explained_unreadable() -> Iterator[None]:
-    """Say what a user can do where a training or test ends with an unreadable picture.
+    """Say what a user can do where a training or test ends with an unreadable image.
 
     Raises:
         RunError: In place of :class:`UnreadableImageError` and :class:`TooManyUnreadableError`.

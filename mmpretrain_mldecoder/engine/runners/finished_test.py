@@ -36,11 +36,11 @@ class FinishedTest(msgspec.Struct, frozen=True):
             of the raw weights, if both were tested, end in ``_raw``); ``'single'`` if the
             checkpoint has one set of weights, as those of other projects have.
         metrics (dict[str, float]): By name, such as ``coco/mAP`` in percent; None for nan.
-        pictures (int): How many were tested.
+        images (int): How many were tested.
         settings (str): :func:`settings_digest` of the config with its options.
         date (datetime): When the test ended, with the time zone.
         versions (dict[str, str]): Of this package, MMPretrain, MMEngine and torch.
-        tta (bool): Whether the scores are averages over several views of each picture. Older files
+        tta (bool): Whether the scores are averages over several views of each image. Older files
             do not say. Defaults to False.
     """
 
@@ -48,7 +48,7 @@ class FinishedTest(msgspec.Struct, frozen=True):
     checkpoint: str
     weights: str
     metrics: dict[str, float | None]
-    pictures: int
+    images: int
     settings: str
     date: datetime
     versions: dict[str, str]
@@ -94,7 +94,7 @@ def write_finished_test(
         checkpoint=str(checkpoint),
         weights=_tested_weights(runner),
         metrics={name: float(v) for name, v in metrics.items() if isinstance(v, Real)},
-        pictures=len(runner.test_dataloader.dataset),
+        images=len(runner.test_dataloader.dataset),
         settings=settings_digest(cfg),
         date=datetime.now().astimezone().replace(microsecond=0),
         versions=dict(

@@ -18,8 +18,8 @@ class ResumableLoop(BaseLoop):
     - A checkpoint is written before the validation that is due then. If that is not part of the
       checkpoint, it runs first on resume: same weights, same score, so the record of the best
       score is that of the unbroken run.
-    - The number of processes may differ, if the pictures of a step, processes x batch size, are as
-      many as before: then each step has the pictures that it would have had. Otherwise the step
+    - The number of processes may differ, if the images of a step, processes x batch size, are as
+      many as before: then each step has the images that it would have had. Otherwise the step
       counters and the schedule would not fit, and it raises.
 
     Attributes:
@@ -53,7 +53,7 @@ class ResumableLoop(BaseLoop):
         """Take ``steps`` from the :meth:`position` of a checkpoint.
 
         Raises:
-            RunError: If this run counts something else, or has another number of pictures a step
+            RunError: If this run counts something else, or has another number of images a step
                 or, in the middle of an epoch, of steps an epoch.
         """
         own = self.position()
@@ -116,7 +116,7 @@ class ResumableLoop(BaseLoop):
     def batches_after(self, steps: int) -> Iterator:
         """Return the batches of the present pass over the data without its first ones.
 
-        A sampler with ``skip_images`` (:class:`SeededSampler`) leaves their pictures out; with
+        A sampler with ``skip_images`` (:class:`SeededSampler`) leaves their images out; with
         another one they are read and dropped.
         """
         sampler = self.dataloader.sampler
@@ -181,7 +181,7 @@ def _step(images: int, processes: int) -> str:
     plural = 'es' if processes > 1 else ''
     if not images:
         return f'{processes} process{plural} and batches of unknown size'
-    return f'{images} pictures a step ({processes} process{plural} x {images // processes})'
+    return f'{images} images a step ({processes} process{plural} x {images // processes})'
 
 
 @LOOPS.register_module()
@@ -224,11 +224,11 @@ class ResumableEpochLoop(ResumableLoop, EpochBasedTrainLoop):
 class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
     """MMEngine's loop over iterations that resumes exactly and without reading what it has seen.
 
-    Each step has the pictures that it has in ``IterBasedTrainLoop``: pass after pass over the data,
+    Each step has the images that it has in ``IterBasedTrainLoop``: pass after pass over the data,
     each one shuffled anew. Differs from it in:
 
     - a sampler with ``skip_images`` (:class:`SeededSampler`) is resumed in the pass and at the
-      picture where the training was. With another one, also with an ``InfiniteSampler``, the
+      image where the training was. With another one, also with an ``InfiniteSampler``, the
       batches of before are read and dropped, as by ``IterBasedTrainLoop``;
     - a validation that is missing runs first on resume, see :class:`ResumableLoop`;
     - workers are started at the first step, and a new pass begins without a pause of 2 s.

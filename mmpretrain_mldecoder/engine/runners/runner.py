@@ -72,7 +72,7 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
     - ``compile = True``, or a dict of arguments of ``torch.compile``: a training compiles the
       backbone and the ML-Decoder, names of weights stay; another head stays as it is.
       MMEngine compiles the whole training step instead, anew for each batch, as the numbers of
-      labels of its pictures are part of what it compiles.
+      labels of its images are part of what it compiles.
 
     Use it with ``runner_type='PortableRunner'`` in the config. The arguments are ``Runner``'s.
     """

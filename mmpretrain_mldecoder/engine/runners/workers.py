@@ -43,7 +43,7 @@ def explained_worker_loss(key: str, loader: DataLoader | dict | None) -> Iterato
         now = loader.get('num_workers') if is_config else getattr(loader, 'num_workers', None)
         told = ' '.join(str(error).split()) or type(error).__name__
         raise RunError(
-            f'a worker process that loads the pictures is gone ({told}). Most often the system '
+            f'a worker process that loads the images is gone ({told}). Most often the system '
             'killed it because memory ran out (its log says so: dmesg). Take fewer workers '
             f'({key}.num_workers is {now}) or give the job more memory. A training goes on with '
             '--resume'

@@ -7,7 +7,7 @@ larger) instead of two.
 
 import numpy as np
 
-# Bin i holds the areas in [edge i - 1, edge i); square pixels of the original picture.
+# Bin i holds the areas in [edge i - 1, edge i); square pixels of the original image.
 SIZE_BINS = ('small', 'medium', 'large')
 _SIZE_EDGES = (32**2, 96**2)
 
@@ -17,7 +17,7 @@ def object_size_mask(labels: np.ndarray, areas: np.ndarray, num_classes: int) ->
 
     Args:
         labels (np.ndarray): Class index of every instance of the image, in ``[0, num_classes)``.
-        areas (np.ndarray): Area of every instance in square pixels of the original picture, as the
+        areas (np.ndarray): Area of every instance in square pixels of the original image, as the
             annotation file gives it (COCO: of the mask, not of the box).
         num_classes (int): Number of classes ``C``.
 

@@ -4,13 +4,13 @@ Conventions, each of which moves a threshold:
 
 - A score equal to the threshold is a prediction, and tied scores are predicted together.
 - A threshold lies half way between the lowest score that is predicted and the highest one that is
-  not (0, if everything is predicted): new pictures score in between, and neither side is closer to
+  not (0, if everything is predicted): new images score in between, and neither side is closer to
   being right. It is a number of the scores' own precision: what is counted as predicted here is
   predicted wherever the comparison is made, in float32 or in float64.
 - Unknown labels (-1) are left out, class by class.
 - A class without positives has no threshold: nan.
 
-Scores are probabilities. Their order within a class decides which pictures are predicted.
+Scores are probabilities. Their order within a class decides which images are predicted.
 """
 
 from collections.abc import Callable

@@ -9,7 +9,7 @@ from torch import nn
 
 @MODELS.register_module()
 class ResNetVd(ResNetV1d):
-    """Turn a picture into feature maps with PaddleClas' ResNet-vd.
+    """Turn an image into feature maps with PaddleClas' ResNet-vd.
 
     Depths 50, 101 and 152 are the host's ``ResNetV1d`` (three 3x3 convolutions as the stem, a 2x2
     average pool before a strided shortcut), weight for weight. Two things differ:

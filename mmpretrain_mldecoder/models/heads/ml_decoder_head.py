@@ -48,14 +48,14 @@ class _DecodesLastFeature:
         return self.decoder(self.pre_logits(feats))
 
     def attention_maps(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """Return where each query of the decoder's last layer looks in the picture.
+        """Return where each query of the decoder's last layer looks in the image.
 
         Class ``c`` is read from query ``c // decoder.group_linear.group_size``.
 
         Args:
             feats (tuple[Tensor]): Outputs of the backbone or neck; the last one counts. Tokens are
                 taken for a square read row by row, with a class token ahead of it if there is one
-                token more. The weight on that class token, which lies nowhere in the picture, is
+                token more. The weight on that class token, which lies nowhere in the image, is
                 left out, and the others are scaled up to sum to 1.
 
         Returns:
@@ -75,7 +75,7 @@ class _DecodesLastFeature:
         if class_tokens > 1:
             raise ValueError(
                 f'{memory.shape[1]} tokens are no square, with or without a class token, so '
-                'where they lie in the picture is unknown: let the backbone give a map (out_type='
+                'where they lie in the image is unknown: let the backbone give a map (out_type='
                 "'featmap' for vision transformers)."
             )
         if class_tokens:

@@ -1,4 +1,4 @@
-"""One prediction for many labels from several views of a picture."""
+"""One prediction for many labels from several views of an image."""
 
 from collections.abc import Sequence
 
@@ -27,10 +27,10 @@ class MultiLabelTTA(BaseTTAModel):
     """
 
     def merge_preds(self, data_samples_list: Sequence[Sequence[DataSample]]) -> list[DataSample]:
-        """Return one data sample a picture from its views.
+        """Return one data sample an image from its views.
 
         Args:
-            data_samples_list (Sequence[Sequence[DataSample]]): For each picture the data samples
+            data_samples_list (Sequence[Sequence[DataSample]]): For each image the data samples
                 of its views, with ``pred_score`` ``(C,)``.
         """
         return [self._merge(views) for views in data_samples_list]

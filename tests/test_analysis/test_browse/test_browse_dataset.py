@@ -3,13 +3,13 @@ import json
 import cv2
 import numpy as np
 import pytest
-from faulty_pictures import encoded, faulty_files, photo, write_dataset
+from faulty_images import encoded, faulty_files, photo, write_dataset
 from mmengine.config import Config
 from rich.console import Console
 
 from mmpretrain_mldecoder.analysis.browse import findings_report
 from mmpretrain_mldecoder.analysis.browse.browse_dataset import browse_dataset
-from mmpretrain_mldecoder.analysis.browse.dataset_findings import FINDING_WORDS, picture_findings
+from mmpretrain_mldecoder.analysis.browse.dataset_findings import FINDING_WORDS, image_findings
 from mmpretrain_mldecoder.analysis.browse.dataset_split import read_split
 from mmpretrain_mldecoder.analysis.browse.findings_report import print_findings
 
@@ -40,7 +40,7 @@ def config(root, flip: float = 0.0) -> Config:
 
 @pytest.fixture(scope='module')
 def faulty(tmp_path_factory):
-    """Every fault in train; in val, two of train's pictures, and one of its own twice."""
+    """Every fault in train; in val, two of train's images, and one of its own twice."""
     root = tmp_path_factory.mktemp('faulty')
     train = {name: content for name, (content, _) in FAULTY.items()}
     val = {
@@ -52,7 +52,7 @@ def faulty(tmp_path_factory):
     }
     labels = {'plain.jpg': [], 'own.jpg': [1]}
     write_dataset(root / 'data', dict(train=train, val=val), labels)
-    return browse_dataset(config(root / 'data'), root / 'out', pictures=3, draws=2), root
+    return browse_dataset(config(root / 'data'), root / 'out', images=3, draws=2), root
 
 
 def test_every_fault_is_in_the_json(faulty):
@@ -72,7 +72,7 @@ def test_every_fault_is_in_the_json(faulty):
     ]
     assert [e['path'][-9:] for e in found.pop(('unlabelled', 'train'))] == ['plain.jpg']
     same = {
-        tuple(p['path'].rsplit('/', 1)[1] for p in entry['pictures']): entry['how']
+        tuple(p['path'].rsplit('/', 1)[1] for p in entry['images']): entry['how']
         for entry in found.pop(('in_several_splits', 'train', 'val'))
     }
     assert same == {
@@ -80,16 +80,16 @@ def test_every_fault_is_in_the_json(faulty):
         ('plain.png', 'encoded_again.jpg'): 'look the same',
     }
     (twice,) = found.pop(('twice_in_split', 'val'))
-    assert [p['path'].rsplit('/', 1)[1] for p in twice['pictures']] == ['twice.jpg', 'twice.png']
+    assert [p['path'].rsplit('/', 1)[1] for p in twice['images']] == ['twice.jpg', 'twice.png']
     assert found == {}
     train = content['splits']['train']
-    assert train['pictures'] == len(FAULTY)
-    assert train['pictures_with_label'] == dict(thing=len(FAULTY) - 1, other=0)
+    assert train['images'] == len(FAULTY)
+    assert train['images_with_label'] == dict(thing=len(FAULTY) - 1, other=0)
 
 
 def test_everything_is_written_and_whole(faulty):
     browsed, root = faulty
-    names = ['findings.json', 'label_counts.png', 'labels_per_picture.png']
+    names = ['findings.json', 'label_counts.png', 'labels_per_image.png']
     names += ['sheet_train.png', 'sheet_val.png']
     assert sorted(path.name for path in browsed.files) == sorted(names)
     assert sorted(path.name for path in (root / 'out').iterdir()) == sorted(names)
@@ -107,7 +107,7 @@ def test_the_table_has_a_row_for_each_finding(faulty, capsys):
         assert FINDING_WORDS[finding.code].title in printed
     assert max(map(len, printed.splitlines())) <= 110
     assert 'val/twice.jpg = val/twice.png (look' in printed
-    assert 'not found: labels without a picture in val or test' in printed
+    assert 'not found: labels without an image in val or test' in printed
 
 
 def small(root, **splits) -> Config:
@@ -132,17 +132,17 @@ def test_the_same_sheets_come_each_time(tmp_path):
     contents = []
     for i in range(2):
         np.random.seed(i)
-        browsed = browse_dataset(cfg, tmp_path / f'{i}', ['train'], pictures=3, workers=1)
+        browsed = browse_dataset(cfg, tmp_path / f'{i}', ['train'], images=3, workers=1)
         contents.append({path.name: path.read_bytes() for path in browsed.files})
     assert contents[0] == contents[1]
 
 
 def test_only_what_was_asked_for(tmp_path, monkeypatch):
     cfg = small(tmp_path, train=range(4), val=range(2))
-    browsed = browse_dataset(cfg, tmp_path / 'a', ['val'], pictures=0, read_files=False)
+    browsed = browse_dataset(cfg, tmp_path / 'a', ['val'], images=0, read_files=False)
     assert sorted(path.name for path in (tmp_path / 'a').glob('sheet*')) == []
     assert browsed.looked_for == ['no_positives_train', 'no_positives', 'unlabelled']
-    quick = browse_dataset(cfg, tmp_path / 'b', pictures=0, quick=True)
+    quick = browse_dataset(cfg, tmp_path / 'b', images=0, quick=True)
     assert 'damaged' not in quick.looked_for
     # equal files are found without decoding
     assert [(f.code, len(f.entries)) for f in quick.findings] == [('in_several_splits', 2)]
@@ -157,7 +157,7 @@ def test_an_older_json_stays_if_writing_fails(tmp_path, monkeypatch):
     assert (out.read_text(), len(list(tmp_path.iterdir()))) == ('older', 1)
 
 
-@pytest.mark.parametrize('name, number', [('pictures', -1), ('draws', 0), ('workers', 0)])
+@pytest.mark.parametrize('name, number', [('images', -1), ('draws', 0), ('workers', 0)])
 def test_numbers_out_of_range(name, number, tmp_path):
     with pytest.raises(ValueError, match=f'{name} must be at least {number + 1}, but got {number}'):
         browse_dataset(Config({}), tmp_path, **{name: number})
@@ -172,7 +172,7 @@ def test_classes_that_differ(tmp_path):
 
 def test_real_photos_have_no_fault_but_a_few_grey_ones(shared_data):
     cfg = config(shared_data / 'coco_tiny')
-    findings = picture_findings([read_split(cfg, name) for name in ('train', 'val')])
+    findings = image_findings([read_split(cfg, name) for name in ('train', 'val')])
     assert {(f.code, *f.splits) for f in findings} == {('greyscale', s) for s in ('train', 'val')}
     for finding in findings:
         for entry in finding.entries:

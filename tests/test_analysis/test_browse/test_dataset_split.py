@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from faulty_pictures import encoded, photo, write_dataset
+from faulty_images import encoded, photo, write_dataset
 from mmengine.config import Config
 
 from mmpretrain_mldecoder.analysis.browse.dataset_split import default_splits, read_split
@@ -47,7 +47,7 @@ def test_coco_with_a_missing_file(root):
 
 
 @pytest.mark.parametrize('wrapper', ['RepeatDataset', 'ClassBalancedDataset'])
-def test_repeated_pictures_count_once(root, wrapper):
+def test_repeated_images_count_once(root, wrapper):
     options = dict(times=3) if wrapper == 'RepeatDataset' else dict(oversample_thr=0.9)
     wrapped = dict(type=wrapper, dataset=coco(root), **options)
     assert labels(read_split(config(train=wrapped), 'train')) == [[0, 1], [0], []]
@@ -116,7 +116,7 @@ def test_errors_say_what_is_wrong(root, tmp_path):
         read_split(config(train=dataset), 'train')
 
 
-def test_pictures_in_memory_are_refused(tmp_path):
+def test_images_in_memory_are_refused(tmp_path):
     images = np.zeros((2, 28, 28), np.uint8)
     for name, array in (('images-idx3', images), ('labels-idx1', np.zeros(2, np.uint8))):
         header = bytes([0, 0, 8, array.ndim]) + b''.join(n.to_bytes(4, 'big') for n in array.shape)

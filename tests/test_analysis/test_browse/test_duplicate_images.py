@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from faulty_pictures import encoded, photo
+from faulty_images import encoded, photo
 
 from mmpretrain_mldecoder.analysis.browse.duplicate_images import equal_groups, similar_groups
 from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker
@@ -39,8 +39,8 @@ def versions(pixels: np.ndarray) -> dict[str, bytes]:
     }
 
 
-def test_versions_of_one_picture_are_the_same(tmp_path):
-    """Three pictures, whose versions stand in turn."""
+def test_versions_of_one_image_are_the_same(tmp_path):
+    """Three images, whose versions stand in turn."""
     of_each = [list(versions(photo(seed, 120, 160)).values()) for seed in range(3)]
     number = len(of_each[0])
     contents = [version for same in zip(*of_each, strict=True) for version in same]
@@ -72,13 +72,13 @@ def changed(kind: str, pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize('kind', ['mirrored', 'cropped', 'brighter', 'something moved'])
-def test_other_pictures_are_not_the_same(kind, tmp_path):
+def test_other_images_are_not_the_same(kind, tmp_path):
     pixels = photo(3, 120, 160)
     contents = [encoded(pixels, 'PNG'), encoded(changed(kind, pixels), 'PNG')]
     assert similar_groups(thumbnails(contents, tmp_path)) == []
 
 
-def test_pictures_of_one_colour_are_compared_with_none(tmp_path):
+def test_images_of_one_colour_are_compared_with_none(tmp_path):
     contents = [encoded(np.full((60, 80, 3), level, np.uint8)) for level in (0, 0, 120, 121, 255)]
     assert similar_groups(thumbnails(contents, tmp_path)) == []
 

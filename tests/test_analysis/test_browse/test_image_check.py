@@ -2,12 +2,12 @@ import cv2
 import mmcv
 import numpy as np
 import pytest
-from faulty_pictures import encoded, faulty_files, orientation, photo
+from faulty_images import encoded, faulty_files, orientation, photo
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
 from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker, caught_standard_error
-from mmpretrain_mldecoder.datasets.image_header import is_whole_picture
+from mmpretrain_mldecoder.datasets.image_header import is_whole_image
 from mmpretrain_mldecoder.datasets.transforms import LoadWholeImage
 from mmpretrain_mldecoder.errors import UnreadableImageError
 
@@ -30,7 +30,7 @@ def codes(check) -> set[str]:
 def path(tmp_path):
     """Write bytes to a file and return its path."""
 
-    def write(content: bytes, name: str = 'picture.jpg') -> str:
+    def write(content: bytes, name: str = 'image.jpg') -> str:
         (tmp_path / name).write_bytes(content)
         return str(tmp_path / name)
 
@@ -66,25 +66,25 @@ def test_what_the_loader_cannot_read_is_harmful(name, path, tmp_path):
 @pytest.mark.parametrize('options', [{}, dict(progressive=True), dict(exif=orientation(6))])
 def test_a_jpeg_is_whole_to_its_last_marker(cut, options):
     content = encoded(photo(0), quality=95, **options)
-    assert is_whole_picture(content)
-    assert is_whole_picture(content + bytes(10))
-    assert not is_whole_picture(content[:-cut])
-    assert not is_whole_picture(content[:-cut] + bytes(10))
+    assert is_whole_image(content)
+    assert is_whole_image(content + bytes(10))
+    assert not is_whole_image(content[:-cut])
+    assert not is_whole_image(content[:-cut] + bytes(10))
 
 
-def test_the_end_of_a_thumbnail_is_not_that_of_the_picture():
+def test_the_end_of_a_thumbnail_is_not_that_of_the_image():
     thumbnail = encoded(photo(1, 8, 8))
     assert thumbnail.endswith(b'\xff\xd9')
     segment = b'\xff\xe1' + (len(thumbnail) + 2).to_bytes(2, 'big') + thumbnail
     whole = encoded(photo(0))
     content = whole[:2] + segment + whole[2:]
-    assert is_whole_picture(content)
-    assert not is_whole_picture(content[: len(content) // 2 + len(segment) // 2])
+    assert is_whole_image(content)
+    assert not is_whole_image(content[: len(content) // 2 + len(segment) // 2])
 
 
 @pytest.mark.parametrize('height, width', [(60, 80), (80, 60)])
 @pytest.mark.parametrize('quick', [False, True])
-def test_a_turned_picture_may_be_annotated_either_way(height, width, quick, path):
+def test_a_turned_image_may_be_annotated_either_way(height, width, quick, path):
     file = path(encoded(photo(0, 60, 80), exif=orientation(8)))
     check = ImageChecker(quick=quick).check((file, (height, width)))
     assert codes(check) == {'rotated'}
@@ -108,7 +108,7 @@ def test_the_loader_says_how_to_read():
     assert ImageChecker().turns_upright
 
 
-def test_what_is_said_of_turned_pictures_is_true(path):
+def test_what_is_said_of_turned_images_is_true(path):
     """The default loader turns upright, the other does not; the words of the findings say so."""
     file = path(encoded(photo(0, 60, 80), exif=orientation(6)))
     for color_type, shape in (('color', (80, 60)), ('color_ignore_orientation', (60, 80))):
@@ -135,7 +135,7 @@ def test_messages_of_c_libraries_are_caught(capfd):
     assert capfd.readouterr().err == ''
 
 
-def test_a_thumbnail_is_the_grey_picture_made_small(path):
+def test_a_thumbnail_is_the_grey_image_made_small(path):
     pixels = photo(0, 64, 72)
     check = ImageChecker().check((path(encoded(pixels, 'PNG'), 'a.png'), None))
     # each cell is the mean over 4 x 4 pixels, of Rec. 601 luma as in Pillow; both round

@@ -4,7 +4,7 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 import mmpretrain_mldecoder  # noqa: F401  (registers everything)
-from mmpretrain_mldecoder.analysis.model_table.model_cost import model_cost, picture_side
+from mmpretrain_mldecoder.analysis.model_table.model_cost import image_side, model_cost
 
 
 @MODELS.register_module(force=True)
@@ -47,10 +47,10 @@ def pipeline(*steps: dict) -> Config:
     return Config(dict(test_dataloader=dict(dataset=dict(pipeline=steps))))
 
 
-def test_side_of_the_pictures():
+def test_side_of_the_images():
     load = dict(type='LoadImageFromFile')
-    assert picture_side(pipeline(load, dict(type='SquareResize', scale=448))) == 448
+    assert image_side(pipeline(load, dict(type='SquareResize', scale=448))) == 448
     edge = dict(type='ResizeEdge', scale=256)
-    assert picture_side(pipeline(load, edge, dict(type='CenterCrop', crop_size=224))) == 224
+    assert image_side(pipeline(load, edge, dict(type='CenterCrop', crop_size=224))) == 224
     with pytest.raises(ValueError, match='no SquareResize and no CenterCrop'):
-        picture_side(pipeline(load))
+        image_side(pipeline(load))

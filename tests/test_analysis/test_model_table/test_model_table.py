@@ -96,7 +96,7 @@ def test_measured_number_says_of_what(tmp_path, language, weights, checkpoint, c
 
 def test_top_1_has_three_digits(tmp_path):
     write_test(
-        tmp_path / 'test_1.json', 'imagenet_r50_in1k', {'accuracy/top1': 76.5}, pictures=50_000
+        tmp_path / 'test_1.json', 'imagenet_r50_in1k', {'accuracy/top1': 76.5}, images=50_000
     )
     _, lines, _ = table('imagenet', results=newest_results(rows(), tmp_path, print))
     assert lines[0]['top-1, ours'] == '0.765 (EMA, 2026-03-01)'

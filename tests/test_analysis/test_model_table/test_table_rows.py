@@ -24,7 +24,7 @@ def row(name: str) -> TableRow:
     return next(row for row in rows() if row.name == name)
 
 
-def write_test(path: Path, name: str, metrics: dict, pictures: int = 5000, **changes) -> None:
+def write_test(path: Path, name: str, metrics: dict, images: int = 5000, **changes) -> None:
     """Write what a finished test of a row leaves behind, by hand."""
     one = row(name)
     content = dict(
@@ -32,7 +32,7 @@ def write_test(path: Path, name: str, metrics: dict, pictures: int = 5000, **cha
         checkpoint='work_dirs/a/best.pth',
         weights='ema',
         metrics=metrics,
-        pictures=pictures,
+        images=images,
         settings=settings_digest(one.cfg),
         date='2026-03-01T12:00:00+00:00',
         versions={},
@@ -82,8 +82,8 @@ def test_config_is_known_by_folder_and_name(tmp_path):
 @pytest.mark.parametrize(
     ('changes', 'reason'),
     [
-        (dict(pictures=7), '7 pictures were tested, and COCO 2017 has 5,000'),
-        (dict(pictures=4952), '4,952 pictures were tested'),
+        (dict(images=7), '7 images were tested, and COCO 2017 has 5,000'),
+        (dict(images=4952), '4,952 images were tested'),
         (dict(settings='0' * 16), 'model, preprocessing or metric are not those of the config'),
         (dict(tta=True), 'it is with test-time augmentation'),
         (dict(config='configs/mldecoder/mine.py'), 'its config is that of no row'),
@@ -105,13 +105,13 @@ def test_others_are_left_out_with_a_note(tmp_path, changes, reason):
 
 def test_split_of_unknown_size(tmp_path):
     name = 'mldecoder_tresnet_m_openimages-200groups'
-    write_test(tmp_path / 'test_1.json', name, {'coco/mAP': 86.8}, pictures=125_436)
+    write_test(tmp_path / 'test_1.json', name, {'coco/mAP': 86.8}, images=125_436)
     found, (note,) = find(tmp_path)
     assert found == {} and 'no whole split of OpenImages' in note
 
 
 def test_top_1_is_a_fraction_as_published(tmp_path):
     name = 'imagenet_r50_in1k'
-    write_test(tmp_path / 'test_1.json', name, {'accuracy/top1': 76.5}, pictures=50_000)
+    write_test(tmp_path / 'test_1.json', name, {'accuracy/top1': 76.5}, images=50_000)
     found, notes = find(tmp_path)
     assert measured(row(name), found[name]) == pytest.approx(0.765) and not notes

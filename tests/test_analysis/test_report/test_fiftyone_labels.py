@@ -22,7 +22,7 @@ def test_both_files(tmp_path):
 
 
 @pytest.mark.parametrize('images', [['', 'b.jpg'], ['a.jpg', 'a.jpg']])
-def test_pictures_without_a_path_of_their_own(tmp_path, images):
+def test_images_without_a_path_of_their_own(tmp_path, images):
     scores, targets = random_run(2, 3)
     run = read_test_run(write_dump(tmp_path / 'a.pkl', scores, targets, images=images))
     with pytest.raises(ValueError, match='not every sample has an img_path of its own'):

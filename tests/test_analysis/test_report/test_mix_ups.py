@@ -16,7 +16,7 @@ def test_counts_by_hand():
     scores[4:6, 1] = 0.5  # a score equal to the threshold is a report
     found = find_mix_ups(scores, targets, ['cat', 'dog', 'cow'])
     (pair,) = found['pairs']
-    # All 8 cats are without a dog; 4 of 8 are missed, 6 of 16 pictures without a dog report one.
+    # All 8 cats are without a dog; 4 of 8 are missed, 6 of 16 images without a dog report one.
     assert pair == dict(missed='cat', reported='dog', count=4, expected=8 * 4 / 8 * 6 / 16)
     assert (found['missed'], found['reported']) == (['cat'], ['dog'])
     assert (found['count'], found['expected']) == ([[4]], [[1.5]])
@@ -38,7 +38,7 @@ def test_counts_by_loops():
 
 
 def test_independent_mistakes_are_as_many_as_expected():
-    """Over many pictures chance and count agree, though labels come together."""
+    """Over many images chance and count agree, though labels come together."""
     random = np.random.default_rng(0)
     first = random.random(200_000) < 0.4
     second = np.where(first, random.random(200_000) < 0.6, random.random(200_000) < 0.1)

@@ -25,7 +25,7 @@ def read_data(page) -> dict:
 
 @pytest.fixture
 def run(tmp_path):
-    """A config of three classes and a dump of 40 pictures, of which every other is there."""
+    """A config of three classes and a dump of 40 images, of which every other is there."""
     scores, targets = random_run(40, 3)
     images = [str(tmp_path / f'{i:02d}.jpg') for i in range(40)]
     for image in images[::2]:
@@ -98,7 +98,7 @@ def test_classes_without_names(run, tmp_path):
 
 
 def test_names_come_from_the_annotations(fake_coco, tmp_path):
-    """Whether or not the pictures are there."""
+    """Whether or not the images are there."""
     config = tmp_path / 'coco.py'
     config.write_text(
         "custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)\n"

@@ -25,7 +25,7 @@ def test_worst_mistakes_by_hand():
     scores = np.array([[0.9, 0.8, 0.1], [0.7, 0.2, 0.3], [0.95, 0.6, 0.4], [0.5, 0.5, 0.5]])
     targets = np.array([[0, 0, 1], [1, 1, -1], [-1, 0, 1], [1, 1, 1]])
     alarms, misses = worst_mistakes(scores, targets, 10)
-    assert alarms == [Mistake(0, 0), Mistake(2, 1)]  # one a picture; unknown is no mistake
+    assert alarms == [Mistake(0, 0), Mistake(2, 1)]  # one an image; unknown is no mistake
     assert misses == [Mistake(0, 2), Mistake(1, 1), Mistake(2, 2), Mistake(3, 0)]
     assert worst_mistakes(scores, targets, 1) == ([Mistake(0, 0)], [Mistake(0, 2)])
     assert worst_mistakes(scores, targets, 0) == ([], [])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from prediction_dumps import random_run, write_dump
 
-from mmpretrain_mldecoder.analysis.report.test_run import check_same_pictures, read_test_run
+from mmpretrain_mldecoder.analysis.report.test_run import check_same_images, read_test_run
 
 
 def test_arrays_of_the_file(tmp_path):
@@ -40,9 +40,9 @@ def test_scores_that_are_none(tmp_path, change, message):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(targets=slice(0, 19)), '20 pictures and 4 classes against 19 and 4'),
-        (dict(images={7: 'photos/other.jpg'}), "picture 7 is '000007.jpg' in one and 'other.jpg'"),
-        (dict(label=(5, 2)), 'other labels for class 2 of picture 5'),
+        (dict(targets=slice(0, 19)), '20 images and 4 classes against 19 and 4'),
+        (dict(images={7: 'photos/other.jpg'}), "image 7 is '000007.jpg' in one and 'other.jpg'"),
+        (dict(label=(5, 2)), 'other labels for class 2 of image 5'),
     ],
 )
 def test_runs_that_cannot_be_compared(tmp_path, change, message):
@@ -56,7 +56,7 @@ def test_runs_that_cannot_be_compared(tmp_path, change, message):
         targets[change['label']] ^= 1
     other = write_dump(tmp_path / 'b.pkl', scores[keep], targets[keep], images=images[keep])
     with pytest.raises(ValueError, match=message):
-        check_same_pictures(run, read_test_run(other))
+        check_same_images(run, read_test_run(other))
 
 
 def test_folders_may_differ(tmp_path):
@@ -64,4 +64,4 @@ def test_folders_may_differ(tmp_path):
     run = read_test_run(write_dump(tmp_path / 'a.pkl', scores, targets))
     images = [f'elsewhere/{i:06d}.jpg' for i in range(6)]
     other = write_dump(tmp_path / 'b.pkl', scores**2, targets, images=images)
-    check_same_pictures(run, read_test_run(other))
+    check_same_images(run, read_test_run(other))

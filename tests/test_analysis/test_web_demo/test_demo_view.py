@@ -46,19 +46,19 @@ def test_upload_is_never_taken_for_other_files(inferencer, photo, tmp_path):
     other, strange = tmp_path / 'a.jpg', tmp_path / '[ab]*.jpg'  # a pattern, for the inferencer
     for path in (other, strange):
         shutil.copy(photo, path)
-    with pytest.raises(ValueError, match='cannot be read as a picture'):
+    with pytest.raises(ValueError, match='cannot be read as an image'):
         predict_photo(inferencer, str(listing))
     assert predict_photo(inferencer, str(strange))['scores']
     strange.unlink()
-    with pytest.raises(ValueError, match='cannot be read as a picture'):
+    with pytest.raises(ValueError, match='cannot be read as an image'):
         predict_photo(inferencer, str(strange))
 
 
-@pytest.mark.parametrize('content', [b'', b'no picture', b'\xff\xd8\xff\xe0 cut off'])
-def test_what_is_no_picture_is_said(inferencer, tmp_path, content):
+@pytest.mark.parametrize('content', [b'', b'no image', b'\xff\xd8\xff\xe0 cut off'])
+def test_what_is_no_image_is_said(inferencer, tmp_path, content):
     path = tmp_path / 'photo.jpg'
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r'^This file cannot be read as a picture\.$'):
+    with pytest.raises(ValueError, match=r'^This file cannot be read as an image\.$'):
         predict_photo(inferencer, str(path))
 
 
@@ -114,7 +114,7 @@ def test_overlay_is_of_the_chosen_label_and_large_enough(shape):
     assert bright == dict(dog=(False, False), cat=(True, True))
 
 
-def test_picture_of_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
+def test_image_of_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
     path = tmp_path / 'bomb.png'
     Image.new('1', (20_000, 20_000)).save(path)  # 50 kB
     with pytest.raises(ValueError, match='more than 50 million pixels'):

@@ -77,13 +77,13 @@ def test_no_label_over_the_threshold_is_said(inferencer, photo):
     assert (labels.visible, value(overlay), caption) == (False, None, '')
 
 
-def test_what_is_no_picture_is_answered_and_clears_the_page(inferencer, tmp_path):
+def test_what_is_no_image_is_answered_and_clears_the_page(inferencer, tmp_path):
     _, functions = build(inferencer)
     path = tmp_path / 'photo.jpg'
-    path.write_text('no picture')
+    path.write_text('no image')
     found, message, labels, overlay, caption, _ = functions['predict'](dict(path=str(path)), 0.5)
     assert found is None
-    assert 'This file cannot be read as a picture.' in message
+    assert 'This file cannot be read as an image.' in message
     assert (labels.visible, value(overlay), caption) == (False, None, '')
 
 

@@ -27,12 +27,12 @@ def export(folder: Path, head: str = 'groups', suffix: str = '.onnx', **options)
     )
 
 
-def run(path: Path, pictures: np.ndarray) -> np.ndarray:
+def run(path: Path, images: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
-    return session.run(None, {'image': pictures})[0]
+    return session.run(None, {'image': images})[0]
 
 
-def pictures(batch: int, height: int = 32, width: int = 32) -> np.ndarray:
+def random_images(batch: int, height: int = 32, width: int = 32) -> np.ndarray:
     return np.random.default_rng(batch).integers(0, 256, (batch, 3, height, width), np.uint8)
 
 
@@ -51,7 +51,7 @@ def test_the_file_and_what_it_says(tmp_path):
     seen = export(tmp_path, classifier=dict(thresholds=True))
     assert seen.written
     assert seen.num_bytes == (tmp_path / 'out.onnx').stat().st_size
-    assert [(row.batch, row.num_pictures) for row in seen.differences] == [(1, 7), (2, 7), (7, 7)]
+    assert [(row.batch, row.num_images) for row in seen.differences] == [(1, 7), (2, 7), (7, 7)]
     assert seen.largest < 1e-5
     session = onnxruntime.InferenceSession(tmp_path / 'out.onnx')
     properties = session.get_modelmeta().custom_metadata_map
@@ -72,7 +72,7 @@ def test_the_file_and_what_it_says(tmp_path):
     # not the folders of the machine that exported it
     assert str(Path(__file__).parents[3]).encode() not in (tmp_path / 'out.onnx').read_bytes()
     for batch in (1, 2, 7):
-        images = pictures(batch)
+        images = random_images(batch)
         # two libraries sum in two orders
         np.testing.assert_allclose(
             run(tmp_path / 'out.onnx', images), torch_logits(tmp_path, 'groups', images), atol=1e-4
@@ -88,7 +88,7 @@ def test_9605_classes_of_any_size_in_half_precision(tmp_path):
     assert (half.metadata['input']['height'], half.metadata['input']['width']) == (None, None)
     assert half.tolerance == 1e-2
     assert single.largest < 1e-5 < half.largest < 1e-2
-    images = pictures(3, 50, 23)
+    images = random_images(3, 50, 23)
     expected = 1 / (1 + np.exp(-torch_logits(tmp_path, 'many', images)))
     # A half keeps 5e-4 of a value, and what it does to one layer adds up over five.
     np.testing.assert_allclose(run(tmp_path / 'out.onnx', images), expected, atol=1e-2)
@@ -99,7 +99,7 @@ def test_torch_archive(tmp_path, head):
     seen = export(tmp_path, head, '.pt2', dynamic_size=True, sigmoid=True)
     network, about = read_torch_archive(tmp_path / 'out.pt2')
     assert about == json.loads(json.dumps(seen.metadata))
-    images = pictures(3, 24, 40)
+    images = random_images(3, 24, 40)
     expected = 1 / (1 + np.exp(-torch_logits(tmp_path, head, images)))
     np.testing.assert_allclose(network(torch.from_numpy(images)).numpy(), expected, atol=1e-5)
 
@@ -202,7 +202,7 @@ def test_no_photos(tmp_path):
     seen = export_model.export_model(
         cfg, checkpoint, tmp_path / 'out.pt2', photos=[tmp_path / 'coco']
     )
-    assert seen.differences[0].num_pictures == 19
+    assert seen.differences[0].num_images == 19
 
 
 def test_missing_packages(tmp_path, monkeypatch):

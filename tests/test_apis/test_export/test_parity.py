@@ -6,20 +6,20 @@ from tiny_classifier import HEADS
 from mmpretrain_mldecoder.apis.export.parity import compare_scores, rounding_of_torch, torch_scores
 
 
-def test_every_picture_is_compared_in_every_batch_size():
-    pictures = torch.arange(10.0).reshape(10, 1, 1, 1).expand(10, 3, 4, 5)
+def test_every_image_is_compared_in_every_batch_size():
+    images = torch.arange(10.0).reshape(10, 1, 1, 1).expand(10, 3, 4, 5)
     expected = torch.arange(10.0)[:, None] / 10
     seen = []
 
     def scores_of(batch):
         seen.append(len(batch))
         scores = batch[:, 0, 0, :1] / 10
-        # only the last picture, and only where it is not alone
+        # only the last image, and only where it is not alone
         return scores + 0.25 * (scores == 0.9) * (len(batch) > 1)
 
-    rows = compare_scores(scores_of, expected, pictures)
+    rows = compare_scores(scores_of, expected, images)
     assert seen == [1] * 10 + [2] * 5 + [7, 3]
-    assert [(r.batch, r.num_pictures, r.height, r.width) for r in rows] == [
+    assert [(r.batch, r.num_images, r.height, r.width) for r in rows] == [
         (1, 10, 4, 5),
         (2, 10, 4, 5),
         (7, 10, 4, 5),
@@ -28,17 +28,17 @@ def test_every_picture_is_compared_in_every_batch_size():
     assert rows[1].mean == pytest.approx(0.025, abs=1e-6)
 
 
-def test_too_few_pictures_are_repeated():
-    pictures, expected = torch.zeros(2, 3, 4, 4), torch.tensor([[0.0], [1.0]])
+def test_too_few_images_are_repeated():
+    images, expected = torch.zeros(2, 3, 4, 4), torch.tensor([[0.0], [1.0]])
     sizes = []
     (row,) = compare_scores(
         lambda batch: sizes.append(len(batch)) or torch.tensor([[0.0], [1.0]] * 3 + [[0.0]]),
         expected,
-        pictures,
+        images,
         batches=(7,),
     )
     assert sizes == [7]
-    assert (row.num_pictures, row.largest) == (2, 0)
+    assert (row.num_images, row.largest) == (2, 0)
 
 
 def test_rounding_is_far_below_the_tolerance_and_leaves_the_model_alone():
@@ -51,11 +51,11 @@ def test_rounding_is_far_below_the_tolerance_and_leaves_the_model_alone():
             **HEADS['groups'],
         )
     ).eval()
-    pictures = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
-    before = torch_scores(model, pictures)
-    rounding = rounding_of_torch(model, pictures)
+    images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
+    before = torch_scores(model, images)
+    rounding = rounding_of_torch(model, images)
     assert set(rounding) == {'channels-last', 'float64'}
     # float32 keeps 1.2e-7 of a value; sums of hundreds of terms add up to tens of that
     assert max(rounding.values()) < 1e-5
     assert rounding['float64'] > 0
-    assert torch.equal(torch_scores(model, pictures), before)
+    assert torch.equal(torch_scores(model, images), before)

@@ -26,11 +26,11 @@ def norms(module: nn.Module) -> int:
 
 @torch.no_grad()
 def assert_same_after(module: nn.Module, folded: int, left: int) -> None:
-    pictures = torch.randn(2, 3, 64, 64)
-    expected = module(pictures)
+    images = torch.randn(2, 3, 64, 64)
+    expected = module(images)
     assert fold_batch_norm(module) == folded
     assert norms(module) == left
-    got = module(pictures)
+    got = module(images)
     for a, b in zip(got, expected, strict=True):
         # Tens of layers, each with a rounding or two of 6e-8 more or less.
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4 * b.abs().max().item())

@@ -19,8 +19,8 @@ def exports(monkeypatch) -> list:
     class Counted(OnnxModel):
         calls = 0
 
-        def __init__(self, model, pictures):
-            super().__init__(model, pictures)
+        def __init__(self, model, images):
+            super().__init__(model, images)
             self.calls = 0  # its own check does not count
             made.append(self)
 
@@ -69,7 +69,7 @@ def test_other_sizes_go_through_torch(config, checkpoint, exports):
 
 @pytest.fixture
 def failing_export(monkeypatch):
-    def fail(model, pictures):
+    def fail(model, images):
         raise RuntimeError('the model cannot be exported to ONNX: too exotic')
 
     monkeypatch.setattr(network_runner, 'OnnxModel', fail)

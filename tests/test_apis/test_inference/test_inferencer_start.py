@@ -14,9 +14,9 @@ def test_config_file_and_unchanged_config(config, checkpoint, fake_coco, tmp_pat
     before = deepcopy(config.to_dict())
     path = tmp_path / 'config.py'
     config.dump(path)
-    picture = fake_coco / 'val2017' / '000000000001.jpg'
-    from_file = MultiLabelInferencer(path, str(checkpoint), device='cpu')(picture, thr=0)
-    assert from_file == MultiLabelInferencer(config, checkpoint, device='cpu')(picture, thr=0)
+    image = fake_coco / 'val2017' / '000000000001.jpg'
+    from_file = MultiLabelInferencer(path, str(checkpoint), device='cpu')(image, thr=0)
+    assert from_file == MultiLabelInferencer(config, checkpoint, device='cpu')(image, thr=0)
     assert config.to_dict() == before
 
 

@@ -1,9 +1,9 @@
-"""Predictions of many pictures come as one asks for them."""
+"""Predictions of many images come as one asks for them."""
 
 import pytest
 
 
-def test_results_come_before_the_last_picture_is_read(inferencer, fake_coco, monkeypatch):
+def test_results_come_before_the_last_image_is_read(inferencer, fake_coco, monkeypatch):
     read = []
 
     def pipeline(image):
@@ -27,9 +27,9 @@ def test_stream_equals_call(inferencer, fake_coco):
     assert list(inferencer.stream(folder, 0.3, 2)) == inferencer(folder, 0.3, 2)
 
 
-def test_unreadable_pictures_are_left_out(inferencer, fake_coco, tmp_path):
+def test_unreadable_images_are_left_out(inferencer, fake_coco, tmp_path):
     good = [str(path) for path in sorted((fake_coco / 'val2017').iterdir())]
-    (tmp_path / 'broken.jpg').write_bytes(b'not a picture')
+    (tmp_path / 'broken.jpg').write_bytes(b'not an image')
     (tmp_path / 'list.txt').write_text('broken.jpg\ngone.jpg')
     reported = []
     predictions = inferencer.stream(
@@ -43,7 +43,7 @@ def test_unreadable_pictures_are_left_out(inferencer, fake_coco, tmp_path):
         assert got['scores'] == pytest.approx(want['scores'], abs=1e-5)
     assert [path for path, _ in reported] == [str(tmp_path / n) for n in ('broken.jpg', 'gone.jpg')]
     assert [reason.partition(':')[0] for _, reason in reported] == [
-        'no picture in it',
+        'no image in it',
         'No such file or directory',
     ]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmpretrain_mldecoder.apis.inference.label_attention import label_attention, seen_picture
+from mmpretrain_mldecoder.apis.inference.label_attention import label_attention, seen_image
 
 
 def test_maps_of_a_shared_query():
@@ -31,14 +31,14 @@ def test_no_label():
         ((50, 50), (8, 8)),
     ],
 )
-def test_seen_picture_has_the_aspect_of_the_photo(original, shape):
+def test_seen_image_has_the_aspect_of_the_photo(original, shape):
     packed = torch.full((3, 8, 8), 7, dtype=torch.uint8)
     packed[0] = 200
-    picture = seen_picture(packed, original)
-    assert (picture.dtype, picture.shape) == (np.uint8, (*shape, 3))
-    assert (picture == (200, 7, 7)).all()
+    image = seen_image(packed, original)
+    assert (image.dtype, image.shape) == (np.uint8, (*shape, 3))
+    assert (image == (200, 7, 7)).all()
 
 
-def test_grey_and_float_pictures():
-    picture = seen_picture(torch.tensor([[[-3.0, 300.0]]]), None)
-    np.testing.assert_array_equal(picture, [[[0, 0, 0], [255, 255, 255]]])
+def test_grey_and_float_images():
+    image = seen_image(torch.tensor([[[-3.0, 300.0]]]), None)
+    np.testing.assert_array_equal(image, [[[0, 0, 0], [255, 255, 255]]])

@@ -59,7 +59,7 @@ def test_pil_is_turned_upright_like_a_file(inferencer, tmp_path):
     assert got == upright
 
 
-@pytest.mark.parametrize('content', [b'', b'not a picture'])
+@pytest.mark.parametrize('content', [b'', b'not an image'])
 def test_unreadable_image(inferencer, tmp_path, content):
     path = tmp_path / 'broken.jpg'
     path.write_bytes(content)

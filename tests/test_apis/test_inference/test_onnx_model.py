@@ -24,7 +24,7 @@ HEADS = {
 
 
 def tiny_model(name: str) -> nn.Module:
-    """A model whose scores differ from picture to picture."""
+    """A model whose scores differ from image to image."""
     torch.manual_seed(0)
     neck = dict(type='GlobalAveragePooling') if name == 'linear' else None
     model = MODELS.build(
@@ -38,16 +38,16 @@ def tiny_model(name: str) -> nn.Module:
     )
     for m in model.backbone.modules():
         if isinstance(m, nn.BatchNorm2d):
-            m.momentum = None  # statistics of the pictures, so that no norm flattens them
+            m.momentum = None  # statistics of the images, so that no norm flattens them
     with torch.no_grad():
-        model.backbone(model.data_preprocessor(dict(inputs=pictures(8)))['inputs'])
+        model.backbone(model.data_preprocessor(dict(inputs=random_images(8)))['inputs'])
         for parameter in model.head.parameters():
             nn.init.normal_(parameter, std=0.3)
     model.eval()
     return model
 
 
-def pictures(batch: int) -> Tensor:
+def random_images(batch: int) -> Tensor:
     generator = torch.Generator().manual_seed(batch)
     # Of one colour each, and noise.
     colors = torch.rand(batch, 3, 1, 1, generator=generator) * 200
@@ -57,9 +57,9 @@ def pictures(batch: int) -> Tensor:
 @pytest.mark.parametrize('name', HEADS)
 def test_logits_are_those_of_torch_for_any_batch(name):
     model = tiny_model(name)
-    exported = OnnxModel(model, pictures(1))  # an example of one must not freeze the batch
+    exported = OnnxModel(model, random_images(1))  # an example of one must not freeze the batch
     for batch in (1, 2, 7, 32):
-        images = pictures(batch)
+        images = random_images(batch)
         assert exported.takes(images)
         with torch.no_grad():
             expected = torch.stack([s.pred_score for s in model.test_step(dict(inputs=images))])
@@ -74,7 +74,7 @@ def test_logits_are_those_of_torch_for_any_batch(name):
 
 
 def test_what_is_exported(capfd, recwarn):
-    model = to_onnx(tiny_model('linear'), pictures(3))
+    model = to_onnx(tiny_model('linear'), random_images(3))
     (image,), (logits,) = model.graph.input, model.graph.output
     assert (image.name, logits.name) == ('image', 'logits')
     batch, *rest = image.type.tensor_type.shape.dim
@@ -88,11 +88,11 @@ def test_a_model_that_cannot_be_exported():
     model = tiny_model('linear')
     model.neck = ByValue()
     with pytest.raises(RuntimeError, match='the model cannot be exported to ONNX: '):
-        OnnxModel(model, pictures(1))
+        OnnxModel(model, random_images(1))
 
 
 class ByValue(nn.Module):
-    """Goes another way for other pictures, which a graph cannot."""
+    """Goes another way for other images, which a graph cannot."""
 
     def forward(self, feats: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         pooled = feats[-1].mean((2, 3))
@@ -107,7 +107,7 @@ def test_a_model_that_is_exported_wrongly(monkeypatch):
 
     monkeypatch.setattr(onnx_model, 'to_onnx', export_another)
     with pytest.raises(RuntimeError, match=r'gives scores that are 0\.\d+ off, more than 0\.001'):
-        OnnxModel(tiny_model('linear'), pictures(1))
+        OnnxModel(tiny_model('linear'), random_images(1))
 
 
 def test_missing_packages(monkeypatch):

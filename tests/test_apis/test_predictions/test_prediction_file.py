@@ -7,7 +7,7 @@ from mmpretrain_mldecoder.apis import write_predictions
 from mmpretrain_mldecoder.apis.predictions.prediction_file import write_prediction_table
 
 
-def test_one_line_a_picture(tmp_path):
+def test_one_line_a_image(tmp_path):
     predictions = [
         dict(path='a.jpg', labels=['狗', 'ball'], scores=[0.9, 0.1 + 0.2]),
         dict(index=1, labels=[], scores=[]),

@@ -47,7 +47,7 @@ def test_goes_on_after_a_kill(tmp_path, torn):
     assert lines(tmp_path) == PATHS
 
 
-def test_new_pictures_join_and_failed_ones_are_tried_again(tmp_path):
+def test_new_images_join_and_failed_ones_are_tried_again(tmp_path):
     folder = PredictionFolder(tmp_path, SETTINGS, PATHS[:3])
     folder.add_failure('b.jpg', 'torn')
     for path in ('a.jpg', '狗, 1.jpg'):
@@ -95,9 +95,9 @@ def test_other_settings_are_refused(tmp_path):
     assert json.loads((tmp_path / 'settings.json').read_text())['thr'] == 0.7
 
 
-def test_lost_pictures_and_strange_files_are_refused(tmp_path):
+def test_lost_images_and_strange_files_are_refused(tmp_path):
     predict(PredictionFolder(tmp_path, SETTINGS, PATHS))
-    with pytest.raises(ValueError, match=r'2 pictures that are not among the inputs, such as 狗'):
+    with pytest.raises(ValueError, match=r'2 images that are not among the inputs, such as 狗'):
         PredictionFolder(tmp_path, SETTINGS, PATHS[:2])
     (tmp_path / 'other').mkdir()
     (tmp_path / 'other' / 'predictions.jsonl').write_text('{"path": "b.jpg"}\n')
@@ -113,7 +113,7 @@ def test_damaged_settings_are_other_settings(tmp_path, content):
         PredictionFolder(tmp_path, SETTINGS, PATHS)
 
 
-def test_predictions_that_name_no_picture_are_made_again(tmp_path):
+def test_predictions_that_name_no_image_are_made_again(tmp_path):
     paths = ['a.jpg', 'b.jpg']
     folder = PredictionFolder(tmp_path, SETTINGS, paths)
     predict(folder)
@@ -130,11 +130,11 @@ def test_predictions_that_name_no_picture_are_made_again(tmp_path):
 
 def test_overwrite_keeps_files_that_are_not_ours(tmp_path):
     predict(PredictionFolder(tmp_path, SETTINGS, PATHS))
-    for name in ('pictures', 'partial'):
+    for name in ('images', 'partial'):
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / 'mine.jpg').touch()
     PredictionFolder(tmp_path, SETTINGS, PATHS, overwrite=True)
-    assert (tmp_path / 'pictures' / 'mine.jpg').exists()
+    assert (tmp_path / 'images' / 'mine.jpg').exists()
     assert (tmp_path / 'partial' / 'mine.jpg').exists()
 
 
@@ -148,7 +148,7 @@ class ThreadedProcesses(Processes):
 
 
 def run_in(number: int, folder, keep: int | None = None) -> None:
-    """Predict with ``number`` processes; all are killed after ``keep`` pictures each."""
+    """Predict with ``number`` processes; all are killed after ``keep`` images each."""
     barrier = Barrier(number, timeout=20)
 
     def work(rank: int) -> None:

@@ -1,4 +1,4 @@
-"""Which pictures are predicted, and what is said of them; tests of the tool predict some."""
+"""Which images are predicted, and what is said of them; tests of the tool predict some."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmpretrain_mldecoder.apis.thresholds.split_scores import (
     _SameClassesHook,
-    picture_source,
+    image_source,
     split_warnings,
     use_split,
 )
@@ -21,7 +21,7 @@ def cfg() -> Config:
     return Config.fromfile(ROWS / 'r50_coco.py')
 
 
-def test_training_pictures_through_the_test_pipeline(cfg):
+def test_training_images_through_the_test_pipeline(cfg):
     test_pipeline = cfg.test_dataloader.dataset.pipeline
     train_prefix, train_sampler = cfg.train_dataloader.dataset.data_prefix, cfg.train_dataloader
     use_split(cfg, 'train')
@@ -37,10 +37,10 @@ def test_averages_are_those_of_the_checkpoint(cfg):
     assert not any('EMA' in hook.type for hook in cfg.custom_hooks)
 
 
-def test_warnings_follow_the_pictures_not_the_name(cfg):
+def test_warnings_follow_the_images_not_the_name(cfg):
     (trained,), (chosen,) = split_warnings(cfg, 'train'), split_warnings(cfg, 'val')
     assert 'was trained on this split' in trained and 'best_*.pth' in chosen
-    assert split_warnings(cfg, 'test') == [chosen]  # the same pictures as val
+    assert split_warnings(cfg, 'test') == [chosen]  # the same images as val
     cfg.test_dataloader = Config(dict(a=cfg.test_dataloader)).a  # no longer one object
     cfg.test_dataloader.dataset.ann_file = 'annotations/other.json'
     assert split_warnings(cfg, 'test') == []
@@ -50,10 +50,10 @@ def test_warnings_follow_the_pictures_not_the_name(cfg):
     assert split_warnings(cfg, 'test') == [trained]
 
 
-def test_source_tells_pictures_apart(cfg):
-    assert picture_source(cfg, 'val') == picture_source(cfg, 'test') != picture_source(cfg, 'train')
+def test_source_tells_images_apart(cfg):
+    assert image_source(cfg, 'val') == image_source(cfg, 'test') != image_source(cfg, 'train')
     cfg.train_dataloader = None
-    assert picture_source(cfg, 'train') is None
+    assert image_source(cfg, 'train') is None
     assert split_warnings(cfg, 'val')  # a config without training
 
 

@@ -109,7 +109,7 @@ def test_precision_that_no_threshold_has():
     ('changes', 'message'),
     [
         (dict(num_folds=1), 'at least 2 folds, got 1'),
-        (dict(num_folds=301), '300 pictures cannot be dealt to 301 folds'),
+        (dict(num_folds=301), '300 images cannot be dealt to 301 folds'),
         (dict(classes=['ant']), '1 names of classes for scores of shape'),
         (dict(precision=2), 'precision must be in'),
     ],

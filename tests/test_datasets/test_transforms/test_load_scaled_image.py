@@ -15,8 +15,8 @@ from mmpretrain_mldecoder.datasets.transforms import LoadScaledImage
 CONFIGS = Path(__file__).parents[3] / 'configs'
 
 
-def smooth_picture(height: int, width: int) -> Image.Image:
-    """RGB waves, so long that a picture at 1/8 still has them."""
+def smooth_image(height: int, width: int) -> Image.Image:
+    """RGB waves, so long that an image at 1/8 still has them."""
     rows, columns = np.mgrid[:height, :width]
     waves = [np.sin(rows / 40), np.cos(columns / 50), np.sin((rows + columns) / 60)]
     return Image.fromarray((127 + 100 * np.stack(waves, -1)).astype(np.uint8))
@@ -43,7 +43,7 @@ def by_the_host(path: str) -> np.ndarray:
 )
 def test_takes_the_smallest_scale_that_keeps_both_sides(tmp_path, min_side, denominator, upright):
     height, width = (304, 200) if upright else (200, 304)
-    path = saved(tmp_path / 'a.jpg', smooth_picture(height, width), quality=95)
+    path = saved(tmp_path / 'a.jpg', smooth_image(height, width), quality=95)
     img = loaded(path, min_side)
     assert img.shape == (height // denominator, width // denominator, 3)
     # A mean over boxes is what the scaled transform approximates; at the border it has less to
@@ -56,19 +56,19 @@ def test_takes_the_smallest_scale_that_keeps_both_sides(tmp_path, min_side, deno
 
 @pytest.mark.parametrize('min_side, shape', [(101, (102, 155, 3)), (102, (203, 310, 3))])
 def test_sides_that_cannot_be_halved_are_rounded_up(tmp_path, min_side, shape):
-    path = saved(tmp_path / 'a.jpg', smooth_picture(203, 310))
+    path = saved(tmp_path / 'a.jpg', smooth_image(203, 310))
     assert loaded(path, min_side).shape == shape
 
 
 @pytest.mark.parametrize('options', [dict(progressive=True), dict(subsampling=2), dict(quality=30)])
 def test_kinds_of_jpeg(tmp_path, options):
-    path = saved(tmp_path / 'a.jpg', smooth_picture(200, 300), **options)
+    path = saved(tmp_path / 'a.jpg', smooth_image(200, 300), **options)
     assert loaded(path, 50).shape == (50, 75, 3)
 
 
 @pytest.mark.parametrize('mode', ['L', 'CMYK'])
 def test_grey_and_cmyk_jpegs(tmp_path, mode):
-    path = saved(tmp_path / 'a.jpg', smooth_picture(200, 300).convert(mode), quality=95)
+    path = saved(tmp_path / 'a.jpg', smooth_image(200, 300).convert(mode), quality=95)
     box = cv2.resize(by_the_host(path), (75, 50), interpolation=cv2.INTER_AREA)
     assert np.abs(loaded(path, 50).astype(int) - box)[1:-1, 1:-1].max() <= 6
 
@@ -77,7 +77,7 @@ def test_grey_and_cmyk_jpegs(tmp_path, mode):
 def test_follows_the_exif_orientation(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = saved(tmp_path / 'a.jpg', smooth_picture(200, 304), exif=exif, quality=95)
+    path = saved(tmp_path / 'a.jpg', smooth_image(200, 304), exif=exif, quality=95)
     img, whole = loaded(path, 50), by_the_host(path)
     assert whole.shape[:2] == ((304, 200) if orientation > 4 else (200, 304))
     box = cv2.resize(
@@ -91,7 +91,7 @@ def test_what_is_no_jpeg_is_loaded_by_the_host(tmp_path, mode):
     if mode == 'I;16':
         img = Image.fromarray(np.arange(40000, dtype=np.uint16).reshape(200, 200))
     else:
-        img = smooth_picture(200, 200).convert(mode)
+        img = smooth_image(200, 200).convert(mode)
     path = saved(tmp_path / 'a.png', img)
     np.testing.assert_array_equal(loaded(path, 10), by_the_host(path))
 
@@ -103,7 +103,7 @@ def test_size_of_photos(shared_data):
 
 def test_size_is_found_behind_padding_and_not_in_what_is_cut_short():
     buffer = io.BytesIO()
-    smooth_picture(70, 90).save(buffer, 'JPEG')
+    smooth_image(70, 90).save(buffer, 'JPEG')
     content = buffer.getvalue()
     assert jpeg_size(content) == (70, 90)
     assert jpeg_size(content[:2] + b'\xff\xff' + content[2:]) == (70, 90)
@@ -112,7 +112,7 @@ def test_size_is_found_behind_padding_and_not_in_what_is_cut_short():
     assert jpeg_size(b'') is None
 
 
-def test_no_picture(tmp_path):
+def test_no_image(tmp_path):
     path = tmp_path / 'a.jpg'
     path.write_bytes(b'\xff\xd8 no more than a start')
     with pytest.raises(ValueError, match=r'cannot read image .*a\.jpg: it ends after 23 bytes'):

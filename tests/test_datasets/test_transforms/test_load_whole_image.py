@@ -5,7 +5,7 @@ import pickle
 import cv2
 import numpy as np
 import pytest
-from faulty_pictures import encoded, orientation, photo, png_claiming
+from faulty_images import encoded, orientation, photo, png_claiming
 from mmcv.transforms import LoadImageFromFile
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image, ImageOps
@@ -25,7 +25,7 @@ def load(request, tmp_path):
     """Write bytes to a file and load it."""
 
     def call(content: bytes) -> np.ndarray:
-        path = tmp_path / 'picture'
+        path = tmp_path / 'image'
         path.write_bytes(content)
         return request.param()(dict(img_path=str(path)))['img']
 
@@ -88,7 +88,7 @@ def test_exif_turns_upright(load, format, value):
 
 
 @pytest.mark.parametrize('format', FORMATS)
-def test_one_pixel_is_a_picture(load, format):
+def test_one_pixel_is_a_image(load, format):
     assert load(encoded(np.full((1, 1, 3), 200, np.uint8), format)).shape == (1, 1, 3)
 
 
@@ -99,7 +99,7 @@ def test_what_is_cut_off_is_refused(load, format, part):
         content = encoded(photo(0), progressive=True)
     else:
         content = encoded(photo(0), format)
-    with pytest.raises(UnreadableImageError, match=r'cannot read image .*picture: .+'):
+    with pytest.raises(UnreadableImageError, match=r'cannot read image .*image: .+'):
         load(content[: int(len(content) * part)])
 
 
@@ -107,7 +107,7 @@ def test_what_is_cut_off_is_refused(load, format, part):
     'content, code, message',
     [
         (b'', 'unreadable', 'the file is empty'),
-        (b'<html>not found</html>', 'unreadable', 'no picture in it'),
+        (b'<html>not found</html>', 'unreadable', 'no image in it'),
         (b'\xff\xd8\xff', 'truncated', 'it ends after 3 bytes'),
         (encoded(photo(0))[:900] + bytes(4096), 'truncated', 'it ends after 4,996 bytes'),
         (png_claiming(20_000, 20_000), 'too_large', r'20,000 x 20,000 pixels, more than max_pix'),
@@ -115,16 +115,16 @@ def test_what_is_cut_off_is_refused(load, format, part):
         (encoded(deep(photo(0)) // 16, 'PNG'), 'blank', 'only the lower 12 of its 16 bits'),
     ],
 )
-def test_what_is_no_picture_is_refused_with_path_and_reason(load, content, code, message):
+def test_what_is_no_image_is_refused_with_path_and_reason(load, content, code, message):
     with pytest.raises(
-        UnreadableImageError, match=rf'cannot read image .*picture: {message}'
+        UnreadableImageError, match=rf'cannot read image .*image: {message}'
     ) as error:
         load(content)
-    assert error.value.code == code and error.value.path.endswith('picture')
+    assert error.value.code == code and error.value.path.endswith('image')
 
 
-def test_a_black_float_picture_is_refused(load):
-    """A PFM, of which OpenCV makes a black picture without a word."""
+def test_a_black_float_image_is_refused(load):
+    """A PFM, of which OpenCV makes a black image without a word."""
     values = np.random.default_rng(0).random((60, 80), np.float32)
     with pytest.raises(UnreadableImageError, match='32 bits a channel'):
         load(b'Pf\n80 60\n-1.0\n' + values.tobytes())
@@ -174,7 +174,7 @@ def test_max_pixels_out_of_range(max_pixels):
         dict(color_type='color_ignore_orientation'),
     ],
 )
-def test_good_pictures_are_those_of_the_host(tmp_path, options):
+def test_good_images_are_those_of_the_host(tmp_path, options):
     contents = [encoded(photo(i), f) for i, f in enumerate(('JPEG', 'PNG', 'BMP'))]
     contents.append(encoded(photo(9), exif=orientation(6)))
     for i, content in enumerate(contents):
@@ -240,7 +240,7 @@ def test_the_error_can_be_sent_to_another_process():
 
 
 def test_cv2_alone_would_decode_what_was_filled_up():
-    """What the loader is for: OpenCV makes a picture of a file whose end is zeros."""
+    """What the loader is for: OpenCV makes an image of a file whose end is zeros."""
     content = encoded(photo(0), quality=95)
     filled = np.frombuffer(content[: len(content) // 2] + bytes(4096), np.uint8)
     assert cv2.imdecode(filled, cv2.IMREAD_COLOR) is not None

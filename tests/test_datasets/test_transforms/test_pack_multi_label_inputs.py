@@ -26,7 +26,7 @@ def test_keeps_the_instances_beside_what_the_host_keeps():
     assert set(host['data_samples'].metainfo_keys()) < set(sample.metainfo_keys())
 
 
-def test_a_picture_without_instances_is_packed_too():
+def test_a_image_without_instances_is_packed_too():
     packed = TRANSFORMS.build(dict(type='PackMultiLabelInputs'))(
         dict(img=np.zeros((4, 5, 3), np.uint8), img_path='a.jpg')
     )

@@ -1,4 +1,4 @@
-"""One seed on a black and on a white picture shows the box: it is where the results agree."""
+"""One seed on a black and on a white image shows the box: it is where the results agree."""
 
 import numpy as np
 import pytest
@@ -88,8 +88,8 @@ def test_size_out_of_range(size):
         RandomCutout(size)
 
 
-def test_float_picture_is_refused():
-    with pytest.raises(ValueError, match='RandomCutout takes a BGR uint8 picture'):
+def test_float_image_is_refused():
+    with pytest.raises(ValueError, match='RandomCutout takes a BGR uint8 image'):
         RandomCutout(0.5)(dict(img=np.zeros((4, 4, 3), np.float32)))
 
 

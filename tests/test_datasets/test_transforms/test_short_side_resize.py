@@ -58,6 +58,6 @@ def test_scale_must_be_even(scale):
         ShortSideResize(scale)
 
 
-def test_float_pictures_are_refused():
-    with pytest.raises(ValueError, match='ShortSideResize takes a BGR uint8 picture'):
+def test_float_images_are_refused():
+    with pytest.raises(ValueError, match='ShortSideResize takes a BGR uint8 image'):
         ShortSideResize(8)(dict(img=np.zeros((16, 16, 3), np.float32)))

@@ -1,6 +1,6 @@
 """Pillow is the oracle, one axis after the other: columns first, as releases before 13 did.
 
-Pillow 13 takes the rows first for some tall pictures, which moves the intermediate rounding; so
+Pillow 13 takes the rows first for some tall images, which moves the intermediate rounding; so
 the two passes are written out here, and one test compares with the plain call too.
 """
 
@@ -14,7 +14,7 @@ from PIL import Image
 from mmpretrain_mldecoder.datasets.transforms import SquareResize
 
 
-def random_picture(height: int, width: int) -> np.ndarray:
+def random_image(height: int, width: int) -> np.ndarray:
     rng = np.random.default_rng(height * 1000 + width)
     return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
@@ -31,7 +31,7 @@ def resized_by_pillow(img: np.ndarray, scale: int) -> np.ndarray:
 )
 def test_equals_pillow_on_noise(size, scale):
     """Fixed-point weights of differing precision, rounded after each pass: 1 grey level a pass."""
-    img = random_picture(*size)
+    img = random_image(*size)
     out = SquareResize(scale)(dict(img=img))['img']
     apart = np.abs(out.astype(int) - resized_by_pillow(img, scale))
     assert out.shape == (scale, scale, 3) and out.dtype == np.uint8
@@ -64,13 +64,13 @@ def test_shrinking_averages():
 
 
 def test_without_antialias_it_is_the_hosts_resize():
-    img = random_picture(60, 50)
+    img = random_image(60, 50)
     ours = TRANSFORMS.build(dict(type='SquareResize', scale=20, antialias=False))(dict(img=img))
     np.testing.assert_array_equal(ours['img'], Resize(20)(dict(img=img))['img'])
 
 
 def test_keys_are_those_of_the_hosts_resize():
-    img = random_picture(30, 50)
+    img = random_image(30, 50)
     ours = SquareResize(20)(dict(img=img.copy(), img_shape=(30, 50), ori_shape=(30, 50)))
     host = Resize(20)(dict(img=img.copy(), img_shape=(30, 50), ori_shape=(30, 50)))
     assert {k: v for k, v in ours.items() if k != 'img'} == {
@@ -79,7 +79,7 @@ def test_keys_are_those_of_the_hosts_resize():
 
 
 def test_input_is_left_alone_and_flipped_input_is_taken():
-    img = random_picture(20, 20)
+    img = random_image(20, 20)
     before = img.copy()
     for scale, antialias in ((20, True), (9, True), (20, False), (9, False)):
         resize = SquareResize(scale, antialias)
@@ -112,7 +112,7 @@ def test_scale_out_of_range(scale):
 
 
 @pytest.mark.parametrize('shape', [(4, 4), (4, 4, 1), (0, 4, 3)])
-def test_other_pictures_are_refused(shape):
+def test_other_images_are_refused(shape):
     with pytest.raises(ValueError, match=r'SquareResize takes .*LoadImageFromFile'):
         SquareResize(8)(dict(img=np.zeros(shape, np.uint8)))
 

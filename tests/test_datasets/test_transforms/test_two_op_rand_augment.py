@@ -58,7 +58,7 @@ def in_pillow(name: str, level: int, sign: int):
     )[name]
 
 
-def synthetic_picture(height: int, width: int) -> np.ndarray:
+def synthetic_image(height: int, width: int) -> np.ndarray:
     """BGR: gradients, hard edges, noise, black and white corners, and no symmetry."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:height, :width]
@@ -72,12 +72,12 @@ def synthetic_picture(height: int, width: int) -> np.ndarray:
 @pytest.fixture(
     scope='module', params=['synthetic-tall', 'synthetic-wide', '000000125952', '000000331799']
 )
-def picture(request) -> np.ndarray:
-    """A read-only BGR picture: odd-sized synthetic ones, and photos of about 300 px."""
+def image(request) -> np.ndarray:
+    """A read-only BGR image: odd-sized synthetic ones, and photos of about 300 px."""
     if request.param == 'synthetic-tall':
-        img = synthetic_picture(97, 41)
+        img = synthetic_image(97, 41)
     elif request.param == 'synthetic-wide':
-        img = synthetic_picture(38, 120)
+        img = synthetic_image(38, 120)
     else:
         folder = request.getfixturevalue('shared_data') / 'coco_tiny' / 'val2017'
         img = cv2.imread(str(folder / f'{request.param}.jpg'))[::2, ::2].copy()
@@ -86,17 +86,17 @@ def picture(request) -> np.ndarray:
 
 
 @pytest.mark.parametrize('name', [name for name in NAMES if name != 'cutout'])
-def test_equals_pillow_at_every_level(picture, name):
+def test_equals_pillow_at_every_level(image, name):
     operation = OPERATIONS[NAMES.index(name)]
-    pillow = Image.fromarray(picture[..., ::-1])
+    pillow = Image.fromarray(image[..., ::-1])
     levels, share = TOLERANCE.get(name, (0, 0))
     assert operation.signed == (name in SIGNED + ENHANCED)
     for level in range(1, 10):
         for sign in (1, -1) if operation.signed else (1,):
-            ours = operation.apply(picture, sign * operation.magnitudes[level], 128)
+            ours = operation.apply(image, sign * operation.magnitudes[level], 128)
             theirs = np.asarray(in_pillow(name, level, sign)(pillow))[..., ::-1]
             apart = np.abs(ours.astype(int) - theirs)
-            assert ours.dtype == np.uint8 and ours.shape == picture.shape
+            assert ours.dtype == np.uint8 and ours.shape == image.shape
             assert apart.max() <= levels, f'level {level}, sign {sign}'
             assert (apart > 0).mean() <= share, f'level {level}, sign {sign}'
 
@@ -127,7 +127,7 @@ def test_fill_is_the_value_outside(name):
 
 
 def record_draws(monkeypatch, count: int) -> list[list[tuple[str, float]]]:
-    """Run the transform `count` times and list what it applied to each picture."""
+    """Run the transform `count` times and list what it applied to each image."""
     applied = []
 
     def recorder(name):
@@ -160,7 +160,7 @@ def test_draws_are_uniform(monkeypatch):
     count = 20_000
     applied = record_draws(monkeypatch, count)
 
-    # Each of the two is applied with p = 0.5: 0, 1, 2 operations in 1/4, 1/2, 1/4 of the pictures.
+    # Each of the two is applied with p = 0.5: 0, 1, 2 operations in 1/4, 1/2, 1/4 of the images.
     shares = np.bincount([len(ops) for ops in applied], minlength=3) / count
     np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=5 * 0.5 / count**0.5)
 
@@ -188,7 +188,7 @@ def test_draws_are_uniform(monkeypatch):
 
 
 def test_follows_numpys_global_seed():
-    img = synthetic_picture(40, 50)
+    img = synthetic_image(40, 50)
     transform = TRANSFORMS.build(dict(type='TwoOpRandAugment'))
 
     def run(seed):
@@ -201,7 +201,7 @@ def test_follows_numpys_global_seed():
 
 
 def test_input_is_left_alone_and_flipped_input_is_taken():
-    img = synthetic_picture(40, 50)
+    img = synthetic_image(40, 50)
     before = img.copy()
     transform = TwoOpRandAugment(fill=0)
     np.random.seed(0)
@@ -225,7 +225,7 @@ def test_one_pixel_is_enough():
     'img',
     [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 1), np.uint8), np.zeros((4, 4, 3), np.float32)],
 )
-def test_other_pictures_are_refused(img):
+def test_other_images_are_refused(img):
     with pytest.raises(ValueError, match=r'TwoOpRandAugment takes a BGR uint8 .*a\.jpg'):
         TwoOpRandAugment()(dict(img=img, img_path='a.jpg'))
 

@@ -1,4 +1,4 @@
-"""Batch norm over the pictures of all processes is that of one process with all of them (gloo)."""
+"""Batch norm over the images of all processes is that of one process with all of them (gloo)."""
 
 import pytest
 import torch
@@ -39,8 +39,8 @@ def norm_gradients(rank, world_size, split, momentum, shape):
 
 @pytest.mark.parametrize('momentum', [0.1, None])
 @pytest.mark.parametrize('shape', [(4, 5), ()])
-def test_the_norm_is_that_of_all_pictures(tmp_path, momentum, shape):
-    # 3 and 4 pictures; float64, so what is left is the order of sums
+def test_the_norm_is_that_of_all_images(tmp_path, momentum, shape):
+    # 3 and 4 images; float64, so what is left is the order of sums
     (one,) = in_processes(norm_gradients, 1, tmp_path / '1', [7], momentum, shape)
     two = in_processes(norm_gradients, 2, tmp_path / '2', [3, 4], momentum, shape)
     close = dict(rtol=1e-9, atol=1e-11)

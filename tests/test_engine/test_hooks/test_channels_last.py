@@ -35,11 +35,11 @@ def test_same_loss_and_gradients(backbone, in_channels, dtype, tolerance):
     plain = _classifier(backbone, in_channels).to(dtype)
     converted = copy.deepcopy(plain)
     convert_to_channels_last(converted)
-    pictures = torch.rand(2, 3, 64, 64, dtype=dtype)
+    images = torch.rand(2, 3, 64, 64, dtype=dtype)
     samples = [DataSample().set_gt_score(torch.eye(5, dtype=dtype)[i]) for i in range(2)]
     losses = []
     for model in (plain, converted):
-        losses.append(model(pictures, samples, mode='loss')['loss'])
+        losses.append(model(images, samples, mode='loss')['loss'])
         losses[-1].backward()
     torch.testing.assert_close(*losses, rtol=tolerance, atol=0)
     expected = dict(plain.named_parameters())

@@ -155,7 +155,7 @@ def test_names_of_a_wrapped_model_are_known(trained, tmp_path):
 
 
 def test_models_may_mend_a_checkpoint(trained, tmp_path):
-    # The host's ViT resizes position embeddings of another picture size by itself.
+    # The host's ViT resizes position embeddings of another image size by itself.
     arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
     vit = dict(type='VisionTransformer', arch=arch, patch_size=8, out_type='featmap')
     checkpoint = str(tmp_path / 'vit.pth')

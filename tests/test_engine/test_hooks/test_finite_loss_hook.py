@@ -10,14 +10,14 @@ from mmpretrain_mldecoder.errors import RunError
 
 
 class Spoil(Hook):
-    """Make the pictures of some steps NaN, as a broken augmentation would."""
+    """Make the images of some steps NaN, as a broken augmentation would."""
 
     def __init__(self, *steps: int, value: float = float('nan')):
         self.steps, self.value = steps, value
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter in self.steps:
-            data_batch['inputs'] = [picture * self.value for picture in data_batch['inputs']]
+            data_batch['inputs'] = [image * self.value for image in data_batch['inputs']]
 
 
 def _runner(folder, *spoilt: int, **options):
@@ -29,7 +29,7 @@ def _runner(folder, *spoilt: int, **options):
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
-def test_ends_at_the_step_and_names_the_pictures(tmp_path, value):
+def test_ends_at_the_step_and_names_the_images(tmp_path, value):
     runner = _runner(tmp_path)
     runner.register_hook(Spoil(4, value=value))
     with pytest.raises(RunError, match=r'loss is (nan|inf) at iteration 5 \(epoch 2\)') as caught:
@@ -39,7 +39,7 @@ def test_ends_at_the_step_and_names_the_pictures(tmp_path, value):
     content = json.loads(file.read_text())
     assert (content['iteration'], content['epoch']) == (5, 2)
     (batch,) = content['batches']
-    names = [path.rpartition('/')[2] for path in batch['pictures']]
+    names = [path.rpartition('/')[2] for path in batch['images']]
     assert len(names) == 4 and set(names) <= {f'{i:012d}.jpg' for i in range(12)}
     # the epoch before is the last thing kept
     kept = sorted(path.name for path in (tmp_path / 'run').glob('*.pth'))

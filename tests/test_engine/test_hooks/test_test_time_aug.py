@@ -18,40 +18,40 @@ LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='PackMultiLabelInputs')
 
 
 def views(pipeline: list[dict], img: np.ndarray) -> list[np.ndarray]:
-    """Run all but the loading, and return the pictures as BGR ``(H, W, 3)``."""
+    """Run all but the loading, and return the images as BGR ``(H, W, 3)``."""
     steps = [step for step in pipeline if step['type'] != 'LoadImageFromFile']
     with DefaultScope.overwrite_default_scope('mmpretrain'):  # as in a run
         steps = [TRANSFORMS.build(step) for step in steps]
     packed = Compose(steps)(dict(img=img, img_shape=img.shape[:2], ori_shape=img.shape[:2]))
-    return [picture.permute(1, 2, 0).numpy() for picture in packed['inputs']]
+    return [image.permute(1, 2, 0).numpy() for image in packed['inputs']]
 
 
 @pytest.fixture
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 
 
-def test_two_sizes_and_flips(picture):
+def test_two_sizes_and_flips(image):
     plain = [LOAD, dict(type='SquareResize', scale=28), PACK]
-    small, small_flipped, large, large_flipped = views(tta_pipeline(plain), picture)
+    small, small_flipped, large, large_flipped = views(tta_pipeline(plain), image)
     assert (small.shape, large.shape) == ((28, 28, 3), (32, 32, 3))
     for one, flipped in ((small, small_flipped), (large, large_flipped)):
         np.testing.assert_array_equal(flipped, one[:, ::-1])
     resize = TRANSFORMS.build(plain[1])
-    np.testing.assert_array_equal(small, resize(dict(img=picture))['img'])
+    np.testing.assert_array_equal(small, resize(dict(img=image))['img'])
     assert plain == [LOAD, dict(type='SquareResize', scale=28), PACK]
 
 
-def test_flips_alone(picture):
+def test_flips_alone(image):
     for pipeline in ([LOAD, PACK], [LOAD, dict(type='CenterCrop', crop_size=20), PACK]):
-        one, flipped = views(tta_pipeline(pipeline), picture)
+        one, flipped = views(tta_pipeline(pipeline), image)
         np.testing.assert_array_equal(flipped, one[:, ::-1])
 
 
-def test_what_follows_the_resize_is_done_to_every_view(picture):
+def test_what_follows_the_resize_is_done_to_every_view(image):
     crop = dict(type='CenterCrop', crop_size=16)
-    pictures = views(tta_pipeline([LOAD, dict(type='SquareResize', scale=28), crop, PACK]), picture)
-    assert [view.shape for view in pictures] == [(16, 16, 3)] * 4
+    images = views(tta_pipeline([LOAD, dict(type='SquareResize', scale=28), crop, PACK]), image)
+    assert [view.shape for view in images] == [(16, 16, 3)] * 4
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ NO_WORKERS = "train_dataloader['num_workers'] = 0\n"
 
 
 def config_with(folder: Path, bad: dict[str, bytes | None], more: str = '') -> Path:
-    """Write the tiny config; ``bad`` pictures get other contents, or are removed for None."""
+    """Write the tiny config; ``bad`` images get other contents, or are removed for None."""
     config = write_tiny_config(folder, OUR_LOADER + more)
     for name, content in bad.items():
         path = folder / 'coco' / name
@@ -31,7 +31,7 @@ def lines(work_dir: Path) -> list[dict]:
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-    """A config and its training with two pictures that are none, and what it printed."""
+    """A config and its training with two images that are none, and what it printed."""
     folder = tmp_path_factory.mktemp('skipped')
     half = write_tiny_config(folder).parent / 'coco/train2017/000000000007.jpg'
     bad = {
@@ -43,34 +43,34 @@ def trained(tmp_path_factory):
     return config, folder / 'run'
 
 
-def test_pictures_are_skipped_counted_and_logged(trained):
+def test_images_are_skipped_counted_and_logged(trained):
     work_dir = trained[1]
     assert (work_dir / 'epoch_2.pth').is_file()
     found = {Path(line['path']).name: line['reason'] for line in lines(work_dir)}
     assert found == {
-        '000000000005.jpg': 'no picture in it',
+        '000000000005.jpg': 'no image in it',
         '000000000007.jpg': 'it ends after 2,900 bytes',
     }
     (log,) = work_dir.glob('*/*.log')
     text = log.read_text()
     told = re.findall(r'WARNING - cannot read image (.*): .*; another one takes its place', text)
     assert sorted(Path(path).name for path in told) == sorted(found)  # in two epochs, once each
-    assert re.search(r'2 pictures could not be read, .*: see .*/unreadable_images\.jsonl', text)
+    assert re.search(r'2 images could not be read, .*: see .*/unreadable_images\.jsonl', text)
 
 
 def test_a_test_stops_with_the_path(trained, capsys):
     config, work_dir = trained
-    picture = config.parent / 'coco/val2017/000000000003.jpg'
-    content = picture.read_bytes()
-    picture.write_bytes(content[:500])
+    image = config.parent / 'coco/val2017/000000000003.jpg'
+    content = image.read_bytes()
+    image.write_bytes(content[:500])
     try:
         with pytest.raises(SystemExit) as ended:
             run_test(config, work_dir / 'epoch_2.pth', '--work-dir', work_dir.parent / 'test')
     finally:
-        picture.write_bytes(content)
+        image.write_bytes(content)
     assert ended.value.code == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith(f'error: cannot read image {picture}: it ends after 500 bytes. Without')
+    assert error.startswith(f'error: cannot read image {image}: it ends after 500 bytes. Without')
     assert not list((work_dir.parent / 'test').glob('test_*.json'))
 
 
@@ -81,7 +81,7 @@ def test_a_training_stops_at_one_too_many(tmp_path, capsys):
         run_train(config_with(tmp_path, bad, more), '--work-dir', tmp_path / 'run')
     assert ended.value.code == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith('error: 2 pictures cannot be read, more than max_unreadable=1 of the')
+    assert error.startswith('error: 2 images cannot be read, more than max_unreadable=1 of the')
     for name in bad:
         assert f'{name} (the file is empty)' in error
     assert 'train_dataloader.dataset.max_unreadable' in error

@@ -7,7 +7,7 @@ from torch._dynamo.utils import counters
 from mmpretrain_mldecoder.engine import PortableRunner
 
 # aot_eager traces forward and backward as the default does, and compiles nothing. Batches of 5, 5
-# and 2 pictures, each with labels of its own.
+# and 2 images, each with labels of its own.
 OPTIONS = {
     'model.backbone': dict(num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,)),
     'model.head.in_channels': 4,

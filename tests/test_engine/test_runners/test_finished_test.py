@@ -49,7 +49,7 @@ WHOLE = dict(
     checkpoint='best.pth',
     weights='ema',
     metrics={'coco/mAP': 78.4, 'coco/mAP_raw': None},
-    pictures=5000,
+    images=5000,
     settings='0123456789abcdef',
     date='2026-01-02T03:04:05+01:00',
     versions=dict(torch='2.14.1'),
@@ -60,7 +60,7 @@ def test_whole_file_is_read(tmp_path):
     path = tmp_path / 'test_1.json'
     path.write_text(json.dumps(WHOLE))
     test = read_finished_test(path)
-    assert (test.metrics, test.pictures) == (WHOLE['metrics'], 5000)
+    assert (test.metrics, test.images) == (WHOLE['metrics'], 5000)
     assert test.date.isoformat() == WHOLE['date']
 
 
@@ -71,7 +71,7 @@ def test_whole_file_is_read(tmp_path):
         json.dumps(WHOLE)[:-20].encode(),
         b'[1, 2]',
         b'\xff\xfe\x00',
-        json.dumps(WHOLE | dict(pictures='5000')).encode(),
+        json.dumps(WHOLE | dict(images='5000')).encode(),
         json.dumps(WHOLE | dict(metrics={'coco/mAP': float('nan')})).encode(),
         json.dumps(WHOLE | dict(date='2026-01-02T03:04:05')).encode(),
         json.dumps({k: v for k, v in WHOLE.items() if k != 'weights'}).encode(),

@@ -37,7 +37,7 @@ class _StopAt(Hook):
 
 
 class _Seen(Hook):
-    """Keep the names of the pictures of each step."""
+    """Keep the names of the images of each step."""
 
     def __init__(self):
         self.names = {}
@@ -94,7 +94,7 @@ def test_resumed_equals_unbroken(unbroken, tmp_path, stage, iteration, is_missin
 
 
 @pytest.mark.parametrize('sampler', ['DefaultSampler', 'InfiniteSampler', 'SeededSampler'])
-def test_resumed_sees_the_pictures_that_are_left(unbroken, tmp_path, sampler):
+def test_resumed_sees_the_images_that_are_left(unbroken, tmp_path, sampler):
     config, _ = unbroken
     options = {'train_dataloader.sampler.type': sampler, **IN_THIS_PROCESS}
     seen = []
@@ -109,7 +109,7 @@ def test_resumed_sees_the_pictures_that_are_left(unbroken, tmp_path, sampler):
     assert seen[0][0] != seen[0][3] or sampler == 'InfiniteSampler'  # shuffled anew
 
 
-def test_skips_pictures_without_reading_them(unbroken, tmp_path):
+def test_skips_images_without_reading_them(unbroken, tmp_path):
     config, run = unbroken
     runner = build_runner(
         config, tmp_path, resume=True, load_from=str(run / 'iter_4.pth'), **IN_THIS_PROCESS

@@ -27,7 +27,7 @@ def test_finishes_the_step_saves_and_goes_on(unbroken, tmp_path, capsys):
     assert 'stopped by SIGUSR1: the same command with --resume' in capsys.readouterr().err
 
 
-def test_reads_no_picture_of_the_steps_that_are_done(unbroken, tmp_path):
+def test_reads_no_image_of_the_steps_that_are_done(unbroken, tmp_path):
     config, _ = unbroken
     preempt(config, tmp_path, 'before_train_iter', lambda runner: runner.iter == 1)
     options = {'train_dataloader.num_workers': 0, 'train_cfg.max_epochs': 1}

@@ -74,10 +74,10 @@ def test_validation_that_was_cut_off_runs_first(
     [
         (
             dict(step_images=6, processes=2),
-            r'6 pictures a step \(2 processes x 3\), this one has 4 pictures a step \(1 '
+            r'6 images a step \(2 processes x 3\), this one has 4 images a step \(1 '
             r'process x 4\).* Set train_dataloader\.batch_size=6',
         ),
-        (dict(step_images=7), r'7 pictures .*Set train_dataloader\.batch_size=7'),
+        (dict(step_images=7), r'7 images .*Set train_dataloader\.batch_size=7'),
         (
             dict(step_images=0),
             r'1 process and batches of unknown size, .*Take as many processes as before, 1',

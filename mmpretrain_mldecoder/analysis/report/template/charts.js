@@ -77,7 +77,7 @@ function drawHistogram(report, state) {
       y: shares.map((n) => (total ? (100 * n) / total : 0)), customdata: shares,
       text: shares.map((_, i) => `${(i / 50).toFixed(2)} to ${((i + 1) / 50).toFixed(2)}`), textposition: 'none',
       marker: { color: color(ink), opacity: 0.6 },
-      hovertemplate: 'score %{text}<br>%{customdata} pictures, %{y:.1f} %<extra></extra>' };
+      hovertemplate: 'score %{text}<br>%{customdata} images, %{y:.1f} %<extra></extra>' };
   };
   const one = report.series[state.main];
   const c = state.class;
@@ -85,7 +85,7 @@ function drawHistogram(report, state) {
     bars(one.negativeBins[c], report.negatives[c], `without it (${report.negatives[c]})`, '--two'),
     bars(one.positiveBins[c], report.positives[c], `with it (${report.positives[c]})`, '--one'),
   ], layout({ title: { text: `score of ${shorten(report.classes[c], 30)}, ${one.name}` }, range: [0, 1] },
-    { title: { text: '% of the pictures' } }, { barmode: 'overlay', bargap: 0, shapes: [{ type: 'line', yref: 'paper',
+    { title: { text: '% of the images' } }, { barmode: 'overlay', bargap: 0, shapes: [{ type: 'line', yref: 'paper',
       x0: state.k / 100, x1: state.k / 100, y0: 0, y1: 1, line: { color: color('--ink'), width: 1.5, dash: 'dot' } }] }));
 }
 
@@ -111,14 +111,14 @@ function drawFrequency(report, state) {
   const traces = [{ mode: 'markers', name: 'classes', showlegend: false, x: dots.map((c) => positives[c]),
     y: dots.map((c) => one.ap[c]), text: dots.map((c) => escapeText(classes[c])),
     marker: { color: color('--one'), size: 8, opacity: 0.7 },
-    hovertemplate: '%{text}<br>%{x} pictures, AP %{y:.2f}<extra></extra>' }];
+    hovertemplate: '%{text}<br>%{x} images, AP %{y:.2f}<extra></extra>' }];
   for (const third of one.thirds) {
     const words = `${third.name}: mAP ${show(third.mAP)}`;
     traces.push({ mode: 'lines', name: words, x: [third.fewest, third.most], y: [third.mAP, third.mAP],
       line: { width: 4, color: color({ rare: '--two', medium: '--three', common: '--ink' }[third.name]) },
-      hovertemplate: `${third.classes} ${third.name} classes of ${third.fewest} to ${third.most} pictures, mAP %{y:.2f}<extra></extra>` });
+      hovertemplate: `${third.classes} ${third.name} classes of ${third.fewest} to ${third.most} images, mAP %{y:.2f}<extra></extra>` });
   }
-  draw('frequency', traces, layout({ title: { text: 'pictures that show the class' }, type: 'log' },
+  draw('frequency', traces, layout({ title: { text: 'images that show the class' }, type: 'log' },
     { title: { text: 'AP, %' }, range: [0, 102] }));
   document.getElementById('frequency-hint').textContent =
     all > MAX_DOTS ? `${MAX_DOTS} of ${all} classes are drawn, evenly by frequency.` : '';
@@ -130,7 +130,7 @@ function drawHeatmap({ mixUps: mix }) {
   draw('heatmap', [{ type: 'heatmap', z: above, zmin: -most, zmax: most, xgap: 1, ygap: 1,
     colorscale: [[0, color('--two')], [0.5, color('--paper')], [1, color('--one')]],
     text: mix.count.map((row, i) => row.map((n, j) =>
-      `missed ${escapeText(mix.missed[i])}, reported ${escapeText(mix.reported[j])}: ${n} pictures, ${mix.expected[i][j]} by chance`)),
+      `missed ${escapeText(mix.missed[i])}, reported ${escapeText(mix.reported[j])}: ${n} images, ${mix.expected[i][j]} by chance`)),
     hovertemplate: '%{text}<extra></extra>', colorbar: { thickness: 10, outlinewidth: 0 } }],
   layout({ title: { text: 'reported' }, tickvals: mix.reported.map((_, j) => j), ticktext: mix.reported.map((n) => shorten(n)), tickangle: -45, showgrid: false },
     { title: { text: 'missed' }, tickvals: mix.missed.map((_, i) => i), ticktext: mix.missed.map((n) => shorten(n)), autorange: 'reversed', showgrid: false }));

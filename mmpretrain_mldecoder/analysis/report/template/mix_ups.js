@@ -4,17 +4,17 @@ function describeMixUps({ mixUps: mix }) {
   const intro = document.getElementById('mix-intro');
   if (!mix.pairs.length) {
     intro.textContent = `At a threshold of ${mix.thr}, no class is missed together with a false alarm of another more ` +
-      'often than chance gives (and on two pictures at least).';
+      'often than chance gives (and on two images at least).';
     document.getElementById('mix').hidden = true;
     return;
   }
-  intro.textContent = `Pictures on which one class is missed while another, which is not there, is reported; at a ` +
+  intro.textContent = `Images on which one class is missed while another, which is not there, is reported; at a ` +
     `threshold of ${mix.thr}, whatever the slider says. By chance: as many as there would be if the two mistakes came ` +
-    `independently, on the pictures that show the one and not the other. Ordered by what is above that. ` +
+    `independently, on the images that show the one and not the other. Ordered by what is above that. ` +
     `${mix.candidates[0]} missed and ${mix.candidates[1]} falsely reported classes were paired.`;
   const table = document.getElementById('pairs');
   const head = element('tr');
-  for (const name of ['Missed', 'Reported', 'Pictures', 'By chance']) head.append(element('th', name, { scope: 'col' }));
+  for (const name of ['Missed', 'Reported', 'Images', 'By chance']) head.append(element('th', name, { scope: 'col' }));
   table.tHead.replaceChildren(head);
   table.tBodies[0].replaceChildren(...mix.pairs.map((pair) => {
     const line = element('tr');

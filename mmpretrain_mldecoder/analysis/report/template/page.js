@@ -23,14 +23,14 @@
     const letter = report.runs.length > 1 ? ` ${'AB'[i]}` : '';
     facts.push([`Predictions${letter}`, `${run.file}, ${run.date.replace('T', ' ')}`]);
   });
-  facts.push(['Pictures', `${report.pictures.toLocaleString('en')}, of which ${report.unlabelled.toLocaleString('en')} show none of the classes`]);
+  facts.push(['Images', `${report.images.toLocaleString('en')}, of which ${report.unlabelled.toLocaleString('en')} show none of the classes`]);
   facts.push(['Classes', classes.length.toLocaleString('en')]);
   facts.push(['Weights', series.map((s) => s.name).join(', ')]);
   if (report.checkpoint) facts.push(['Attention of', report.checkpoint]);
   for (const [name, value] of facts) byId('facts').append(element('dt', name), element('dd', value));
   for (const note of report.notes) byId('notes').append(element('li', note));
   byId('skipped').textContent =
-    (skipped ? `${skipped} of ${classes.length} classes have no positive picture and are left out of mAP, CP and CR. ` : '') +
+    (skipped ? `${skipped} of ${classes.length} classes have no positive image and are left out of mAP, CP and CR. ` : '') +
     (report.unknown ? `${report.unknown} unknown labels are not counted.` : '');
   byId('footer').textContent = `Made by mmpretrain_mldecoder ${report.version}.`;
 

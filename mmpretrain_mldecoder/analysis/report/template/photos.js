@@ -1,6 +1,6 @@
 // The photos of the worst mistakes.
 
-function picture(address, words, caption) {
+function image(address, words, caption) {
   const figure = element('figure');
   figure.append(element('img', null, { src: address, alt: words, decoding: 'async' }), element('figcaption', caption));
   return figure;
@@ -8,16 +8,16 @@ function picture(address, words, caption) {
 
 function photoCard(card, kind) {
   const node = element('article', null, { class: `card ${kind}` });
-  const pictures = element('div', null, { class: 'pictures' });
-  if (card.photo) pictures.append(picture(card.photo, `photo: ${card.file}`, card.attention ? 'photo' : ''));
+  const images = element('div', null, { class: 'images' });
+  if (card.photo) images.append(image(card.photo, `photo: ${card.file}`, card.attention ? 'photo' : ''));
   else {
     const why = card.outside ? 'outside the data set: not shown' : 'the photo could not be read';
-    pictures.append(element('p', why, { class: 'absent' }));
+    images.append(element('p', why, { class: 'absent' }));
   }
-  if (card.attention) pictures.append(picture(card.attention, `attention for ${card.label}`, 'attention'));
+  if (card.attention) images.append(image(card.attention, `attention for ${card.label}`, 'attention'));
   const said = element('p', null, { class: 'said' });
   said.append(element('b', card.label), ` ${card.score.toFixed(3)}`);
-  node.append(pictures, said);
+  node.append(images, said);
   const truth = card.truth.join(', ') + (card.more ? `, and ${card.more} more` : '');
   node.append(element('p', truth ? `labels: ${truth}` : 'no labels', { class: 'truth' }));
   if (card.shares.length) {

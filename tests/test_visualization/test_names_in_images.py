@@ -6,11 +6,11 @@ import numpy as np
 
 from mmpretrain_mldecoder.visualization import attention_figure, contact_sheet
 from mmpretrain_mldecoder.visualization.augmentation_sheet import (
-    AugmentedPicture,
+    AugmentedImage,
     augmentation_sheet,
 )
 from mmpretrain_mldecoder.visualization.label_plots import plot_cooccurrence, plot_label_counts
-from mmpretrain_mldecoder.visualization.labelled_image import labelled_picture
+from mmpretrain_mldecoder.visualization.labelled_image import labelled_image
 
 NAMES = [
     '\x1b[2J',
@@ -23,7 +23,7 @@ NAMES = [
     'long ' * 100,
     '',
 ]
-PICTURE = np.full((40, 60, 3), 90, np.uint8)
+IMAGE = np.full((40, 60, 3), 90, np.uint8)
 
 
 def prediction(path: str) -> dict:
@@ -34,7 +34,7 @@ def prediction(path: str) -> dict:
         scores=[0.5] * number,
         attention=np.full((number, 2, 4, 5), 0.05, np.float32),
         shares_query_with=[NAMES] * number,
-        seen=PICTURE,
+        seen=IMAGE,
     )
 
 
@@ -42,11 +42,11 @@ def test_all_drawings(tmp_path):
     counts = np.arange(1, len(NAMES) + 1)
     with warnings.catch_warnings():
         warnings.simplefilter('error')  # of a font that lacks a character
-        contact_sheet([PICTURE] * len(NAMES), [*map(prediction, NAMES)], tmp_path / 'sheet.png')
-        labelled_picture(PICTURE, prediction('a.jpg'), tmp_path / 'labelled.jpg')
+        contact_sheet([IMAGE] * len(NAMES), [*map(prediction, NAMES)], tmp_path / 'sheet.png')
+        labelled_image(IMAGE, prediction('a.jpg'), tmp_path / 'labelled.jpg')
         for per_head in (False, True):
             attention_figure(prediction('a.jpg'), tmp_path / f'{per_head}.png', per_head)
-        tiles = [AugmentedPicture(name, NAMES, [PICTURE]) for name in NAMES]
+        tiles = [AugmentedImage(name, NAMES, [IMAGE]) for name in NAMES]
         augmentation_sheet(tiles, 'caption', tmp_path / 'augmented.png')
         plot_label_counts(NAMES, dict(train=counts), tmp_path / 'counts.png')
         together = np.diag(counts) + 1

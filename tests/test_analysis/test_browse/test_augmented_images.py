@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from faulty_pictures import encoded, photo, write_dataset
+from faulty_images import encoded, photo, write_dataset
 from mmengine.config import Config
 
 from mmpretrain_mldecoder.analysis.browse.augmented_images import (
-    augmented_pictures,
+    augmented_images,
     batch_augmentations,
 )
 from mmpretrain_mldecoder.analysis.browse.dataset_split import read_split
@@ -51,34 +51,34 @@ def test_seeds_are_those_of_the_sampler():
 
 def test_draws_are_what_training_sees(cfg):
     """Through the loader of a training, epoch after epoch."""
-    pictures = augmented_pictures(read_split(cfg, 'train'), pictures=7, draws=2, seed=5)
+    images = augmented_images(read_split(cfg, 'train'), images=7, draws=2, seed=5)
     loader = PortableRunner.build_dataloader(cfg.train_dataloader, seed=5)
     for epoch in range(2):
         loader.sampler.set_epoch(epoch)
         (batch,) = loader
         for inputs, sample in zip(batch['inputs'], batch['data_samples'], strict=True):
-            drawn = pictures[sample.sample_idx].tiles[1 + epoch]
+            drawn = images[sample.sample_idx].tiles[1 + epoch]
             assert torch.equal(torch.from_numpy(drawn).permute(2, 0, 1), inputs)
 
 
 def test_what_stands_beside_them(cfg):
-    pictures = augmented_pictures(read_split(cfg, 'train'), pictures=7, draws=2)
-    assert [picture.title for picture in pictures] == [f'{i}.png' for i in range(7)]
-    assert [list(pictures[i].labels) for i in (2, 3, 4)] == [['thing'], ['thing', 'other'], []]
-    assert list(pictures[0].captions) == [
+    images = augmented_images(read_split(cfg, 'train'), images=7, draws=2)
+    assert [image.title for image in images] == [f'{i}.png' for i in range(7)]
+    assert [list(images[i].labels) for i in (2, 3, 4)] == [['thing'], ['thing', 'other'], []]
+    assert list(images[0].captions) == [
         'original, 80 x 60',
         'epoch 1, 24 x 24',
         'epoch 2, 24 x 24',
     ]
-    assert np.array_equal(pictures[0].tiles[0][..., ::-1], photo(0))
+    assert np.array_equal(images[0].tiles[0][..., ::-1], photo(0))
 
 
 def test_some_are_chosen_and_broken_ones_are_not(cfg):
     split = read_split(cfg, 'train')
-    titles = [[p.title for p in augmented_pictures(split, 3, 1, seed)] for seed in (0, 0, 1)]
+    titles = [[p.title for p in augmented_images(split, 3, 1, seed)] for seed in (0, 0, 1)]
     assert titles[0] == titles[1] != titles[2]
-    rest = augmented_pictures(split, 7, 1, broken=set(split.paths[1:]))
-    assert [picture.title for picture in rest] == ['0.png']
+    rest = augmented_images(split, 7, 1, broken=set(split.paths[1:]))
+    assert [image.title for image in rest] == ['0.png']
 
 
 def test_random_states_stay(cfg):
@@ -86,17 +86,17 @@ def test_random_states_stay(cfg):
     np.random.seed(3)
     expected = np.random.rand()
     np.random.seed(3)
-    augmented_pictures(split, 2, 2)
+    augmented_images(split, 2, 2)
     assert np.random.rand() == expected
 
 
 def test_a_pipeline_that_fails_is_named(cfg):
     cfg.train_dataloader.dataset.pipeline = [PIPELINE[0], dict(type='NumpyToPIL'), *PIPELINE[1:]]
     with pytest.raises(ValueError, match=r'the train pipeline fails on .*0\.png'):
-        augmented_pictures(read_split(cfg, 'train'), 7, 1)
+        augmented_images(read_split(cfg, 'train'), 7, 1)
     cfg.train_dataloader.dataset.pipeline = PIPELINE[:2]
     with pytest.raises(ValueError, match='end it with PackInputs'):
-        augmented_pictures(read_split(cfg, 'train'), 7, 1)
+        augmented_images(read_split(cfg, 'train'), 7, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A small dataset in which each picture but some has one fault, of known kind."""
+"""A small dataset in which each image but some has one fault, of known kind."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def photo(seed: int, height: int = 60, width: int = 80) -> np.ndarray:
-    """A smooth picture (H, W, 3) uint8 RGB, another one for each seed."""
+    """A smooth image (H, W, 3) uint8 RGB, another one for each seed."""
     coarse = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
@@ -96,7 +96,7 @@ def faulty_files() -> dict[str, tuple[bytes | None, set[str]]]:
 def write_dataset(
     root: Path, splits: dict[str, dict[str, bytes | None]], labels: dict[str, list[int]]
 ) -> Path:
-    """Write pictures and COCO annotations: by default every picture has label 0, of two."""
+    """Write images and COCO annotations: by default every image has label 0, of two."""
     (root / 'annotations').mkdir(parents=True)
     for split, files in splits.items():
         (root / f'{split}2017').mkdir()

@@ -1,4 +1,4 @@
-"""Pictures that cannot be read, met by several processes, and one that would fill the memory."""
+"""Images that cannot be read, met by several processes, and one that would fill the memory."""
 
 import json
 import socket
@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from faulty_pictures import encoded, photo, png_of
+from faulty_images import encoded, photo, png_of
 from tiny_run import ROOT, run, write_tiny_config
 
 pytestmark = pytest.mark.faults
@@ -21,7 +21,7 @@ train_dataloader['batch_size'] = 2
 train_dataloader['num_workers'] = 2
 train_cfg['max_epochs'] = 2
 """
-# Prints what the process took before it read a picture, and its worker at most.
+# Prints what the process took before it read an image, and its worker at most.
 _RESIZE = """
 import resource, runpy, sys
 import mmpretrain_mldecoder, mmpretrain.datasets
@@ -49,18 +49,18 @@ def train_on_two(folder: Path, allowed: int) -> str:
 
 
 def test_two_processes_count_together(tmp_path):
-    """Each of them, and each of their two workers, meets another part of the four pictures."""
+    """Each of them, and each of their two workers, meets another part of the four images."""
     printed = train_on_two(tmp_path, allowed=4)
     assert (tmp_path / 'run/epoch_2.pth').is_file(), printed
     (file,) = tmp_path.glob('run/*/unreadable_images.jsonl')
     names = [Path(json.loads(line)['path']).name for line in file.read_text().splitlines()]
     assert set(names) == {Path(name).name for name in BAD}
-    assert printed.count('4 pictures could not be read') == 1
+    assert printed.count('4 images could not be read') == 1
 
 
 def test_two_processes_stop_together(tmp_path):
     printed = train_on_two(tmp_path, allowed=3)
-    assert 'error: 4 pictures cannot be read, more than max_unreadable=3' in printed
+    assert 'error: 4 images cannot be read, more than max_unreadable=3' in printed
     assert all(f'{name} (the file is empty)' in printed for name in BAD)
     assert not (tmp_path / 'run/epoch_2.pth').exists()
 

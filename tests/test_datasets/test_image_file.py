@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker
-from mmpretrain_mldecoder.datasets.decode_image import read_picture_file
+from mmpretrain_mldecoder.datasets.decode_image import read_image_file
 from mmpretrain_mldecoder.datasets.transforms import LoadScaledImage, LoadWholeImage
 from mmpretrain_mldecoder.errors import UnreadableImageError
 
@@ -46,7 +46,7 @@ def test_what_may_never_end_is_refused(endless):
     with pytest.raises(
         UnreadableImageError, match=f'{endless}: a device, a pipe or a socket, no file'
     ):
-        read_picture_file(endless)
+        read_image_file(endless)
     for loader in (LoadWholeImage(), LoadScaledImage(min_side=8)):
         with pytest.raises(UnreadableImageError, match='no file'):
             loader(dict(img_path=endless))
@@ -65,7 +65,7 @@ def test_what_may_never_end_is_refused(endless):
 )
 def test_paths_that_cannot_be_read(tmp_path, name, code, reason):
     with pytest.raises(UnreadableImageError, match=reason) as caught:
-        read_picture_file(os.path.join(tmp_path, name))
+        read_image_file(os.path.join(tmp_path, name))
     assert caught.value.code == code
     assert str(caught.value).isprintable()
 
@@ -73,5 +73,5 @@ def test_paths_that_cannot_be_read(tmp_path, name, code, reason):
 def test_good_file_and_link_are_read(tmp_path):
     (tmp_path / 'a.jpg').write_bytes(b'content')
     (tmp_path / 'b.jpg').symlink_to(tmp_path / 'a.jpg')
-    assert read_picture_file(str(tmp_path / 'b.jpg')) == b'content'
-    assert read_picture_file(str(tmp_path / 'a.jpg'), dict(backend='local')) == b'content'
+    assert read_image_file(str(tmp_path / 'b.jpg')) == b'content'
+    assert read_image_file(str(tmp_path / 'a.jpg'), dict(backend='local')) == b'content'

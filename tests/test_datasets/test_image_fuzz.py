@@ -1,4 +1,4 @@
-"""Damaged pictures of many formats are decoded or refused by our error, and nothing else."""
+"""Damaged images of many formats are decoded or refused by our error, and nothing else."""
 
 import io
 import random
@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker
 from mmpretrain_mldecoder.analysis.report.images import read_thumbnail
-from mmpretrain_mldecoder.datasets.decode_image import decode_picture
+from mmpretrain_mldecoder.datasets.decode_image import decode_image
 from mmpretrain_mldecoder.errors import UnreadableImageError
 
 # Of the modes that a format has, those that take another way through a decoder.
@@ -30,11 +30,11 @@ FORMATS = {
 def encoded(kind: str, mode: str) -> bytes:
     pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     if mode == 'I;16':
-        picture = Image.fromarray(pixels[..., 0].astype(np.uint16) * 256)
+        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 256)
     else:
-        picture = Image.fromarray(pixels).convert(mode)
+        image = Image.fromarray(pixels).convert(mode)
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **(dict(compression='tiff_lzw') if mode == 'I;16' else {}))
+    image.save(buffer, kind, **(dict(compression='tiff_lzw') if mode == 'I;16' else {}))
     return buffer.getvalue()
 
 
@@ -55,15 +55,15 @@ def test_no_other_error(kind, tmp_path):
     if kind not in Image.registered_extensions().values():
         pytest.skip(f'this Pillow has no {kind}')
     seeded = random.Random(kind)
-    pictures = [encoded(kind, mode) for mode in FORMATS[kind]]
+    images = [encoded(kind, mode) for mode in FORMATS[kind]]
     whole, quick = ImageChecker(), ImageChecker(quick=True)
     path = str(tmp_path / 'a.jpg')
     for _ in range(60):
-        content = damaged(seeded.choice(pictures), seeded)
+        content = damaged(seeded.choice(images), seeded)
         (tmp_path / 'a.jpg').write_bytes(content)
         for backend in ('cv2', 'pillow'):
             try:
-                assert decode_picture(path, content, backend=backend).dtype == np.uint8
+                assert decode_image(path, content, backend=backend).dtype == np.uint8
             except UnreadableImageError as error:
                 assert error.reason
         for checker in (whole, quick):
@@ -85,4 +85,4 @@ def test_decoder_that_fails_at_the_second_look(monkeypatch):
     with pytest.raises(
         UnreadableImageError, match=r'a\.tif: TIFF, which the loader \(cv2\) cannot'
     ):
-        decode_picture('a.tif', content)
+        decode_image('a.tif', content)

@@ -2,11 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mmpretrain_mldecoder.visualization.labelled_image import labelled_picture
+from mmpretrain_mldecoder.visualization.labelled_image import labelled_image
 
 
-def draw(tmp_path, picture, labels, scores) -> np.ndarray:
-    out = labelled_picture(picture, dict(labels=labels, scores=scores), tmp_path / 'new' / 'x.jpg')
+def draw(tmp_path, image, labels, scores) -> np.ndarray:
+    out = labelled_image(image, dict(labels=labels, scores=scores), tmp_path / 'new' / 'x.jpg')
     return cv2.imread(str(out))
 
 
@@ -19,9 +19,9 @@ def draw(tmp_path, picture, labels, scores) -> np.ndarray:
         ((30, 3000), 1600, 16),
     ],
 )
-def test_picture_is_whole_and_of_a_size_to_look_at(tmp_path, shape, width, height):
-    picture = np.full((*shape, 3), (200, 40, 20), np.uint8)
-    drawn = draw(tmp_path, picture, ['dog'], [0.5])
+def test_image_is_whole_and_of_a_size_to_look_at(tmp_path, shape, width, height):
+    image = np.full((*shape, 3), (200, 40, 20), np.uint8)
+    drawn = draw(tmp_path, image, ['dog'], [0.5])
     assert drawn.shape[1] == width
     assert drawn.shape[0] > height
     # JPEG moves the colour by a few grey levels, more where it ends.

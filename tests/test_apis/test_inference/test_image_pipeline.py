@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmpretrain_mldecoder.apis.inference.image_inputs import PicturePipeline
+from mmpretrain_mldecoder.apis.inference.image_inputs import ImagePipeline
 from mmpretrain_mldecoder.errors import UnreadableImageError
 
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='PackInputs')
@@ -11,7 +11,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
 
 
 def packed(image, *transforms, load=LOAD):
-    return PicturePipeline([load, *transforms, PACK])(image)['inputs'].numpy()
+    return ImagePipeline([load, *transforms, PACK])(image)['inputs'].numpy()
 
 
 def save(tmp_path, image: np.ndarray) -> str:
@@ -57,7 +57,7 @@ def test_exif_orientation_is_followed(tmp_path, orientation):
     np.testing.assert_array_equal(got, packed(str(path)))
 
 
-@pytest.mark.parametrize('content', [b'', b'not a picture', b'\xff\xd8\xff\xe0 torn'])
+@pytest.mark.parametrize('content', [b'', b'not an image', b'\xff\xd8\xff\xe0 torn'])
 @pytest.mark.parametrize('ignore_empty', [False, True])
 def test_unreadable_file(tmp_path, content, ignore_empty):
     path = tmp_path / 'broken.jpg'
@@ -81,16 +81,16 @@ def test_unreadable_file(tmp_path, content, ignore_empty):
         ([], True),
     ],
 )
-def test_whether_the_whole_picture_is_seen(transforms, only_resizes):
-    pipeline = PicturePipeline([LOAD, *transforms, PACK])
+def test_whether_the_whole_image_is_seen(transforms, only_resizes):
+    pipeline = ImagePipeline([LOAD, *transforms, PACK])
     assert pipeline.only_resizes is only_resizes
     assert pipeline(PIXELS)['data_samples'].ori_shape == (20, 30)
 
 
 @pytest.mark.parametrize('color_type', ['color', 'grayscale'])
-def test_picture_for_drawing(tmp_path, color_type):
-    pipeline = PicturePipeline([LOAD | dict(color_type=color_type, to_float32=True), PACK])
-    picture = pipeline.picture(save(tmp_path, PIXELS[..., :3]))
-    assert (picture.dtype, picture.shape) == (np.uint8, (20, 30, 3))
+def test_image_for_drawing(tmp_path, color_type):
+    pipeline = ImagePipeline([LOAD | dict(color_type=color_type, to_float32=True), PACK])
+    image = pipeline.for_drawing(save(tmp_path, PIXELS[..., :3]))
+    assert (image.dtype, image.shape) == (np.uint8, (20, 30, 3))
     if color_type == 'color':
-        np.testing.assert_array_equal(picture, PIXELS[..., :3])
+        np.testing.assert_array_equal(image, PIXELS[..., :3])
