@@ -89,7 +89,7 @@ def main() -> None:
         for i in range(args.images):
             (image_dir / image_name(i)).touch()
         megabytes = {
-            name: private_megabytes(name, args.images, args.workers, path, folder)
+            name: private_megabytes(name, args.images, args.workers, path, image_dir)
             for name in _DATASETS
         }
     # a page is the least that can be measured
