@@ -10,6 +10,7 @@ from mmengine import fileio
 from PIL import Image
 
 from ..errors import UnreadableImageError
+from ..fileio.terminal import one_line
 from .image_header import ImageSize, is_whole_image, read_image_size
 
 MAX_PIXELS = 178_956_970
@@ -102,8 +103,7 @@ def decode_image(
     except MemoryError:
         raise
     except Exception as error:  # each decoder has its own
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise UnreadableImageError(path, reason) from error
+        raise UnreadableImageError(path, one_line(error)) from error
     if pixels is None:
         raise _undecodable(path, content, backend)
     if size is not None and color_type != 'unchanged' and pixels.dtype == np.uint8:
@@ -118,7 +118,7 @@ def _undecodable(path: str, content: bytes, backend: str) -> UnreadableImageErro
             kind = image.format
             image.load()
     except Exception as error:  # each format has its own
-        return UnreadableImageError(path, ' '.join(str(error).split()), 'truncated')
+        return UnreadableImageError(path, one_line(error), 'truncated')
     return UnreadableImageError(path, f'{kind}, which the loader ({backend}) cannot read')
 
 

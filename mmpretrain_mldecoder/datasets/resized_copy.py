@@ -15,6 +15,7 @@ import cv2
 from ..errors import UnreadableImageError
 from ..fileio.atomic_write import atomic_write, remove_stale_files
 from ..fileio.files import missing_files
+from ..fileio.terminal import one_line
 from .decode_image import may_never_end
 from .parallel_map import parallel_map
 from .transforms import LoadWholeImage, SquareResize
@@ -205,7 +206,7 @@ def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -
     except UnreadableImageError as error:
         return _File(path, error.reason)
     except Exception as error:  # of the resize, or of a file that is no image
-        return _File(path, ' '.join(str(error).split()) or type(error).__name__)
+        return _File(path, one_line(error))
     with atomic_write(target / path, sync=False) as temporary:  # a copy can be made again
         if not is_image:
             shutil.copyfile(source / path, temporary)

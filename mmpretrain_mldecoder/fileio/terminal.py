@@ -1,4 +1,4 @@
-"""Text for terminals: escaping, and progress bars."""
+"""Text for terminals: escaped names, one-line errors and progress bars."""
 
 import sys
 import unicodedata
@@ -46,6 +46,11 @@ def _escaped(character: str) -> str:
     if character in _JOINERS:
         return character
     return character.encode('unicode_escape').decode()
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of an exception in one line; the name of its class if it has no text."""
+    return ' '.join(str(error).split()) or type(error).__name__
 
 
 class _Rate(ProgressColumn):

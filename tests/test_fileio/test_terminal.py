@@ -3,7 +3,7 @@ import pytest
 
 from mmpretrain_mldecoder.apis.predictions.prediction_run import PredictionTable
 from mmpretrain_mldecoder.evaluation.metrics.multi_label_map import class_table
-from mmpretrain_mldecoder.fileio.terminal import printable
+from mmpretrain_mldecoder.fileio.terminal import one_line, printable
 
 CLEAR = '\x1b[2J'  # empties the screen of a terminal
 
@@ -36,3 +36,9 @@ def test_tables_of_names_are_safe_to_print():
     assert row.isprintable()
     table = class_table([CLEAR], np.array([1]), np.array([0.5]))
     assert all(line.isprintable() for line in table.splitlines())
+
+
+def test_an_exception_in_one_line():
+    assert one_line(ValueError('a\n   b\tc ')) == 'a b c'
+    assert one_line(MemoryError()) == 'MemoryError'
+    assert one_line(OSError('\n')) == 'OSError'
