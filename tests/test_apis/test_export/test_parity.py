@@ -41,21 +41,40 @@ def test_too_few_images_are_repeated():
     assert (row.num_images, row.largest) == (2, 0)
 
 
-def test_rounding_is_far_below_the_tolerance_and_leaves_the_model_alone():
+@pytest.fixture
+def model():
     torch.manual_seed(0)
-    model = MODELS.build(
-        dict(
-            type='ImageClassifier',
-            backbone=dict(type='TwoConvolutions'),
-            data_preprocessor=dict(mean=[100, 110, 120], std=[60, 50, 40]),
-            **HEADS['groups'],
-        )
-    ).eval()
+    config = dict(
+        type='ImageClassifier',
+        backbone=dict(type='TwoConvolutions'),
+        data_preprocessor=dict(mean=[100, 110, 120], std=[60, 50, 40]),
+        **HEADS['groups'],
+    )
+    return MODELS.build(config).eval()
+
+
+def test_rounding_is_far_below_the_tolerance_and_leaves_the_model_alone(model):
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
     before = torch_scores(model, images)
     rounding = rounding_of_torch(model, images)
     assert set(rounding) == {'channels-last', 'float64'}
     # float32 keeps 1.2e-7 of a value; sums of hundreds of terms add up to tens of that
     assert max(rounding.values()) < 1e-5
-    assert rounding['float64'] > 0
     assert torch.equal(torch_scores(model, images), before)
+
+
+@pytest.mark.parametrize(
+    ('measured', 'is_so'),
+    [
+        ('float64', lambda features: features.dtype == torch.float64),
+        ('channels-last', lambda features: features.stride(1) == 1),
+    ],
+)
+def test_rounding_is_measured_where_it_is_called_so(model, measured, is_so):
+    """The difference is made, as a processor may give the same bits in both."""
+    model.backbone.layers[3].register_forward_hook(
+        lambda _, __, features: features + 1 if is_so(features) else None
+    )
+    images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
+    rounding = rounding_of_torch(model, images)
+    assert [name for name, apart in rounding.items() if apart > 1e-3] == [measured]

@@ -1,5 +1,8 @@
 """What runs the network: torch or ONNX Runtime, with the same scores."""
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from four_classes import assert_scores_of_a_test_run
@@ -41,12 +44,18 @@ def test_onnx_runs_every_batch(config, checkpoint, fake_coco, exports):
     assert [export.calls for export in exports] == [6]
 
 
-def test_long_work_goes_over_to_onnx(monkeypatch, config, checkpoint, fake_coco, exports):
+@pytest.fixture
+def slow_clock(monkeypatch):
+    """Let every batch take 45 seconds."""
+    clock = SimpleNamespace(perf_counter=itertools.count(step=45).__next__)
+    monkeypatch.setattr(network_runner, 'time', clock)
+
+
+def test_long_work_goes_over_to_onnx(config, checkpoint, fake_coco, exports, slow_clock):
     inferencer = MultiLabelInferencer(config, checkpoint, device='cpu', batch_size=3)
     folder = fake_coco / 'val2017'
-    inferencer(folder)
-    assert not exports  # it is a matter of milliseconds
-    monkeypatch.setattr(network_runner, 'SECONDS_WORTH_AN_EXPORT', 1e-9)
+    inferencer([folder / f'00000000000{i}.jpg' for i in (1, 2, 3, 4, 5, 6)])
+    assert not exports  # three images in 45 seconds, and as many are left
     inferencer(folder / '000000000001.jpg')
     assert not exports  # nothing is left after it
     assert_scores_of_a_test_run(inferencer(folder, thr=0), config, checkpoint)
