@@ -1,13 +1,12 @@
 """Reading instances_train2017.json: our reader and dataset beside pycocotools.
 
 The file has the size of the real one (118,287 images, 860,001 annotations, about 490 MB) but random
-content; it lives in a temporary folder, as do an empty file for each image and the cache. Each
-figure comes from a process of its own: seconds, and the peak of memory above what the imports take.
+content; it lives in a temporary folder, as does an empty file for each image. Each figure comes
+from a process of its own: seconds, and the peak of memory above what the imports take.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -100,11 +99,10 @@ def write_instances(path: Path, images: int = IMAGES, annotations: int = ANNOTAT
         file.write(f'], "categories": {json.dumps(categories)}}}')
 
 
-def measure(code: dict[str, str], *arguments: Path, cache: str = 'off') -> dict:
+def measure(code: dict[str, str], *arguments: Path) -> dict:
     """Run the code in a process of its own; return its seconds, peak megabytes and lengths."""
     done = subprocess.run(
         [sys.executable, '-c', _MEASURE.format(**code), *map(str, arguments)],
-        env=os.environ | dict(MLDECODER_CACHE=cache),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -129,13 +127,7 @@ def compare(folder: Path, args: argparse.Namespace) -> list[Comparison]:
     peer = measure(_PYCOCOTOOLS, path)
     assert peer['length'] == [args.images, args.annotations]
     ours = fewest(*(measure(_READER, path) for _ in range(args.repeats)))
-    first = measure(_DATASET, path, image_dir, cache=str(folder / 'cache'))
-    second = fewest(
-        *(
-            measure(_DATASET, path, image_dir, cache=str(folder / 'cache'))
-            for _ in range(args.repeats)
-        )
-    )
+    dataset = fewest(*(measure(_DATASET, path, image_dir) for _ in range(args.repeats)))
     megabytes = path.stat().st_size / 1e6
     what = f'{args.images:,} images, {args.annotations:,} annotations, {megabytes:.0f} MB'
     return [
@@ -149,14 +141,12 @@ def compare(folder: Path, args: argparse.Namespace) -> list[Comparison]:
             goal=4,
         ),
         Comparison(
-            'COCOMultiLabel, first start', first['seconds'], 's', peer['seconds'], 'pycocotools'
-        ),
-        Comparison(
-            'COCOMultiLabel, second start',
-            second['seconds'],
+            'COCOMultiLabel',
+            dataset['seconds'],
             's',
-            goal=0.5,
-            note='from the cache, with a look for each image; imports not counted',
+            peer['seconds'],
+            'pycocotools',
+            note='with a look for each image; imports not counted',
         ),
     ]
 
@@ -165,9 +155,7 @@ def main() -> None:
     """Measure, print and write."""
     parser = argument_parser(__doc__.splitlines()[0])
     parser.add_argument('--images', type=int, default=IMAGES)
-    parser.add_argument(
-        '--annotations', type=int, default=ANNOTATIONS, help='below 30,000 nothing is cached'
-    )
+    parser.add_argument('--annotations', type=int, default=ANNOTATIONS)
     parser.add_argument('--repeats', type=int, default=3, help='runs of ours, the best counts')
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

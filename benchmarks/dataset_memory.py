@@ -8,7 +8,6 @@ dataset. No image is decoded: the JSON is random, of COCO's size. The peer takes
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -66,7 +65,6 @@ def private_megabytes(dataset: str, images: int, workers: int, *arguments: Path)
     code = _MEASURE.format(dataset=_DATASETS[dataset], images=images, workers=workers)
     done = subprocess.run(
         [sys.executable, '-W', 'ignore', '-c', code, *map(str, arguments)],
-        env=os.environ | dict(MLDECODER_CACHE='off'),
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hostile_files import MakesMarker, hostile_arrays, hostile_checkpoints, hostile_predictions
+from hostile_files import MakesMarker, hostile_checkpoints, hostile_predictions
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from mmpretrain import get_model
 from tiny_classifier import write_classifier
@@ -23,7 +23,6 @@ from mmpretrain_mldecoder.apis.thresholds.tuned_test import use_stored_threshold
 from mmpretrain_mldecoder.checkpoints import load_weights_only
 from mmpretrain_mldecoder.checkpoints.load import read_weights
 from mmpretrain_mldecoder.checkpoints.pretrained_init import PretrainedInit
-from mmpretrain_mldecoder.datasets import annotation_cache
 from mmpretrain_mldecoder.datasets.coco_annotations import read_coco_annotations
 from mmpretrain_mldecoder.engine.runners.finished_test import read_finished_test
 from mmpretrain_mldecoder.fileio.json_files import read_json_lines
@@ -164,15 +163,6 @@ def test_pickles_are_only_bytes_to_readers_of_text(name, tmp_path):
     assert not marker.exists()
 
 
-def test_entries_of_the_dataset_cache_are_not_run(tmp_path):
-    marker = tmp_path / 'marker'
-    (tmp_path / 'entry.npz').write_bytes(hostile_arrays(marker))
-    assert annotation_cache._load(tmp_path / 'entry.npz', dict()) is None
-    (tmp_path / 'entry.npz').write_bytes(pickle.dumps(MakesMarker(marker)))
-    assert annotation_cache._load(tmp_path / 'entry.npz', dict()) is None
-    assert not marker.exists()
-
-
 CONFIG_READERS = {
     'infer.py': lambda file, out: tool('infer.py')(ROOT / 'docs/figures', file, file),
     'report.py': lambda file, out: tool('report.py')(file, file, '--out', out),
@@ -274,7 +264,6 @@ READERS = {
     'mmpretrain_mldecoder/apis/read_config.py': CONFIG,
     'mmpretrain_mldecoder/apis/work_dir.py': TEXT,
     'mmpretrain_mldecoder/apis/web_demo/demo_view.py': IMAGE,
-    'mmpretrain_mldecoder/datasets/annotation_cache.py': 'plain arrays: tested above',
     'mmpretrain_mldecoder/datasets/coco_annotations.py': TEXT,
     'mmpretrain_mldecoder/datasets/coco_multi_label.py': TEXT,
     'mmpretrain_mldecoder/datasets/decode_image.py': IMAGE,

@@ -1,7 +1,6 @@
 """Datasets, samplers and transforms registered in MMPretrain's registries."""
 
 from . import transforms
-from .annotation_cache import cached_coco_annotations
 from .coco_annotations import CocoAnnotations, PackedStrings, read_coco_annotations
 from .coco_multi_label import COCOMultiLabel
 from .coco_samples import CocoSamples
@@ -17,7 +16,6 @@ __all__ = [
     'SeededImageNet',
     'SeededSampler',
     'SeededSamplesMixin',
-    'cached_coco_annotations',
     'read_coco_annotations',
     'sample_random_state',
     'transforms',

@@ -18,8 +18,7 @@ from mmpretrain.registry import DATASETS
 
 from ..fileio.files import missing_files
 from ..fileio.terminal import printable
-from .annotation_cache import cached_coco_annotations
-from .coco_annotations import CocoAnnotations
+from .coco_annotations import CocoAnnotations, read_coco_annotations
 from .coco_samples import CocoSamples, image_bounds, labels_by_image, records_by_image
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
@@ -67,8 +66,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
     The samples are arrays (:class:`CocoSamples`), which workers share; their dicts are made when
     asked for. So a subclass that changes samples returns new ones, ``[dict(info, ...) for info in
     super().load_data_list()]``: to change a dict in place changes nothing. The host's
-    ``serialize_data`` concerns such lists only. What was read of a large JSON is kept for the next
-    start, see :func:`cached_coco_annotations`.
+    ``serialize_data`` concerns such lists only.
 
     Args:
         ann_file (str): The JSON, joined with ``data_root`` unless absolute.
@@ -168,7 +166,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
 
     def load_data_list(self) -> Sequence[dict]:
         """Read the JSON, check that the images exist, and return one dict an image."""
-        coco, cache_entry = cached_coco_annotations(self.ann_file)
+        coco = read_coco_annotations(self.ann_file)
         classes = tuple(self._metainfo.setdefault('classes', coco.category_names))
         labels = self._labels_of_categories(coco, classes)[coco.annotation_categories]
 
@@ -186,15 +184,13 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         labelled = np.diff(label_bounds) > 0
         kept = np.flatnonzero(labelled | self.keep_unlabelled)
         num_unlabelled = int((~labelled).sum())
-        cached = '' if cache_entry is None else f'; annotations from the cache {cache_entry}'
         print_log(
             f'{type(self).__name__} {self.ann_file}: {len(kept)} images, {len(classes)} classes, '
             f'{len(gt_labels)} labels from {len(boxes)} boxes; '
             f'{num_unlabelled} images without labels '
             f'{"kept" if self.keep_unlabelled else "dropped"}; '
             f'{crowd.sum()} crowd boxes {"kept" if self.with_crowd else "dropped"}; '
-            f'{small.sum()} boxes below min_box_area={self.min_box_area:g} dropped'
-            f'{cached}',
+            f'{small.sum()} boxes below min_box_area={self.min_box_area:g} dropped',
             logger='current',
         )
         if len(kept) == 0:

@@ -71,10 +71,3 @@ def hostile_predictions(marker: Path) -> dict[str, bytes]:
         for name, content in contents.items()
         for protocol in (0, 2, 5)
     }
-
-
-def hostile_arrays(marker: Path) -> bytes:
-    """Return an ``.npz`` with an array of objects."""
-    buffer = io.BytesIO()
-    np.savez(buffer, identity=np.array([MakesMarker(marker)], dtype=object))
-    return buffer.getvalue()

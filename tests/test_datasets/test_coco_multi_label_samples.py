@@ -10,8 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from mmpretrain_mldecoder.datasets import annotation_cache, coco_multi_label
-
 
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_samples_are_those_of_a_plain_loop_on_real_annotations(shared_data, split):
@@ -75,27 +73,3 @@ def test_workers_see_the_samples(fake_coco, method):
         build(fake_coco), num_workers=1, multiprocessing_context=method, collate_fn=list
     )
     check_samples([batch[0] for batch in loader], plain_samples(fake_coco, 'train'))
-
-
-def test_the_second_start_comes_from_the_cache_and_says_so(fake_coco, tmp_path, monkeypatch):
-    options = dict(classes=['dog', 'bee'], with_crowd=False)
-    expected = [
-        {key: value for key, value in info.items() if key != 'sample_idx'}
-        for info in infos(build(fake_coco, **options))  # too small a file for the cache
-    ]
-    monkeypatch.setenv('MLDECODER_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.setattr(annotation_cache, '_SMALLEST_BYTES', 0)
-    monkeypatch.setattr(annotation_cache, '_SETTLED_NANOSECONDS', -(10**12))
-    lines = []
-    monkeypatch.setattr(coco_multi_label, 'print_log', lambda line, logger: lines.append(line))
-    check_samples(infos(build(fake_coco)), plain_samples(fake_coco, 'train'))
-    check_samples(infos(build(fake_coco)), plain_samples(fake_coco, 'train'))
-    check_samples(infos(build(fake_coco, **options)), expected)
-    (entry,) = (tmp_path / 'cache').iterdir()
-    assert ['from the cache' in line for line in lines] == [False, True, True]
-    assert lines[1].startswith(lines[0])
-    assert lines[1].endswith(f'; annotations from the cache {entry}')
-    # the images are looked for at each start
-    (fake_coco / 'train2017' / f'{3:012d}.jpg').unlink()
-    with pytest.raises(FileNotFoundError, match='1 of 12 images'):
-        build(fake_coco)
