@@ -5,6 +5,7 @@
 #   TORCH=...    what to ask pip for; pip's own settings (PIP_INDEX_URL, ...) choose CPU or CUDA
 #   PYTHON=...   interpreter that makes .venv, Python >= 3.10
 #
+# make coverage runs the tests and prints the branch coverage of the package.
 # make test-peers compares with PaddleClas and the authors' augmentation, installed in .venv-peers.
 # make test-browser opens the report and the web demo in Chromium: the system's, or the one that
 # `.venv/bin/playwright install chromium` brings.
@@ -22,7 +23,7 @@ ifeq ($(filter $(STACK),lite onedl),)
 $(error STACK is lite or onedl, not '$(STACK)')
 endif
 
-.PHONY: env demo test test-browser test-faults test-peers bench lint
+.PHONY: env demo test coverage test-browser test-faults test-peers bench lint
 
 env: .venv/installed-$(STACK)
 
@@ -51,6 +52,12 @@ lint: env
 # One thread a process: small tensors, and as many processes as JOBS.
 test: lint
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS)
+
+# The processes that tests start are measured too.
+coverage: env
+	OMP_NUM_THREADS=1 $(PY) -m coverage run -m pytest -n $(JOBS)
+	$(PY) -m coverage combine -q
+	$(PY) -m coverage report
 
 test-browser: env .venv/browser
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/browser
