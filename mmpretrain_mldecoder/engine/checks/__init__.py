@@ -1,7 +1,7 @@
-"""Checks of a config at the start of a run."""
+"""Checks of a config at the start of a run, and errors that name the key and the value."""
 
 from .build import ExplainedBuilds, check_type_names
-from .config_error import check_option, explained, type_mistake, warn_of_near_keys
+from .config_error import check_option, explained, read_config, unknown_type
 from .start import ConfigCheckHook
 
 __all__ = [
@@ -10,6 +10,6 @@ __all__ = [
     'check_option',
     'check_type_names',
     'explained',
-    'type_mistake',
-    'warn_of_near_keys',
+    'read_config',
+    'unknown_type',
 ]

@@ -1,9 +1,10 @@
-"""Config loading and the text of config errors."""
+"""Config loading, and errors that name the key, its value and names that look alike."""
 
 import difflib
 import inspect
 import os
 import re
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Number
@@ -13,10 +14,98 @@ from mmengine.config import Config
 from mmengine.registry import Registry, root
 
 from ...errors import ConfigError, ConfigFileNotFoundError
+from ...fileio.terminal import one_line
+
+# What the runner and the tools read; any other key is a variable of the config.
+KNOWN_KEYS = (
+    *('model', 'data_preprocessor', 'work_dir', 'train_cfg', 'val_cfg', 'test_cfg'),
+    *('train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator'),
+    *('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'default_hooks', 'custom_hooks'),
+    *('load_from', 'resume', 'launcher', 'env_cfg', 'log_processor', 'log_level', 'visualizer'),
+    *('default_scope', 'randomness', 'experiment_name', 'custom_imports', 'runner_type'),
+    *('model_wrapper_cfg', 'sync_bn', 'find_unused_parameters', 'activation_checkpointing'),
+    *('efficient_conv_bn_eval', 'compile', 'channels_last', 'check_config'),
+    *('tta_model', 'tta_pipeline', 'evaluate_only'),
+)
+# Strings that stand for a number in one host or another.
+_WORDS = ('auto', 'dynamic')
 
 _UNREGISTERED = re.compile(r'(\S+) is not in the (?:\S+::)?(.+?) registry')
-_UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
+_UNEXPECTED = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
 _MISSING = re.compile(r'(\w+)\.__init__\(\) missing .* arguments?: (.*)')
+
+
+def read_config(path: str | os.PathLike) -> Config:
+    """Load a config. It is a Python file and is executed.
+
+    Args:
+        path (str | PathLike): The file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ConfigError: For any error that the file raises, with its line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'no config at {path}')
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # a config is Python, and may raise anything
+        text = ' '.join(str(error).split()).partition(', the current sys.path is')[0]
+        text = text or 'what a config imports cannot be computed with: MMEngine imports it lazily'
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
+        where = f'{path}, line {lines[-1]},' if lines else path
+        raise ConfigError(f'{where} cannot be read: {type(error).__name__}: {text}') from error
+
+
+def check_option(cfg: Config, key: str, value: object) -> None:
+    """Raise if an option names a key that nothing reads, or a value that cannot be meant.
+
+    A number must stay a number (or None, a bool, a list, ``'auto'``, ``'dynamic'``), a dict may not
+    become a number or a string. Below the first level new keys pass: whatever is built from them
+    refuses those that it does not know.
+
+    Args:
+        cfg (Config): The config, without the option.
+        key (str): Such as ``train_dataloader.batch_size``.
+        value (object): From the command line, as ``DictAction`` parses it.
+
+    Raises:
+        ConfigError: With the option and the fix.
+    """
+    first, *parts = key.split('.')
+    if first not in cfg and first not in KNOWN_KEYS:
+        raise ConfigError(
+            f'--cfg-options {key}={value}: the config has no key {first!r}'
+            f'{near_names(first, {*cfg, *KNOWN_KEYS})}'
+        )
+    old = cfg.get(first)
+    for part in parts:
+        if isinstance(old, list | tuple) and part.isdigit() and int(part) < len(old):
+            old = old[int(part)]
+        else:
+            old = old.get(part) if isinstance(old, Mapping) else None
+    is_number = isinstance(old, Number) and not isinstance(old, bool)
+    if is_number and isinstance(value, str) and value not in _WORDS:
+        raise ConfigError(f'--cfg-options {key}={value}: {key} must be a number, as {old!r} is')
+    if isinstance(old, Mapping) and isinstance(value, str | Number) and not isinstance(value, bool):
+        raise ConfigError(
+            f'--cfg-options {key}={value}: {key} is a dict. Set one of its keys with '
+            f'{key}.KEY=VALUE: {", ".join(map(str, old))}'
+        )
+
+
+def near_keys(cfg: Config) -> dict[str, str]:
+    """Return keys of a config that look like mistyped known ones, and these.
+
+    A config may have any variables. A key counts as mistyped if a known key differs from it by a
+    letter or two and is absent.
+    """
+    absent = [key for key in KNOWN_KEYS if key not in cfg and not key.startswith('tta_')]
+    unknown = [key for key in cfg if key not in KNOWN_KEYS]
+    near = {key: difflib.get_close_matches(key, absent, n=1, cutoff=0.9) for key in unknown}
+    return {key: names[0] for key, names in near.items() if names}
 
 
 def near_names(name: str, names: Iterable[str]) -> str:
@@ -29,17 +118,42 @@ def near_names(name: str, names: Iterable[str]) -> str:
     return f'; near: {", ".join(lowered[key] for key in near)}' if near else ''
 
 
+def unknown_argument(path: str, value: object, owner: str, names: Iterable[str]) -> str:
+    """Return the message about a key for which a class or function has no argument."""
+    key = path.rpartition('.')[2]
+    return (
+        f'{path} = {value!r}: {owner} takes no argument {key!r}{near_names(key, names)}. Correct '
+        'its name or remove it'
+    )
+
+
+def unknown_type(path: str, name: str, kind: str) -> str:
+    """Return the message about a type that no registry of its kind, such as ``'model'``, has."""
+    families = [family for family in _families() if any(one.name == kind for one in family)]
+    names = {known for family in families for one in family for known in one.module_dict}
+    return (
+        f'{path} = {name!r}: no {kind} of that name{near_names(name, names)}. A class of your own '
+        'has to be registered by a module that custom_imports names'
+    )
+
+
+def _families() -> list[list[Registry]]:
+    """Return each registry of MMEngine with those of its scopes, whose names may differ."""
+    parents = [registry for registry in vars(root).values() if isinstance(registry, Registry)]
+    return [[parent, *parent.children.values()] for parent in parents]
+
+
 @contextmanager
 def explained(cfg: Mapping, *sections: str) -> Iterator[None]:
     """Turn an error of what is built here into a :class:`ConfigError`.
 
     The host says which name or argument it does not know; this adds where the config has it, and
-    names that look alike. What else is raised for a wrong value (``ValueError``, ``TypeError``,
-    ``AssertionError``, ``FileNotFoundError``) gets the sections ahead of its message.
+    names that look alike. Other errors that a wrong value causes (``ValueError``, ``TypeError``,
+    ``AssertionError``, ``FileNotFoundError``) get the key or the sections before their message.
 
     Args:
-        cfg (Mapping): The whole config.
-        *sections (str): Its keys from which is built, such as ``'model'``.
+        cfg (Mapping): The complete config.
+        *sections (str): The keys from which is built, such as ``'model'``.
 
     Raises:
         ConfigError: From the original error.
@@ -57,105 +171,61 @@ def explained(cfg: Mapping, *sections: str) -> Iterator[None]:
 
 
 def _message(cfg: Mapping, sections: tuple[str, ...], error: Exception) -> str | None:
-    text = ' '.join(str(error.args[0] if error.args else error).split())
-    if isinstance(error, FileNotFoundError):
-        text = str(error)
+    text, place = one_line(error), ' or '.join(sections)
     dicts = [(p, d) for name in sections for p, d in _dicts(cfg.get(name), name)]
     if isinstance(error, KeyError):
-        if 'must contain the key "type"' in text:
-            return f'{_one_of(sections)}: {text}'
-        found = _UNREGISTERED.search(text)
-        return _unregistered(dicts, sections, *found.groups()) if found else None
-    if isinstance(error, TypeError):
-        if found := _UNEXPECTED.search(text):
-            return _unexpected(dicts, sections, found[1], text)
-        if found := _MISSING.search(text):
-            return _missing(dicts, sections, found[1], found[2], text)
-    named = _named(dicts, text)
+        text = ' '.join(str(error.args[0]).split()) if error.args else ''
+        if found := _UNREGISTERED.search(text):
+            name = found[1].strip('\'"')
+            path = next((f'{p}.{k}' for p, d in dicts for k, v in d.items() if v == name), place)
+            return unknown_type(path, name, found[2])
+        return f'{place}: {text}' if 'must contain the key "type"' in text else None
+    if found := _UNEXPECTED.search(text):
+        owner, key = found.groups()
+        for path, part in dicts:
+            if key in part:
+                names = {*part, *_arguments(part.get('type'))} - {key}
+                owner = str(part.get('type', owner))
+                return unknown_argument(f'{path}.{key}', part[key], owner, names)
+    if found := _MISSING.search(text):
+        for path, part in dicts:
+            if any(found[1] == cls.__name__ for cls in _classes(part.get('type'))):
+                return f'{path}: {part["type"]} needs {found[2]}. Add to {path}'
+    named = _named_key(dicts, text)
     if isinstance(error, TypeError | AssertionError):
-        text = f'{text} ({type(error).__name__}, {_place(error)})'
-    return f'{named or _one_of(sections)}: {text}'
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        text += f' ({type(error).__name__}, {Path(frame.filename).name}:{frame.lineno})'
+    return f'{named or place}: {text}'
 
 
-def _named(dicts: list[tuple[str, Mapping]], text: str) -> str | None:
-    """Return ``'model.head.num_groups = 9'`` for the first key that a message speaks of."""
+def _named_key(dicts: list[tuple[str, Mapping]], text: str) -> str | None:
+    """Return ``'model.head.num_groups = 9'`` for the first key that a message names."""
     first, *words = re.findall(r'[\w`\']+', text) or ['']
     # Within a sentence a plain word such as "size" may not be a key's name.
     for word in (first, *(word for word in words if '_' in word or word[0] in "`'")):
         key = word.strip("`'")
-        for path, found in dicts:
-            if key != 'type' and key in found and not isinstance(found[key], Mapping | list):
-                return f'{path}.{key} = {found[key]!r}'
+        for path, part in dicts:
+            if key != 'type' and key in part and not isinstance(part[key], Mapping | list):
+                return f'{path}.{key} = {part[key]!r}'
     return None
-
-
-def _unregistered(dicts, sections, name: str, kind: str) -> str:
-    name = name.strip('\'"')
-    path = next((f'{p}.{k}' for p, d in dicts for k, v in d.items() if v == name), None)
-    return type_mistake(path or _one_of(sections), name, kind, registered_names(kind))
-
-
-def type_mistake(path: str, name: str, kind: str, names: Iterable[str]) -> str:
-    """Return the message about a ``type`` that no registry has."""
-    return (
-        f'{path} = {name!r}: no {kind} of that name{near_names(name, names)}. A class of your own '
-        'has to be registered by a module that custom_imports names'
-    )
-
-
-def registered_names(kind: str) -> set[str]:
-    """Return the names in the registries of a kind, such as ``'model'``."""
-    names: set[str] = set()
-    for family in _families():
-        if any(registry.name == kind for registry in family):
-            names.update(*(registry.module_dict for registry in family))
-    return names
-
-
-def _families() -> list[list[Registry]]:
-    """Return each registry of MMEngine with those of its scopes, whose names may differ."""
-    parents = [registry for registry in vars(root).values() if isinstance(registry, Registry)]
-    return [[parent, *parent.children.values()] for parent in parents]
-
-
-def _unexpected(dicts, sections, key: str, text: str) -> str:
-    path, found = next(((p, d) for p, d in dicts if key in d), (None, None))
-    if found is None:
-        return f'{_one_of(sections)}: {text}'
-    owner = str(found.get('type', text.partition('.__init__')[0]))
-    names = {*found, *_arguments(found.get('type'))} - {key}
-    return (
-        f'{path}.{key} = {found[key]!r}: {owner} takes no argument {key!r}'
-        f'{near_names(key, names)}. Correct its name or remove it'
-    )
-
-
-def _missing(dicts, sections, class_name: str, arguments: str, text: str) -> str:
-    for path, found in dicts:
-        classes = inspect.getmro(_class(found.get('type')) or object)
-        if class_name in (cls.__name__ for cls in classes):
-            return f'{path}: {found["type"]} needs {arguments}. Add to {path}'
-    return f'{_one_of(sections)}: {text}'
 
 
 def _arguments(name: object) -> set[str]:
     """Return the names of the arguments of a registered class and of those it inherits from."""
     names = set()
-    for cls in inspect.getmro(_class(name) or object)[:-1]:
+    for cls in _classes(name):
         if '__init__' in vars(cls):
             names.update(inspect.signature(cls.__init__).parameters)
     return names - {'self', 'args', 'kwargs'}
 
 
-def _class(name: object) -> type | None:
-    if not isinstance(name, str):
-        return name if isinstance(name, type) else None
-    for family in _families():
-        for registry in family:
-            cls = registry.module_dict.get(name.rpartition('.')[2])
-            if isinstance(cls, type):
-                return cls
-    return None
+def _classes(name: object) -> tuple[type, ...]:
+    """Return a class, given by name or itself, and those it inherits from, but for ``object``."""
+    if isinstance(name, str):
+        name = name.rpartition('.')[2]
+        found = (one.module_dict.get(name) for family in _families() for one in family)
+        name = next((cls for cls in found if isinstance(cls, type)), None)
+    return inspect.getmro(name)[:-1] if isinstance(name, type) else ()
 
 
 def _dicts(value: object, path: str) -> Iterator[tuple[str, Mapping]]:
@@ -169,111 +239,3 @@ def _dicts(value: object, path: str) -> Iterator[tuple[str, Mapping]]:
         return
     for key, part in parts:
         yield from _dicts(part, f'{path}.{key}')
-
-
-def _one_of(sections: tuple[str, ...]) -> str:
-    return ' or '.join(sections)
-
-
-def _place(error: BaseException) -> str:
-    traceback = error.__traceback__
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return f'{Path(traceback.tb_frame.f_code.co_filename).name}:{traceback.tb_lineno}'
-
-
-# What the runner and the tools read; any other key is a variable of the config.
-KNOWN_KEYS = (
-    *('model', 'data_preprocessor', 'work_dir', 'train_cfg', 'val_cfg', 'test_cfg'),
-    *('train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator'),
-    *('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'default_hooks', 'custom_hooks'),
-    *('load_from', 'resume', 'launcher', 'env_cfg', 'log_processor', 'log_level', 'visualizer'),
-    *('default_scope', 'randomness', 'experiment_name', 'custom_imports', 'runner_type'),
-    *('model_wrapper_cfg', 'sync_bn', 'find_unused_parameters', 'activation_checkpointing'),
-    *('efficient_conv_bn_eval', 'compile', 'channels_last', 'check_config'),
-    *('tta_model', 'tta_pipeline', 'evaluate_only'),
-)
-# Strings that stand for a number in one host or another.
-_WORDS = ('auto', 'dynamic')
-
-
-def check_option(cfg: Config, key: str, value: object) -> None:
-    """Raise if an option names a key that nothing reads, or puts a nonsense value into one.
-
-    A number must stay a number (or None, a bool, a list, ``'auto'``, ``'dynamic'``), a dict may not
-    become a number or a string. New keys are let in below the first level, where what is built
-    from them refuses those it does not know.
-
-    Args:
-        cfg (Config): The config, without the option.
-        key (str): Such as ``train_dataloader.batch_size``.
-        value (object): What the command line gave, as ``DictAction`` read it.
-
-    Raises:
-        ConfigError: As said.
-    """
-    first = key.partition('.')[0]
-    if first not in cfg and first not in KNOWN_KEYS:
-        raise ConfigError(
-            f'--cfg-options {key}={value}: the config has no key {first!r}'
-            f'{near_names(first, {*cfg, *KNOWN_KEYS})}'
-        )
-    for path, old, new in _replaced(cfg, key, value):
-        is_number = isinstance(old, Number) and not isinstance(old, bool)
-        if is_number and isinstance(new, str) and new not in _WORDS:
-            raise ConfigError(
-                f'--cfg-options {path}={new}: {path} is a number ({old!r}), and {new!r} is none'
-            )
-        if isinstance(old, Mapping) and isinstance(new, str | Number) and not isinstance(new, bool):
-            raise ConfigError(
-                f'--cfg-options {path}={new}: {path} is a dict, of which one key can be set by '
-                f'{path}.KEY=VALUE; its keys are {", ".join(map(str, old))}'
-            )
-
-
-def _replaced(cfg: Config, key: str, value: object) -> Iterator[tuple[str, object, object]]:
-    """Yield the old and the new value of what the option replaces, if there was one."""
-    first, *parts = key.split('.')
-    old = cfg.get(first)
-    for part in parts:
-        if isinstance(old, list | tuple) and part.isdigit() and int(part) < len(old):
-            old = old[int(part)]
-        elif isinstance(old, Mapping) and part in old:
-            old = old[part]
-        else:
-            return
-    yield key, old, value
-
-
-def warn_of_near_keys(cfg: Config) -> list[str]:
-    """Return a sentence for each key of a config that looks like a mistyped known one.
-
-    A config may have any variables, so this is no error: a key counts as mistyped if a known key
-    differs from it by a letter or two, and is absent.
-    """
-    absent = [key for key in KNOWN_KEYS if key not in cfg and not key.startswith('tta_')]
-    found = []
-    for key in cfg:
-        near = difflib.get_close_matches(key, absent, n=1, cutoff=0.9)
-        if key not in KNOWN_KEYS and near:
-            found.append(f'nothing reads the key {key!r} of the config: is it {near[0]}?')
-    return found
-
-
-def read_config(path: str | os.PathLike) -> Config:
-    """Read a config as MMEngine does. It is a program, and is run.
-
-    Args:
-        path (str | PathLike): The file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: Whatever else the file raises, in one line.
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'no config at {path}')
-    try:
-        return Config.fromfile(path)
-    except Exception as error:  # a config is Python, and may raise anything
-        text = ' '.join(str(error).split()).partition(', the current sys.path is')[0]
-        raise ValueError(f'{path} cannot be read: {type(error).__name__}: {text}') from error

@@ -1,39 +1,64 @@
-"""One image through pipeline, model and metric, before the first epoch."""
+"""Dry run: one image through pipeline, model and metrics before the first epoch."""
 
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.logging import MMLogger
+from mmengine.runner import BaseLoop, Runner
 from mmpretrain.models import ImageClassifier
 from mmpretrain.models.heads import ClsHead, LinearClsHead, MultiLabelLinearClsHead
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from ...datasets.seeded_sampler import sample_random_state
 from ...errors import ConfigError, RunError
+from ...fileio.terminal import one_line
+from .config_error import near_names
 
 _WRONG = (ValueError, TypeError, RuntimeError, AssertionError, LookupError, AttributeError)
 
 
-def first_batch(key: str, loader: DataLoader) -> dict | None:
-    """Return the first image of a loader's dataset, as a batch.
+def dry_run(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -> None:
+    """Send the first image of a loop's dataset through pipeline, model and metrics.
 
-    It is made in this process, under a seed of its own: nothing that a training draws moves.
+    It is loaded in this process, under a seed of its own: the random state of the training, and
+    the state of model and metrics, stay as they are.
 
     Args:
-        key (str): That of the loader in the config, such as ``'val_dataloader'``.
-        loader (DataLoader): No worker of it is started.
-
-    Returns:
-        dict | None: None if the samples are of another form, as those of several views are.
+        runner (Runner): Its hooks may wait for scores of the metrics.
+        model (ImageClassifier): With a head.
+        name (str): ``'train'``, ``'val'`` or ``'test'``.
+        loop (BaseLoop): That of the name.
 
     Raises:
-        ConfigError: If the pipeline does not give what a classifier reads.
+        ConfigError: If a part does not fit the next one.
     """
+    key = f'{name}_dataloader'
+    batch = _first_batch(key, loop.dataloader)
+    if batch is None:
+        return
+    with _mode(model, training=False), _quiet(), torch.no_grad():
+        _check_labels(key, model, batch)
+        _check_forward(key, model, batch)
+        if name == 'train':
+            _check_batch_norms(model, loop.dataloader, batch)
+            return
+        scores = _try_metrics(f'{name}_evaluator', model, batch, loop.evaluator.metrics)
+    if name == 'val' and scores is not None:
+        for hook in runner.hooks:
+            _check_monitored(hook, scores)
+
+
+def _first_batch(key: str, loader: DataLoader) -> dict | None:
+    """Return the first image as a batch; None for other forms, such as samples of several views."""
     dataset = loader.dataset
     if not hasattr(dataset, '__getitem__') or not hasattr(dataset, '__len__') or not len(dataset):
         return None
@@ -44,77 +69,73 @@ def first_batch(key: str, loader: DataLoader) -> dict | None:
         raise
     except _WRONG as error:
         raise ConfigError(
-            f'{key}.dataset.pipeline does not take the first image: {_said(error)}'
+            f'{key}.dataset.pipeline fails on the first image: {_text(error)}'
         ) from error
     if not isinstance(sample, dict):  # no pipeline of MMEngine
         return None
     if 'inputs' not in sample or 'data_samples' not in sample:
         raise ConfigError(
             f'{key}.dataset.pipeline ends with {", ".join(sorted(sample))}, but a classifier reads '
-            "inputs and data_samples: let it end with dict(type='PackMultiLabelInputs'), or with "
-            'PackInputs'
+            "inputs and data_samples: end it with dict(type='PackMultiLabelInputs') or PackInputs"
         )
-    if not isinstance(sample['inputs'], Tensor):
-        return None
-    return loader.collate_fn([sample])
+    return loader.collate_fn([sample]) if isinstance(sample['inputs'], Tensor) else None
 
 
-def check_labels(key: str, model: ImageClassifier, batch: dict) -> None:
-    """Raise if a head for one label gets a sample with several, or with none.
+@contextmanager
+def _mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Set all modules to training or evaluation for a while."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.train(training)
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
-    Raises:
-        ConfigError: As said.
-    """
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Mute the log and warnings for a while."""
+    logger = MMLogger.get_current_instance()
+    was_disabled, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.disabled = was_disabled
+
+
+def _check_labels(key: str, model: ImageClassifier, batch: dict) -> None:
     sample = batch['data_samples'][0]
     if not isinstance(model.head, ClsHead) or 'gt_label' not in sample:
         return
     if sample.gt_label.numel() != 1:
         raise ConfigError(
-            f'model.head.type = {type(model.head).__name__!r} is for one label an image, but the '
+            f'model.head.type = {type(model.head).__name__!r} is for one label per image, but the '
             f'first of {key}.dataset has {sample.gt_label.numel()}: use MLDecoderHead, or another '
             'dataset'
         )
 
 
-@contextmanager
-def quiet_evaluation(model: nn.Module) -> Iterator[None]:
-    """Set a model to evaluation for a while, without gradients, log lines or warnings."""
-    modes = {module: module.training for module in model.modules()}
-    logger = MMLogger.get_current_instance()
-    was_disabled, logger.disabled = logger.disabled, True
+def _check_forward(key: str, model: ImageClassifier, batch: dict) -> None:
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            model.eval()
-            yield
-    finally:
-        logger.disabled = was_disabled
-        for module, mode in modes.items():
-            module.training = mode
-
-
-def check_forward(key: str, model: ImageClassifier, batch: dict) -> None:
-    """Raise if a batch of this loader does not go through the model.
-
-    Raises:
-        ConfigError: It names the head's ``in_channels`` where these are wrong.
-    """
-    # Copied: the preprocessor writes into the data samples.
-    batch = copy.deepcopy(batch)
-    try:
-        inputs = model.data_preprocessor(batch, False)['inputs']
-        feats = model.extract_feat(inputs, stage='neck')
+        feats = _features(model, batch)
         _check_channels(model, feats)
         model.head(feats)
-    except ConfigError:
+    except (ConfigError, torch.OutOfMemoryError):
         raise
     except _WRONG as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
         raise ConfigError(
-            f'the first image of {key}, {tuple(batch["inputs"][0].shape)}, does not go through '
-            f'the model: {_said(error)}'
+            f'the model fails on the first image of {key}, {tuple(batch["inputs"][0].shape)}: '
+            f'{_text(error)}'
         ) from error
+
+
+def _features(model: ImageClassifier, batch: dict) -> tuple[Tensor, ...]:
+    # Copied: the preprocessor writes into the data samples.
+    inputs = model.data_preprocessor(copy.deepcopy(batch), False)['inputs']
+    return model.extract_feat(inputs, stage='neck')
 
 
 def _check_channels(model: ImageClassifier, feats: object) -> None:
@@ -138,49 +159,102 @@ def _check_channels(model: ImageClassifier, feats: object) -> None:
         )
 
 
-def rehearse_metrics(
+def _check_batch_norms(model: ImageClassifier, loader: DataLoader, batch: dict) -> None:
+    """Raise if batch norms are trained on single images.
+
+    That is so with ``batch_size=1``; and torch refuses a batch norm on a map of one position if the
+    last batch of an epoch holds one image. Norms that do not train (``norm_eval``, frozen
+    stages), and synchronised ones of several processes, are skipped.
+    """
+    batch_size = loader.batch_size
+    if batch_size is None or loader.sampler is None:
+        return
+    last = 0 if loader.drop_last else len(loader.sampler) % batch_size
+    if batch_size != 1 and last != 1:
+        return
+    with _mode(model, training=True):
+        norms = {
+            name: module
+            for name, module in model.named_modules()
+            if isinstance(module, _BatchNorm) and module.training
+            if not (isinstance(module, nn.SyncBatchNorm) and get_world_size() > 1)
+        }
+    if norms and batch_size == 1:
+        raise ConfigError(
+            f'train_dataloader.batch_size = 1: each of the {len(norms)} batch norms of the model '
+            f'(first: {next(iter(norms))}) would take its mean over one image. Set it to 2 or '
+            'more, or keep their statistics with model.backbone.norm_eval=True'
+        )
+    alone = []
+
+    def note(name, module, inputs):
+        if inputs[0].numel() == module.num_features:
+            alone.append(name)
+
+    handles = [m.register_forward_pre_hook(partial(note, name)) for name, m in norms.items()]
+    try:
+        model.head(_features(model, batch))
+    finally:
+        for handle in handles:
+            handle.remove()
+    if alone:
+        raise ConfigError(
+            f'train_dataloader.batch_size = {batch_size}: the last batch of an epoch has 1 of the '
+            f'{len(loader.sampler)} images, and {alone[0]} gets one value per channel, which torch '
+            'refuses. Set another batch_size, or train_dataloader.drop_last=True'
+        )
+
+
+def _try_metrics(
     key: str, model: ImageClassifier, batch: dict, metrics: Sequence[BaseMetric]
 ) -> set[str] | None:
-    """Predict one batch and give it to copies of the metrics.
+    """Predict a batch and give it to copies of the metrics.
 
     Only MMPretrain's metrics and those here are tried: what others do with one image, such as
     writing a file, is not known.
 
-    Args:
-        key (str): That of the metrics in the config, such as ``'val_evaluator'``.
-        model (ImageClassifier): In evaluation.
-        batch (dict): Of one image.
-        metrics (Sequence[BaseMetric]): They stay as they are.
-
     Returns:
-        set[str] | None: The names of all numbers, None if there is a metric that was not tried.
-
-    Raises:
-        ConfigError: If a metric misses something that the pipeline does not pack.
+        set[str] | None: The names of all scores, None if there is a metric that was not tried.
     """
     batch = copy.deepcopy(batch)
     predictions = model(**model.data_preprocessor(batch, False), mode='predict')
     predictions = [sample.to_dict() for sample in predictions]
-    names: set[str] | None = set()
+    names, all_tried = set(), True
     for metric in metrics:
         if not type(metric).__module__.startswith(('mmpretrain.', 'mmpretrain_mldecoder.eval')):
-            names = None
+            all_tried = False
             continue
         trial = copy.copy(metric)
         trial.results = []
         try:
             trial.process(batch, predictions)
-            numbers = trial.compute_metrics(trial.results)
+            scores = trial.compute_metrics(trial.results)
         except _WRONG as error:
             raise ConfigError(
-                f'{key}: {type(metric).__name__} cannot count the first image: {_said(error)}'
+                f'{key}: {type(metric).__name__} fails on the first image: {_text(error)}'
             ) from error
-        if names is not None:
-            prefix = f'{metric.prefix}/' if metric.prefix else ''
-            names |= {f'{prefix}{name}' for name in numbers}
-    return names
+        prefix = f'{metric.prefix}/' if metric.prefix else ''
+        names |= {f'{prefix}{name}' for name in scores}
+    return names if all_tried else None
 
 
-def _said(error: Exception) -> str:
-    text = ' '.join(str(error).split())
+def _check_monitored(hook: Hook, scores: set[str]) -> None:
+    """Raise if a hook waits for a score that no metric gives."""
+    if isinstance(hook, CheckpointHook):
+        monitored, where = hook.save_best, 'default_hooks.checkpoint.save_best'
+    elif isinstance(hook, EarlyStoppingHook):
+        monitored, where = hook.monitor, 'EarlyStoppingHook.monitor'
+    else:
+        return
+    for name in [monitored] if isinstance(monitored, str) else monitored or ():
+        # DualEMAHook adds those of the raw weights, such as coco/mAP_raw.
+        if name != 'auto' and name.removesuffix('_raw') not in scores:
+            raise ConfigError(
+                f'{where} = {name!r}, but val_evaluator gives {", ".join(sorted(scores))}'
+                f'{near_names(name, scores)}'
+            )
+
+
+def _text(error: Exception) -> str:
+    text = one_line(error)
     return text if isinstance(error, ValueError) else f'{type(error).__name__}: {text}'

@@ -1,95 +1,24 @@
 """Checks at the start of a run, after everything is built and before anything is computed."""
 
-from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, zip_longest
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
+from mmpretrain.evaluation import Accuracy, ConfusionMatrix, MultiLabelMetric, SingleLabelMetric
 from mmpretrain.models import ImageClassifier
+from mmpretrain.models.heads import ClsHead, MultiLabelClsHead
 from mmpretrain.registry import HOOKS
+from torch import nn
 
 from ...errors import ConfigError
-from .classes import check_classes, check_metrics, check_topk
-from .config_error import warn_of_near_keys
-from .dry_run import check_forward, check_labels, first_batch, quiet_evaluation, rehearse_metrics
-from .training import check_batch_norms, check_clip_grad, check_hook, check_schedules, check_scores
-
-
-def check_start(runner: Runner) -> None:
-    """Check a runner that has built its model and the loops that it is about to run.
-
-    Raises:
-        ConfigError: For the first mistake; see :class:`ConfigCheckHook`.
-    """
-    for warning in warn_of_near_keys(runner.cfg):
-        runner.logger.warning(warning)
-    # A loop is built when its run begins; asking the runner for it would build it.
-    loops = dict(train=runner._train_loop, val=runner._val_loop, test=runner._test_loop)
-    loops = {name: loop for name, loop in loops.items() if isinstance(loop, BaseLoop)}
-    if 'train' in loops:
-        _check_training(runner, loops['train'], 'val' in loops)
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    datasets = {f'{name}_dataloader': loop.dataloader.dataset for name, loop in loops.items()}
-    check_classes(model, datasets)
-    check_topk(getattr(model, 'head', None))
-    for name, loop in loops.items():
-        if name != 'train':
-            check_metrics(model, f'{name}_evaluator', loop.evaluator.metrics)
-    if isinstance(model, ImageClassifier) and model.with_head:
-        for name, loop in loops.items():
-            _rehearse(runner, model, name, loop)
-
-
-def _check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
-    if not len(loop.dataloader):
-        raise ConfigError(
-            f'train_dataloader gives no batch: it has {len(loop.dataloader.dataset)} images, '
-            f'batch_size = {loop.dataloader.batch_size} and drop_last = '
-            f'{loop.dataloader.drop_last}. Take a smaller batch, or all of the data'
-        )
-    if validates and getattr(loop, 'val_interval', 1) < 1:
-        raise ConfigError(f'train_cfg.val_interval = {loop.val_interval}: it must be at least 1')
-    for hook in runner.hooks:
-        check_hook(hook)
-    if isinstance(runner.optim_wrapper, OptimWrapper):
-        check_clip_grad(runner.optim_wrapper)
-    counts_epochs = hasattr(loop, 'run_epoch')
-    if not counts_epochs and any(_saves_by_epoch(hook) for hook in runner.hooks):
-        runner.logger.warning(
-            'default_hooks.checkpoint.by_epoch is True, and the training counts iterations: it is '
-            'saved at its end only. Set it to False, and interval to a number of iterations'
-        )
-    if not validates and any(getattr(hook, 'save_best', None) for hook in runner.hooks):
-        runner.logger.warning(
-            'There is no validation: no checkpoint is kept as the best (save_best)'
-        )
-    schedulers = runner.param_schedulers
-    configs = runner.cfg.get('param_scheduler')
-    configs = configs if isinstance(configs, list) else [configs]
-    if isinstance(schedulers, list) and len(configs) == len(schedulers) and all(configs):
-        in_epochs = [config.get('by_epoch', True) for config in configs]
-        max_epochs = loop.max_epochs if counts_epochs else None
-        for doubt in check_schedules(schedulers, in_epochs, max_epochs, loop.max_iters):
-            runner.logger.warning(doubt)
-
-
-def _saves_by_epoch(hook: Hook) -> bool:
-    return isinstance(hook, CheckpointHook) and hook.by_epoch
-
-
-def _rehearse(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -> None:
-    batch = first_batch(f'{name}_dataloader', loop.dataloader)
-    if batch is None:
-        return
-    with quiet_evaluation(model):
-        check_labels(f'{name}_dataloader', model, batch)
-        check_forward(f'{name}_dataloader', model, batch)
-        if name == 'train':
-            check_batch_norms(model, loop.dataloader, batch)
-            return
-        names = rehearse_metrics(f'{name}_evaluator', model, batch, loop.evaluator.metrics)
-    if name == 'val' and names is not None:
-        for hook in runner.hooks:
-            check_scores(hook, names)
+from ...evaluation.metrics import MultiLabelMAP
+from .config_error import near_keys
+from .dry_run import dry_run
+from .training import check_training
 
 
 @HOOKS.register_module()
@@ -97,13 +26,13 @@ class ConfigCheckHook(Hook):
     """Raise :class:`ConfigError` at the start of a training or test, not after an epoch.
 
     Parts are compared with each other: classes of head, preprocessor and datasets; ``topk``; the
-    kind of head and metric; ``save_best`` and the metric's numbers; the length of schedule and
-    training. And a classifier gets one image of each loader, which shows whether channels, sizes
-    and the fields that a metric reads fit. That changes nothing: the image is made under a seed
-    of its own, the model is in evaluation mode, metrics are copies.
+    kind of head and metric; ``save_best`` and the metric's scores; the length of schedule and
+    training. Then a dry run sends one image of each loader through a classifier, which shows
+    whether channels, sizes and the fields that a metric reads fit. It changes nothing: the image
+    is made under a seed of its own, the model is in evaluation mode, metrics are copies.
 
     Differences that may be meant are warnings in the log. ``check_config = False`` in the config
-    leaves all of this out.
+    skips all of this.
 
     ``PortableRunner`` adds this hook by itself.
     """
@@ -113,3 +42,118 @@ class ConfigCheckHook(Hook):
     def before_run(self, runner) -> None:
         if runner.cfg.get('check_config', True):
             check_start(runner)
+
+
+def check_start(runner: Runner) -> None:
+    """Check a runner that has built its model and the loops that it is about to run.
+
+    Raises:
+        ConfigError: For the first error.
+    """
+    for key, near in near_keys(runner.cfg).items():
+        runner.logger.warning(f'Nothing reads the key {key!r} of the config: is it {near}?')
+    # A loop is built when its run begins; asking the runner for it would build it.
+    loops = dict(train=runner._train_loop, val=runner._val_loop, test=runner._test_loop)
+    loops = {name: loop for name, loop in loops.items() if isinstance(loop, BaseLoop)}
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+    if 'train' in loops:
+        check_training(runner, loops['train'], validates='val' in loops)
+    datasets = {
+        f'{name}_dataloader.dataset': loop.dataloader.dataset for name, loop in loops.items()
+    }
+    metrics = [
+        (f'{name}_evaluator', metric)
+        for name, loop in loops.items()
+        if name != 'train'
+        for metric in loop.evaluator.metrics
+    ]
+    check_classes(model, datasets, metrics)
+    check_kind_of_metrics(model, metrics)
+    if isinstance(model, ImageClassifier) and model.with_head:
+        for name, loop in loops.items():
+            dry_run(runner, model, name, loop)
+
+
+def check_classes(
+    model: BaseModel,
+    datasets: Mapping[str, object],
+    metrics: Sequence[tuple[str, BaseMetric]],
+) -> None:
+    """Raise unless head, preprocessor, datasets and metrics are for the same classes.
+
+    Args:
+        model (BaseModel): With or without a head that knows its ``num_classes``.
+        datasets (Mapping[str, object]): By their keys in the config. Those without
+            ``metainfo['classes']`` are skipped.
+        metrics (Sequence[tuple[str, BaseMetric]]): Each with its key in the config.
+
+    Raises:
+        ConfigError: If numbers, names or order of the classes differ, or more labels are asked for
+            per image (``topk``) than there are classes.
+    """
+    head, preprocessor = getattr(model, 'head', None), getattr(model, 'data_preprocessor', None)
+    number = getattr(head, 'num_classes', None)
+    classes = {
+        key: (getattr(dataset, 'metainfo', None) or {}).get('classes')
+        for key, dataset in datasets.items()
+    }
+    classes = {key: names for key, names in classes.items() if names}
+    if number is not None:
+        for key, names in classes.items():
+            if len(names) != number:
+                some = ', '.join(map(str, names[:3])) + (', ...' if len(names) > 3 else '')
+                raise ConfigError(
+                    f'model.head.num_classes = {number}, but {key} has {len(names)} classes '
+                    f'({some}): set model.head.num_classes={len(names)}'
+                )
+        own = getattr(preprocessor, 'num_classes', None)
+        # Without one-hot targets it is not read.
+        if own not in (None, number) and getattr(preprocessor, 'to_onehot', False):
+            raise ConfigError(
+                f'data_preprocessor.num_classes = {own}, but model.head.num_classes = {number}: '
+                'with one-hot targets (to_onehot, or augmentation of batches) they must be equal'
+            )
+        for key, part in (('model.head', head), *metrics):
+            topk = _topk(part)
+            if topk is not None and topk > number:
+                raise ConfigError(
+                    f'{key}.topk = {part.topk}, but model.head.num_classes = {number}: set topk to '
+                    f'{number} or less'
+                )
+    for (first, names), (second, others) in pairwise(classes.items()):
+        for index, (name, other) in enumerate(zip_longest(names, others)):
+            if name != other:
+                raise ConfigError(
+                    f'label {index} is {name!r} in {first} and {other!r} in {second}: scores would '
+                    'be compared with the labels of other classes. Give both the same `classes` in '
+                    'the same order'
+                )
+
+
+def _topk(part: nn.Module | BaseMetric) -> int | None:
+    """Return how many labels per image a head predicts or a metric counts, if topk decides it."""
+    if (
+        (isinstance(part, MultiLabelClsHead | MultiLabelMetric) and part.thr is None)
+        or (isinstance(part, ClsHead) and part.cal_acc)
+        or (isinstance(part, MultiLabelMAP) and part.with_f1)
+        or isinstance(part, Accuracy)
+    ):
+        return int(np.max(part.topk))
+    return None
+
+
+def check_kind_of_metrics(model: BaseModel, metrics: Sequence[tuple[str, BaseMetric]]) -> None:
+    """Raise if a metric for one label per image gets the scores of a head for several.
+
+    Raises:
+        ConfigError: With the key of the metric.
+    """
+    head = getattr(model, 'head', None)
+    for key, metric in metrics:
+        for_one_label = isinstance(metric, Accuracy | SingleLabelMetric | ConfusionMatrix)
+        if for_one_label and isinstance(head, MultiLabelClsHead):
+            raise ConfigError(
+                f'{key}.type = {type(metric).__name__!r} is for one label per image, but '
+                f'model.head.type = {type(head).__name__!r} predicts several: use MultiLabelMAP'
+            )

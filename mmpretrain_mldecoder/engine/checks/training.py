@@ -1,140 +1,71 @@
-"""Checks of the training settings: batch norms, gradient clipping, hooks, schedules."""
+"""Checks of training settings: loop, hooks, gradient clipping, schedules."""
 
-import copy
 import inspect
-from collections.abc import Sequence, Set
-from functools import partial
+from collections.abc import Mapping, Sequence
 from numbers import Number
 
 import torch
-from mmengine.dist import get_world_size
-from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import OptimWrapper
 from mmengine.optim.scheduler import (
     CosineAnnealingParamScheduler,
     OneCycleParamScheduler,
     _ParamScheduler,
 )
-from mmengine.runner import Runner
-from mmpretrain.models import ImageClassifier
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import DataLoader
 
 from ...errors import ConfigError
-from .config_error import near_names
+from .config_error import unknown_argument
+
+# Schedules that have a length of their own, beside begin and end.
+_LENGTHS = {CosineAnnealingParamScheduler: 'T_max', OneCycleParamScheduler: 'total_steps'}
 
 
-def check_batch_norms(model: ImageClassifier, loader: DataLoader, batch: dict) -> None:
-    """Raise if batch norms are trained on single images.
-
-    That is so with ``batch_size=1``; and torch refuses a batch norm on a map of one position if the
-    last batch of an epoch holds one image. Norms that do not train (``norm_eval``, frozen
-    stages), and synchronised ones of several processes, are passed over.
-
-    Args:
-        model (ImageClassifier): In evaluation, without gradients.
-        loader (DataLoader): Of the training.
-        batch (dict): One image.
-
-    Raises:
-        ConfigError: As said.
-    """
-    batch_size = loader.batch_size
-    if batch_size is None or loader.sampler is None:
-        return
-    last = 0 if loader.drop_last else len(loader.sampler) % batch_size
-    if batch_size != 1 and last != 1:
-        return
-    norms = _trained_norms(model)
-    if not norms:
-        return
-    name = next(iter(norms))
-    if batch_size == 1:
-        raise ConfigError(
-            f'train_dataloader.batch_size = 1: each of the {len(norms)} batch norms of the model '
-            f'(first: {name}) would take its mean over one image. Take 2 or more, or keep their '
-            'statistics with model.backbone.norm_eval=True'
-        )
-    alone = _seeing_one_value(model, norms, batch)
-    if alone:
-        raise ConfigError(
-            f'train_dataloader.batch_size = {batch_size}: the last batch of an epoch has 1 of the '
-            f'{len(loader.sampler)} images, and {alone} gets one value a channel, which torch '
-            'refuses. Take another size, or train_dataloader.drop_last=True'
-        )
-
-
-def _trained_norms(model: nn.Module) -> dict[str, _BatchNorm]:
-    """Return the batch norms that a training step would let take a mean over its own batch."""
-    modes = {module: module.training for module in model.modules()}
-    try:
-        model.train()
-        return {
-            name: module
-            for name, module in model.named_modules()
-            if isinstance(module, _BatchNorm) and module.training
-            if not isinstance(module, nn.InstanceNorm2d)
-            if not (isinstance(module, nn.SyncBatchNorm) and get_world_size() > 1)
-        }
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
-def _seeing_one_value(model: ImageClassifier, norms: dict, batch: dict) -> str | None:
-    found = []
-
-    def look(name, module, inputs):
-        if inputs[0].numel() == module.num_features:
-            found.append(name)
-
-    handles = [m.register_forward_pre_hook(partial(look, name)) for name, m in norms.items()]
-    try:
-        inputs = model.data_preprocessor(copy.deepcopy(batch), False)['inputs']
-        model(inputs, mode='tensor')
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found[0] if found else None
-
-
-def check_clip_grad(wrapper: OptimWrapper) -> None:
-    """Raise for what the first step would stumble over, or would turn its gradients around for.
+def check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
+    """Check the settings of a training, and log a warning for those that may be meant.
 
     Args:
-        wrapper (OptimWrapper): With or without ``clip_grad``.
+        runner (Runner): Its optimizer and schedules are built.
+        loop (BaseLoop): The training loop.
+        validates (bool): Whether there is a validation.
 
     Raises:
-        ConfigError: If torch's function of clipping does not know a key, misses its limit, or
-            cannot use a value. A limit must be above 0.
+        ConfigError: For the first error.
     """
-    options = wrapper.clip_grad_kwargs
-    if options is None:
-        return
-    where, name = 'optim_wrapper.clip_grad', wrapper.clip_func.__name__
-    _, limit, *others = inspect.signature(wrapper.clip_func).parameters
-    for key, value in options.items():
-        if key not in (limit, *others):
-            raise ConfigError(
-                f'{where}.{key} = {value!r}: {name} takes no argument {key!r}'
-                f'{near_names(key, [limit, *others])}. Correct its name or remove it'
+    loader, counts_epochs = loop.dataloader, hasattr(loop, 'run_epoch')
+    if not len(loader):
+        raise ConfigError(
+            f'train_dataloader gives no batch: it has {len(loader.dataset)} images, batch_size = '
+            f'{loader.batch_size} and drop_last = {loader.drop_last}. Use a smaller batch_size, or '
+            'drop_last=False'
+        )
+    if validates and getattr(loop, 'val_interval', 1) < 1:
+        raise ConfigError(f'train_cfg.val_interval = {loop.val_interval}: it must be at least 1')
+    for hook in runner.hooks:
+        check_hook(hook)
+        if isinstance(hook, CheckpointHook) and hook.by_epoch and not counts_epochs:
+            runner.logger.warning(
+                'default_hooks.checkpoint.by_epoch is True, but the training counts iterations: '
+                'the only checkpoint is saved at its end. Set by_epoch to False, and interval to a '
+                'number of iterations'
             )
-    if limit not in options:
-        raise ConfigError(f'{where} = {options}: {name} needs {limit}. Add it')
-    value = options[limit]
-    if isinstance(value, bool) or not isinstance(value, Number) or not value > 0:
-        raise ConfigError(f'{where}.{limit} = {value!r}: it must be a number above 0')
-    weight = nn.Parameter(torch.ones(1))
-    weight.grad = torch.ones(1)
-    try:
-        wrapper.clip_func([weight], **options)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f'{where} = {options}: {name} says {error}') from error
+        if getattr(hook, 'save_best', None) and not validates:
+            runner.logger.warning(
+                'There is no validation: no checkpoint is kept as the best (save_best)'
+            )
+    if isinstance(runner.optim_wrapper, OptimWrapper):
+        check_clip_grad(runner.optim_wrapper)
+    schedules, configs = runner.param_schedulers, runner.cfg.get('param_scheduler')
+    configs = configs if isinstance(configs, list) else [configs]
+    if isinstance(schedules, list) and len(configs) == len(schedules) and all(configs):
+        max_epochs = loop.max_epochs if counts_epochs else None
+        for warning in check_schedules(schedules, configs, max_epochs, loop.max_iters):
+            runner.logger.warning(warning)
 
 
 def check_hook(hook: Hook) -> None:
-    """Raise for what a hook would stumble over after the first epoch.
+    """Raise for what a hook would fail at after the first epoch.
 
     Raises:
         ConfigError: If an interval is no positive number (-1 is "never"), or a checkpoint hook
@@ -144,113 +75,110 @@ def check_hook(hook: Hook) -> None:
     interval = getattr(hook, 'interval', 1)
     if not isinstance(interval, Number) or (interval < 1 and interval != -1):
         raise ConfigError(f'{where}.interval = {interval!r}: it must be at least 1, or -1')
-    if isinstance(hook, CheckpointHook):
-        kept = hook.max_keep_ckpts
-        if not isinstance(kept, int) or isinstance(kept, bool) or (kept < 1 and kept != -1):
-            raise ConfigError(
-                f'{where}.max_keep_ckpts = {kept!r}: it must be a whole number from 1 on, or -1 '
-                'for all'
-            )
-        saves = set(inspect.signature(Runner.save_checkpoint).parameters)
-        own = set(inspect.signature(CheckpointHook.__init__).parameters)
-        for key, value in hook.args.items():
-            if key not in saves:
-                raise ConfigError(
-                    f'{where}.{key} = {value!r}: it takes no argument {key!r}'
-                    f'{near_names(key, own | saves)}. Correct its name or remove it'
-                )
+    if not isinstance(hook, CheckpointHook):
+        return
+    kept = hook.max_keep_ckpts
+    if not isinstance(kept, int) or isinstance(kept, bool) or (kept < 1 and kept != -1):
+        raise ConfigError(
+            f'{where}.max_keep_ckpts = {kept!r}: it must be an integer of at least 1, or -1 for all'
+        )
+    saves = set(inspect.signature(Runner.save_checkpoint).parameters)
+    names = saves | set(inspect.signature(CheckpointHook).parameters)
+    for key, value in hook.args.items():
+        if key not in saves:
+            owner = type(hook).__name__
+            raise ConfigError(unknown_argument(f'{where}.{key}', value, owner, names))
 
 
-def check_scores(hook: Hook, names: Set[str]) -> None:
-    """Raise if a hook waits for a number that no metric gives.
+def check_clip_grad(wrapper: OptimWrapper) -> None:
+    """Raise for what the first step would fail at, or would turn its gradients around for.
 
     Args:
-        hook (Hook): Any.
-        names (Set[str]): All numbers of the validation. With ``DualEMAHook`` those of the raw
-            weights, ``coco/mAP_raw``, come on top.
+        wrapper (OptimWrapper): With or without ``clip_grad``.
 
     Raises:
-        ConfigError: As said.
+        ConfigError: If torch's clipping function does not know a key or cannot use a value, or if
+            the limit is missing or not above 0.
     """
-    if isinstance(hook, CheckpointHook):
-        wanted, where = hook.save_best, 'default_hooks.checkpoint.save_best'
-    elif isinstance(hook, EarlyStoppingHook):
-        wanted, where = hook.monitor, 'EarlyStoppingHook.monitor'
-    else:
+    options = wrapper.clip_grad_kwargs
+    if options is None:
         return
-    for name in [wanted] if isinstance(wanted, str) else wanted or ():
-        if name != 'auto' and name.removesuffix('_raw') not in names:
-            raise ConfigError(
-                f'{where} = {name!r}, but val_evaluator gives {", ".join(sorted(names))}'
-                f'{near_names(name, names)}'
-            )
+    where, clip = 'optim_wrapper.clip_grad', wrapper.clip_func
+    _, limit, *others = inspect.signature(clip).parameters
+    for key, value in options.items():
+        if key not in (limit, *others):
+            names = [limit, *others]
+            raise ConfigError(unknown_argument(f'{where}.{key}', value, clip.__name__, names))
+    value = options.get(limit)
+    if not isinstance(value, Number) or not value > 0:
+        raise ConfigError(f'{where}.{limit} = {value!r}: it must be a number above 0')
+    weight = nn.Parameter(torch.ones(1))
+    weight.grad = torch.ones(1)
+    try:
+        clip([weight], **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f'{where} = {options}: {clip.__name__} raises {error}') from error
 
 
 def check_schedules(
-    schedulers: Sequence[_ParamScheduler],
-    in_epochs: Sequence[bool],
+    schedules: Sequence[_ParamScheduler],
+    configs: Sequence[Mapping],
     max_epochs: int | None,
     max_iters: int,
 ) -> list[str]:
     """Compare built schedules with the length of the training.
 
     Args:
-        schedulers (Sequence[_ParamScheduler]): As the runner has built them.
-        in_epochs (Sequence[bool]): Whether the config has their lengths in epochs.
+        schedules (Sequence[_ParamScheduler]): As the runner has built them.
+        configs (Sequence[Mapping]): Their configs, whose lengths may be in epochs
+            (``convert_to_iter_based``).
         max_epochs (int, optional): None for a training in iterations.
-        max_iters (int): Steps of the whole training.
+        max_iters (int): Steps of the training.
 
     Returns:
-        list[str]: What is allowed, but rarely meant.
+        list[str]: Warnings of what is allowed, but rarely meant.
 
     Raises:
-        ConfigError: If a OneCycle ends before the training, which would end in an error then.
+        ConfigError: If a OneCycle ends before the training, which would then end in an error.
     """
-    doubts, ends = [], []
-    for index, scheduler in enumerate(schedulers):
-        if scheduler.by_epoch and max_epochs is None:
-            doubts.append(
-                f'{type(scheduler).__name__} of param_scheduler counts epochs, and the training '
-                'iterations: it stays at its start. Give it by_epoch=False, lengths in iterations'
+    warnings, ends = [], []
+    for index, (schedule, config) in enumerate(zip(schedules, configs, strict=True)):
+        where = f'param_scheduler.{index}' if len(schedules) > 1 else 'param_scheduler'
+        name = f'{where} ({type(schedule).__name__})'
+        if schedule.by_epoch and max_epochs is None:
+            warnings.append(
+                f'{name} counts epochs, but the training counts iterations: the schedule stays at '
+                'its start. Set by_epoch=False and lengths in iterations'
             )
             continue
-        total = max_epochs if scheduler.by_epoch else max_iters
-        words = 'epochs' if in_epochs[index] else 'iterations'
-        is_converted = in_epochs[index] and not scheduler.by_epoch
-        unit = max_iters / max_epochs if is_converted and max_epochs else 1
-        where = f'param_scheduler.{index}' if len(schedulers) > 1 else 'param_scheduler'
-        name = f'{where} ({type(scheduler).__name__})'
-        begin, end = scheduler.begin, min(scheduler.end, total)
-        ends.append((scheduler.end / unit, total / unit, words))
-        if begin >= total:
-            doubts.append(
-                f'{name} begins at {begin / unit:g} of {total / unit:g} {words}: it does nothing'
+        # Messages give lengths in the unit of the config.
+        in_epochs = max_epochs is not None and config.get('by_epoch', True)
+        words = 'epochs' if in_epochs else 'iterations'
+        unit = max_iters / max_epochs if in_epochs and not schedule.by_epoch else 1
+        total = max_epochs if schedule.by_epoch else max_iters
+        length = min(schedule.end, total) - schedule.begin
+        ends.append((schedule.end / total, schedule.end / unit, total / unit, words))
+        if length <= 0:
+            begin = f'{schedule.begin / unit:g} of {total / unit:g} {words}'
+            warnings.append(f'{name} begins at {begin}: it does nothing')
+            continue
+        key = next((key for kind, key in _LENGTHS.items() if isinstance(schedule, kind)), None)
+        steps = getattr(schedule, key) if key else length
+        if isinstance(schedule, OneCycleParamScheduler) and steps < length:
+            raise ConfigError(
+                f'{where}.total_steps = {steps / unit:g}, but the training has {length / unit:g} '
+                f'{words}: remove total_steps, and the schedule takes all of the training'
             )
-            continue
-        length = end - begin
-        if isinstance(scheduler, OneCycleParamScheduler):
-            steps = scheduler.total_steps
-            if steps < length:
-                raise ConfigError(
-                    f'{where}.total_steps = {steps / unit:g}, but the training has '
-                    f'{length / unit:g} {words}: leave total_steps out, the schedule then takes '
-                    'all of the training'
-                )
-            key = 'total_steps'
-        elif isinstance(scheduler, CosineAnnealingParamScheduler):
-            steps, key = scheduler.T_max, 'T_max'
-        else:
-            continue
-        if steps > length or (steps < length and key == 'T_max'):
+        if steps != length:
             what = 'does not reach its end' if steps > length else 'rises again'
-            doubts.append(
+            warnings.append(
                 f'{name} has {key}={steps / unit:g}, but runs for {length / unit:g} {words}: the '
-                f'rate {what}. Set it to {length / unit:g}'
+                f'learning rate {what}. Set it to {length / unit:g}'
             )
-    if ends and max(ends)[0] < max(ends)[1]:
-        end, total, words = max(ends)
-        doubts.append(
+    if ends and max(ends)[0] < 1:
+        _, end, total, words = max(ends)
+        warnings.append(
             f'param_scheduler ends after {end:g} of {total:g} {words}: the learning rate stays as '
             'it is then'
         )
-    return doubts
+    return warnings

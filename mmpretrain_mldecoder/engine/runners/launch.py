@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from ...checkpoints.resume import find_damage, find_resume_checkpoint
 from ...errors import ConfigError, Preempted
-from ..checks import check_option, type_mistake
+from ..checks import check_option, unknown_type
 from .preemption import SIGNALS
 
 
@@ -170,7 +170,7 @@ def build_runner(cfg: Config) -> Runner:
     """
     name = cfg.get('runner_type', 'Runner')
     if isinstance(name, str) and RUNNERS.get(name) is None:
-        raise ConfigError(type_mistake('runner_type', name, 'runner', RUNNERS.module_dict))
+        raise ConfigError(unknown_type('runner_type', name, 'runner'))
     return RUNNERS.build(cfg)
 
 
