@@ -26,7 +26,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from ..fileio.files import read_head
-from .paddle_pickle import read_pdparams
+from .restricted_pickle import read_pdparams
 
 _STATISTICS = {name: getattr(HistoryBuffer, name) for name in ('min', 'max', 'current', 'mean')}
 

@@ -2,7 +2,7 @@
 
     python tests/peers/paddle_pickles.py tests/recorded/paddle_pickles.json   (Paddle's interpreter)
 
-``tests/test_weights/test_paddle_pickle.py`` reads the files without Paddle.
+``tests/test_checkpoints/test_restricted_pickle.py`` reads the files without Paddle.
 """
 
 import base64
