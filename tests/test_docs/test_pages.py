@@ -135,6 +135,14 @@ def test_python_blocks_compile(page):
             compile(block.code, page, 'exec')
 
 
+@pytest.mark.parametrize('index', ['README.md', 'README_zh-CN.md'])
+def test_every_page_is_listed(index):
+    """Each page has a row of its own in the table of the documentation."""
+    (rows,) = (table[1:] for table in tables(index) if '](docs/install.md)' in table[1][0])
+    pages = [path.relative_to(ROOT) for path in sorted((ROOT / 'docs').glob('*.md'))]
+    assert sorted(row[0] for row in rows if '](docs/' in row[0]) == [f'[{p}]({p})' for p in pages]
+
+
 def test_pages_are_there_and_not_long():
     assert {'README.md', 'README_zh-CN.md', 'CHANGELOG.md', 'docs/train.md'} <= set(PAGES)
     for page in PAGES:

@@ -43,7 +43,7 @@ def workspace(tmp_path_factory) -> Path:
     for name in ('configs', 'tools', 'model-index.yml'):
         (folder / name).symlink_to(ROOT / name)
     coco = write_coco(folder / 'data/COCO2017', dict(train=12, val=7))
-    (folder / 'photos').symlink_to(coco / 'val2017')
+    (folder / 'images').symlink_to(coco / 'val2017')
 
     pets = write_coco(folder / 'pets', dict(train=12, val=7), classes=('cat', 'dog', 'rabbit'))
     (folder / 'data/pets').mkdir()
