@@ -1,4 +1,4 @@
-"""Label photos with an exported model: python onnx_predict.py model.onnx photo.jpg ..."""
+"""Predict images with an exported model: python onnx_predict.py model.onnx image.jpg ..."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 
 def opencv_bilinear(image: Image.Image, size: list[int]) -> Image.Image:
-    """Resize as OpenCV's INTER_LINEAR, to the bit: no antialias, weights of 11 bits."""
+    """Resize with the exact pixels of OpenCV's INTER_LINEAR: no antialias, weights of 11 bits."""
     pixels = np.asarray(image).astype(int)
     for axis, new, old in ((1, size[0], image.width), (0, size[1], image.height)):
         at = ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32).clip(0, old - 1)
@@ -21,7 +21,7 @@ def opencv_bilinear(image: Image.Image, size: list[int]) -> Image.Image:
 
 
 def prepare(path: str, about: dict) -> np.ndarray:
-    """Read a photo upright and resize it as the test pipeline does: BGR, (1, 3, H, W)."""
+    """Load an image upright, resized as in the test pipeline: BGR, (1, 3, H, W)."""
     image = ImageOps.exif_transpose(Image.open(path)).convert('RGB')
     for step in about['resize']:
         if step['op'] == 'center_crop':
@@ -42,15 +42,15 @@ def prepare(path: str, about: dict) -> np.ndarray:
 
 parser = argparse.ArgumentParser()
 parser.add_argument('model')
-parser.add_argument('photos', nargs='+')
-parser.add_argument('--thr', default='0.5', help='lowest score, or tuned: one for each class')
+parser.add_argument('images', nargs='+')
+parser.add_argument('--thr', default='0.5', help='lowest score, or tuned: one per class')
 args = parser.parse_args()
 session = onnxruntime.InferenceSession(args.model, providers=['CPUExecutionProvider'])
 about = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
 if isinstance(about['resize'], str) or (args.thr == 'tuned' and 'thresholds' not in about):
     parser.error(f'resize: {about["resize"]}; thresholds: {about.get("thresholds", "none")}')
 thr = about['thresholds']['values'] if args.thr == 'tuned' else float(args.thr)
-for path in args.photos:
+for path in args.images:
     (scores,) = session.run(None, {'image': prepare(path, about)})[0]
     total = dict(sigmoid=np.logaddexp(0, scores), softmax=np.logaddexp.reduce(scores))
     if then := about['output']['then']:
