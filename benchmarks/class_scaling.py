@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmpretrain_mldecoder.layers import MLDecoder
-from mmpretrain_mldecoder.visualization.save_figure import save_figure
+from mmpretrain_mldecoder.visualization.figure import save_figure
 
 NUM_GROUPS = 100
 CHANNELS, SIDE = 2048, 7  # of the map that a ResNet makes of 224 pixels

@@ -1,7 +1,6 @@
-"""Images of predictions and of trainings."""
+"""Figures of predictions and of trainings."""
 
-from .attention_figure import attention_figure
-from .attention_overlay import attention_overlay, times_average
+from .attention_figure import attention_figure, attention_overlay, times_average
 from .contact_sheet import contact_sheet
 from .curves import plot_curves, read_scalars
 

@@ -1,17 +1,16 @@
-"""Images as their files hold them, each beside what the network gets of it."""
+"""A sheet of images beside their augmented versions."""
 
 import os
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import mmcv
 import numpy as np
 from matplotlib.figure import Figure
 
 from ..fileio.terminal import printable
-from .save_figure import save_figure
+from .figure import BLUE, DPI, save_figure, shorten, thumbnail
 
 TILE = 1.75  # inches
 GAP = 0.08
@@ -19,7 +18,6 @@ GROUP_GAP = 0.3
 LINE = 0.15
 CHARACTERS_AN_INCH = 15
 MAX_TILES = 6  # in a row
-DPI = 110
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,13 @@ class AugmentedImage:
     title: str
     labels: Sequence[str]
     tiles: Sequence[np.ndarray]
-    captions: Sequence[str] = field(default=())
+    captions: Sequence[str]
 
 
 def augmentation_sheet(
     images: Sequence[AugmentedImage], caption: str, out: str | os.PathLike
 ) -> Path:
-    """Draw one group of tiles an image, with its name and labels above.
+    """Draw one group of tiles per image, with its name and labels above.
 
     As many groups stand in a row as six tiles allow.
 
@@ -83,21 +81,21 @@ def augmentation_sheet(
             x = GROUP_GAP + column * (group + GROUP_GAP)
             name, *labels = headings[i]
             figure.text(x / width, y / height, name, weight='bold', **words)
-            color = '0.5' if not images[i].labels else '#0072b2'
+            color = '0.5' if not images[i].labels else BLUE
             text = '\n'.join(labels)
             figure.text(x / width, (y - LINE) / height, text, color=color, **words)
-            for tile, caption_of in _captioned(images[i]):
+            for tile, tile_caption in zip(images[i].tiles, images[i].captions, strict=True):
                 box = (x, y - heading - tile_height - 0.04, TILE, tile_height)
                 axes = figure.add_axes(
                     [v / s for v, s in zip(box, (width, height) * 2, strict=True)]
                 )
                 # a small image in its own pixels, not smoothed
                 style = 'nearest' if max(tile.shape[:2]) < TILE * DPI else 'auto'
-                axes.imshow(_small(tile)[..., ::-1], interpolation=style)
+                axes.imshow(thumbnail(tile, TILE)[..., ::-1], interpolation=style)
                 axes.set_anchor('N')
                 axes.set(xticks=(), yticks=())
                 axes.spines[:].set_color('0.8')
-                axes.set_title(caption_of, fontsize=7, color='0.35', y=-0.02, va='top', pad=0)
+                axes.set_title(tile_caption, fontsize=7, color='0.35', y=-0.02, va='top', pad=0)
                 x += TILE + GAP
         y -= heading + tile_height + 2 * LINE + GROUP_GAP / 2
     return save_figure(figure, out)
@@ -107,15 +105,4 @@ def _heading(image: AugmentedImage, width: float) -> list[str]:
     """Return the lines above an image: its name, then its labels."""
     labels = printable(', '.join(image.labels)) or 'no label'
     characters = int(width * CHARACTERS_AN_INCH)
-    return [printable(image.title)[:characters], *textwrap.wrap(labels, characters)]
-
-
-def _captioned(image: AugmentedImage) -> list[tuple[np.ndarray, str]]:
-    captions = list(image.captions) + [''] * len(image.tiles)
-    return list(zip(image.tiles, captions, strict=False))
-
-
-def _small(tile: np.ndarray) -> np.ndarray:
-    """Scale a large tile down, so that a sheet of photos fits in memory."""
-    side = int(TILE * DPI * 2)
-    return tile if max(tile.shape[:2]) <= side else mmcv.imrescale(tile, (side, side))
+    return [shorten(image.title, characters), *textwrap.wrap(labels, characters)]

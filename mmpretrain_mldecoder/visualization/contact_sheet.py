@@ -1,4 +1,4 @@
-"""One image of many images, each with its labels and scores beneath."""
+"""A contact sheet: a grid of images, each with its labels and scores beneath."""
 
 import os
 from collections.abc import Sequence
@@ -10,21 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from ..fileio.terminal import printable
-from .save_figure import save_figure
+from .figure import BLUE, DPI, GREEN, ORANGE, PINK, save_figure, shorten, thumbnail
 
 # Colour and symbol both tell the kinds apart, so that the sheet also reads without colour.
-# Colours: Okabe and Ito's palette for the colour-blind.
-HIT = ('✓', '#009e73', 'hit')
-FALSE_ALARM = ('✗', '#d55e00', 'false alarm')
-MISS = ('○', '#cc79a7', 'miss')
-UNJUDGED = ('', '#0072b2', '')
+HIT = ('✓', GREEN, 'hit')
+FALSE_ALARM = ('✗', ORANGE, 'false alarm')
+MISS = ('○', PINK, 'miss')
+UNJUDGED = ('', BLUE, '')
 
 CELL_INCHES = 2.2
 ROW_INCHES = 0.2
 MAX_ROWS = 12
 MAX_CHARACTERS = 25
-DPI = 110
 
 
 def contact_sheet(
@@ -42,10 +39,10 @@ def contact_sheet(
 
     Args:
         images: Paths, or BGR ``uint8`` arrays ``(H, W, 3)``.
-        predictions: One dict an image with ``labels`` (names) and ``scores`` (in ``[0, 1]``), as
+        predictions: One dict per image with ``labels`` (names) and ``scores`` (in ``[0, 1]``), as
             :class:`MultiLabelInferencer` gives them.
         out (str | PathLike): The PNG to write; it appears when it is complete.
-        columns (int): Images a row, at least 1. Defaults to 4.
+        columns (int): Images per row, at least 1. Defaults to 4.
         truth: The names of the true labels of each image. Defaults to None.
 
     Returns:
@@ -62,18 +59,15 @@ def contact_sheet(
             f'{len(predictions)} predictions and '
             f'{"no" if truth is None else len(truth)} truths'
         )
-    entries = [
-        _entries(prediction, None if truth is None else truth[i])
-        for i, prediction in enumerate(predictions)
-    ]
-    thumbnails = [_read_small(image) for image in images]
+    entries = list(map(_entries, predictions, truth or [None] * len(images)))
+    thumbnails = [thumbnail(mmcv.imread(image), CELL_INCHES) for image in images]
     columns = min(columns, len(images))
     # A row of the grid is as high as its highest image and its longest list of labels ask for.
     lines, heights = [], []
     for start in range(0, len(images), columns):
         row = slice(start, start + columns)
         lines.append(max(1, *map(len, entries[row])))
-        aspect = max(thumb.shape[0] / thumb.shape[1] for thumb in thumbnails[row])
+        aspect = max(small.shape[0] / small.shape[1] for small in thumbnails[row])
         heights += [ROW_INCHES * 1.5, CELL_INCHES * min(aspect, 1), ROW_INCHES * lines[-1]]
     legend = 0.0 if truth is None else 1.5 * ROW_INCHES
     width, height = columns * (CELL_INCHES + 0.2) + 0.2, sum(heights) + legend + 0.2
@@ -89,13 +83,13 @@ def contact_sheet(
         hspace=0,
         wspace=0.2 / CELL_INCHES,
     )
-    for i, thumbnail in enumerate(thumbnails):
+    for i, small in enumerate(thumbnails):
         row, column = divmod(i, columns)
         axes = figure.add_subplot(grid[3 * row + 1, column])
-        axes.imshow(thumbnail[..., ::-1])
+        axes.imshow(small[..., ::-1])
         axes.set_anchor('S')
         axes.set_axis_off()
-        name = _shorten(os.path.basename(predictions[i].get('path', '')))
+        name = shorten(os.path.basename(predictions[i].get('path', '')), MAX_CHARACTERS)
         axes.set_title(name, fontsize=7, color='0.4', pad=3, parse_math=False)
         _draw_labels(figure.add_subplot(grid[3 * row + 2, column]), entries[i], lines[row])
     if truth is not None:
@@ -125,22 +119,8 @@ def _entries(prediction: dict, truth: Sequence[str] | None) -> list[tuple]:
     return entries
 
 
-def _read_small(image: str | os.PathLike | np.ndarray) -> np.ndarray:
-    """Read one image, small enough that a sheet of photos fits in memory."""
-    image = mmcv.imread(image)
-    side = int(CELL_INCHES * DPI * 2)
-    return image if max(image.shape[:2]) <= side else mmcv.imrescale(image, (side, side))
-
-
-def _shorten(text: str) -> str:
-    """Escape what no font has, and cut the middle out of a text that is too long for a cell."""
-    text = printable(text)
-    half = MAX_CHARACTERS // 2
-    return text if len(text) <= MAX_CHARACTERS else f'{text[:half]}…{text[-half:]}'
-
-
 def _draw_labels(axes: Axes, entries: list[tuple], lines: int) -> None:
-    """Write one line a label; the bar behind it is as long as the score."""
+    """Write one line per label; the bar behind it is as long as the score."""
     axes.set(xlim=(0, 1), ylim=(lines, 0))
     axes.set_axis_off()
     style = dict(va='center', fontsize=8, parse_math=False)
@@ -152,4 +132,4 @@ def _draw_labels(axes: Axes, entries: list[tuple], lines: int) -> None:
             axes.add_patch(Rectangle((0, line + 0.08), score, 0.84, color=color, alpha=0.35, lw=0))
             axes.text(0.98, line + 0.5, f'{score:.2f}', ha='right', **style)
         axes.text(0.03, line + 0.5, sign, color=color, weight='bold', **style)
-        axes.text(0.11 if sign else 0.03, line + 0.5, _shorten(label), **style)
+        axes.text(0.11 if sign else 0.03, line + 0.5, shorten(label, MAX_CHARACTERS), **style)

@@ -1,4 +1,4 @@
-"""The curves of a training: loss and learning rate, and the mAP of both sets of weights."""
+"""Curves of a training: loss and learning rate, and the mAP of EMA and raw weights."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from .save_figure import save_figure
+from .figure import BLUE, DPI, GREEN, ORANGE, YELLOW, save_figure
 
 
 def plot_curves(work_dir: str | os.PathLike, out: str | os.PathLike) -> Path:
@@ -34,20 +34,20 @@ def plot_curves(work_dir: str | os.PathLike, out: str | os.PathLike) -> Path:
             f'no training log in {work_dir}: nothing in <time>/vis_data/scalars.json has a loss. '
             'Name the folder that --work-dir named when the model was trained'
         )
-    figure = Figure(figsize=(11, 4), dpi=110, layout='constrained')
+    figure = Figure(figsize=(11, 4), dpi=DPI, layout='constrained')
     loss_axes, map_axes = figure.subplots(1, 2)
     steps = [record['step'] for record in training]
-    loss_axes.plot(steps, [record['loss'] for record in training], color='#0072b2')
+    loss_axes.plot(steps, [record['loss'] for record in training], color=BLUE)
     loss_axes.set(xlabel='iteration', title='training')
-    loss_axes.set_ylabel('loss', color='#0072b2')
+    loss_axes.set_ylabel('loss', color=BLUE)
     rate_axes = loss_axes.twinx()
-    rate_axes.plot(steps, [record['lr'] for record in training], color='#e69f00', ls='--')
+    rate_axes.plot(steps, [record['lr'] for record in training], color=YELLOW, ls='--')
     rate_axes.set_ylabel('learning rate (dashed)', color='#b37700')
     rate_axes.ticklabel_format(axis='y', style='sci', scilimits=(0, 0))
 
     for suffix, name, style in (
-        ('mAP', 'EMA weights', dict(color='#009e73', marker='o')),
-        ('mAP_raw', 'raw weights', dict(color='#d55e00', marker='s', ls='--')),
+        ('mAP', 'EMA weights', dict(color=GREEN, marker='o')),
+        ('mAP_raw', 'raw weights', dict(color=ORANGE, marker='s', ls='--')),
     ):
         points = [
             (record['step'], value)
@@ -100,7 +100,7 @@ def read_scalars(work_dir: str | os.PathLike) -> tuple[list[dict], list[dict]]:
 
 
 def _records(path: Path) -> list[dict]:
-    """Read the lines of a log, one JSON object each."""
+    """Parse the lines of a log, one JSON object each."""
     lines = path.read_bytes().splitlines()
     records = [_record(line) for line in lines]
     lost = [number for number, record in enumerate(records, 1) if record is None]
@@ -109,20 +109,17 @@ def _records(path: Path) -> list[dict]:
     if lost:
         warnings.warn(
             f'{path}: {len(lost)} of {len(lines)} lines are left out, the first is line {lost[0]}: '
-            'not whole, or no record of a training',
+            'incomplete, or no record of a training',
             stacklevel=4,
         )
     return [record for record in records if record is not None]
 
 
 def _record(line: bytes) -> dict | None:
-    """Return what a line holds; None if that is no record."""
+    """Parse a line; return None if it is no record of a training."""
     try:
         record = json.loads(line)
-    except (ValueError, RecursionError):
+        numbers = [record[name] for name in ('step', 'loss', 'lr')[: 3 if 'loss' in record else 1]]
+    except (ValueError, RecursionError, TypeError, KeyError):
         return None
-    if not isinstance(record, dict):
-        return None
-    numbers = ('step', 'loss', 'lr') if 'loss' in record else ('step',)
-    is_whole = all(isinstance(record.get(name), int | float) for name in numbers)
-    return record if is_whole else None
+    return record if all(isinstance(number, int | float) for number in numbers) else None

@@ -9,17 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from ..fileio.terminal import printable
-from .save_figure import save_figure
+from .figure import BLUE, DPI, GREEN, ORANGE, save_figure, shorten
 
-# Okabe and Ito's palette for the colour-blind; the markers tell the splits apart without colour.
-COLORS = ('#0072b2', '#d55e00', '#009e73')
+# The markers tell the splits apart without colour.
+COLORS = (BLUE, ORANGE, GREEN)
 MARKERS = ('o', 'D', '^')
 MAX_BARS = 120  # classes that are all shown
 EXTREMES = 40  # of more classes, the most and the least frequent
 BARS_A_COLUMN = 40
 MAX_NAME = 24
-DPI = 110
+MAX_CLASSES = 100  # that a heat map shows all
+MOST_FREQUENT = 40  # of more
 
 
 def plot_label_counts(
@@ -68,7 +68,7 @@ def plot_label_counts(
 
 
 def _panels(parts: Sequence[np.ndarray], curve_height: float) -> tuple:
-    """Make a figure with a column a part, and above them room for a curve if asked for."""
+    """Make a figure with a column per part, and above them room for a curve of that height."""
     bars_height = 0.175 * max(map(len, parts)) + 0.6
     heights = [curve_height, bars_height] if curve_height else [bars_height]
     width = max(7.0, 5.2 * len(parts))
@@ -79,7 +79,7 @@ def _panels(parts: Sequence[np.ndarray], curve_height: float) -> tuple:
 def _plot_bars(
     axes: Axes, names: Sequence[str], counts: Mapping[str, np.ndarray], largest: int
 ) -> None:
-    """Draw one line a class."""
+    """Draw one line per class."""
     rows = np.arange(len(names))
     for number, (split, values) in enumerate(counts.items()):
         color, some = COLORS[number], values > 0
@@ -96,7 +96,8 @@ def _plot_bars(
         text = ' / '.join(f'{values[row]:,}' for values in counts.values())
         axes.text(1.01, row, text, fontsize=6.5, va='center', transform=axes.get_yaxis_transform())
     axes.set(xscale='log', xlim=(0.5, largest * 1.3), ylim=(len(names) - 0.4, -0.6))
-    axes.set_yticks(rows, [short_name(name) for name in names], fontsize=7.5, parse_math=False)
+    names = [shorten(name, MAX_NAME) for name in names]
+    axes.set_yticks(rows, names, fontsize=7.5, parse_math=False)
     axes.xaxis.set_major_formatter('{x:,.0f}')
     axes.tick_params(axis='y', length=0)
     axes.tick_params(axis='x', labelsize=8)
@@ -115,12 +116,6 @@ def _plot_ranks(axes: Axes, counts: Mapping[str, np.ndarray]) -> None:
     axes.set_xlabel('rank of the class, by its number of images in that split')
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-
-
-def short_name(name: str) -> str:
-    """Escape what no font has, and cut a name off after 24 characters."""
-    name = printable(name)
-    return name if len(name) <= MAX_NAME else f'{name[: MAX_NAME - 1]}…'
 
 
 def plot_labels_per_image(numbers: Mapping[str, np.ndarray], out: str | os.PathLike) -> Path:
@@ -159,11 +154,6 @@ def plot_labels_per_image(numbers: Mapping[str, np.ndarray], out: str | os.PathL
     place = dict(loc='lower left', bbox_to_anchor=(0, 1), ncols=len(numbers))
     axes.legend(fontsize=9, frameon=False, **place)
     return save_figure(figure, out)
-
-
-MAX_CLASSES = 100  # that are all shown
-MOST_FREQUENT = 40  # of more
-DPI = 110
 
 
 def classes_to_plot(counts: np.ndarray) -> np.ndarray:
@@ -208,7 +198,7 @@ def plot_cooccurrence(
     # the square root, because most shares are small
     image = axes.imshow(shown, cmap='viridis', norm=PowerNorm(0.5, 0, 1), aspect='auto')
     size = 6.5 if number > 60 else 7.5
-    names = [short_name(name) for name in names]
+    names = [shorten(name, MAX_NAME) for name in names]
     rows = [f'{names[i]} ({counts[i]:,})' for i in order]
     axes.set_yticks(range(number), rows, fontsize=size, parse_math=False)
     columns = [names[i] for i in order]
@@ -241,23 +231,20 @@ def order_by_similarity(similarity: np.ndarray) -> list[int]:
     Args:
         similarity (np.ndarray): ``(K, K)``, symmetric; larger is more similar.
     """
-    groups = {i: [i] for i in range(len(similarity))}
+    groups = [[i] for i in range(len(similarity))]
     between = similarity.astype(np.float64)
     np.fill_diagonal(between, -np.inf)
-    while len(groups) > 1:
+    a = 0
+    for _ in groups[1:]:
         a, b = sorted(np.unravel_index(np.argmax(between), between.shape))
         candidates = [
-            first + second
+            (similarity[first[-1], second[0]], first + second)
             for first in (groups[a], groups[a][::-1])
             for second in (groups[b], groups[b][::-1])
         ]
-        cut = len(groups[a])
-        merged = max(candidates, key=lambda order: similarity[order[cut - 1], order[cut]])
-        sizes = len(groups[a]), len(groups[b])
-        mean = (sizes[0] * between[a] + sizes[1] * between[b]) / sum(sizes)
-        between[a], between[:, a] = mean, mean
-        between[b], between[:, b] = -np.inf, -np.inf
-        between[a, a] = -np.inf
-        groups[a] = merged
-        del groups[b]
-    return next(iter(groups.values()), [])
+        between[a] = between[:, a] = np.average(
+            between[[a, b]], axis=0, weights=[len(groups[a]), len(groups[b])]
+        )
+        between[b] = between[:, b] = between[a, a] = -np.inf
+        groups[a] = max(candidates, key=lambda candidate: candidate[0])[1]
+    return groups[a] if groups else []

@@ -1,65 +1,15 @@
 """One image with its labels and scores beneath."""
 
 import os
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
-from matplotlib import font_manager
-from matplotlib.ft2font import FT2Font
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from ..fileio.atomic_write import atomic_write
 from ..fileio.terminal import printable
-
-# DejaVu comes with matplotlib. The others are what systems have for the scripts that it lacks.
-_FAMILIES = (
-    'DejaVu Sans',
-    'Noto Sans CJK SC',
-    'Noto Sans CJK JP',
-    'Source Han Sans SC',
-    'WenQuanYi Zen Hei',
-    'WenQuanYi Micro Hei',
-    'PingFang SC',
-    'Hiragino Sans',
-    'Microsoft YaHei',
-    'SimHei',
-    'Droid Sans Fallback',
-)
-
-
-def label_font(text: str, size: int) -> ImageFont.FreeTypeFont:
-    """Return the first font that has every character of ``text``, else DejaVu Sans.
-
-    Args:
-        text (str): What will be written.
-        size (int): Height of the letters with their line, in pixels.
-    """
-    needed = {ord(character) for character in text}
-    files = _font_files()
-    return _load(
-        next((file for file, known in files.items() if needed <= known), next(iter(files))), size
-    )
-
-
-@lru_cache
-def _font_files() -> dict[str, frozenset[int]]:
-    """Find the fonts that are installed, and which characters they have."""
-    files = {}
-    for family in _FAMILIES:
-        try:
-            file = font_manager.findfont(family, fallback_to_default=False)
-        except ValueError:  # it is not installed
-            continue
-        files[file] = frozenset(FT2Font(file).get_charmap())
-    return files
-
-
-@lru_cache(maxsize=64)
-def _load(file: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(file, size)
-
+from .figure import label_font, shorten
 
 MIN_SIDE, MAX_SIDE = 360, 1600  # pixels of the longer side; beyond, the image is scaled
 MAX_LABELS = 30
@@ -144,18 +94,5 @@ def _draw_label(
         draw.text((end, middle), f'{score:.2f}', INK, digits, anchor='rm')
         end -= round(digits.getlength('0.00')) + pad
     font = label_font(label, size)
-    ink = PALE_INK if score is None else INK
-    draw.text((left + pad, middle), _cut(label, font, end - left - pad), ink, font, anchor='lm')
-
-
-def _cut(text: str, font, width: int) -> str:
-    """Cut the middle out of a text that is wider than ``width`` pixels."""
-    if font.getlength(text) <= width:
-        return text
-    kept = len(text) - 1
-    while kept > 1:
-        shorter = f'{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}'
-        if font.getlength(shorter) <= width:
-            return shorter
-        kept -= 1
-    return text[:1] + '…'
+    text = shorten(label, end - left - pad, font.getlength)
+    draw.text((left + pad, middle), text, PALE_INK if score is None else INK, font, anchor='lm')

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from mmpretrain_mldecoder.visualization import augmentation_sheet as module
 from mmpretrain_mldecoder.visualization.augmentation_sheet import (
     AugmentedImage,
     augmentation_sheet,
@@ -26,22 +25,15 @@ def test_tiles_are_shown_in_order_and_colours(tmp_path):
     assert columns[0].max() < columns[1].min() < columns[1].max() < columns[2].min()
 
 
-@pytest.mark.parametrize('tiles, groups', [(1, 6), (2, 3), (3, 2), (5, 1)])
-def test_a_row_has_as_many_images_as_fit(tiles, groups, tmp_path, monkeypatch):
-    figures = []
-    monkeypatch.setattr(module, 'save_figure', lambda figure, out: figures.append(figure))
+@pytest.mark.parametrize('tiles, groups', [(1, 6), (3, 2), (5, 1)])
+def test_a_row_has_as_many_images_as_fit(tiles, groups, tmp_path, figures):
     augmentation_sheet([image(tiles=tiles) for _ in range(7)], '', tmp_path / 'sheet.png')
     tops = [round(axes.get_position().y1, 4) for axes in figures[0].axes]
     assert len(tops) == 7 * tiles
     assert tops.count(max(tops)) == groups * tiles
 
 
-def test_all_labels_are_written_and_nothing_overlaps(tmp_path, monkeypatch):
-    figures = []
-    save = module.save_figure
-    monkeypatch.setattr(
-        module, 'save_figure', lambda figure, out: figures.append(figure) or save(figure, out)
-    )
+def test_all_labels_are_written_and_nothing_overlaps(tmp_path, figures):
     labels = [f'label number {i}' for i in range(60)]
     images = [image(labels=labels), image('b.jpg', ()), image('c' * 300, ['$x_1$'])]
     augmentation_sheet(images, 'caption', tmp_path / 'sheet.png')

@@ -1,10 +1,7 @@
-import cv2
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mmpretrain_mldecoder.visualization import label_plots
-from mmpretrain_mldecoder.visualization import label_plots as cooccurrence_plot
 from mmpretrain_mldecoder.visualization.label_plots import (
     classes_to_plot,
     order_by_similarity,
@@ -12,15 +9,6 @@ from mmpretrain_mldecoder.visualization.label_plots import (
     plot_label_counts,
     plot_labels_per_image,
 )
-
-
-@pytest.fixture
-def figures(monkeypatch) -> list[Figure]:
-    """The figures that are drawn; they are not written."""
-    drawn = []
-    for module in (label_plots, cooccurrence_plot):
-        monkeypatch.setattr(module, 'save_figure', lambda figure, out: drawn.append(figure) or out)
-    return drawn
 
 
 def bars(figure: Figure) -> dict[str, float]:
@@ -32,19 +20,19 @@ def bars(figure: Figure) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize('num_classes', [1, 3, 41, 80, 120])
-def test_every_class_has_its_bar(num_classes, figures):
+@pytest.mark.parametrize('num_classes', [1, 41, 120])
+def test_every_class_has_its_bar(num_classes, figures, tmp_path):
     counts = np.random.default_rng(0).integers(1, 1000, num_classes)
     names = [f'class {i}' for i in range(num_classes)]
-    plot_label_counts(names, dict(train=counts, val=counts // 10), 'x.png')
+    plot_label_counts(names, dict(train=counts, val=counts // 10), tmp_path / 'x.png')
     assert bars(figures[0]) == dict(zip(names, counts.tolist(), strict=True))
     assert list(bars(figures[0]).values()) == sorted(counts, reverse=True)
 
 
-def test_many_classes_have_a_curve_and_the_extremes(figures):
+def test_many_classes_have_a_curve_and_the_extremes(figures, tmp_path):
     counts = np.arange(9605)[::-1] // 3
     names = [f'{i}' for i in range(9605)]
-    plot_label_counts(names, dict(train=counts, val=counts // 50), 'x.png')
+    plot_label_counts(names, dict(train=counts, val=counts // 50), tmp_path / 'x.png')
     ranks, most, least = figures[0].axes
     x, y = ranks.lines[0].get_data()
     assert (x[0], x[-1], y[0], y[-1]) == (1, 9602, 3201, 1)
@@ -53,31 +41,33 @@ def test_many_classes_have_a_curve_and_the_extremes(figures):
     assert [label.get_text() for label in least.get_yticklabels()] == names[9562:9602]
 
 
-def test_a_class_without_images_has_a_cross(figures):
-    plot_label_counts(['a', 'b'], dict(train=np.array([5, 0]), val=np.array([0, 2])), 'x.png')
+def test_a_class_without_images_has_a_cross(figures, tmp_path):
+    plot_label_counts(
+        ['a', 'b'], dict(train=np.array([5, 0]), val=np.array([0, 2])), tmp_path / 'x.png'
+    )
     crosses = [line for line in figures[0].axes[0].lines if line.get_marker() == 'x']
     assert [line.get_ydata().tolist() for line in crosses] == [[1], [0]]
 
 
-def test_shares_of_label_numbers_add_up(figures):
+def test_shares_of_label_numbers_add_up(figures, tmp_path):
     numbers = dict(train=np.array([0, 1, 1, 3]), val=np.array([2, 2]))
-    plot_labels_per_image(numbers, 'x.png')
+    plot_labels_per_image(numbers, tmp_path / 'x.png')
     heights = [bar.get_height() for bar in figures[0].axes[0].patches]
     assert heights == [25, 50, 0, 25, 0, 0, 100, 0]
     texts = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
     assert texts[0] == 'train: 4 images, 1.25 labels on average'
 
 
-def test_the_few_with_most_labels_share_a_bar(figures):
-    plot_labels_per_image(dict(train=np.array([1] * 500 + [70, 90])), 'x.png')
+def test_the_few_with_most_labels_share_a_bar(figures, tmp_path):
+    plot_labels_per_image(dict(train=np.array([1] * 500 + [70, 90])), tmp_path / 'x.png')
     axes = figures[0].axes[0]
     assert axes.get_xticklabels()[-1].get_text() == '≥1'
     assert axes.patches[-1].get_height() == 100
 
 
-def test_a_cell_is_the_share_of_a_row(figures):
+def test_a_cell_is_the_share_of_a_row(figures, tmp_path):
     together = np.array([[10, 5, 0], [5, 20, 2], [0, 2, 4]])
-    plot_cooccurrence(['a', 'b', 'c'], together, 'train', 3, 'x.png')
+    plot_cooccurrence(['a', 'b', 'c'], together, 'train', 3, tmp_path / 'x.png')
     axes = figures[0].axes[0]
     rows = [label.get_text() for label in axes.get_yticklabels()]
     columns = [label.get_text() for label in axes.get_xticklabels()]
@@ -104,11 +94,3 @@ def test_similar_ones_stand_together():
     order = order_by_similarity((similarity + similarity.T) / 2)
     assert sorted(order) == list(range(15))
     assert (np.diff(block[order]) != 0).sum() == 2
-
-
-def test_names_with_formulas_and_other_letters_are_written(tmp_path):
-    names = ['$x_1$', 'Стул', 'a' * 50]
-    together = np.full((3, 3), 4)
-    out = plot_cooccurrence(names, together, 'train', 3, tmp_path / 'a.png')
-    plot_label_counts(names, dict(train=np.array([4, 4, 4])), tmp_path / 'b.png')
-    assert cv2.imread(str(out)) is not None

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from ...apis import MultiLabelInferencer
 from ...datasets.decode_image import read_image_file
 from ...fileio.terminal import printable
-from ...visualization.attention_overlay import attention_overlay
+from ...visualization import attention_overlay
 
 
 def photo_roots(cfg: Config) -> list[str]:
