@@ -46,7 +46,7 @@ def test_prints_what_was_measured(results, where, capsys, monkeypatch):
     (line,) = measured
     assert f'({CONFIG})' in line and line.endswith('| - | 71.23 (EMA, 2026-03-01) |')
     assert '99.99' not in printed
-    assert '7 images were tested, and COCO 2017 has 5,000' in notes
+    assert '7 images were tested, not the full split: COCO 2017 has 5,000' in notes
     assert 'test_0.json is not the result of a test' in notes
 
 

@@ -1,1 +1,1 @@
-"""The tables of results, from configs, metafiles and finished tests."""
+"""Result tables from configs, metafiles and finished tests."""

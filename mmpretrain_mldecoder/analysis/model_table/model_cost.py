@@ -1,4 +1,4 @@
-"""What a config's model costs: learnable parameters, and FLOPs of one image."""
+"""Costs of a config's model: learnable parameters, and FLOPs of one image."""
 
 import copy
 import json
@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmpretrain.registry import MODELS
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -49,18 +50,29 @@ def model_cost(cfg: Config, side: int) -> ModelCost:
     """
     model = copy.deepcopy(cfg.model.to_dict())
     model['backbone'].pop('init_cfg', None)  # the weights that a training starts from
-    model.pop('train_cfg', None)  # mixup has no share in the cost
+    model.pop('train_cfg', None)  # mixup costs nothing at test time
     return _cost(json.dumps(model, sort_keys=True), side)
 
 
 @cache  # many rows differ in their weights only
 def _cost(model_config: str, side: int) -> ModelCost:
-    with _quiet_log():
+    with _EmptyOnMeta(), _quiet_log():
         model = MODELS.build(json.loads(model_config)).eval().to('meta')  # shapes are enough
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, 3, side, side, device='meta'))
     return ModelCost(parameters, counter.get_total_flops())
+
+
+class _EmptyOnMeta(TorchFunctionMode):
+    """Make new weights without memory, so that no time goes into their initialisation.
+
+    All other tensors are as usual: the host's backbones read numbers from some (``.item()``).
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        return func(*args, **(kwargs | dict(device='meta') if func is torch.empty else kwargs))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The result tables in Markdown: on the screen, and between the markers of a page."""
+"""Result tables in Markdown, alone or between the markers of a page."""
 
 import os
 import re
@@ -6,8 +6,55 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...engine.runners.finished_test import FinishedTest
-from .model_cost import ModelCost, image_side
-from .table_rows import TableRow, measured
+from ...fileio.atomic_write import atomic_write
+from .model_cost import image_side
+from .table_rows import TableRow
+
+LANGUAGES = ('en', 'zh')
+
+TITLES = {
+    'imagenet': ('Backbones on ImageNet-1k', 'ImageNet-1k 上的骨干网络'),
+    'coco': ('COCO 2017', 'COCO 2017'),
+    'variants': ('COCO 2017, other recipes', 'COCO 2017，其他配方'),
+    'zoo': (
+        "The authors' model zoo: COCO 2014 and OpenImages",
+        '作者的模型库：COCO 2014 与 OpenImages',
+    ),
+}
+"""Headings by table, in each language."""
+
+WORDS = {
+    'model': ('model', '模型'),
+    'head': ('head', '分类头'),
+    'config': ('config', '配置'),
+    'weights': ('weights', '权重'),
+    'dataset': ('dataset', '数据集'),
+    'recipe': ('recipe', '配方'),
+    'input': ('input', '输入'),
+    'published_params': ('params (M), published', '参数量 (M)，公布值'),
+    'params': ('params (M)', '参数量 (M)'),
+    'published_flops': ('FLOPs (G), published', 'FLOPs (G)，公布值'),
+    'flops': ('FLOPs (G)', 'FLOPs (G)'),
+    'published': ('{metric}, published', '{metric}，公布值'),
+    'ours': ('{metric}, ours', '{metric}，本仓库'),
+    'linear': ('GAP + linear', 'GAP + 线性层'),
+    'queries': ('ML-Decoder, {} queries', 'ML-Decoder，{} 个查询'),
+    'evaluation': ('evaluation only', '仅评测'),
+    'epochs': ('{}, {}, {} epochs', '{}，{}，{} 轮'),
+    'cosine': ('cosine', '余弦'),
+    'steps': ('steps', '分段'),
+    'unverified': ('{} (unverified)', '{}（未经验证）'),
+    'measured': ('{} ({})', '{}（{}）'),
+    'ema': ('EMA', 'EMA'),
+    'raw': ('raw', '原始权重'),
+    'downloaded': ('published weights', '公布的权重'),
+    'single': ('one set of weights', '单一权重'),
+    'and': (', ', '，'),
+    'sources': ('Sources of the published numbers: {}.', '公布值的出处：{}。'),
+    'source': ('{}: {}', '{}：{}'),
+    'next': ('; ', '；'),
+}
+"""Words of the tables, in each language."""
 
 _COCO = ('model', 'head', 'config', 'recipe', 'input', 'params', 'flops', 'published', 'ours')
 TABLES = {
@@ -38,11 +85,10 @@ def markdown_table(
     name: str,
     language: str,
     rows: list[TableRow],
-    costs: Mapping[str, ModelCost],
     results: Mapping[str, FinishedTest],
     folder: Path,
 ) -> str:
-    """Write one table with its heading, and a line with the sources of what is published.
+    """Format one table with its heading, and a line with the sources of what is published.
 
     Rows with the same label follow each other, in the order of the model index.
 
@@ -50,27 +96,26 @@ def markdown_table(
         name (str): A name of ``TABLES``.
         language (str): ``'en'`` or ``'zh'``.
         rows (list[TableRow]): All rows.
-        costs (Mapping): Of the models, by the name of the row.
         results (Mapping): Finished tests, by the name of the row; a row without one gets ``-``.
         folder (Path): From which the links to the configs lead.
     """
-    words = WORDS[language]
+    place = LANGUAGES.index(language)
+    words = {key: translations[place] for key, translations in WORDS.items()}
     labels = list(dict.fromkeys(row.label for row in rows))
-    rows = sorted(
-        (row for row in rows if table_of(row) == name), key=lambda row: labels.index(row.label)
-    )
+    rows = [row for row in rows if table_of(row) == name]
+    rows.sort(key=lambda row: labels.index(row.label))
     metric = 'top-1' if name == 'imagenet' else 'mAP'
     header = [words[column].format(metric=metric) for column in TABLES[name]]
     lines = [header, ['---'] * len(header)]
     for row in rows:
-        cells = _cells(row, words, costs[row.name], results.get(row.name), folder)
+        cells = _cells(row, words, results.get(row.name), folder)
         lines.append([cells[column] for column in TABLES[name]])
     table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
-    return f'### {TITLES[language][name]}\n\n{table}\n\n{_sources(rows, language)}\n'
+    return f'### {TITLES[name][place]}\n\n{table}\n\n{_sources(rows, language, words)}\n'
 
 
 def _cells(
-    row: TableRow, words: dict, cost: ModelCost, test: FinishedTest | None, folder: Path
+    row: TableRow, words: dict[str, str], test: FinishedTest | None, folder: Path
 ) -> dict[str, str]:
     link = Path(os.path.relpath(row.path, folder)).as_posix()
     published = row.published.get(row.metric, '-')
@@ -85,9 +130,9 @@ def _cells(
         'recipe': _recipe(row, words),
         'input': str(image_side(row.cfg)),
         'published_params': row.published.get('Parameters (M)', '-'),
-        'params': f'{cost.parameters / 1e6:.3f}',
+        'params': f'{row.cost.parameters / 1e6:.3f}',
         'published_flops': row.published.get('FLOPs (G)', '-'),
-        'flops': f'{cost.flops / 1e9:.3f}',
+        'flops': f'{row.cost.flops / 1e9:.3f}',
         'published': published,
         'ours': '-' if test is None else _ours(row, words, test),
     }
@@ -111,22 +156,18 @@ def _recipe(row: TableRow, words: dict) -> str:
         'CosineAnnealingLR': words['cosine'],
         'MultiStepLR': words['steps'],
     }[last]
-    return words['epochs'].format(
-        optimizer=row.cfg.optim_wrapper.optimizer.type,
-        schedule=schedule,
-        epochs=row.cfg.train_cfg.max_epochs,
-    )
+    optimizer, epochs = row.cfg.optim_wrapper.optimizer.type, row.cfg.train_cfg.max_epochs
+    return words['epochs'].format(optimizer, schedule, epochs)
 
 
 def _ours(row: TableRow, words: dict, test: FinishedTest) -> str:
-    number = f'{measured(row, test):{".2f" if row.metric == "mAP" else ".3f"}}'
+    number = f'{row.measured(test):{".2f" if row.metric == "mAP" else ".3f"}}'
     downloaded = test.weights == 'single' and '://' in test.checkpoint
     weights = words['downloaded' if downloaded else test.weights]
     return words['measured'].format(number, f'{weights}{words["and"]}{test.date.date()}')
 
 
-def _sources(rows: list[TableRow], language: str) -> str:
-    words = WORDS[language]
+def _sources(rows: list[TableRow], language: str, words: dict[str, str]) -> str:
     numbers = {}
     for row in rows:
         if row.published:
@@ -144,13 +185,9 @@ _BETWEEN_MARKERS = re.compile(
 
 
 def replace_tables(
-    text: str,
-    rows: list[TableRow],
-    costs: Mapping[str, ModelCost],
-    results: Mapping[str, FinishedTest],
-    folder: Path,
+    text: str, rows: list[TableRow], results: Mapping[str, FinishedTest], folder: Path
 ) -> str:
-    """Write the tables of a page anew, and leave all else as it is.
+    """Replace the tables of a page, and leave all else as it is.
 
     A table stands between the lines ``<!-- model_table: begin NAME LANGUAGE -->`` and
     ``<!-- model_table: end -->``.
@@ -158,7 +195,6 @@ def replace_tables(
     Args:
         text (str): The page.
         rows (list[TableRow]): All rows.
-        costs (Mapping): Of the models, by the name of the row.
         results (Mapping): Finished tests, by the name of the row.
         folder (Path): Of the page.
 
@@ -168,13 +204,12 @@ def replace_tables(
 
     def new_table(match: re.Match) -> str:
         begin, name, language, end = match.groups()
-        if name not in TABLES or language not in TITLES:
+        if name not in TABLES or language not in LANGUAGES:
             raise ValueError(
                 f'no table {name!r} in {language!r}: the tables are {", ".join(TABLES)}, '
-                f'the languages {", ".join(TITLES)}'
+                f'the languages {", ".join(LANGUAGES)}'
             )
-        table = markdown_table(name, language, rows, costs, results, folder)
-        return f'{begin}{table}{end}'
+        return f'{begin}{markdown_table(name, language, rows, results, folder)}{end}'
 
     text, count = _BETWEEN_MARKERS.subn(new_table, text)
     if not count:
@@ -182,83 +217,14 @@ def replace_tables(
     return text
 
 
-TITLES = {
-    'en': {
-        'imagenet': 'Backbones on ImageNet-1k',
-        'coco': 'COCO 2017',
-        'variants': 'COCO 2017, other recipes',
-        'zoo': "The authors' model zoo: COCO 2014 and OpenImages",
-    },
-    'zh': {
-        'imagenet': 'ImageNet-1k 上的骨干网络',
-        'coco': 'COCO 2017',
-        'variants': 'COCO 2017，其他配方',
-        'zoo': '作者的模型库：COCO 2014 与 OpenImages',
-    },
-}
-"""Headings by language and table."""
+def update_page(page: Path, rows: list[TableRow], results: Mapping[str, FinishedTest]) -> None:
+    """Replace the tables of a Markdown file, see :func:`replace_tables`.
 
-WORDS = {
-    'en': {
-        'model': 'model',
-        'head': 'head',
-        'config': 'config',
-        'weights': 'weights',
-        'dataset': 'dataset',
-        'recipe': 'recipe',
-        'input': 'input',
-        'published_params': 'params (M), published',
-        'params': 'params (M)',
-        'published_flops': 'FLOPs (G), published',
-        'flops': 'FLOPs (G)',
-        'published': '{metric}, published',
-        'ours': '{metric}, ours',
-        'linear': 'GAP + linear',
-        'queries': 'ML-Decoder, {} queries',
-        'evaluation': 'evaluation only',
-        'epochs': '{optimizer}, {schedule}, {epochs} epochs',
-        'cosine': 'cosine',
-        'steps': 'steps',
-        'unverified': '{} (unverified)',
-        'measured': '{} ({})',
-        'ema': 'EMA',
-        'raw': 'raw',
-        'downloaded': 'published weights',
-        'single': 'one set of weights',
-        'and': ', ',
-        'sources': 'Sources of the published numbers: {}.',
-        'source': '{}: {}',
-        'next': '; ',
-    },
-    'zh': {
-        'model': '模型',
-        'head': '分类头',
-        'config': '配置',
-        'weights': '权重',
-        'dataset': '数据集',
-        'recipe': '配方',
-        'input': '输入',
-        'published_params': '参数量 (M)，公布值',
-        'params': '参数量 (M)',
-        'published_flops': 'FLOPs (G)，公布值',
-        'flops': 'FLOPs (G)',
-        'published': '{metric}，公布值',
-        'ours': '{metric}，本仓库',
-        'linear': 'GAP + 线性层',
-        'queries': 'ML-Decoder，{} 个查询',
-        'evaluation': '仅评测',
-        'epochs': '{optimizer}，{schedule}，{epochs} 轮',
-        'cosine': '余弦',
-        'steps': '分段',
-        'unverified': '{}（未经验证）',
-        'measured': '{}（{}）',
-        'ema': 'EMA',
-        'raw': '原始权重',
-        'downloaded': '公布的权重',
-        'single': '单一权重',
-        'and': '，',
-        'sources': '公布值的出处：{}。',
-        'source': '{}：{}',
-        'next': '；',
-    },
-}
+    Raises:
+        OSError: If the file cannot be read or written.
+        ValueError: As :func:`replace_tables`.
+    """
+    text = page.read_text(encoding='utf-8')
+    text = replace_tables(text, rows, results, page.resolve().parent)
+    with atomic_write(page) as path:
+        path.write_text(text, encoding='utf-8')

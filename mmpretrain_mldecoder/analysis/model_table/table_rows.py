@@ -1,13 +1,15 @@
-"""The rows of the result tables: a config, what is published of it, and what was measured."""
+"""Rows of the result tables: a config, its cost, published numbers and measured ones."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePath
 
 from mmengine.config import Config
 from modelindex.load_model_index import load
 
 from ...engine.runners.finished_test import FinishedTest, read_finished_test, settings_digest
+from .model_cost import ModelCost, image_side, model_cost
 
 # Images of the whole split that a number of the dataset is of. Of COCO 2014 the authors' configs
 # leave out the 367 without labels. OpenImages has no split of a size that is known here.
@@ -47,6 +49,18 @@ class TableRow:
         """Whether the name of the config has a suffix: a deviation from the table's recipe."""
         return '-' in self.path.stem
 
+    @cached_property
+    def cost(self) -> ModelCost:
+        """Parameters and FLOPs of the model, at the image size of the test."""
+        return model_cost(self.cfg, image_side(self.cfg))
+
+    def measured(self, test: FinishedTest) -> float | None:
+        """Return the row's number of a test, in the unit of the published ones; None if absent."""
+        if self.metric == 'mAP':
+            return test.metrics.get('coco/mAP')
+        percent = test.metrics.get('accuracy/top1')
+        return None if percent is None else percent / 100
+
 
 def read_rows(model_index: Path) -> list[TableRow]:
     """Read all rows, in the order of the model index.
@@ -54,23 +68,18 @@ def read_rows(model_index: Path) -> list[TableRow]:
     Args:
         model_index (Path): ``model-index.yml``; ``configs`` lies beside it.
     """
-    index = load(str(model_index))
-    rows = []
-    for model in index.models:
-        path = model_index.parent / model.config
-        metadata = model.metadata.data
-        rows.append(
-            TableRow(
-                name=model.name,
-                label=metadata['Row'],
-                dataset=model.results[0].dataset,
-                weights=model.weights,
-                published=metadata.get('Published', {}),
-                path=path,
-                cfg=Config.fromfile(path),
-            )
+    return [
+        TableRow(
+            name=model.name,
+            label=model.metadata.data['Row'],
+            dataset=model.results[0].dataset,
+            weights=model.weights,
+            published=model.metadata.data.get('Published', {}),
+            path=model_index.parent / model.config,
+            cfg=Config.fromfile(model_index.parent / model.config),
         )
-    return rows
+        for model in load(str(model_index)).models
+    ]
 
 
 def newest_results(
@@ -79,13 +88,13 @@ def newest_results(
     """Find the newest finished test of each row.
 
     A test belongs to a row if folder and name of its config are those of the row, its settings
-    (model, preprocessing, metric) are the row's, it counted all images of the split, and each of
-    them once: no test-time augmentation.
+    (model, preprocessing, metric) are the row's, and it covers all images of the split, without
+    test-time augmentation.
 
     Args:
         rows (list[TableRow]): The rows.
         folder (Path): Searched for ``test_*.json``, with all folders in it.
-        note (Callable): Called with a sentence about each file that is left out.
+        note (Callable): Called with the reason for each file that is left out.
 
     Returns:
         dict[str, FinishedTest]: By the name of the row.
@@ -108,25 +117,14 @@ def newest_results(
 
 
 def _reason_to_refuse(row: TableRow, test: FinishedTest) -> str | None:
-    whole = FULL_SPLITS.get(row.dataset)
-    if test.images != whole:
-        return f'{test.images:,} images were tested' + (
-            f', and {row.dataset} has {whole:,}'
-            if whole
-            else f', and no whole split of {row.dataset} is known'
-        )
+    full = FULL_SPLITS.get(row.dataset)
+    if test.images != full:
+        known = f'{row.dataset} has {full:,}' if full else f'that of {row.dataset} is not known'
+        return f'{test.images:,} images were tested, not the full split: {known}'
     if test.tta:
         return 'it is with test-time augmentation, and the tables are without'
     if test.settings != settings_digest(row.cfg):
         return 'model, preprocessing or metric are not those of the config'
-    if measured(row, test) is None:
+    if row.measured(test) is None:
         return f'it has no {row.metric}'
     return None
-
-
-def measured(row: TableRow, test: FinishedTest) -> float | None:
-    """Return the row's number of a test, in the unit of the published ones; None if it has none."""
-    if row.metric == 'mAP':
-        return test.metrics.get('coco/mAP')
-    percent = test.metrics.get('accuracy/top1')
-    return None if percent is None else percent / 100
