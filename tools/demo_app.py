@@ -1,4 +1,4 @@
-"""Serve a page on which one drops a photo: python tools/demo_app.py CONFIG CKPT."""
+"""Serve the web demo, a page that predicts images: python tools/demo_app.py CONFIG CKPT."""
 
 import argparse
 

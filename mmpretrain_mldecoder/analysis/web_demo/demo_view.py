@@ -1,4 +1,4 @@
-"""What the web demo shows of a photo, without the web."""
+"""Predictions and overlays of the web demo; works without Gradio."""
 
 import cv2
 import numpy as np
@@ -9,18 +9,13 @@ from ...errors import UnreadableImageError
 from ...visualization import attention_overlay, times_average
 
 MAX_LABELS = 100
-"""How many labels of a photo are kept, the best. Each has its attention maps, in memory."""
+"""Labels per image that are kept, the best. Each has its attention maps, in memory."""
 
 MAX_PIXELS = 50_000_000
-"""Of a photo; a file of a few kilobytes can unpack to gigabytes."""
+"""Of an image; a file of a few kilobytes can unpack to gigabytes."""
 
 SHOWN_SIDE = 640
-"""Pixels that the longer side of an overlay has at least, so that small photos are seen."""
-
-
-def has_attention(inferencer: MultiLabelInferencer) -> bool:
-    """Tell whether the model's head can say where it looked."""
-    return hasattr(inferencer.model.head, 'attention_maps')
+"""Minimum pixels of the longer side of an overlay, so that small images are seen."""
 
 
 def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
@@ -34,12 +29,12 @@ def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
         path (str): The file.
 
     Returns:
-        dict: What the inferencer gives at ``thr=0`` for the 100 best labels, with ``attention``,
+        dict: The inferencer's prediction at ``thr=0`` of the 100 best labels, with ``attention``,
         ``shares_query_with`` and ``seen`` if the head has attention.
 
     Raises:
-        ValueError: If the file is no image that can be read, or has more than
-            :data:`MAX_PIXELS`, of which its header tells.
+        ValueError: If the file is no image that can be read, or its header tells of more than
+            :data:`MAX_PIXELS`.
     """
     _check_pixels(path)
     try:
@@ -50,6 +45,11 @@ def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
     return inferencer(image, thr=0.0, topk=MAX_LABELS, return_attention=attention)[0]
 
 
+def has_attention(inferencer: MultiLabelInferencer) -> bool:
+    """Whether the model's head has attention maps."""
+    return hasattr(inferencer.model.head, 'attention_maps')
+
+
 def _check_pixels(path: str) -> None:
     try:
         with Image.open(path) as image:
@@ -57,19 +57,13 @@ def _check_pixels(path: str) -> None:
     except Image.DecompressionBombError:
         pixels = MAX_PIXELS + 1
     except (OSError, ValueError, SyntaxError):
-        return  # no image that Pillow knows: the loader says what it is
+        return  # no image that Pillow knows: the loader refuses or reads it
     if pixels > MAX_PIXELS:
         raise ValueError(f'This image has more than {MAX_PIXELS // 1_000_000} million pixels.')
 
 
-def labels_over(prediction: dict, thr: float) -> dict[str, float]:
-    """Return the labels whose score is at least ``thr``, with their scores, best first."""
-    pairs = zip(prediction['labels'], prediction['scores'], strict=True)
-    return {label: score for label, score in pairs if score >= thr}
-
-
 def attention_of(prediction: dict, label: str) -> tuple[np.ndarray, str]:
-    """Draw where the model looked for one label, and say what that is.
+    """Draw and explain where the model looked for one label.
 
     Returns:
         tuple[np.ndarray, str]: The overlay, RGB ``uint8`` of at least 640 pixels on the longer

@@ -9,25 +9,9 @@ from tiny_classifier import CLASSES, write_classifier
 from mmpretrain_mldecoder.analysis.web_demo.demo_view import (
     attention_of,
     has_attention,
-    labels_over,
     predict_photo,
 )
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
-
-
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp('demo')
-
-
-@pytest.fixture(scope='module')
-def inferencer(folder):
-    return MultiLabelInferencer(*write_classifier(folder), device='cpu')
-
-
-@pytest.fixture
-def photo(folder):
-    return str(sorted((folder / 'coco' / 'val2017').glob('*.jpg'))[0])
 
 
 def test_photo_has_the_scores_of_the_inferencer(inferencer, photo):
@@ -78,16 +62,6 @@ def test_head_without_attention_gives_labels_only(folder, photo, inferencer):
     assert has_attention(inferencer)
     assert not has_attention(linear)
     assert predict_photo(linear, photo).keys() == {'index', 'labels', 'scores'}
-
-
-@pytest.mark.parametrize(
-    ('thr', 'expected'),
-    [(0, ['a', 'b', 'c']), (0.5, ['a', 'b']), (0.51, ['a']), (0.9, ['a']), (1, [])],
-)
-def test_threshold_is_the_lowest_score(thr, expected):
-    over = labels_over(dict(labels=['a', 'b', 'c'], scores=[0.9, 0.5, 0.1]), thr)
-    assert list(over) == expected
-    assert [over[label] for label in expected] == [0.9, 0.5, 0.1][: len(expected)]
 
 
 @pytest.mark.parametrize('shape', [(32, 48), (700, 900)])

@@ -6,21 +6,6 @@ from mmpretrain_mldecoder.apis import MultiLabelInferencer
 pytest.importorskip('gradio', reason="pip install -e '.[app]'")
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp('demo')
-
-
-@pytest.fixture(scope='module')
-def inferencer(folder):
-    return MultiLabelInferencer(*write_classifier(folder), device='cpu')
-
-
-@pytest.fixture
-def photo(folder):
-    return str(sorted((folder / 'coco' / 'val2017').glob('*.jpg'))[0])
-
-
 def build(inferencer):
     from mmpretrain_mldecoder.analysis.web_demo.demo_app import build_app
 
@@ -77,21 +62,18 @@ def test_no_label_over_the_threshold_is_said(inferencer, photo):
     assert (labels.visible, value(overlay), caption) == (False, None, '')
 
 
-def test_what_is_no_image_is_answered_and_clears_the_page(inferencer, tmp_path):
+def test_no_image_and_a_removed_one_clear_the_page(inferencer, tmp_path):
     _, functions = build(inferencer)
     path = tmp_path / 'photo.jpg'
     path.write_text('no image')
-    found, message, labels, overlay, caption, _ = functions['predict'](dict(path=str(path)), 0.5)
-    assert found is None
-    assert 'This file cannot be read as an image.' in message
-    assert (labels.visible, value(overlay), caption) == (False, None, '')
-
-
-def test_a_removed_photo_clears_the_page(inferencer):
-    _, functions = build(inferencer)
-    found, message, labels, overlay, caption, _ = functions['predict'](None, 0.5)
-    assert (found, message, labels.visible) == (None, 'Drop a photo.', False)
-    assert (value(overlay), caption) == (None, '')
+    for upload, expected in (
+        (dict(path=str(path)), 'This file cannot be read as an image.'),
+        (None, 'Drop a photo.'),
+    ):
+        found, message, labels, overlay, caption, _ = functions['predict'](upload, 0.5)
+        assert found is None
+        assert expected in message
+        assert (labels.visible, value(overlay), caption) == (False, None, '')
 
 
 def test_without_attention_there_are_labels_only(folder, photo):
