@@ -21,7 +21,7 @@ from mmengine.dist import collect_results
 from mmpretrain.evaluation import AveragePrecision
 
 from mmpretrain_mldecoder.evaluation import MultiLabelMAP, average_precision
-from mmpretrain_mldecoder.evaluation.metrics.gather import gather_rows
+from mmpretrain_mldecoder.evaluation.metrics.gather import gather_batches
 
 try:
     from sklearn.metrics import average_precision_score
@@ -165,9 +165,7 @@ def gather_cost(rank: int, world_size: int, num_images: int, num_classes: int, o
     def gather() -> object:
         if not ours:
             return collect_results(metric.results, own * world_size, metric.collect_device)
-        names = metric.results[0]
-        arrays = {n: np.concatenate([part[n] for part in metric.results]) for n in names}
-        return {n: gather_rows(torch.from_numpy(array)) for n, array in arrays.items()}
+        return gather_batches(metric.results, ('scores', 'targets'))
 
     before = peak_megabytes()
     dist.barrier()

@@ -46,6 +46,5 @@ def check_ties(results: dict, map_type: str) -> None:
     for ap in theirs:
         assert (worst - 1e-12 <= ap).all() and (ap <= best + 1e-12).all()
     apart = np.abs(theirs[0] - theirs[1])
-    print(f'{map_type}: orders apart {apart.max():.3f}, ours {np.abs(theirs[0] - ours).max():.3f}')
     assert apart.max() > 0.01, 'the order should matter to PaddleClas'
     assert np.abs(theirs[0] - ours).max() > 0.01

@@ -114,14 +114,13 @@ def test_by_hand():
     assert precision_thresholds(scores, targets, 0.6) == pytest.approx([0.1])
 
 
-@pytest.mark.parametrize('dtype', [np.float16, np.float32, np.float64])
-def test_neighbouring_floats_leave_no_room(dtype):
+def test_neighbouring_floats_leave_no_room():
     """Half way between them is one of them, by rounding to even: it must be the upper one."""
-    for start in (0.5, np.nextafter(dtype(0.5), dtype(1))):
-        lower = dtype(start)
-        upper = np.nextafter(lower, dtype(1))
-        (threshold,) = best_f1_thresholds(np.array([[upper], [lower]]), [[1], [0]])
-        assert threshold == upper
+    for dtype in (np.float16, np.float32, np.float64):
+        for lower in (dtype(0.5), np.nextafter(dtype(0.5), dtype(1))):
+            upper = np.nextafter(lower, dtype(1))
+            (threshold,) = best_f1_thresholds(np.array([[upper], [lower]]), [[1], [0]])
+            assert threshold == upper
 
 
 def test_constant_and_extreme_scores():
@@ -135,10 +134,10 @@ def test_no_sample():
     assert np.isnan(best_f1_thresholds(np.empty((0, 3)), np.empty((0, 3)))).all()
 
 
-@pytest.mark.parametrize('precision', [0, -0.1, 1.01, float('nan')])
-def test_wrong_precision(precision):
-    with pytest.raises(ValueError, match=r'precision must be in \(0, 1\]'):
-        precision_thresholds(np.zeros((1, 1)), np.zeros((1, 1)), precision)
+def test_wrong_precision():
+    for precision in (0, -0.1, 1.01, float('nan')):
+        with pytest.raises(ValueError, match=r'precision must be in \(0, 1\]'):
+            precision_thresholds(np.zeros((1, 1)), np.zeros((1, 1)), precision)
 
 
 @pytest.mark.parametrize('fit', [best_f1_thresholds, lambda s, t: precision_thresholds(s, t, 0.5)])

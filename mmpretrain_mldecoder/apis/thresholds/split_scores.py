@@ -41,7 +41,7 @@ class _KeptScores(MultiLabelMAP):
     kept: tuple[np.ndarray, np.ndarray] | None = None
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        arrays = gather_batches(results, self._without_rows(results))
+        arrays = gather_batches(results, ('scores', 'targets'))
         if arrays is not None:
             self.kept = arrays['scores'], arrays['targets']
         return super().compute_metrics(results)

@@ -1,4 +1,4 @@
-"""One threshold a class, fitted to scores and targets.
+"""One threshold per class, fitted to scores and targets.
 
 Conventions, each of which moves a threshold:
 

@@ -1,4 +1,4 @@
-"""Predictions in a file that is either whole or absent."""
+"""Atomic dump of predictions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from ...fileio.atomic_write import atomic_write
 class AtomicDumpResults(DumpResults):
     """MMEngine's ``DumpResults`` that writes to a temporary name and then renames.
 
-    The file is MMEngine's: a pickled list with one dict a sample, in the order of the dataset.
+    The file is MMEngine's: a pickled list with one dict per sample, in the order of the dataset.
     Where a :class:`DualEMAHook` tests both weights, ``pred_score`` is that of the EMA and
     ``pred_score_raw`` that of the raw weights.
 
@@ -36,8 +36,8 @@ class AtomicDumpResults(DumpResults):
         """Put the raw weights' scores beside those of the batch that was processed last.
 
         Args:
-            data_samples (Sequence[DataSample]): Each with ``pred_score``, in the order of that
-                batch. Those without, as of other tasks, are passed over.
+            data_samples (Sequence[DataSample]): In the order of that batch. Those without
+                ``pred_score``, as of other tasks, are skipped.
         """
         batch = self.results[len(self.results) - len(data_samples) :]
         for result, sample in zip(batch, data_samples, strict=True):

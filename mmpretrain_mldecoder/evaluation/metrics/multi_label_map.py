@@ -1,23 +1,16 @@
 """Mean average precision for multi-label classification, as a metric of MMEngine."""
 
 import logging
-import math
 from collections.abc import Sequence
 from typing import Any
-from unicodedata import east_asian_width
 
 import numpy as np
 import torch
-from mmengine.dist import (
-    all_gather,
-    all_reduce,
-    broadcast_object_list,
-    get_world_size,
-    is_main_process,
-)
+from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
+from rich.cells import cell_len, set_cell_size
 
 from ...fileio.terminal import printable
 from ..functional import SIZE_BINS, average_precision, class_mean, object_size_targets
@@ -26,7 +19,7 @@ from ..functional.precision_recall import (
     counts_at_topk,
     precision_recall_of_counts,
 )
-from .gather import batches_of_rows, class_values, fail_together, gather_rows
+from .gather import class_values, gather_rows, raise_on_all_ranks
 from .sample_arrays import sample_arrays
 
 
@@ -41,7 +34,7 @@ class MultiLabelMAP(BaseMetric):
     - Classes without positives are skipped, and a note in the log counts them.
     - Every image counts once, whatever the number of processes and however the sampler pads:
       repeated ``sample_idx`` are dropped. Where ``sample_idx`` does not tell ``size`` images apart
-      (absent from the data samples, or a concatenated dataset, which starts anew for each part),
+      (absent from the data samples, or a concatenated dataset, which counts each part from 0),
       MMEngine's rule holds instead: the samples in the order of its samplers, cut off at ``size``.
 
     Data samples need ``pred_score``, either ``gt_score`` (1, 0, or -1 for unknown) or ``gt_label``,
@@ -58,14 +51,13 @@ class MultiLabelMAP(BaseMetric):
             like ``CF1_top3``, of the ``topk`` best classes of each image; for the conventions see
             ``functional/precision_recall.py``. Defaults to False.
         thr (float | dict[str, float]): Probability from which on a class is predicted, for
-            ``with_f1``: one number, or one for each name of the classes. Defaults to 0.5.
+            ``with_f1``: one number, or one per class name. Defaults to 0.5.
         topk (int): Predictions per image, in ``[1, C]``, for ``with_f1``. Defaults to 3.
         by_size (bool): Whether to report ``mAP_small``, ``mAP_medium`` and ``mAP_large``, see
             :func:`object_size_targets`. Defaults to False.
-        collect_device (str): As in other metrics, ``'cpu'`` or ``'gpu'``. It changes nothing here:
-            arrays travel the way the process group provides and are kept in main memory, without
-            shared files. Defaults to ``'cpu'``.
-        prefix (str, optional): What stands before the keys. Defaults to ``'coco'``: the main key is
+        collect_device (str): Has no effect: arrays travel over the process group and are kept in
+            main memory. Defaults to ``'cpu'``.
+        prefix (str, optional): Prefix of the keys. Defaults to ``'coco'``: the main key is
             ``coco/mAP``.
 
     Example:
@@ -110,54 +102,44 @@ class MultiLabelMAP(BaseMetric):
             self.results.append(sample_arrays(data_samples, classes, self.by_size))
 
     def evaluate(self, size: int) -> dict:
-        """Compute the metrics over all processes, and forget the results.
+        """Compute the metrics over all ranks, and drop the results.
 
-        Differs from the host's in: scores stay with the process that predicted them, see
-        :meth:`compute_metrics`; an error of one process is raised by all.
+        Differs from the host's in: scores stay with the rank that predicted them, see
+        :meth:`compute_metrics`; an error on one rank is raised on all.
 
         Args:
             size (int): Number of images in the dataset.
 
         Returns:
-            dict: Prefixed names to percent, the same on every process.
+            dict: Prefixed names to percent, the same on all ranks.
 
         Raises:
-            ValueError: If no process has seen a sample, or a score is NaN.
+            ValueError: If no rank has seen a sample, or a score is NaN.
         """
-        self._without_rows(self.results)  # an empty dataset should not be called an odd sampler
-        sample_idx = self._all_sample_idx()
-        chosen = np.zeros(len(sample_idx), dtype=bool)
-        chosen[self._rows_to_count(sample_idx, size)] = True
-        metrics = self.compute_metrics(batches_of_rows(self.results, chosen))
+        batches = [self._empty_batch(), *self.results]
+        metrics = self.compute_metrics(self._each_image_once(batches, size))
         self.results.clear()
         return {f'{self.prefix}/{name}': value for name, value in metrics.items()}
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Return the metrics of the rows of all processes, see :meth:`compute`.
+        """Return the metrics of the rows of all ranks, see :meth:`compute`.
 
-        Differs from the host's in: every process calls it, with its own rows. Each computes the AP
-        of its share of the classes, for which it gets the columns of few of them at a time.
+        Differs from the host's in: every rank calls it, with its own rows. Each computes the AP of
+        its share of the classes, for which it gets the columns of few of them at a time.
 
         Args:
             results (list[dict]): Batches of :func:`sample_arrays`, each image in one row of one
-                process.
+                rank; at least one batch, perhaps without rows.
         """
-        empty = self._without_rows(results)
-        with fail_together():
+        with raise_on_all_ranks():
             _refuse_nan(results)
-            counts = self._row_counts(empty['scores'], empty['targets'])
-            for batch in results:
-                counts += self._row_counts(batch['scores'], batch['targets'])
-        values = class_values(results, empty, self._class_values)
+            counts = sum(self._row_counts(batch['scores'], batch['targets']) for batch in results)
+        names = ['scores', 'targets', *(['size_masks'] if self.by_size else [])]
+        values = class_values(results, names, self._class_values)
         counts = torch.from_numpy(counts)
         if self.with_f1:
             all_reduce(counts)
-        metrics = [None]
-        with fail_together():
-            if is_main_process():
-                metrics = [self._metrics(values, counts.numpy())]
-        broadcast_object_list(metrics)
-        return metrics[0]
+        return self._metrics(values, counts.numpy())
 
     def compute(
         self, scores: np.ndarray, targets: np.ndarray, size_masks: np.ndarray | None = None
@@ -208,7 +190,7 @@ class MultiLabelMAP(BaseMetric):
         if self.per_class:
             names = self._class_names(len(ap))
             table = class_table(names, positives.astype(np.int64), ap)
-            print_log(f'{self.prefix}/AP of every class:\n{table}', logger='current')
+            print_log(f'{self.prefix}/AP per class:\n{table}', logger='current')
         if self.by_size:
             for size, sized_ap in zip(SIZE_BINS, of_sizes, strict=True):
                 metrics[f'mAP_{size}'] = self._mean(sized_ap, f'mAP_{size}')
@@ -232,24 +214,32 @@ class MultiLabelMAP(BaseMetric):
             )
         return np.array([self.thr[name] for name in classes], dtype=np.float64)
 
-    def _all_sample_idx(self) -> np.ndarray:
-        """Return the indices of the samples of all processes, on all of them."""
-        own = np.concatenate([np.empty(0, np.int64), *(b['sample_idx'] for b in self.results)])
-        return gather_rows(torch.from_numpy(own)[:, None], slice(0, 1)).numpy()[:, 0]
-
-    def _without_rows(self, results: list[dict]) -> dict[str, np.ndarray]:
-        """Return arrays of 0 rows, also on a process that got no image to tell their width."""
-        num_classes = torch.tensor([results[0]['scores'].shape[1] if results else 0])
+    def _empty_batch(self) -> dict[str, np.ndarray]:
+        """Return a batch of 0 rows: a rank without images learns the number of classes here."""
+        num_classes = torch.tensor([self.results[0]['scores'].shape[1] if self.results else 0])
         num_classes = int(torch.cat(all_gather(num_classes)).max())
         if num_classes == 0:
             raise ValueError(
                 f'{type(self).__name__} has no sample to evaluate: the dataset is empty, or '
                 '`process` was never called.'
             )
-        dtypes = dict(scores=np.float32, targets=np.int8)
-        if self.by_size:
-            dtypes['size_masks'] = np.uint8
-        return {name: np.empty((0, num_classes), dtype) for name, dtype in dtypes.items()}
+        dtypes = dict(scores=np.float32, targets=np.int8, size_masks=np.uint8)
+        batch = {name: np.empty((0, num_classes), dtype) for name, dtype in dtypes.items()}
+        return batch | dict(sample_idx=np.empty(0, np.int64))
+
+    def _each_image_once(self, batches: list[dict], size: int) -> list[dict]:
+        """Drop this rank's rows that repeat an image."""
+        sample_idx = np.concatenate([batch['sample_idx'] for batch in batches])
+        own = np.stack([sample_idx, np.full_like(sample_idx, get_rank())], axis=1)
+        sample_idx, ranks = gather_rows(torch.from_numpy(own)).numpy().T
+        counts = np.zeros(len(sample_idx), dtype=bool)
+        counts[self._rows_to_count(sample_idx, size)] = True
+        ends = np.cumsum([len(batch['sample_idx']) for batch in batches])
+        chosen = np.split(counts[ranks == get_rank()], ends[:-1])
+        return [
+            batch if rows.all() else {name: array[rows] for name, array in batch.items()}
+            for batch, rows in zip(batches, chosen, strict=True)
+        ]
 
     def _rows_to_count(self, sample_idx: np.ndarray, size: int) -> np.ndarray:
         """Return the positions of the rows that count, each image once."""
@@ -257,7 +247,7 @@ class MultiLabelMAP(BaseMetric):
         if 0 < len(distinct) == size and distinct[0] >= 0:
             return first
         rows = np.arange(min(size, len(sample_idx)))
-        if is_main_process() and (get_world_size() > 1 or len(rows) < size):
+        if get_world_size() > 1 or len(rows) < size:
             print_log(
                 f'{self.prefix}: sample_idx tells {len(distinct)} images apart, the dataset has '
                 f'{size}. The first {len(rows)} samples in the order of the sampler are counted.',
@@ -286,7 +276,7 @@ class MultiLabelMAP(BaseMetric):
 
 
 def _refuse_nan(results: list[dict]) -> None:
-    """Say which image has a NaN, before its row becomes one among all."""
+    """Raise for a NaN with its image, which is not known once rows are gathered."""
     for batch in results:
         wrong = np.isnan(batch['scores'])
         if wrong.any():
@@ -297,13 +287,10 @@ def _refuse_nan(results: list[dict]) -> None:
             )
 
 
-_GAP = '  |  '
-
-
 def class_table(
     classes: Sequence[str], positives: np.ndarray, ap: np.ndarray, width: int = 120
 ) -> str:
-    """Lay out name, positives and AP of every class, in as many columns as fit.
+    """Lay out name, positives and AP per class, in as many columns as fit.
 
     The classes keep their order and run down the first column, then down the next.
 
@@ -324,22 +311,16 @@ def class_table(
         (printable(name), str(count), '-' if np.isnan(value) else f'{100 * value:.2f}')
         for name, count, value in zip(classes, positives, ap, strict=True)
     ]
-    name_width = max(_display_width(name) for name, *_ in [header, *cells])
-
-    def line(name: str, count: str, value: str) -> str:
-        return f'{name}{" " * (name_width - _display_width(name))}  {count:>9}  {value:>6}'
-
-    line_width = _display_width(line(*header))
-    num_columns = max(1, (width + len(_GAP)) // (line_width + len(_GAP)))
-    num_rows = max(1, math.ceil(len(cells) / num_columns))
-    columns = [
-        [line(*cell) for cell in (header, *cells[start : start + num_rows])]
-        for start in range(0, len(cells), num_rows)
-    ]
-    rows = [[column[row] for column in columns if row < len(column)] for row in range(num_rows + 1)]
-    return '\n'.join(_GAP.join(row) for row in rows)
-
-
-def _display_width(text: str) -> int:
-    """Columns of a terminal that ``text`` takes: Chinese characters take two."""
-    return sum(2 if east_asian_width(character) in 'WF' else 1 for character in text)
+    name_width = max(cell_len(name) for name, *_ in [header, *cells])
+    gap = '  |  '
+    column_width = name_width + len(f'  {"":9}  {"":6}')
+    num_columns = max(1, (width + len(gap)) // (column_width + len(gap)))
+    num_rows = -(-len(cells) // num_columns)
+    rows = [cells[row::num_rows] for row in range(num_rows)]
+    return '\n'.join(
+        gap.join(
+            f'{set_cell_size(name, name_width)}  {count:>9}  {value:>6}'
+            for name, count, value in row
+        )
+        for row in [[header] * len(rows[0]), *rows]
+    )

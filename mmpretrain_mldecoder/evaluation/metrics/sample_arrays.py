@@ -1,4 +1,4 @@
-"""From a batch of data samples to the arrays that the metric computes with."""
+"""Conversion of data samples to the arrays that the metric computes with."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,7 @@ def sample_arrays(
     num_classes = scores.shape[1]
     if classes is not None and len(classes) != num_classes:
         raise ValueError(
-            f'the model gives {num_classes} scores an image, the dataset has {len(classes)} '
+            f'the model gives {num_classes} scores per image, the dataset has {len(classes)} '
             'classes: set num_classes of the head to the number of classes of the dataset.'
         )
     arrays = dict(

@@ -1,17 +1,13 @@
 """The metric in real process groups (gloo) gives every rank what one process gives."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
-import torch.distributed as torch_dist
-import torch.multiprocessing as mp
+from gloo_ranks import in_processes
 from mmengine.dataset import DefaultSampler
 
 from mmpretrain_mldecoder.evaluation import MultiLabelMAP
-from mmpretrain_mldecoder.evaluation.metrics import gather as gather_module
-from mmpretrain_mldecoder.evaluation.metrics import gather as rows_of_ranks
+from mmpretrain_mldecoder.evaluation.metrics import gather
 
 NUM_IMAGES, NUM_CLASSES = 7, 5
 CONFIG = dict(with_f1=True, topk=2, by_size=True, missing_class='zero')
@@ -60,25 +56,19 @@ def run_scenario(indices, size, with_idx, nan_image=None, **config):
 
 
 def message_of(*arguments, **options):
-    try:
+    with pytest.raises(ValueError, match='') as caught:
         run_scenario(*arguments, **options)
-    except ValueError as error:
-        return str(error)
+    return str(caught.value)
 
 
-def worker(rank, world_size, folder):
-    torch.set_num_threads(1)
-    torch_dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/init', rank=rank, world_size=world_size
-    )
-    # One or two rows of scores at a time, one class a rank: several rounds.
-    gather_module._EXCHANGE_BYTES = 48
-    rows_of_ranks._CLASSES_OF_A_RANK = 1
+def results_of_a_rank(rank, world_size):
+    # One or two rows of scores at a time, one class per rank: several rounds.
+    gather._EXCHANGE_BYTES = 48
+    gather._CLASSES_OF_A_RANK = 1
     own = torch.arange(rank * 10, rank * 10 + (3, 0, 2)[rank])
-    gathered = gather_module.gather_rows(own)
-    results = dict(gather=gathered.tolist() if gathered is not None else None)
     pairs = torch.stack([own, -own], dim=1)
-    results['column'] = gather_module.gather_rows(pairs, slice(rank, rank + 1)).tolist()
+    results = dict(column=gather.gather_rows(pairs, slice(rank, rank + 1)).tolist())
+    results['main'] = gather.gather_batches([dict(pairs=pairs.numpy())], ['pairs'])
     for name, (split, size, with_idx) in SCENARIOS.items():
         results[name] = run_scenario(split(rank, world_size), size, with_idx)
     own = split_like_the_sampler(rank, world_size)
@@ -87,30 +77,24 @@ def worker(rank, world_size, folder):
     # rank 1 has image 3 in a group of 2, rank 0 in a group of 3
     results['nan'] = message_of(own, NUM_IMAGES, True, nan_image=3)
     results['thr'] = message_of(own, NUM_IMAGES, True, with_f1=True, thr={'ant': 0.5})
-    with open(f'{folder}/{rank}.json', 'w') as file:
-        json.dump(results, file)
-    torch_dist.barrier()
-    torch_dist.destroy_process_group()
+    return results
 
 
 @pytest.mark.parametrize('world_size', [2, 3])
 def test_every_rank_gets_what_one_process_computes(world_size, tmp_path):
-    # fork: the children need not import everything anew.
-    mp.start_processes(worker, (world_size, str(tmp_path)), world_size, start_method='fork')
-    results = [json.loads((tmp_path / f'{rank}.json').read_text()) for rank in range(world_size)]
+    results = in_processes(results_of_a_rank, world_size, tmp_path / 'ranks')
     # First rows of all ranks, then second rows, then third.
-    assert results[0].pop('gather') == {2: [0, 1, 2], 3: [0, 20, 1, 21, 2]}[world_size]
-    assert [result.pop('gather') for result in results[1:]] == [None] * (world_size - 1)
-    merged = results[0]['column']
-    assert merged == [[n] for n in {2: [0, 1, 2], 3: [0, 20, 1, 21, 2]}[world_size]]
-    negated = [[[-n] for (n,) in merged], [[] for _ in merged]]  # there is no third column
-    assert [result['column'] for result in results] == [merged, *negated][:world_size]
+    merged = {2: [0, 1, 2], 3: [0, 20, 1, 21, 2]}[world_size]
+    columns = [[[n] for n in merged], [[-n] for n in merged], [[] for _ in merged]]
+    assert [result['column'] for result in results] == columns[:world_size]
+    assert results[0]['main']['pairs'].tolist() == [[n, -n] for n in merged]
+    assert [result['main'] for result in results[1:]] == [None] * (world_size - 1)
     for name, (_, size, _) in SCENARIOS.items():
         expected = run_scenario(list(range(size)), size, True)
         assert [result[name] for result in results] == [expected] * world_size, name
     plain = run_scenario(list(range(NUM_IMAGES)), NUM_IMAGES, True, map_type='11point')
     assert [result['plain'] for result in results] == [plain] * world_size
-    # an error of one is raised by all: none is left to wait
+    # an error on one rank is raised on all: none is left to wait
     assert all('no sample to evaluate' in result['nobody'] for result in results)
     assert all('NaN, the first one for sample 3, class 2' in r['nan'] for r in results)
     assert all('thr must name each class once' in result['thr'] for result in results)
@@ -124,3 +108,10 @@ def test_the_split_is_that_of_mmengine(world_size, monkeypatch):
         )
         sampler = DefaultSampler(range(NUM_IMAGES), shuffle=False)
         assert list(sampler) == split_like_the_sampler(rank, world_size)
+
+
+def test_one_process_returns_its_rows():
+    for shape in ((5, 3), (0, 3), (2, 0)):
+        rows = torch.randint(10, shape, dtype=torch.int8)
+        assert torch.equal(gather.gather_rows(rows), rows)
+        assert gather.gather_rows(rows, slice(1, 2)).dtype == torch.int8
