@@ -34,6 +34,10 @@ class Preempted(SystemExit):
         self.all_together = all_together
 
 
+class WeightsMismatchError(ValueError):
+    """Weights do not fit the model that they are for; the message lists names and shapes."""
+
+
 class ParityError(RuntimeError):
     """The scores of an exported file differ from torch's; ``export`` holds what was compared."""
 

@@ -1,24 +1,23 @@
-"""Make a checkpoint of ours from a file of published weights."""
+"""Conversion of a file of published weights to a checkpoint."""
 
-import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmpretrain.registry import DATASETS, MODELS
+from mmpretrain.registry import MODELS
 
 from ..checkpoints.conversion import Conversion, convert, to_checkpoint
 from ..checkpoints.download import download_once
-from ..checkpoints.fit import compare
+from ..checkpoints.fit import compare, drop_surplus_outputs
 from ..checkpoints.load import read_weights
-from ..checkpoints.pretrained_init import fit_outputs
-from ..checkpoints.published import PUBLISHED, find_published
-from ..datasets import read_coco_annotations
+from ..checkpoints.loaders import PUBLISHED, checkpoint_identity, find_published
 from ..engine.checks.config_error import read_config
+from ..errors import WeightsMismatchError
 from ..fileio.atomic_write import atomic_write
 from ..version import __version__
+from .inference.class_names import dataset_class_names
 
 
 def convert_weights(
@@ -33,7 +32,7 @@ def convert_weights(
         source (str): A file of PaddleClas (``.pdparams``), the authors (``.pth``), timm or
             torchvision (``.pth``, ``.safetensors``), its address, or a published name such as
             ``'paddleclas://ResNet50_vd'``.
-        out (str | PathLike): The checkpoint, ``.pth``. It is whole or absent.
+        out (str | PathLike): The checkpoint, ``.pth``. It is complete or absent.
         config (str | PathLike | Config, optional): The model that it is for. The weights must fill
             it exactly. Its class names are stored where the file has none and the config knows
             them: ``classes``, those of the dataset's type, or those of the annotation file if it is
@@ -45,7 +44,8 @@ def convert_weights(
 
     Raises:
         FileNotFoundError: If the file or the config is not there.
-        ValueError: If the file cannot be converted, or does not fit; it lists every name.
+        ValueError: If the file cannot be converted.
+        WeightsMismatchError: If the weights do not fill the model; it lists every name.
         ConnectionError, OSError: If it cannot be downloaded or written.
     """
     path = _find(source)
@@ -61,7 +61,7 @@ def convert_weights(
     checkpoint = to_checkpoint(conversion, source)
     checkpoint['meta']['converted'] |= dict(
         file=path.name,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=checkpoint_identity(path)['sha256'],
         mmpretrain_mldecoder_version=__version__,
     )
     with atomic_write(out) as temporary:
@@ -93,50 +93,43 @@ def _without_head(conversion: Conversion) -> Conversion:
 def _fitted(conversion: Conversion, config: Config, source: str, backbone_only: bool) -> Conversion:
     """Check that the model is filled exactly, and add the classes that the config knows."""
     model = MODELS.build(config.model)
-    state_dict = fit_outputs(model, conversion.state_dict)
-    misfit = compare(model, state_dict)
-    missing = [n for n in misfit.missing if not (backbone_only and n.startswith('head.'))]
-    lines = [
-        *(f'missing in the file: {name}' for name in missing),
-        *(
-            f'another shape: {name} is {file} in the file and {ours} in the model'
-            for name, (file, ours) in misfit.misshaped.items()
-        ),
-        *(
-            f'left over in the file: {conversion.sources[name]} ({name})'
-            for name in (*misfit.left_over, *misfit.foreign)
-        ),
-    ]
+    state_dict = drop_surplus_outputs(model, conversion.state_dict)
+    mismatch = compare(model, state_dict)
+    lines = {
+        name: f'missing in the file: {name}'
+        for name in mismatch.missing
+        if not (backbone_only and name.startswith('head.'))
+    }
+    lines |= {
+        name: f'another shape: {name} is {file} in the file and {ours} in the model'
+        for name, (file, ours) in mismatch.misshaped.items()
+    }
+    lines |= {
+        name: f'left over in the file: {conversion.sources[name]} ({name})'
+        for name in (*mismatch.left_over, *mismatch.foreign)
+    }
     if lines:
-        at_head = all(': head.' in line or '(head.' in line for line in lines)
-        way_out = (
-            'The backbone fits. Set model.head.num_classes (num_groups for an ML-Decoder) to those '
-            'of the file, or keep the backbone alone with --backbone-only'
-            if at_head
-            else 'Name the config of the network that the weights are of'
-        )
-        raise ValueError(
+        hint = 'Name the config of the network that the weights are of'
+        if all(name.startswith('head.') for name in lines):
+            hint = (
+                'The backbone fits. Set model.head.num_classes (num_groups for an ML-Decoder) to '
+                'those of the file, or keep the backbone alone with --backbone-only'
+            )
+        raise WeightsMismatchError(
             f'{source} does not fit {config.filename}, {len(lines)} names:\n  '
-            + '\n  '.join(lines)
-            + f'\n{way_out}'
+            + '\n  '.join(lines.values())
+            + f'\n{hint}'
         )
-    classes = conversion.classes or (None if backbone_only else _classes_of(config))
+    classes = conversion.classes
+    if classes is None and not backbone_only:
+        classes = _classes_of(config)
     return replace(conversion, state_dict=state_dict, classes=classes)
 
 
 def _classes_of(config: Config) -> tuple[str, ...] | None:
     """Return the class names that the config's test dataset has, if they can be known here."""
     dataset = config.get('test_dataloader', {}).get('dataset')
-    if dataset is None:
+    try:
+        return tuple(dataset_class_names(dataset)) or None if dataset else None
+    except (OSError, ValueError):  # its annotations are not here
         return None
-    for metainfo in (
-        dict(classes=dataset.get('classes')),
-        dataset.get('metainfo') or {},
-        getattr(DATASETS.get(dataset.type), 'METAINFO', {}),
-    ):
-        if isinstance(metainfo.get('classes'), list | tuple):
-            return tuple(metainfo['classes'])
-    annotations = Path(dataset.get('data_root', ''), dataset.get('ann_file', ''))
-    if annotations.suffix == '.json' and annotations.is_file():
-        return tuple(read_coco_annotations(annotations).category_names)
-    return None

@@ -1,4 +1,4 @@
-"""Turn published weights into this project's names, whatever family they are of.
+"""Conversion of published weights to the names of our models, whatever their family.
 
 Each family has a module that knows its names: ``family_of(names)`` tells whether they are its own,
 ``rename(state)`` what every tensor becomes.
@@ -97,30 +97,6 @@ def convert(checkpoint: Mapping) -> Conversion:
         skipped=tuple(prefix + name for name in tensors if not renamed[name]),
         classes=_classes(checkpoint.get('idx_to_class')),
     )
-
-
-def drop_surplus_outputs(state_dict: dict[str, Tensor], num_classes: int) -> dict[str, Tensor]:
-    """Cut the bias of PaddleClas' group layer to the classes that it is used for.
-
-    Its ``K`` queries have ``K * ceil(C / K)`` outputs, of which the last ones are unused if ``K``
-    does not divide ``C``. The file does not tell ``C``, so :func:`convert` keeps them all.
-
-    Args:
-        state_dict (dict[str, Tensor]): As in :class:`Conversion`.
-        num_classes (int): Number of classes ``C`` of the model that gets the weights.
-
-    Returns:
-        dict[str, Tensor]: A new dict, or ``state_dict`` itself where there is nothing to cut.
-    """
-    weight = state_dict.get('head.decoder.group_linear.weight')
-    bias = state_dict.get('head.decoder.group_linear.bias')
-    if weight is None or bias is None:
-        return state_dict
-    num_groups, _, group_size = weight.shape
-    fits = num_groups <= num_classes and -(-num_classes // num_groups) == group_size
-    if not fits or len(bias) <= num_classes:
-        return state_dict
-    return state_dict | {'head.decoder.group_linear.bias': bias[:num_classes].clone()}
 
 
 def to_checkpoint(conversion: Conversion, source: str) -> dict:

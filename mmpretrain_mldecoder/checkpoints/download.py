@@ -1,9 +1,8 @@
-"""Fetch a file from the web: once a machine, whole or not at all."""
+"""Downloads of checkpoints: once per machine, complete or not at all."""
 
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -11,6 +10,7 @@ from urllib.parse import urldefrag, urlparse
 from urllib.request import Request, urlopen
 
 import torch
+from mmengine import dist
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -36,28 +36,28 @@ def download_folder() -> Path:
     return Path(torch.hub.get_dir(), 'checkpoints')
 
 
-def find_or_download(
-    find: Callable[[], Path | None], url: str, path: Path, way_out: str = ''
-) -> Path:
-    """Return the file that ``find`` finds, and download it before if it finds none.
+def find_or_download(find: Callable[[], Path | None], url: str, path: Path, hint: str = '') -> Path:
+    """Return the file that ``find`` finds; if it finds none, download it before.
 
-    In a distributed run all processes must call this. The first one of each machine (by
-    ``LOCAL_RANK``) downloads while the others wait; if it fails, they fail too instead of waiting.
+    In a distributed run all ranks must call this. The first one of each machine (``LOCAL_RANK`` 0)
+    downloads while the others wait; if it fails, they fail too instead of waiting.
 
     Args:
         find (Callable): Looks for the file; returns None where there is none.
         url (str): The address of the file.
         path (Path): Where the download goes. ``find`` should look there too.
-        way_out (str): As in :func:`download`.
+        hint (str): As in :func:`download`.
 
     Raises:
         ConnectionError, OSError: As :func:`download`.
     """
-    with _first_on_machine() as is_first:
+    try:
         found = find()
+        is_first = not dist.is_distributed() or int(os.environ.get('LOCAL_RANK', 0)) == 0
         if found is None and is_first:
-            download(url, path, way_out)
-            found = path
+            download(url, path, hint)
+    finally:
+        dist.barrier()
     found = found or find()
     if found is None:
         raise ConnectionError(
@@ -108,27 +108,16 @@ def _claim(path: Path, url: str) -> bool:
     return True
 
 
-@contextmanager
-def _first_on_machine() -> Iterator[bool]:
-    """Tell whether this process goes first; all processes leave the block together."""
-    is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    try:
-        yield not is_distributed or int(os.environ.get('LOCAL_RANK', 0)) == 0
-    finally:
-        if is_distributed:
-            torch.distributed.barrier()
-
-
-def download(url: str, path: Path, way_out: str = '') -> None:
+def download(url: str, path: Path, hint: str = '') -> None:
     """Download a file with a progress bar on stderr.
 
-    It gets its name when it is whole: it is written under a temporary one, and its length is
-    compared with the one that the server announced. Nothing is left behind by a failure.
+    It is written under a temporary name, its length is compared with the one that the server
+    announced, and then it is renamed. Nothing is left behind by a failure.
 
     Args:
         url (str): The address, ``http`` or ``https``. Proxies are those of the environment.
         path (Path): The file. Its folder is made.
-        way_out (str): Last sentence of an error, what to do instead. Defaults to the advice to put
+        hint (str): Last sentence of an error, what to do instead. Defaults to the advice to put
             the file at ``path`` by hand.
 
     Raises:
@@ -137,30 +126,8 @@ def download(url: str, path: Path, way_out: str = '') -> None:
         OSError: If the file cannot be written: the disk is full, or the folder is read-only
             (``PermissionError``).
     """
-    way_out = way_out or f'Get the file elsewhere and put it at {path}'
-    try:
-        with (
-            _open(url) as response,
-            atomic_write(path) as temporary,
-            temporary.open('wb') as file,
-            _progress() as progress,
-        ):
-            task = progress.add_task(path.name, total=response.length)
-            for chunk in _chunks(response):
-                file.write(chunk)
-                progress.advance(task, len(chunk))
-    except ConnectionError as error:
-        raise ConnectionError(f'{url} cannot be downloaded: {error}. {way_out}') from error
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f'{url} cannot be written to {path}: {error.strerror}. Make room or make it writable, '
-            f'or set TORCH_HOME to another folder. {way_out}',
-        ) from error
-
-
-def _progress() -> Progress:
-    return Progress(
+    hint = hint or f'Get the file elsewhere and put it at {path}'
+    progress = Progress(
         TextColumn('{task.description}'),
         BarColumn(),
         DownloadColumn(),
@@ -168,9 +135,28 @@ def _progress() -> Progress:
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
+    try:
+        with (
+            _request(url) as response,
+            atomic_write(path) as temporary,
+            temporary.open('wb') as file,
+            progress,
+        ):
+            task = progress.add_task(path.name, total=response.length)
+            for chunk in _chunks(response):
+                file.write(chunk)
+                progress.advance(task, len(chunk))
+    except ConnectionError as error:
+        raise ConnectionError(f'{url} cannot be downloaded: {error}. {hint}') from error
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f'{url} cannot be written to {path}: {error.strerror}. Make room or make it writable, '
+            f'or set TORCH_HOME to another folder. {hint}',
+        ) from error
 
 
-def _open(url: str) -> HTTPResponse:
+def _request(url: str) -> HTTPResponse:
     request = Request(url, headers={'User-Agent': f'mmpretrain_mldecoder/{__version__}'})
     try:
         response = urlopen(request, timeout=_TIMEOUT)
@@ -188,14 +174,11 @@ def _open(url: str) -> HTTPResponse:
 
 def _chunks(response: HTTPResponse) -> Iterator[bytes]:
     expected, received = response.length, 0
-    while True:
-        try:
-            chunk = response.read(_CHUNK)
-        except (HTTPException, OSError) as error:
-            raise ConnectionError(f'{type(error).__name__} {error}') from error
-        if not chunk:
-            break
-        received += len(chunk)
-        yield chunk
+    try:
+        while chunk := response.read(_CHUNK):
+            received += len(chunk)
+            yield chunk
+    except (HTTPException, OSError) as error:
+        raise ConnectionError(f'{type(error).__name__} {error}') from error
     if expected is not None and received != expected:
         raise ConnectionError(f'only {received} of {expected} bytes came')

@@ -1,13 +1,21 @@
-"""Say where a state dict does not fit a module."""
+"""Strict fitting of weights to a model, and the ``Pretrained`` initializer that is strict."""
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from mmengine.logging import print_log
+from mmengine.model import PretrainedInit as MMEnginePretrainedInit
+from mmengine.model.weight_init import update_init_info
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
+
+from ..errors import WeightsMismatchError
 
 
 @dataclass(frozen=True)
-class Misfit:
+class Mismatch:
     """What does not fit, by name; empty if all does.
 
     Attributes:
@@ -29,15 +37,11 @@ class Misfit:
             f'{name}: {file} in the file, {model} in the model'
             for name, (file, model) in self.misshaped.items()
         ]
-        parts = [
-            ('missing', self.missing),
-            ('of another shape', shapes),
-            ('left over', self.left_over),
-        ]
-        return '; '.join(f'{len(names)} {what} ({listed(names)})' for what, names in parts if names)
+        parts = {'missing': self.missing, 'of another shape': shapes, 'left over': self.left_over}
+        return '; '.join(f'{len(n)} {what} ({listed(n)})' for what, n in parts.items() if n)
 
 
-def compare(module: nn.Module, state_dict: Mapping[str, Tensor]) -> Misfit:
+def compare(module: nn.Module, state_dict: Mapping[str, Tensor]) -> Mismatch:
     """Compare names and shapes; no value is looked at.
 
     ``num_batches_tracked`` of the norms is never missed: only norms without a momentum read it.
@@ -46,7 +50,7 @@ def compare(module: nn.Module, state_dict: Mapping[str, Tensor]) -> Misfit:
     children = {name.partition('.')[0] for name in model}
     missing = [name for name in model if name not in state_dict]
     only_there = [name for name in state_dict if name not in model]
-    return Misfit(
+    return Mismatch(
         missing=tuple(name for name in missing if not name.endswith('num_batches_tracked')),
         misshaped={
             name: (tuple(value.shape), tuple(model[name].shape))
@@ -56,6 +60,58 @@ def compare(module: nn.Module, state_dict: Mapping[str, Tensor]) -> Misfit:
         left_over=tuple(name for name in only_there if name.partition('.')[0] in children),
         foreign=tuple(name for name in only_there if name.partition('.')[0] not in children),
     )
+
+
+def check_fit(module: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> Mismatch:
+    """Compare converted weights with the module that they are for.
+
+    Args:
+        module (nn.Module): A backbone, a head or a whole model.
+        state_dict (Mapping[str, Tensor]): The weights, under the names of the module.
+        source (str): What the weights are called in the error.
+
+    Returns:
+        Mismatch: With nothing but ``foreign`` names.
+
+    Raises:
+        WeightsMismatchError: If a weight is missing, has another shape or is left over.
+    """
+    mismatch = compare(module, state_dict)
+    if mismatch.missing or mismatch.misshaped or mismatch.left_over:
+        raise WeightsMismatchError(
+            f'{source} does not fit the {type(module).__name__}: {mismatch}. Choose the type and '
+            'depth of the network that the weights are of (ResNetVd for ResNet*_vd), or other '
+            'weights'
+        )
+    return mismatch
+
+
+def is_converted(checkpoint: object) -> bool:
+    """Whether a checkpoint holds published weights in our names."""
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    return isinstance(meta, dict) and 'converted' in meta
+
+
+def drop_surplus_outputs(model: nn.Module, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Cut the bias of PaddleClas' group layer to the classes of a whole model.
+
+    Its ``K`` queries have ``K * ceil(C / K)`` outputs, of which the last ones are unused if ``K``
+    does not divide ``C``. The file does not tell ``C``, so a conversion keeps them all.
+
+    Args:
+        model (nn.Module): The model that gets the weights.
+        state_dict (dict[str, Tensor]): As in :class:`.Conversion`.
+
+    Returns:
+        dict[str, Tensor]: A new dict, or ``state_dict`` itself where there is nothing to cut.
+    """
+    fresh = model.state_dict()
+    weight, bias = (f'head.decoder.group_linear.{part}' for part in ('weight', 'bias'))
+    if not {weight, bias} <= fresh.keys() & state_dict.keys():
+        return state_dict
+    if fresh[weight].shape != state_dict[weight].shape or len(state_dict[bias]) <= len(fresh[bias]):
+        return state_dict
+    return state_dict | {bias: state_dict[bias][: len(fresh[bias])].clone()}
 
 
 def listed(names: Collection[str], most: int = 4) -> str:
@@ -70,3 +126,68 @@ def below(state_dict: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, value in state_dict.items()
         if name.startswith(prefix)
     }
+
+
+@WEIGHT_INITIALIZERS.register_module(name='Pretrained', force=True)
+class PretrainedInit(MMEnginePretrainedInit):
+    """Fill a module with a checkpoint, strictly if its weights were converted.
+
+    It replaces MMEngine's, which loads what fits and only logs the rest, so that a training would
+    start with half of its backbone randomly initialised. This one is for checkpoints with
+    ``meta['converted']`` (see :mod:`.loaders`), in every config of the process; for all others
+    MMEngine's runs unchanged, and reads them a second time. ``init_cfg=dict(type=<class
+    PretrainedInit of MMEngine>)``, the class instead of its name, bypasses this.
+
+    Of a converted checkpoint, which has the names of a whole model, a module without a child
+    ``backbone`` takes the names below ``backbone.``, any other module takes all. Every parameter
+    and running statistic of the module must be there in its shape, and nothing may be left over in
+    a child that the module has. Weights of a child that it does not have (``layer4`` of a backbone
+    with ``num_stages=3``) are left out with a warning.
+
+    Args:
+        checkpoint (str): File, address or published name.
+        prefix (str, optional): Take the names below it. Defaults to None, as described.
+        map_location (str): As in ``torch.load``. Defaults to ``'cpu'``.
+
+    Raises:
+        WeightsMismatchError: If converted weights do not fit; it lists what does not.
+    """
+
+    def __call__(self, module: nn.Module) -> None:
+        checkpoint = CheckpointLoader.load_checkpoint(
+            self.checkpoint, self.map_location, logger='silent'
+        )
+        if not is_converted(checkpoint):
+            super().__call__(module)
+            return
+        weights = self._weights_for(module, checkpoint['state_dict'])
+        foreign = check_fit(module, weights, self.checkpoint).foreign
+        network = type(module).__name__
+        if foreign:
+            print_log(
+                f'{self.checkpoint}: {len(foreign)} weights are left out, as the {network} has no '
+                f'such part ({listed(foreign)})',
+                logger='current',
+                level=logging.WARNING,
+            )
+        kept = {name: value for name, value in weights.items() if name not in foreign}
+        module.load_state_dict(kept, strict=False)  # but for num_batches_tracked
+        print_log(
+            f'{len(kept)} weights, all of the {network}, loaded from: {self.checkpoint}',
+            logger='current',
+        )
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, init_info=self._get_init_info())
+
+    def _weights_for(self, module: nn.Module, state_dict: dict) -> dict:
+        if self.prefix is None and hasattr(module, 'backbone'):
+            return drop_surplus_outputs(module, state_dict)
+        prefix = (self.prefix or 'backbone').rstrip('.') + '.'
+        weights = below(state_dict, prefix)
+        if not weights:
+            parts = sorted({name.partition('.')[0] for name in state_dict})
+            raise WeightsMismatchError(
+                f'{self.checkpoint} has nothing below {prefix} (prefix of init_cfg), but '
+                f'{listed(parts)}'
+            )
+        return weights

@@ -1,17 +1,14 @@
-"""Read checkpoints weights-only.
+"""Weights-only loading of checkpoints and of published weights, whatever their format.
 
-``torch.load`` of an untrusted file may run code, so torch reads weights only unless told otherwise,
+``torch.load`` of an untrusted file may run code, so torch loads weights only unless told otherwise,
 and then refuses MMEngine's checkpoints, which also hold log histories and numpy values. The reader
-here allows exactly these. Every path of MMEngine's goes through it (``resume``, ``load_from``,
-``init_cfg=dict(type='Pretrained')``, MMPretrain's own tools and APIs), by the loaders that
-:mod:`.model_zoo` and :mod:`mmpretrain_mldecoder.checkpoints` register. There is no unsafe fallback:
-what is refused raises, and the error names it.
-
-torch's default list already has tensors, containers and plain values. Added to it:
+here allows exactly these, on top of torch's own list of tensors, containers and plain values:
 
 - numpy arrays and scalars of plain types, under the module names of numpy 1 and 2;
 - MMEngine's ``HistoryBuffer``. Its pickle looks its four statistics up with ``getattr``, which
   would give a file any attribute of any allowed object; a table of the four answers in its place.
+
+There is no unsafe fallback: what is refused raises, and the error names it.
 """
 
 import pickle
@@ -26,89 +23,12 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from ..fileio.files import read_head
+from ..fileio.terminal import one_line
 from .restricted_pickle import read_pdparams
-
-_STATISTICS = {name: getattr(HistoryBuffer, name) for name in ('min', 'max', 'current', 'mean')}
-
-_WAYS_OUT = {
-    'OneCycle': (
-        "The schedule state of MMEngine's OneCycleLR holds a function: train with PlainOneCycleLR."
-    ),
-}
-
-
-def _look_up_statistic(owner: type, name: str):
-    """Answer for the ``getattr`` in a pickled ``HistoryBuffer``, and for nothing else."""
-    if owner is not HistoryBuffer or name not in _STATISTICS:
-        raise pickle.UnpicklingError(f'GLOBAL getattr({owner}, {name!r}) was not an allowed call')
-    return _STATISTICS[name]
-
-
-def _allow_list() -> list:
-    reconstruct = np.empty(0).__reduce__()[0]
-    scalar = np.float64(0).__reduce__()[0]
-    plain_types = [np.dtype(code) for code in '?bBhHiIlLqQefdFDSU']
-    return [
-        HistoryBuffer,
-        (_look_up_statistic, 'builtins.getattr'),
-        np.ndarray,
-        np.dtype,
-        *{type(plain_type) for plain_type in plain_types},
-        *((reconstruct, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')),
-        *((scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')),
-    ]
-
-
-def is_archive(path: str | Path) -> bool:
-    """Whether a file is a whole archive, as ``torch.save`` writes it."""
-    try:
-        return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:  # of a damaged number of disks
-        return False
-
-
-def _check_looks_like_checkpoint(path: Path) -> None:
-    head = read_head(path, 'checkpoint')
-    if head.startswith(b'PK') and not is_archive(path):
-        raise ValueError(f'{path} is truncated: it begins as a checkpoint and ends too early.')
-    if not head.startswith((b'PK', b'\x80')):
-        raise ValueError(f'{path} is not a checkpoint: torch.save did not write it.')
-    if head.startswith(b'PK'):
-        _check_holds_what_it_unpacks_to(path)
-
-
-def _check_holds_what_it_unpacks_to(path: Path) -> None:
-    """Refuse an archive of a few kilobytes that would fill the memory."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise ValueError(f'{path} cannot be read, it may be damaged: {error}') from error
-    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-    if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise ValueError(
-            f'{path} is not a checkpoint of torch.save, which never packs: its parts are larger '
-            'than the file. Unpacked, they could fill the memory.'
-        )
-
-
-def _refused(path: Path, error: pickle.UnpicklingError) -> list[str]:
-    """Name the globals that the weights-only load does not allow."""
-    names = []
-    if is_archive(path):
-        # It does not know the pickles that torch never writes, and damaged ones raise anything.
-        with suppress(Exception):
-            names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    return sorted(names) or re.findall(r'GLOBAL (.+?) was not an allowed', str(error))
-
-
-def _reason(error: pickle.UnpicklingError) -> str:
-    """Leave out torch's advice to load the file with its code."""
-    return str(error).rpartition('WeightsUnpickler error:')[2].strip().partition('\n')[0]
 
 
 def load_weights_only(path: str | Path, map_location=None):
-    """Read a file of ``torch.save`` without running any code in it.
+    """Load a file of ``torch.save`` without running any code in it.
 
     Args:
         path (str | Path): A local file; ``~`` is expanded.
@@ -123,20 +43,12 @@ def load_weights_only(path: str | Path, map_location=None):
             holds anything but tensors, containers, plain values, numpy values and log histories.
     """
     path = Path(path).expanduser()
-    _check_looks_like_checkpoint(path)
+    _check_is_checkpoint(path)
     with torch.serialization.safe_globals(_allow_list()):
         try:
             return torch.load(path, map_location=map_location, weights_only=True)
         except pickle.UnpicklingError as error:
-            names = _refused(path, error)
-            if not names:
-                raise ValueError(f'{path} is damaged or not allowed: {_reason(error)}') from None
-            ways_out = [way for part, way in _WAYS_OUT.items() if part in ' '.join(names)]
-            raise ValueError(
-                f'{path} holds {", ".join(names)}, which could run code and is not loaded. '
-                + ''.join(f'{way} ' for way in ways_out)
-                + "To use its weights, save its 'state_dict' alone with the program that wrote it."
-            ) from None
+            raise ValueError(f'{path} {_refusal(path, error)}') from None
         except Exception as error:  # damaged bytes raise anything
             raise ValueError(
                 f'{path} cannot be read, it may be damaged: {type(error).__name__} {error}'
@@ -171,6 +83,89 @@ def read_weights(path: str | Path) -> Mapping:
     return content
 
 
+def classes_of(checkpoint: object) -> list | None:
+    """Return the class names that a checkpoint carries in ``meta.dataset_meta.classes``, or None.
+
+    Training stores them there, as texts in the order of the scores; a file may hold anything.
+    """
+    for key in ('meta', 'dataset_meta', 'classes'):
+        checkpoint = checkpoint.get(key) if isinstance(checkpoint, Mapping) else None
+    return list(checkpoint) if isinstance(checkpoint, list | tuple) and checkpoint else None
+
+
+def is_archive(path: str | Path) -> bool:
+    """Whether a file is a complete archive, as ``torch.save`` writes it."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # of a damaged number of disks
+        return False
+
+
+_STATISTICS = {name: getattr(HistoryBuffer, name) for name in ('min', 'max', 'current', 'mean')}
+
+
+def _look_up_statistic(owner: type, name: str):
+    """Answer for the ``getattr`` in a pickled ``HistoryBuffer``, and for nothing else."""
+    if owner is not HistoryBuffer or name not in _STATISTICS:
+        raise pickle.UnpicklingError(f'GLOBAL getattr({owner}, {name!r}) was not an allowed call')
+    return _STATISTICS[name]
+
+
+def _allow_list() -> list:
+    reconstruct = np.empty(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
+    return [
+        HistoryBuffer,
+        (_look_up_statistic, 'builtins.getattr'),
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(code)) for code in '?bBhHiIlLqQefdFDSU'},
+        *((reconstruct, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')),
+        *((scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')),
+    ]
+
+
+def _check_is_checkpoint(path: Path) -> None:
+    head = read_head(path, 'checkpoint')
+    if not head.startswith((b'PK', b'\x80')):
+        raise ValueError(f'{path} is not a checkpoint: torch.save did not write it.')
+    if not head.startswith(b'PK'):  # before torch 1.6 files were no archives
+        return
+    if not is_archive(path):
+        raise ValueError(f'{path} is truncated: it begins as a checkpoint and ends too early.')
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise ValueError(f'{path} cannot be read, it may be damaged: {error}') from error
+    is_packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if is_packed or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise ValueError(
+            f'{path} is not a checkpoint of torch.save, which never packs: its parts are larger '
+            'than the file. Unpacked, they could fill the memory.'
+        )
+
+
+def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
+    """Name the globals that the weights-only load does not allow, without torch's advice."""
+    names = []
+    if is_archive(path):
+        # It does not know the pickles that torch never writes, and damaged ones raise anything.
+        with suppress(Exception):
+            names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+    names = names or re.findall(r'GLOBAL (.+?) was not an allowed', str(error))
+    if not names:
+        reason = str(error).rpartition('WeightsUnpickler error:')[2].strip().partition('\n')[0]
+        return f'is damaged or not allowed: {reason}'
+    hint = "To use its weights, save its 'state_dict' alone with the program that wrote it."
+    if any('OneCycle' in name for name in names):
+        hint = (
+            "The schedule state of MMEngine's OneCycleLR holds a function: train with "
+            f'PlainOneCycleLR. {hint}'
+        )
+    return f'holds {", ".join(names)}, which could run code and is not loaded. {hint}'
+
+
 def _read_safetensors(path: Path) -> Mapping:
     try:
         from safetensors import SafetensorError
@@ -184,5 +179,6 @@ def _read_safetensors(path: Path) -> Mapping:
         return load_file(path)
     except SafetensorError as error:
         raise ValueError(
-            f'{path} is not a safetensors file, or is truncated: {error}. Download it again.'
+            f'{path} is not a safetensors file, or is truncated: {one_line(error)}. Download it '
+            'again.'
         ) from error

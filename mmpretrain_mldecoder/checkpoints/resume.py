@@ -1,22 +1,25 @@
-"""Which checkpoint an interrupted run goes on from."""
+"""Choice of the checkpoint that an interrupted run resumes from."""
 
+import logging
 import re
 import zipfile
 from contextlib import suppress
 from pathlib import Path
+
+from mmengine.logging import print_log
 
 from ..fileio.atomic_write import atomic_write
 from .load import is_archive, load_weights_only
 
 
 def find_resume_checkpoint(work_dir: str | Path) -> str | None:
-    """Find the newest whole checkpoint of a run, however it ended.
+    """Find the newest complete checkpoint of a run, however it ended.
 
     It is the one that the file ``last_checkpoint`` names, also if the folder was moved since. If
     that one is not there, it is the ``epoch_N.pth``, ``iter_N.pth`` or (in the middle of an epoch)
-    ``epoch_N_iter_M.pth`` with the highest numbers; if it is damaged, the one before it. What is
-    passed over is printed. Files are read to their end and compared with their checksums (3 s for
-    each GB), which torch does not do when it loads one.
+    ``epoch_N_iter_M.pth`` with the highest numbers; if it is damaged, the one before it. Skipped
+    ones are logged. Files are read to their end and compared with their checksums (3 s for each
+    GB), which torch does not do when it loads one.
 
     Args:
         work_dir (str | Path): The folder of the run; it need not exist.
@@ -32,32 +35,32 @@ def find_resume_checkpoint(work_dir: str | Path) -> str | None:
         damage = find_damage(path)
         if damage is None:
             if damaged:
-                print(f'Going on from {path} instead.', flush=True)
+                print_log(f'Resuming from {path} instead.', 'current', logging.WARNING)
             return str(path)
-        print(f'{damage}. It is passed over.', flush=True)
+        print_log(f'{damage}. It is skipped.', 'current', logging.WARNING)
         damaged.append(path.name)
     if damaged:
         raise ValueError(
-            f'{work_dir} holds no whole checkpoint to go on from, damaged: {", ".join(damaged)}. '
-            'Remove what is damaged to start anew'
+            f'{work_dir} holds no complete checkpoint to resume from, damaged: '
+            f'{", ".join(damaged)}. Remove what is damaged to start from the beginning'
         )
     return None
 
 
 def name_last_checkpoint(work_dir: str | Path, checkpoint: str | Path) -> None:
-    """Have ``last_checkpoint`` name a file, in one step; the file itself must be whole by now."""
+    """Have ``last_checkpoint`` name a file, in one step; the file must be complete by now."""
     with atomic_write(Path(work_dir, 'last_checkpoint')) as path:
         path.write_text(str(checkpoint))
 
 
 def find_damage(path: str | Path) -> str | None:
-    """Say what is wrong with a checkpoint of a training, if anything is.
+    """Return what is wrong with a checkpoint of a training, if anything is.
 
     Args:
         path (str | Path): A file that is there.
 
     Returns:
-        str | None: A sentence with the path, without its full stop; None for a whole file.
+        str | None: A sentence with the path, without its full stop; None for a complete file.
     """
     if not is_archive(path):
         try:

@@ -3,7 +3,7 @@ import zipfile
 import pytest
 import torch
 
-from mmpretrain_mldecoder.checkpoints import find_resume_checkpoint
+from mmpretrain_mldecoder.checkpoints import find_resume_checkpoint, resume
 from mmpretrain_mldecoder.checkpoints.resume import find_damage
 
 _CHECKPOINT = dict(state_dict={'weight': torch.arange(1000.0)}, meta=dict(epoch=1))
@@ -34,6 +34,13 @@ def save(path, damage=None):
 DAMAGES = ['truncated', 'end lost', 'empty', 'zeros', 'one bit', 'name of a part']
 
 
+@pytest.fixture
+def logged(monkeypatch) -> list[str]:
+    lines = []
+    monkeypatch.setattr(resume, 'print_log', lambda line, logger, level: lines.append(line))
+    return lines
+
+
 @pytest.mark.parametrize(
     ('files', 'pointer', 'expected'),
     [
@@ -50,21 +57,21 @@ DAMAGES = ['truncated', 'end lost', 'empty', 'zeros', 'one bit', 'name of a part
         (['epoch_1.pth', '.epoch_2.pth.0123456789abcdef.tmp'], None, 'epoch_1.pth'),
     ],
 )
-def test_newest_checkpoint(tmp_path, capsys, files, pointer, expected):
+def test_newest_checkpoint(tmp_path, logged, files, pointer, expected):
     for name in files:
         save(tmp_path / name)
     if pointer is not None:
         (tmp_path / 'last_checkpoint').write_text(pointer.format(tmp_path))
     found = find_resume_checkpoint(tmp_path)
     assert found == (None if expected is None else str(tmp_path / expected))
-    assert capsys.readouterr().out == ''
+    assert logged == []
 
 
-@pytest.mark.parametrize('content', [bytes(range(256)), b'x' * 5000, b'a\0b', b'.', b'\xff.pth'])
-def test_garbage_in_the_place_of_the_name(tmp_path, content):
+def test_garbage_in_the_place_of_the_name(tmp_path):
     save(tmp_path / 'epoch_1.pth')
-    (tmp_path / 'last_checkpoint').write_bytes(content)
-    assert find_resume_checkpoint(tmp_path) == str(tmp_path / 'epoch_1.pth')
+    for content in (bytes(range(256)), b'x' * 5000, b'a\0b', b'.', b'\xff.pth'):
+        (tmp_path / 'last_checkpoint').write_bytes(content)
+        assert find_resume_checkpoint(tmp_path) == str(tmp_path / 'epoch_1.pth')
 
 
 def test_what_is_no_file_does_not_count(tmp_path):
@@ -74,27 +81,30 @@ def test_what_is_no_file_does_not_count(tmp_path):
     assert find_resume_checkpoint(tmp_path) == str(tmp_path / 'epoch_1.pth')
 
 
-def test_own_checkpoints_count_where_another_folder_has_no_whole_one(tmp_path, capsys):
-    run, elsewhere = tmp_path / 'run', tmp_path / 'elsewhere'
-    run.mkdir(), elsewhere.mkdir()
-    save(run / 'epoch_1.pth')
-    (elsewhere / 'notes.txt').write_text('hello')
-    (run / 'last_checkpoint').write_text(str(elsewhere / 'notes.txt'))
-    assert find_resume_checkpoint(run) == str(run / 'epoch_1.pth')
-    assert 'notes.txt is not a checkpoint' in capsys.readouterr().out
-
-
 def test_no_folder(tmp_path):
     assert find_resume_checkpoint(tmp_path / 'absent') is None
 
 
-def test_checkpoints_in_a_folder_of_their_own(tmp_path):
-    run, elsewhere = tmp_path / 'run', tmp_path / 'elsewhere'
-    run.mkdir(), elsewhere.mkdir()
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A folder that ``last_checkpoint`` of the run in ``tmp_path`` points into."""
+    (tmp_path / 'elsewhere').mkdir()
+    return tmp_path / 'elsewhere'
+
+
+def test_checkpoints_in_a_folder_of_their_own(tmp_path, elsewhere):
     save(elsewhere / 'epoch_1.pth')
     save(elsewhere / 'epoch_2.pth', 'truncated')
-    (run / 'last_checkpoint').write_text(str(elsewhere / 'epoch_2.pth'))
-    assert find_resume_checkpoint(run) == str(elsewhere / 'epoch_1.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(elsewhere / 'epoch_2.pth'))
+    assert find_resume_checkpoint(tmp_path) == str(elsewhere / 'epoch_1.pth')
+
+
+def test_own_checkpoints_count_where_another_folder_has_none(tmp_path, elsewhere, logged):
+    save(tmp_path / 'epoch_1.pth')
+    (elsewhere / 'notes.txt').write_text('hello')
+    (tmp_path / 'last_checkpoint').write_text(str(elsewhere / 'notes.txt'))
+    assert find_resume_checkpoint(tmp_path) == str(tmp_path / 'epoch_1.pth')
+    assert 'notes.txt is not a checkpoint' in logged[0]
 
 
 def test_a_copy_of_a_run_is_resumed_from_its_own_files(tmp_path):
@@ -108,16 +118,16 @@ def test_a_copy_of_a_run_is_resumed_from_its_own_files(tmp_path):
 
 @pytest.mark.parametrize('damage', DAMAGES)
 @pytest.mark.parametrize('pointer', ['{}/epoch_3.pth', None])
-def test_damaged_one_is_passed_over_with_a_word(tmp_path, capsys, damage, pointer):
+def test_damaged_one_is_skipped(tmp_path, logged, damage, pointer):
     for number in (1, 2, 4 if pointer else 2):  # 4 is of an earlier run: last_checkpoint names 3
         save(tmp_path / f'epoch_{number}.pth')
     save(tmp_path / 'epoch_3.pth', damage)
     if pointer is not None:
         (tmp_path / 'last_checkpoint').write_text(pointer.format(tmp_path))
     assert find_resume_checkpoint(tmp_path) == str(tmp_path / 'epoch_2.pth')
-    said, instead = capsys.readouterr().out.splitlines()
-    assert said.startswith(str(tmp_path / 'epoch_3.pth')) and said.endswith('It is passed over.')
-    assert instead == f'Going on from {tmp_path / "epoch_2.pth"} instead.'
+    skipped, instead = logged
+    assert skipped.startswith(str(tmp_path / 'epoch_3.pth')) and skipped.endswith('is skipped.')
+    assert instead == f'Resuming from {tmp_path / "epoch_2.pth"} instead.'
 
 
 def test_a_checkpoint_of_the_same_step_takes_the_place_of_a_damaged_one(tmp_path):
@@ -127,7 +137,7 @@ def test_a_checkpoint_of_the_same_step_takes_the_place_of_a_damaged_one(tmp_path
     assert find_resume_checkpoint(tmp_path) == str(tmp_path / 'iter_4.pth')
 
 
-def test_only_damaged_ones_are_an_error_and_no_new_start(tmp_path):
+def test_only_damaged_ones_are_an_error(tmp_path):
     for number in (1, 2):
         save(tmp_path / f'epoch_{number}.pth', 'truncated')
     with pytest.raises(ValueError, match=r'damaged: epoch_2.pth, epoch_1.pth\. Remove what is'):

@@ -13,7 +13,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ...checkpoints.published import checkpoint_identity
+from ...checkpoints.loaders import checkpoint_identity
 from ...version import __version__
 from ..inference.onnx_model import (
     Activation,

@@ -12,7 +12,7 @@ from pathlib import Path
 from mmengine.config import Config
 from rich.cells import cell_len
 
-from ...checkpoints.published import checkpoint_identity
+from ...checkpoints.loaders import checkpoint_identity
 from ...fileio.terminal import printable, progress_bar
 from ...visualization.contact_sheet import contact_sheet
 from ...visualization.labelled_image import labelled_image

@@ -1,0 +1,431 @@
+import hashlib
+import io
+import pickle
+import re
+import socket
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import mmpretrain
+import numpy as np
+import pytest
+import torch
+import torchvision
+from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import load_checkpoint
+from mmpretrain.registry import MODELS
+from published_names import paddleclas_fc, paddleclas_resnet, random_arrays
+from web_server import Answer, serve
+
+from mmpretrain_mldecoder.apis import MultiLabelInferencer
+from mmpretrain_mldecoder.checkpoints import (
+    PUBLISHED,
+    PublishedFile,
+    convert,
+    find_published,
+    load_from_published,
+    load_weights_only,
+    loaders,
+    recognise,
+)
+from mmpretrain_mldecoder.checkpoints.loaders import checkpoint_identity
+
+load = CheckpointLoader.load_checkpoint
+ROOT = Path(__file__).parents[2]
+WIDTH = 8
+# PaddleClas' ResNet18_vd at an eighth of the width, for 3 classes.
+ARRAYS = random_arrays(paddleclas_resnet(18, True, WIDTH) | paddleclas_fc(8 * WIDTH, 3))
+BACKBONE = dict(type='ResNetVd', depth=18, stem_channels=WIDTH, base_channels=WIDTH)
+NAME, FILE = 'paddleclas://ResNet18_vd', 'ResNet18_vd_pretrained.pdparams'
+
+
+def saved(content) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+EVIL = saved(dict(call=print))
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """torch's download folder, empty, and no other."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+    monkeypatch.delenv('MLDECODER_WEIGHTS', raising=False)
+    folder = tmp_path / 'home' / 'hub' / 'checkpoints'
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def server(cache, monkeypatch):
+    """A server that has one file; its address stands in the table."""
+    with serve() as server:
+        server.answers[f'/{FILE}'] = Answer(pickle.dumps(ARRAYS, protocol=4))
+        published = PublishedFile(
+            f'{server.url}/{FILE}', (FILE, 'ResNet18_vd.pdparams'), 'A note. '
+        )
+        monkeypatch.setitem(PUBLISHED['paddleclas'], 'ResNet18_vd', published)
+        yield server
+
+
+def test_no_loader_of_a_checkpoint_is_left_to_the_host():
+    # Private, as MMEngine has no list of its loaders; whatever a new version adds is seen here.
+    for prefix, loader in CheckpointLoader._schemes.items():
+        assert loader.__module__ == 'mmpretrain_mldecoder.checkpoints.loaders', prefix
+
+
+# ---- files and addresses
+
+
+def classifier() -> dict[str, torch.Tensor]:
+    return torchvision.models.resnet18(num_classes=3).state_dict()
+
+
+def host_model():
+    return MODELS.build(dict(type='ImageClassifier', backbone=dict(type='ResNet', depth=18)))
+
+
+@pytest.mark.parametrize('ending', ['.pdparams', '.pdema'])
+def test_paddle(tmp_path, ending):
+    path = tmp_path / f'a{ending}'
+    path.write_bytes(pickle.dumps(ARRAYS, protocol=4))
+    loaded = load(str(path))
+    assert loaded['meta']['converted'] == dict(source=str(path), family='paddleclas', skipped=[])
+    assert np.array_equal(loaded['state_dict']['head.fc.bias'], ARRAYS['fc.bias'])
+
+
+def test_safetensors(tmp_path):
+    save_file = pytest.importorskip('safetensors.torch').save_file
+    save_file(classifier(), tmp_path / 'a.safetensors')
+    loaded = load(str(tmp_path / 'a.safetensors'))
+    assert loaded['meta']['converted']['family'] == 'torchvision'
+    assert loaded['state_dict']['head.fc.weight'].shape == (3, 512)
+
+
+@pytest.mark.parametrize('wrapped', [False, True])
+def test_whole_classifier(tmp_path, wrapped):
+    state = classifier()
+    torch.save(dict(state_dict=state, epoch=3) if wrapped else state, tmp_path / 'a.pth')
+    loaded = load(str(tmp_path / 'a.pth'))
+    result = host_model().load_state_dict(
+        {k: v for k, v in loaded['state_dict'].items() if k.startswith('backbone.')}, strict=False
+    )
+    assert all(name.endswith('num_batches_tracked') for name in result.missing_keys)
+    assert torch.equal(loaded['state_dict']['backbone.conv1.weight'], state['conv1.weight'])
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        dict(meta=dict(epoch=1), state_dict=host_model().state_dict(), optimizer={}),
+        dict(state_dict=host_model().state_dict(), meta=None),
+        host_model().backbone.state_dict(),  # torchvision's names, but no classifier
+        dict(model=3, weights=torch.ones(2)),
+        [torch.ones(2)],
+        {},
+        'text',
+    ],
+    ids=['ours', 'no meta', 'backbone', 'other', 'list', 'empty', 'text'],
+)
+def test_all_other_files_are_untouched(tmp_path, content):
+    torch.save(content, tmp_path / 'a.pth')
+    loaded, plain = load(str(tmp_path / 'a.pth')), load_weights_only(tmp_path / 'a.pth')
+    assert type(loaded) is type(plain) and str(loaded) == str(plain)
+
+
+def test_only_names_are_looked_at():
+    names = {**host_model().state_dict(), 'backbone.fc.weight': None}
+    assert recognise(dict.fromkeys(names)) is None
+    assert recognise(dict.fromkeys(classifier())) == 'torchvision'
+
+
+def test_errors_name_the_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'absent\.pdparams'):
+        load(str(tmp_path / 'absent.pdparams'))
+    (tmp_path / 'b.pdparams').write_bytes(pickle.dumps({'w': ARRAYS['fc.bias']}, protocol=4))
+    with pytest.raises(ValueError, match=r'b\.pdparams cannot be converted: .*\bw\b'):
+        load(str(tmp_path / 'b.pdparams'))
+    torch.save(classifier() | {'layer1.0.se.weight': torch.ones(1)}, tmp_path / 'c.pth')
+    with pytest.raises(ValueError, match=r'c\.pth cannot be converted: .*layer1\.0\.se\.weight'):
+        load(str(tmp_path / 'c.pth'))
+    (tmp_path / 'd.pth').write_bytes(EVIL)
+    with pytest.raises(ValueError, match=r'd\.pth holds builtins.print'):
+        load(str(tmp_path / 'd.pth'))
+
+
+WEIGHTS = dict(weight=torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    ('content', 'what'),
+    [
+        (dict(state_dict=[1]), 'its state_dict is no dict'),
+        (dict(state_dict=None), 'its state_dict is no dict'),
+        ({1: torch.ones(1)}, 'its state_dict is no dict'),
+        (dict(state_dict=WEIGHTS, meta=[1]), 'its meta, or dataset_meta in it, is no dict'),
+        (dict(state_dict=WEIGHTS, meta=dict(dataset_meta='x')), 'its meta, or dataset_meta'),
+        (dict(state_dict=WEIGHTS, message_hub=dict(log_scalars=[1])), 'its message_hub, or log_'),
+    ],
+)
+def test_parts_of_another_kind(tmp_path, content, what):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=rf'a\.pth is damaged: {what}'):
+        load(str(tmp_path / 'a.pth'))
+
+
+def test_addresses_are_downloaded_once_and_converted(cache, server):
+    server.answers['/a.pth'] = Answer(
+        saved(dict(weight=torch.ones(2), log=HistoryBuffer([1.0], [1])))
+    )
+    server.answers['/evil.pth'] = Answer(EVIL)
+    for _ in range(2):
+        assert load(f'{server.url}/a.pth?version=1')['weight'].tolist() == [1, 1]
+        assert load(f'{server.url}/{FILE}')['meta']['converted']['source'].startswith('http')
+    with pytest.raises(ValueError, match=r'holds builtins.print'):
+        load(f'{server.url}/evil.pth')
+    with pytest.raises(ConnectionError, match=r'absent.pth cannot be downloaded: .*404.*put it at'):
+        load(f'{server.url}/absent.pth')
+    assert len(server.requests) == 4
+    assert sorted(path.name for path in cache.iterdir()) == [FILE, 'a.pth', 'evil.pth']
+
+
+# ---- MMEngine's names and stores
+
+
+@pytest.mark.parametrize('hub', ['torchvision', 'modelzoo', 'open-mmlab', 'openmmlab', 'mmcls'])
+def test_names_of_mmengine(cache, monkeypatch, hub):
+    # The files lie in the download folder already, so that nothing is fetched.
+    torch.save({'backbone.conv': torch.ones(1), 'head.fc': torch.ones(1)}, cache / 'good.pth')
+    (cache / 'evil.pth').write_bytes(EVIL)
+    addresses = {name: f'https://host.invalid/{name}.pth' for name in ('good', 'evil')}
+    assert len(loaders._HUBS[hub]()) > 10
+    monkeypatch.setitem(loaders._HUBS, hub, lambda: addresses)
+    loaded = load(f'{hub}://good')
+    if hub == 'mmcls':
+        assert list(loaded['state_dict']) == ['conv']
+    else:
+        assert list(loaded) == ['backbone.conv', 'head.fc']
+    with pytest.raises(ValueError, match=r'evil.pth holds builtins.print'):
+        load(f'{hub}://evil')
+    with pytest.raises(ValueError, match=f"{hub}:// has no 'absent'"):
+        load(f'{hub}://absent')
+
+
+@pytest.fixture
+def stores(monkeypatch):
+    """The clients of the stores, which answer by the last part of an address."""
+    good = saved(dict(weight=torch.ones(2), log=HistoryBuffer([1.0], [1])))
+    files = dict(good=good, evil=EVIL)
+
+    class Client:
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def Get(self, address):
+            return files[address.rpartition('/')[2]]
+
+    def get(name):
+        def download(path):
+            Path(path).write_bytes(files[name])
+
+        return SimpleNamespace(name='../../elsewhere.pth', download=download)
+
+    petrel, pavi = ModuleType('petrel_client'), ModuleType('pavi')
+    petrel.client, pavi.modelcloud = SimpleNamespace(Client=Client), SimpleNamespace(get=get)
+    monkeypatch.setitem(sys.modules, 'petrel_client', petrel)
+    monkeypatch.setitem(sys.modules, 'petrel_client.client', petrel.client)
+    monkeypatch.setitem(sys.modules, 'pavi', pavi)
+
+
+@pytest.mark.parametrize(
+    'address', ['s3://bucket/{}', 'main:s3://bucket/{}', 'petrel://bucket/{}', 'pavi://{}']
+)
+def test_stores(stores, address):
+    loaded = load(address.format('good'))
+    assert loaded['weight'].tolist() == [1, 1] and loaded['log'].current() == 1
+    with pytest.raises(ValueError, match=r'holds builtins.print, which could run code'):
+        load(address.format('evil'))
+
+
+# ---- published names
+
+
+def test_schemes_are_ours_and_no_others():
+    for scheme in PUBLISHED:
+        assert CheckpointLoader._get_checkpoint_loader(f'{scheme}://x') is load_from_published
+    for name in ('model.pth', 'https://host/model.pth', 'torchvision://resnet50', 'x/timm.pth'):
+        assert CheckpointLoader._get_checkpoint_loader(name) is not load_from_published
+
+
+def test_addresses(monkeypatch):
+    assert PUBLISHED['paddleclas']['ResNet50_vd_ssld'].url == (
+        'https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/legendary_models/'
+        'ResNet50_vd_ssld_pretrained.pdparams'
+    )
+    assert PUBLISHED['timm']['resnet50.a1_in1k'].url == (
+        'https://huggingface.co/timm/resnet50.a1_in1k/resolve/main/model.safetensors'
+    )
+    assert PUBLISHED['miil']['tresnet_l_coco_448'].url == (
+        'https://miil-public-eu.oss-eu-central-1.aliyuncs.com/model-zoo/ML_Decoder/'
+        'tresnet_l_COCO__448_90_0.pth'
+    )
+    monkeypatch.setenv('HF_ENDPOINT', 'https://mirror.invalid/')
+    mirrored = loaders._timm()['resnet50.a1_in1k'].url
+    assert mirrored.startswith('https://mirror.invalid/timm/resnet50.a1_in1k/resolve/main/')
+    files = [file for names in PUBLISHED.values() for one in names.values() for file in one.files]
+    assert len(files) == len(set(files))
+
+
+def test_configs_ask_for_known_names():
+    text = ''.join(path.read_text() for path in ROOT.glob('configs/**/*.*'))
+    asked = set(re.findall(r'\b(paddleclas|timm|miil)://([\w.]*\w)', text))
+    assert {scheme for scheme, _ in asked} >= {'paddleclas', 'timm'}
+    for scheme, name in asked:
+        assert name in PUBLISHED[scheme], f'{scheme}://{name}'
+
+
+def test_timm_knows_the_timm_names():
+    timm = pytest.importorskip('timm')
+    assert set(PUBLISHED['timm']) <= set(timm.list_pretrained(['resnet*', 'tresnet*']))
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        (
+            'paddleclas://resnet50_VD',
+            r'Did you mean paddleclas://ResNet50_vd or paddleclas.*\? Known are .*ResNet152,',
+        ),
+        ('timm://resnet50.a1', r'Did you mean timm://resnet50.a1'),
+        ('miil://tresnet_l_448', r'Did you mean miil://tresnet_l_coco_448'),
+        ('miil://', r'miil:// is not known. Known are miil:// and one of tresnet_m_coco_224, '),
+    ],
+)
+def test_unknown_name(cache, name, message):
+    with pytest.raises(ValueError, match=message):
+        load(name)
+
+
+def test_order_own_folder_cache_download(tmp_path, cache, server, monkeypatch):
+    own = tmp_path / 'own'
+    own.mkdir()
+    monkeypatch.setenv('MLDECODER_WEIGHTS', str(own))
+    assert find_published(NAME) == cache / FILE and server.requests == [f'/{FILE}']
+    assert find_published(NAME) == cache / FILE and len(server.requests) == 1
+    second = own / 'ResNet18_vd.pdparams'  # of the names it may have
+    second.write_bytes(pickle.dumps({name: 2 * array for name, array in ARRAYS.items()}, 4))
+    assert find_published(NAME) == second
+    bias = load(NAME)['state_dict']['head.fc.bias']
+    assert torch.equal(bias, 2 * torch.from_numpy(ARRAYS['fc.bias']))
+
+
+def test_own_folder_that_is_not_there(tmp_path, cache, server, monkeypatch):
+    monkeypatch.setenv('MLDECODER_WEIGHTS', str(tmp_path / 'absent'))
+    with pytest.raises(FileNotFoundError, match=r'MLDECODER_WEIGHTS names .*absent, which is not'):
+        find_published(NAME)
+    assert server.requests == []
+    monkeypatch.setenv('MLDECODER_WEIGHTS', '')  # the same as unset
+    find_published(NAME)
+
+
+def test_init_cfg_takes_the_backbone(server):
+    model = MODELS.build(BACKBONE | dict(init_cfg=dict(type='Pretrained', checkpoint=NAME)))
+    model.init_weights()
+    expected = convert(ARRAYS).state_dict
+    for name, value in model.state_dict().items():
+        if not name.endswith('num_batches_tracked'):
+            assert torch.equal(value, expected[f'backbone.{name}']), name
+
+
+def test_get_model_and_inferencer(server, fake_coco):
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(32, 32)),
+        dict(type='PackInputs'),
+    ]
+    dataset = dict(type='COCOMultiLabel', classes=('a', 'b', 'c'), pipeline=pipeline)
+    model = dict(
+        type='ImageClassifier',
+        backbone=BACKBONE,
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='MultiLabelLinearClsHead', num_classes=3, in_channels=8 * WIDTH),
+    )
+    config = Config(dict(model=model, test_dataloader=dict(dataset=dataset)))
+    model = mmpretrain.get_model(config, pretrained=NAME)
+    assert torch.equal(model.head.fc.weight, torch.from_numpy(ARRAYS['fc.weight'].T.copy()))
+    inferencer = MultiLabelInferencer(config, NAME, device='cpu')
+    (image,) = inferencer(str(fake_coco / 'val2017' / f'{0:012d}.jpg'), thr=0)
+    assert sorted(image['labels']) == ['a', 'b', 'c']
+
+
+def test_meta_has_the_source(server):
+    converted = load(NAME)['meta']['converted']
+    assert (converted['source'], converted['family']) == (NAME, 'paddleclas')
+
+
+def test_no_network_says_where_to_put_the_file(cache, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(('127.0.0.1', 0))
+        url = f'http://127.0.0.1:{unused.getsockname()[1]}/x.pth'
+    for scheme, name, note in (
+        ('paddleclas', 'ResNet50', ''),
+        ('paddleclas', 'Fix_ResNet50_vd_ssld', 'This address is not confirmed: '),
+        ('miil', 'tresnet_m_coco_224', 'reported to answer 403 .*issues/87'),
+    ):
+        known = PUBLISHED[scheme][name]
+        monkeypatch.setitem(PUBLISHED[scheme], name, PublishedFile(url, known.files, known.note))
+        message = (
+            rf'refused.*{note}.*Get {known.files[0]} or .*MLDECODER_WEIGHTS names, or in {cache}'
+        )
+        with pytest.raises(ConnectionError, match=message):
+            load_checkpoint(torch.nn.Linear(1, 1), f'{scheme}://{name}')
+    assert list(cache.iterdir()) == []
+
+
+def test_failed_download_keeps_nothing(cache, server):
+    server.answers[f'/{FILE}'] = Answer(status=403)
+    message = r'answers 403 Forbidden\. A note\. Get ResNet18_vd_pretrained'
+    with pytest.raises(ConnectionError, match=message):
+        load(NAME)
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.filterwarnings('ignore:Detected pickle protocol')
+@pytest.mark.parametrize(
+    ('name', 'file'),
+    [
+        (NAME, FILE),
+        ('timm://resnet50.a1_in1k', 'resnet50.a1_in1k.safetensors'),
+        ('timm://resnet50.a1_in1k', 'resnet50.a1_in1k.pth'),
+        ('miil://tresnet_m_coco_224', 'tresnet_m_COCO_224_84_2.pth'),
+    ],
+)
+def test_damaged_file_is_named(cache, name, file):
+    arrays = pickle.dumps(ARRAYS, protocol=4)
+    for content in (b'<!DOCTYPE html><html>', b'', b'\x80\x04', b'garbage', arrays[:-999]):
+        (cache / file).write_bytes(content)
+        with pytest.raises(ValueError, match=re.escape(str(cache / file))):
+            load(name)
+
+
+def test_file_of_other_weights(cache):
+    (cache / FILE).write_bytes(pickle.dumps({'a.weight': ARRAYS['fc.weight']}, protocol=4))
+    with pytest.raises(ValueError, match=rf'{NAME} cannot be converted: .*a\.weight'):
+        load(NAME)
+
+
+def test_identity_of_a_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / 'best.pth'
+    path.write_bytes(b'weights' * 300_000)  # more than is read at once
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert checkpoint_identity(path) == dict(checkpoint='best.pth', sha256=digest)
+    monkeypatch.setenv('MLDECODER_WEIGHTS', str(tmp_path))
+    path.rename(tmp_path / FILE)
+    assert checkpoint_identity(NAME) == dict(checkpoint=NAME, sha256=digest)
+    address = 'https://example.com/best.pth'
+    assert checkpoint_identity(address) == dict(checkpoint=address, sha256=None)
