@@ -7,12 +7,12 @@ from published_names import (
     paddleclas_fc,
     paddleclas_ml_decoder,
     paddleclas_resnet,
+    published_list,
     random_arrays,
-    read_reference,
 )
 
 import mmpretrain_mldecoder  # noqa: F401
-from mmpretrain_mldecoder.checkpoints.conversion import convert, drop_surplus_outputs, recognise
+from mmpretrain_mldecoder.checkpoints.conversion import convert, recognise
 
 WIDTH = 8
 
@@ -57,7 +57,7 @@ SMALL_DECODER = dict(embed_dims=16, num_heads=4, feedforward_channels=24)
     ],
 )
 def test_published_lists_map_strictly(name, vd, head):
-    shapes = read_reference(f'paddleclas_{name}')
+    shapes = published_list(f'paddleclas_{name}')
     other = paddleclas_fc(2048, 1000) if head == 'fc' else paddleclas_ml_decoder(2048, 80)
     assert shapes == paddleclas_resnet(50, vd) | other
 
@@ -172,24 +172,6 @@ def test_decoder_is_followed_by_value(num_queries, group_size):
     ).flatten(1)
     # float32: only the order of the sums differs.
     torch.testing.assert_close(decoder.group_linear(embeddings), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_surplus_outputs_are_dropped():
-    # 10 classes for 4 queries: 3 outputs each, the last two unused.
-    shapes = paddleclas_resnet(18, True, WIDTH)
-    arrays = random_arrays(shapes | paddleclas_ml_decoder(64, 4, 3, dims=16, hidden=24))
-    whole = convert(arrays).state_dict
-    model = build(18, True, decoder_head(64, 10, num_groups=4, **SMALL_DECODER), WIDTH)
-    with pytest.raises(RuntimeError, match=r'group_linear\.bias'):
-        model.load_state_dict(whole)
-    cut = drop_surplus_outputs(whole, 10)
-    model.load_state_dict(cut, strict=True)
-    assert np.array_equal(
-        model.head.decoder.group_linear.bias.detach(), arrays['fc.group_conv.bias'][:10]
-    )
-    assert len(whole['head.decoder.group_linear.bias']) == 12
-    for num_classes in (8, 12, 13):  # 4 queries would have 2, 3 or 4 outputs each
-        assert drop_surplus_outputs(whole, num_classes) is whole
 
 
 # ---- other files of PaddleClas
