@@ -1,7 +1,7 @@
-"""Tell how fast a config's data loader is: python tools/analysis_tools/benchmark_loader.py CONFIG.
+"""Measure a config's data loader: python tools/analysis_tools/benchmark_loader.py CONFIG.
 
-Photos a second of one core and what each stage takes, photos a second through the loader, and the
-cores that a GPU needs.
+Images per second of one core and what each stage takes, images per second through the loader, and
+the cores that a GPU needs.
 """
 
 import argparse
@@ -11,8 +11,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mmpretrain_mldecoder.analysis.loader.loader_report import print_loader_speed
-from mmpretrain_mldecoder.analysis.loader.loader_speed import LoaderSpeed, loader_speed
+from mmpretrain_mldecoder.analysis.loader_speed import (
+    LoaderSpeed,
+    loader_speed,
+    print_loader_speed,
+)
 from mmpretrain_mldecoder.engine.runners import launch
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
@@ -22,7 +25,7 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('config', help='config file')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
-    parser.add_argument('--photos', type=int, default=1000, help='photos of each measurement')
+    parser.add_argument('--photos', type=int, default=1000, help='images of each measurement')
     parser.add_argument('--workers', type=int, help="default: the config's num_workers")
     parser.add_argument(
         '--gpu-photos-per-second', type=float, metavar='X', help='what a GPU of yours trains'

@@ -1,4 +1,4 @@
-"""Look at a dataset before training: python tools/dataset_tools/browse.py CONFIG.
+"""Check and draw a dataset before training: python tools/dataset_tools/browse.py CONFIG.
 
 The exit status is 1 if something was found that spoils a training or its scores.
 """
@@ -9,33 +9,26 @@ import sys
 from rich.console import Console
 
 from mmpretrain_mldecoder.analysis.browse.browse_dataset import browse_dataset
-from mmpretrain_mldecoder.analysis.browse.findings_report import print_findings
+from mmpretrain_mldecoder.analysis.browse.findings import print_findings
 from mmpretrain_mldecoder.engine.runners import launch
 
-
-def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    """Declare and read the arguments."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--out-dir', default='browse', help='folder to write to; default: browse')
-    parser.add_argument(
-        '--split',
-        nargs='+',
-        choices=['train', 'val', 'test'],
-        help='default: train and val, and test if it has other data than val',
-    )
-    parser.add_argument('--images', type=int, default=8, help='on each sheet; default: 8')
-    parser.add_argument('--draws', type=int, default=4, help='of each on train; default: 4')
-    parser.add_argument('--no-files', action='store_true', help='check labels, not images')
-    parser.add_argument('--quick', action='store_true', help='look at headers, decode nothing')
-    parser.add_argument('--workers', type=int, help='processes; default: all cores')
-    launch.add_common_arguments(parser)
-    return parser, parser.parse_args(argv)
+SPLITS = ('train', 'val', 'test')
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Look, print what was found, and return the exit status."""
-    parser, args = parse_args(argv)
+    """Check, print what was found, and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--out-dir', default='browse', help='folder to write to; default: browse')
+    splits = 'default: train and val, and test if it has other data than val'
+    parser.add_argument('--split', nargs='+', choices=SPLITS, help=splits)
+    parser.add_argument('--images', type=int, default=8, help='on each sheet; default: 8')
+    parser.add_argument('--draws', type=int, default=4, help='of each on train; default: 4')
+    parser.add_argument('--no-files', action='store_true', help='check labels, not images')
+    parser.add_argument('--quick', action='store_true', help='read headers, decode nothing')
+    parser.add_argument('--workers', type=int, help='processes; default: all cores')
+    launch.add_common_arguments(parser)
+    args = parser.parse_args(argv)
     if args.quick and args.no_files:
         parser.error('--quick is about reading the files, which --no-files forbids: leave one out')
     try:
@@ -52,8 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         parser.error(str(error))
     except KeyboardInterrupt:
-        print('Interrupted.')
-        return 130
+        return print('Interrupted.') or 130
     console = Console(highlight=False, width=110)
     print_findings(browsed.findings, browsed.splits, browsed.looked_for, console)
     console.print('written: ' + ', '.join(map(str, browsed.files)), soft_wrap=True)

@@ -1,1 +1,1 @@
-"""A look at a dataset before training: what the network sees, and what is wrong."""
+"""Browsing of a dataset before training: what the network sees, and what is wrong."""

@@ -1,4 +1,4 @@
-"""Images of a split as the network gets them, under the seeds of a training."""
+"""Augmented images of a split, under the seeds of a training."""
 
 import os
 from collections.abc import Collection
@@ -37,7 +37,7 @@ def augmented_images(
         images (int): How many, at most.
         draws (int): Of each image.
         seed (int): That of the config's ``randomness``. Defaults to 0.
-        broken (Collection[str]): Paths to pass over.
+        broken (Collection[str]): Paths to skip.
 
     Raises:
         ValueError: If the pipeline fails on an image, or does not pack it.
@@ -54,18 +54,18 @@ def _augmented(split: DatasetSplit, index: int, draws: int, seed: int) -> Augmen
         samples = [_sample(split, index, epoch, seed) for epoch in range(draws)]
     except Exception as error:  # a transform may raise anything
         raise ValueError(f'the {split.name} pipeline fails on {path}: {error}') from error
-    height, width = original.shape[:2]
-    seen = [_as_image(sample, split.name) for sample in samples]
-    size = f'{seen[0].shape[1]} x {seen[0].shape[0]}'
-    if split.name == 'train':
-        captions = [f'epoch {epoch + 1}, {size}' for epoch in range(draws)]
-    else:
-        captions = [f'as the network gets it, {size}'] * draws
+    tiles = [_as_bgr(original), *(_as_image(sample, split.name) for sample in samples)]
+    titles = ['original']
+    for epoch in range(1, draws + 1):
+        titles.append(f'epoch {epoch}' if split.name == 'train' else 'as the network gets it')
     return AugmentedImage(
         title=os.path.basename(path),
-        labels=[split.classes[label] for label in split.labels[index]],
-        tiles=[_as_bgr(original), *seen],
-        captions=[f'original, {width} x {height}', *captions],
+        labels=split.labels_of(index),
+        tiles=tiles,
+        captions=[
+            f'{title}, {tile.shape[1]} x {tile.shape[0]}'
+            for title, tile in zip(titles, tiles, strict=True)
+        ],
     )
 
 
@@ -89,7 +89,7 @@ def _as_image(sample: dict, name: str) -> np.ndarray:
 
 
 def _as_bgr(image: np.ndarray) -> np.ndarray:
-    """Return ``(H, W, 3)`` uint8; other numbers are stretched from their least to their most."""
+    """Return ``(H, W, 3)`` uint8; other types are stretched from their minimum to their maximum."""
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
         image = np.uint8(255 * (image - low) / max(high - low, 1e-6))
@@ -110,7 +110,6 @@ def batch_augmentations(cfg: Config) -> list[str]:
         (model.get('data_preprocessor') or {}).get('batch_augments'),
         model.get('train_cfg'),
     )
-    found = [place.get('augments') for place in places if place]
-    augments = next((found_here for found_here in found if found_here), [])
+    augments = next(filter(None, ((place or {}).get('augments') for place in places)), [])
     augments = [augments] if isinstance(augments, (str, dict)) else augments
     return [each if isinstance(each, str) else each['type'] for each in augments]

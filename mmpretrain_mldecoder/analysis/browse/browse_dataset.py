@@ -1,8 +1,8 @@
-"""Look at the data of a config before training: images, plots of the labels, findings."""
+"""Browse the data of a config before training: images, plots of the labels, findings."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
@@ -15,9 +15,9 @@ from ...visualization.label_plots import (
     plot_labels_per_image,
 )
 from .augmented_images import augmented_images, batch_augmentations
-from .dataset_findings import Finding, codes_to_look_for, image_findings, label_findings
+from .dataset_findings import image_findings, label_findings
 from .dataset_split import DatasetSplit, default_splits, read_split
-from .findings_report import write_findings
+from .findings import Finding, codes_to_look_for, write_findings
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class BrowsedDataset:
     """What :func:`browse_dataset` found and wrote.
 
     Attributes:
-        splits: Which were looked at.
+        splits: Which were checked.
         findings: Of all of them.
         looked_for: Codes of what could have been found.
         files: Images, plots and ``findings.json``.
@@ -34,7 +34,7 @@ class BrowsedDataset:
     splits: list[DatasetSplit]
     findings: list[Finding]
     looked_for: list[str]
-    files: list[Path] = field(default_factory=list)
+    files: list[Path]
 
     @property
     def is_harmful(self) -> bool:
@@ -65,13 +65,13 @@ def browse_dataset(
             config has, see :func:`default_splits`.
         images (int): On each sheet; 0 draws none. Defaults to 8.
         draws (int): Augmented versions of each training image, at least 1. Defaults to 4.
-        read_files (bool): Whether to look into every image. Defaults to True.
-        quick (bool): Whether to look at headers only, see :class:`ImageChecker`. Defaults to
+        read_files (bool): Whether to read every image. Defaults to True.
+        quick (bool): Whether to read headers only, see :class:`ImageChecker`. Defaults to
             False.
         workers (int, optional): Processes. Defaults to the cores that this process may use.
 
     Raises:
-        ValueError: If a number is out of its range, or a split cannot be looked at.
+        ValueError: If a number is out of its range, or a split cannot be read.
         FileNotFoundError: If annotations are not there.
     """
     numbers = (('images', images, 0), ('draws', draws, 1), ('workers', workers, 1))
@@ -85,13 +85,15 @@ def browse_dataset(
     findings = label_findings(read)
     if read_files:
         findings += image_findings(read, quick, workers)
-    browsed = BrowsedDataset(read, findings, codes_to_look_for(read_files, quick))
     out_dir = Path(out_dir)
-    browsed.files.append(write_findings(findings, read, out_dir / 'findings.json'))
-    browsed.files.extend(_draw_labels(read, out_dir))
+    files = [write_findings(findings, read, out_dir / 'findings.json')]
+    files += _draw_labels(read, out_dir)
     if images:
-        browsed.files.extend(_draw_images(cfg, browsed, out_dir, images, draws))
-    return browsed
+        codes = ('missing', 'unreadable', 'truncated', 'too_large', 'blank')
+        broken = {entry['path'] for f in findings if f.code in codes for entry in f.entries}
+        for split in read:
+            files += _draw_images(cfg, split, out_dir, images, draws, broken)
+    return BrowsedDataset(read, findings, codes_to_look_for(read_files, quick), files)
 
 
 def _draw_labels(splits: Sequence[DatasetSplit], out_dir: Path) -> list[Path]:
@@ -112,21 +114,18 @@ def _draw_labels(splits: Sequence[DatasetSplit], out_dir: Path) -> list[Path]:
 
 
 def _draw_images(
-    cfg: Config, browsed: BrowsedDataset, out_dir: Path, images: int, draws: int
+    cfg: Config, split: DatasetSplit, out_dir: Path, images: int, draws: int, broken: set[str]
 ) -> list[Path]:
     seed = (cfg.get('randomness') or {}).get('seed') or 0
-    codes = ('missing', 'unreadable', 'truncated', 'too_large', 'blank')
-    bad = [e['path'] for f in browsed.findings if f.code in codes for e in f.entries]
-    files = []
-    for split in browsed.splits:
-        is_train = split.name == 'train'
-        rows = augmented_images(split, images, draws if is_train else 1, seed, frozenset(bad))
-        if not rows:
-            continue
-        caption = f'{split.name}: images as their files hold them, and as the pipeline gives '
-        caption += 'them to the network, before normalisation.'
-        mixing = batch_augmentations(cfg) if is_train else []
-        if mixing:
-            caption += f' {" and ".join(mixing)}, which mixes whole batches later, is not shown.'
-        files.append(augmentation_sheet(rows, caption, out_dir / f'sheet_{split.name}.png'))
-    return files
+    is_train = split.name == 'train'
+    rows = augmented_images(split, images, draws if is_train else 1, seed, broken)
+    if not rows:
+        return []
+    caption = (
+        f'{split.name}: images as their files hold them, and as the pipeline gives them to the '
+        'network, before normalisation.'
+    )
+    mixing = batch_augmentations(cfg) if is_train else []
+    if mixing:
+        caption += f' {" and ".join(mixing)}, which mixes whole batches later, is not shown.'
+    return [augmentation_sheet(rows, caption, out_dir / f'sheet_{split.name}.png')]

@@ -1,4 +1,4 @@
-"""One split of a config's data, as it is looked at before training."""
+"""Paths, sizes and labels of one split of a config's data."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,38 +13,26 @@ from torch.utils.data import Dataset
 
 from ...datasets.skip_unreadable import inner_datasets
 
+SPLITS = ('train', 'val', 'test')
 
-@dataclass(frozen=True, eq=False)
+
 class LabelLists:
-    """Labels of N images, as two arrays.
+    """Labels of N images in two arrays, each label once per image.
 
     Attributes:
-        labels (np.ndarray): int64, those of the first image, of the second, and so on; each
-            label once an image.
-        bounds (np.ndarray): ``(N + 1,)`` int64: those of image ``i`` are
-            ``labels[bounds[i]:bounds[i + 1]]``.
+        labels (np.ndarray): int64, those of the first image, of the second, and so on.
+        per_image (np.ndarray): ``(N,)``, number of labels of each image.
     """
 
-    labels: np.ndarray
-    bounds: np.ndarray
-
-    @classmethod
-    def of(cls, lists: Iterable[Sequence[int]]) -> 'LabelLists':
-        """Store lists of labels."""
+    def __init__(self, lists: Iterable[Sequence[int]]):
         unique = [np.unique(np.asarray(labels, np.int64)) for labels in lists]
-        bounds = np.cumsum([0, *map(len, unique)])
-        return cls(np.concatenate([np.zeros(0, np.int64), *unique]), bounds)
-
-    def __len__(self) -> int:
-        return len(self.bounds) - 1
+        self.labels = np.concatenate([np.zeros(0, np.int64), *unique])
+        self.per_image = np.array([len(labels) for labels in unique], np.int64)
+        self._ends = self.per_image.cumsum()
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self.labels[self.bounds[index] : self.bounds[index + 1]]
-
-    @property
-    def per_image(self) -> np.ndarray:
-        """Number of labels of each image, ``(N,)``."""
-        return np.diff(self.bounds)
+        end = self._ends[index]
+        return self.labels[end - self.per_image[index] : end]
 
     def counts(self, num_classes: int) -> np.ndarray:
         """Number of images that have each label, ``(C,)``."""
@@ -59,18 +47,12 @@ class LabelLists:
         Returns:
             np.ndarray: ``(K, K)`` int64; on the diagonal the images that have the label.
         """
-        position = np.full(max(classes, default=0) + 1, -1)
-        position[list(classes)] = np.arange(len(classes))
-        known = self.labels < len(position)
-        columns = position[self.labels[known]]
-        rows = np.repeat(np.arange(len(self)), self.per_image)[known]
+        rows = np.repeat(np.arange(len(self.per_image)), self.per_image)
         # float32 counts exactly up to 2**24 images, and is multiplied by a fast library
-        present = np.zeros((len(self), len(classes)), np.float32)
-        present[rows[columns >= 0], columns[columns >= 0]] = 1
+        present = np.zeros((len(self.per_image), len(classes)), np.float32)
+        for column, label in enumerate(classes):
+            present[rows[self.labels == label], column] = 1
         return (present.T @ present).astype(np.int64)
-
-
-SPLITS = ('train', 'val', 'test')
 
 
 @dataclass(frozen=True)
@@ -85,7 +67,7 @@ class DatasetSplit:
         sizes: Height and width by the annotations, or None, for each.
         labels: Of the images.
         classes: Their names.
-        loader: What the pipeline reads its images with.
+        loader: The transform that reads its images.
     """
 
     name: str
@@ -95,6 +77,10 @@ class DatasetSplit:
     labels: LabelLists
     classes: tuple[str, ...]
     loader: LoadImageFromFile
+
+    def labels_of(self, index: int) -> list[str]:
+        """Return the names of the labels of an image."""
+        return [self.classes[label] for label in self.labels[index]]
 
 
 def default_splits(cfg: Config) -> list[str]:
@@ -110,6 +96,19 @@ def _data_of(cfg: Config, name: str) -> dict:
     return {key: value for key, value in dataset.items() if key not in ('pipeline', 'test_mode')}
 
 
+def dataloader_config(cfg: Config, name: str) -> ConfigDict:
+    """Return the dataloader of a split.
+
+    Raises:
+        ValueError: If the config has no such split.
+    """
+    dataloader = cfg.get(f'{name}_dataloader')
+    if dataloader is None:
+        reason = f', because {cfg.evaluate_only}' if 'evaluate_only' in cfg else ''
+        raise ValueError(f'the config has no {name}_dataloader{reason}')
+    return dataloader
+
+
 def read_split(cfg: Config, name: str) -> DatasetSplit:
     """Read paths and labels of a split; files that are missing are no error here.
 
@@ -122,24 +121,26 @@ def read_split(cfg: Config, name: str) -> DatasetSplit:
             with labels from 0 to the number of classes - 1.
         FileNotFoundError: If the annotations are not there.
     """
-    if cfg.get(f'{name}_dataloader') is None:
-        reason = f', because {cfg.evaluate_only}' if 'evaluate_only' in cfg else ''
-        raise ValueError(f'the config has no {name}_dataloader{reason}')
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    dataset = _build(cfg[f'{name}_dataloader'].dataset, name)
-    indices = range(len(dataset))
-    infos = [_ImageInfo.of(dataset.get_data_info(index), name) for index in indices]
-    labels = LabelLists.of(info.labels for info in infos)
+    dataset = _build(dataloader_config(cfg, name).dataset, name)
+    paths, sizes, labels = [], [], []
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        if 'img_path' not in info:
+            raise ValueError(
+                f'{name}_dataloader.dataset has no img_path in its samples: only datasets whose '
+                'images are files can be looked at'
+            )
+        paths.append(info['img_path'])
+        has_size = {'height', 'width'} <= info.keys()
+        sizes.append((info['height'], info['width']) if has_size else None)
+        if 'gt_score' in info:
+            labels.append(np.flatnonzero(np.asarray(info['gt_score']) > 0))
+        else:
+            labels.append(np.atleast_1d(info.get('gt_label', ())))
+    labels = LabelLists(labels)
     classes = _class_names(dataset, labels, name)
-    return DatasetSplit(
-        name=name,
-        dataset=dataset,
-        paths=[info.path for info in infos],
-        sizes=[info.size for info in infos],
-        labels=labels,
-        classes=classes,
-        loader=_loader_of(dataset),
-    )
+    return DatasetSplit(name, dataset, paths, sizes, labels, classes, _loader_of(dataset))
 
 
 def _build(dataset_cfg: ConfigDict, name: str) -> Dataset:
@@ -161,8 +162,7 @@ def _build(dataset_cfg: ConfigDict, name: str) -> Dataset:
 
 def _lazily(dataset_cfg: ConfigDict) -> ConfigDict:
     """Return the config with ``lazy_init`` set, in the datasets that it wraps, too."""
-    lazy = ConfigDict(dataset_cfg)
-    lazy.lazy_init = True
+    lazy = ConfigDict(dataset_cfg, lazy_init=True)
     if 'dataset' in lazy:
         lazy.dataset = _lazily(lazy.dataset)
     if 'datasets' in lazy:
@@ -170,34 +170,11 @@ def _lazily(dataset_cfg: ConfigDict) -> ConfigDict:
     return lazy
 
 
-@dataclass(frozen=True)
-class _ImageInfo:
-    path: str
-    size: tuple[int, int] | None
-    labels: np.ndarray
-
-    @classmethod
-    def of(cls, info: dict, name: str) -> '_ImageInfo':
-        if 'img_path' not in info:
-            raise ValueError(
-                f'{name}_dataloader.dataset has no img_path in its samples: only datasets whose '
-                'images are files can be looked at'
-            )
-        size = (info['height'], info['width']) if {'height', 'width'} <= info.keys() else None
-        if 'gt_score' in info:
-            labels = np.flatnonzero(np.asarray(info['gt_score']) > 0)
-        else:
-            labels = np.atleast_1d(np.asarray(info.get('gt_label', ()), np.int64))
-        return cls(info['img_path'], size, labels)
-
-
 def _class_names(dataset: Dataset, labels: LabelLists, name: str) -> tuple[str, ...]:
     """Return the names of the classes, numbers where the dataset has none."""
     found = [getattr(inner, 'metainfo', {}).get('classes') for inner in inner_datasets(dataset)]
-    classes = next((classes for classes in found if classes), None)
     low, high = (labels.labels.min(), labels.labels.max()) if len(labels.labels) else (0, -1)
-    if classes is None:
-        classes = [f'class {i}' for i in range(high + 1)]
+    classes = next(filter(None, found), [f'class {i}' for i in range(high + 1)])
     if low < 0 or high >= len(classes):
         raise ValueError(
             f'{name}_dataloader.dataset has labels from {low} to {high}, but {len(classes)} classes'

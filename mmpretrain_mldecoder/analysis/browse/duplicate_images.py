@@ -1,4 +1,4 @@
-"""Images that are the same: equal files, or equal in what they show."""
+"""Groups of duplicate images: equal files, or images that look the same."""
 
 from collections.abc import Sequence
 
@@ -52,7 +52,13 @@ def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:
     # every fourth bit, because neighbours are alike and would make parts that many share
     parts = np.stack([np.packbits(bits[:, k::4], axis=1).view(np.uint16)[:, 0] for k in range(4)])
     hashes = np.packbits(bits, axis=1)
-    group_of = np.arange(len(kept))
+    group_of = list(range(len(kept)))
+
+    def root(index: int) -> int:
+        while group_of[index] != index:
+            group_of[index] = index = group_of[group_of[index]]
+        return index
+
     for part in parts:
         order = np.argsort(part, kind='stable')
         ordered = part[order]
@@ -67,10 +73,11 @@ def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:
             first, second = first[near], second[near]
             same = _look_alike(thumbnails[first], thumbnails[second])
             for a, b in zip(first[same].tolist(), second[same].tolist(), strict=True):
-                _join(group_of, a, b)
+                a, b = sorted((root(a), root(b)))
+                group_of[b] = a
     groups: dict[int, list[int]] = {}
     for index in range(len(kept)):
-        groups.setdefault(_root(group_of, index), []).append(kept[index].item())
+        groups.setdefault(root(index), []).append(kept[index].item())
     return [group for group in groups.values() if len(group) > 1]
 
 
@@ -85,15 +92,3 @@ def _look_alike(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     difference = np.abs(first.astype(np.int16) - second)
     largest, mean = difference.max(axis=(1, 2), initial=0), difference.mean(axis=(1, 2))
     return (largest <= MAX_DIFFERENCE) & (mean <= MEAN_DIFFERENCE)
-
-
-def _root(group_of: np.ndarray, index: int) -> int:
-    while group_of[index] != index:
-        group_of[index] = group_of[group_of[index]]
-        index = group_of[index]
-    return int(index)
-
-
-def _join(group_of: np.ndarray, a: int, b: int) -> None:
-    a, b = _root(group_of, a), _root(group_of, b)
-    group_of[max(a, b)] = min(a, b)

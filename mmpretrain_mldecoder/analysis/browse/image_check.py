@@ -1,11 +1,10 @@
-"""What is wrong or unusual with one image of a dataset, as the pipeline's loader sees it."""
+"""Faults of one image of a dataset, as the pipeline's loader reads it."""
 
 import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
@@ -37,51 +36,30 @@ class ImageCheck(NamedTuple):
     thumbnail: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
 class ImageChecker:
     """Checks images as a pipeline's loader reads them, by the rules of ``LoadWholeImage``.
 
-    Attributes:
-        color_type: As in the loader. Defaults to ``'color'``.
-        backend: Its ``imdecode_backend``. Defaults to ``'cv2'``.
-        backend_args: Where its files come from. Defaults to None: by the prefix of the path.
-        max_pixels: Of the largest image that it reads. Defaults to ``MAX_PIXELS``.
-        quick: Whether to read the header only, without decoding. Then greyscale photos that are
-            stored in colour, damage inside a file and duplicates with other bytes are not
+    Args:
+        loader (LoadImageFromFile, optional): Reads the images. Defaults to the host's.
+        quick (bool): Whether to read the header only, without decoding. Then greyscale images that
+            are stored in colour, damage inside a file and duplicates with other bytes are not
             found. Defaults to False.
     """
 
-    color_type: str = 'color'
-    backend: str = 'cv2'
-    backend_args: dict | None = None
-    max_pixels: int = MAX_PIXELS
-    quick: bool = False
-
-    @classmethod
-    def of_loader(cls, loader: LoadImageFromFile, quick: bool = False) -> 'ImageChecker':
-        """Check images as ``loader`` reads them."""
-        return cls(
-            loader.color_type,
-            loader.imdecode_backend,
-            loader.backend_args,
-            getattr(loader, 'max_pixels', MAX_PIXELS),
-            quick,
-        )
-
-    @property
-    def turns_upright(self) -> bool:
-        """Whether the loader follows the EXIF orientation."""
-        return self.color_type in ('color', 'grayscale')
+    def __init__(self, loader: LoadImageFromFile | None = None, quick: bool = False):
+        self.loader = LoadImageFromFile() if loader is None else loader
+        self.max_pixels = getattr(loader, 'max_pixels', MAX_PIXELS)
+        self.quick = quick
 
     def check(self, image: tuple[str, tuple[int, int] | None]) -> ImageCheck:
-        """Look at one image; never raises for what is in the file.
+        """Check one image; never raises for what is in the file.
 
         Args:
             image (tuple): Path, and height and width by the annotations, or None.
         """
         path, annotated_size = image
         try:
-            content = read_image_file(path, self.backend_args)
+            content = read_image_file(path, self.loader.backend_args)
         except UnreadableImageError as error:
             detail = '' if error.code == 'missing' else error.reason
             return ImageCheck((Fault(error.code, detail),))
@@ -92,35 +70,40 @@ class ImageChecker:
             except UnreadableImageError as error:
                 return ImageCheck((Fault(error.code, error.reason),), digest)
             header = _header(content)
-        faults = [] if header is None else header.faults()
+        faults = {} if header is None else dict(header.faults())
+        if 'rotated' in faults and self.loader.color_type not in ('color', 'grayscale'):
+            faults['rotated_ignored'] = faults.pop('rotated')
         damage = next((line for line in messages if line.startswith(_DAMAGE)), None)
         if damage:
-            faults.append(Fault('damaged', damage.strip()))
-        if pixels is not None and not any(fault.code == 'greyscale' for fault in faults):
-            faults += [Fault('greyscale', 'stored in colour')] if _is_grey(pixels) else []
+            faults['damaged'] = damage.strip()
+        if pixels is not None and 'greyscale' not in faults and _is_grey(pixels):
+            faults['greyscale'] = 'stored in colour'
+        found = tuple(Fault(*item) for item in faults.items())
         if annotated_size is not None:
-            faults += self._size_fault(annotated_size, header, pixels)
-        return ImageCheck(tuple(faults), digest, None if pixels is None else _thumbnail(pixels))
+            found += _size_fault(annotated_size, header, pixels)
+        return ImageCheck(found, digest, None if pixels is None else _thumbnail(pixels))
 
     def _read(self, path: str, content: bytes) -> np.ndarray | None:
-        """Return the pixels that the loader gives, None if only the header is looked at."""
+        """Return the pixels that the loader gives, None if only the header is checked."""
+        backend = self.loader.imdecode_backend
         if self.quick:
-            check_header(path, content, self.backend, self.max_pixels)
+            check_header(path, content, backend, self.max_pixels)
             return None
-        return decode_image(path, content, self.color_type, self.backend, self.max_pixels)
+        return decode_image(path, content, self.loader.color_type, backend, self.max_pixels)
 
-    def _size_fault(
-        self, annotated: tuple, header: ImageHeader | None, pixels: np.ndarray | None
-    ) -> list[Fault]:
-        """Compare sizes; height and width by the file may be those before it is turned."""
-        if header is None and pixels is None:
-            return []
-        height, width = header.size if pixels is None else pixels.shape[:2]
-        turned = header is not None and header.orientation >= 5
-        if annotated in ((height, width), (width, height) if turned else (height, width)):
-            return []
-        detail = f'{width} x {height} px, by the annotations {annotated[1]} x {annotated[0]}'
-        return [Fault('other_size', detail)]
+
+def _size_fault(
+    annotated: tuple[int, int], header: ImageHeader | None, pixels: np.ndarray | None
+) -> tuple[Fault, ...]:
+    """Compare sizes; the annotated one may be that before the image is rotated."""
+    if header is None and pixels is None:
+        return ()
+    height, width = header.size if pixels is None else pixels.shape[:2]
+    rotated = header is not None and header.orientation >= 5
+    if annotated in ((height, width), (width, height) if rotated else (height, width)):
+        return ()
+    detail = f'{width} x {height} px, by the annotations {annotated[1]} x {annotated[0]}'
+    return (Fault('other_size', detail),)
 
 
 def _header(content: bytes) -> ImageHeader | None:
@@ -132,7 +115,7 @@ def _header(content: bytes) -> ImageHeader | None:
 
 
 def _is_grey(pixels: np.ndarray) -> bool:
-    """Say whether the channels are alike, looking at every fourth row and column."""
+    """Whether the channels are alike, on every fourth row and column."""
     if pixels.ndim == 2 or pixels.shape[2] < 3:
         return True
     for step in (32, 4):  # a few pixels are enough for nearly all colour images
@@ -156,8 +139,8 @@ def _thumbnail(pixels: np.ndarray) -> np.ndarray:
 def caught_standard_error() -> Iterator[list[str]]:
     """Collect the lines that are written to standard error, by C libraries too.
 
-    libjpeg tells of damaged data in this way only: the call succeeds. The whole process is
-    affected, so this is for worker processes, where nothing else writes.
+    libjpeg reports damaged data in this way only. The whole process is affected, so this is for
+    worker processes, where nothing else writes.
 
     Yields:
         list[str]: Empty at first; it holds the lines when the block is left.

@@ -7,11 +7,11 @@ from faulty_images import encoded, faulty_files, photo, write_dataset
 from mmengine.config import Config
 from rich.console import Console
 
-from mmpretrain_mldecoder.analysis.browse import findings_report
+from mmpretrain_mldecoder.analysis.browse import findings
 from mmpretrain_mldecoder.analysis.browse.browse_dataset import browse_dataset
-from mmpretrain_mldecoder.analysis.browse.dataset_findings import FINDING_WORDS, image_findings
+from mmpretrain_mldecoder.analysis.browse.dataset_findings import image_findings
 from mmpretrain_mldecoder.analysis.browse.dataset_split import read_split
-from mmpretrain_mldecoder.analysis.browse.findings_report import print_findings
+from mmpretrain_mldecoder.analysis.browse.findings import FINDING_KINDS, print_findings
 
 FAULTY = faulty_files()
 
@@ -104,7 +104,7 @@ def test_the_table_has_a_row_for_each_finding(faulty, capsys):
     printed = capsys.readouterr().out
     assert browsed.is_harmful
     for finding in browsed.findings:
-        assert FINDING_WORDS[finding.code].title in printed
+        assert FINDING_KINDS[finding.code].title in printed
     assert max(map(len, printed.splitlines())) <= 110
     assert 'val/twice.jpg = val/twice.png (look' in printed
     assert 'not found: labels without an image in val or test' in printed
@@ -151,9 +151,9 @@ def test_only_what_was_asked_for(tmp_path, monkeypatch):
 def test_an_older_json_stays_if_writing_fails(tmp_path, monkeypatch):
     out = tmp_path / 'findings.json'
     out.write_text('older')
-    monkeypatch.setattr(findings_report.json, 'dumps', lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr(findings.json, 'dumps', lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        findings_report.write_findings([], [], out)
+        findings.write_findings([], [], out)
     assert (out.read_text(), len(list(tmp_path.iterdir()))) == ('older', 1)
 
 

@@ -6,7 +6,11 @@ import pytest
 from faulty_images import encoded, photo, write_dataset
 from mmengine.config import Config
 
-from mmpretrain_mldecoder.analysis.browse.dataset_split import default_splits, read_split
+from mmpretrain_mldecoder.analysis.browse.dataset_split import (
+    LabelLists,
+    default_splits,
+    read_split,
+)
 
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 
@@ -34,7 +38,7 @@ def root(tmp_path):
 
 
 def labels(split) -> list[list[int]]:
-    return [split.labels[i].tolist() for i in range(len(split.labels))]
+    return [split.labels[i].tolist() for i in range(len(split.paths))]
 
 
 def test_coco_with_a_missing_file(root):
@@ -136,3 +140,35 @@ def test_which_splits_are_looked_at(root):
     other = coco(root, 'test')
     assert default_splits(config(train=train, val=val, test=other)) == ['train', 'val', 'test']
     assert default_splits(config(test=val)) == ['test']
+
+
+@pytest.fixture
+def lists() -> list[list[int]]:
+    rng = np.random.default_rng(0)
+    return [rng.choice(9, rng.integers(0, 6), replace=False).tolist() for _ in range(50)] + [[], []]
+
+
+def one_hot(lists: list[list[int]], num_classes: int) -> np.ndarray:
+    present = np.zeros((len(lists), num_classes), int)
+    for row, labels in zip(present, lists, strict=True):
+        row[labels] = 1
+    return present
+
+
+def test_counts_are_those_of_a_loop(lists):
+    of_lists = LabelLists(lists)
+    assert [of_lists[i].tolist() for i in range(len(lists))] == [sorted(row) for row in lists]
+    assert of_lists.per_image.tolist() == [len(row) for row in lists]
+    assert of_lists.counts(12).tolist() == one_hot(lists, 12).sum(axis=0).tolist()
+
+
+@pytest.mark.parametrize('classes', [range(9), [7, 2, 5], [8], [0, 11]])
+def test_together_is_the_product_of_one_hot_rows(lists, classes):
+    present = one_hot(lists, 12)[:, list(classes)]
+    assert np.array_equal(LabelLists(lists).together(list(classes)), present.T @ present)
+
+
+def test_repeated_labels_no_image_and_no_label():
+    assert LabelLists([[1, 1, 0]]).counts(2).tolist() == [1, 1]
+    assert LabelLists([]).counts(3).tolist() == [0, 0, 0]
+    assert LabelLists([[], []]).together([0, 1]).tolist() == [[0, 0], [0, 0]]

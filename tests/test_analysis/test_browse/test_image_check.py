@@ -97,15 +97,15 @@ def test_without_annotated_size_none_is_compared(path):
 def test_another_decoder_is_followed(path):
     """Pillow reads a GIF; whether OpenCV does depends on its version."""
     file = path(encoded(photo(0), 'GIF'), 'a.gif')
-    assert codes(ImageChecker(backend='pillow').check((file, None))) == {'palette'}
+    assert codes(
+        ImageChecker(LoadImageFromFile(imdecode_backend='pillow')).check((file, None))
+    ) == {'palette'}
 
 
-def test_the_loader_says_how_to_read():
+def test_exif_that_the_loader_ignores(path):
+    file = path(encoded(photo(0, 60, 80), exif=orientation(8)))
     loader = LoadImageFromFile(color_type='color_ignore_orientation', imdecode_backend='pillow')
-    checker = ImageChecker.of_loader(loader, quick=True)
-    assert checker == ImageChecker('color_ignore_orientation', 'pillow', None, quick=True)
-    assert not checker.turns_upright
-    assert ImageChecker().turns_upright
+    assert codes(ImageChecker(loader).check((file, (60, 80)))) == {'rotated_ignored'}
 
 
 def test_what_is_said_of_turned_images_is_true(path):

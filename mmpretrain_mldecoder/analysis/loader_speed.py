@@ -1,12 +1,12 @@
-"""How many photos a second a config's data loader gives, and which stage takes the time."""
+"""Throughput of a config's data loader, and the time of each stage of its pipeline."""
 
 import os
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 
 import cv2
 import torch
@@ -14,23 +14,25 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
+from rich.table import Table
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from ...datasets.parallel_map import usable_cores
-from ...datasets.resized_copy import SETTINGS_FILE
-from ...datasets.seeded_sampler import (
+from ..datasets.parallel_map import usable_cores
+from ..datasets.seeded_sampler import (
     SampleIndex,
     SeededSamplesMixin,
     sample_random_state,
     seed_generators,
 )
-from ...datasets.skip_unreadable import inner_datasets
-from ...engine import PortableRunner
+from ..datasets.skip_unreadable import inner_datasets
+from ..engine import PortableRunner
+from .browse.dataset_split import dataloader_config
 
 SEEDING = 'seeding'
 LABELS = 'labels'
+READING = 'reading the file'
 COLLATION = 'collation'
-WARM_UP = 8  # photos, on which libraries are loaded and buffers made
+WARM_UP = 8  # images, on which libraries are loaded and buffers made
 
 
 @dataclass(frozen=True)
@@ -40,18 +42,17 @@ class LoaderSpeed:
     Attributes:
         split: ``'train'``, ``'val'`` or ``'test'``.
         photos: Samples that the stages were measured on.
-        stages: Milliseconds a photo of each stage on one core, in the order of the pipeline:
+        stages: Milliseconds per image of each stage on one core, in the order of the pipeline:
             ``'labels'`` (all that the dataset does beside its pipeline), ``'reading the file'``,
             the transforms by name, ``'collation'`` (making a batch of samples).
-        core_rate: Photos a second of one core: all stages together.
+        core_rate: Images per second of one core: all stages together.
         core_share: Share of that time, reading left out, in which this process had the core;
             below 1 where other programs use it, or where a stage waits.
         workers: Worker processes of the loader; 0 means that it works in the main process.
-        loader_rate: Photos a second through the loader.
-        batch_size: Photos a batch of the loader; None if a batch sampler decides.
-        num_photos: Photos in the dataset.
+        loader_rate: Images per second through the loader.
+        batch_size: Images per batch of the loader; None if a batch sampler decides.
+        num_photos: Samples in the dataset.
         cores: Cores that this process may use.
-        is_resized_copy: Whether the images are such a copy (``tools/dataset_tools/resize.py``).
     """
 
     split: str
@@ -64,21 +65,6 @@ class LoaderSpeed:
     batch_size: int | None
     num_photos: int
     cores: int
-    is_resized_copy: bool
-
-    @property
-    def slowest(self) -> str:
-        """Name of the stage that takes longest."""
-        return max(self.stages, key=self.stages.get)
-
-    @property
-    def copy_would_help(self) -> bool:
-        """Whether photos are squashed to a square for training, and not by a resized copy yet."""
-        return self.split == 'train' and 'SquareResize' in self.stages and not self.is_resized_copy
-
-    def cores_for(self, photos_per_second: float) -> float:
-        """Return how many such cores make so many photos a second."""
-        return photos_per_second / self.core_rate
 
 
 def loader_speed(
@@ -88,8 +74,8 @@ def loader_speed(
 
     First ``photos`` samples are made in this process, with one thread, in the order and under the
     seeds of the first epoch. Then batches come through the loader: as many as hold ``photos``,
-    at least four a worker, after one batch a worker that is not timed. A small dataset is gone
-    through several times.
+    at least four per worker, after one batch per worker that is not timed. A small dataset is
+    repeated.
 
     The second part finds files of the first in memory, so a slow disk shows only in the stage
     ``'reading the file'``; and there only if the files were not read shortly before.
@@ -129,19 +115,11 @@ def loader_speed(
         batch_size=loader.batch_size,
         num_photos=len(loader.dataset),
         cores=usable_cores(),
-        is_resized_copy=any(
-            Path(getattr(d, 'data_root', None) or os.devnull, SETTINGS_FILE).is_file()
-            for d in inner_datasets(loader.dataset)
-        ),
     )
 
 
 def _build_loader(cfg: Config, split: str, workers: int | None) -> DataLoader:
-    loader_cfg = cfg.get(f'{split}_dataloader')
-    if loader_cfg is None:
-        reason = f', because {cfg.evaluate_only}' if 'evaluate_only' in cfg else ''
-        raise ValueError(f'the config has no {split}_dataloader{reason}')
-    loader_cfg = loader_cfg.copy()
+    loader_cfg = dataloader_config(cfg, split).copy()
     if workers is not None:
         loader_cfg.num_workers = workers
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
@@ -171,7 +149,7 @@ def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> tuple[dict[s
     """Make samples and batches in this process.
 
     Returns:
-        tuple: Milliseconds a photo of each stage, and the share of a core that this process had.
+        tuple: Milliseconds per image of each stage, and the share of a core that this process had.
     """
     dataset = loader.dataset
     is_seeded = any(isinstance(d, SeededSamplesMixin) for d in inner_datasets(dataset))
@@ -179,7 +157,7 @@ def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> tuple[dict[s
     for index in next(iter(loader.batch_sampler))[:WARM_UP]:
         dataset[int(index)]
     clock = StageClock()
-    clock.add(LABELS, 0.0)  # the first in the table
+    clock.seconds[LABELS] = 0.0  # the first in the table
     made = 0
     began, worked = time.perf_counter(), time.thread_time()
     with clock.on_pipelines(dataset):
@@ -189,10 +167,10 @@ def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> tuple[dict[s
                 if is_seeded and isinstance(index, SampleIndex):
                     with clock.stage(SEEDING):
                         seed_generators(index.seed)
-                start, timed = time.perf_counter(), sum(clock.seconds.values())
+                start, in_pipeline = time.perf_counter(), sum(clock.seconds.values())
                 samples.append(dataset[int(index)])
-                whole = time.perf_counter() - start
-                clock.add(LABELS, whole - (sum(clock.seconds.values()) - timed))
+                in_pipeline = sum(clock.seconds.values()) - in_pipeline
+                clock.seconds[LABELS] += time.perf_counter() - start - in_pipeline
                 bar.advance(task)
             with clock.stage(COLLATION):
                 loader.collate_fn(samples)
@@ -205,7 +183,7 @@ def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> tuple[dict[s
 
 
 def _time_loader(loader: DataLoader, photos: int, bar: Progress) -> float:
-    """Return the photos a second that come through the loader."""
+    """Return the images per second that come through the loader."""
     per_batch = len(next(iter(loader.batch_sampler)))
     warm_up = max(loader.num_workers, 1)
     timed = max(ceil(photos / per_batch), 4 * loader.num_workers)
@@ -214,7 +192,7 @@ def _time_loader(loader: DataLoader, photos: int, bar: Progress) -> float:
     for number, batch in enumerate(_endless(loader), 1):
         bar.advance(task)
         if number > warm_up:
-            made += _photos_in(batch)
+            made += _batch_length(batch)
         if number == warm_up:
             start = time.perf_counter()
         if number == warm_up + timed:
@@ -223,37 +201,30 @@ def _time_loader(loader: DataLoader, photos: int, bar: Progress) -> float:
 
 
 def _endless(batches: Iterable) -> Iterator:
-    """Begin again where there are no more; a loader that lasts keeps its workers."""
+    """Restart at the end; a loader that lasts keeps its workers."""
     while True:
         yield from batches
 
 
-def _photos_in(batch: Sequence | Mapping) -> int:
+def _batch_length(batch: Sequence | Mapping) -> int:
     """Return the number of samples in a collated batch."""
     if isinstance(batch, Mapping):
         return len(batch.get('data_samples', next(iter(batch.values()))))
     return len(batch[0])
 
 
-READING = 'reading the file'
-
-
 class StageClock:
     """Seconds by the name of the stage, in the order in which the stages were first met."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Add the time of a block to a stage."""
         start = time.perf_counter()
         yield
-        self.add(name, time.perf_counter() - start)
-
-    def add(self, name: str, seconds: float) -> None:
-        """Add to a stage."""
-        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.seconds[name] += time.perf_counter() - start
 
     @contextmanager
     def on_pipelines(self, dataset: Dataset) -> Iterator[None]:
@@ -264,24 +235,28 @@ class StageClock:
         the first transform the file at ``img_path`` is read, as a stage of its own: so the disk's
         part is known, and the first transform finds the file in memory.
         """
-        pipelines = [d.pipeline for d in inner_datasets(dataset) if _has_transforms(d)]
-        transforms = [pipeline.transforms for pipeline in pipelines]
+        pipelines = [getattr(each, 'pipeline', None) for each in inner_datasets(dataset)]
+        originals = [
+            (pipeline, pipeline.transforms)
+            for pipeline in pipelines
+            if isinstance(getattr(pipeline, 'transforms', None), list)
+        ]
         try:
-            for pipeline in pipelines:
-                pipeline.transforms = self._timed(pipeline.transforms)
+            for pipeline, transforms in originals:
+                pipeline.transforms = self._timed(transforms)
             yield
         finally:
-            for pipeline, originals in zip(pipelines, transforms, strict=True):
-                pipeline.transforms = originals
+            for pipeline, transforms in originals:
+                pipeline.transforms = transforms
 
     def _timed(self, transforms: list[Callable]) -> list[Callable]:
-        timed, names = [self._read], []
+        timed, numbers = [self._read], Counter()
         for transform in transforms:
             name = getattr(transform, '__name__', type(transform).__name__)
-            names.append(name)
-            if names.count(name) > 1:
-                name = f'{name} {names.count(name)}'
-            timed.append(self._call(transform, name))
+            numbers[name] += 1
+            timed.append(
+                self._call(transform, name if numbers[name] == 1 else f'{name} {numbers[name]}')
+            )
         return timed
 
     def _call(self, transform: Callable, name: str) -> Callable:
@@ -299,5 +274,43 @@ class StageClock:
         return results
 
 
-def _has_transforms(dataset: Dataset) -> bool:
-    return isinstance(getattr(getattr(dataset, 'pipeline', None), 'transforms', None), list)
+def print_loader_speed(speed: LoaderSpeed, gpu_rate: float | None, console: Console) -> None:
+    """Print the stages as a table, the rates, and the cores that a GPU needs.
+
+    Args:
+        speed (LoaderSpeed): What was measured.
+        gpu_rate (float, optional): Images per second that a GPU trains; None prints the rule.
+        console (Console): Where to print.
+    """
+    table = Table(title=f'{speed.split}: one sample on one core', title_justify='left')
+    for title, justify in (('stage', 'left'), ('ms', 'right'), ('share', 'right'), ('', 'left')):
+        table.add_column(title, justify=justify)
+    total = sum(speed.stages.values())
+    for stage, ms in speed.stages.items():
+        table.add_row(stage, f'{ms:.2f}', f'{ms / total:.0%}', '█' * round(30 * ms / total))
+    table.add_section()
+    table.add_row('all', f'{total:.2f}', '', f'{speed.core_rate:,.0f} photos/s')
+    console.print(table)
+    console.print(f'mean of {speed.photos:,} photos, after {WARM_UP} to warm up')
+    if speed.core_share < 0.9:
+        console.print(
+            f'This process had {speed.core_share:.0%} of its core: other programs run here (then '
+            'the machine can do better), or a stage waits for something.'
+        )
+    workers = f'{speed.workers} workers' if speed.workers else 'no workers'
+    console.print(
+        f'\nthrough the loader ({workers}, {speed.cores} cores here): '
+        f'[bold]{speed.loader_rate:,.0f} photos/s[/bold]; an epoch of {speed.num_photos:,} samples '
+        f'in {speed.num_photos / speed.loader_rate / 60:,.1f} min'
+    )
+    if gpu_rate is None:
+        console.print(
+            f'A GPU that trains X photos/s is kept busy by X / {speed.core_rate:,.0f} cores like '
+            'these, with as many workers; --gpu-photos-per-second X does the sum.'
+        )
+    else:
+        console.print(
+            f'A GPU that trains {gpu_rate:,.0f} photos/s is kept busy by '
+            f'[bold]{gpu_rate / speed.core_rate:,.1f} cores[/bold] like these, with as many '
+            'workers.'
+        )

@@ -1,0 +1,272 @@
+"""Findings about a dataset: their texts, as a table and as JSON."""
+
+import json
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ...fileio.atomic_write import atomic_write
+from ...fileio.terminal import printable
+from .dataset_split import DatasetSplit
+
+
+class FindingKind(NamedTuple):
+    """The texts of one kind of finding; ``harmful`` ones set the exit status of the tool to 1."""
+
+    title: str
+    harmful: bool
+    meaning: str
+    fix: str
+
+
+_UNREAD = 'training replaces it by another image, up to max_unreadable of them; a test stops at it'
+
+FINDING_KINDS = {
+    'missing': FindingKind(
+        'missing files',
+        True,
+        'training stops before it starts, or at the file',
+        'complete the folder, correct data_root and data_prefix, or remove their annotations',
+    ),
+    'unreadable': FindingKind(
+        'unreadable images', True, _UNREAD, 'get the file again, or remove its annotations'
+    ),
+    'truncated': FindingKind('cut off files', True, _UNREAD, 'get the file again'),
+    'too_large': FindingKind(
+        'images with too many pixels',
+        True,
+        _UNREAD,
+        'make it smaller, or set max_pixels of LoadWholeImage',
+    ),
+    'blank': FindingKind(
+        'images that come out blank',
+        True,
+        _UNREAD,
+        'stretch those that use a few of their 16 bits; put those that are only in their '
+        'transparency on a background',
+    ),
+    'damaged': FindingKind(
+        'damaged JPEG data',
+        True,
+        'the decoder only warns: behind the damage the image is wrong or grey (a few extra bytes '
+        'can be harmless)',
+        'look at it; get the file again',
+    ),
+    'in_several_splits': FindingKind(
+        'same image in several splits',
+        True,
+        'the model is tested on what it was trained on: scores are too high',
+        'remove it from the training split',
+    ),
+    'twice_in_split': FindingKind(
+        'same image twice in a split',
+        False,
+        'it counts double, and its labels may contradict each other',
+        'keep one, with the labels of both',
+    ),
+    'no_positives_train': FindingKind(
+        'labels without an image in train',
+        True,
+        'the model cannot learn them, and they lower the mAP if val has them',
+        'collect images, or leave them out by `classes` of the dataset',
+    ),
+    'no_positives': FindingKind(
+        'labels without an image in val or test',
+        False,
+        'they have no AP: MultiLabelMAP skips and counts them',
+        'move images of them there from train',
+    ),
+    'unlabelled': FindingKind(
+        'images without a label',
+        False,
+        'negative for every class; wrong if they are only not annotated yet',
+        'keep_unlabelled=False of COCOMultiLabel leaves them out',
+    ),
+    'greyscale': FindingKind(
+        'greyscale images',
+        False,
+        'the loader makes three equal channels: the colour is missing, all else works',
+        'nothing to do, if val has about the same share',
+    ),
+    'cmyk': FindingKind(
+        'CMYK images',
+        False,
+        'converted without their ICC profile: the colours are off, sometimes far',
+        'convert them to RGB with their ICC profile',
+    ),
+    'palette': FindingKind(
+        'images with a palette',
+        False,
+        'the loader looks the colours up: nothing is lost',
+        'nothing to do; if they are label maps, the folder is the wrong one',
+    ),
+    'alpha': FindingKind(
+        'images with transparency',
+        False,
+        'OpenCV drops the alpha channel: hidden pixels show, often black or coloured borders',
+        'paste them on a background of your choice',
+    ),
+    'deep': FindingKind(
+        'more than 8 bits a channel',
+        False,
+        'the loader keeps the upper 8 bits: dark scans can become almost black',
+        'stretch them to 8 bits yourself',
+    ),
+    'rotated': FindingKind(
+        'turned by EXIF',
+        False,
+        'the loader turns them upright, as viewers do',
+        'nothing to do; boxes drawn on the unrotated image do not fit (labels do)',
+    ),
+    'rotated_ignored': FindingKind(
+        'EXIF orientation that the pipeline ignores',
+        False,
+        'the network sees them rotated or upside down',
+        "color_type='color' of the loader turns them upright",
+    ),
+    'other_size': FindingKind(
+        'another size than annotated',
+        False,
+        'labels stay right; areas, and so AP by object size, are those of the annotated size. One '
+        'image: it may be another one. All images: a resized copy, as resize.py makes',
+        'compare image and annotation',
+    ),
+}
+
+LABEL_CODES = ('no_positives_train', 'no_positives', 'unlabelled')
+NOT_IN_HEADERS = ('damaged', 'blank')
+
+
+def codes_to_look_for(read_files: bool = True, quick: bool = False) -> list[str]:
+    """List what can be found: in labels only, in headers too, or all.
+
+    Args:
+        read_files (bool): Whether files are read. Defaults to True.
+        quick (bool): Whether only their headers are. Defaults to False.
+    """
+    if not read_files:
+        return list(LABEL_CODES)
+    return [code for code in FINDING_KINDS if not (quick and code in NOT_IN_HEADERS)]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All of one kind that was found in one split, or in several together.
+
+    Attributes:
+        code: A key of ``FINDING_KINDS``.
+        splits: Names of the splits; several only for images that are in several.
+        entries: Dicts, what was found: a ``label`` and how many images have it ``elsewhere``;
+            the ``path`` of an image and a ``detail``; or several ``images`` (``split``,
+            ``path``, ``labels``) and ``how`` they are the same.
+    """
+
+    code: str
+    splits: tuple[str, ...]
+    entries: list[dict]
+
+    @property
+    def is_harmful(self) -> bool:
+        """Whether it spoils a training or its scores."""
+        return FINDING_KINDS[self.code].harmful
+
+
+def print_findings(
+    findings: Sequence[Finding],
+    splits: Sequence[DatasetSplit],
+    looked_for: Collection[str],
+    console: Console,
+) -> None:
+    """Print one row per kind of finding: how many in each split, an example, what it means.
+
+    Args:
+        findings: Of all splits.
+        splits: Which were checked.
+        looked_for (Collection[str]): Codes that could have been found.
+        console (Console): Where to print.
+    """
+    table = Table(title='findings', title_justify='left')
+    table.add_column('finding, first of them')
+    for split in splits:
+        table.add_column(split.name, justify='right')
+    table.add_column('what it means  →  fix')
+    found = {finding.code for finding in findings}
+    for code, kind in FINDING_KINDS.items():
+        if code not in found:
+            continue
+        of_kind = [finding for finding in findings if finding.code == code]
+        mark, style = (' (!)', 'bold') if kind.harmful else ('', '')
+        title = Text(kind.title + mark, style)
+        title.append('\n' + printable(_example(of_kind[0].entries[0])), 'dim')
+        # an image in several splits counts in each of them
+        counts = [
+            sum(len(finding.entries) for finding in of_kind if split.name in finding.splits)
+            for split in splits
+        ]
+        numbers = [f'{count:,}' if count else '-' for count in counts]
+        table.add_row(title, *numbers, Text(f'{kind.meaning}  →  {kind.fix}'), end_section=True)
+    if found:
+        console.print(table)
+    if any(finding.is_harmful for finding in findings):
+        console.print('(!) spoils a training or its scores')
+    for heading, codes in (
+        ('not found', [code for code in looked_for if code not in found]),
+        ('not looked for', [code for code in FINDING_KINDS if code not in looked_for]),
+    ):
+        if codes:
+            titles = [FINDING_KINDS[code].title for code in codes]
+            console.print(f'[bold]{heading}:[/bold] {", ".join(titles)}')
+
+
+def _example(entry: dict) -> str:
+    """Format an entry, short."""
+    if 'label' in entry:
+        elsewhere = ', '.join(f'{name}: {count:,}' for name, count in entry['elsewhere'].items())
+        return f'{entry["label"]} ({elsewhere})' if elsewhere else entry['label']
+    if 'images' in entry:
+        paths = [os.path.join(i['split'], os.path.basename(i['path'])) for i in entry['images']]
+        return f'{paths[0]} = {paths[1]} ({entry["how"]})'
+    detail = f' ({entry["detail"]})' if entry['detail'] else ''
+    return os.path.basename(entry['path']) + detail
+
+
+def write_findings(
+    findings: Sequence[Finding], splits: Sequence[DatasetSplit], out: str | os.PathLike
+) -> Path:
+    """Write everything that was found, and the counts of the labels, as JSON.
+
+    Args:
+        findings: Of all splits.
+        splits: Which were checked.
+        out (str | PathLike): The JSON; it appears when it is complete.
+
+    Returns:
+        Path: ``out``.
+    """
+    content = dict(splits={}, findings=[])
+    for split in splits:
+        counts = split.labels.counts(len(split.classes)).tolist()
+        content['splits'][split.name] = dict(
+            images=len(split.paths),
+            labels=len(split.labels.labels),
+            images_with_label=dict(zip(split.classes, counts, strict=True)),
+        )
+    for finding in findings:
+        content['findings'].append(
+            dict(
+                code=finding.code,
+                splits=finding.splits,
+                harmful=finding.is_harmful,
+                count=len(finding.entries),
+                entries=finding.entries,
+            )
+        )
+    with atomic_write(out) as path:
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding='utf-8')
+    return Path(out)

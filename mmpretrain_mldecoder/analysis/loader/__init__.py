@@ -1,1 +1,0 @@
-"""How fast a data loader is, and what slows it down."""
