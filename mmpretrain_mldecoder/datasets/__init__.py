@@ -1,9 +1,9 @@
 """Datasets, samplers and transforms registered in MMPretrain's registries."""
 
 from . import transforms
-from .coco_annotations import CocoAnnotations, PackedStrings, read_coco_annotations
+from .coco_annotations import CocoAnnotations, read_coco_annotations
 from .coco_multi_label import COCOMultiLabel
-from .coco_samples import CocoSamples
+from .coco_samples import CocoSamples, PackedStrings
 from .seeded_imagenet import SeededImageNet
 from .seeded_sampler import SampleIndex, SeededSampler, SeededSamplesMixin, sample_random_state
 

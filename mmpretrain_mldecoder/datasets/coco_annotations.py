@@ -1,4 +1,4 @@
-"""Read a COCO instances JSON into flat arrays; needs nothing of MMEngine or MMPretrain.
+"""Reader of COCO instances JSON into flat arrays; needs neither MMEngine nor MMPretrain.
 
 Only the fields that labels are made of are decoded, straight into typed records. The rest of the
 file, the segmentations above all, is checked for syntax and skipped, which takes seconds where a
@@ -7,9 +7,8 @@ generic JSON reader takes a minute and gigabytes.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -18,53 +17,7 @@ import msgspec
 import numpy as np
 
 from ..fileio.json_files import place_of_nesting, read_json_bytes
-
-
-class PackedStrings(Sequence[str]):
-    """A read-only sequence of N strings, kept as one text and the places where each ends.
-
-    A list has an object for each string, which costs three times the memory and which each forked
-    worker copies as soon as it looks at it. Arrays stay shared, and can be saved as they are.
-
-    Args:
-        utf8 (np.ndarray): uint8, all strings one after the other.
-        bounds (np.ndarray): ``(N + 1,)`` int64: string ``i`` is ``utf8[bounds[i]:bounds[i + 1]]``.
-
-    Raises:
-        ValueError: If the text is not UTF-8, or is not cut into whole characters, without a gap.
-    """
-
-    def __init__(self, utf8: np.ndarray, bounds: np.ndarray):
-        utf8.tobytes().decode()  # UnicodeDecodeError is a ValueError
-        starts = bounds[bounds < len(utf8)]
-        if (
-            not np.array_equal(bounds[[0, -1]], [0, len(utf8)])
-            or (np.diff(bounds) < 0).any()
-            or (utf8[starts] & 0b1100_0000 == 0b1000_0000).any()  # bytes within a character
-        ):
-            raise ValueError(f'bounds do not cut {len(utf8)} bytes into whole characters')
-        self.utf8 = utf8
-        self.bounds = bounds
-
-    @classmethod
-    def pack(cls, strings: Iterable[str]) -> 'PackedStrings':
-        """Return the strings in this form."""
-        encoded = list(map(str.encode, strings))
-        bounds = np.zeros(len(encoded) + 1, np.int64)
-        np.cumsum(list(map(len, encoded)), out=bounds[1:])
-        return cls(np.frombuffer(b''.join(encoded), np.uint8), bounds)
-
-    def __len__(self) -> int:
-        return len(self.bounds) - 1
-
-    def __getitem__(self, index: int) -> str:
-        index = range(len(self))[index]
-        return self.utf8[self.bounds[index] : self.bounds[index + 1]].tobytes().decode()
-
-    def __iter__(self) -> Iterator[str]:
-        text, bounds = self.utf8.tobytes(), self.bounds.tolist()
-        return (text[start:end].decode() for start, end in pairwise(bounds))
-
+from .coco_samples import PackedStrings
 
 _EXPECTED = (
     'Expected is COCO instances JSON: an object with the lists images (id, file_name, height, '
@@ -165,7 +118,7 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
         ValueError: If the file is empty, compressed, not UTF-8, not JSON (``NaN`` is not) or not
             COCO instances JSON, if it lists an image or category twice, or if it has a box of an
             unknown image or category, or an area that is negative or not finite. The message names
-            the file, the place (a byte, or which record) and the way out.
+            the file, the place (a byte, or which record) and the fix.
     """
     try:
         data = read_json_bytes(path)
@@ -193,7 +146,7 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
     annotation_categories = _resolve(path, annotations, 'category', category_ids)
     return CocoAnnotations(
         image_ids=image_ids,
-        file_names=PackedStrings.pack(map(attrgetter('file_name'), images)),
+        file_names=PackedStrings(map(attrgetter('file_name'), images)),
         heights=_column(images, 'height', np.int64),
         widths=_column(images, 'width', np.int64),
         category_ids=category_ids,

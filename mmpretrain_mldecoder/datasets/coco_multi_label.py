@@ -4,7 +4,6 @@ import contextlib
 import difflib
 import io
 import json
-import os
 import os.path as osp
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,10 +15,10 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
-from ..fileio.files import missing_files
 from ..fileio.terminal import printable
 from .coco_annotations import CocoAnnotations, read_coco_annotations
-from .coco_samples import CocoSamples, image_bounds, labels_by_image, records_by_image
+from .coco_samples import CocoSamples
+from .image_files import missing_files
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
 
@@ -150,22 +149,8 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         """Return the labels of image ``idx``, for MMEngine's ``ClassBalancedDataset``."""
         return self.get_data_info(idx)['gt_label'].tolist()
 
-    def full_init(self) -> None:
-        """Load the samples, unless they are; serialize them only if they are not arrays."""
-        if self._fully_initialized:
-            return
-        serialize_lists = self.serialize_data
-        self.serialize_data = False
-        try:
-            super().full_init()
-        finally:
-            is_list = not isinstance(self.data_list, CocoSamples)
-            self.serialize_data = serialize_lists and is_list
-        if self.serialize_data:
-            self.data_bytes, self.data_address = self._serialize_data()
-
     def load_data_list(self) -> Sequence[dict]:
-        """Read the JSON, check that the images exist, and return one dict an image."""
+        """Read the JSON, check that the images exist, and return one dict per image."""
         coco = read_coco_annotations(self.ann_file)
         classes = tuple(self._metainfo.setdefault('classes', coco.category_names))
         labels = self._labels_of_categories(coco, classes)[coco.annotation_categories]
@@ -175,19 +160,23 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         if not self.with_crowd:
             chosen &= ~crowd
         small = chosen & (coco.annotation_areas < self.min_box_area)
-        boxes = records_by_image(coco.annotation_images, chosen & ~small)
-        box_images = coco.annotation_images[boxes]
-        box_labels = labels[boxes]
-        label_images, gt_labels = labels_by_image(box_images, box_labels, len(classes))
+        boxes = np.flatnonzero(chosen & ~small)
+        # by image, and within an image in the order of the file: faster than a stable argsort
+        boxes = np.sort(coco.annotation_images[boxes] * len(labels) + boxes) % max(len(labels), 1)
+        box_images, box_labels = coco.annotation_images[boxes], labels[boxes]
+        # each label of each image once, ascending: in a tenth of the time of np.unique
+        pairs = np.sort(box_images * len(classes) + box_labels)
+        pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+        label_images, gt_labels = np.divmod(pairs, len(classes))
+
         num_images = len(coco.image_ids)
-        label_bounds = image_bounds(label_images, num_images)
+        label_bounds = _bounds(label_images, num_images)
         labelled = np.diff(label_bounds) > 0
         kept = np.flatnonzero(labelled | self.keep_unlabelled)
-        num_unlabelled = int((~labelled).sum())
         print_log(
             f'{type(self).__name__} {self.ann_file}: {len(kept)} images, {len(classes)} classes, '
             f'{len(gt_labels)} labels from {len(boxes)} boxes; '
-            f'{num_unlabelled} images without labels '
+            f'{(~labelled).sum()} images without labels '
             f'{"kept" if self.keep_unlabelled else "dropped"}; '
             f'{crowd.sum()} crowd boxes {"kept" if self.with_crowd else "dropped"}; '
             f'{small.sum()} boxes below min_box_area={self.min_box_area:g} dropped',
@@ -195,7 +184,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         )
         if len(kept) == 0:
             raise ValueError(
-                f'{self.ann_file}: none of the {len(labelled)} images has a label and '
+                f'{self.ann_file}: none of the {num_images} images has a label and '
                 'keep_unlabelled=False drops them all. Check `classes` and `min_box_area`, or set '
                 'keep_unlabelled=True.'
             )
@@ -212,8 +201,15 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
             label_bounds=label_bounds,
             box_labels=box_labels,
             box_areas=coco.annotation_areas[boxes].astype(np.float32),
-            box_bounds=image_bounds(box_images, num_images),
+            box_bounds=_bounds(box_images, num_images),
         )
+
+    def _serialize_data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Serialize a list of dicts, as the host does; arrays are shared as they are."""
+        if not isinstance(self.data_list, CocoSamples):
+            return super()._serialize_data()
+        self.serialize_data = False
+        return np.empty(0, np.uint8), np.empty(0, np.int64)
 
     def _get_unserialized_subset(self, indices: Sequence[int] | int) -> Sequence[dict]:
         if isinstance(self.data_list, CocoSamples) and isinstance(indices, Sequence):
@@ -241,25 +237,26 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         return labels
 
     def _check_images(self, file_names: list[str]) -> None:
-        """Raise if an image is missing, with one look at each folder instead of one a file."""
+        """Raise if an image is missing."""
         if not osp.isdir(self.img_prefix or '.'):
             raise FileNotFoundError(
                 f'{self.img_prefix} is not a folder: no images there for {self.ann_file}. Set '
                 f'`data_prefix` to their folder below `data_root` (now {self.data_root!r}), or to '
                 'an absolute path.'
             )
-        # Names in the folder itself, the usual case, are looked up without making paths of them.
-        present = set(os.listdir(self.img_prefix or '.'))
-        elsewhere = [name for name in file_names if name not in present]
-        missing = missing_files(osp.join(self.img_prefix, name) for name in elsewhere)
+        missing = missing_files(self.img_prefix, file_names)
         if missing:
-            first = printable(osp.relpath(missing[0], self.img_prefix or '.'))
             raise FileNotFoundError(
                 f'{len(missing)} of {len(file_names)} images of {self.ann_file} are not in '
-                f'{self.img_prefix}, first: {first}. Complete the folder, or set '
+                f'{self.img_prefix}, first: {printable(missing[0])}. Complete the folder, or set '
                 f'`data_prefix` (joined with `data_root`, now {self.data_root!r}) to the one that '
                 'has them.'
             )
+
+
+def _bounds(images: np.ndarray, num_images: int) -> np.ndarray:
+    """Return ``(N + 1,)`` bounds: sorted records ``bounds[i]:bounds[i + 1]`` are of image ``i``."""
+    return np.concatenate(([0], np.cumsum(np.bincount(images, minlength=num_images))))
 
 
 def read_class_file(path: str | Path) -> tuple[str, ...]:

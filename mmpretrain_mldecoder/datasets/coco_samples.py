@@ -1,24 +1,48 @@
-"""The samples of a COCO dataset, in arrays that workers share."""
+"""The samples of a COCO dataset, in arrays that dataloader workers share.
+
+What forked workers share with their parent stays shared until somebody writes to it, and Python
+writes to an object (its reference count) by reading it. These are few objects however many images
+there are, so that a worker copies next to nothing.
+"""
 
 import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Union
 
 import numpy as np
 
-from .coco_annotations import PackedStrings
+
+class PackedStrings(Sequence[str]):
+    """A read-only sequence of strings, kept as one UTF-8 text and the positions where each ends.
+
+    A list, with an object per string, takes three times the memory.
+    """
+
+    def __init__(self, strings: Iterable[str]):
+        encoded = list(map(str.encode, strings))
+        self._utf8 = b''.join(encoded)
+        self._bounds = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum(list(map(len, encoded)), out=self._bounds[1:])
+
+    def __len__(self) -> int:
+        return len(self._bounds) - 1
+
+    def __getitem__(self, index: int) -> str:
+        index = range(len(self))[index]
+        start, end = self._bounds[index : index + 2].tolist()
+        return self._utf8[start:end].decode()
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._utf8[start:end].decode() for start, end in pairwise(self._bounds.tolist()))
 
 
 @dataclass(frozen=True, eq=False)
 class CocoSamples(Sequence[dict]):
-    """A read-only sequence of one dict an image, made when asked for.
+    """A read-only sequence of one dict per image, made when asked for.
 
-    What forked workers share with their parent stays shared until somebody writes to it, and
-    Python writes to an object (its reference count) by looking at it. These arrays are few objects
-    however many images there are, so that a worker copies next to nothing.
-
-    A dict is the caller's own: to change it, its arrays included, changes nothing here. A slice
+    A dict is the caller's own: changing it, its arrays included, changes nothing here. A slice
     and :meth:`take` give samples that share the arrays.
 
     Attributes:
@@ -28,7 +52,7 @@ class CocoSamples(Sequence[dict]):
         image_ids (np.ndarray): ``(N,)`` int64.
         heights (np.ndarray): ``(N,)`` int64, pixels.
         widths (np.ndarray): ``(N,)`` int64, pixels.
-        labels (np.ndarray): int64, the labels of the first image, of the second, and so on.
+        labels (np.ndarray): int64, labels of the first image, of the second, and so on.
         label_bounds (np.ndarray): ``(N + 1,)`` int64: those of image ``i`` are
             ``labels[label_bounds[i]:label_bounds[i + 1]]``.
         box_labels (np.ndarray): int64, the same for boxes.
@@ -73,33 +97,3 @@ class CocoSamples(Sequence[dict]):
     def take(self, indices: Sequence[int]) -> 'CocoSamples':
         """Return the samples at ``indices``, which may repeat or be negative."""
         return replace(self, rows=self.rows[np.array(indices, np.int64)])
-
-
-def records_by_image(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return the positions of the chosen records, by image, then in their order.
-
-    Args:
-        images (np.ndarray): ``(M,)`` int64, the image of each record.
-        chosen (np.ndarray): ``(M,)`` bool.
-    """
-    positions = np.flatnonzero(chosen)
-    return np.sort(images[positions] * len(images) + positions) % max(len(images), 1)
-
-
-def labels_by_image(
-    images: np.ndarray, labels: np.ndarray, num_labels: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return each label of each image once, ascending, as two arrays: images and labels.
-
-    Args:
-        images (np.ndarray): ``(M,)`` int64, the image of each record.
-        labels (np.ndarray): ``(M,)`` int64 in ``[0, num_labels)``.
-        num_labels (int): More than any label.
-    """
-    pairs = np.sort(images * num_labels + labels)
-    return np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], num_labels)
-
-
-def image_bounds(images: np.ndarray, num_images: int) -> np.ndarray:
-    """Return ``(N + 1,)`` bounds: sorted records ``bounds[i]:bounds[i + 1]`` are of image ``i``."""
-    return np.concatenate(([0], np.cumsum(np.bincount(images, minlength=num_images))))

@@ -1,66 +1,24 @@
-"""Image decoding: one set of rules for all readers."""
+"""Image decoding: one set of rules for everything that reads images.
+
+Files arrive as bytes (:func:`~.image_files.read_image_file`), are checked by their header and
+decoded here. A reader of another kind of image, such as an array or a PIL image, belongs here too,
+so that training, evaluation and prediction refuse the same images.
+"""
 
 import io
-import os
-import stat
 
 import mmcv
 import numpy as np
-from mmengine import fileio
 from PIL import Image
 
 from ..errors import UnreadableImageError
 from ..fileio.terminal import one_line
-from .image_header import ImageSize, is_whole_image, read_image_size
+from .image_header import ImageHeader, is_complete, read_image_header
 
 MAX_PIXELS = 178_956_970
 """Pixels of the largest image that is decoded: the limit from which on Pillow raises."""
 
-_USED_BITS = 4  # of the upper 8, so much has to be used of an image with 16 bits
-
-
-def check_header(
-    path: str, content: bytes, backend: str = 'cv2', max_pixels: int = MAX_PIXELS
-) -> ImageSize | None:
-    """Look at a file without decoding it.
-
-    Args:
-        path (str): Where it is from, for the error.
-        content (bytes): The whole file.
-        backend (str): The decoder, as in ``mmcv.imfrombytes``. Defaults to ``'cv2'``. What only
-            ``'tifffile'`` knows is left to it.
-        max_pixels (int): Height times width that may not be exceeded. Defaults to ``MAX_PIXELS``.
-
-    Returns:
-        ImageSize | None: None only for ``'tifffile'``.
-
-    Raises:
-        UnreadableImageError: If the file is empty, no image, not whole or too large, if it has 32
-            bits a channel, or its orientation is one that the decoder does not follow.
-    """
-    if not content:
-        raise UnreadableImageError(path, 'the file is empty')
-    if not is_whole_image(content):
-        raise UnreadableImageError(path, f'it ends after {len(content):,} bytes', 'truncated')
-    try:
-        size = read_image_size(content)
-    except Image.DecompressionBombError as error:
-        raise UnreadableImageError(path, str(error), 'too_large') from error
-    if backend == 'tifffile' and size is None:
-        return None
-    if size is None:
-        raise UnreadableImageError(path, 'no image in it')
-    if size.height * size.width > max_pixels:
-        raise UnreadableImageError(
-            path,
-            f'{size.width:,} x {size.height:,} pixels, more than max_pixels={max_pixels:,}',
-            'too_large',
-        )
-    if backend in ('cv2', None) and size.bits > 16:
-        raise UnreadableImageError(path, f'{size.bits} bits a channel: save it with 8 or 16')
-    if backend in ('cv2', None) and size.format == 'AVIF' and size.orientation > 1:
-        raise UnreadableImageError(path, 'OpenCV does not turn an AVIF upright: save it upright')
-    return size
+_USED_BITS = 4  # of the upper 8, so many have to be used of an image with 16 bits
 
 
 def decode_image(
@@ -81,7 +39,7 @@ def decode_image(
     16 bits                the upper 8. Refused where only the lower 12 are used: it would be all
                            but black
     EXIF orientation       turned upright (``color_type='color'`` or ``'grayscale'``)
-    several images       the first
+    several images         the first
     ====================== =====================================================================
 
     A JPEG that is damaged inside its data is decoded: what is behind the damage is wrong, and
@@ -97,7 +55,7 @@ def decode_image(
     Raises:
         UnreadableImageError: As there, if the decoder gives up, or in the cases above.
     """
-    size = check_header(path, content, backend, max_pixels)
+    header = check_header(path, content, backend, max_pixels)
     try:
         pixels = mmcv.imfrombytes(content, flag=color_type, backend=backend)
     except MemoryError:
@@ -106,13 +64,60 @@ def decode_image(
         raise UnreadableImageError(path, one_line(error)) from error
     if pixels is None:
         raise _undecodable(path, content, backend)
-    if size is not None and color_type != 'unchanged' and pixels.dtype == np.uint8:
-        _refuse_blank(path, content, size, pixels)
+    if header is not None and color_type != 'unchanged' and pixels.dtype == np.uint8:
+        _refuse_blank(path, content, header, pixels)
     return pixels
 
 
+def check_header(
+    path: str, content: bytes, backend: str = 'cv2', max_pixels: int = MAX_PIXELS
+) -> ImageHeader | None:
+    """Check a file without decoding it.
+
+    Args:
+        path (str): Where it is from, for the error.
+        content (bytes): The whole file.
+        backend (str): The decoder, as in ``mmcv.imfrombytes``. Defaults to ``'cv2'``. What only
+            ``'tifffile'`` knows is left to it.
+        max_pixels (int): Height times width that may not be exceeded. Defaults to ``MAX_PIXELS``.
+
+    Returns:
+        ImageHeader | None: Of JPEG and PNG without mode and orientation. None only for
+        ``'tifffile'``.
+
+    Raises:
+        UnreadableImageError: If the file is empty, no image, truncated or too large, if it has 32
+            bits a channel, or its orientation is one that the decoder does not follow.
+    """
+    if not content:
+        raise UnreadableImageError(path, 'the file is empty')
+    if not is_complete(content):
+        raise UnreadableImageError(path, f'it ends after {len(content):,} bytes', 'truncated')
+    try:
+        header = read_image_header(content, in_full=False)
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(path, str(error), 'too_large') from error
+    if header is None:
+        if backend == 'tifffile':
+            return None
+        raise UnreadableImageError(path, 'no image in it')
+    height, width = header.size
+    if height * width > max_pixels:
+        raise UnreadableImageError(
+            path, f'{width:,} x {height:,} pixels, more than max_pixels={max_pixels:,}', 'too_large'
+        )
+    if backend in ('cv2', None):
+        if header.bits > 16:
+            raise UnreadableImageError(path, f'{header.bits} bits a channel: save it with 8 or 16')
+        if header.format == 'AVIF' and header.orientation > 1:
+            raise UnreadableImageError(
+                path, 'OpenCV does not turn an AVIF upright: save it upright'
+            )
+    return header
+
+
 def _undecodable(path: str, content: bytes, backend: str) -> UnreadableImageError:
-    """Let Pillow say what is wrong, if it cannot decode the file either."""
+    """Return Pillow's error if it cannot decode the file either."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             kind = image.format
@@ -122,9 +127,9 @@ def _undecodable(path: str, content: bytes, backend: str) -> UnreadableImageErro
     return UnreadableImageError(path, f'{kind}, which the loader ({backend}) cannot read')
 
 
-def _refuse_blank(path: str, content: bytes, size: ImageSize, pixels: np.ndarray) -> None:
+def _refuse_blank(path: str, content: bytes, header: ImageHeader, pixels: np.ndarray) -> None:
     """Raise if 8 bits a channel without transparency leave nothing of an image."""
-    is_black = size.bits > 8 and pixels.max() < 1 << _USED_BITS
+    is_black = header.bits > 8 and pixels.max() < 1 << _USED_BITS
     if is_black and _unchanged(path, content).max() > 0:
         raise UnreadableImageError(
             path,
@@ -132,60 +137,23 @@ def _refuse_blank(path: str, content: bytes, size: ImageSize, pixels: np.ndarray
             'all but black; stretch it',
             'blank',
         )
-    if size.transparent and size.format == 'TIFF':
-        whole = _unchanged(path, content)
-        if whole.shape[2:] == (4,) and whole[..., 3].min() < np.iinfo(whole.dtype).max:
+    if header.transparent and header.format == 'TIFF':
+        complete = _unchanged(path, content)
+        if complete.shape[2:] == (4,) and complete[..., 3].min() < np.iinfo(complete.dtype).max:
             raise UnreadableImageError(
                 path, 'OpenCV makes the transparent parts of a TIFF black: save it without', 'blank'
             )
-    elif size.transparent and (pixels.min((0, 1)) == pixels.max((0, 1))).all():
-        whole = _unchanged(path, content)
-        if whole.shape[2:] == (4,) and whole[..., 3].min() < whole[..., 3].max():
+    elif header.transparent and (pixels.min((0, 1)) == pixels.max((0, 1))).all():
+        complete = _unchanged(path, content)
+        if complete.shape[2:] == (4,) and complete[..., 3].min() < complete[..., 3].max():
             raise UnreadableImageError(
                 path, 'one flat colour but for its transparency: put it on a background', 'blank'
             )
 
 
 def _unchanged(path: str, content: bytes) -> np.ndarray:
-    """Decode all bits and channels; a damaged file may be decoded in 8 bits and not so."""
+    """Decode all bits and channels; of a damaged file OpenCV may manage 8 bits only."""
     pixels = mmcv.imfrombytes(content, flag='unchanged', backend='cv2')
     if pixels is None:
         raise _undecodable(path, content, 'cv2')
     return pixels
-
-
-def read_image_file(path: str, backend_args: dict | None = None) -> bytes:
-    """Read a file as MMEngine does, but not one that may never end.
-
-    An annotation file names what it likes: a device such as ``/dev/zero`` would fill the memory,
-    and a pipe is waited for.
-
-    Args:
-        path (str): The file.
-        backend_args (dict, optional): As in the loader. Defaults to None.
-
-    Raises:
-        UnreadableImageError: If the file is missing (``code='missing'``), cannot be read, or is
-            a device, a pipe or a socket.
-    """
-    try:
-        if may_never_end(path):
-            raise UnreadableImageError(path, 'a device, a pipe or a socket, no file')
-        return fileio.get(path, backend_args=backend_args)
-    except FileNotFoundError as error:
-        raise UnreadableImageError(path, 'No such file or directory', 'missing') from error
-    except OSError as error:
-        raise UnreadableImageError(path, error.strerror or str(error)) from error
-    except UnreadableImageError:
-        raise
-    except ValueError as error:  # a NUL byte in the path
-        raise UnreadableImageError(path, str(error)) from error
-
-
-def may_never_end(path: str | os.PathLike) -> bool:
-    """Whether a path leads to a device, a pipe or a socket."""
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return False  # not there, or in another kind of store: the backend knows
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -14,9 +14,8 @@ import cv2
 
 from ..errors import UnreadableImageError
 from ..fileio.atomic_write import atomic_write, remove_stale_files
-from ..fileio.files import missing_files
 from ..fileio.terminal import one_line
-from .decode_image import may_never_end
+from .image_files import may_never_end, missing_files
 from .parallel_map import parallel_map
 from .transforms import LoadWholeImage, SquareResize
 
@@ -117,9 +116,9 @@ def make_resized_copy(
             others.append(path)
     if not images:
         raise ValueError(f'{source} holds no image: none ends in {", ".join(IMAGE_SUFFIXES)}')
-    missing = set(missing_files(str(target / path) for path in images))
+    missing = missing_files(target, images)
     todo = [path for path in others if _is_newer(source / path, target / path)]
-    todo += [path for path in images if str(target / path) in missing]
+    todo += missing
     copy.present = len(images) - len(missing)
     refuse_links_outwards(target, todo)
 

@@ -4,7 +4,7 @@ from mmengine.fileio import LocalBackend, get_file_backend, list_from_file
 from mmpretrain.datasets import ImageNet
 from mmpretrain.registry import DATASETS
 
-from ..fileio.files import missing_files
+from .image_files import missing_files
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
 
@@ -72,7 +72,7 @@ class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
 
     def _check_files(self, paths: list[str]) -> None:
         """Raise if a file is missing."""
-        missing = missing_files(paths)
+        missing = missing_files('', paths)
         if missing:
             raise FileNotFoundError(
                 f'{len(missing)} of {len(paths)} files of {self.ann_file} are not there, first: '

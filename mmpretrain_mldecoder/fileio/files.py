@@ -1,10 +1,8 @@
-"""File heads, file contents, and missing files."""
+"""Reading of files: the first bytes, checked, and large contents, fast."""
 
 import contextlib
 import mmap
 import os
-import os.path as osp
-from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -55,17 +53,3 @@ def read_whole_file(path: str | Path) -> bytes | memoryview:
         with contextlib.suppress(OSError):  # a kernel built without huge pages
             buffer.madvise(mmap.MADV_HUGEPAGE)
         return memoryview(buffer)[: file.readinto(buffer)]
-
-
-def missing_files(paths: Iterable[str]) -> list[str]:
-    """Return the paths without a file, in their order, with one look at each folder."""
-    present: dict[str, set[str]] = {}
-    missing = []
-    for path in paths:
-        folder, name = osp.split(path)
-        if folder not in present:
-            is_there = osp.isdir(folder or '.')
-            present[folder] = set(os.listdir(folder or '.')) if is_there else set()
-        if name not in present[folder]:
-            missing.append(path)
-    return missing

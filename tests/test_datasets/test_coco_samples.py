@@ -13,7 +13,7 @@ def samples():
     return CocoSamples(
         rows=np.array([0, 1, 3]),
         folder='images',
-        file_names=PackedStrings.pack(['a.jpg', 'sub/b.jpg', 'left out', '猫.jpg']),
+        file_names=PackedStrings(['a.jpg', 'sub/b.jpg', 'left out', '猫.jpg']),
         image_ids=np.array([7, 5, 6, 2**40]),
         heights=np.array([10, 20, 30, 40]),
         widths=np.array([11, 21, 31, 41]),
@@ -77,4 +77,4 @@ def test_a_dict_is_the_callers_own(samples):
 def test_copies(samples):
     for other in (copy.deepcopy(samples), pickle.loads(pickle.dumps(samples[1:]))):
         assert plain(other[-1]) == EXPECTED[2]
-    assert copy.deepcopy(samples).labels is samples.labels
+    assert copy.deepcopy(samples).box_labels is samples.box_labels

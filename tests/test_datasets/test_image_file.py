@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker
-from mmpretrain_mldecoder.datasets.decode_image import read_image_file
+from mmpretrain_mldecoder.datasets.image_files import read_image_file
 from mmpretrain_mldecoder.datasets.transforms import LoadScaledImage, LoadWholeImage
 from mmpretrain_mldecoder.errors import UnreadableImageError
 

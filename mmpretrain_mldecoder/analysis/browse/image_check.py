@@ -12,8 +12,9 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
-from ...datasets.decode_image import MAX_PIXELS, check_header, decode_image, read_image_file
-from ...datasets.image_header import Fault, ImageHeader
+from ...datasets.decode_image import MAX_PIXELS, check_header, decode_image
+from ...datasets.image_files import read_image_file
+from ...datasets.image_header import Fault, ImageHeader, read_image_header
 from ...errors import UnreadableImageError
 
 # Rows and columns of the small grey images that duplicates are found with.
@@ -109,7 +110,7 @@ def _size_fault(
 def _header(content: bytes) -> ImageHeader | None:
     """Read it; None where Pillow cannot, or would not for the number of its pixels."""
     try:
-        return ImageHeader.read(content)
+        return read_image_header(content)
     except Image.DecompressionBombError:
         return None
 

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from PIL import Image, ImageOps
 
 from ...apis import MultiLabelInferencer
-from ...datasets.decode_image import read_image_file
+from ...datasets.image_files import read_image_file
 from ...fileio.terminal import printable
 from ...visualization import attention_overlay
 

@@ -6,7 +6,8 @@ from mmcv.transforms import LoadImageFromFile
 from mmpretrain.registry import TRANSFORMS
 
 from ...errors import UnreadableImageError
-from ..decode_image import MAX_PIXELS, decode_image, read_image_file
+from ..decode_image import MAX_PIXELS, decode_image
+from ..image_files import read_image_file
 from ..image_header import jpeg_size
 
 

@@ -7,7 +7,7 @@ from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
 from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker, caught_standard_error
-from mmpretrain_mldecoder.datasets.image_header import is_whole_image
+from mmpretrain_mldecoder.datasets.image_header import is_complete
 from mmpretrain_mldecoder.datasets.transforms import LoadWholeImage
 from mmpretrain_mldecoder.errors import UnreadableImageError
 
@@ -66,10 +66,10 @@ def test_what_the_loader_cannot_read_is_harmful(name, path, tmp_path):
 @pytest.mark.parametrize('options', [{}, dict(progressive=True), dict(exif=orientation(6))])
 def test_a_jpeg_is_whole_to_its_last_marker(cut, options):
     content = encoded(photo(0), quality=95, **options)
-    assert is_whole_image(content)
-    assert is_whole_image(content + bytes(10))
-    assert not is_whole_image(content[:-cut])
-    assert not is_whole_image(content[:-cut] + bytes(10))
+    assert is_complete(content)
+    assert is_complete(content + bytes(10))
+    assert not is_complete(content[:-cut])
+    assert not is_complete(content[:-cut] + bytes(10))
 
 
 def test_the_end_of_a_thumbnail_is_not_that_of_the_image():
@@ -78,8 +78,8 @@ def test_the_end_of_a_thumbnail_is_not_that_of_the_image():
     segment = b'\xff\xe1' + (len(thumbnail) + 2).to_bytes(2, 'big') + thumbnail
     whole = encoded(photo(0))
     content = whole[:2] + segment + whole[2:]
-    assert is_whole_image(content)
-    assert not is_whole_image(content[: len(content) // 2 + len(segment) // 2])
+    assert is_complete(content)
+    assert not is_complete(content[: len(content) // 2 + len(segment) // 2])
 
 
 @pytest.mark.parametrize('height, width', [(60, 80), (80, 60)])
