@@ -1,12 +1,17 @@
-"""What importing the package changes in the process, in one place.
+"""Registration of everything in the package: what importing it changes in the process.
 
-- The rows of ``configs/`` become known by name to ``mmpretrain.list_models`` and ``get_model``.
-- ``datasets``, ``models``, ``evaluation``, ``checkpoints`` and ``engine`` register their classes,
-  each right after the part of the host that uses it is imported: the host's parts take most of a
-  second to import, and MMEngine's registries import them only when a name is first looked up.
-- ``checkpoints`` replaces MMEngine's checkpoint loaders and ``Pretrained`` initializer, so that
-  every file is read weights-only.
+- MMPretrain's registries get our datasets, models, metrics, hooks, ..., and MMEngine's ``RUNNERS``
+  gets ``PortableRunner``.
+- ``mmpretrain.list_models`` and ``get_model`` know the rows of ``configs/`` by name.
+- MMEngine's ``CheckpointLoader`` gets ``paddleclas://``, ``timm://`` and ``miil://``. Its own
+  loaders, of files, ``http://``, ``https://``, ``torchvision://``, ``modelzoo://``,
+  ``open-mmlab://``, ``openmmlab://``, ``mmcls://``, ``s3://``, ``petrel://`` and ``pavi://``, are
+  replaced by ones that load weights-only; ``checkpoints/loaders.py`` says why none can stay.
+- MMEngine's initializer ``Pretrained`` is replaced by one that is strict with published weights.
 - mmcv-lite's warning about a missing compiled op is filtered: nothing here uses compiled ops.
+
+What belongs to a part of the host waits until that part is imported: the host's parts take most of
+a second to import, and MMEngine's registries import them when a name is first looked up.
 """
 
 import warnings
@@ -20,13 +25,12 @@ import wrapt
 
 PACKAGE = Path(__file__).resolve().parent
 
-# Part of the host -> subpackages of ours that follow it. They import no other part of the host,
-# but for parts that it imports itself: so they never meet one that is half imported.
+# Part of the host -> our subpackages that are imported right after it. They import no other part of
+# the host but what it imports itself, so that they never meet one that is half imported.
 _FOLLOWERS = {
-    # Whoever loads a checkpoint imports the runner: from then on it is read weights-only.
+    # Whoever loads a checkpoint imports the runner: from then on it is loaded weights-only.
     'mmengine.runner': ('engine', 'checkpoints'),
-    'mmpretrain.engine': ('engine', 'checkpoints'),
-    'mmpretrain.models': ('models', 'checkpoints'),
+    'mmpretrain.models': ('models',),
     'mmpretrain.datasets': ('datasets',),
     'mmpretrain.evaluation': ('evaluation',),
 }

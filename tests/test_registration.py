@@ -1,15 +1,23 @@
 """Importing the package is cheap, and yet nothing is registered too late."""
 
+import ast
 import json
+import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
+from mmpretrain_mldecoder.registration import _check_host as check_host
+
+ROOT = Path(__file__).parents[1]
 # Forks an interpreter for each script, which has imported neither us nor the host, but what the
 # host imports of others: that takes most of the time.
-_SERVER = """
+SERVER = """
 import json, os, sys, traceback
 import cv2, matplotlib, torch._dynamo, torch.distributed.fsdp, torchvision.ops
 assert not {'mmcv', 'mmengine', 'mmpretrain', 'mmpretrain_mldecoder'} & sys.modules.keys()
@@ -33,7 +41,38 @@ for line in sys.stdin:
     print(json.dumps(answer), flush=True)
 """
 
-HEAVY = ('mmpretrain.models', 'mmpretrain.datasets', 'mmpretrain.evaluation', 'torchvision')
+
+@pytest.fixture(scope='module')
+def run() -> Callable[[str], str]:
+    """What runs a script in an interpreter of its own, and returns what it printed."""
+    with subprocess.Popen(
+        [sys.executable, '-c', SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+
+        def run_script(script: str) -> str:
+            print(json.dumps(script), file=server.stdin, flush=True)
+            printed = json.loads(server.stdout.readline())
+            assert printed.endswith('done\n'), printed
+            return printed
+
+        yield run_script
+        server.stdin.close()
+
+
+# ---- what is registered, and when
+
+
+def test_importing_leaves_the_heavy_parts_of_the_host_alone():
+    heavy = ('mmpretrain.models', 'mmpretrain.datasets', 'mmpretrain.evaluation', 'torchvision')
+    script = (
+        'import sys, mmpretrain_mldecoder, mmpretrain_mldecoder.layers\n'
+        f'print([name for name in {heavy} if name in sys.modules])\n'
+    )
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == '[]'
+
+
 # A name of ours and the registry that it is looked up in, in an interpreter that has built nothing.
 NAMES = dict(
     MLDecoderHead='MODELS',
@@ -50,45 +89,11 @@ NAMES = dict(
 )
 
 
-@pytest.fixture(scope='module')
-def run() -> Callable[[str], None]:
-    """What runs a script in an interpreter of its own."""
-    with subprocess.Popen(
-        [sys.executable, '-c', _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-
-        def run_script(script: str) -> None:
-            print(json.dumps(script), file=server.stdin, flush=True)
-            printed = json.loads(server.stdout.readline())
-            assert printed.endswith('done\n'), printed
-
-        yield run_script
-        server.stdin.close()
-
-
-def test_importing_leaves_the_heavy_parts_of_the_host_alone():
-    script = (
-        'import sys, mmpretrain_mldecoder, mmpretrain_mldecoder.layers\n'
-        f'print([name for name in {HEAVY} if name in sys.modules])\n'
-    )
-    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == '[]'
-
-
-def test_what_mmcv_lite_lacks_is_not_said():
-    script = 'import mmpretrain_mldecoder, mmpretrain.models'
-    result = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
-    assert 'MultiScaleDeformableAttention' not in result.stderr
-
-
 @pytest.mark.parametrize('order', [1, -1])
 def test_every_name_is_there_when_it_is_looked_up(run, order):
-    names = dict(list(NAMES.items())[::order])
     run(
-        'import mmpretrain_mldecoder\n'
-        'import mmpretrain.registry\n'
-        f'for name, registry in {names}.items():\n'
+        'import mmpretrain_mldecoder, mmpretrain.registry\n'
+        f'for name, registry in {list(NAMES.items())[::order]}:\n'
         '    found = getattr(mmpretrain.registry, registry).get(name)\n'
         "    assert found and found.__module__.startswith('mmpretrain_mldecoder'), name\n"
     )
@@ -97,18 +102,19 @@ def test_every_name_is_there_when_it_is_looked_up(run, order):
 @pytest.mark.parametrize(
     'first',
     [
-        'mmengine.hooks, mmengine.model, mmengine.infer',
-        'mmpretrain.models',
-        'mmpretrain.datasets',
-        'mmpretrain.evaluation, mmpretrain.engine',
+        'mmpretrain_mldecoder, mmengine.hooks, mmengine.model, mmengine.infer',
+        'mmpretrain_mldecoder, mmpretrain.models',
+        'mmpretrain_mldecoder, mmpretrain.datasets',
+        'mmpretrain_mldecoder, mmpretrain.evaluation, mmpretrain.engine',
         'mmpretrain_mldecoder.models',
         'mmpretrain_mldecoder.checkpoints',
+        'mmpretrain.models, mmpretrain.datasets, mmpretrain.evaluation, mmpretrain_mldecoder',
     ],
 )
 def test_parts_may_be_imported_in_any_order(run, first):
     """Nothing of ours is imported while a part that it needs is only half there."""
     run(
-        f'import mmpretrain_mldecoder\nimport {first}\n'
+        f'import {first}\n'
         'import mmpretrain.models, mmpretrain.datasets, mmpretrain.evaluation\n'
         'from mmengine.registry import RUNNERS, WEIGHT_INITIALIZERS\n'
         'from mmengine.runner import CheckpointLoader\n'
@@ -124,23 +130,124 @@ def test_parts_may_be_imported_in_any_order(run, first):
     )
 
 
-def test_after_the_host_everything_is_there_at_once(run):
-    run(
-        'import mmpretrain.models, mmpretrain.datasets, mmpretrain.evaluation\n'
-        'import mmpretrain_mldecoder\n'
-        'from mmpretrain.registry import DATASETS, METRICS, MODELS\n'
-        'assert "MLDecoderHead" in MODELS.module_dict\n'
-        'assert "COCOMultiLabel" in DATASETS.module_dict\n'
-        'assert "MultiLabelMAP" in METRICS.module_dict\n'
-    )
-
-
-def test_subpackages_are_attributes(run):
-    run(
-        'import mmpretrain_mldecoder\n'
+def test_subpackages_are_attributes_and_mmcv_s_warning_is_filtered(run):
+    printed = run(
+        'import mmpretrain_mldecoder, mmpretrain.models\n'
         'print(mmpretrain_mldecoder.datasets.COCOMultiLabel, mmpretrain_mldecoder.models.heads)\n'
         'try:\n'
         '    mmpretrain_mldecoder.nothing\n'
         'except AttributeError as error:\n'
         "    assert 'nothing' in str(error)\n"
+    )
+    assert 'MultiScaleDeformableAttention' not in printed
+
+
+# ---- the rows of configs/
+
+ROWS = sorted(
+    f'{folder}_{path.stem}'
+    for folder in ('imagenet', 'linear', 'mldecoder')
+    for path in (ROOT / 'configs' / folder).glob('*.py')
+)
+
+
+@pytest.mark.parametrize('where', ['installed', 'copied'])
+def test_rows_are_known_after_the_import(where, tmp_path):
+    """As installed here, and from a checkout that pip has never seen."""
+    if where == 'copied':
+        (tmp_path / 'mmpretrain_mldecoder').mkdir()
+        for path in (ROOT / 'mmpretrain_mldecoder').iterdir():
+            if path.name != '.mim':
+                (tmp_path / 'mmpretrain_mldecoder' / path.name).symlink_to(path)
+        for name in ('configs', 'model-index.yml'):
+            (tmp_path / name).symlink_to(ROOT / name)
+    script = (
+        'import mmpretrain, mmpretrain_mldecoder\n'
+        'import importlib\n'
+        'importlib.reload(mmpretrain_mldecoder)\n'
+        'from mmpretrain import get_model, list_models\n'
+        "names = [n for p in ('imagenet_', 'linear_', 'mldecoder_') for n in list_models(p)]\n"
+        "model = get_model('mldecoder_r50vd_ssld_coco')\n"
+        'print(f"\\n{names} {type(model.backbone).__name__} {model.head.num_classes}")\n'
+    )
+    path = {'PYTHONPATH': str(tmp_path)} if where == 'copied' else {}
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore::DeprecationWarning', '-c', script],
+        cwd=tmp_path,
+        env=os.environ | dict(OMP_NUM_THREADS='1') | path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    # the host prints too
+    names, backbone, num_classes = done.stdout.splitlines()[-1].rsplit(maxsplit=2)
+    assert sorted(ast.literal_eval(names)) == ROWS
+    assert (backbone, num_classes) == ('ResNetVd', '80')
+    assert 'conflict' not in done.stderr
+
+
+def test_index_registered_by_hand_before(run):
+    printed = run(
+        'from mmpretrain.apis.model import ModelHub\n'
+        f'ModelHub.register_model_index({str(ROOT / "model-index.yml")!r}, {str(ROOT)!r})\n'
+        'import mmpretrain_mldecoder\n'
+        "assert ModelHub.get('mldecoder_r50_coco').config.model.head.type == 'MLDecoderHead'\n"
+    )
+    assert 'is conflict in' in printed and 'need not be called' in printed
+
+
+def test_package_without_its_configs(run, tmp_path):
+    """Only the folder of Python files was copied: the rest works."""
+    run(
+        'from pathlib import Path\n'
+        'from mmpretrain_mldecoder import registration\n'
+        f'registration.PACKAGE = Path({str(tmp_path / "mmpretrain_mldecoder")!r})\n'
+        'registration._register_model_index.cache_clear()\n'
+        'assert registration.find_model_index() is None\n'
+        'registration._register_model_index()\n'
+    )
+
+
+# ---- where the host is missing or cannot be imported
+
+
+def test_missing_host_says_what_to_install(run):
+    """With the host hidden from the import system, as on a machine that lacks it."""
+    run(
+        'import importlib.util as util\n'
+        'find = util.find_spec\n'
+        "util.find_spec = lambda name, *a: None if name == 'mmcv' else find(name, *a)\n"
+        'try:\n'
+        '    import mmpretrain_mldecoder\n'
+        'except ImportError as error:\n'
+        "    assert all(part in str(error) for part in ('mmcv cannot be imported',\n"
+        "        'mmpretrain_mldecoder[lite]', 'mmpretrain_mldecoder[onedl]')), error\n"
+        'else:\n'
+        '    raise AssertionError\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ('transformers', 'pycocotools', 'warned'),
+    [
+        ('5.0.1', '2.0.10', True),
+        ('4.57.0', '2.0.10', False),
+        ('5.0.1', None, False),
+        (None, '2.0.10', False),
+    ],
+)
+def test_newer_transformers_beside_pycocotools(monkeypatch, transformers, pycocotools, warned):
+    installed = dict(transformers=transformers, pycocotools=pycocotools)
+
+    def version(package):
+        if installed[package] is None:
+            raise metadata.PackageNotFoundError(package)
+        return installed[package]
+
+    monkeypatch.setattr(metadata, 'version', version)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        check_host()
+    assert ['Uninstall one of the two' in str(warning.message) for warning in caught] == (
+        [True] * warned
     )
