@@ -17,10 +17,10 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     parser.add_argument('config', help='config file that was tested')
     parser.add_argument('predictions', help='what tools/test.py --out wrote')
     parser.add_argument('--out', default='report', metavar='FOLDER', help='default: report')
-    parser.add_argument('--checkpoint', help='its attention is laid over the photos')
+    parser.add_argument('--checkpoint', help='its attention is laid over the images')
     parser.add_argument('--compare', metavar='OTHER.pkl', help='a second run, side by side')
     parser.add_argument(
-        '--thumbnails', type=int, default=12, metavar='N', help='photos of each kind; default: 12'
+        '--thumbnails', type=int, default=12, metavar='N', help='images of each kind; default: 12'
     )
     parser.add_argument('--thr', type=float, default=0.5, help='where the slider starts')
     parser.add_argument(
@@ -30,7 +30,7 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
 
 
 def main(argv: list[str] | None = None) -> Path:
-    """Write the page, and say where it is."""
+    """Write the page, and print where it is."""
     parser, args = parse_args(argv)
     try:
         cfg = read_config(args.config)

@@ -221,18 +221,13 @@ def test_hostile_names_are_only_text(page, tmp_path):
 
 
 @pytest.mark.parametrize(('images', 'classes'), [(5000, 80), (1000, 3000)])
-def test_size_and_time(page, tmp_path, images, classes, capsys):
+def test_many_images_and_classes(page, tmp_path, images, classes):
     scores, targets = random_run(images, classes)
     config = write_classes_config(tmp_path / 'big.py', [f'class {i}' for i in range(classes)])
     dump = write_dump(tmp_path / 'a.pkl', scores, targets, raw=scores**2, areas=2000.0)
     path = write_report(config, dump, tmp_path / 'out', thumbnails=0)
     open_page(page, path)
-    load = "performance.getEntriesByType('navigation')[0].loadEventEnd"
-    milliseconds = page.evaluate(load)
-    with capsys.disabled():
-        print(f'\n{images} x {classes}: {path.stat().st_size / 1e6:.1f} MB, {milliseconds:.0f} ms')
     assert path.stat().st_size < 15e6
-    assert milliseconds < 10_000  # generous: the machine may be busy; 2 s is the aim
     assert page.locator('#classes tbody tr').count() == min(classes, 250)
     if classes > 250:
         assert 'the first 250 in this order are shown' in page.locator('#shown').inner_text()

@@ -32,10 +32,10 @@ def test_report_has_the_numbers_of_the_test(tested, tmp_path, capsys):
     expected = dict(EMA=metrics['coco/mAP'], raw=metrics['coco/mAP_raw'])
     assert found == pytest.approx(expected, abs=1e-5)
     assert data['noSizes'] is None and data['notes'] == []
-    assert all(card['photo'] for card in data['alarms'])
+    assert all(card['image'] for card in data['alarms'])
 
 
-def test_attention_lies_over_the_photos(tested, tmp_path, capsys):
+def test_attention_lies_over_the_images(tested, tmp_path, capsys):
     config, dump, _ = tested
     checkpoint = config.parent / 'run' / 'epoch_1.pth'
     options = ['--out', tmp_path, '--checkpoint', checkpoint, '--thumbnails', 2]
@@ -43,10 +43,13 @@ def test_attention_lies_over_the_photos(tested, tmp_path, capsys):
     data = json.loads(re.findall(r'<script id="data"[^>]*>(.*?)</script>', text, re.S)[0])
     for card in data['alarms'] + data['misses']:
         assert card['attention'].startswith('data:image/jpeg;base64,')
-        assert card['attention'] != card['photo'] and card['shares'] == []
+        assert card['attention'] != card['image'] and card['shares'] == []
     with pytest.raises(SystemExit):
         run_report(config, dump, *options, '--cfg-options', 'model.head.embed_dims=16')
     assert 'size mismatch' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run_report(config, dump, '--checkpoint', 'absent.pth')
+    assert 'no checkpoint at' in capsys.readouterr().err
 
 
 def test_export_names_images_that_are_there(tested, tmp_path, capsys):
@@ -87,7 +90,6 @@ def test_errors_are_short(tmp_path, capsys, tool, config, predictions, message):
     ('options', 'message'),
     [
         (['--compare', 'b.pkl'], 'cannot be compared: 9 images and 3 classes against 8 and 3'),
-        (['--checkpoint', 'absent.pth'], 'no checkpoint at'),
         (['--thr', '2'], 'thr must be in'),
     ],
 )

@@ -13,7 +13,7 @@ from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the two files, and say which images are not there."""
+    """Write the two files, and print which images are missing."""
     parser = argparse.ArgumentParser(description='Write a test run for FiftyOne.')
     parser.add_argument('config', help='config file that was tested')
     parser.add_argument('predictions', help='what tools/test.py --out wrote')

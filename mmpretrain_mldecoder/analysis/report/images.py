@@ -4,7 +4,6 @@ import base64
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,12 +14,17 @@ from ...apis import MultiLabelInferencer
 from ...datasets.image_files import read_image_file
 from ...fileio.terminal import printable
 from ...visualization import attention_overlay
+from .test_run import TestRun
+
+SIDE = 240  # of a thumbnail, pixels
+QUALITY = 72
+MAX_LABELS = 8  # named beside an image
 
 
-def photo_roots(cfg: Config) -> list[str]:
+def image_roots(cfg: Config) -> list[str]:
     """Return the folders of the test's images, without links in their paths.
 
-    They are the data set's ``data_root`` and its ``data_prefix`` below that, so that a folder of
+    They are the dataset's ``data_root`` and its ``data_prefix`` below that, so that a folder of
     images may be a link to another disk; the current folder if there is neither.
     """
     dataset = cfg.test_dataloader.dataset
@@ -41,8 +45,8 @@ def is_inside(path: str, roots: Sequence[str]) -> bool:
         return False
 
 
-class PhotoAttention:
-    """Ask a trained model where it looked for one class of one photo.
+class AttentionOverlays:
+    """Overlays of a trained model's attention for one class of one image.
 
     Args:
         config (Config): Of the model.
@@ -55,8 +59,6 @@ class PhotoAttention:
     """
 
     def __init__(self, config: Config, checkpoint: str | os.PathLike, classes: Sequence[str]):
-        if '://' not in os.fspath(checkpoint) and not os.path.isfile(checkpoint):
-            raise FileNotFoundError(f'no checkpoint at {checkpoint}')
         self._inferencer = MultiLabelInferencer(config, checkpoint, batch_size=1, backend='torch')
         if list(self._inferencer.classes) != list(classes):
             theirs, ours = (
@@ -67,76 +69,53 @@ class PhotoAttention:
                 'do not belong together'
             )
         self._classes = classes
-        self._last = (None, None)  # a photo may be both a false alarm and a miss
 
     def __call__(self, image: str, label: int) -> tuple[str, list[str]]:
         """Return the overlay as a data address, and the classes that share the query."""
-        if self._last[0] != image:
-            self._last = image, self._inferencer(image, thr=0.0, return_attention=True)[0]
-        prediction = self._last[1]
+        (prediction,) = self._inferencer(image, thr=0.0, return_attention=True)
         place = prediction['labels'].index(self._classes[label])
         overlay = encode_attention(prediction['seen'], prediction['attention'][place])
         return overlay, list(prediction['shares_query_with'][place])
 
 
-SIDE = 240  # of a thumbnail, pixels
-QUALITY = 72
-MAX_LABELS = 8  # named beside a photo
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """One wrong answer: class ``label`` of image ``image``."""
-
-    image: int
-    label: int
-
-
-def worst_mistakes(
+def worst_errors(
     scores: np.ndarray, targets: np.ndarray, number: int
-) -> tuple[list[Mistake], list[Mistake]]:
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Find the negatives that score highest and the positives that score lowest.
 
-    An image stands for its worst mistake only, so it comes once in each list. No threshold is
-    asked: these are the mistakes that no choice of one mends. Ties are in the order of images.
+    An image stands for its worst error only, so it comes once in each list. No threshold is
+    applied: no choice of one corrects these errors. Ties are in the order of images.
 
     Args:
         scores (np.ndarray): ``(N, C)`` probabilities.
-        targets (np.ndarray): ``(N, C)``; unknown labels (-1) are no mistakes.
+        targets (np.ndarray): ``(N, C)``; unknown labels (-1) are no errors.
         number (int): Of each kind, at most.
 
     Returns:
-        tuple[list[Mistake], list[Mistake]]: False alarms and misses, the worst first.
+        tuple: Image and class of the false alarms and of the misses, the worst first.
     """
     alarms = _worst(np.where(targets == 0, -scores, np.inf), number)
     misses = _worst(np.where(targets == 1, scores, np.inf), number)
     return alarms, misses
 
 
-def _worst(goodness: np.ndarray, number: int) -> list[Mistake]:
+def _worst(goodness: np.ndarray, number: int) -> list[tuple[int, int]]:
     labels = goodness.argmin(axis=1)
-    lowest = goodness[np.arange(len(goodness)), labels]
+    lowest = goodness.min(axis=1)
     order = np.argsort(lowest, kind='stable')[:number]
-    return [Mistake(int(i), int(labels[i])) for i in order if np.isfinite(lowest[i])]
+    return [(int(i), int(labels[i])) for i in order if np.isfinite(lowest[i])]
 
 
 def read_thumbnail(path: str) -> str | None:
-    """Return a photo as a small JPEG in a data address; None if it cannot be read."""
+    """Return an image as a small JPEG in a data address; None if it cannot be read."""
     try:
-        with Image.open(io.BytesIO(read_image_file(path))) as photo:
-            photo.draft('RGB', (2 * SIDE, 2 * SIDE))  # of a JPEG, decodes no more than is shown
-            photo = ImageOps.exif_transpose(photo).convert('RGB')
-            photo.thumbnail((SIDE, SIDE))
+        with Image.open(io.BytesIO(read_image_file(path))) as image:
+            image.draft('RGB', (2 * SIDE, 2 * SIDE))  # of a JPEG, decodes no more than is shown
+            image = ImageOps.exif_transpose(image).convert('RGB')
+            image.thumbnail((SIDE, SIDE))
     except Exception:  # each decoder has its own
         return None
-    return encode_jpeg(photo)
-
-
-def encode_jpeg(photo: Image.Image) -> str:
-    """Return an image as a data address."""
-    buffer = io.BytesIO()
-    photo.save(buffer, 'JPEG', quality=QUALITY)
-    return 'data:image/jpeg;base64,' + base64.b64encode(buffer.getvalue()).decode()
+    return _encode_jpeg(image)
 
 
 def encode_attention(seen: np.ndarray, attention: np.ndarray) -> str:
@@ -149,55 +128,51 @@ def encode_attention(seen: np.ndarray, attention: np.ndarray) -> str:
     scale = SIDE / max(seen.shape[:2])
     size = [max(1, round(side * scale)) for side in seen.shape[1::-1]]
     small = cv2.resize(seen, size, interpolation=cv2.INTER_AREA)
-    return encode_jpeg(Image.fromarray(attention_overlay(small, attention.mean(axis=0))))
+    return _encode_jpeg(Image.fromarray(attention_overlay(small, attention.mean(axis=0))))
 
 
-def photo_cards(
-    mistakes: Sequence[Mistake],
-    images: Sequence[str],
-    scores: np.ndarray,
-    targets: np.ndarray,
+def _encode_jpeg(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, 'JPEG', quality=QUALITY)
+    return 'data:image/jpeg;base64,' + base64.b64encode(buffer.getvalue()).decode()
+
+
+def error_card(
+    run: TestRun,
+    error: tuple[int, int],
     classes: Sequence[str],
+    roots: Sequence[str],
     attend: Callable[[str, int], tuple[str, list[str]]] | None = None,
-    may_show: Callable[[str], bool] | None = None,
-) -> list[dict]:
-    """Describe mistakes for the page.
+) -> dict:
+    """Describe one error for the page.
 
     Args:
-        mistakes (Sequence[Mistake]): Of one kind.
-        images (Sequence[str]): ``N`` paths.
-        scores (np.ndarray): ``(N, C)`` probabilities.
-        targets (np.ndarray): ``(N, C)``.
+        run (TestRun): The predictions.
+        error (tuple[int, int]): Image and class.
         classes (Sequence[str]): ``C`` names.
+        roots (Sequence[str]): Folders from which images may be copied into the page.
         attend (Callable, optional): Gives the overlay of an image and a class, and the names of
             the other classes that share its query. Defaults to None.
-        may_show (Callable, optional): Tells by its path whether a photo may be copied into the
-            page. Defaults to None: all may.
 
     Returns:
-        list[dict]: ``file``, ``label``, ``score``, ``truth`` (names), ``more`` (labels not named),
-        ``photo`` (data address or None), ``outside`` (whether it may not be shown), ``attention``
+        dict: ``file``, ``label``, ``score``, ``truth`` (names), ``more`` (labels not named),
+        ``image`` (data address or None), ``outside`` (whether it may not be shown), ``attention``
         (data address or None), ``shares``.
     """
-    cards = []
-    for mistake in mistakes:
-        truth = np.flatnonzero(targets[mistake.image] == 1)
-        is_ours = may_show is None or may_show(images[mistake.image])
-        photo = read_thumbnail(images[mistake.image]) if is_ours else None
-        attention, shares = None, []
-        if attend is not None and photo is not None:
-            attention, shares = attend(images[mistake.image], mistake.label)
-        cards.append(
-            dict(
-                file=images[mistake.image],
-                label=classes[mistake.label],
-                score=round(float(scores[mistake.image, mistake.label]), 4),
-                truth=[classes[label] for label in truth[:MAX_LABELS]],
-                more=max(0, len(truth) - MAX_LABELS),
-                photo=photo,
-                outside=not is_ours,
-                attention=attention,
-                shares=shares[:MAX_LABELS],
-            )
-        )
-    return cards
+    index, label = error
+    path = run.images[index]
+    truth = np.flatnonzero(run.targets[index] == 1)
+    outside = not is_inside(path, roots)
+    image = None if outside else read_thumbnail(path)
+    attention, shares = attend(path, label) if attend and image else (None, [])
+    return dict(
+        file=path,
+        label=classes[label],
+        score=round(float(run.scores[index, label]), 4),
+        truth=[classes[i] for i in truth[:MAX_LABELS]],
+        more=max(0, len(truth) - MAX_LABELS),
+        image=image,
+        outside=outside,
+        attention=attention,
+        shares=shares[:MAX_LABELS],
+    )

@@ -1,27 +1,24 @@
-"""The report of a test run: one HTML file that holds all it shows."""
+"""Report of a test run: one HTML file that holds all it shows."""
 
 import json
 import os
 import re
-from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 from mmengine.config import Config
 
 from ...engine.checks.config_error import read_config
 from ...fileio.atomic_write import atomic_write
 from ...version import __version__
-from .confusions import find_mix_ups
-from .images import PhotoAttention, is_inside, photo_cards, photo_roots, worst_mistakes
-from .numbers import series_numbers
+from .images import AttentionOverlays, error_card, image_roots, worst_errors
+from .numbers import find_confusions, series_numbers
 from .test_run import TestRun, check_same_images, read_class_names, read_test_run
 
-_SCRIPTS = ('numbers.js', 'table.js', 'charts.js', 'mix_ups.js', 'photos.js', 'page.js')
+_SCRIPTS = ('numbers.js', 'table.js', 'charts.js', 'confusions.js', 'images.js', 'page.js')
 
 _NO_RAW = (
-    'The file has one score a class and image: of the EMA weights if the checkpoint has both, '
+    'The file has one score per class and image: of the EMA weights if the checkpoint has both, '
     'unless it was tested with --weights raw or --weights ema. To see EMA beside raw, test without '
     '--weights: tools/test.py CONFIG CHECKPOINT --out predictions.pkl'
 )
@@ -43,21 +40,21 @@ def write_report(
 ) -> Path:
     """Write ``index.html``, which needs no other file and no network.
 
+    Images are copied into the page only from the folders of the config's test dataset (after
+    ``..`` and links); others leave an empty frame, and are counted on the page.
+
     Args:
         config (str | PathLike | Config): What was tested.
         predictions (str | PathLike): The file of ``tools/test.py --out``.
         out_dir (str | PathLike): The folder; it is made, an older page is replaced.
-        checkpoint (str | PathLike, optional): For overlays of the head's attention on the photos.
+        checkpoint (str | PathLike, optional): For overlays of the head's attention on the images.
             Defaults to None, none.
         compare (str | PathLike, optional): Another file of ``tools/test.py --out``, of the same
             images and classes. Defaults to None.
-        thumbnails (int): Photos of false alarms and of misses, so many of each, at least 0.
+        thumbnails (int): Images of false alarms and of misses, so many of each, at least 0.
             Defaults to 12.
-        thr (float): In ``[0, 1]``: where the slider starts, and from which score on a class counts
-            as reported where classes are mixed up. Defaults to 0.5.
-
-    Photos are copied into the page only from the folders of the config's test data set (after
-    ``..`` and links); others leave an empty frame, and are counted on the page.
+        thr (float): In ``[0, 1]``: where the slider starts, and the score from which a class counts
+            as reported among the confusions. Defaults to 0.5.
 
     Returns:
         Path: The page.
@@ -75,67 +72,28 @@ def write_report(
         raise ValueError(f'thumbnails must be at least 0, but got {thumbnails}')
     plotly_js = _plotly_js()
     cfg = config if isinstance(config, Config) else read_config(config)
-    run = read_test_run(predictions)
-    other = None if compare is None else read_test_run(compare)
-    if other is not None:
+    runs = [read_test_run(path) for path in (predictions, compare) if path is not None]
+    run = runs[0]
+    for other in runs[1:]:
         check_same_images(run, other)
     classes, no_names = read_class_names(cfg, run.num_classes)
     attend = None
     if checkpoint is not None and thumbnails:
-        attend = PhotoAttention(cfg, checkpoint, classes)
-    roots = photo_roots(cfg)
-    data = report_data(
-        run, classes, other, thumbnails, thr, attend, lambda path: is_inside(path, roots)
+        attend = AttentionOverlays(cfg, checkpoint, classes)
+    roots = image_roots(cfg)
+    alarms, misses = (
+        [error_card(run, error, classes, roots, attend) for error in errors]
+        for errors in worst_errors(run.scores, run.targets, thumbnails)
     )
-    data['config'] = str(cfg.filename or '')
-    data['checkpoint'] = None if checkpoint is None else str(checkpoint)
-    data['notes'] += [no_names] if no_names else []
-    out = Path(out_dir, 'index.html')
-    with atomic_write(out) as path:
-        path.write_text(render_page(data, plotly_js), encoding='utf-8')
-    return out
-
-
-def report_data(
-    run: TestRun,
-    classes: list[str],
-    other: TestRun | None = None,
-    thumbnails: int = 12,
-    thr: float = 0.5,
-    attend: Callable[[str, int], tuple[str, list[str]]] | None = None,
-    may_show: Callable[[str], bool] | None = None,
-) -> dict:
-    """Return all that the page shows, ready for JSON.
-
-    ``series`` holds a set of numbers for each set of scores: of the run, of its raw weights, and
-    the same of the run that it is compared with.
-    """
-    alarms, misses = worst_mistakes(run.scores, run.targets, thumbnails)
-    cards = [
-        photo_cards(mistakes, run.images, run.scores, run.targets, classes, attend, may_show)
-        for mistakes in (alarms, misses)
-    ]
     notes = [] if run.raw_scores is not None else [_NO_RAW]
-    outside = sum(card['outside'] for kind in cards for card in kind)
-    if outside:
-        notes.append(
-            f'{outside} of {sum(map(len, cards))} photos are not shown: they lie outside data_root '
-            'and data_prefix of the config, and what a file of predictions names elsewhere is '
-            'not copied into a page.'
-        )
-    unreadable = sum(card['photo'] is None for kind in cards for card in kind) - outside
-    if unreadable:
-        notes.append(
-            f'{unreadable} of {sum(map(len, cards))} photos could not be read where the test read '
-            'them; run the report in the same folder, with the images there.'
-        )
-    return dict(
+    notes += _image_notes(alarms + misses)
+    notes += [no_names] if no_names else []
+    data = dict(
         version=__version__,
-        config='',
-        checkpoint=None,
+        config=str(cfg.filename or ''),
+        checkpoint=None if checkpoint is None else str(checkpoint),
         runs=[
-            dict(file=str(one.path), date=one.date.isoformat(timespec='minutes'))
-            for one in ([run] if other is None else [run, other])
+            dict(file=str(one.path), date=one.date.isoformat(timespec='minutes')) for one in runs
         ],
         images=len(run.images),
         unlabelled=int((~(run.targets == 1).any(axis=1)).sum()),
@@ -145,32 +103,54 @@ def report_data(
         negatives=(run.targets == 0).sum(axis=0).tolist(),
         thr=thr,
         noSizes=_NO_SIZES if run.size_masks is None else None,
-        series=[series_numbers(*parts) for parts in _series(run, other)],
-        mixUps=find_mix_ups(run.scores, run.targets, classes, thr),
-        alarms=cards[0],
-        misses=cards[1],
+        series=_series(runs),
+        confusions=find_confusions(run.scores, run.targets, classes, thr),
+        alarms=alarms,
+        misses=misses,
         notes=notes,
     )
+    out = Path(out_dir, 'index.html')
+    with atomic_write(out) as path:
+        path.write_text(_render_page(data, plotly_js), encoding='utf-8')
+    return out
 
 
-def _series(run: TestRun, other: TestRun | None) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Name the sets of scores: by their weights, and by A and B where there are two runs."""
+def _image_notes(cards: list[dict]) -> list[str]:
+    """Explain images that are not shown."""
+    notes = []
+    outside = sum(card['outside'] for card in cards)
+    if outside:
+        notes.append(
+            f'{outside} of {len(cards)} images are not shown: they lie outside data_root and '
+            'data_prefix of the config, and what a file of predictions names elsewhere is not '
+            'copied into a page.'
+        )
+    unreadable = sum(card['image'] is None for card in cards) - outside
+    if unreadable:
+        notes.append(
+            f'{unreadable} of {len(cards)} images could not be read where the test read them; run '
+            'the report in the same folder, with the images there.'
+        )
+    return notes
+
+
+def _series(runs: list[TestRun]) -> list[dict]:
+    """Return the numbers of all sets of scores, named by weights, and by A and B if two runs."""
     series = []
-    for letter, one in (('A', run), ('B', other)):
-        if one is None:
-            continue
-        prefix = '' if other is None else f'{letter}: '
-        named = dict(tested=one.scores)
-        if one.raw_scores is not None:
-            named = dict(EMA=one.scores, raw=one.raw_scores)
-        # Which objects there are is said by the first run's file, for both.
+    for letter, run in zip('AB', runs, strict=False):
+        named = dict(tested=run.scores)
+        if run.raw_scores is not None:
+            named = dict(EMA=run.scores, raw=run.raw_scores)
+        prefix = f'{letter}: ' if len(runs) > 1 else ''
+        # The first run's file says for both which objects there are.
         series += [
-            (prefix + name, scores, run.targets, run.size_masks) for name, scores in named.items()
+            series_numbers(prefix + name, scores, runs[0].targets, runs[0].size_masks)
+            for name, scores in named.items()
         ]
     return series
 
 
-def render_page(data: dict, plotly_js: str) -> str:
+def _render_page(data: dict, plotly_js: str) -> str:
     """Put data, styles and scripts into the page's frame.
 
     No text of the data is part of the HTML: the scripts read it from a block of JSON, in which

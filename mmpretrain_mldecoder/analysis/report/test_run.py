@@ -1,4 +1,4 @@
-"""The names of the classes that a config tests."""
+"""Predictions and labels of a test run, and the names of its classes."""
 
 from dataclasses import dataclass
 from datetime import datetime

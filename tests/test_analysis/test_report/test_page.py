@@ -39,10 +39,10 @@ def test_page_says_what_is_missing(run, tmp_path, monkeypatch):
     data = read_data(write_report(*run, tmp_path / 'report', thumbnails=5))
     assert [series['name'] for series in data['series']] == ['tested']
     assert 'To see EMA beside raw, test without' in data['notes'][0]
-    assert 'photos could not be read' in data['notes'][1]
+    assert 'images could not be read' in data['notes'][1]
     assert 'PackMultiLabelInputs' in data['noSizes']
     assert len(data['alarms']) == len(data['misses']) == 5
-    assert {card['photo'] is None for card in data['alarms'] + data['misses']} == {True, False}
+    assert {card['image'] is None for card in data['alarms'] + data['misses']} == {True, False}
 
 
 def test_both_weights_and_sizes(tmp_path):
@@ -117,3 +117,28 @@ def test_without_plotly(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'plotly.offline', None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'mmpretrain_mldecoder\[report\]'"):
         write_report(*run, tmp_path)
+
+
+def test_only_images_of_the_dataset_are_copied_into_the_page(tmp_path):
+    data, private = tmp_path / 'data', tmp_path / 'private'
+    for folder in (data / 'val', private):
+        folder.mkdir(parents=True)
+        Image.new('RGB', (8, 8)).save(folder / 'a.jpg')
+    (data / 'val' / 'link.jpg').symlink_to(private / 'a.jpg')
+    images = [
+        str(data / 'val' / 'a.jpg'),
+        str(data / 'val' / '..' / '..' / 'private' / 'a.jpg'),
+        str(private / 'a.jpg'),
+        str(data / 'val' / 'link.jpg'),
+        'nul\0.jpg',
+    ]
+    scores = np.tile(np.float32([0.9, 0.1]), (5, 1))
+    targets = np.tile(np.int8([0, 1]), (5, 1))
+    dump = write_dump(tmp_path / 'predictions.pkl', scores, targets, images=images)
+    config = write_classes_config(tmp_path / 'c.py', ['ant', 'bee'], str(data))
+    page = write_report(config, dump, tmp_path / 'report')
+    content = read_data(page)
+    for kind in ('alarms', 'misses'):
+        shown = {card['file']: card['image'] is not None for card in content[kind]}
+        assert shown == {image: image == images[0] for image in images}
+    assert any(note.startswith('8 of 10 images are not shown') for note in content['notes'])

@@ -124,16 +124,16 @@ function drawFrequency(report, state) {
     all > MAX_DOTS ? `${MAX_DOTS} of ${all} classes are drawn, evenly by frequency.` : '';
 }
 
-function drawHeatmap({ mixUps: mix }) {
-  const above = mix.count.map((row, i) => row.map((n, j) => n - mix.expected[i][j]));
+function drawHeatmap({ confusions }) {
+  const above = confusions.count.map((row, i) => row.map((n, j) => n - confusions.expected[i][j]));
   const most = Math.max(...above.flat().map(Math.abs));
   draw('heatmap', [{ type: 'heatmap', z: above, zmin: -most, zmax: most, xgap: 1, ygap: 1,
     colorscale: [[0, color('--two')], [0.5, color('--paper')], [1, color('--one')]],
-    text: mix.count.map((row, i) => row.map((n, j) =>
-      `missed ${escapeText(mix.missed[i])}, reported ${escapeText(mix.reported[j])}: ${n} images, ${mix.expected[i][j]} by chance`)),
+    text: confusions.count.map((row, i) => row.map((n, j) =>
+      `missed ${escapeText(confusions.missed[i])}, reported ${escapeText(confusions.reported[j])}: ${n} images, ${confusions.expected[i][j]} by chance`)),
     hovertemplate: '%{text}<extra></extra>', colorbar: { thickness: 10, outlinewidth: 0 } }],
-  layout({ title: { text: 'reported' }, tickvals: mix.reported.map((_, j) => j), ticktext: mix.reported.map((n) => shorten(n)), tickangle: -45, showgrid: false },
-    { title: { text: 'missed' }, tickvals: mix.missed.map((_, i) => i), ticktext: mix.missed.map((n) => shorten(n)), autorange: 'reversed', showgrid: false }));
+  layout({ title: { text: 'reported' }, tickvals: confusions.reported.map((_, j) => j), ticktext: confusions.reported.map((n) => shorten(n)), tickangle: -45, showgrid: false },
+    { title: { text: 'missed' }, tickvals: confusions.missed.map((_, i) => i), ticktext: confusions.missed.map((n) => shorten(n)), autorange: 'reversed', showgrid: false }));
 }
 
 /** Return a function that draws some of the charts anew, or all of them: now, or when they are near. */
@@ -142,7 +142,7 @@ function chartPainter(report, state) {
     curve: drawCurve, histogram: drawHistogram, sizes: drawSizes, frequency: drawFrequency, heatmap: drawHeatmap,
   };
   if (report.noSizes) delete painters.sizes;
-  if (!report.mixUps.pairs.length) delete painters.heatmap;
+  if (!report.confusions.pairs.length) delete painters.heatmap;
   const near = new Set();
   const outdated = new Set();
 

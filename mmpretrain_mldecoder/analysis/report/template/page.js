@@ -107,8 +107,8 @@
   byId('class').onchange = () => choose(Number(byId('class').value), false);
 
   drawNumbers();
-  describeMixUps(report);
-  drawPhotos(report);
+  describeConfusions(report);
+  drawImages(report);
   if (report.noSizes) {
     byId('sizes').hidden = true;
     byId('sizes-caption').textContent = `AP by object size is not here. ${report.noSizes}`;

@@ -5,14 +5,18 @@ import threading
 import time
 
 import numpy as np
+from mmengine.config import Config
 from PIL import Image
+from prediction_dumps import write_dump
 
+from mmpretrain_mldecoder.analysis.report import read_test_run
 from mmpretrain_mldecoder.analysis.report.images import (
-    Mistake,
     encode_attention,
-    photo_cards,
+    error_card,
+    image_roots,
+    is_inside,
     read_thumbnail,
-    worst_mistakes,
+    worst_errors,
 )
 
 
@@ -21,14 +25,14 @@ def decode(address: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(address.partition(',')[2])))
 
 
-def test_worst_mistakes_by_hand():
+def test_worst_errors_by_hand():
     scores = np.array([[0.9, 0.8, 0.1], [0.7, 0.2, 0.3], [0.95, 0.6, 0.4], [0.5, 0.5, 0.5]])
     targets = np.array([[0, 0, 1], [1, 1, -1], [-1, 0, 1], [1, 1, 1]])
-    alarms, misses = worst_mistakes(scores, targets, 10)
-    assert alarms == [Mistake(0, 0), Mistake(2, 1)]  # one an image; unknown is no mistake
-    assert misses == [Mistake(0, 2), Mistake(1, 1), Mistake(2, 2), Mistake(3, 0)]
-    assert worst_mistakes(scores, targets, 1) == ([Mistake(0, 0)], [Mistake(0, 2)])
-    assert worst_mistakes(scores, targets, 0) == ([], [])
+    alarms, misses = worst_errors(scores, targets, 10)
+    assert alarms == [(0, 0), (2, 1)]  # one an image; unknown is no error
+    assert misses == [(0, 2), (1, 1), (2, 2), (3, 0)]
+    assert worst_errors(scores, targets, 1) == ([(0, 0)], [(0, 2)])
+    assert worst_errors(scores, targets, 0) == ([], [])
 
 
 def test_thumbnail_is_small_and_upright(tmp_path):
@@ -58,21 +62,23 @@ def test_overlay_is_bright_where_the_attention_is():
     assert abs(row - 45) < 15 and abs(column - 195) < 15
 
 
-def test_cards(tmp_path):
+def test_card(tmp_path):
     Image.new('RGB', (64, 48)).save(tmp_path / 'a.jpg')
     images = [str(tmp_path / 'a.jpg'), 'absent.jpg']
     scores = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
     targets = np.array([[1, 0], [1, 1]])
+    run = read_test_run(write_dump(tmp_path / 'a.pkl', scores, targets, images=images))
     asked = []
 
     def attend(image, label):
         asked.append((image, label))
         return 'overlay', ['twin']
 
-    cards = photo_cards([Mistake(0, 1), Mistake(1, 0)], images, scores, targets, 'xy', attend)
-    assert cards[0]['label'] == 'y' and cards[0]['score'] == 0.75 and cards[0]['truth'] == ['x']
-    assert cards[0]['attention'] == 'overlay' and cards[0]['shares'] == ['twin']
-    assert cards[1]['photo'] is None and cards[1]['attention'] is None
+    card = error_card(run, (0, 1), 'xy', [str(tmp_path)], attend)
+    assert card['label'] == 'y' and card['score'] == 0.75 and card['truth'] == ['x']
+    assert card['attention'] == 'overlay' and card['shares'] == ['twin'] and not card['outside']
+    card = error_card(run, (1, 0), 'xy', [str(tmp_path)], attend)
+    assert card['image'] is None and card['attention'] is None and card['outside']
     assert asked == [(images[0], 1)]
 
 
@@ -89,3 +95,27 @@ def _write_later(pipe):
     """Set a reader free, if there is one."""
     time.sleep(5)
     os.close(os.open(pipe, os.O_RDWR))
+
+
+def config(**dataset) -> Config:
+    dataset = dict(type='COCOMultiLabel', ann_file='absent.json', pipeline=[], **dataset)
+    return Config(dict(test_dataloader=dict(dataset=dict(dataset, classes=['ant', 'bee']))))
+
+
+def test_folders(tmp_path, monkeypatch):
+    elsewhere = tmp_path / 'disk'
+    (elsewhere / 'val').mkdir(parents=True)
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'val').symlink_to(elsewhere / 'val')
+    data = tmp_path / 'data'
+    expected = sorted(map(str, (data, elsewhere / 'val')))
+    for prefix in ('val', dict(img_path='val')):
+        roots = image_roots(config(data_root=str(data), data_prefix=prefix))
+        assert roots == expected
+    assert is_inside(str(data / 'val' / 'a.jpg'), roots)
+    assert not is_inside(str(tmp_path / 'data2' / 'a.jpg'), roots)
+    monkeypatch.chdir(tmp_path)
+    assert image_roots(config()) == [str(tmp_path)]
+    wrapped = dict(type='RepeatDataset', times=2, dataset=dict(data_root=str(data)))
+    wrapped = Config(dict(test_dataloader=dict(dataset=wrapped)))
+    assert image_roots(wrapped) == [str(data)]

@@ -1,4 +1,4 @@
-// The photos of the worst mistakes.
+// The images of the worst errors.
 
 function image(address, words, caption) {
   const figure = element('figure');
@@ -6,12 +6,12 @@ function image(address, words, caption) {
   return figure;
 }
 
-function photoCard(card, kind) {
+function imageCard(card, kind) {
   const node = element('article', null, { class: `card ${kind}` });
   const images = element('div', null, { class: 'images' });
-  if (card.photo) images.append(image(card.photo, `photo: ${card.file}`, card.attention ? 'photo' : ''));
+  if (card.image) images.append(image(card.image, `image: ${card.file}`, card.attention ? 'image' : ''));
   else {
-    const why = card.outside ? 'outside the data set: not shown' : 'the photo could not be read';
+    const why = card.outside ? 'outside the dataset: not shown' : 'the image could not be read';
     images.append(element('p', why, { class: 'absent' }));
   }
   if (card.attention) images.append(image(card.attention, `attention for ${card.label}`, 'attention'));
@@ -27,11 +27,11 @@ function photoCard(card, kind) {
   return node;
 }
 
-function drawPhotos(report) {
+function drawImages(report) {
   for (const kind of ['alarms', 'misses']) {
     const place = document.getElementById(kind);
     if (!report[kind].length) place.append(element('p', 'None to show.'));
-    for (const card of report[kind]) place.append(photoCard(card, kind));
+    for (const card of report[kind]) place.append(imageCard(card, kind));
   }
   if (![...report.alarms, ...report.misses].some((card) => card.attention)) return;
   for (const node of document.querySelectorAll('.attention-hint')) {
