@@ -3,9 +3,10 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urldefrag, urlparse
 from urllib.request import Request, urlopen
 
@@ -158,14 +159,8 @@ def download(url: str, path: Path, hint: str = '') -> None:
 
 def _request(url: str) -> HTTPResponse:
     request = Request(url, headers={'User-Agent': f'mmpretrain_mldecoder/{__version__}'})
-    try:
+    with _network_errors():
         response = urlopen(request, timeout=_TIMEOUT)
-    except HTTPError as error:
-        raise ConnectionError(f'the server answers {error.code} {error.reason}') from error
-    except URLError as error:
-        raise ConnectionError(f'{error.reason}') from error
-    except (HTTPException, OSError) as error:
-        raise ConnectionError(f'{type(error).__name__} {error}') from error
     if response.headers.get_content_type() == 'text/html':
         response.close()
         raise ConnectionError('the server answers with a web page instead of the file')
@@ -174,11 +169,21 @@ def _request(url: str) -> HTTPResponse:
 
 def _chunks(response: HTTPResponse) -> Iterator[bytes]:
     expected, received = response.length, 0
-    try:
+    with _network_errors():
         while chunk := response.read(_CHUNK):
             received += len(chunk)
             yield chunk
-    except (HTTPException, OSError) as error:
-        raise ConnectionError(f'{type(error).__name__} {error}') from error
     if expected is not None and received != expected:
         raise ConnectionError(f'only {received} of {expected} bytes came')
+
+
+@contextmanager
+def _network_errors() -> Iterator[None]:
+    """Raise ``ConnectionError`` for all of them, which are ``OSError`` as those of the disk are."""
+    try:
+        yield
+    except HTTPError as error:
+        raise ConnectionError(f'the server answers {error.code} {error.reason}') from error
+    except (HTTPException, OSError) as error:
+        reason = getattr(error, 'reason', error)  # of a URLError
+        raise ConnectionError(f'{type(reason).__name__} {reason}') from error

@@ -42,11 +42,11 @@ def load_from_local(filename: str, map_location=None):
 
     Args:
         filename (str): ``.pdparams``, ``.pdema`` and ``.safetensors`` are converted always, all
-            other files if :func:`~.conversion.recognise` knows their names.
+            other files if :func:`.recognise` knows their names.
         map_location: As in ``torch.load``; converted weights are on the CPU. Defaults to None.
 
     Returns:
-        A checkpoint as of :func:`~.conversion.to_checkpoint`, or what the file holds.
+        A checkpoint as of :func:`.to_checkpoint`, or what the file holds.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -257,15 +257,14 @@ def load_from_published(filename: str, map_location=None) -> dict:
     """Find or download published weights and convert them to the names of a whole model.
 
     Looked for in the folder ``$MLDECODER_WEIGHTS``, then among torch's downloads
-    (:func:`~.download.download_folder`). A download is kept there.
+    (:func:`.download_folder`). A download is kept there.
 
     Args:
         filename (str): Such as ``'paddleclas://ResNet50_vd_ssld'``; :data:`PUBLISHED` has all.
         map_location: Unused: converted weights are on the CPU, and loading copies them.
 
     Returns:
-        dict: ``state_dict`` with ``backbone.*`` and ``head.*``, and ``meta``; see
-        :func:`~.conversion.to_checkpoint`.
+        dict: As of :func:`.to_checkpoint`.
 
     Raises:
         ValueError: If there is no such name, or its file is damaged or holds other weights.

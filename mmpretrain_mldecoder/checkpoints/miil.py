@@ -14,14 +14,15 @@ _AROUND_LAYERS = {
     'duplicate_pooling': 'group_linear.weight',
     'duplicate_pooling_bias': 'group_linear.bias',
 }
-_IN_LAYER = {
-    'multihead_attn.out_proj': 'attention.out_proj',
+# As in torch's decoder layer, which the authors and PaddleClas both began with.
+DECODER_LAYER = {
     'linear1': 'ffn_in',
     'linear2': 'ffn_out',
     'norm1': 'query_norm',
     'norm2': 'attention_norm',
     'norm3': 'ffn_norm',
 }
+_DECODER_LAYER = DECODER_LAYER | {'multihead_attn.out_proj': 'attention.out_proj'}
 
 
 def family_of(names: Collection[str]) -> str | None:
@@ -39,13 +40,9 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     renamed = {}
     for name, value in state.items():
         part, _, rest = name.partition('.')
-        if part == 'body':
-            ours = _rename_body(rest, value)
-        elif part == 'head':
-            ours = rename_head(rest, value)
-        else:
-            ours = None
-        if ours is not None:
+        rename_part = dict(body=_rename_body, head=rename_head).get(part)
+        ours = rename_part and rename_part(rest, value)
+        if ours:
             renamed[name] = ours
     return renamed
 
@@ -63,11 +60,9 @@ def _rename_body(name: str, value: Tensor) -> dict[str, Tensor] | None:
     if match is None:
         return None
     module, index, parameter = match.groups()
-    if index == '0':
-        return {f'{prefix}.{module}.conv.{parameter}': value}
-    if parameter == 'weight':
+    if index == '1' and parameter == 'weight':
         value = value.abs() + _EPSILON
-    return {f'{prefix}.{module}.bn.{parameter}': value}
+    return {f'{prefix}.{module}.{("conv", "bn")[int(index)]}.{parameter}': value}
 
 
 def rename_head(name: str, value: Tensor) -> dict[str, Tensor] | None:
@@ -88,7 +83,7 @@ def rename_head(name: str, value: Tensor) -> dict[str, Tensor] | None:
     match = re.fullmatch(r'decoder\.layers\.(\d+)\.(.+)[._](weight|bias)', name)
     if match is None:
         ours = _AROUND_LAYERS.get(name.removeprefix('decoder.'))
-        return None if ours is None else {f'head.decoder.{ours}': value}
+        return {f'head.decoder.{ours}': value} if ours else None
     layer, module, parameter = match.groups()
     prefix = f'head.decoder.layers.{layer}'
     if module == 'multihead_attn.in_proj':
@@ -96,6 +91,6 @@ def rename_head(name: str, value: Tensor) -> dict[str, Tensor] | None:
             f'{prefix}.attention.{projection}_proj.{parameter}': part
             for projection, part in zip(('query', 'key', 'value'), value.chunk(3), strict=True)
         }
-    if module in _IN_LAYER:
-        return {f'{prefix}.{_IN_LAYER[module]}.{parameter}': value}
+    if module in _DECODER_LAYER:
+        return {f'{prefix}.{_DECODER_LAYER[module]}.{parameter}': value}
     return None

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 from torch import Tensor
 
-_STUDENT = 'Student.'
+from .miil import DECODER_LAYER
 
 # Blocks of each stage, by the number of all blocks and whether they are bottlenecks.
 _STAGES = {
@@ -16,24 +16,22 @@ _STAGES = {
     (50, True): (3, 8, 36, 3),
     (66, True): (3, 12, 48, 3),
 }
-
-_NORM = {
+_PARAMETERS = {
     'weight': 'weight',
     'bias': 'bias',
     '_mean': 'running_mean',
     '_variance': 'running_var',
 }
-
-_DECODER_LAYER = {
+_HEAD = {
+    'fc': 'head.fc',
+    'fc.input_proj': 'head.decoder.input_proj',
+    'fc.group_conv': 'head.decoder.group_linear',
+}
+_DECODER_LAYER = DECODER_LAYER | {
     'cross_attn.q_proj': 'attention.query_proj',
     'cross_attn.k_proj': 'attention.key_proj',
     'cross_attn.v_proj': 'attention.value_proj',
     'cross_attn.out_proj': 'attention.out_proj',
-    'linear1': 'ffn_in',
-    'linear2': 'ffn_out',
-    'norm1': 'query_norm',
-    'norm2': 'attention_norm',
-    'norm3': 'ffn_norm',
 }
 
 
@@ -41,7 +39,7 @@ def family_of(names: Collection[str]) -> str | None:
     """Return ``'paddleclas'`` if these are the names of one of its ResNets."""
     firsts = (
         ('stem.0.conv.weight', 'blocks.0.conv0.conv.weight'),
-        (f'{_STUDENT}stem.0.conv.weight', f'{_STUDENT}blocks.0.conv0.conv.weight'),
+        ('Student.stem.0.conv.weight', 'Student.blocks.0.conv0.conv.weight'),
         ('conv1_1._conv.weight', 'bb_0_0.conv0._conv.weight'),
     )
     return 'paddleclas' if any(set(first) <= set(names) for first in firsts) else None
@@ -63,25 +61,21 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         ValueError: If the number of blocks is that of no ResNet, or if the head has
             self-attention.
     """
-    prefix = _STUDENT if f'{_STUDENT}stem.0.conv.weight' in state else ''
+    prefix = 'Student.' if 'Student.stem.0.conv.weight' in state else ''
     student = {name.removeprefix(prefix): name for name in state if name.startswith(prefix)}
     if 'conv1_1._conv.weight' in student:
         student = _names_of_today(student)
-    positions = _block_positions(student)
-    is_vd = 'stem.1.conv.weight' in student
-    queries = state.get(f'{prefix}fc.query_pos_embed.weight')
-    num_queries = 0 if queries is None else len(queries)
-    renamed = {}
-    if prefix:
-        renamed = {name: {} for name in state if name.startswith('Teacher.')}
+    modules = _HEAD | _backbone_modules(student) | _decoder_modules(student)
+    queries = 'fc.query_pos_embed.weight'
+    num_queries = len(state[student[queries]]) if queries in student else 0
+    renamed = {name: {} for name in state if prefix and name.startswith('Teacher.')}
     for name, source in student.items():
-        value = state[source]
-        if name.startswith('fc.'):
-            ours = _rename_head(name.removeprefix('fc.'), value, num_queries)
-        else:
-            ours = _rename_backbone(name, value, positions, is_vd)
-        if ours is not None:
-            renamed[source] = ours
+        module, _, parameter = name.rpartition('.')
+        if name == queries:
+            renamed[source] = {'head.decoder.queries': state[source]}
+        elif module in modules and parameter in _PARAMETERS:
+            ours = f'{modules[module]}.{_PARAMETERS[parameter]}'
+            renamed[source] = {ours: _value(name, state[source], num_queries)}
     return renamed
 
 
@@ -98,8 +92,8 @@ def _names_of_today(names: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _block_positions(names: Collection[str]) -> list[tuple[int, int]]:
-    """Return stage (from 1) and place in it (from 0) of the blocks, which they number through."""
+def _backbone_modules(names: Collection[str]) -> dict[str, str]:
+    """Map their modules to ours; they number the blocks through, we count them in each stage."""
     blocks = {int(match[1]) for name in names if (match := re.match(r'blocks\.(\d+)\.', name))}
     stages = _STAGES.get((len(blocks), 'blocks.0.conv2.conv.weight' in names))
     if stages is None or blocks != set(range(sum(stages))):
@@ -108,64 +102,45 @@ def _block_positions(names: Collection[str]) -> list[tuple[int, int]]:
             'known are 8 and 16 basic blocks (18, 34) and 16, 33, 50 and 66 bottlenecks (50, 101, '
             '152, 200). Names of the file are missing, or its network is another one.'
         )
-    return [(stage, i) for stage, length in enumerate(stages, 1) for i in range(length)]
+    is_vd = 'stem.1.conv.weight' in names
+    modules = {}
+    for kind in ('conv', 'bn'):
+        for i in range(3):
+            modules[f'stem.{i}.{kind}'] = f'backbone.stem.{i}.{kind}'
+        if not is_vd:
+            modules[f'stem.0.{kind}'] = f'backbone.{kind}1'
+    positions = [(stage, i) for stage, length in enumerate(stages, 1) for i in range(length)]
+    for number, (stage, i) in enumerate(positions):
+        theirs, ours = f'blocks.{number}', f'backbone.layer{stage}.{i}'
+        for j in range(3):
+            modules[f'{theirs}.conv{j}.conv'] = f'{ours}.conv{j + 1}'
+            modules[f'{theirs}.conv{j}.bn'] = f'{ours}.bn{j + 1}'
+        first = int(is_vd and stage > 1)  # vd pools first wherever the stage strides
+        modules[f'{theirs}.short.conv'] = f'{ours}.downsample.{first}'
+        modules[f'{theirs}.short.bn'] = f'{ours}.downsample.{first + 1}'
+    return modules
 
 
-def _rename_backbone(
-    name: str, value: Tensor, positions: list[tuple[int, int]], is_vd: bool
-) -> dict[str, Tensor] | None:
-    match = re.fullmatch(r'(stem\.\d+|blocks\.\d+\.\w+)\.(conv|bn)\.(\w+)', name)
-    if match is None:
-        return None
-    place, kind, parameter = match.groups()
-    parameter = _NORM.get(parameter) if kind == 'bn' else parameter
-    if parameter is None:
-        return None
-    is_norm = kind == 'bn'
-    if place.startswith('stem.'):
-        module = f'{place}.{kind}' if is_vd else f'{kind}1'
-    else:
-        _, block, layer = place.split('.')
-        stage, index = positions[int(block)]
-        module = f'layer{stage}.{index}.'
-        if layer == 'short':
-            # vd pools first wherever the stage strides.
-            module += f'downsample.{(is_vd and stage > 1) + is_norm}'
-        elif re.fullmatch(r'conv[012]', layer):
-            module += ('bn' if is_norm else 'conv') + str(int(layer[-1]) + 1)
-        else:
-            return None
-    return {f'backbone.{module}.{parameter}': value}
-
-
-def _rename_head(name: str, value: Tensor, num_queries: int) -> dict[str, Tensor] | None:
-    match = re.fullmatch(r'decoder\.layers\.(\d+)\.(.+)\.(weight|bias)', name)
-    if match is not None:
-        layer, module, parameter = match.groups()
-        if module.startswith('self_attn.'):
+def _decoder_modules(names: Collection[str]) -> dict[str, str]:
+    modules = {}
+    for name in names:
+        match = re.fullmatch(r'(fc\.(decoder\.layers\.\d+)\.(.+))\.\w+', name)
+        if match and match[3].startswith('self_attn.'):
             raise ValueError(
-                f'fc.{name}: this ML-Decoder has self-attention, which ours has not. PaddleClas '
+                f'{name}: this ML-Decoder has self-attention, which ours has not. PaddleClas '
                 'leaves it out of the first layer only: heads of depth 1 can be converted.'
             )
-        if module not in _DECODER_LAYER:
-            return None
-        is_matrix = parameter == 'weight' and not module.startswith('norm')
-        ours = f'head.decoder.layers.{layer}.{_DECODER_LAYER[module]}.{parameter}'
-        return {ours: value.T if is_matrix else value}
-    if name == 'weight':
-        return {'head.fc.weight': value.T}
-    if name == 'bias':
-        return {'head.fc.bias': value}
-    if name == 'input_proj.weight':  # a 1x1 convolution
-        return {'head.decoder.input_proj.weight': value.flatten(1)}
-    if name == 'input_proj.bias':
-        return {'head.decoder.input_proj.bias': value}
-    if name == 'query_pos_embed.weight':
-        return {'head.decoder.queries': value}
-    if name == 'group_conv.weight' and num_queries and len(value) % num_queries == 0:
+        if match and match[3] in _DECODER_LAYER:
+            modules[match[1]] = f'head.{match[2]}.{_DECODER_LAYER[match[3]]}'
+    return modules
+
+
+def _value(name: str, value: Tensor, num_queries: int) -> Tensor:
+    if name == 'fc.group_conv.weight':
+        if not num_queries or len(value) % num_queries:
+            raise ValueError(f'{name} has {len(value)} outputs for {num_queries} queries')
         # A grouped 1x1 convolution, (K * g, D, 1, 1): the g outputs of a query are neighbours.
-        value = value.flatten(1).unflatten(0, (num_queries, -1))  # (K, g, D)
-        return {'head.decoder.group_linear.weight': value.transpose(1, 2)}
-    if name == 'group_conv.bias':
-        return {'head.decoder.group_linear.bias': value}
-    return None
+        return value.flatten(1).unflatten(0, (num_queries, -1)).transpose(1, 2)  # (K, D, g)
+    if name == 'fc.input_proj.weight':  # a 1x1 convolution
+        return value.flatten(1)
+    return value.T if name.startswith('fc.') and value.dim() == 2 else value  # (in, out) there

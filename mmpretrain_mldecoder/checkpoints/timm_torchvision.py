@@ -8,15 +8,17 @@ from torch import Tensor
 from .miil import rename_head
 
 _PARAMETER = r'(?:weight|bias|running_mean|running_var)'
-
+_TRESNET_MODULE = (
+    r'(?:layer\d\.\d+\.)?(?:conv\d|downsample\.\d)\.(?:conv|bn)|layer\d\.\d+\.se\.fc[12]'
+)
 # Three convolutions and norms; their ReLUs have numbers too.
 _DEEP_STEM = {
-    'conv1.0': '0.conv',
-    'conv1.1': '0.bn',
-    'conv1.3': '1.conv',
-    'conv1.4': '1.bn',
-    'conv1.6': '2.conv',
-    'bn1': '2.bn',
+    'conv1.0': 'stem.0.conv',
+    'conv1.1': 'stem.0.bn',
+    'conv1.3': 'stem.1.conv',
+    'conv1.4': 'stem.1.bn',
+    'conv1.6': 'stem.2.conv',
+    'bn1': 'stem.2.bn',
 }
 
 
@@ -60,24 +62,21 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     for name, value in state.items():
         if name.startswith(head):
             ours = rename_head(name.removeprefix(head), value)
+        elif is_tresnet:
+            is_known = re.fullmatch(rf'body\.(?:{_TRESNET_MODULE})\.{_PARAMETER}', name)
+            ours = {f'backbone.timm_model.{name}': value} if is_known else None
         else:
-            module = _tresnet_name(name) if is_tresnet else _resnet_name(name, is_deep)
-            ours = None if module is None else {f'backbone.{module}': value}
-        if ours is not None:
+            module = _resnet_name(name, is_deep)
+            ours = {f'backbone.{module}': value} if module else None
+        if ours:
             renamed[name] = ours
     return renamed
 
 
-def _tresnet_name(name: str) -> str | None:
-    module = r'(layer\d\.\d+\.)?(conv\d|downsample\.\d)\.(conv|bn)|layer\d\.\d+\.se\.fc[12]'
-    known = re.fullmatch(rf'body\.({module})\.{_PARAMETER}', name)
-    return f'timm_model.{name}' if known else None
-
-
 def _resnet_name(name: str, is_deep: bool) -> str | None:
-    if is_deep and re.match(r'(conv1|bn1)\.', name):
-        place, _, parameter = name.rpartition('.')
-        return f'stem.{_DEEP_STEM[place]}.{parameter}' if place in _DEEP_STEM else None
+    module, _, parameter = name.rpartition('.')
+    if is_deep and module.partition('.')[0] in ('conv1', 'bn1'):
+        return f'{_DEEP_STEM[module]}.{parameter}' if module in _DEEP_STEM else None
     if re.fullmatch(rf'(conv1|bn1|layer\d\.\d+\.(conv|bn)[123])\.{_PARAMETER}', name):
         return name
     match = re.fullmatch(rf'(layer(\d)\.\d+\.downsample)\.([012])\.({_PARAMETER})', name)
