@@ -114,7 +114,8 @@ def main(argv: list[str] | None = None) -> None:
     options = ['--cfg-options', *(f'{key}={value}' for key, value in roots.items())]
 
     say('the dataset')
-    make_demo_dataset(args.data)
+    written = make_demo_dataset(args.data)
+    print(f'{args.data} is {"written" if written else "reused"}')
     checkpoint = train(config, args, options)
     metrics = test(checkpoint, args, options)
     sheet = predict(config, checkpoint, args.work_dir)

@@ -17,6 +17,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from ..datasets.dataset_wrappers import inner_datasets
 from ..datasets.parallel_map import usable_cores
 from ..datasets.seeded_sampler import (
     SampleIndex,
@@ -24,7 +25,6 @@ from ..datasets.seeded_sampler import (
     sample_random_state,
     seed_generators,
 )
-from ..datasets.skip_unreadable import inner_datasets
 from ..engine import PortableRunner
 from .browse.dataset_split import dataloader_config
 

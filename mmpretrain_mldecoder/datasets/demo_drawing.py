@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-
 # Fractional bits of the coordinates that cv2 draws at: sixteenths of a pixel.
+_SHIFT = 4
+
+
 @dataclass(frozen=True, eq=False)
 class Category:
     """A kind of object in the demo scenes.
@@ -33,7 +35,7 @@ def _arc(start: float, stop: float, num: int = 33) -> np.ndarray:
 
 
 def _polygon(num_corners: int, *radii: float) -> np.ndarray:
-    """Evenly turned corners, the first on top, whose distances from the centre take turns."""
+    """Corners at equal angles, the first on top, whose distances from the centre alternate."""
     return _arc(-90, 270, num_corners + 1)[:-1] * np.resize(radii, num_corners)[:, None]
 
 
@@ -76,9 +78,6 @@ CATEGORIES = (
 )
 
 
-_SHIFT = 4
-
-
 def draw_scene(
     rng: np.random.Generator, size: int
 ) -> tuple[np.ndarray, list[tuple[Category, np.ndarray]]]:
@@ -114,10 +113,9 @@ def draw_scene(
 def _place(
     rng: np.random.Generator, outline: np.ndarray, size: int, in_sight: list
 ) -> np.ndarray | None:
-    """Find a place for one more object and return its corners, or None after 20 tries.
+    """Place one more object and return its corners, or None after 20 tries.
 
-    ``in_sight`` lists the area and the visible mask of each earlier object, and is brought up to
-    date.
+    ``in_sight`` lists the area and the visible mask of each earlier object, and is updated.
     """
     for _ in range(20):
         angle = np.radians(rng.uniform(-25, 25))

@@ -1,4 +1,4 @@
-"""The demo dataset: rendered scenes of simple objects in COCO 2017's layout, made in seconds."""
+"""Writer of the demo dataset: rendered scenes of simple objects in COCO 2017's layout."""
 
 import json
 import tempfile
@@ -9,8 +9,9 @@ import numpy as np
 from rich.progress import track
 
 from .demo_drawing import CATEGORIES, draw_scene
+from .image_files import missing_files
 
-# Raised whenever the scenes change, so that an older folder is not taken for the new one.
+# Increased whenever the scenes change, so that an older folder is not taken for the new one.
 _VERSION = 1
 
 
@@ -20,7 +21,7 @@ def make_demo_dataset(
     """Write the demo dataset, unless it is there already.
 
     The same arguments give the same files, byte for byte on one machine. The folder appears only
-    when it is whole. ::
+    when it is complete. ::
 
         out
         ├── annotations
@@ -61,44 +62,38 @@ def make_demo_dataset(
             raise ValueError(f'{name} must be at least {low}, but got {value}')
     info = dict(description='Demo scenes of mmpretrain_mldecoder', version=_VERSION)
     info |= dict(num_train=num_train, num_val=num_val, size=size, seed=seed)
-    summary = f'{num_train} + {num_val} scenes of {size} px, seed {seed}'
     flaw = _flaw(out, info)
     if not flaw:
-        print(f'{out} is reused: it holds the {summary}.')
         return False
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise FileExistsError(
-            f'{out} exists, but is not the demo dataset asked for ({summary}, version {_VERSION}) '
-            f'in full: {flaw}. Choose another folder (--out), or remove this one if it can go.'
+            f'{out} exists, but is not the demo dataset requested ({num_train} + {num_val} scenes '
+            f'of {size} px, seed {seed}, version {_VERSION}): {flaw}. Choose another folder '
+            '(--out), or remove this one.'
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f'.{out.name}-', dir=out.parent) as folder:
-        whole = Path(folder) / out.name
-        _write_split(whole, 'train2017', num_train, info, seeds=(seed, 0))
-        _write_split(whole, 'val2017', num_val, info, seeds=(seed, 1))
-        whole.rename(out)
-    print(f'{out} is written: {summary}.')
+        complete = Path(folder) / out.name
+        _write_split(complete, 'train2017', num_train, info, seeds=(seed, 0))
+        _write_split(complete, 'val2017', num_val, info, seeds=(seed, 1))
+        complete.rename(out)
     return True
 
 
 def _flaw(out: Path, info: dict) -> str:
-    """Say why ``out`` is not the whole dataset that ``info`` describes; nothing if it is."""
+    """Return why ``out`` is not the complete dataset that ``info`` describes; '' if it is."""
     for split, num_scenes in (('train2017', info['num_train']), ('val2017', info['num_val'])):
         path = out / 'annotations' / f'instances_{split}.json'
-        images = _images(num_scenes, info['size'])
         try:
             content = json.loads(path.read_bytes())
         except (OSError, ValueError, RecursionError) as error:
             return f'{path} cannot be read, {error}'
-        if not (
-            isinstance(content, dict)
-            and content.get('info') == info
-            and content.get('images') == images
-        ):
+        if not isinstance(content, dict) or content.get('info') != info:
             return f'{path} describes other images'
-        for image in images:
-            if not (out / split / image['file_name']).is_file():
-                return f'{out / split / image["file_name"]} is missing'
+        names = [image['file_name'] for image in _images(num_scenes, info['size'])]
+        missing = missing_files(out / split, names)
+        if missing:
+            return f'{out / split / missing[0]} is missing'
     return ''
 
 

@@ -1,4 +1,4 @@
-"""Call a function on many items in several processes, with a progress bar."""
+"""Calling of a function on many items in several processes, with a progress bar."""
 
 import os
 import signal
@@ -9,14 +9,13 @@ from typing import TypeVar
 
 import cv2
 import torch
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
+
+from ..fileio.terminal import progress_bar
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 
-# Items that a process gets at a time.
-CHUNK = 8
+_CHUNK = 8  # items that a process gets at a time
 
 
 def parallel_map(
@@ -28,32 +27,31 @@ def parallel_map(
     """Yield ``function(item)`` of each item, in order, with a progress bar on standard error.
 
     Args:
-        function (Callable): Known by name in its module, or a ``partial`` of such a one.
-        items (Sequence): What to call it on.
-        title (str): Stands before the bar.
-        workers (int, optional): Processes; 0 means none beside this one. Defaults to the cores that
-            this process may use.
+        function (Callable): Can be pickled: a function of a module, or a ``partial`` of one.
+        items (Sequence): Its arguments.
+        title (str): Text before the bar.
+        workers (int, optional): Processes; 0 means this one alone. Defaults to the number of cores
+            that this process may use.
 
     Raises:
-        ChildProcessError: If a process is gone, killed by the system perhaps.
+        ChildProcessError: If a process died, killed by the system perhaps.
         Exception: What ``function`` raises.
     """
     workers = usable_cores() if workers is None else workers
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with progress_bar() as bar:
         if not workers:
             yield from bar.track(map(function, items), total=len(items), description=title)
             return
         executor = ProcessPoolExecutor(workers, initializer=_start_worker)
         try:
-            results = executor.map(function, items, chunksize=CHUNK)
+            results = executor.map(function, items, chunksize=_CHUNK)
             yield from bar.track(results, total=len(items), description=title)
         except BrokenProcessPool as error:
             raise ChildProcessError(
-                f'one of {workers} worker processes is gone. Most often the system killed it '
-                'because memory ran out (its log says so: dmesg). Call again with fewer workers'
+                f'one of {workers} worker processes died. Most often the system killed it because '
+                'memory ran out (its log says so: dmesg). Call again with fewer workers.'
             ) from error
-        finally:  # where the caller stops early, what has begun is still brought to its end
+        finally:  # if the caller stops early, the calls that have begun still finish
             executor.shutdown(cancel_futures=True)
 
 
@@ -65,7 +63,7 @@ def usable_cores() -> int:
 
 
 def _start_worker() -> None:
-    """One thread a worker; Ctrl-C, which reaches all processes, is for the first one."""
+    """Use one thread per worker; leave Ctrl-C, which reaches all processes, to the first one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

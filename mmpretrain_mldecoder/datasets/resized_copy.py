@@ -1,4 +1,4 @@
-"""A copy of a dataset whose images are squashed to a square once, not in every epoch."""
+"""Resized copies of datasets: images are squashed to a square once, not in every epoch."""
 
 import errno
 import json
@@ -14,6 +14,7 @@ import cv2
 
 from ..errors import UnreadableImageError
 from ..fileio.atomic_write import atomic_write, remove_stale_files
+from ..fileio.json_files import json_line
 from ..fileio.terminal import one_line
 from .image_files import may_never_end, missing_files
 from .parallel_map import parallel_map
@@ -28,15 +29,15 @@ FAILED_FILE = 'failed.jsonl'
 
 @dataclass
 class ResizedCopy:
-    """What one call of :func:`make_resized_copy` did.
+    """Result of one call of :func:`make_resized_copy`.
 
     Attributes:
         written: Images written.
         present: Images that were there already.
         others: Other files copied.
         left_out: Archives, which are not copied.
-        outside: Other files that a link leads to out of the dataset, which are not copied either.
-        failed: One ``dict(path=..., error=...)`` for each file that could not be read.
+        outside: Other files outside of the dataset that a link leads to; not copied either.
+        failed: One ``dict(path=..., error=...)`` per file that could not be read.
         bytes_before: Size of the original images that were written.
         bytes_after: Size of their copies.
     """
@@ -60,21 +61,21 @@ def make_resized_copy(
 ) -> ResizedCopy:
     """Copy a dataset with every image resized to ``size x size`` by ``SquareResize``.
 
-    Folders and names stay as they are, so that annotations and configs go on working; so do
-    the heights, widths and areas in them, which are those of the originals.
+    Folders and names stay, so that annotations and configs keep working; so do the heights,
+    widths and areas in them, which are those of the originals.
 
     - Images are read as training reads them (colour, turned upright by their EXIF tag) and
       written in the format of their suffix, without metadata: JPEG with full colour resolution
       (4:4:4), the others without loss where the format can. Label maps are images too: they
-      come out smeared.
+      come out blurred.
     - Other files are copied. Archives (``ARCHIVE_SUFFIXES``) are left out.
-    - Links to images and folders of them are followed; what they lead to is written below
-      ``target``. Other files that a link leads to outside of ``source`` are left out: a dataset
-      from elsewhere could have a link to a key of its user, and the copy may be passed on.
+    - Links to images and to folders are followed; what they lead to is written below ``target``.
+      Other files that a link leads to outside of ``source`` are left out: a dataset from
+      elsewhere could have a link to a key of its user, and the copy may be passed on.
 
-    A file under its own name is whole, whatever ended a call. The next call goes on: it writes
-    the images that are missing, and the other files that are missing or older than their
-    originals. An image that changed since then is not noticed: delete its copy.
+    A file under its final name is complete, even if the call was killed. The next call continues:
+    it writes the images that are missing, and the other files that are missing or older than
+    their originals. An image that changed in the meantime is not noticed: delete its copy.
 
     ``target`` gets two more files: ``resized_copy.json`` with size and quality and, if files
     could not be read, ``failed.jsonl``, which lists them.
@@ -84,8 +85,7 @@ def make_resized_copy(
         target (str | PathLike): A new or empty folder, or an unfinished copy.
         size (int): Side of the images in pixels, at least 1.
         quality (int): Of JPEG, from 1 to 100. Defaults to 95.
-        workers (int, optional): Processes; 0 means none beside this one. Defaults to the cores
-            that this process may use.
+        workers (int, optional): As in :func:`parallel_map`.
 
     Raises:
         ValueError: If a number is out of its range, ``source`` holds no image, one folder is
@@ -99,40 +99,28 @@ def make_resized_copy(
     source, target = Path(source), Path(target)
     if not source.is_dir():
         raise FileNotFoundError(f'no folder at {source}')
-    refuse_nested(source, target)
-    _check_settings(target, dict(size=size, quality=quality))
+    _refuse_nested(source, target)
+    settings = dict(size=size, quality=quality)
+    _check_settings(target, settings)
 
     copy = ResizedCopy()
-    images, others = [], []
-    root = source.resolve()
-    for path in files_below(str(source), target.resolve()):
-        if path.lower().endswith(IMAGE_SUFFIXES):
-            images.append(path)
-        elif path.lower().endswith(ARCHIVE_SUFFIXES):
-            copy.left_out.append(path)
-        elif not Path(os.path.realpath(source / path)).is_relative_to(root):
-            copy.outside.append(path)
-        elif path not in (SETTINGS_FILE, FAILED_FILE):  # those of a source that is such a copy
-            others.append(path)
-    if not images:
-        raise ValueError(f'{source} holds no image: none ends in {", ".join(IMAGE_SUFFIXES)}')
+    images, others = _list_files(source, target, copy)
     missing = missing_files(target, images)
-    todo = [path for path in others if _is_newer(source / path, target / path)]
-    todo += missing
     copy.present = len(images) - len(missing)
-    refuse_links_outwards(target, todo)
+    todo = [path for path in others if _is_newer(source / path, target / path)] + missing
+    _refuse_links_outwards(target, todo)
 
     for folder in {(target / path).parent for path in (*images, *others)}:
         remove_stale_files(folder)  # of workers that were killed
     with atomic_write(target / SETTINGS_FILE) as path:
-        path.write_text(json.dumps(dict(size=size, quality=quality)))
+        path.write_bytes(json_line(settings))
     (target / FAILED_FILE).unlink(missing_ok=True)
     make = partial(_make_file, source=source, target=target, size=size, quality=quality)
     try:
         for file in parallel_map(make, todo, f'{source} to {size} px', workers):
             if file.error:
                 copy.failed.append(dict(path=file.path, error=file.error))
-            elif file.path.lower().endswith(IMAGE_SUFFIXES):
+            elif _is_image(file.path):
                 copy.written += 1
                 copy.bytes_before += file.bytes_before
                 copy.bytes_after += file.bytes_after
@@ -143,16 +131,36 @@ def make_resized_copy(
             raise
         raise OSError(
             error.errno,
-            'no space left for the copy; make room and call again: what is there is kept',
+            'no space left for the copy. Free some and call again: the files written are kept',
             str(target),
         ) from error
     if copy.failed:
         with atomic_write(target / FAILED_FILE) as path:
-            path.write_text(
-                ''.join(json.dumps(entry, ensure_ascii=False) + '\n' for entry in copy.failed),
-                encoding='utf-8',
-            )
+            path.write_bytes(b''.join(map(json_line, copy.failed)))
     return copy
+
+
+def _refuse_nested(source: Path, target: Path) -> None:
+    """Raise ``ValueError`` if one folder is the other or is inside it."""
+    inner, outer = source.resolve(), target.resolve()
+    if inner == outer:
+        raise ValueError(f'{target} is the source itself: choose another folder for the copy')
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise ValueError(
+            f'{source} and {target} are one inside the other: choose a folder next to the source, '
+            f'such as {source.with_name(source.name + "_resized")}'
+        )
+
+
+def _refuse_links_outwards(target: Path, paths: list[str]) -> None:
+    """Raise ``ValueError`` if a folder that ``paths`` below ``target`` need is a link out of it."""
+    root = target.resolve()
+    for folder in sorted({os.path.dirname(path) for path in paths}):
+        if not (target / folder).resolve().is_relative_to(root):
+            raise ValueError(
+                f'{target / folder} leads out of {target}: remove that link; images are written '
+                'below the target only'
+            )
 
 
 def _check_settings(target: Path, settings: dict[str, int]) -> None:
@@ -161,13 +169,13 @@ def _check_settings(target: Path, settings: dict[str, int]) -> None:
         return
     path = target / SETTINGS_FILE
     if not path.is_file():
-        raise ValueError(f'{target} is not empty and no resized copy: choose another folder')
+        raise ValueError(f'{target} is not empty and not a resized copy: choose another folder')
     try:
         old = json.loads(path.read_text('utf-8'))
         sizes = f'size {old["size"]}, quality {old["quality"]}'
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(
-            f'{path} does not tell how the copy was made: delete {target}, or choose another folder'
+            f'{path} does not say how the copy was made: delete {target}, or choose another folder'
         ) from error
     if old != settings:
         raise ValueError(
@@ -176,15 +184,60 @@ def _check_settings(target: Path, settings: dict[str, int]) -> None:
         )
 
 
+def _list_files(source: Path, target: Path, copy: ResizedCopy) -> tuple[list[str], list[str]]:
+    """Return the images and the other files to copy; add what is not copied to ``copy``."""
+    images, others = [], []
+    root = source.resolve()
+    for path in _files_below(str(source), target.resolve()):
+        if _is_image(path):
+            images.append(path)
+        elif path.lower().endswith(ARCHIVE_SUFFIXES):
+            copy.left_out.append(path)
+        elif not Path(os.path.realpath(source / path)).is_relative_to(root):
+            copy.outside.append(path)
+        elif path not in (SETTINGS_FILE, FAILED_FILE):  # those of a source that is such a copy
+            others.append(path)
+    if not images:
+        raise ValueError(f'{source} holds no image: none ends in {", ".join(IMAGE_SUFFIXES)}')
+    return images, others
+
+
+def _files_below(
+    folder: str, target: Path, prefix: str = '', above: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Yield the files below a folder by their path from there, sorted, '/' between folders.
+
+    Links are followed. One to a folder around it would have no end and is skipped; one to nothing,
+    or to itself, is yielded, so that it is listed as failed; one to the resolved ``target`` raises
+    ``ValueError``. ``prefix`` and ``above``, the resolved folders around, are for the recursion.
+    """
+    above = (*above, os.path.realpath(folder))
+    with os.scandir(folder) as entries:
+        entries = sorted(entries, key=lambda entry: entry.name)
+    for entry in entries:
+        if os.path.isdir(entry.path):  # entry.is_dir() raises for a link to itself
+            real = os.path.realpath(entry.path)
+            if Path(real).is_relative_to(target):
+                raise ValueError(f'{entry.path} is a link into the target {target}: remove it')
+            if real not in above:
+                yield from _files_below(entry.path, target, f'{prefix}{entry.name}/', above)
+        elif entry.is_symlink() or entry.is_file():
+            yield prefix + entry.name
+
+
+def _is_image(path: str) -> bool:
+    return path.lower().endswith(IMAGE_SUFFIXES)
+
+
 def _is_newer(source: Path, copy: Path) -> bool:
-    """Say whether a file is newer than its copy, or has none, or is a link to nothing."""
+    """Whether a file is newer than its copy, has none, or is a link to nothing."""
     if not (source.exists() and copy.exists()):
         return True
     return source.stat().st_mtime > copy.stat().st_mtime
 
 
 class _File(NamedTuple):
-    """What became of one file; ``error`` is empty if it is there now."""
+    """Result of one file; ``error`` is empty if it was written."""
 
     path: str
     error: str = ''
@@ -194,7 +247,7 @@ class _File(NamedTuple):
 
 def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -> _File:
     """Write one file of the copy; only errors of reading are caught."""
-    is_image = path.lower().endswith(IMAGE_SUFFIXES)
+    is_image = _is_image(path)
     try:
         if is_image:
             encoded = _resized(source / path, size, quality)
@@ -224,59 +277,3 @@ def _resized(path: Path, size: int, quality: int) -> bytes:
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     encoded = cv2.imencode(suffix, results['img'], options)[1]
     return encoded.tobytes()
-
-
-def refuse_nested(source: Path, target: Path) -> None:
-    """Raise ``ValueError`` if one folder is the other or is inside it."""
-    inner, outer = source.resolve(), target.resolve()
-    if inner == outer:
-        raise ValueError(f'{target} is the source itself: choose another folder for the copy')
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise ValueError(
-            f'{source} and {target} are one inside the other: choose a folder beside the source, '
-            f'such as {source.with_name(source.name + "_resized")}'
-        )
-
-
-def refuse_links_outwards(target: Path, paths: list[str]) -> None:
-    """Raise ``ValueError`` if a folder of the copy is a link that leads out of it.
-
-    Args:
-        target (Path): Root of the copy.
-        paths (list[str]): Files to be written, by their path below it.
-    """
-    root = target.resolve()
-    for folder in sorted({os.path.dirname(path) for path in paths}):
-        if not (target / folder).resolve().is_relative_to(root):
-            raise ValueError(
-                f'{target / folder} leads out of {target}: remove that link; images are written '
-                'below the target only'
-            )
-
-
-def files_below(
-    folder: str, target: Path, prefix: str = '', above: tuple[str, ...] = ()
-) -> Iterator[str]:
-    """Yield the files below a folder by their path from there, sorted, '/' between folders.
-
-    Links are followed. One to a folder around it would have no end and is passed over; one to
-    nothing, or to itself, is yielded, so that somebody notices.
-
-    Args:
-        folder (str): Where to begin.
-        target (Path): Resolved root of the copy; ``ValueError`` if a link leads there.
-        prefix (str): Put before the paths, for the recursion. Defaults to ''.
-        above (tuple[str]): Resolved folders around this one, for the recursion. Defaults to ().
-    """
-    above = (*above, os.path.realpath(folder))
-    with os.scandir(folder) as entries:
-        entries = sorted(entries, key=lambda entry: entry.name)
-    for entry in entries:
-        if os.path.isdir(entry.path):  # entry.is_dir() raises for a link to itself
-            real = os.path.realpath(entry.path)
-            if Path(real).is_relative_to(target):
-                raise ValueError(f'{entry.path} is a link into the target {target}: remove it')
-            if real not in above:
-                yield from files_below(entry.path, target, f'{prefix}{entry.name}/', above)
-        elif entry.is_symlink() or entry.is_file():
-            yield prefix + entry.name

@@ -1,4 +1,4 @@
-"""ImageNet whose augmentation does not depend on the life of a worker."""
+"""ImageNet for ``SeededSampler``, with list files that are validated."""
 
 from mmengine.fileio import LocalBackend, get_file_backend, list_from_file
 from mmpretrain.datasets import ImageNet
@@ -41,8 +41,8 @@ class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
 
     Paths are joined with ``data_prefix`` below ``data_root``. With ``split`` set, ``data_prefix``
     is that folder, and a list ``meta/{split}.txt`` is read where there is one. The host reads
-    lists as they are; here every line and file is looked at first, because a label too high stops
-    a GPU without a word, and one that is merely wrong lowers the accuracy.
+    lists as they are; here every line and file is checked first, because a label that is too high
+    stops a GPU without an explanation, and one that is merely wrong lowers the accuracy.
 
     Raises:
         FileNotFoundError: If the list, or a file that it names, is not there.
@@ -63,19 +63,16 @@ class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
             if not (path and label.isdecimal() and int(label) < num_classes):
                 raise ValueError(
                     f'{self.ann_file}, line {number}: {line!r} is not a path, a blank and a label '
-                    f'from 0 to {num_classes - 1}'
+                    f'from 0 to {num_classes - 1}.'
                 )
         data_list = super().load_data_list()
-        if isinstance(get_file_backend(self.img_prefix), LocalBackend):
-            self._check_files([info['img_path'] for info in data_list])
-        return data_list
-
-    def _check_files(self, paths: list[str]) -> None:
-        """Raise if a file is missing."""
-        missing = missing_files('', paths)
+        if not isinstance(get_file_backend(self.img_prefix), LocalBackend):
+            return data_list
+        missing = missing_files('', (info['img_path'] for info in data_list))
         if missing:
             raise FileNotFoundError(
-                f'{len(missing)} of {len(paths)} files of {self.ann_file} are not there, first: '
+                f'{len(missing)} of {len(data_list)} files of {self.ann_file} are missing, first: '
                 f'{missing[0]}. Its paths are joined with {self.img_prefix!r}: correct `data_root` '
-                'and `data_prefix`, and leave `split` empty for a list that names train/ or val/'
+                'and `data_prefix`, and leave `split` empty for a list that names train/ or val/.'
             )
+        return data_list

@@ -1,9 +1,9 @@
-"""Augmentation that follows from the seed, the epoch and the image, not from a worker's life.
+"""Sampler and dataset mixin with which augmentation follows from the seed, the epoch and the image.
 
 A resumed run starts fresh workers, whose random state differs from that of workers that have
-lived through the epochs before. So the sampler sends a seed along with each index, and the dataset
-makes the sample under that seed. Any number of workers or ranks then gives the same samples, and
-an interrupted run goes on as the unbroken one would have.
+already run some epochs. So the sampler sends a seed along with each index, and the dataset makes
+the sample under that seed. Any number of workers or ranks then gives the same samples, and a
+resumed run continues as an uninterrupted one would have.
 """
 
 import copy
@@ -57,7 +57,7 @@ class SeededSampler(DefaultSampler):
     the same for any number of ranks and workers, and another one in each epoch. The dataset must
     be one with :class:`SeededSamplesMixin`; any other takes the indices as plain ints.
 
-    An epoch can begin in the middle, see :meth:`skip_images`. Its length stays that of the whole.
+    An epoch can begin in the middle, see :meth:`skip_images`; its length stays the full one.
 
     Example:
         >>> sampler = SeededSampler(range(4), seed=0)
@@ -68,11 +68,11 @@ class SeededSampler(DefaultSampler):
     num_skipped = 0
 
     def skip_images(self, num_images: int) -> None:
-        """Leave out the first images of each epoch that is begun from now on.
+        """Skip the first images of each epoch that begins from now on.
 
         Args:
-            num_images (int): How many that all ranks together have seen, whatever the number of
-                those ranks was: they take turns in one order. 0 for a whole epoch.
+            num_images (int): Number of images that all ranks together have seen, whatever the
+                number of ranks was: they take turns in one order. 0 for a full epoch.
 
         Example:
             >>> sampler = SeededSampler(range(4), shuffle=False, seed=0)
@@ -89,9 +89,9 @@ class SeededSampler(DefaultSampler):
 
     def _rest(self) -> list[int]:
         """Return the indices of this rank, without the first ``num_skipped`` of all ranks."""
-        whole = copy.copy(self)
-        whole.rank, whole.world_size, whole.total_size = 0, 1, len(self.dataset)
-        order = [int(index) for index in DefaultSampler.__iter__(whole)]
+        single = copy.copy(self)
+        single.rank, single.world_size, single.total_size = 0, 1, len(self.dataset)
+        order = list(DefaultSampler.__iter__(single))
         rest = order[self.num_skipped :]
         if self.round_up:
             rest += islice(cycle(order), -len(rest) % self.world_size)
@@ -103,25 +103,13 @@ def sample_seed(seed: int, epoch: int, index: int) -> int:
     return np.random.SeedSequence((seed, epoch, index)).generate_state(1).item()
 
 
-def seed_generators(seed: int) -> None:
-    """Seed ``random``, ``numpy.random`` and torch on the CPU, all three from one number.
-
-    Args:
-        seed (int): Seed in ``[0, 2**32)``.
-    """
-    random.seed(seed)
-    np.random.seed(seed)
-    # numpy and torch have the same generator, and the same seed would give the same numbers
-    torch.default_generator.manual_seed(seed ^ 0xFFFF_FFFF)
-
-
 @contextmanager
 def sample_random_state(seed: int) -> Iterator[None]:
-    """Seed the global generators for a while, then put their states back.
+    """Seed ``random``, ``numpy.random`` and torch on the CPU, and restore their states at the end.
 
-    In a worker of a ``DataLoader`` nothing is put back: it makes samples only, each under its own
+    In a worker of a ``DataLoader`` nothing is restored: it makes samples only, each under its own
     seed, and saving the states takes ten times as long as seeding. Whatever else draws there, a
-    ``collate_fn`` perhaps, goes on from the last sample of its batch.
+    ``collate_fn`` perhaps, continues from the last sample of its batch.
 
     Args:
         seed (int): Seed in ``[0, 2**32)``.
@@ -140,6 +128,14 @@ def sample_random_state(seed: int) -> Iterator[None]:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
         torch.default_generator.set_state(torch_state)
+
+
+def seed_generators(seed: int) -> None:
+    """Seed ``random``, ``numpy.random`` and torch on the CPU with a seed in ``[0, 2**32)``."""
+    random.seed(seed)
+    np.random.seed(seed)
+    # numpy and torch have the same generator, and the same seed would give the same numbers
+    torch.default_generator.manual_seed(seed ^ 0xFFFF_FFFF)
 
 
 class SeededSamplesMixin:

@@ -1,14 +1,12 @@
 """Skipping of unreadable images in training, up to a limit."""
 
-import json
 import logging
-import os
 from pathlib import Path
 
 from mmengine.logging import print_log
-from torch.utils.data import Dataset
 
 from ..errors import TooManyUnreadableError, UnreadableImageError
+from ..fileio.json_files import json_line, read_json_lines
 from ..fileio.terminal import printable
 
 MAX_LISTED = 20
@@ -17,8 +15,8 @@ MAX_LISTED = 20
 class UnreadableLog:
     """The images that could not be read, each counted once.
 
-    With a file, all processes that have it count together: it is read anew each time, and each
-    appends its lines to it. Without one, a process counts its own, and logs each.
+    With a file, all processes that have it count together: each reads it every time, and appends
+    its lines to it. Without one, a process counts its own, and logs each.
 
     Attributes:
         file (Path | None): One JSON a line, with ``path`` and ``reason``. Defaults to None.
@@ -29,19 +27,15 @@ class UnreadableLog:
         self._own: dict[str, str] = {}
 
     def add(self, error: UnreadableImageError) -> dict[str, str]:
-        """Note an image, and return the reasons of all so far, by path."""
+        """Add an image, and return the reasons of all so far, by path."""
         if self.file is None:
             if error.path not in self._own:
                 self._own[error.path] = error.reason
                 print_log(f'{error}; another one takes its place', 'current', logging.WARNING)
             return self._own
         if error.path not in (found := read_unreadable(self.file)):
-            line = json.dumps(dict(path=error.path, reason=error.reason)) + '\n'
-            handle = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-            try:
-                os.write(handle, line.encode())  # at once, or lines of two processes could mix
-            finally:
-                os.close(handle)
+            with self.file.open('ab', buffering=0) as file:  # or lines of two processes could mix
+                file.write(json_line(dict(path=error.path, reason=error.reason)))
             found = read_unreadable(self.file)
         return found
 
@@ -49,39 +43,28 @@ class UnreadableLog:
 def read_unreadable(file: Path) -> dict[str, str]:
     """Return the reasons by path that :class:`UnreadableLog` wrote; none if there is no file.
 
-    A line that is not whole is left out: another process is writing it, or the disk was full.
+    A line that is not complete is left out: another process is writing it, or the disk was full.
     """
-    try:
-        lines = file.read_bytes().splitlines()
-    except FileNotFoundError:
-        return {}
-    entries = [_entry(line) for line in lines]
-    return {entry['path']: entry['reason'] for entry in entries if entry is not None}
-
-
-def _entry(line: bytes) -> dict | None:
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    is_whole = isinstance(entry, dict) and all(
-        isinstance(entry.get(name), str) for name in ('path', 'reason')
-    )
-    return entry if is_whole else None
+    records = [record for _, record in read_json_lines(file)]
+    return {
+        record['path']: record['reason']
+        for record in records
+        if all(isinstance(record.get(key), str) for key in ('path', 'reason'))
+    }
 
 
 class SkipUnreadableMixin:
-    """Makes a dataset of MMEngine put another sample in the place of an unreadable image.
+    """Makes a dataset of MMEngine replace the sample of an unreadable image by another one.
 
     Put it before the dataset class and behind ``SeededSamplesMixin``. Training only: with
-    ``test_mode``, and in validation and tests of ``PortableRunner``, the error passes, because a
-    score of other images is not that of the data set.
-    The other sample is drawn from the whole dataset, under the seed of the one that it replaces:
+    ``test_mode``, and in validation and tests of ``PortableRunner``, the error is raised, because
+    a score on other images is not that of the dataset.
+    The other sample is drawn from all of the dataset, under the seed of the one that it replaces:
     it is the same for any number of workers and ranks, and in a resumed run.
 
-    Unreadable is what raises :class:`UnreadableImageError`, as ``LoadWholeImage`` does.
-    ``PortableRunner`` has all workers and all ranks that share its work folder count together,
-    from its start; elsewhere each worker counts its own.
+    Unreadable is what raises :class:`UnreadableImageError`, as ``LoadWholeImage`` does. Under
+    ``PortableRunner`` all workers and ranks that share its work dir count together, from its
+    start; elsewhere each worker counts its own.
 
     Args:
         max_unreadable (int): How many different images may be unreadable, at least 0; one more
@@ -90,12 +73,12 @@ class SkipUnreadableMixin:
         **kwargs: Of the dataset.
 
     Attributes:
-        skips_unreadable (bool): False where the error passes without ``test_mode``, too.
-        unreadable (UnreadableLog): What was met.
+        skips_unreadable (bool): False where the error is raised without ``test_mode``, too.
+        unreadable (UnreadableLog): The unreadable images so far.
 
     Raises:
         ValueError: If ``max_unreadable`` is not an int of at least 0.
-        TooManyUnreadableError: When a sample is asked for, as said.
+        TooManyUnreadableError: When a sample is requested, as described above.
     """
 
     def __init__(self, *args, max_unreadable: int = 10, **kwargs):
@@ -107,7 +90,7 @@ class SkipUnreadableMixin:
         super().__init__(*args, **kwargs)
 
     def prepare_data(self, idx: int) -> dict | None:
-        """Return what the pipeline makes of a sample, None if its image cannot be read."""
+        """Return the output of the pipeline, None if the image cannot be read."""
         try:
             return super().prepare_data(idx)
         except UnreadableImageError as error:
@@ -129,13 +112,3 @@ class SkipUnreadableMixin:
             f'{len(found)} {images} cannot be read, more than max_unreadable='
             f'{self.max_unreadable} of the dataset: {", ".join(listed)}{more}{where}'
         )
-
-
-def inner_datasets(dataset: Dataset) -> list[Dataset]:
-    """Return a dataset and all that it wraps (concatenated, repeated, sliced, ...), each once."""
-    found = {id(dataset): dataset}
-    wrapped = [getattr(dataset, name, None) for name in ('dataset', '_dataset')]
-    for inner in [*wrapped, *getattr(dataset, 'datasets', [])]:
-        if inner is not None:
-            found |= {id(each): each for each in inner_datasets(inner)}
-    return list(found.values())

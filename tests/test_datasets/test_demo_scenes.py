@@ -143,13 +143,11 @@ def test_other_seed_other_images(tmp_path):
         assert a[f'train2017/{name}'] != a[f'val2017/{name}']
 
 
-def test_complete_folder_is_reused(tmp_path, capsys):
+def test_complete_folder_is_reused(tmp_path):
     out = tmp_path / 'deep' / 'demo'
     assert make_demo_dataset(out, 2, 1, 32)
-    assert f'{out} is written: 2 + 1 scenes of 32 px, seed 0.' in capsys.readouterr().out
     before = {p: p.stat().st_mtime_ns for p in out.rglob('*')}
     assert not make_demo_dataset(out, 2, 1, 32)
-    assert f'{out} is reused: it holds the 2 + 1 scenes of 32 px' in capsys.readouterr().out
     assert before == {p: p.stat().st_mtime_ns for p in out.rglob('*')}
 
 
@@ -169,7 +167,7 @@ def test_other_parameters_are_refused(tmp_path, other):
 def test_incomplete_folder_is_refused(tmp_path, lost):
     make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
     (tmp_path / 'demo' / lost).unlink()
-    with pytest.raises(FileExistsError, match=f'in full: .*{lost} is missing. Choose another'):
+    with pytest.raises(FileExistsError, match=f'{lost} is missing. Choose another'):
         make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
 
 
@@ -194,15 +192,6 @@ def test_damaged_annotations_are_named(tmp_path, split, content):
     path = tmp_path / 'demo' / 'annotations' / f'instances_{split}.json'
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(FileExistsError, match=f'{path} .*Choose another folder'):
-        make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
-
-
-@pytest.mark.parametrize('images', [None, [], [1, 2], [{}, {}]], ids=str)
-def test_annotations_of_other_images_are_named(tmp_path, images):
-    make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
-    path = tmp_path / 'demo' / 'annotations' / 'instances_train2017.json'
-    path.write_text(json.dumps(json.loads(path.read_text()) | dict(images=images)))
-    with pytest.raises(FileExistsError, match=f'{path} describes other images'):
         make_demo_dataset(tmp_path / 'demo', 2, 1, 32)
 
 

@@ -27,7 +27,7 @@ def test_errors_reach_the_caller():
 
 
 def test_killed_worker_is_told():
-    with pytest.raises(ChildProcessError, match=r'one of 2 worker processes is gone\. .*fewer'):
+    with pytest.raises(ChildProcessError, match=r'one of 2 worker processes died\. .*fewer'):
         list(parallel_map(_killed, range(40), 'kill', 2))
 
 

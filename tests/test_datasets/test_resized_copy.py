@@ -153,7 +153,7 @@ def test_damaged_settings_of_a_copy_are_named(source, tmp_path, content):
     make_resized_copy(source, tmp_path / 'out', 32, workers=0)
     (tmp_path / 'out/resized_copy.json').write_text(content)
     with pytest.raises(
-        ValueError, match=r'resized_copy\.json does not tell how .* delete .*out, or'
+        ValueError, match=r'resized_copy\.json does not say how .* delete .*out, or'
     ):
         make_resized_copy(source, tmp_path / 'out', 32, workers=0)
 
@@ -258,7 +258,7 @@ def test_a_folder_with_other_things_is_refused(source, tmp_path):
     make_resized_copy(source, tmp_path / 'photos', 32, workers=0)  # empty: allowed
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine/1.jpg').write_bytes(b'mine')
-    with pytest.raises(ValueError, match='is not empty and no resized copy'):
+    with pytest.raises(ValueError, match='is not empty and not a resized copy'):
         make_resized_copy(source, tmp_path / 'mine', 32, workers=0)
     assert files(tmp_path / 'mine') == {'1.jpg'}
 
@@ -285,7 +285,7 @@ def test_a_full_disk_is_said_and_what_is_there_is_kept(source, tmp_path, monkeyp
         return original(path, **options)
 
     monkeypatch.setattr(resized_copy, 'atomic_write', full)
-    with pytest.raises(OSError, match='no space left for the copy; make room') as error:
+    with pytest.raises(OSError, match='no space left for the copy') as error:
         make_resized_copy(source, tmp_path / 'out', 32, workers=0)
     assert error.value.errno == errno.ENOSPC
     monkeypatch.undo()

@@ -11,7 +11,8 @@ from mmpretrain.registry import DATASETS
 from torch.utils.data import DataLoader
 
 from mmpretrain_mldecoder.datasets import SampleIndex
-from mmpretrain_mldecoder.datasets.skip_unreadable import inner_datasets, read_unreadable
+from mmpretrain_mldecoder.datasets.dataset_wrappers import inner_datasets
+from mmpretrain_mldecoder.datasets.skip_unreadable import read_unreadable
 from mmpretrain_mldecoder.errors import TooManyUnreadableError, UnreadableImageError
 
 PIPELINE = [dict(type='LoadWholeImage'), dict(type='RandomCrop', crop_size=8)]

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
+from ...datasets.dataset_wrappers import inner_datasets
 from ...datasets.seeded_sampler import (
     SampleIndex,
     SeededSamplesMixin,
     sample_random_state,
     sample_seed,
 )
-from ...datasets.skip_unreadable import inner_datasets
 from ...visualization.augmentation_sheet import AugmentedImage
 from .dataset_split import DatasetSplit
 

@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
 from torch.utils.data import Dataset
 
-from ...datasets.skip_unreadable import inner_datasets
+from ...datasets.dataset_wrappers import inner_datasets
 
 SPLITS = ('train', 'val', 'test')
 

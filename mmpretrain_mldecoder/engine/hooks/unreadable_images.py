@@ -80,7 +80,8 @@ class UnreadableImagesHook(Hook):
 
 
 def _skipping(loader: DataLoader) -> 'list[SkipUnreadableMixin]':
-    from ...datasets.skip_unreadable import SkipUnreadableMixin, inner_datasets
+    from ...datasets.dataset_wrappers import inner_datasets
+    from ...datasets.skip_unreadable import SkipUnreadableMixin
 
     return [
         each for each in inner_datasets(loader.dataset) if isinstance(each, SkipUnreadableMixin)
