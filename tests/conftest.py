@@ -29,6 +29,14 @@ def fake_coco(tmp_path) -> Path:
     return write_coco(tmp_path / 'coco', dict(train=12, val=7))
 
 
+@pytest.fixture
+def float64():
+    """Make new tensors float64, where the rounding of no processor comes near a tolerance."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.fixture(scope='session')
 def shared_data() -> Path:
     """The folder of real photos (coco_tiny, imagenet_tiny); skips where it is absent."""
