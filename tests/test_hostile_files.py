@@ -18,9 +18,8 @@ from tiny_classifier import write_classifier
 from tiny_run import build_runner, load_tool, write_tiny_config
 
 from mmpretrain_mldecoder.analysis.report import read_predictions
-from mmpretrain_mldecoder.apis import MultiLabelInferencer
+from mmpretrain_mldecoder.apis import MultiLabelInferencer, use_stored_thresholds
 from mmpretrain_mldecoder.apis.inference.stored_config import stored_config
-from mmpretrain_mldecoder.apis.thresholds.tuned_test import use_stored_thresholds
 from mmpretrain_mldecoder.checkpoints import PretrainedInit, load_weights_only, read_weights
 from mmpretrain_mldecoder.datasets.coco_annotations import read_coco_annotations
 from mmpretrain_mldecoder.engine.runners.finished_test import read_finished_test

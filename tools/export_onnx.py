@@ -1,47 +1,31 @@
 """Export a checkpoint to ONNX: python tools/export_onnx.py CONFIG CKPT OUT.onnx."""
 
 import argparse
-import sys
 
-from mmpretrain_mldecoder.apis.export.export_model import export_model
-from mmpretrain_mldecoder.apis.export.parity import export_table
+from rich.console import Console
+
+from mmpretrain_mldecoder import apis
 from mmpretrain_mldecoder.engine.runners import launch
 from mmpretrain_mldecoder.errors import ParityError
+from mmpretrain_mldecoder.fileio.terminal import one_line
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Declare and read the arguments."""
-    parser = argparse.ArgumentParser(
-        description='Export a checkpoint to one file that is enough to predict, and compare its '
-        'scores with those of torch on real photos. A file that fails is not written.'
-    )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='file, or a published name such as miil://...')
-    parser.add_argument('out', metavar='OUT', help='.onnx, or .pt2 for an archive of torch.export')
-    parser.add_argument('--dynamic-size', action='store_true', help='leave height and width free')
-    precision = parser.add_mutually_exclusive_group()
-    precision.add_argument('--fp16', action='store_true', help='weights and sums in 16 bits')
-    precision.add_argument(
-        '--int8', metavar='CALIBRATION_DIR', help='backbone in 8 bits, calibrated on these photos'
-    )
-    parser.add_argument('--sigmoid', action='store_true', help='give scores instead of logits')
-    parser.add_argument(
-        '--photos',
-        nargs='+',
-        default=[],
-        metavar='PHOTO',
-        help='photos, folders or globs to compare on; default: the first of the test data',
-    )
-    parser.add_argument(
-        '--tolerance', type=float, help='how far scores may be off; default 1e-4, fp16 1e-2'
-    )
-    parser.add_argument(
-        '--max-map-drop', type=float, default=1.0, help='points of mAP that int8 may lose; 1.0'
-    )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=launch.CfgOptions, default={}, metavar='KEY=VALUE',
-        help='change the config, such as test_dataloader.dataset.indices=500',
-    )  # fmt: skip
+    parser = argparse.ArgumentParser(description='Export a model if its scores are those of torch.')
+    add = parser.add_argument
+    add('config', help='config file')
+    add('checkpoint', help='file, or a published name such as miil://...')
+    add('out', metavar='OUT', help='.onnx, or .pt2 for an archive of torch.export')
+    add('--dynamic-size', action='store_true', help='leave height and width free')
+    precision = parser.add_mutually_exclusive_group().add_argument
+    precision('--fp16', action='store_true', help='weights and sums in 16 bits')
+    precision('--int8', metavar='CALIBRATION_DIR', help='backbone in 8 bits; photos to calibrate')
+    add('--sigmoid', action='store_true', help='give scores instead of logits')
+    add('--photos', nargs='+', default=[], help='files, folders or globs; default: the test data')
+    add('--tolerance', type=float, help='how far scores may be off; default 1e-4, fp16 1e-2')
+    add('--max-map-drop', type=float, default=1.0, help='points of mAP that int8 may lose; 1.0')
+    add('--cfg-options', nargs='+', action=launch.CfgOptions, default={}, metavar='KEY=VALUE')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     return parser, parser.parse_args(argv)
 
@@ -49,8 +33,9 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
 def main(argv: list[str] | None = None) -> None:
     """Export, and print what was compared."""
     parser, args = parse_args(argv)
+    console = Console(highlight=False, soft_wrap=True)
     try:
-        export = export_model(
+        export = apis.export_model(
             launch.load_config(args),
             args.checkpoint,
             args.out,
@@ -63,11 +48,11 @@ def main(argv: list[str] | None = None) -> None:
             max_map_drop=args.max_map_drop,
         )
     except ParityError as error:
-        print(export_table(error.export))
-        sys.exit(f'{parser.prog}: {error}')
+        console.print(apis.export_report(error.export))
+        parser.exit(1, f'{parser.prog}: {error}\n')
     except (ImportError, OSError, RuntimeError, ValueError) as error:
-        parser.error(str(error))
-    print(export_table(export))
+        parser.error(one_line(error))
+    console.print(apis.export_report(export))
 
 
 if __name__ == '__main__':

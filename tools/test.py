@@ -5,7 +5,7 @@ The numbers go to WORK_DIR/test_<time>.json, from which tools/model_table.py rea
 
 import argparse
 
-from mmpretrain_mldecoder.apis.thresholds.tuned_test import use_stored_thresholds
+from mmpretrain_mldecoder.apis import use_stored_thresholds
 from mmpretrain_mldecoder.engine.hooks.test_time_aug import apply_tta
 from mmpretrain_mldecoder.engine.runners import launch
 from mmpretrain_mldecoder.engine.runners.exit import ends_in_one_line

@@ -1,14 +1,42 @@
-"""Prediction from Python."""
+"""What people call from Python: prediction, thresholds, export, and conversion of weights."""
 
+from .convert_weights import convert_weights
+from .export.export_model import export_model
+from .export.parity import Export, export_report
 from .inference.image_inputs import IMAGE_SUFFIXES, expand_inputs
 from .inference.multi_label_inferencer import MultiLabelInferencer
-from .predictions.prediction_file import write_predictions
-from .thresholds.stored_thresholds import stored_thresholds
+from .predictions.prediction_folder import write_predictions
+from .thresholds.split_scores import SplitScores, split_scores, use_stored_thresholds
+from .thresholds.stored_thresholds import check_storable, store_thresholds, stored_thresholds
+from .thresholds.tuned_thresholds import TunedThresholds, threshold_report, tune_thresholds
 
 __all__ = [
     'IMAGE_SUFFIXES',
+    'Export',
     'MultiLabelInferencer',
+    'PredictionOptions',
+    'PredictionRun',
+    'SplitScores',
+    'TunedThresholds',
+    'check_storable',
+    'convert_weights',
     'expand_inputs',
+    'export_model',
+    'export_report',
+    'split_scores',
+    'store_thresholds',
     'stored_thresholds',
+    'threshold_report',
+    'tune_thresholds',
+    'use_stored_thresholds',
     'write_predictions',
 ]
+
+
+def __getattr__(name: str):
+    """Import what draws when it is first asked for: matplotlib takes long."""
+    if name not in ('PredictionOptions', 'PredictionRun'):
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from .predictions import prediction_run
+
+    return getattr(prediction_run, name)

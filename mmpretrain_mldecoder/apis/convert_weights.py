@@ -17,7 +17,7 @@ from ..engine.checks.config_error import read_config
 from ..errors import WeightsMismatchError
 from ..fileio.atomic_write import atomic_write
 from ..version import __version__
-from .inference.class_names import dataset_class_names
+from .trained_model import dataset_class_names
 
 
 def convert_weights(

@@ -10,10 +10,8 @@ from mmengine.config import Config
 from PIL import Image
 from tiny_classifier import write_classifier
 
-from mmpretrain_mldecoder.apis import MultiLabelInferencer
-from mmpretrain_mldecoder.apis.export.export_images import packed_photos
-from mmpretrain_mldecoder.apis.export.export_model import export_model
-from mmpretrain_mldecoder.apis.export.resize_rule import resize_rule
+from mmpretrain_mldecoder.apis import MultiLabelInferencer, export_model
+from mmpretrain_mldecoder.apis.export.model_input import pack_photos, resize_rule
 
 onnx = pytest.importorskip('onnx')
 for package in ('onnxruntime', 'onnxscript'):
@@ -112,7 +110,7 @@ def test_pixels_are_those_of_the_pipeline(tmp_path, resize, largest, turned):
     exif[0x0112] = 6 if turned else 1  # to be turned by a quarter
     Image.fromarray(pixels).save(tmp_path / 'photo.jpg', exif=exif)
     pipeline = [LOAD, *resize, PACK]
-    (expected,) = packed_photos(
+    (expected,) = pack_photos(
         Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline)))),
         [tmp_path / 'photo.jpg'],
     )

@@ -287,7 +287,7 @@ def test_interrupted(run_tool, coco, model_files, tmp_path, monkeypatch):
     args = (coco / 'val2017', *model_files)
     assert run_tool(*args) == (130, '', '\ninterrupted: nothing was written\n')
     status, _, error = run_tool(*args, '--out-dir', tmp_path / 'out')
-    assert (status, error) == (130, '\ninterrupted: the same command goes on from here\n')
+    assert (status, error) == (130, '\ninterrupted: the same command resumes\n')
 
 
 def test_drawings_are_no_images_to_predict(run_tool, model_files, tmp_path):
@@ -328,7 +328,7 @@ def test_other_settings_need_overwrite(run_tool, coco, model_files, tmp_path):
         (('--overwrite',), '--overwrite needs --out-dir'),
         (('--per-head', '--out-dir', 'out'), '--per-head needs --attention'),
         (('--attention', '--out-dir', 'out', '--backend', 'onnx'), '--attention needs torch'),
-        (('--thr', 'best'), "argument --thr: invalid threshold value: 'best'"),
+        (('--thr', 'best'), "thr must be in [0, 1] or 'tuned', but got 'best'"),
         (('--thr', '1.5'), "thr must be in [0, 1] or 'tuned', but got 1.5"),
         (('--thr', 'tuned'), 'the checkpoint has no thresholds'),
         (('--topk', '0'), 'topk must be at least 1, but got 0'),

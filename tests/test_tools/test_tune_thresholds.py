@@ -59,7 +59,7 @@ def test_fits_the_averaged_weights_to_val(trained, copied, tmp_path, capsys, pre
     assert stored['criterion'] == (f'precision>={precision}' if precision else 'f1')
     printed = capsys.readouterr().out
     assert all(f'\n{name} ' in printed for name in (*CLASSES, 'CF1', 'OF1', 'macro F1'))
-    assert 'by construction, so that is not reported' in printed
+    assert 'by construction, so that is not reported' in ' '.join(printed.split())
     assert 'If the epoch was chosen by its score on this split' in printed
     assert f'stored 4 thresholds ({stored["criterion"]}) in {checkpoint}' in printed
 
@@ -142,9 +142,9 @@ def test_tested_on_another_split_only(trained, copied, tmp_path, capsys):
         (['--split', 'all'], 'invalid choice'),
         (['--split', 'val', '--precision', 1.5], 'must be in (0, 1], but got 1.5'),
         (['--split', 'val', '--folds', 1], '--folds must be at least 2'),
-        (['--split', 'val', '--folds', 8], '7 images cannot be dealt to 8 folds'),
+        (['--split', 'val', '--folds', 8], '7 images cannot be split into 8 folds'),
         (['--split', 'val', '--seed', -1], '--seed not negative'),
-        (['--split', 'val', '--dry-run', '--out', 'b.pth'], 'choose one'),
+        (['--split', 'val', '--dry-run', '--out', 'b.pth'], 'not allowed with argument'),
         (['--split', 'val', '--out', 'absent/b.pth'], 'no folder'),
     ],
 )
@@ -165,7 +165,7 @@ def test_other_classes_and_heads(trained, tmp_path, capsys):
     others = ['wolf', *CLASSES[1:]]
     for classes, message in (
         (CLASSES[::-1], 'the same classes in another order'),
-        (others, 'the checkpoint is of 4 classes (wolf, ...)'),
+        (others, 'the checkpoint has 4 classes (wolf, ...)'),
     ):
         content['meta']['dataset_meta']['classes'] = classes
         torch.save(content, tmp_path / 'a.pth')
@@ -175,5 +175,5 @@ def test_other_classes_and_heads(trained, tmp_path, capsys):
     plain = write_tiny_config(config.parent, "model['head']['type'] = 'MLDecoderClsHead'\n")
     with pytest.raises(SystemExit):
         tune(plain, checkpoint, *options)
-    assert 'MLDecoderClsHead is no head for many labels' in capsys.readouterr().err
+    assert 'a MLDecoderClsHead predicts one class per image' in capsys.readouterr().err
     assert not json.loads(json.dumps(list(tmp_path.glob('.a*'))))

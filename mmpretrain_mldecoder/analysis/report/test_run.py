@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from ...apis.inference.class_names import dataset_class_names
+from ...apis.trained_model import dataset_class_names
 from ...checkpoints.restricted_pickle import read_predictions
 from ...evaluation.functional.scores_and_targets import check_scores_and_targets
 from ...evaluation.metrics.sample_arrays import sample_arrays

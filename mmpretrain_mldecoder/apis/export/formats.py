@@ -13,69 +13,13 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ...checkpoints.loaders import checkpoint_identity
-from ...version import __version__
 from ..inference.onnx_model import (
-    Activation,
     WholeNetwork,
     batch_of_two,
     dynamic_shapes,
     onnx_session,
     to_onnx,
 )
-
-
-def input_entry(images: Tensor, dynamic_size: bool) -> dict:
-    """Describe the input; ``height`` and ``width`` are None where they are free."""
-    height, width = (None, None) if dynamic_size else images.shape[2:]
-    return dict(
-        name='image',
-        dtype=str(images.dtype).removeprefix('torch.'),
-        layout='NCHW',
-        channels='BGR',
-        orientation='upright (EXIF)',
-        height=height,
-        width=width,
-    )
-
-
-def output_entry(activation: Activation, sigmoid: bool) -> dict:
-    """Describe the output; ``then`` is what still turns it into scores, None if nothing."""
-    return dict(name='scores', then=None) if sigmoid else dict(name='logits', then=activation)
-
-
-def source_entry(config: str | None, checkpoint: str, precision: str) -> dict:
-    """Say where the file comes from: names without folders, the checkpoint's SHA-256.
-
-    Args:
-        config (str, optional): Path of the config, None if it has none.
-        checkpoint (str): See :func:`checkpoint_identity`.
-        precision (str): 'fp32', 'fp16' or 'int8'.
-    """
-    return dict(
-        config=config and Path(config).name,
-        **checkpoint_identity(checkpoint),
-        precision=precision,
-        mmpretrain_mldecoder=__version__,
-    )
-
-
-def write_metadata(model: 'ModelProto', metadata: dict) -> None:
-    """Put each entry into ``metadata_props`` as JSON, and take out how the export was done.
-
-    torch's exporter notes for each node the lines of Python that it comes from, with the folders of
-    the machine.
-    """
-    import onnx  # an extra
-
-    for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
-        del part.metadata_props[:]
-    for part in (*model.graph.input, *model.graph.output, model.graph):
-        del part.metadata_props[:]
-    onnx.helper.set_model_props(
-        model, {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()}
-    )
-
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -84,21 +28,21 @@ Precision = Literal['fp32', 'fp16', 'int8']
 
 
 def write_onnx(
+    out: str | os.PathLike,
     model: BaseModel,
     images: Tensor,
-    out: str | os.PathLike,
     metadata: dict,
     dynamic_size: bool = False,
     sigmoid: bool = False,
     precision: Precision = 'fp32',
     calibration: Iterable[Tensor] = (),
 ) -> None:
-    """Export a classifier and write it, with the metadata in ``metadata_props``.
+    """Export a classifier and write it, with the metadata in ``metadata_props`` as JSON.
 
     Args:
+        out (str | PathLike): The file.
         model (BaseModel): A classifier on the CPU, in evaluation mode.
         images (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
-        out (str | PathLike): The file.
         metadata (dict): What JSON can hold.
         dynamic_size (bool): Whether height and width are free too. Defaults to False.
         sigmoid (bool): Whether to give scores instead of logits. Defaults to False.
@@ -112,10 +56,21 @@ def write_onnx(
 
     exported = to_onnx(model, images, dynamic_size, sigmoid)
     if precision == 'fp16':
-        exported = to_half_precision(exported)
+        from onnxruntime.transformers.float16 import convert_float_to_float16  # an extra
+
+        # 11 bits, at most 65,504: scores move by 1e-3 or so, and a network whose features grow
+        # beyond that gives no numbers at all.
+        exported = convert_float_to_float16(exported, keep_io_types=True)
     if precision == 'int8':
         exported = to_int8(exported, (batch.numpy() for batch in calibration))
-    write_metadata(exported, metadata)
+    # torch's exporter notes for each node the lines of Python that it comes from, with the folders
+    # of the machine.
+    graph = exported.graph
+    for part in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        del part.metadata_props[:]
+    del graph.metadata_props[:]
+    properties = {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()}
+    onnx.helper.set_model_props(exported, properties)
     onnx.save(exported, os.fspath(out))
 
 
@@ -125,20 +80,6 @@ def read_onnx(path: str | os.PathLike) -> Callable[[Tensor], Tensor]:
     return lambda images: torch.from_numpy(session.run(None, {'image': images.numpy()})[0])
 
 
-def to_half_precision(model: 'ModelProto') -> 'ModelProto':
-    """Convert the floats of a model to 16 bits, by ONNX Runtime's own converter.
-
-    Input and output keep their types. Half precision has 11 bits and ends at 65,504: scores move by
-    1e-3 or so, and a network whose features grow beyond that gives no numbers at all.
-
-    Args:
-        model (ModelProto): In single precision. It is changed.
-    """
-    from onnxruntime.transformers.float16 import convert_float_to_float16  # an extra
-
-    return convert_float_to_float16(model, keep_io_types=True)
-
-
 _SCOPES = 'pkg.torch.onnx.name_scopes'  # where torch's exporter says which module a node is from
 
 
@@ -146,9 +87,9 @@ def to_int8(model: 'ModelProto', batches: Iterable[np.ndarray]) -> 'ModelProto':
     """Quantize a model by ONNX Runtime's static quantization, with photos to calibrate on.
 
     Activations are unsigned, from their least to their greatest value; weights are signed, one
-    scale a channel, and take 7 of the 8 bits, because processors without VNNI saturate where two
-    full products are added. In float stay the normalisation, the first convolution, which reads
-    the pixels, and the head.
+    scale per channel, in 7 of the 8 bits, because processors without VNNI saturate where two full
+    products are added. The normalisation, the first convolution, which reads the pixels, and the
+    head stay in float.
 
     Args:
         model (ModelProto): What ``to_onnx`` gives; its nodes say which module they are from.
@@ -210,22 +151,16 @@ _METADATA = 'metadata.json'
 
 
 def write_torch_archive(
+    out: str | os.PathLike,
     model: BaseModel,
     images: Tensor,
-    out: str | os.PathLike,
     metadata: dict,
     dynamic_size: bool = False,
     sigmoid: bool = False,
 ) -> None:
     """Export a classifier and write the archive, with the metadata as its ``metadata.json``.
 
-    Args:
-        model (BaseModel): A classifier on the CPU, in evaluation mode.
-        images (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
-        out (str | PathLike): The file.
-        metadata (dict): What JSON can hold.
-        dynamic_size (bool): Whether height and width are free too. Defaults to False.
-        sigmoid (bool): Whether to give scores instead of logits. Defaults to False.
+    The arguments are those of :func:`write_onnx`.
 
     Raises:
         Exception: Of torch's exporter, if it cannot export the model.

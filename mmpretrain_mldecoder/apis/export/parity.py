@@ -1,4 +1,4 @@
-"""Parity of an exported model with torch: scores, metric, and the table of results."""
+"""Parity of an exported model with torch: scores, metric, and the report."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -10,12 +10,22 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import track
+from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from ...engine import PortableRunner
 from ...errors import ParityError
+
+BATCHES = (1, 2, 7)
+"""Batch sizes that are compared; exporters take 1 for a constant."""
+
+TOLERANCES = dict(fp32=1e-4, fp16=1e-2)
+"""How far a score may be from torch's. Trained networks are 1e-6 and 1e-3 away."""
+
+_METRICS = ('mAP', 'accuracy/top1')
 
 
 @dataclass(frozen=True)
@@ -30,13 +40,9 @@ class Difference:
     mean: float
 
 
-TOLERANCES = dict(fp32=1e-4, fp16=1e-2)
-"""How far a score may be from torch's. Trained networks are 1e-6 and 1e-3 away."""
-
-
 @dataclass
 class Export:
-    """What was exported and seen.
+    """What was exported, and how it compares with torch.
 
     Attributes:
         path (Path): The file.
@@ -65,6 +71,7 @@ class Export:
 
     @property
     def largest(self) -> float:
+        """The largest difference; nan if a score is not a number."""
         return torch.tensor([row.largest for row in self.differences]).max().item()
 
 
@@ -80,16 +87,15 @@ def check_parity(
     Args:
         export (Export): Of the file.
         model (BaseModel): What was exported.
-        groups (list[Tensor]): Photos, ``(N, 3, H, W)``, one tensor a size.
+        groups (list[Tensor]): Images, ``(N, 3, H, W)`` per size.
         scores_of (Callable): Gives the file's scores of a batch.
         tolerance (float, optional): Defaults to None, which means ``TOLERANCES``; none for int8.
 
     Raises:
         ParityError: If a score is further off.
     """
-    for group in groups:
-        expected = torch_scores(model, group)
-        export.differences += compare_scores(scores_of, expected, group)
+    for images in groups:
+        export.differences += compare_scores(scores_of, torch_scores(model, images), images)
     precision = export.metadata['source']['precision']
     if precision == 'int8':
         return
@@ -101,38 +107,6 @@ def check_parity(
             f'{export.path} is not written',
             export,
         )
-
-
-def check_metric(
-    export: Export,
-    config: Config,
-    model: BaseModel,
-    scores_of: Callable[[Tensor], Tensor],
-    max_map_drop: float,
-) -> None:
-    """Evaluate model and file on the config's test data, and fill ``metric``, before and after.
-
-    Raises:
-        ParityError: If the metric falls by more than ``max_map_drop`` points.
-    """
-    runs = dict(before=lambda batch: torch_scores(model, batch), after=scores_of)
-    export.metric, values = split_metric(config, runs)
-    export.before, export.after = values['before'], values['after']
-    if not export.before - export.after <= max_map_drop:
-        raise ParityError(
-            f'{export.metric} falls from {export.before:.2f} to {export.after:.2f}, by more than '
-            f'{max_map_drop:g}: {export.path} is not written',
-            export,
-        )
-
-
-def first_line(error: Exception) -> str:
-    """Name an error in one line."""
-    return f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}'
-
-
-BATCHES = (1, 2, 7)
-"""Batch sizes that are compared; 1 is what exporters take for a constant."""
 
 
 def torch_scores(model: BaseModel, images: Tensor) -> Tensor:
@@ -158,12 +132,11 @@ def compare_scores(
             fill one. Defaults to 1, 2 and 7.
 
     Returns:
-        list[Difference]: One a batch size. A score that is not a number makes ``largest`` none.
+        list[Difference]: One per batch size. If a score is not a number, ``largest`` is none.
     """
     rows = []
     for size in batches:
-        # a whole batch at least
-        at = torch.arange(max(size, len(images))) % len(images)
+        at = torch.arange(max(size, len(images))) % len(images)  # a full batch at least
         scores = torch.cat([scores_of(batch) for batch in images[at].split(size)])
         apart = (scores - expected[at]).abs()
         height, width = images.shape[2:]
@@ -179,49 +152,57 @@ def rounding_of_torch(model: BaseModel, images: Tensor) -> dict[str, float]:
     Compared with its scores in float32 are those in channels-last order, where the sums are taken
     in another order, and those in float64. An export that is off by about as much is not wrong.
     """
-    expected = torch_scores(model, images)
     other_order = copy.deepcopy(model).to(memory_format=torch.channels_last)
-    return {
-        'channels-last': _apart(torch_scores(other_order, images), expected),
-        'float64': _apart(_float64_scores(model, images), expected),
-    }
-
-
-def _float64_scores(model: BaseModel, images: Tensor) -> Tensor:
-    model = copy.deepcopy(model)
-    # The data preprocessor turns whatever it gets to float32, so it is left out of the cast.
-    prepared = model.data_preprocessor(dict(inputs=images))['inputs'].double()
-    model.double()
+    wide = copy.deepcopy(model)
+    # The data preprocessor casts to float32, so it is left out of the cast.
+    prepared = wide.data_preprocessor(dict(inputs=images))['inputs'].double()
+    wide.double()
     with torch.no_grad():
-        samples = [s for batch in prepared.split(16) for s in model(batch, mode='predict')]
-    return torch.stack([sample.pred_score for sample in samples])
+        samples = [s for batch in prepared.split(16) for s in wide(batch, mode='predict')]
+    others = {
+        'channels-last': torch_scores(other_order, images),
+        'float64': torch.stack([sample.pred_score for sample in samples]),
+    }
+    expected = torch_scores(model, images)
+    return {how: (scores - expected).abs().max().item() for how, scores in others.items()}
 
 
-def _apart(scores: Tensor, expected: Tensor) -> float:
-    return (scores - expected).abs().max().item()
+def check_metric(
+    export: Export,
+    config: Config,
+    model: BaseModel,
+    scores_of: Callable[[Tensor], Tensor],
+    max_map_drop: float,
+) -> None:
+    """Evaluate model and file on the config's test data, and fill ``metric``, before and after.
+
+    Raises:
+        ParityError: If the metric falls by more than ``max_map_drop`` points.
+        ValueError: If ``test_evaluator`` gives neither an mAP nor the top-1 accuracy.
+    """
+    runs = dict(before=lambda batch: torch_scores(model, batch), after=scores_of)
+    export.metric, values = evaluate_scores(config, runs)
+    export.before, export.after = values['before'], values['after']
+    if not export.before - export.after <= max_map_drop:
+        raise ParityError(
+            f'{export.metric} falls from {export.before:.2f} to {export.after:.2f}, by more than '
+            f'{max_map_drop:g}: {export.path} is not written',
+            export,
+        )
 
 
-_METRICS = ('mAP', 'accuracy/top1')
-
-
-def split_metric(
+def evaluate_scores(
     config: Config, scores_of: dict[str, Callable[[Tensor], Tensor]]
 ) -> tuple[str, dict[str, float]]:
-    """Run the config's test data through each runtime, and evaluate by the config's metric.
-
-    Every image is read once.
+    """Evaluate several runtimes on the config's test data; every image is read once.
 
     Args:
         config (Config): With ``test_dataloader`` and ``test_evaluator``.
-        scores_of (dict[str, Callable]): For each name, what gives the scores ``(B, C)`` of a batch.
+        scores_of (dict[str, Callable]): By name, what gives the scores ``(B, C)`` of a batch.
 
     Returns:
-        tuple[str, dict[str, float]]: The metric's name, an mAP or the top-1 accuracy, and its
+        tuple[str, dict[str, float]]: The name of the metric, an mAP or the top-1 accuracy, and its
         value in percent for each name.
-
-    Raises:
-        FileNotFoundError: If the data is not there.
-        ValueError: If the evaluator gives neither metric.
     """
     loader_config = copy.deepcopy(config.test_dataloader)
     loader_config.update(pin_memory=False, persistent_workers=False)
@@ -230,8 +211,7 @@ def split_metric(
         evaluators = {name: Evaluator(copy.deepcopy(config.test_evaluator)) for name in scores_of}
     for evaluator in evaluators.values():
         evaluator.dataset_meta = loader.dataset.metainfo
-    batches = track(loader, 'comparing', console=Console(stderr=True), transient=True)
-    for batch in batches:
+    for batch in track(loader, 'comparing', console=Console(stderr=True), transient=True):
         for name, evaluator in evaluators.items():
             samples = [sample.clone() for sample in batch['data_samples']]
             for sample, scores in zip(samples, scores_of[name](batch['inputs']), strict=True):
@@ -245,46 +225,44 @@ def split_metric(
     return key, {name: float(result[key]) for name, result in results.items()}
 
 
-def export_table(export: Export) -> str:
-    """Return a table of the score differences, the verdict, and what the file is, if it is."""
-    lines = ['batch  photos  height x width  largest difference     mean']
-    lines += [
-        f'{row.batch:>5}  {row.num_images:>6}  {row.height:>6} x {row.width:<5}  '
-        f'{row.largest:>18.2e}  {row.mean:.1e}'
-        for row in export.differences
-    ]
-    if export.tolerance is not None and export.differences:
-        lines.append(
-            f'scores beside those of torch: {export.largest:.2e} at most, {export.tolerance:g} '
-            'is allowed'
+def export_report(export: Export) -> Group:
+    """Return the score differences, the verdict, and what the file is, for rich to print."""
+    table = Table(box=None, pad_edge=False)
+    for name in ('batch', 'images', 'height x width', 'largest difference', 'mean'):
+        table.add_column(name, justify='right')
+    for row in export.differences:
+        size = f'{row.height} x {row.width}'
+        table.add_row(
+            str(row.batch), str(row.num_images), size, f'{row.largest:.2e}', f'{row.mean:.1e}'
         )
+    lines = []
+    if export.tolerance is not None:
+        lines.append(
+            f'scores differ from those of torch by {export.largest:.2e} at most, '
+            f'{export.tolerance:g} is allowed'
+        )
+    for how, apart in export.rounding.items():
+        lines.append(f"torch's own scores differ in {how} by {apart:.2e} at most")
     if export.rounding:
-        lines += [
-            f"torch's own scores beside those in {how}: {apart:.2e} at most"
-            for how, apart in export.rounding.items()
-        ]
         lines.append('a difference of that order is rounding (--tolerance); a larger one is not')
     if export.metric is not None:
         lines.append(
             f'{export.metric}: {export.before:.2f} before, {export.after:.2f} after quantization'
         )
-    if not export.written:
-        return '\n'.join(lines)
-    metadata = export.metadata
-    resize = metadata['resize']
-    lines += [
-        f'{export.path}: {export.num_bytes / 1e6:.1f} MB, {metadata["source"]["precision"]}, '
-        f'{len(metadata["classes"])} classes, {metadata["output"]["name"]}, '
-        f'{"with" if "thresholds" in metadata else "no"} thresholds',
-        f'resize: {resize if isinstance(resize, str) else _steps(resize)}',
-    ]
-    return '\n'.join(lines)
+    if export.written:
+        about = export.metadata
+        lines += [
+            f'{export.path}: {export.num_bytes / 1e6:.1f} MB, {about["source"]["precision"]}, '
+            f'{len(about["classes"])} classes, {about["output"]["name"]}, '
+            f'{"with" if "thresholds" in about else "no"} thresholds',
+            f'resize: {_steps(about["resize"])}',
+        ]
+    return Group(table, *map(Text, lines))
 
 
-def _steps(steps: list[dict]) -> str:
-    words = [
-        f'{step["op"]} {step["size"]}' if 'size' in step
-        else f'{step["op"]} {step["width"]}x{step["height"]}'
-        for step in steps
-    ]  # fmt: skip
-    return ', '.join(words) or 'none, the image as it is'
+def _steps(resize: list[dict] | str) -> str:
+    if isinstance(resize, str):
+        return resize
+    sizes = (step.get('size', f'{step.get("width")}x{step.get("height")}') for step in resize)
+    steps = (f'{step["op"]} {size}' for step, size in zip(resize, sizes, strict=True))
+    return ', '.join(steps) or 'none, the image as it is'

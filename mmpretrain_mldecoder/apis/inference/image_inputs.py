@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from ...datasets.transforms import LoadWholeImage, ShortSideResize, SquareResize
 from ...errors import UnreadableImageError
+from ...fileio.terminal import one_line
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 LIST_SUFFIX = '.txt'
@@ -151,6 +152,22 @@ class ImagePipeline:
         results['data_samples'].set_metainfo(dict(ori_shape=height_and_width))
         return results
 
+    def seen(self, packed: dict) -> np.ndarray:
+        """Return what the network sees of an image that this has packed, BGR ``uint8``.
+
+        Where the pipeline only resizes, it is stretched to the aspect of the photo, no side getting
+        shorter.
+        """
+        image = packed['inputs'].cpu().numpy().transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
+        image = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+        if not self.only_resizes:
+            return image
+        height, width = image.shape[:2]
+        photo_height, photo_width = packed['data_samples'].ori_shape
+        aspect = photo_width / photo_height
+        size = (max(width, round(height * aspect)), max(height, round(width / aspect)))
+        return image if size == (width, height) else cv2.resize(image, size)
+
     def for_drawing(self, image: SingleImage) -> np.ndarray:
         """Return an image as it is loaded, for drawing: BGR ``uint8``, ``(H, W, 3)``."""
         pixels = self._read(image)['img'] if isinstance(image, str) else _as_bgr(image)
@@ -168,11 +185,10 @@ class ImagePipeline:
             except UnreadableImageError:
                 raise
             except AssertionError:  # the host's loader, where OpenCV gives nothing back
-                raise UnreadableImageError(path, 'no image that can be decoded') from None
+                results = None
             except Exception as error:  # each decoder has its own
-                reason = ' '.join(str(error).split()) or type(error).__name__
-                raise UnreadableImageError(path, reason) from error
-            if results is None:  # a loader with ignore_empty
+                raise UnreadableImageError(path, one_line(error)) from error
+            if results is None:  # also a loader with ignore_empty
                 raise UnreadableImageError(path, 'no image that can be decoded')
         return results
 

@@ -1,4 +1,4 @@
-"""Predict the labels of images with a trained multi-label model."""
+"""Prediction of the labels of images with a trained multi-label model."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -9,18 +9,18 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.device import get_device
-from mmengine.runner import load_checkpoint
 from mmpretrain.apis import BaseInferencer
 from mmpretrain.structures import DataSample
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
-from ...engine.checks.config_error import read_config
-from ...errors import UnreadableImageError
+from ...engine.checks import explained, read_config
+from ...errors import ConfigError, UnreadableImageError
+from ...fileio.terminal import one_line
 from ..thresholds.stored_thresholds import stored_thresholds
-from .class_names import class_names
+from ..trained_model import load_trained
 from .image_inputs import ImageInputs, ImagePipeline, SingleImage, expand_inputs
-from .label_attention import check_has_attention, label_attention, seen_image
 from .network_runner import NetworkRunner, check_backend
 from .stored_config import stored_config
 
@@ -32,6 +32,7 @@ _WRONG_ARGUMENTS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    ConfigError,
     LookupError,
     NotImplementedError,
     TypeError,
@@ -75,8 +76,8 @@ class MultiLabelInferencer(BaseInferencer):
         ValueError: If there is no checkpoint, if no class names are found, if ``batch_size`` is
             below 1, if ``device`` is not there, or ``backend`` is unknown, or ``'onnx'`` on
             another device than the CPU, or if the checkpoint is damaged or has NaN in its weights.
-        RuntimeError: If the checkpoint belongs to another model; when called, if the backend is
-            ``'onnx'`` and the model cannot be exported.
+        WeightsMismatchError: If the checkpoint belongs to another model.
+        RunError: When called, if the backend is ``'onnx'`` and the model cannot be exported.
         ModuleNotFoundError: If the backend is ``'onnx'`` and its packages are not installed.
 
     Example:
@@ -95,32 +96,26 @@ class MultiLabelInferencer(BaseInferencer):
     ):
         if batch_size < 1:
             raise ValueError(f'batch_size must be at least 1, but got {batch_size}')
-        device = torch.device(device or ('cpu' if backend == 'onnx' else get_device()))
+        device = device or ('cpu' if backend == 'onnx' else get_device())
         check_backend(backend, device)
-        if device.type == 'cuda' and not torch.cuda.is_available():
-            raise ValueError(f'device is {device}, but torch finds no GPU here')
+        try:
+            torch.empty(0, device=device)
+        except (AssertionError, RuntimeError) as error:
+            reason = one_line(error)
+            raise ValueError(f'device is {device}, which torch cannot use: {reason}') from error
         config = model if isinstance(model, Config) else read_config(model)
         if config.get('test_dataloader') is None:
             raise ValueError('the config has no test_dataloader, whose pipeline is needed')
-        pretrained = pretrained or config.get('load_from')
-        if not pretrained:
+        self.checkpoint = pretrained or config.get('load_from')
+        if not self.checkpoint:
             raise ValueError(
                 'no checkpoint: the scores of an untrained model mean nothing. Name one with '
                 'pretrained=..., or set load_from in the config'
             )
-        super().__init__(config, pretrained=None, device=device)
-        # Strict, where the host's test tool only warns: here nobody looks at a log or a mAP that
-        # would give a wrong checkpoint away.
-        try:
-            checkpoint = load_checkpoint(
-                self.model, os.fspath(pretrained), map_location='cpu', strict=True, logger='silent'
-            )
-        except RuntimeError as error:
-            raise RuntimeError(_misfit(pretrained, error)) from error
-        _refuse_nan(pretrained, self.model)
-        self.classes = class_names(self.config, checkpoint, self.model)
+        with explained(config, 'model', 'data_preprocessor', 'test_dataloader'):
+            super().__init__(config, pretrained=None, device=device)
+        self.classes, self._meta = load_trained(self.model, self.config, self.checkpoint)
         self.batch_size = batch_size
-        self._meta = checkpoint.get('meta') or {}
         self._network = NetworkRunner(self.model, backend)
 
     @classmethod
@@ -155,7 +150,7 @@ class MultiLabelInferencer(BaseInferencer):
         try:
             return cls(config, checkpoint, device, batch_size, backend)
         except _WRONG_ARGUMENTS as error:
-            reason = ' '.join(str(error).split()) or type(error).__name__
+            reason = one_line(error)
             raise ValueError(f'the config in {checkpoint} builds no model: {reason}') from error
 
     def __call__(
@@ -247,22 +242,21 @@ class MultiLabelInferencer(BaseInferencer):
     ) -> Iterator[dict]:
         """Predict as :meth:`stream` does what :func:`expand_inputs` has listed.
 
-        A path that is not there counts as an unreadable image.
+        Arguments are not checked. A path without a file counts as an unreadable image.
         """
-        self.check(thr, topk, return_attention)
         thresholds = self.thresholds(thr)
         for start in range(0, len(images), self.batch_size):
-            chunk = {}
+            packed = {}
             for index, image in enumerate(images[start : start + self.batch_size], start):
                 try:
-                    chunk[index] = self.pipeline(image)
+                    packed[index] = self.pipeline(image)
                 except UnreadableImageError as error:
                     if on_unreadable is None:
                         raise
                     on_unreadable(error.path, error.reason)
             num_left = max(len(images) - start - self.batch_size, 0)
-            predicted = self._predict(chunk, thresholds, topk, return_attention, num_left)
-            for index in chunk:
+            predicted = self._predict(packed, thresholds, topk, return_attention, num_left)
+            for index in packed:
                 image = images[index]
                 name = dict(path=image) if isinstance(image, str) else dict(index=index)
                 yield name | predicted.pop(index)
@@ -272,8 +266,12 @@ class MultiLabelInferencer(BaseInferencer):
         self.thresholds(thr)
         if topk is not None and topk < 1:
             raise ValueError(f'topk must be at least 1, but got {topk}')
-        if return_attention:
-            check_has_attention(self.model)
+        head = getattr(self.model, 'head', None)
+        if return_attention and not hasattr(head, 'attention_maps'):
+            raise ValueError(
+                f'a {type(head).__name__} has no attention: only MLDecoderHead and '
+                'MLDecoderClsHead have attention maps'
+            )
 
     def thresholds(self, thr: Threshold) -> np.ndarray:
         """Return the threshold of each class, ``(C,)`` float64.
@@ -292,17 +290,41 @@ class MultiLabelInferencer(BaseInferencer):
         """Predict one batch that the pipeline made; see the host's class."""
         return self._network(inputs)
 
-    def postprocess(self, sample: DataSample, thresholds: np.ndarray, topk: int | None) -> dict:
-        """Turn one data sample into ``labels`` and ``scores``, best first."""
-        order, scores = self._best(sample, thresholds, topk)
-        return dict(labels=[self.classes[i] for i in order], scores=scores.tolist())
+    def _predict(
+        self,
+        packed: dict[int, dict],
+        thresholds: np.ndarray,
+        topk: int | None,
+        return_attention: bool,
+        num_left: int,
+    ) -> dict[int, dict]:
+        """Predict packed images, those of one size together."""
+        sizes: dict[torch.Size, list[int]] = {}
+        for index, image in packed.items():
+            sizes.setdefault(image['inputs'].shape, []).append(index)
+        predicted = {}
+        for indices in sizes.values():
+            batch = default_collate([packed[index] for index in indices])
+            if return_attention:
+                samples, maps = self._network.with_attention(batch)
+            else:
+                samples, maps = self._network(batch, num_left), [None] * len(indices)
+            for index, sample, own_maps in zip(indices, samples, maps, strict=True):
+                labels, scores = self._best(sample, thresholds, topk)
+                predicted[index] = dict(
+                    labels=[self.classes[i] for i in labels], scores=scores.tolist()
+                )
+                if return_attention:
+                    predicted[index] |= self._attention(labels, own_maps)
+                    predicted[index]['seen'] = self.pipeline.seen(packed[index])
+        return predicted
 
     def _best(
         self, sample: DataSample, thresholds: np.ndarray, topk: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the classes that are given, best first, and their scores."""
+        """Return the predicted classes, best first, and their scores."""
         scores = sample.pred_score.float().cpu().numpy().astype(np.float64)
-        if len(scores) != len(self.classes):  # of a head that does not tell its num_classes
+        if len(scores) != len(self.classes):  # of a head without num_classes
             raise ValueError(
                 f'the model scores {len(scores)} classes, but {len(self.classes)} class names '
                 'are known: config and checkpoint do not belong together'
@@ -311,52 +333,19 @@ class MultiLabelInferencer(BaseInferencer):
         order = order[scores[order] >= thresholds[order]][:topk]
         return order, scores[order]
 
-    def _predict(
-        self,
-        chunk: dict[int, dict],
-        thresholds: np.ndarray,
-        topk: int | None,
-        return_attention: bool,
-        num_left: int,
-    ) -> dict[int, dict]:
-        """Predict packed images, those of one size together."""
-        sizes: dict[torch.Size, list[int]] = {}
-        for index, packed in chunk.items():
-            sizes.setdefault(packed['inputs'].shape, []).append(index)
-        predicted = {}
-        for indices in sizes.values():
-            batch = default_collate([chunk[index] for index in indices])
-            if not return_attention:
-                for index, sample in zip(indices, self._network(batch, num_left), strict=True):
-                    predicted[index] = self.postprocess(sample, thresholds, topk)
-                continue
-            samples, maps = self._network.with_attention(batch)
-            group_size = self.model.head.decoder.group_linear.group_size
-            for index, sample, its_maps in zip(indices, samples, maps, strict=True):
-                order, _ = self._best(sample, thresholds, topk)
-                shape = sample.ori_shape if self.pipeline.only_resizes else None
-                predicted[index] = (
-                    self.postprocess(sample, thresholds, topk)
-                    | label_attention(its_maps, group_size, order, self.classes)
-                    | dict(seen=seen_image(chunk[index]['inputs'], shape))
-                )
-        return predicted
+    def _attention(self, labels: np.ndarray, maps: Tensor) -> dict:
+        """Pick the maps of the queries of some classes from ``(heads, K, H, W)``."""
+        group_size = self.model.head.decoder.group_linear.group_size
+        queries = labels // group_size
+        classes = range(len(self.classes))
+        groups = [classes[q * group_size : (q + 1) * group_size] for q in queries]
+        shared = [
+            [self.classes[other] for other in group if other != label]
+            for label, group in zip(labels, groups, strict=True)
+        ]
+        attention = maps[:, queries].transpose(0, 1).float().cpu().numpy()
+        return dict(attention=attention, shares_query_with=shared)
 
     def _init_pipeline(self, cfg: Config) -> ImagePipeline:
         """Build the test pipeline; called by the base class."""
         return ImagePipeline(cfg.test_dataloader.dataset.pipeline)
-
-
-def _refuse_nan(checkpoint: str | os.PathLike, model: torch.nn.Module) -> None:
-    """Raise for weights of a training that diverged: no score would reach any threshold."""
-    for name, weight in model.state_dict().items():
-        if weight.is_floating_point() and weight.isnan().any():
-            raise ValueError(f'{checkpoint} has NaN among its weights, the first in {name}')
-
-
-def _misfit(checkpoint: str | os.PathLike, error: RuntimeError) -> str:
-    """Say in a line what MMEngine says in hundreds."""
-    details = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
-    first, *others = details or [str(error)]
-    more = f' (and {len(others)} more of the kind)' if others else ''
-    return f'{checkpoint} is not of this model: {first[:200]}{more}'

@@ -12,10 +12,11 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .onnx_model import OnnxModel, missing_onnx_packages
+from ...errors import RunError
+from .onnx_model import OnnxModel, check_onnx_packages, missing_onnx_packages
 
 SECONDS_WORTH_AN_EXPORT = 60
-"""From how much work on, in torch's time, an export to ONNX is sure to pay for itself.
+"""An export to ONNX pays for itself if torch would take this long for the rest.
 
 It takes 5 to 10 s, and saves a fifth of torch's time or more.
 """
@@ -30,11 +31,7 @@ class NetworkRunner:
     Args:
         model (BaseModel): A classifier in evaluation mode, on its device.
         backend (str, optional): ``'torch'``, ``'onnx'`` or None; see
-            :class:`~mmpretrain_mldecoder.apis.MultiLabelInferencer`.
-
-    Raises:
-        ValueError: If ``backend`` is unknown, or ``'onnx'`` on another device than the CPU.
-        ModuleNotFoundError: If it is ``'onnx'`` and its packages are not installed.
+            :class:`~mmpretrain_mldecoder.apis.MultiLabelInferencer`, and :func:`check_backend`.
     """
 
     def __init__(self, model: BaseModel, backend: str | None):
@@ -42,7 +39,9 @@ class NetworkRunner:
         self.model = model
         self.backend = backend
         self._onnx: OnnxModel | None = None
-        self._may_export = backend != 'torch' and device.type == 'cpu'
+        self._may_export = device.type == 'cpu' and (
+            backend == 'onnx' or (backend is None and not missing_onnx_packages())
+        )
         if isinstance(model, ImageClassifier):
             fold_batch_norm(model.backbone)
         if device.type == 'cpu':
@@ -58,7 +57,7 @@ class NetworkRunner:
                 Defaults to 0.
 
         Raises:
-            RuntimeError: If the backend is ``'onnx'`` and the model cannot be exported.
+            RunError: If the backend is ``'onnx'`` and the model cannot be exported.
         """
         if self._may_export and self.backend == 'onnx':
             self._export(batch)
@@ -70,7 +69,11 @@ class NetworkRunner:
         samples = self.model.test_step(batch)
         seconds_left = (time.perf_counter() - start) / len(samples) * num_left
         if self._may_export and seconds_left >= SECONDS_WORTH_AN_EXPORT:
-            self._try_export(batch)
+            try:
+                self._export(batch)
+            except RunError as error:
+                self._may_export = False
+                warnings.warn(f'predicting with torch: {error}', stacklevel=2)
         return samples
 
     @torch.no_grad()
@@ -86,36 +89,29 @@ class NetworkRunner:
         return samples, self.model.head.attention_maps(feats)
 
     def _export(self, batch: dict) -> None:
-        """Go over to ONNX Runtime."""
+        """Switch to ONNX Runtime."""
         if not isinstance(self.model, ImageClassifier):
-            raise RuntimeError(
+            raise RunError(
                 f'a {type(self.model).__name__} cannot be exported to ONNX, only an ImageClassifier'
             )
         self._onnx = OnnxModel(self.model, batch['inputs'])
         self._may_export = False
 
-    def _try_export(self, batch: dict) -> None:
-        """Go over to ONNX Runtime, or stay with torch and say why."""
-        if not missing_onnx_packages():
-            try:
-                self._export(batch)
-            except RuntimeError as error:
-                warnings.warn(f'predicting with torch: {error}', stacklevel=3)
-        self._may_export = False
 
+def check_backend(backend: str | None, device: str | torch.device) -> None:
+    """Raise if a network cannot be run so; to be called before a model is built.
 
-def check_backend(backend: str | None, device: torch.device) -> None:
-    """Raise what :class:`NetworkRunner` raises, before a model is built."""
+    Raises:
+        ValueError: If ``backend`` is unknown, or ``'onnx'`` on another device than the CPU.
+        ModuleNotFoundError: If it is ``'onnx'`` and its packages are not installed.
+    """
     if backend not in (None, 'torch', 'onnx'):
         raise ValueError(f"backend must be 'torch', 'onnx' or None, but got {backend!r}")
     if backend != 'onnx':
         return
-    if device.type != 'cpu':
+    if torch.device(device).type != 'cpu':
         raise ValueError(f"backend 'onnx' predicts on the CPU, but device is {device}")
-    if missing := missing_onnx_packages():
-        raise ModuleNotFoundError(
-            f"backend 'onnx' needs {', '.join(missing)}: pip install 'mmpretrain_mldecoder[onnx]'"
-        )
+    check_onnx_packages("backend 'onnx'")
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

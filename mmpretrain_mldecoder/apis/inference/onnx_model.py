@@ -10,6 +10,12 @@ from mmengine.model import BaseModel
 from mmpretrain.models.heads import ClsHead, MultiLabelClsHead
 from torch import Tensor, nn
 
+from ...errors import RunError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from onnxruntime import InferenceSession
+
 Activation = Literal['sigmoid', 'softmax']
 
 
@@ -67,10 +73,6 @@ def batch_of_two(images: Tensor) -> Tensor:
     return images[:1].expand(2, -1, -1, -1).contiguous()
 
 
-if TYPE_CHECKING:
-    from onnx import ModelProto
-    from onnxruntime import InferenceSession
-
 _WRONG = 1e-3
 """Scores that far from torch's are not due to rounding, which moves those of trained networks by
 1e-6, and of random ones whose logits are scaled up by 4e-4."""
@@ -89,6 +91,11 @@ def check_onnx_packages(what: str) -> None:
         raise ModuleNotFoundError(
             f"{what} needs {', '.join(missing)}: pip install 'mmpretrain_mldecoder[onnx]'"
         )
+
+
+def first_line(error: Exception) -> str:
+    """Return the class of an error and the first line of its text, which may have hundreds."""
+    return f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}'
 
 
 def to_onnx(
@@ -155,7 +162,7 @@ class OnnxModel:
             same type, height and width, which :meth:`takes` tells; ``B`` is free.
 
     Raises:
-        RuntimeError: If the model cannot be exported, or then gives other scores.
+        RunError: If the model cannot be exported, or then gives other scores.
     """
 
     def __init__(self, model: BaseModel, images: Tensor):
@@ -167,12 +174,9 @@ class OnnxModel:
                 expected = WholeNetwork(model)(first)
             apart = (self(first).sigmoid() - expected.sigmoid()).abs().max().item()
         except Exception as error:  # of torch's exporter, or of ONNX Runtime: any
-            reason = str(error).strip().partition('\n')[0]
-            raise RuntimeError(
-                f'the model cannot be exported to ONNX: {type(error).__name__}: {reason}'
-            ) from error
+            raise RunError(f'the model cannot be exported to ONNX: {first_line(error)}') from error
         if not apart <= _WRONG:
-            raise RuntimeError(
+            raise RunError(
                 f'the model exported to ONNX gives scores that are {apart:.2g} off, more than '
                 f'{_WRONG:g}'
             )

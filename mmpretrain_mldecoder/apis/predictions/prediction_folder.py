@@ -1,45 +1,51 @@
-"""The folder of a prediction's results, which an interrupted prediction goes on from.
+"""Folder of predictions as JSON lines and CSV, which an interrupted prediction resumes.
 
 ::
 
     out/
         settings.json           what all predictions here were made with
-        predictions.jsonl       complete, one line an image, in the order of the inputs
+        predictions.jsonl       complete, one line per image, in the order of the inputs
         failed.jsonl            images that could not be read, and why; absent if there are none
         predictions.csv         on request
         partial/                while it runs: predictions.<rank>.jsonl and failed.<rank>.jsonl
 
-Every process appends to files of its own. At the end one of them merges all into the complete
-files. An image is known by its path.
+Every rank appends to files of its own; at the end the main process merges them. An image is
+identified by its path.
 """
 
+import csv
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+
+from mmengine.dist import barrier, get_dist_info
 
 from ...fileio.atomic_write import atomic_write
 from ...fileio.json_files import JsonLinesAppender, json_line, read_json_lines
-from .processes import Processes
+
+_FIX = 'Name another --out-dir, or replace them with --overwrite.'
 
 
 class PredictionFolder:
     """Results of images, added one by one and merged at the end.
 
+    Under ``torch.distributed`` the ranks share the images. All must get the same arguments.
+
     Args:
-        folder (str | PathLike): It is made if it is not there.
+        folder (str | PathLike): Is made if it is absent.
         settings (dict): What the results depend on, plain data.
-        paths (Sequence[str]): All images, in the order of the results; one may be there twice.
-        processes (Processes): Defaults to a single one. All must get the same arguments.
-        overwrite (bool): Whether results that are there are made anew. Defaults to False: they are
-            kept, if they were made with the same settings and of images in ``paths``.
-        is_whole (Callable, optional): Tells whether all that belongs to a prediction (a dict) is
-            there, such as its drawing; else it is made again. Defaults to None: always.
+        paths (Sequence[str]): All images, in the order of the results; may contain duplicates.
+        overwrite (bool): Whether to replace earlier results. Defaults to False: they are kept if
+            they were made with the same settings, of images in ``paths``.
+        is_complete (Callable, optional): Tells whether all that belongs to a prediction (a dict)
+            is there, such as its drawing; else it is predicted again. Defaults to None: always.
 
     Attributes:
-        todo (list[str]): What this process is to predict, without what is there already.
-        num_done (int): How many of the images are there already, of all processes together.
+        todo (list[str]): What this rank has left to predict.
+        num_done (int): How many images have their results already, over all ranks.
 
     Raises:
         ValueError: If the folder holds results of other settings or of other images.
@@ -50,64 +56,80 @@ class PredictionFolder:
         folder: str | os.PathLike,
         settings: dict,
         paths: Sequence[str],
-        processes: Processes = Processes(),  # noqa: B008 - it is frozen
         overwrite: bool = False,
-        is_whole: Callable[[dict], bool] | None = None,
+        is_complete: Callable[[dict], bool] | None = None,
     ):
         self.folder = Path(folder)
         self.predictions = self.folder / 'predictions.jsonl'
         self.failed = self.folder / 'failed.jsonl'
-        self.partial = self.folder / 'partial'
+        self._settings = self.folder / 'settings.json'
+        self._partial = self.folder / 'partial'
         self._paths = paths
-        self._processes = processes
-        self._prepare(settings, overwrite)
-        unique = list(dict.fromkeys(paths))
-        done = self._done(set(unique), is_whole)
+        self._rank, num_ranks = get_dist_info()
+        if overwrite and self._rank == 0:
+            # Only files of these names; drawings are replaced one by one.
+            failed = (self.failed, *self._partial.glob('failed.*.jsonl'))
+            for old in (self._settings, *failed, *self._sources()):
+                old.unlink(missing_ok=True)
+        barrier()
+        self._check_settings(settings)
+        done = self._done(is_complete)
         self.num_done = len(done)
-        # By the place among all, not among what is left: that depends on when one looks.
-        self.todo = [path for path in unique[processes.rank :: processes.size] if path not in done]
-        processes.wait_for_all()  # until all have looked, so that they count the same
-        failed = self.partial / f'failed.{processes.rank}.jsonl'
+        # Shared out before what is done is removed: by then, other ranks may have done more.
+        shared = list(dict.fromkeys(paths))[self._rank :: num_ranks]
+        self.todo = [path for path in shared if path not in done]
+        if self._rank == 0:
+            with atomic_write(self._settings) as out:
+                out.write_text(json.dumps(settings, ensure_ascii=False, indent=1) + '\n', 'utf-8')
+        barrier()  # all have read what is done before one adds to it
+        failed = self._partial / f'failed.{self._rank}.jsonl'
         failed.unlink(missing_ok=True)  # what failed before is tried again
-        self._predictions = JsonLinesAppender(self.partial / f'predictions.{processes.rank}.jsonl')
-        self._failed = JsonLinesAppender(failed)
+        self._new = JsonLinesAppender(self._partial / f'predictions.{self._rank}.jsonl')
+        self._new_failed = JsonLinesAppender(failed)
 
     def add(self, prediction: dict) -> None:
         """Keep a prediction, a dict with ``path``; a kill from now on does not lose it."""
-        self._predictions.add(prediction)
+        self._new.add(prediction)
 
-    def add_failure(self, path: str, reason: str) -> None:
-        """Note an image that cannot be read."""
-        self._failed.add(dict(path=path, reason=reason))
+    def add_failure(self, failure: dict) -> None:
+        """Keep the ``path`` of an image that cannot be read, and the ``reason``."""
+        self._new_failed.add(failure)
 
     def finish(self) -> bool:
-        """Wait for all processes, and merge their results.
+        """Wait for all ranks, and merge their results on the main process.
 
         Returns:
-            bool: Whether this is the process that merged.
+            bool: Whether this is the main process.
         """
-        self._predictions.close()
-        self._failed.close()
-        self._processes.wait_for_all()
-        if self._processes.rank:
+        self._new.close()
+        self._new_failed.close()
+        barrier()
+        if self._rank:
             return False
-        places = self._places()
-        with atomic_write(self.predictions) as out, out.open('wb') as file:
-            for line in self._lines(places):
-                file.write(line)
-        reasons = {
-            record['path']: record['reason']
-            for path in sorted(self.partial.glob('failed.*.jsonl'))
+        # The newest line of each image: its file, and where it begins.
+        places = {
+            record['path']: (source, offset)
+            for source in self._sources()
+            for offset, record in _predictions(source)
+        }
+        with ExitStack() as stack, atomic_write(self.predictions) as out, out.open('wb') as file:
+            sources = {s: stack.enter_context(s.open('rb')) for s, _ in places.values()}
+            for path in self._paths:
+                if path in places:
+                    source, offset = places[path]
+                    sources[source].seek(offset)
+                    file.write(sources[source].readline())
+        failures = {
+            record['path']: record
+            for path in sorted(self._partial.glob('failed.*.jsonl'))
             for _, record in read_json_lines(path)
         }
-        lost = [path for path in dict.fromkeys(self._paths) if path not in places]
-        if lost:
-            with atomic_write(self.failed) as out, out.open('wb') as file:
-                for path in lost:
-                    file.write(json_line(dict(path=path, reason=reasons[path])))
+        missing = [path for path in dict.fromkeys(self._paths) if path not in places]
+        if missing:
+            write_predictions((failures[path] for path in missing), self.failed)
         else:
             self.failed.unlink(missing_ok=True)
-        shutil.rmtree(self.partial)
+        shutil.rmtree(self._partial)
         return True
 
     def read(self) -> Iterator[dict]:
@@ -119,91 +141,106 @@ class PredictionFolder:
         return sum(1 for _ in read_json_lines(self.failed))
 
     def _sources(self) -> list[Path]:
-        return [self.predictions, *sorted(self.partial.glob('predictions.*.jsonl'))]
+        return [self.predictions, *sorted(self._partial.glob('predictions.*.jsonl'))]
 
-    def _prepare(self, settings: dict, overwrite: bool) -> None:
-        """Make the folder fit for these settings, or raise."""
-        path = self.folder / 'settings.json'
-        if not overwrite:
-            self._check(path, settings)
-        elif self._processes.rank == 0:
-            # Only files of these names; drawings are replaced one by one.
-            for old in (path, self.failed, *self._sources(), *self.partial.glob('failed.*.jsonl')):
-                old.unlink(missing_ok=True)
-        self._processes.wait_for_all()
-        if self._processes.rank == 0:
-            with atomic_write(path) as out:
-                out.write_text(json.dumps(settings, ensure_ascii=False, indent=1) + '\n', 'utf-8')
-
-    def _check(self, path: Path, settings: dict) -> None:
-        way_out = 'Name another --out-dir, or replace them with --overwrite.'
-        if not path.is_file():
+    def _check_settings(self, settings: dict) -> None:
+        if not self._settings.is_file():
             if any(source.is_file() for source in self._sources()):
                 raise ValueError(
-                    f'{self.folder} holds predictions, and no settings.json tells how they were '
-                    f'made. {way_out}'
+                    f'{self.folder} holds predictions, but no settings.json that says how they '
+                    f'were made. {_FIX}'
                 )
             return
         try:
-            old = json.loads(path.read_text('utf-8'))
+            old = json.loads(self._settings.read_text('utf-8'))
         except (ValueError, RecursionError):
             old = None
-        if not isinstance(old, dict):  # damaged: then all settings are other ones
-            old = {}
-        # Through JSON, where a tuple is a list.
-        new = json.loads(json.dumps(settings))
-        changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-        if changed:
+        old = old if isinstance(old, dict) else {}  # damaged: all settings are other ones
+        new = json.loads(json.dumps(settings))  # a tuple becomes a list
+        changes = [
+            f'{key} was {old.get(key)} and is {new.get(key)}'
+            if max(len(str(old.get(key))), len(str(new.get(key)))) <= 60
+            else key
+            for key in sorted({*old, *new})
+            if old.get(key) != new.get(key)
+        ]
+        if changes:
             raise ValueError(
                 f'{self.folder} holds predictions that were made with other settings: '
-                f'{", ".join(_change(key, old.get(key), new.get(key)) for key in changed)}. '
-                f'{way_out}'
+                f'{", ".join(changes)}. {_FIX}'
             )
-        known = set(self._paths)
-        others = [path for path in self._places() if path not in known]
+
+    def _done(self, is_complete: Callable[[dict], bool] | None) -> set[str]:
+        """Return the paths of the complete predictions; all must be of images in ``paths``."""
+        known, done, others = set(self._paths), set(), {}
+        for source in self._sources():
+            for _, record in _predictions(source):
+                if record['path'] not in known:
+                    others[record['path']] = None
+                elif is_complete is None or is_complete(record):
+                    done.add(record['path'])
         if others:
             raise ValueError(
                 f'{self.folder} holds predictions of {len(others)} images that are not among '
-                f'the inputs, such as {others[0]}. {way_out}'
+                f'the inputs, such as {next(iter(others))}. {_FIX}'
             )
-
-    def _done(self, paths: set[str], is_whole: Callable[[dict], bool] | None) -> set[str]:
-        return {
-            record['path']
-            for source in self._sources()
-            for _, record in self._records(source)
-            if record['path'] in paths and (is_whole is None or is_whole(record))
-        }
-
-    def _places(self) -> dict[str, tuple[Path, int]]:
-        """Find the newest line of each image: its file, and where it begins."""
-        return {
-            record['path']: (source, offset)
-            for source in self._sources()
-            for offset, record in self._records(source)
-        }
-
-    @staticmethod
-    def _records(source: Path) -> Iterator[tuple[int, dict]]:
-        """Yield the predictions of a file; one that names no image is none."""
-        found = read_json_lines(source)
-        return ((offset, record) for offset, record in found if isinstance(record.get('path'), str))
-
-    def _lines(self, places: dict[str, tuple[Path, int]]) -> Iterator[bytes]:
-        files = {source: source.open('rb') for source, _ in places.values()}
-        try:
-            for path in self._paths:
-                if path in places:
-                    source, offset = places[path]
-                    files[source].seek(offset)
-                    yield files[source].readline()
-        finally:
-            for file in files.values():
-                file.close()
+        return done
 
 
-def _change(key: str, old, new) -> str:
-    """Say what is different, as far as that is short."""
-    if max(len(str(old)), len(str(new))) > 60:
-        return key
-    return f'{key} was {old} and is {new}'
+def _predictions(source: Path) -> Iterator[tuple[int, dict]]:
+    """Yield offset and record of the lines that name an image."""
+    records = read_json_lines(source)
+    return ((offset, record) for offset, record in records if isinstance(record.get('path'), str))
+
+
+def write_predictions(predictions: Iterable[dict], out: str | os.PathLike) -> Path:
+    """Write one JSON object per line: ``path`` (or ``index``), ``labels``, ``scores``.
+
+    The file is written under a temporary name and then renamed, so that it is complete or absent.
+
+    Args:
+        predictions: What :class:`MultiLabelInferencer` gives.
+        out (str | PathLike): The file; its folder is made, an older file is replaced.
+
+    Returns:
+        Path: ``out``.
+    """
+    with atomic_write(out) as path, path.open('wb') as file:
+        file.writelines(map(json_line, predictions))
+    return Path(out)
+
+
+def write_prediction_table(
+    predictions: Iterable[dict], classes: Sequence[str], out: str | os.PathLike
+) -> Path:
+    """Write a CSV of one row per image and one column per class, after the column ``path``.
+
+    A path or a name that a spreadsheet would take for a formula (it begins with ``=``, ``+``,
+    ``-``, ``@`` or tab) gets an apostrophe before it, which shows as text there. A cell holds the
+    score of a predicted label, with 6 decimals, and is empty elsewhere.
+
+    Args:
+        predictions: Dicts with ``path``, ``labels`` and ``scores``.
+        classes (Sequence[str]): All names, in the order of the columns.
+        out (str | PathLike): The file, UTF-8; its folder is made, an older file is replaced.
+
+    Returns:
+        Path: ``out``.
+    """
+    with (
+        atomic_write(out) as path,
+        path.open('w', encoding='utf-8', errors='surrogateescape', newline='') as file,
+    ):
+        rows = csv.writer(file, lineterminator='\n')
+        rows.writerow(['path', *map(_as_text, classes)])
+        for prediction in predictions:
+            scores = dict(zip(prediction['labels'], prediction['scores'], strict=True))
+            cells = (f'{scores[name]:.6f}' if name in scores else '' for name in classes)
+            rows.writerow([_as_text(prediction['path']), *cells])
+    return Path(out)
+
+
+def _as_text(cell: str) -> str:
+    """Keep a spreadsheet from evaluating a name."""
+    cell = cell.replace('\r', r'\r')  # the csv module would not quote it, and begin a new row
+    return f"'{cell}" if cell.startswith(('=', '+', '-', '@', '\t')) else cell

@@ -1,158 +1,229 @@
-"""Prediction of many images into a folder, resumable and on several processes."""
+"""Prediction of many images into a folder, resumable and on several ranks."""
 
+import atexit
+import datetime
 import hashlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
-from rich.cells import cell_len
+from mmengine.dist import get_dist_info, is_main_process
+from rich.cells import cell_len, set_cell_size
+from torch import distributed
 
 from ...checkpoints.loaders import checkpoint_identity
+from ...engine.checks import read_config
 from ...fileio.terminal import printable, progress_bar
+from ...visualization.attention_figure import attention_figure
 from ...visualization.contact_sheet import contact_sheet
 from ...visualization.labelled_image import labelled_image
+from ..inference.image_inputs import expand_inputs
 from ..inference.multi_label_inferencer import MultiLabelInferencer, Threshold
-from .prediction_file import write_prediction_table
-from .prediction_folder import PredictionFolder
-from .processes import Processes
+from .prediction_folder import PredictionFolder, write_prediction_table
 
 MAX_ON_SHEET = 60  # a sheet of more images is too long to look at
 DRAWINGS = {'images': '.jpg', 'attention': '.png'}
+# The slowest rank may have days more left to do than the others.
+_TIMEOUT = datetime.timedelta(days=7)
+
+
+def join_ranks(device: str | None = None) -> str | None:
+    """Join the ranks that ``torchrun`` started, and return the device of this one.
+
+    Args:
+        device (str, optional): As in :class:`MultiLabelInferencer`. With None or ``'cuda'`` each
+            of several ranks gets a GPU of its own.
+
+    Raises:
+        ValueError: If there are several ranks that cannot find each other.
+    """
+    world_size = int(os.environ.get('WORLD_SIZE', 1))
+    if world_size == 1:
+        return device
+    missing = {'RANK', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'} - set(os.environ)
+    if missing:
+        raise ValueError(
+            f'WORLD_SIZE is {world_size}, but {", ".join(sorted(missing))} is not set: start '
+            'several processes with torchrun'
+        )
+    distributed.init_process_group('gloo', timeout=_TIMEOUT)
+    atexit.register(distributed.destroy_process_group)
+    if device in (None, 'cuda') and torch.cuda.is_available():
+        return f'cuda:{int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()}'
+    return device
 
 
 @dataclass(frozen=True)
 class PredictionOptions:
-    """What is given for each image, and drawn of it.
+    """What is predicted for each image, and what is written.
 
     Attributes:
+        out_dir (str | PathLike, optional): Folder of the results, see :class:`PredictionFolder`.
+            Defaults to None: nothing is written.
         thr (float | str): As in :class:`MultiLabelInferencer`.
         topk (int, optional): As there.
+        csv (bool): Whether ``predictions.csv`` is written.
         images (bool): Whether each image is drawn with its labels.
         attention (bool): Whether the attention of each label is drawn.
-        per_head (bool): Whether that is drawn for each attention head.
-        csv (bool): Whether ``predictions.csv`` is written.
+        per_head (bool): Whether it is drawn for each attention head.
+        overwrite (bool): Whether earlier results in ``out_dir`` are replaced.
+
+    Raises:
+        ValueError: If an option needs another one.
     """
 
+    out_dir: str | os.PathLike | None = None
     thr: Threshold = 0.5
     topk: int | None = None
+    csv: bool = False
     images: bool = False
     attention: bool = False
     per_head: bool = False
-    csv: bool = False
+    overwrite: bool = False
 
-
-def model_identity(config: str | os.PathLike | None, checkpoint: str | os.PathLike) -> dict:
-    """Return the names of config and checkpoint, and 8 digits of the checkpoint's SHA-256.
-
-    MMPretrain puts these digits into the names of its files. For the checkpoint see
-    :func:`checkpoint_identity`. A config of None is that in the checkpoint.
-    """
-    identity = checkpoint_identity(checkpoint)
-    return dict(
-        config=config and os.path.basename(config),
-        checkpoint=identity['checkpoint'],
-        sha256=identity['sha256'] and identity['sha256'][:8],
-    )
+    def __post_init__(self):
+        for name in ('csv', 'images', 'attention', 'overwrite'):
+            if getattr(self, name) and self.out_dir is None:
+                raise ValueError(f'--{name} needs --out-dir, the folder to write to')
+        if self.per_head and not self.attention:
+            raise ValueError('--per-head needs --attention')
 
 
 class PredictionRun:
-    """Predict images, and keep and draw what comes.
+    """Predict images, and write and draw the results.
+
+    Under ``torch.distributed`` the ranks share the images.
 
     Args:
         inferencer (MultiLabelInferencer): The model.
-        identity (dict): What :func:`model_identity` gives; stands in every line.
-        paths (Sequence[str]): The images, in the order of the results. One that is there twice is
-            predicted once.
-        options (PredictionOptions): What is given and drawn.
-        out_dir (str | PathLike, optional): Folder of the results, see :class:`PredictionFolder`.
-            What was drawn there is no image to predict. Defaults to None: nothing is written.
-        processes (Processes): Defaults to a single one.
-        overwrite (bool): Whether earlier results there are made anew. Defaults to False.
+        paths (Sequence[str]): The images, in the order of the results. A duplicate is predicted
+            once. Drawings in the output folder are left out.
+        options (PredictionOptions): What is predicted and written.
 
     Attributes:
         paths (list[str]): The images.
-        todo (list[str]): Those that this process predicts.
-        num_done (int): How many are there from before.
-        num_failed (int): How many this process could not read; after :meth:`finish`, how many
-            could not be read of all, in the process that merged.
+        todo (list[str]): Those that this rank predicts.
+        num_done (int): How many have their results already.
+        num_failed (int): How many this rank could not read; after :meth:`finish`, on the main
+            process, how many no rank could.
 
     Raises:
-        ValueError: If an option is wrong, if there is nothing to predict, if ``out_dir`` holds
-            results of other settings or images, or two drawings would have one name.
+        ValueError: If an option is out of range, if there is nothing to predict, if the output
+            folder holds results of other settings or images, or two drawings would have one name.
     """
 
     def __init__(
-        self,
-        inferencer: MultiLabelInferencer,
-        identity: dict,
-        paths: Sequence[str],
-        options: PredictionOptions,
-        out_dir: str | os.PathLike | None = None,
-        processes: Processes = Processes(),  # noqa: B008 - it is frozen
-        overwrite: bool = False,
+        self, inferencer: MultiLabelInferencer, paths: Sequence[str], options: PredictionOptions
     ):
         inferencer.check(options.thr, options.topk, options.attention)
         self.inferencer = inferencer
         self.options = options
         self.num_failed = 0
-        self._identity = identity
         self._thresholds = dict(
             zip(inferencer.classes, inferencer.thresholds(options.thr).tolist(), strict=True)
         )
+        self._model = _model_identity(inferencer)
         self._drawn = [name for name in DRAWINGS if getattr(options, name)]
-        self._out = None if out_dir is None else Path(out_dir)
+        self._out = None if options.out_dir is None else Path(options.out_dir)
         self.paths = self._without_drawings(paths)
-        if not self.paths:
-            raise ValueError(f'no image among the inputs but what was drawn in {out_dir}')
+        self._table = PredictionTable(self.paths, inferencer.classes)
         self._folder = None
         if self._out is None:
-            unique = list(dict.fromkeys(self.paths))
-            self.todo, self.num_done = unique[processes.rank :: processes.size], 0
+            rank, num_ranks = get_dist_info()
+            self.todo, self.num_done = list(dict.fromkeys(paths))[rank::num_ranks], 0
             return
+        if not self.paths:
+            raise ValueError(f'no image among the inputs but what was drawn in {self._out}')
         for name in self._drawn:
             check_names_differ(self.paths, DRAWINGS[name])
         self._folder = PredictionFolder(
-            self._out, self._settings(), self.paths, processes, overwrite, self._is_drawn
+            self._out, self._settings(), self.paths, options.overwrite, self._is_drawn
         )
         self.todo, self.num_done = self._folder.todo, self._folder.num_done
 
-    def run(
-        self,
-        on_prediction: Callable[[dict], None],
-        on_unreadable: Callable[[str, str], None],
-    ) -> None:
-        """Predict what is to do.
+    @classmethod
+    def from_arguments(cls, args: Namespace) -> 'PredictionRun':
+        """Load the model and list the images that the arguments of ``tools/infer.py`` name.
 
-        Args:
-            on_prediction (Callable): Called with each prediction, when it is kept.
-            on_unreadable (Callable): Called with path and reason of an image that cannot be read.
+        ``args.inputs`` ends with config and checkpoint, with ``no_config`` with the checkpoint.
+
+        Raises:
+            ImportError, OSError, RunError, ValueError: If an argument is wrong.
         """
+        values = {field.name: getattr(args, field.name) for field in fields(PredictionOptions)}
+        with suppress(ValueError):  # 'tuned'; other words are refused with the model
+            values['thr'] = float(args.thr)
+        options = PredictionOptions(**values)
+        if options.attention and args.backend == 'onnx':
+            raise ValueError('--attention needs torch, not --backend onnx')
+        if args.no_config and args.cfg_options:
+            raise ValueError('--cfg-options changes a CONFIG, but with --no-config there is none')
+        *inputs, checkpoint = args.inputs
+        if len(inputs) < 2 - args.no_config:
+            needed = 'INPUT CHECKPOINT' if args.no_config else 'INPUT CONFIG CHECKPOINT'
+            raise ValueError(f'the following arguments are required: {needed}')
+        config = None if args.no_config else read_config(inputs.pop())
+        paths = expand_inputs(inputs)
+        model = (checkpoint, join_ranks(args.device), args.batch_size, args.backend)
+        if config is None:
+            return cls(MultiLabelInferencer.from_checkpoint(*model), paths, options)
+        config.merge_from_dict(args.cfg_options)
+        return cls(MultiLabelInferencer(config, *model), paths, options)
 
-        def note(path: str, reason: str) -> None:
-            self.num_failed += 1
-            if self._folder:
-                self._folder.add_failure(path, reason)
-            on_unreadable(path, reason)
+    def results(self) -> Iterator[dict]:
+        """Predict what is left to do, with a progress bar if there is more than one batch.
 
-        for prediction in self.inferencer.stream_expanded(
-            self.todo, self.options.thr, self.options.topk, self.options.attention, note
-        ):
+        Yields:
+            dict: A prediction, once it is written; or ``path`` and ``reason`` of an image that
+            cannot be read.
+        """
+        has_bar = is_main_process() and len(self.todo) > self.inferencer.batch_size
+        with progress_bar(disable=not has_bar) as bar:
+            yield from bar.track(self._results(), len(self.todo), description='predicting')
+
+    def _results(self) -> Iterator[dict]:
+        failures = []
+        predictions = self.inferencer.stream_expanded(
+            self.todo,
+            self.options.thr,
+            self.options.topk,
+            self.options.attention,
+            on_unreadable=lambda path, reason: failures.append(dict(path=path, reason=reason)),
+        )
+        while True:
+            prediction = next(predictions, None)
+            self.num_failed += len(failures)
+            for failure in failures:
+                if self._folder:
+                    self._folder.add_failure(failure)
+                yield failure
+            failures.clear()
+            if prediction is None:
+                return
             if self._folder:
-                self._draw(prediction)  # first: what is kept is never looked at again
-                self._folder.add(self._line(prediction))
-            on_prediction(prediction)
+                self._draw(prediction)  # first: what is added is never predicted again
+                self._folder.add(self._record(prediction))
+            yield prediction
+
+    def line(self, result: dict) -> str:
+        """Return a result as a line for the terminal; columns are aligned over all images."""
+        if 'reason' in result:
+            return f'cannot read image {printable(result["path"])}: {printable(result["reason"])}'
+        return self._table.row(result)
 
     def finish(self) -> list[Path]:
-        """Merge, and draw the contact sheet.
+        """Merge the results of all ranks, and draw the contact sheet.
 
         Returns:
-            list[Path]: The files that are complete now; empty in the processes that did not merge,
-            and without a folder.
+            list[Path]: The complete files; empty on other ranks than the main process, and without
+            an output folder.
         """
         if self._folder is None or not self._folder.finish():
             return []
@@ -160,8 +231,9 @@ class PredictionRun:
         files = [self._folder.predictions]
         table = self._out / 'predictions.csv'
         if self.options.csv or table.is_file():  # an older one must not lag behind
-            write_prediction_table(self._folder.read(), self.inferencer.classes, table)
-            files.append(table)
+            files.append(
+                write_prediction_table(self._folder.read(), self.inferencer.classes, table)
+            )
         files += [self._out / name for name in self._drawn]
         shown = list(islice(self._folder.read(), MAX_ON_SHEET))
         if shown:
@@ -175,10 +247,10 @@ class PredictionRun:
         if self._out is None:
             return list(paths)
         out = os.path.abspath(self._out)
-        ours = tuple(os.path.join(out, name, '') for name in DRAWINGS)
+        drawings = tuple(os.path.join(out, name, '') for name in DRAWINGS)
         sheet = os.path.join(out, 'contact_sheet.png')
         absolute = ((path, os.path.abspath(path)) for path in paths)
-        return [path for path, full in absolute if full != sheet and not full.startswith(ours)]
+        return [path for path, full in absolute if full != sheet and not full.startswith(drawings)]
 
     def _settings(self) -> dict:
         """Return what the results depend on."""
@@ -190,20 +262,20 @@ class PredictionRun:
         )
         text = json.dumps(Config(parts).to_dict(), sort_keys=True, default=str)
         return dict(
-            model=self._identity,
+            model=self._model,
             model_and_pipeline_sha256=hashlib.sha256(text.encode()).hexdigest()[:8],
             thr=self.options.thr,
             topk=self.options.topk,
             thresholds=self._thresholds,
         )
 
-    def _line(self, prediction: dict) -> dict:
+    def _record(self, prediction: dict) -> dict:
         return dict(
             path=prediction['path'],
             labels=prediction['labels'],
             scores=prediction['scores'],
             thresholds=[self._thresholds[label] for label in prediction['labels']],
-            model=self._identity,
+            model=self._model,
         )
 
     def _drawing(self, kind: str, path: str) -> Path:
@@ -219,20 +291,33 @@ class PredictionRun:
             image = self.inferencer.pipeline.for_drawing(path)
             labelled_image(image, prediction, self._drawing('images', path))
         if self.options.attention and prediction['labels']:
-            from ...visualization.attention_figure import attention_figure
-
             out = self._drawing('attention', path)
             attention_figure(prediction, out, per_head=self.options.per_head)
 
 
+def _model_identity(inferencer: MultiLabelInferencer) -> dict:
+    """Return the names of config and checkpoint, and 8 digits of the checkpoint's SHA-256.
+
+    MMPretrain puts these digits into the names of its files. The config is None if it is that in
+    the checkpoint.
+    """
+    identity = checkpoint_identity(inferencer.checkpoint)
+    config = inferencer.config.filename
+    return dict(
+        config=config and os.path.basename(config),
+        checkpoint=identity['checkpoint'],
+        sha256=identity['sha256'] and identity['sha256'][:8],
+    )
+
+
 OUTSIDE = '_'
-"""Folder of what lies outside the current folder."""
+"""Folder of the drawings of images outside the current folder."""
 
 
 def drawing_name(path: str, suffix: str) -> Path:
     """Return the name of the drawing of an image, relative to the folder of the drawings.
 
-    It is the path of the image as seen from the current folder, with ``suffix``: ``a/1.jpg`` and
+    It is the path of the image relative to the current folder, with ``suffix``: ``a/1.jpg`` and
     ``b/1.jpg`` have their own. The path of an image outside the current folder follows ``_``.
 
     Args:
@@ -259,36 +344,8 @@ def check_names_differ(paths: Iterable[str], suffix: str) -> None:
             )
 
 
-def run_and_print(run: PredictionRun, bar: bool = True) -> None:
-    """Predict what is to do, and print it.
-
-    Each prediction is a line on stdout, when it is kept; each unreadable image one on stderr.
-
-    Args:
-        run (PredictionRun): It is run, and not finished.
-        bar (bool): Whether there is a progress bar on stderr, if there is more than one batch.
-            Defaults to True.
-    """
-    table = PredictionTable(run.paths, run.inferencer.classes)
-    long = len(run.todo) > run.inferencer.batch_size
-    with progress_bar(disable=not (bar and long)) as progress:
-        task = progress.add_task('predicting', total=len(run.todo))
-
-        def show(prediction: dict) -> None:
-            # In one piece: print would let another process write between text and newline.
-            sys.stdout.write(table.row(prediction) + '\n')
-            sys.stdout.flush()
-            progress.advance(task)
-
-        def report(path: str, reason: str) -> None:
-            sys.stderr.write(f'cannot read image {printable(path)}: {printable(reason)}\n')
-            progress.advance(task)
-
-        run.run(show, report)
-
-
 class PredictionTable:
-    """Format predictions so that their columns stand under each other.
+    """Format predictions as rows with aligned columns, as they come.
 
     Args:
         paths (Iterable[str]): Those of all images to come.
@@ -301,13 +358,9 @@ class PredictionTable:
 
     def row(self, prediction: dict) -> str:
         """Return one line: path, labels and scores, ``-`` if there is no label."""
-        pairs = zip(prediction['labels'], prediction['scores'], strict=True)
         cells = [
-            f'{_pad(printable(label), self._label_width)} {score:.3f}' for label, score in pairs
+            f'{set_cell_size(printable(label), self._label_width)} {score:.3f}'
+            for label, score in zip(prediction['labels'], prediction['scores'], strict=True)
         ]
-        path = _pad(printable(prediction['path']), self._path_width)
+        path = set_cell_size(printable(prediction['path']), self._path_width)
         return f'{path}  {"  ".join(cells) or "-"}'
-
-
-def _pad(text: str, width: int) -> str:
-    return text + ' ' * (width - cell_len(text))

@@ -1,4 +1,4 @@
-"""The scores that a checkpoint gives to a split, and the labels of its images."""
+"""Scores of a checkpoint on a split, and tests at its stored thresholds."""
 
 import json
 from dataclasses import dataclass
@@ -6,33 +6,38 @@ from dataclasses import dataclass
 import numpy as np
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from mmpretrain.models.heads import MultiLabelClsHead
 
+from ...checkpoints import classes_of
 from ...engine.runners import launch
 from ...evaluation import MultiLabelMAP
 from ...evaluation.metrics.gather import gather_batches
 from ...fileio.terminal import printable
+from .stored_thresholds import read_trained, stored_thresholds
 
 SPLITS = ('train', 'val', 'test')
 
-# What picks the images of a dataset: splits that agree in these are the same.
+# What selects the images of a dataset: splits that agree in these are the same.
 _IMAGE_KEYS = ('ann_file', 'data_root', 'data_prefix', 'split', 'keep_unlabelled', 'dataset')
 
 
 @dataclass(frozen=True)
 class SplitScores:
-    """One row an image.
+    """Scores and labels of ``N`` images.
 
     Attributes:
         scores: ``(N, C)`` float32, probabilities.
         targets: ``(N, C)`` int8: 1 positive, 0 negative, -1 unknown.
         classes: ``C`` names.
+        source: The images, see :func:`image_source`.
+        warnings: Why thresholds of the split are too good, see :func:`split_warnings`.
     """
 
     scores: np.ndarray
     targets: np.ndarray
     classes: list[str]
+    source: str
+    warnings: list[str]
 
 
 class _KeptScores(MultiLabelMAP):
@@ -48,23 +53,57 @@ class _KeptScores(MultiLabelMAP):
 
 
 class _SameClassesHook(Hook):
-    """Compare the names of the classes: a label index means nothing without them."""
+    """Compare the class names: a label index means nothing without them."""
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        meta = checkpoint.get('meta') or {}
-        known = (meta.get('dataset_meta') or {}).get('classes')
+        stored = classes_of(checkpoint)
         here = runner.test_dataloader.dataset.metainfo.get('classes')
-        if not isinstance(known, list | tuple) or not known or here is None:
-            return  # nothing to compare
-        if list(known) != list(here):
+        if stored is not None and here is not None and stored != list(here):
             raise ValueError(
-                f'the checkpoint is of {len(known)} classes ({printable(str(known[0]))}, ...), the '
+                f'the checkpoint has {len(stored)} classes ({printable(str(stored[0]))}, ...), the '
                 f'split has {len(here)} with other names ({printable(str(here[0]))}, ...)'
             )
 
 
+def split_scores(cfg: Config, split: str) -> SplitScores | None:
+    """Predict a split as a test would predict it.
+
+    Args:
+        cfg (Config): As ``engine.runners.launch`` prepares it for a test; changed in place, see
+            :func:`use_split`.
+        split (str): One of ``SPLITS``.
+
+    Returns:
+        SplitScores | None: None on all ranks but the main process.
+
+    Raises:
+        ValueError: If the config has no such split, the head is not for many labels, or the
+            checkpoint has other classes than the split.
+    """
+    source, warnings = image_source(cfg, split), split_warnings(cfg, split)
+    use_split(cfg, split)
+    runner = launch.build_runner(cfg)
+    head = getattr(runner.model, 'module', runner.model).head
+    if not isinstance(head, MultiLabelClsHead):
+        raise ValueError(
+            f'a {type(head).__name__} predicts one class per image: thresholds need a multi-label '
+            'head'
+        )
+    metric = _KeptScores()
+    runner.test_evaluator.metrics = [metric]
+    metric.dataset_meta = runner.test_dataloader.dataset.metainfo
+    runner.register_hook(_SameClassesHook())
+    runner.test()
+    launch.end_run(runner)
+    if metric.kept is None:
+        return None
+    scores, targets = metric.kept
+    classes = metric.dataset_meta.get('classes') or range(scores.shape[1])
+    return SplitScores(scores, targets, [str(name) for name in classes], source, warnings)
+
+
 def use_split(cfg: Config, split: str) -> None:
-    """Make the test of a config that of another split, in its own preprocessing.
+    """Let the test of a config run on another split.
 
     The training split is read in the order of its annotations and through the test pipeline,
     without augmentation. Moving averages are left out of the hooks: a checkpoint's ``state_dict``,
@@ -80,7 +119,7 @@ def use_split(cfg: Config, split: str) -> None:
     name = f'{split}_dataloader'
     for needed in (name, 'test_dataloader'):
         if cfg.get(needed) is None:
-            raise ValueError(f'the config has no {needed}: it knows no split {split!r}')
+            raise ValueError(f'the config has no {needed}, so there is no split {split!r}')
     if split == 'train':
         dataset, test_dataset = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
         if 'pipeline' not in dataset or 'pipeline' not in test_dataset:
@@ -99,7 +138,7 @@ def use_split(cfg: Config, split: str) -> None:
 
 
 def split_warnings(cfg: Config, split: str) -> list[str]:
-    """Say what thresholds of a split are not worth, as far as the config tells.
+    """Return why thresholds of a split are too good, as far as the config tells.
 
     Args:
         cfg (Config): Before :func:`use_split`.
@@ -107,14 +146,14 @@ def split_warnings(cfg: Config, split: str) -> list[str]:
     """
     if _is_same_split(cfg, split, 'train'):
         return [
-            'The model was trained on this split: its scores are surer there than on any other '
-            'image, so the thresholds, and the held-out F1 too, are too good to be true. '
+            'The model was trained on this split: its scores are more certain there than on any '
+            'other image, so the thresholds, and the held-out F1 too, are too good to be true. '
             'Name a split that it has not seen.'
         ]
     if _is_same_split(cfg, split, 'val'):
         return [
             'If the epoch was chosen by its score on this split, as that of best_*.pth is, all '
-            'numbers here flatter a little, at 0.5 and tuned alike.'
+            'numbers here are slightly too good, at 0.5 and tuned alike.'
         ]
     return []
 
@@ -142,29 +181,35 @@ def image_source(cfg: Config, split: str) -> str | None:
     return json.dumps(found, sort_keys=True, default=str)
 
 
-def split_scores(runner: Runner) -> SplitScores | None:
-    """Run the test of a config that :func:`use_split` has changed.
+def use_stored_thresholds(cfg: Config, checkpoint: str) -> None:
+    """Let the metric of a test report its F1s at the thresholds of the checkpoint.
 
-    Returns:
-        SplitScores | None: None on all processes but the first.
+    Args:
+        cfg (Config): With ``MultiLabelMAP`` as (one of) its ``test_evaluator``; changed in place.
+        checkpoint (str): A file on this machine.
 
     Raises:
-        ValueError: If the head is none for many labels, or the checkpoint has other classes than
-            the split.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the checkpoint has no valid thresholds, if they were fitted to the images of
+            this very test, or there is no ``MultiLabelMAP``.
     """
-    head = getattr(runner.model, 'module', runner.model).head
-    if not isinstance(head, MultiLabelClsHead):
+    meta = read_trained(checkpoint)['meta']
+    stored = meta.get('thresholds')
+    # Whether these are the classes of the test, the metric checks: it knows its dataset.
+    classes = (stored.get('classes') if isinstance(stored, dict) else None) or []
+    values = stored_thresholds(meta, classes)
+    if stored.get('source') == image_source(cfg, 'test'):
         raise ValueError(
-            f'{type(head).__name__} is no head for many labels: thresholds mean nothing there'
+            'the thresholds of the checkpoint were fitted to the images of this test, where they '
+            'gain by construction. Test another split '
+            '(--cfg-options test_dataloader.dataset.ann_file=...); held-out numbers of this one '
+            'are what tune_thresholds.py prints'
         )
-    evaluator = runner.test_evaluator
-    metric = _KeptScores()
-    evaluator.metrics = [metric]
-    metric.dataset_meta = runner.test_dataloader.dataset.metainfo
-    runner.register_hook(_SameClassesHook())
-    runner.test()
-    if metric.kept is None:
-        return None
-    scores, targets = metric.kept
-    classes = metric.dataset_meta.get('classes') or range(scores.shape[1])
-    return SplitScores(scores, targets, [str(name) for name in classes])
+    evaluators = cfg.test_evaluator
+    evaluators = evaluators if isinstance(evaluators, list | tuple) else [evaluators]
+    metrics = [e for e in evaluators if str(e['type']).rpartition('.')[2] == 'MultiLabelMAP']
+    if not metrics:
+        raise ValueError('the test_evaluator has no MultiLabelMAP to report F1 at thresholds')
+    for metric in metrics:
+        metric.thr = dict(zip(classes, values.tolist(), strict=True))
+        metric.with_f1 = True

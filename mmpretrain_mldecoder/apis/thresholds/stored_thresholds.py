@@ -11,22 +11,18 @@ import torch
 from ...checkpoints.load import load_weights_only
 from ...fileio.atomic_write import atomic_write
 
+TOOL = 'tools/analysis_tools/tune_thresholds.py'
+
 
 def check_storable(checkpoint: str | os.PathLike, out: str | os.PathLike | None = None) -> None:
-    """Raise if :func:`store_thresholds` could not do its work; ask before the long part.
-
-    Args:
-        checkpoint (str | PathLike): A checkpoint of MMEngine's on this machine.
-        out (str | PathLike, optional): The file to write. Defaults to None: ``checkpoint`` itself.
+    """Raise what :func:`store_thresholds` would raise; for a check before the long part.
 
     Raises:
         FileNotFoundError: If the checkpoint, or the folder of ``out``, is not there.
         PermissionError: If the file or its folder may not be written.
-        ValueError: If the checkpoint is no file of MMEngine's.
+        ValueError: If the checkpoint is not MMEngine's.
     """
-    if '://' in os.fspath(checkpoint):
-        raise ValueError(f'{checkpoint} is an address: download the file to store thresholds in it')
-    _read(Path(checkpoint))
+    read_trained(checkpoint)
     target = Path(out or checkpoint).resolve()
     if not target.parent.is_dir():
         raise FileNotFoundError(f'no folder {target.parent} to write {target.name} to')
@@ -54,10 +50,10 @@ def store_thresholds(
         Path: The file that was written.
 
     Raises:
-        What :func:`check_storable` raises.
+        OSError, ValueError: As :func:`check_storable`.
     """
     check_storable(checkpoint, out)
-    content = _read(Path(checkpoint))
+    content = read_trained(checkpoint)
     content['meta']['thresholds'] = thresholds
     target = Path(out or checkpoint).resolve()
     with atomic_write(target) as path:
@@ -65,34 +61,30 @@ def store_thresholds(
     return target
 
 
-def _read(path: Path) -> dict:
-    """Read the whole checkpoint, tensors where they are saved: nothing may move to a GPU."""
-    content = load_weights_only(path, map_location='cpu')
-    if (
-        not isinstance(content, dict)
-        or not isinstance(content.get('state_dict'), dict)
-        or not isinstance(content.get('meta'), dict)
-    ):
+def read_trained(checkpoint: str | os.PathLike) -> dict:
+    """Read a checkpoint of a training; all tensors stay on the CPU."""
+    if '://' in os.fspath(checkpoint):
+        raise ValueError(f'{checkpoint} is an address: download the file and name that')
+    content = load_weights_only(checkpoint, map_location='cpu')
+    parts = content if isinstance(content, dict) else {}
+    if not all(isinstance(parts.get(key), dict) for key in ('state_dict', 'meta')):
         raise ValueError(
-            f'{path} is no checkpoint of a training: it has no state_dict and meta, which the '
-            'thresholds are stored in'
+            f'{checkpoint} is no checkpoint of a training: it has no state_dict and meta, where '
+            'thresholds are stored'
         )
     return content
 
 
-TOOL = 'tools/analysis_tools/tune_thresholds.py'
-
-
 def stored_thresholds(meta: dict, classes: Sequence[str]) -> np.ndarray:
-    """Return the thresholds that ``tools/analysis_tools/tune_thresholds.py`` stored, one a class.
+    """Return the threshold per class that ``tools/analysis_tools/tune_thresholds.py`` stored.
 
-    A class is predicted where its score is at least its threshold. Nothing in the file is taken
-    on trust: neither the types nor the range, nor which class a threshold is of.
+    A class is predicted where its score is at least its threshold. Nothing in the file is trusted:
+    neither the types nor the range, nor which class a threshold is of.
 
     Args:
         meta (dict): The ``meta`` of a checkpoint. Its ``thresholds`` is a dict with ``classes``,
-            the names, and ``values``, one number in ``[0, 1]`` a name. (What else is in there says
-            where they come from: ``criterion``, ``split``, ``num_images``, ``date``, ...)
+            the names, and ``values``, a number in ``[0, 1]`` per name. (The rest says where they
+            come from: ``criterion``, ``split``, ``num_images``, ``date``, ...)
         classes (Sequence[str]): The names, in the order of the scores.
 
     Shape:
@@ -117,11 +109,17 @@ def stored_thresholds(meta: dict, classes: Sequence[str]) -> np.ndarray:
             "the checkpoint's meta.thresholds is not a dict with lists of classes and values: "
             + again
         )
-    if list(names) != list(classes):
+    if len(names) != len(classes):
         raise ValueError(
-            'the thresholds in the checkpoint are not of the model: '
-            f'{_difference(names, classes)}; {again}'
+            f'the thresholds in the checkpoint are of {len(names)} classes, the model has '
+            f'{len(classes)}: {again}'
         )
+    for index, (stored_name, name) in enumerate(zip(names, classes, strict=True)):
+        if stored_name != name:
+            raise ValueError(
+                f'the thresholds in the checkpoint are not of the model: class {index} is '
+                f'{stored_name!r} there and {name!r} here; {again}'
+            )
     if len(values) != len(names):
         raise ValueError(
             f'the checkpoint has {len(values)} thresholds for {len(names)} classes: {again}'
@@ -134,11 +132,3 @@ def stored_thresholds(meta: dict, classes: Sequence[str]) -> np.ndarray:
                 f'but is {value!r}: {again}'
             )
     return np.array(values, dtype=np.float64)
-
-
-def _difference(names: Sequence[str], classes: Sequence[str]) -> str:
-    """Say where two lists of names part."""
-    if len(names) != len(classes):
-        return f'they are of {len(names)} classes, the model has {len(classes)}'
-    at = next(i for i, pair in enumerate(zip(names, classes, strict=True)) if pair[0] != pair[1])
-    return f'class {at} is {names[at]!r} there and {classes[at]!r} here'

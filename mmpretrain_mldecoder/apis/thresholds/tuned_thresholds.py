@@ -1,10 +1,13 @@
-"""Fit the thresholds of a split, and measure on held-out parts of it what they gain."""
+"""Thresholds fitted to a split, and their gain on held-out parts of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
 
 from ...evaluation.functional import (
     best_f1_thresholds,
@@ -13,12 +16,16 @@ from ...evaluation.functional import (
     precision_recall_at_threshold,
     precision_thresholds,
 )
+from ...fileio.terminal import printable
 
 FALLBACK = 0.5
-"""Threshold of a class without positives, which nothing can be fitted to."""
+"""Threshold of a class without positives."""
 
 NEVER = 1.0
-"""Threshold of a class that has the wanted precision nowhere: a score of exactly 1 still passes."""
+"""Threshold of a class that reaches the precision nowhere: a score of exactly 1 still passes."""
+
+RARE = 20
+"""With fewer positives than this, a threshold depends on a handful of images."""
 
 GAIN_NAMES = ('CF1', 'OF1', 'macro F1', 'CP', 'CR', 'OP', 'OR')
 
@@ -33,8 +40,7 @@ class TunedThresholds:
         values: ``(C,)`` float64 in ``[0, 1]``.
         positives: ``(C,)``, how many images of the split have the class.
         without_positives: ``(C,)`` bool: no positive image, the threshold is :data:`FALLBACK`.
-        unreachable: ``(C,)`` bool: the wanted precision holds nowhere, the threshold is
-            :data:`NEVER`.
+        unreachable: ``(C,)`` bool: no threshold reaches the precision, it is :data:`NEVER`.
         fold_scores: For each of :data:`GAIN_NAMES` an array ``(folds, 2)``, fractions: of each
             held-out fold at 0.5, and at the thresholds that were fitted to the other folds. macro
             F1 is the mean of the F1s of the classes that are in the fold.
@@ -86,10 +92,10 @@ def tune_thresholds(
     num_folds: int = 5,
     seed: int = 0,
 ) -> TunedThresholds:
-    """Fit one threshold a class to a split, and cross-validate the gain.
+    """Fit one threshold per class to a split, and cross-validate the gain.
 
     On the split that thresholds were fitted to, their F1 cannot be worse than that at 0.5, whatever
-    they are worth: so nothing is measured there. The images are dealt to folds at random; each
+    they are worth: so nothing is measured there. The images are split into folds at random; each
     fold is predicted at thresholds that were fitted to the others.
 
     A class with fewer positives than folds has none in some fold, and a class with a single one has
@@ -101,7 +107,7 @@ def tune_thresholds(
         classes (Sequence[str]): ``C`` names.
         precision (float, optional): Wanted precision in ``(0, 1]``. Defaults to None: the best F1.
         num_folds (int): At least 2. Defaults to 5.
-        seed (int): Of the deal: the same images and seed give the same folds. Defaults to 0.
+        seed (int): Of the split into folds: the same seed gives the same folds. Defaults to 0.
 
     Shape:
         - scores, targets: ``(N, C)``.
@@ -114,25 +120,28 @@ def tune_thresholds(
     if num_folds < 2:
         raise ValueError(f'there must be at least 2 folds, got {num_folds}')
     if len(scores) < num_folds:
-        raise ValueError(f'{len(scores)} images cannot be dealt to {num_folds} folds')
+        raise ValueError(f'{len(scores)} images cannot be split into {num_folds} folds')
     if scores.shape[1:] != (len(classes),):
-        raise ValueError(f'{len(classes)} names of classes for scores of shape {scores.shape}')
-    fitted = _fit(scores, targets, precision)
+        raise ValueError(f'{len(classes)} class names for scores of shape {scores.shape}')
 
+    def fit(images: np.ndarray | slice) -> np.ndarray:
+        if precision is None:
+            return best_f1_thresholds(scores[images], targets[images])
+        return precision_thresholds(scores[images], targets[images], precision)
+
+    fitted = fit(slice(None))
     fold_of = np.random.default_rng(seed).permutation(len(scores)) % num_folds
     predictions = np.empty((2, *scores.shape), dtype=bool)  # at 0.5, tuned
     fold_scores = {name: np.empty((num_folds, 2)) for name in GAIN_NAMES}
     for fold in range(num_folds):
         held_out = fold_of == fold
-        tuned = _usable(_fit(scores[~held_out], targets[~held_out], precision))
+        tuned = _usable(fit(~held_out))
         for column, thr in enumerate((np.full(len(classes), 0.5), tuned)):
-            images = scores[held_out], targets[held_out]
-            predictions[column, held_out] = images[0] >= thr
-            overall = precision_recall_at_threshold(*images, thr)
-            of_classes = class_f1(images[0] >= thr, images[1])
-            overall['macro F1'] = class_mean(of_classes)
+            predicted = predictions[column, held_out] = scores[held_out] >= thr
+            measured = precision_recall_at_threshold(scores[held_out], targets[held_out], thr)
+            measured['macro F1'] = class_mean(class_f1(predicted, targets[held_out]))
             for name in GAIN_NAMES:
-                fold_scores[name][fold, column] = overall[name]
+                fold_scores[name][fold, column] = measured[name]
     return TunedThresholds(
         classes=list(classes),
         criterion='f1' if precision is None else f'precision>={float(precision):g}',
@@ -146,12 +155,6 @@ def tune_thresholds(
     )
 
 
-def _fit(scores: np.ndarray, targets: np.ndarray, precision: float | None) -> np.ndarray:
-    if precision is None:
-        return best_f1_thresholds(scores, targets)
-    return precision_thresholds(scores, targets, precision)
-
-
 def _precision(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
     hits = (predictions & (targets == 1)).sum(axis=0)
     predicted = (predictions & (targets != -1)).sum(axis=0)
@@ -161,3 +164,87 @@ def _precision(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
 def _usable(fitted: np.ndarray) -> np.ndarray:
     """Put numbers in ``[0, 1]`` in the place of nan and inf."""
     return np.where(np.isnan(fitted), FALLBACK, np.minimum(fitted, NEVER))
+
+
+def threshold_report(tuned: TunedThresholds) -> Group:
+    """Return tables of the thresholds and the gains, in percent, and remarks, for rich to print."""
+    return Group(_class_table(tuned), '', _gain_table(tuned), '', *map(Text, remarks(tuned)))
+
+
+def _class_table(tuned: TunedThresholds) -> Table:
+    """Threshold, positives and held-out F1 per class, and precision where it was asked for."""
+    with_precision = tuned.criterion != 'f1'
+    table = Table('class', box=None, pad_edge=False)
+    for name in ('threshold', 'positives', *['precision'] * with_precision):
+        table.add_column(name, justify='right', no_wrap=True)
+    for name in ('F1 at 0.5', 'tuned', 'change'):
+        table.add_column(name, justify='right', no_wrap=True)
+    table.add_column('', no_wrap=True)
+    for i, name in enumerate(tuned.classes):
+        before, after = 100 * tuned.class_scores[i]
+        precision = [_number(100 * tuned.class_precision[i, 1])] * with_precision
+        table.add_row(
+            Text(printable(name)),
+            f'{tuned.values[i]:.4f}',
+            str(tuned.positives[i]),
+            *precision,
+            *(_number(before), _number(after), _number(after - before, '+.1f')),
+            'no positives'
+            if tuned.without_positives[i]
+            else 'precision not reached'
+            if tuned.unreachable[i]
+            else 'rare'
+            if tuned.positives[i] < RARE
+            else '',
+        )
+    return table
+
+
+def _gain_table(tuned: TunedThresholds) -> Table:
+    """:data:`GAIN_NAMES` at 0.5 and tuned: mean and standard deviation over held-out folds."""
+    table = Table('', box=None, pad_edge=False)
+    for name in ('at 0.5', 'tuned', 'change'):
+        table.add_column(name, justify='right', no_wrap=True)
+    for name in GAIN_NAMES:
+        before, after = 100 * tuned.fold_scores[name].T
+        change = _spread(after - before, '+.2f')
+        table.add_row(name, _spread(before, '.2f'), _spread(after, '.2f'), change)
+    return table
+
+
+def remarks(tuned: TunedThresholds) -> list[str]:
+    """Name the classes that could not be fitted, and say how far the rest can be trusted."""
+    folds = tuned.num_folds
+    rare = (tuned.positives < RARE) & ~tuned.without_positives & ~tuned.unreachable
+    scarce = (tuned.positives < folds) & ~tuned.without_positives
+    groups = {
+        f'without positives, threshold {FALLBACK}': tuned.without_positives,
+        f'never with {tuned.criterion}, threshold {NEVER} (not predicted)': tuned.unreachable,
+        f'with fewer than {RARE} positives, marked rare: their thresholds are unreliable': rare,
+        'with fewer positives than folds: some folds have none of them, and '
+        f'{FALLBACK} is used where the other folds have none': scarce,
+    }
+    return [
+        'All in percent and held-out: each image is predicted at thresholds fitted to the other '
+        f'{folds - 1} of {folds} folds (mean ± standard deviation over the folds). On the split '
+        'that thresholds are fitted to, they gain by construction, so that is not reported.',
+        *(
+            f'{mask.sum()} of {len(mask)} classes {what}: {_names(tuned.classes, mask)}.'
+            for what, mask in groups.items()
+            if mask.any()
+        ),
+    ]
+
+
+def _names(classes: Sequence[str], mask: np.ndarray) -> str:
+    names = [printable(classes[i]) for i in np.flatnonzero(mask)]
+    return ', '.join(names[:10]) + (', ...' if len(names) > 10 else '')
+
+
+def _number(value: float, form: str = '.1f') -> str:
+    return '-' if np.isnan(value) else format(value, form)
+
+
+def _spread(values: np.ndarray, form: str) -> str:
+    values = values[~np.isnan(values)]  # of folds without any positive
+    return f'{values.mean():{form}} ± {values.std(ddof=1):.2f}' if len(values) > 1 else '-'

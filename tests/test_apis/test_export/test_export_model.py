@@ -5,15 +5,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmpretrain.registry import DATASETS
+from mmpretrain.registry import DATASETS, MODELS
 from sklearn.metrics import average_precision_score
 from tiny_classifier import CLASSES, read_with_other_logits, write_classifier
 
-from mmpretrain_mldecoder.apis.export import export_model
-from mmpretrain_mldecoder.apis.export import parity as export_gate
-from mmpretrain_mldecoder.apis.export.export_model import load_trained_model
+from mmpretrain_mldecoder.apis.export import export_model, parity
 from mmpretrain_mldecoder.apis.export.formats import read_torch_archive
 from mmpretrain_mldecoder.apis.inference import onnx_model
+from mmpretrain_mldecoder.apis.trained_model import load_trained
 from mmpretrain_mldecoder.errors import ParityError
 
 onnxruntime = pytest.importorskip('onnxruntime')
@@ -38,9 +37,9 @@ def random_images(batch: int, height: int = 32, width: int = 32) -> np.ndarray:
 
 def torch_logits(folder: Path, head: str, images: np.ndarray) -> np.ndarray:
     """By the layers themselves, without the data preprocessor."""
-    model = load_trained_model(
-        Config.fromfile(folder / f'{head}.py'), str(folder / f'{head}.pth')
-    ).network
+    config = Config.fromfile(folder / f'{head}.py')
+    model = MODELS.build(config.model).eval()
+    load_trained(model, config, folder / f'{head}.pth')
     rgb = torch.from_numpy(images[:, ::-1].astype(np.float32))
     mean, std = torch.tensor([100.0, 110, 120]), torch.tensor([60.0, 50, 40])
     with torch.no_grad():
@@ -144,10 +143,10 @@ def test_scores_that_are_off_leave_no_file(tmp_path, monkeypatch):
 
 def test_a_metric_that_falls_leaves_no_file(tmp_path, monkeypatch):
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(4))
-    monkeypatch.setattr(export_model, 'write_onnx', lambda _, __, out, **___: out.touch())
+    monkeypatch.setattr(export_model, 'write_onnx', lambda out, *_: out.touch())
     monkeypatch.setattr(export_model, 'read_onnx', lambda _: lambda x: network(x.float()))
     monkeypatch.setattr(
-        export_gate, 'split_metric', lambda *_: ('coco/mAP', dict(before=90.0, after=88.5))
+        parity, 'evaluate_scores', lambda *_: ('coco/mAP', dict(before=90.0, after=88.5))
     )
     with pytest.raises(ParityError, match=r'coco/mAP falls from 90\.00 to 88\.50, by more than 1'):
         export(tmp_path, precision='int8', calibration=tmp_path / 'coco')

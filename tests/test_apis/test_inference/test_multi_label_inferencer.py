@@ -1,3 +1,6 @@
+import json
+from copy import deepcopy
+
 import cv2
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from mmpretrain.registry import DATASETS, MODELS
 from PIL import Image
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
+from mmpretrain_mldecoder.errors import WeightsMismatchError
 
 
 def test_scores_are_those_of_a_test_run(config, checkpoint, inferencer, fake_coco):
@@ -161,3 +165,180 @@ def test_attention_of_the_labels(config, checkpoint, inferencer, fake_coco):
         assert got['seen'].shape[1] / got['seen'].shape[0] == pytest.approx(
             width / height, rel=0.03
         )
+
+
+def test_attention_of_a_shared_query(config, tmp_path, fake_coco):
+    config.model.head.num_groups = 3  # of two classes: the third has none
+    config.model.head.num_classes = 5
+    config.test_dataloader.dataset.pipeline[1].scale = (64, 64)
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    meta = dict(dataset_meta=dict(classes=list('abcde')))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), tmp_path / 'groups.pth')
+    inferencer = MultiLabelInferencer(config, tmp_path / 'groups.pth', device='cpu')
+    path = fake_coco / 'val2017' / '000000000003.jpg'
+    (got,) = inferencer(path, thr=0, return_attention=True)
+    assert got['attention'].dtype == np.float32
+    shared = dict(zip(got['labels'], got['shares_query_with'], strict=True))
+    assert shared == dict(a=['b'], b=['a'], c=['d'], d=['c'], e=[])
+    maps = dict(zip(got['labels'], got['attention'], strict=True))
+    np.testing.assert_array_equal(maps['a'], maps['b'])
+    assert (maps['a'] != maps['c']).any() and (maps['c'] != maps['e']).any()
+    (none,) = inferencer(path, thr=1, return_attention=True)
+    assert none['attention'].shape == (0, *got['attention'].shape[1:])
+    assert none['shares_query_with'] == []
+
+
+def test_results_come_before_the_last_image_is_read(inferencer, fake_coco, monkeypatch):
+    read = []
+
+    def pipeline(image):
+        read.append(image)
+        return original(image)
+
+    original = inferencer.pipeline
+    monkeypatch.setattr(inferencer, 'pipeline', pipeline)
+    paths = [str(path) for path in sorted((fake_coco / 'val2017').iterdir())]
+    stream = inferencer.stream(paths, thr=0)
+    assert read == []
+    seen = []
+    for prediction in stream:
+        seen.append(prediction['path'])
+        assert len(read) <= len(seen) + 2  # one batch of 3
+    assert seen == read == paths
+
+
+def test_stream_equals_call(inferencer, fake_coco):
+    folder = fake_coco / 'val2017'
+    assert list(inferencer.stream(folder, 0.3, 2)) == inferencer(folder, 0.3, 2)
+
+
+def test_unreadable_images_are_left_out(inferencer, fake_coco, tmp_path):
+    good = [str(path) for path in sorted((fake_coco / 'val2017').iterdir())]
+    (tmp_path / 'broken.jpg').write_bytes(b'not an image')
+    (tmp_path / 'list.txt').write_text('broken.jpg\ngone.jpg')
+    reported = []
+    predictions = inferencer.stream(
+        [good[0], tmp_path / 'list.txt', *good[1:]],
+        thr=0,
+        on_unreadable=lambda path, reason: reported.append((path, reason)),
+    )
+    # Another composition of the batches: a few float32 roundings.
+    for got, want in zip(predictions, inferencer(good, thr=0), strict=True):
+        assert got['path'] == want['path']
+        assert got['scores'] == pytest.approx(want['scores'], abs=1e-5)
+    assert [path for path, _ in reported] == [str(tmp_path / n) for n in ('broken.jpg', 'gone.jpg')]
+    assert [reason.partition(':')[0] for _, reason in reported] == [
+        'no image in it',
+        'No such file or directory',
+    ]
+
+
+def test_wrong_arguments_of_a_stream_raise_at_once(inferencer, fake_coco):
+    with pytest.raises(ValueError, match='thr must be in'):
+        inferencer.stream(fake_coco / 'val2017', thr=2)
+    with pytest.raises(FileNotFoundError, match='no such image'):
+        inferencer.stream('gone.jpg')
+
+
+def test_config_file_and_unchanged_config(config, checkpoint, fake_coco, tmp_path):
+    before = deepcopy(config.to_dict())
+    path = tmp_path / 'config.py'
+    config.dump(path)
+    image = fake_coco / 'val2017' / '000000000001.jpg'
+    from_file = MultiLabelInferencer(path, str(checkpoint), device='cpu')(image, thr=0)
+    assert from_file == MultiLabelInferencer(config, checkpoint, device='cpu')(image, thr=0)
+    assert config.to_dict() == before
+
+
+def test_class_names_fall_back_to_the_annotations_and_the_config(config, checkpoint, fake_coco):
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save(dict(state_dict=content['state_dict']), checkpoint)
+    names = json.loads((fake_coco / 'annotations/instances_val2017.json').read_text())['categories']
+    inferencer = MultiLabelInferencer(config, checkpoint, device='cpu')
+    names.sort(key=lambda entry: entry['id'])
+    assert inferencer.classes == [entry['name'] for entry in names]
+    config.test_dataloader.dataset.ann_file = 'absent.json'
+    with pytest.raises(ValueError, match=r'no class names.*absent.json.*metainfo=dict\(classes='):
+        MultiLabelInferencer(config, checkpoint, device='cpu')
+    config.test_dataloader.dataset.metainfo = dict(classes=['w', 'x', 'y', 'z'])
+    assert MultiLabelInferencer(config, checkpoint, device='cpu').classes == ['w', 'x', 'y', 'z']
+    torch.save(content, checkpoint)
+    assert MultiLabelInferencer(config, checkpoint, device='cpu').classes == list(CLASSES)
+
+
+def test_wrong_number_of_class_names(config, checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['dataset_meta']['classes'] = CLASSES[:3]
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match='scores 4 classes, but 3 class names'):
+        MultiLabelInferencer(config, checkpoint, device='cpu')
+
+
+def test_checkpoint_of_another_model(config, checkpoint):
+    config.model.head.embed_dims = 32
+    with pytest.raises(
+        WeightsMismatchError,
+        match=r'tiny\.pth is not of this model: size mismatch.*more of the kind',
+    ):
+        MultiLabelInferencer(config, checkpoint, device='cpu')
+
+
+def test_no_checkpoint(config, checkpoint):
+    with pytest.raises(ValueError, match=r'no checkpoint.*pretrained='):
+        MultiLabelInferencer(config, device='cpu')
+    config.load_from = str(checkpoint)
+    assert MultiLabelInferencer(config, device='cpu').classes == list(CLASSES)
+
+
+def test_wrong_batch_size(config, checkpoint):
+    with pytest.raises(ValueError, match='batch_size must be at least 1, but got 0'):
+        MultiLabelInferencer(config, checkpoint, batch_size=0)
+
+
+def test_device_that_is_not_there(config, checkpoint):
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    with pytest.raises(ValueError, match='device is gpu, which torch cannot use: '):
+        MultiLabelInferencer(config, checkpoint, device='gpu')
+    with pytest.raises(ValueError, match='device is cuda, which torch cannot use: '):
+        MultiLabelInferencer(config, checkpoint, device='cuda')
+
+
+@pytest.mark.parametrize('name', ['backbone.bn1.running_var', 'head.decoder.group_linear.weight'])
+def test_weights_of_a_training_that_diverged(config, checkpoint, name):
+    content = torch.load(checkpoint, weights_only=True)
+    content['state_dict'][name].view(-1)[-1] = float('nan')
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match=rf'tiny\.pth has NaN among its weights, .* {name}'):
+        MultiLabelInferencer(config, checkpoint, device='cpu')
+
+
+@pytest.mark.parametrize(
+    ('names', 'message'),
+    [
+        ([None, 'b', 'c', 'd'], 'must be text, but is None'),
+        ([['a'], 'b', 'c', 'd'], r"must be text, but is \['a'\]"),
+        (['\ud800', 'b', 'c', 'd'], r"must be text, but is '\\ud800'"),
+    ],
+)
+def test_class_names_that_are_no_text(config, checkpoint, names, message):
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['dataset_meta']['classes'] = names
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match=message):
+        MultiLabelInferencer(config, checkpoint, device='cpu')
+
+
+def test_numbers_as_class_names(config, checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['dataset_meta']['classes'] = [1, 2, 3, 4]
+    torch.save(content, checkpoint)
+    inferencer = MultiLabelInferencer(config, checkpoint, device='cpu')
+    assert inferencer.classes == ['1', '2', '3', '4']
+
+
+def test_checkpoint_without_meta(config, checkpoint, fake_coco):
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save(content | dict(meta=None), checkpoint)
+    assert len(MultiLabelInferencer(config, checkpoint, device='cpu').classes) == 4

@@ -1,10 +1,15 @@
+import csv
 import json
-from threading import Barrier, Thread
+from threading import Barrier, Thread, local
 
 import pytest
 
-from mmpretrain_mldecoder.apis.predictions.prediction_folder import PredictionFolder
-from mmpretrain_mldecoder.apis.predictions.processes import Processes
+from mmpretrain_mldecoder.apis.predictions import prediction_folder
+from mmpretrain_mldecoder.apis.predictions.prediction_folder import (
+    PredictionFolder,
+    write_prediction_table,
+    write_predictions,
+)
 
 PATHS = ['b.jpg', 'a.jpg', '狗, 1.jpg', 'b.jpg', 'd.jpg']  # one twice
 SETTINGS = dict(model='m', thr=0.5)
@@ -49,7 +54,7 @@ def test_goes_on_after_a_kill(tmp_path, torn):
 
 def test_new_images_join_and_failed_ones_are_tried_again(tmp_path):
     folder = PredictionFolder(tmp_path, SETTINGS, PATHS[:3])
-    folder.add_failure('b.jpg', 'torn')
+    folder.add_failure(dict(path='b.jpg', reason='torn'))
     for path in ('a.jpg', '狗, 1.jpg'):
         folder.add(dict(path=path))
     folder.finish()
@@ -71,7 +76,7 @@ def test_what_is_not_whole_is_made_again(tmp_path):
     predict(folder)
     folder.finish()
     folder = PredictionFolder(
-        tmp_path, SETTINGS, PATHS, is_whole=lambda record: record['path'] != 'a.jpg'
+        tmp_path, SETTINGS, PATHS, is_complete=lambda record: record['path'] != 'a.jpg'
     )
     assert folder.todo == ['a.jpg']
     folder.add(dict(path='a.jpg', labels=['new']))
@@ -101,7 +106,7 @@ def test_lost_images_and_strange_files_are_refused(tmp_path):
         PredictionFolder(tmp_path, SETTINGS, PATHS[:2])
     (tmp_path / 'other').mkdir()
     (tmp_path / 'other' / 'predictions.jsonl').write_text('{"path": "b.jpg"}\n')
-    with pytest.raises(ValueError, match=r'no settings\.json tells how they were made'):
+    with pytest.raises(ValueError, match=r'no settings\.json'):
         PredictionFolder(tmp_path / 'other', SETTINGS, PATHS)
 
 
@@ -138,38 +143,88 @@ def test_overwrite_keeps_files_that_are_not_ours(tmp_path):
     assert (tmp_path / 'partial' / 'mine.jpg').exists()
 
 
-class ThreadedProcesses(Processes):
-    """Threads that wait for each other, in place of processes."""
+@pytest.fixture
+def run_on(monkeypatch, tmp_path):
+    """Predict on some ranks, which are threads; all are killed after ``keep`` images each."""
+    thread = local()
+    thread.rank = 0
 
-    barrier: Barrier
+    def run(num_ranks: int, keep: int | None = None) -> None:
+        barrier = Barrier(num_ranks, timeout=20)
+        monkeypatch.setattr(prediction_folder, 'barrier', barrier.wait)
+        monkeypatch.setattr(prediction_folder, 'get_dist_info', lambda: (thread.rank, num_ranks))
 
-    def wait_for_all(self):
-        self.barrier.wait()
+        def work(rank: int) -> None:
+            thread.rank = rank
+            results = PredictionFolder(tmp_path, SETTINGS, PATHS)
+            predict(results, keep)
+            if keep is None:
+                results.finish()
 
+        threads = [Thread(target=work, args=(rank,)) for rank in range(num_ranks)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
 
-def run_in(number: int, folder, keep: int | None = None) -> None:
-    """Predict with ``number`` processes; all are killed after ``keep`` images each."""
-    barrier = Barrier(number, timeout=20)
-
-    def work(rank: int) -> None:
-        processes = ThreadedProcesses(rank, number)
-        object.__setattr__(processes, 'barrier', barrier)
-        results = PredictionFolder(folder, SETTINGS, PATHS, processes)
-        predict(results, keep)
-        if keep is None:
-            results.finish()
-
-    threads = [Thread(target=work, args=(rank,)) for rank in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    return run
 
 
-@pytest.mark.parametrize('before', [1, 2, 3])
-@pytest.mark.parametrize('after', [1, 2, 3])
-def test_any_number_of_processes_merges_into_the_same(tmp_path, before, after):
-    run_in(before, tmp_path, keep=1)
-    run_in(after, tmp_path)
+@pytest.mark.parametrize(('before', 'after'), [(1, 3), (2, 2), (3, 1), (3, 2)])
+def test_any_number_of_ranks_merges_into_the_same(run_on, tmp_path, before, after):
+    run_on(before, keep=1)
+    run_on(after)
     assert lines(tmp_path) == PATHS
     assert names(tmp_path) == ['predictions.jsonl', 'settings.json']
+
+
+def test_one_line_a_image(tmp_path):
+    predictions = [
+        dict(path='a.jpg', labels=['狗', 'ball'], scores=[0.9, 0.1 + 0.2]),
+        dict(index=1, labels=[], scores=[]),
+    ]
+    path = write_predictions(predictions, tmp_path / 'new' / 'predictions.jsonl')
+    lines = path.read_text(encoding='utf-8').splitlines()
+    assert [json.loads(line) for line in lines] == predictions
+    assert '狗' in lines[0]
+
+
+def test_failure_leaves_the_old_file_and_no_other(tmp_path):
+    path = write_predictions([dict(path='a.jpg')], tmp_path / 'predictions.jsonl')
+    with pytest.raises(TypeError, match='not JSON serializable'):
+        write_predictions([dict(path='b.jpg'), dict(path=object())], path)
+    assert path.read_text() == '{"path": "a.jpg"}\n'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_table_has_a_column_a_class(tmp_path):
+    classes = ['cat, tabby', 'say "dog"', '鸟']
+    predictions = [
+        dict(path='a, b.jpg', labels=['鸟', 'cat, tabby'], scores=[0.75, 1 / 3]),
+        dict(path='ü.jpg', labels=[], scores=[]),
+    ]
+    out = write_prediction_table(predictions, classes, tmp_path / 'new' / 'predictions.csv')
+    with out.open(encoding='utf-8', newline='') as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ['path', *classes],
+        ['a, b.jpg', '0.333333', '', '0.750000'],
+        ['ü.jpg', '', '', ''],
+    ]
+
+
+@pytest.mark.parametrize('name', ['=cmd|calc', '+1', '-1.jpg', '@sum', '\t=1'])
+def test_no_cell_is_a_formula(tmp_path, name):
+    prediction = dict(path=name, labels=[name], scores=[0.5])
+    file = write_prediction_table([prediction], [name], tmp_path / 'a.csv')
+    with file.open(newline='') as text:
+        header, row = csv.reader(text)
+    assert header == ['path', f"'{name}"]
+    assert row == [f"'{name}", '0.500000']
+
+
+def test_carriage_return_begins_no_row(tmp_path):
+    file = write_prediction_table(
+        [dict(path='a\r=1', labels=[], scores=[])], [], tmp_path / 'a.csv'
+    )
+    assert file.read_bytes() == b'path\na\\r=1\n'

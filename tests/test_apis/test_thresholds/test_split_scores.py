@@ -63,7 +63,7 @@ def test_splits_that_are_not_there(cfg):
     with pytest.raises(ValueError, match='RepeatDataset has no pipeline of its own'):
         use_split(cfg, 'train')
     cfg.train_dataloader = None
-    with pytest.raises(ValueError, match="no train_dataloader: it knows no split 'train'"):
+    with pytest.raises(ValueError, match="no train_dataloader, so there is no split 'train'"):
         use_split(cfg, 'train')
 
 

@@ -1,10 +1,130 @@
+import os
+
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
 
-from mmpretrain_mldecoder.apis.thresholds.stored_thresholds import stored_thresholds
+from mmpretrain_mldecoder.apis import store_thresholds, stored_thresholds
+from mmpretrain_mldecoder.checkpoints.load import load_weights_only
 
 CLASSES = ['ant', 'bee', 'cat']
+STORED = dict(classes=['ant', 'bee'], values=[0.25, 0.75], criterion='f1', split='val')
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """What MMEngine writes, its log histories included."""
+    layer = torch.nn.BatchNorm2d(3)
+    layer.weight.data.normal_()
+    optimizer = torch.optim.Adam(layer.parameters())
+    content = dict(
+        meta=dict(epoch=3, dataset_meta=dict(classes=('ant', 'bee')), cfg='a = 1'),
+        state_dict=layer.state_dict(),
+        ema_state_dict={'steps': torch.tensor(3), 'module.weight': torch.rand(3).half()},
+        optimizer=optimizer.state_dict(),
+        message_hub=dict(
+            log_scalars={'train/loss': HistoryBuffer([1.0, 0.5], [1, 1])},
+            runtime_info={'best': np.float64(0.5)},
+        ),
+    )
+    torch.save(content, tmp_path / 'a.pth')
+    return tmp_path / 'a.pth'
+
+
+def assert_equal(one, other):
+    assert type(one) is type(other)
+    if isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype and torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert list(one) == list(other)
+        for key in one:
+            assert_equal(one[key], other[key])
+    elif isinstance(one, list | tuple):
+        for pair in zip(one, other, strict=True):
+            assert_equal(*pair)
+    elif isinstance(one, HistoryBuffer):
+        np.testing.assert_array_equal(one.data, other.data)
+    else:
+        assert one == other
+
+
+@pytest.mark.parametrize('out', [None, 'b.pth'])
+def test_all_else_stays(checkpoint, tmp_path, out):
+    before, bytes_before = load_weights_only(checkpoint), checkpoint.read_bytes()
+    written = store_thresholds(checkpoint, STORED, out and tmp_path / out)
+    after = load_weights_only(written)
+    assert after['meta'].pop('thresholds') == STORED
+    assert_equal(before, after)
+    assert before['state_dict']._metadata == after['state_dict']._metadata
+    assert written == tmp_path / (out or 'a.pth')
+    assert out is None or checkpoint.read_bytes() == bytes_before
+    assert not list(tmp_path.glob('.*'))
+
+
+def test_stored_again(checkpoint):
+    store_thresholds(checkpoint, STORED | dict(values=[0.1, 0.2]))
+    store_thresholds(checkpoint, STORED)
+    meta = load_weights_only(checkpoint)['meta']
+    np.testing.assert_array_equal(stored_thresholds(meta, ['ant', 'bee']), [0.25, 0.75])
+
+
+def test_link_stays_a_link(checkpoint, tmp_path):
+    link = tmp_path / 'best.pth'
+    link.symlink_to(checkpoint)
+    store_thresholds(link, STORED)
+    assert link.is_symlink()
+    assert 'thresholds' in load_weights_only(checkpoint)['meta']
+
+
+def test_interrupted_leaves_the_old_file(checkpoint, tmp_path, monkeypatch):
+    before = checkpoint.read_bytes()
+
+    def fail(content, path):
+        path.write_bytes(b'half')
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, 'save', fail)
+    with pytest.raises(KeyboardInterrupt):
+        store_thresholds(checkpoint, STORED)
+    assert checkpoint.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [checkpoint]
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        dict(weight=torch.zeros(1)),
+        dict(state_dict={}),
+        dict(meta={}),
+        dict(state_dict={}, meta=None),
+        [torch.zeros(1)],
+    ],
+)
+def test_no_checkpoint_of_a_training(tmp_path, content):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'a\.pth is no checkpoint of a training'):
+        store_thresholds(tmp_path / 'a.pth', STORED)
+
+
+def test_addresses_and_folders(checkpoint, tmp_path):
+    with pytest.raises(ValueError, match='is an address: download'):
+        store_thresholds('https://example.com/a.pth', STORED)
+    with pytest.raises(FileNotFoundError):
+        store_thresholds(tmp_path / 'absent.pth', STORED)
+    with pytest.raises(FileNotFoundError, match='no folder'):
+        store_thresholds(checkpoint, STORED, tmp_path / 'absent' / 'b.pth')
+    with pytest.raises(ValueError, match='is a folder'):
+        store_thresholds(checkpoint, STORED, tmp_path)
+
+
+@pytest.mark.parametrize('read_only', ['a.pth', '.'])
+def test_read_only(checkpoint, tmp_path, monkeypatch, read_only):
+    """The check is asked, as an administrator may write to any file."""
+    refused = (tmp_path / read_only).resolve()
+    monkeypatch.setattr(os, 'access', lambda path, mode: path != refused)
+    with pytest.raises(PermissionError, match='is read-only: name another file'):
+        store_thresholds(checkpoint, STORED)
 
 
 def meta(**changes) -> dict:

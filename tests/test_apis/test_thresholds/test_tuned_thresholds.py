@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from mmpretrain_mldecoder.apis.thresholds.tuned_thresholds import tune_thresholds
+from mmpretrain_mldecoder.apis import TunedThresholds, threshold_report, tune_thresholds
+from mmpretrain_mldecoder.apis.thresholds.tuned_thresholds import remarks
 from mmpretrain_mldecoder.evaluation.functional import best_f1_thresholds, precision_thresholds
 
 CLASSES = ['ant', 'bee', 'cat']
@@ -73,7 +76,7 @@ def test_a_shifted_score_gains_and_noise_does_not():
     assert min(itself) >= 0 and np.mean(itself) > held_out + 0.01
 
 
-def test_deal_is_reproducible_and_follows_the_seed():
+def test_folds_are_reproducible_and_follows_the_seed():
     scores, targets = useful_scores()
     one, two, other = (tune_thresholds(scores, targets, CLASSES, seed=s) for s in (0, 0, 1))
     np.testing.assert_array_equal(one.fold_scores['OF1'], two.fold_scores['OF1'])
@@ -109,8 +112,8 @@ def test_precision_that_no_threshold_has():
     ('changes', 'message'),
     [
         (dict(num_folds=1), 'at least 2 folds, got 1'),
-        (dict(num_folds=301), '300 images cannot be dealt to 301 folds'),
-        (dict(classes=['ant']), '1 names of classes for scores of shape'),
+        (dict(num_folds=301), '300 images cannot be split into 301 folds'),
+        (dict(classes=['ant']), '1 class names for scores of shape'),
         (dict(precision=2), 'precision must be in'),
     ],
 )
@@ -118,3 +121,75 @@ def test_wrong_arguments(changes, message):
     scores, targets = useful_scores()
     with pytest.raises(ValueError, match=message):
         tune_thresholds(**dict(scores=scores, targets=targets, classes=CLASSES) | changes)
+
+
+TUNED = TunedThresholds(
+    classes=['红绿灯', 'toaster', 'unicorn', 'x-ray'],
+    criterion='precision>=0.9',
+    values=np.array([0.75, 0.125, 0.5, 1.0]),
+    positives=np.array([1234, 3, 0, 40]),
+    without_positives=np.array([False, False, True, False]),
+    unreachable=np.array([False, False, False, True]),
+    fold_scores={
+        'CF1': np.array([[0.5, 0.6], [0.7, 0.6]]),
+        'OF1': np.array([[0.5, 0.6], [0.5, 0.6]]),
+        'macro F1': np.full((2, 2), np.nan),
+        **dict.fromkeys(('CP', 'CR', 'OP', 'OR'), np.full((2, 2), 0.25)),
+    },
+    class_scores=np.array([[0.5, 0.625], [0, 0.25], [np.nan, np.nan], [0.4, 0.1]]),
+    class_precision=np.array([[0.5, 0.875], [0.5, 0.75], [np.nan, 0], [0.5, np.nan]]),
+)
+
+
+def printed(tuned: TunedThresholds) -> list[str]:
+    console = Console(width=110, color_system=None)
+    with console.capture() as capture:
+        console.print(threshold_report(tuned))
+    return capture.get().splitlines()
+
+
+def test_one_line_per_class_aligned():
+    header, *lines = printed(TUNED)[:5]
+    assert [line.split() for line in lines] == [
+        ['红绿灯', '0.7500', '1234', '87.5', '50.0', '62.5', '+12.5'],
+        ['toaster', '0.1250', '3', '75.0', '0.0', '25.0', '+25.0', 'rare'],
+        ['unicorn', '0.5000', '0', '0.0', '-', '-', '-', 'no', 'positives'],
+        ['x-ray', '1.0000', '40', '-', '40.0', '10.0', '-30.0', 'precision', 'not', 'reached'],
+    ]
+    end = cell_len(header[: header.index('threshold')] + 'threshold')
+    for line, value in zip(lines, TUNED.values, strict=True):
+        assert cell_len(line[: line.index(f'{value:.4f}')] + f'{value:.4f}') == end
+
+
+def test_precision_is_shown_where_it_was_asked_for():
+    of_f1 = TunedThresholds(**vars(TUNED) | dict(criterion='f1'))
+    assert 'precision' in printed(TUNED)[0]
+    assert 'precision' not in printed(of_f1)[0]
+
+
+def test_names_are_no_markup():
+    named = TunedThresholds(**vars(TUNED) | dict(classes=['[red]', ':dog:', 'a\x1b[2J', 'x' * 200]))
+    lines = printed(named)
+    assert [line.split()[0] for line in lines[1:4]] == ['[red]', ':dog:', r'a\x1b[2J']
+    assert any(line.split()[1:3] == ['1.0000', '40'] for line in lines)  # beside a folded name
+
+
+def test_mean_and_deviation_over_folds():
+    lines = [line.split() for line in printed(TUNED)[7:]]
+    assert lines[0] == ['CF1', '60.00', '±', '14.14', '60.00', '±', '0.00', '+0.00', '±', '14.14']
+    assert lines[1] == ['OF1', '50.00', '±', '0.00', '60.00', '±', '0.00', '+10.00', '±', '0.00']
+    assert lines[2] == ['macro', 'F1', '-', '-', '-']
+    assert [line[0] for line in lines[3:7]] == ['CP', 'CR', 'OP', 'OR']
+
+
+def test_classes_are_counted_and_named():
+    first, *others = remarks(TUNED)
+    assert 'fitted to the other 1 of 2 folds' in first and 'not reported' in first
+    assert others == [
+        '1 of 4 classes without positives, threshold 0.5: unicorn.',
+        '1 of 4 classes never with precision>=0.9, threshold 1.0 (not predicted): x-ray.',
+        '1 of 4 classes with fewer than 20 positives, marked rare: their thresholds are '
+        'unreliable: toaster.',
+    ]
+    scarce = TunedThresholds(**vars(TUNED) | dict(positives=np.array([50, 1, 0, 40])))
+    assert remarks(scarce)[-1].startswith('1 of 4 classes with fewer positives than folds: ')

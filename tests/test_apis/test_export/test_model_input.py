@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmpretrain_mldecoder.apis.export.resize_rule import UNKNOWN, resize_rule
+from mmpretrain_mldecoder.apis.export.model_input import UNKNOWN, resize_rule
 
 ROOT = Path(__file__).parents[3]
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='PackInputs')

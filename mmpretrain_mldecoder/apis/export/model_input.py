@@ -1,0 +1,224 @@
+"""Input of an exported model: its description, and photos that are packed for it."""
+
+import copy
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import torch
+import torch.nn.functional as F
+from mmcv.transforms import BaseTransform, CenterCrop, LoadImageFromFile, Resize
+from mmengine.config import Config
+from mmpretrain.datasets import PackInputs, ResizeEdge
+from mmpretrain.registry import DATASETS, TRANSFORMS
+from torch import Tensor
+
+from ...datasets.transforms import (
+    LoadWholeImage,
+    PackMultiLabelInputs,
+    ShortSideResize,
+    SquareResize,
+)
+from ..inference.image_inputs import ImagePipeline, expand_inputs
+from ..inference.onnx_model import first_line
+
+NUM_PHOTOS = 32
+"""So many are compared at most, the first."""
+
+NUM_CALIBRATION_PHOTOS = 256
+"""So many are used for calibration at most, the first."""
+
+UNKNOWN = 'unknown: prepare the input yourself'
+"""The rule of a pipeline that does more than the steps say."""
+
+_PILLOW_FILTERS = ('nearest', 'bilinear', 'bicubic', 'box', 'lanczos', 'hamming')
+
+
+def resize_rule(pipeline: Sequence[dict]) -> list[dict] | str:
+    """Describe what a test pipeline does between the upright RGB or BGR image and the packed input.
+
+    Args:
+        pipeline (Sequence[dict]): The transforms' configs, ``test_dataloader.dataset.pipeline``.
+
+    Returns:
+        list[dict] | str: Steps, in their order; none where the image is packed as it is.
+
+        - ``dict(op='squash', width, height, filter, antialias)``: to that size, the aspect ratio
+          not kept.
+        - ``dict(op='short_side', size, rounding, even, filter, antialias)``: the short side to
+          ``size``, the long one in proportion, ``rounding`` 'nearest' (half to even) or 'down';
+          with ``even``, the last row or column of an odd side is left out.
+        - ``dict(op='center_crop', width, height)``: the margin at the left and at the top is half
+          of what is left over, rounded half to even; what the image lacks is not padded.
+
+        ``filter`` with ``antialias`` is Pillow's filter of that name; ``'bilinear'`` without is
+        OpenCV's ``INTER_LINEAR``. A pipeline that these cannot describe gives ``UNKNOWN``, with a
+        warning that names the transform.
+    """
+    steps = []
+    for config in pipeline:
+        transform = TRANSFORMS.build(config)
+        found = _steps_of(transform)
+        if found is None:
+            warnings.warn(
+                f'{transform} of the test pipeline cannot be written down as a resize rule: users '
+                'of the file must prepare its input themselves',
+                stacklevel=2,
+            )
+            return UNKNOWN
+        steps += found
+    return steps
+
+
+def _steps_of(transform: BaseTransform) -> list[dict] | None:
+    """Return the steps of one transform, None if it does more, as a subclass of these may."""
+    kind = type(transform)
+    if kind in (PackInputs, PackMultiLabelInputs):
+        return [] if transform.input_key == 'img' else None
+    if kind in (LoadImageFromFile, LoadWholeImage):
+        upright = transform.imdecode_backend in (None, 'cv2', 'pillow')
+        return [] if upright and transform.color_type == 'color' else None
+    if kind is SquareResize:
+        return [_squash((transform.scale,) * 2, dict(_BILINEAR, antialias=transform.antialias))]
+    if kind is ShortSideResize:
+        return [
+            dict(op='short_side', size=transform.scale, rounding='nearest', even=True, **_BILINEAR)
+        ]
+    if kind is CenterCrop and not transform.auto_pad:
+        width, height = transform.crop_size
+        return [dict(op='center_crop', width=width, height=height)]
+    if kind is Resize and not transform.keep_ratio and transform.scale is not None:
+        how = _filter(transform)
+        return how and [_squash(transform.scale, how)]
+    if kind is ResizeEdge and transform.edge == 'short':
+        how = _filter(transform)
+        return how and [
+            dict(op='short_side', size=transform.scale, rounding='down', even=False, **how)
+        ]
+    return None
+
+
+_BILINEAR = dict(filter='bilinear', antialias=False)
+
+
+def _squash(size: tuple[int, int], how: dict) -> dict:
+    return dict(op='squash', width=size[0], height=size[1], **how)
+
+
+def _filter(transform: Resize | ResizeEdge) -> dict | None:
+    """Return how a transform of the host resizes, None if Pillow and ``INTER_LINEAR`` do not."""
+    if transform.backend == 'pillow' and transform.interpolation in _PILLOW_FILTERS:
+        return dict(filter=transform.interpolation, antialias=True)
+    if transform.backend == 'cv2' and transform.interpolation == 'bilinear':
+        return dict(_BILINEAR)
+    return None
+
+
+def input_entry(images: Tensor, dynamic_size: bool) -> dict:
+    """Describe the input; ``height`` and ``width`` are None where they are free."""
+    height, width = (None, None) if dynamic_size else images.shape[2:]
+    return dict(
+        name='image',
+        dtype=str(images.dtype).removeprefix('torch.'),
+        layout='NCHW',
+        channels='BGR',
+        orientation='upright (EXIF)',
+        height=height,
+        width=width,
+    )
+
+
+def photos_to_compare(
+    config: Config, paths: Sequence[str | os.PathLike], dynamic_size: bool
+) -> list[Tensor]:
+    """Return the packed photos to compare, ``(N, 3, H, W)`` per size.
+
+    Args:
+        config (Config): With ``test_dataloader``.
+        paths (Sequence[str | PathLike]): Files, folders or globs; if empty, the test data.
+        dynamic_size (bool): Whether the exported model takes images of any size.
+
+    Raises:
+        FileNotFoundError: If there are no images.
+        ValueError: If they are of several sizes without ``dynamic_size``, or one cannot be read.
+    """
+    if paths:
+        images = pack_photos(config, paths)
+    else:
+        try:
+            images = _test_images(config, NUM_PHOTOS)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                'no photos to compare, as the test data is not there: name some with --photos '
+                f'({first_line(error)})'
+            ) from error
+    groups = _by_size(images, NUM_PHOTOS)
+    if not dynamic_size and len(groups) > 1:
+        sizes = ' and '.join(map(_pixels, groups[:2]))
+        raise ValueError(
+            f'the test pipeline gives photos of several sizes, such as {sizes} pixels: export with '
+            '--dynamic-size, or compare photos of one size (--photos)'
+        )
+    if dynamic_size and len(groups) == 1:
+        height, width = groups[0].shape[2:]
+        resized = F.interpolate(groups[0].float(), (height * 5 // 4, width * 3 // 4))
+        groups.append(resized.to(groups[0].dtype))
+    return groups
+
+
+def calibration_batches(
+    config: Config, folder: str | os.PathLike, size: tuple[int, ...] | None
+) -> list[Tensor]:
+    """Return batches of the images in a folder, all of the shape ``size`` if that is given."""
+    groups = _by_size(pack_photos(config, [folder]), NUM_CALIBRATION_PHOTOS)
+    for group in groups:
+        if size is not None and group.shape[1:] != size:
+            raise ValueError(
+                f'the photos in {folder} have {_pixels(group)} pixels after the test pipeline, '
+                f'those that are compared {size[2]}x{size[1]}: export with --dynamic-size'
+            )
+    return [batch for group in groups for batch in group.split(8)]
+
+
+def check_test_data(config: Config) -> None:
+    """Raise a ``FileNotFoundError`` if the data that int8 is judged on is not there."""
+    try:
+        _test_images(config, 1)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            'int8 is judged by the metric before and after, but the test data is not there: '
+            f'{first_line(error)}'
+        ) from error
+
+
+def pack_photos(config: Config, inputs: Sequence[str | os.PathLike]) -> Iterator[Tensor]:
+    """Yield photos, ``(3, H, W)``, as the config's test pipeline packs them.
+
+    Args:
+        config (Config): With ``test_dataloader.dataset.pipeline``.
+        inputs (Sequence[str | PathLike]): Files, folders or globs, see :func:`expand_inputs`.
+
+    Raises:
+        FileNotFoundError: If there is no image.
+        UnreadableImageError: If one cannot be read.
+    """
+    pipeline = ImagePipeline(config.test_dataloader.dataset.pipeline)
+    return (pipeline(path)['inputs'] for path in expand_inputs(list(inputs)))
+
+
+def _test_images(config: Config, number: int) -> list[Tensor]:
+    dataset = DATASETS.build(copy.deepcopy(config.test_dataloader.dataset))
+    return [dataset[i]['inputs'] for i in range(min(number, len(dataset)))]
+
+
+def _by_size(images: Iterator[Tensor], number: int) -> list[Tensor]:
+    """Stack the first ``number`` images, those of each size and type by themselves."""
+    groups: dict[tuple, list[Tensor]] = {}
+    for image in islice(images, number):
+        groups.setdefault((image.shape, image.dtype), []).append(image)
+    return [torch.stack(group) for group in groups.values()]
+
+
+def _pixels(images: Tensor) -> str:
+    return f'{images.shape[3]}x{images.shape[2]}'

@@ -1,0 +1,140 @@
+"""Weights of a trained model, and the names of its classes."""
+
+import os
+from collections.abc import Mapping
+
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.runner import load_checkpoint
+from mmpretrain.registry import DATASETS
+
+from ..checkpoints import classes_of
+from ..datasets import COCOMultiLabel
+from ..datasets.coco_annotations import read_coco_annotations
+from ..errors import WeightsMismatchError
+
+
+def load_trained(
+    model: BaseModel, config: Config, checkpoint: str | os.PathLike
+) -> tuple[list[str], dict]:
+    """Fill a model with the weights of a checkpoint that fits exactly.
+
+    Strict, where the host's test tool only warns: here nobody looks at a log or a mAP that would
+    give a wrong checkpoint away.
+
+    Args:
+        model (BaseModel): Of ``config``.
+        config (Config): With a ``test_dataloader``.
+        checkpoint (str | PathLike): Its file, or a published name such as
+            ``'miil://tresnet_m_coco'``.
+
+    Returns:
+        tuple[list[str], dict]: The class names, and the ``meta`` of the checkpoint.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        WeightsMismatchError: If the checkpoint belongs to another model.
+        ValueError: If the checkpoint is damaged or has NaN in its weights, or what
+            :func:`class_names` raises.
+    """
+    try:
+        content = load_checkpoint(
+            model, os.fspath(checkpoint), map_location='cpu', strict=True, logger='silent'
+        )
+    except RuntimeError as error:  # of hundreds of lines
+        first, *others = [s for line in str(error).splitlines()[1:] if (s := line.strip())] or [
+            error
+        ]
+        more = f' (and {len(others)} more of the kind)' if others else ''
+        raise WeightsMismatchError(
+            f'{checkpoint} is not of this model: {first!s:.200}{more}'
+        ) from error
+    for name, weight in model.state_dict().items():
+        if weight.is_floating_point() and weight.isnan().any():
+            raise ValueError(
+                f'{checkpoint} has NaN among its weights, the first in {name}: the training '
+                'diverged. Use an earlier checkpoint'
+            )
+    return class_names(model, config, content), content.get('meta') or {}
+
+
+def class_names(model: BaseModel, config: Config, checkpoint: dict) -> list[str]:
+    """Return the class names that training stored in a checkpoint, else those of the test dataset.
+
+    Args:
+        model (BaseModel): Its head has as many classes.
+        config (Config): With a ``test_dataloader``.
+        checkpoint (dict): As loaded; the names are in ``meta.dataset_meta.classes``.
+
+    Raises:
+        ValueError: If there are none, or others than texts (numbers will do), or not as many as the
+            head has classes.
+    """
+    names = classes_of(checkpoint)
+    reason = ''
+    if names is None:
+        try:
+            names = dataset_class_names(config.test_dataloader.dataset)
+        except (OSError, ValueError) as error:  # absent or damaged
+            reason = f': {error}'
+    if not names:
+        raise ValueError(
+            'no class names: the checkpoint has none in meta.dataset_meta.classes, and neither '
+            f'has the test dataset{reason}. Set them in the config: '
+            'test_dataloader.dataset.metainfo=dict(classes=[...])'
+        )
+    names = [_text(name) for name in names]
+    num_classes = getattr(getattr(model, 'head', None), 'num_classes', len(names))
+    if len(names) != num_classes:
+        raise ValueError(
+            f'the model scores {num_classes} classes, but {len(names)} class names are known: '
+            'config and checkpoint do not belong together'
+        )
+    return names
+
+
+def dataset_class_names(dataset: dict) -> list[str]:
+    """Return the class names of a dataset; its images need not be there.
+
+    Args:
+        dataset (dict): Its config.
+
+    Returns:
+        list[str]: Empty if it has none.
+
+    Raises:
+        OSError: If its annotations are not there.
+        ValueError: If they cannot be read.
+    """
+    names = written_classes(dataset) or written_classes(
+        getattr(DATASETS.get(dataset.get('type')), 'METAINFO', {})
+    )
+    if names is None:
+        built = DATASETS.build(dict(dataset, lazy_init=True))
+        names = built.metainfo.get('classes')
+        if names is None and isinstance(built, COCOMultiLabel):
+            # A full initialisation would also look for the images.
+            names = read_coco_annotations(built.ann_file).category_names
+        if names is None:
+            built.full_init()
+            names = built.metainfo.get('classes')
+    return [str(name) for name in names or ()]
+
+
+def written_classes(dataset: Mapping) -> list | None:
+    """Return the class names that the config of a dataset lists, None if it lists none."""
+    for metainfo in (dataset, dataset.get('metainfo')):
+        classes = metainfo.get('classes') if isinstance(metainfo, Mapping) else None
+        if isinstance(classes, list | tuple) and classes:
+            return list(classes)
+    return None
+
+
+def _text(name: object) -> str:
+    """Return a name as text that can be written to a file."""
+    text = str(name) if isinstance(name, str | int) else None
+    try:
+        text.encode()
+    except (AttributeError, UnicodeEncodeError):
+        raise ValueError(f'a class name must be text, but is {name!r:.100}') from None
+    return text

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+
+from mmpretrain_mldecoder.apis import expand_inputs
+from mmpretrain_mldecoder.apis.predictions.prediction_run import (
+    PredictionTable,
+    check_names_differ,
+    drawing_name,
+)
+
+NAMES = [
+    '/etc/passwd',
+    '../../../../etc/passwd',
+    'a/../../../../../b.jpg',
+    './/../x.jpg',
+    '_/../../x.jpg',
+    '\x1b[2J.jpg',
+    'nul\0.jpg',
+    '..',
+    '/',
+]
+
+
+@pytest.mark.parametrize(
+    ('path', 'name'),
+    [
+        ('a/1.jpg', 'a/1.jpg'),
+        ('./a/../b/1.jpg', 'b/1.jpg'),
+        ('a/1.png', 'a/1.png.jpg'),
+        ('a/狗.JPG', 'a/狗.JPG.jpg'),
+        ('/data/1.jpg', '_/data/1.jpg'),
+        ('_/data/1.jpg', '_{here}/_/data/1.jpg'),
+        ('../1.jpg', '_{above}/1.jpg'),
+    ],
+)
+def test_names(tmp_path, monkeypatch, path, name):
+    monkeypatch.chdir(tmp_path)
+    expected = name.format(here=tmp_path, above=tmp_path.parent)
+    assert drawing_name(path, '.jpg') == Path(expected)
+
+
+def test_same_file_has_one_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert drawing_name(str(tmp_path / 'a' / '1.jpg'), '.png') == Path('a/1.jpg.png')
+    check_names_differ(['a/1.jpg', str(tmp_path / 'a' / '1.jpg'), 'a/1.png', 'b/1.jpg'], '.jpg')
+
+
+def test_clash_is_refused():
+    with pytest.raises(ValueError, match=r'drawings of a\.png and a\.png\.jpg would have the same'):
+        check_names_differ(['a.png', 'b.png', 'a.png.jpg'], '.jpg')
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_drawings_stay_below_their_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    drawn = drawing_name(name, '.jpg')
+    assert not drawn.is_absolute()
+    assert '..' not in drawn.parts
+
+
+def test_drawings_of_a_list_file(tmp_path):
+    (tmp_path / 'list.txt').write_text('\n'.join(NAMES[:6]))
+    for path in expand_inputs(tmp_path / 'list.txt'):
+        assert '..' not in drawing_name(path, '.png').parts
+
+
+def test_columns_stand_under_each_other():
+    predictions = [
+        dict(path='a.jpg', labels=['dog', 'cat'], scores=[0.98765, 0.5]),
+        dict(path='照片.jpg', labels=['鸟', 'dog'], scores=[1.0, 0.75]),
+        dict(path='c.jpg', labels=[], scores=[]),
+    ]
+    table = PredictionTable([p['path'] for p in predictions], ['dog', 'cat', '鸟'])
+    # Chinese characters are two columns wide.
+    assert [table.row(p) for p in predictions] == [
+        'a.jpg     dog 0.988  cat 0.500',
+        '照片.jpg  鸟  1.000  dog 0.750',
+        'c.jpg     -',
+    ]
+
+
+def test_name_that_is_no_utf8_can_be_printed():
+    path = b'caf\xe9.jpg'.decode(errors='surrogateescape')
+    row = PredictionTable([path], ['dog']).row(dict(path=path, labels=[], scores=[]))
+    assert row == 'caf\\xe9.jpg  -'
+    row.encode()
