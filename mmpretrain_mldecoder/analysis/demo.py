@@ -1,17 +1,92 @@
-"""Find what MMEngine left in the folder of a training or a test."""
+"""The demo: data, training, test, predictions and figures on rendered scenes."""
 
-import json
 import os
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+
+from mmengine.config import Config
+from mmpretrain.registry import DATASETS
+
+from ..apis import MultiLabelInferencer, write_predictions
+from ..checkpoints.resume import find_resume_checkpoint
+from ..datasets.demo_scenes import make_demo_dataset
+from ..engine.runners.finished_test import read_finished_test
+from ..errors import RunError
+from ..visualization import contact_sheet, plot_curves
+
+NUM_PREDICTED = 12
+# The asymmetric loss hardly pushes a negative's score below 0.5, so that 0.5 lets many pass; 0.75
+# is what the authors' own inference script uses.
+THRESHOLD = 0.75
+
+
+def run_demo(
+    config_file: Path,
+    data: Path,
+    work_dir: Path,
+    run_tool: Callable[..., None],
+    note: Callable[[str], None],
+) -> dict[str, str | Path | None]:
+    """Run all steps; the dataset, a finished training and a test result are reused.
+
+    An interrupted training continues from its newest checkpoint.
+
+    Args:
+        config_file (Path): What is trained.
+        data (Path): Folder of the dataset; rendered if it is not there.
+        work_dir (Path): Folder of everything else that is written.
+        run_tool (Callable): Runs a tool, given its name and arguments.
+        note (Callable): Called with a sentence before each step.
+
+    Returns:
+        dict: Metrics and files by name, for a summary.
+
+    Raises:
+        RunError: If the training left no best checkpoint.
+    """
+    config = Config.fromfile(config_file)
+    roots = {f'{s}_dataloader.dataset.data_root': str(data) for s in ('train', 'val', 'test')}
+    config.merge_from_dict(roots)
+    options = ['--cfg-options', *(f'{key}={value}' for key, value in roots.items())]
+    note('the dataset')
+    note(f'{data} is {"written" if make_demo_dataset(data) else "reused"}')
+
+    epochs = config.train_cfg.max_epochs
+    if (work_dir / f'epoch_{epochs}.pth').is_file() and best_checkpoint(work_dir):
+        note(f'{work_dir} is reused: its {epochs} epochs of training are finished')
+    else:
+        start = find_resume_checkpoint(work_dir)
+        how = f'continuing from {start}' if start else 'a few minutes on 2 CPU cores'
+        note(f'training for {epochs} epochs, {how}')
+        run_tool('train.py', config_file, '--work-dir', work_dir, '--resume', *options)
+    checkpoint = best_checkpoint(work_dir)
+    if checkpoint is None:
+        raise RunError(f'the training left no best checkpoint: remove {work_dir} and run again')
+
+    folder = work_dir / 'test'
+    if read_test_metrics(folder, checkpoint) is None:
+        note(f'testing {checkpoint.name}, the best of the training')
+        run_tool('test.py', config_file, checkpoint, '--work-dir', folder, *options)
+    else:
+        note(f'{folder} is reused: it holds the test of {checkpoint.name}')
+    metrics = read_test_metrics(folder, checkpoint)
+
+    note(f'predicting {NUM_PREDICTED} validation images: labels scored {THRESHOLD} or more')
+    sheet = _predict(config, checkpoint, work_dir)
+    return {
+        'mAP, EMA weights': f'{metrics["coco/mAP"]:.2f} %',
+        'mAP, raw weights': f'{metrics["coco/mAP_raw"]:.2f} %',
+        'checkpoint': checkpoint,
+        'log': max(work_dir.glob('*/*.log'), default=None),  # of the latest run
+        'curves': plot_curves(work_dir, work_dir / 'curves.png'),
+        'contact sheet': sheet,
+    }
 
 
 def best_checkpoint(work_dir: str | os.PathLike) -> Path | None:
-    """Find the best checkpoint so far, ``best_<metric>_epoch_<n>.pth``.
-
-    Args:
-        work_dir (str | PathLike): Folder of a training.
+    """Find the best checkpoint of a training so far, ``best_<metric>_epoch_<n>.pth``.
 
     Returns:
         Path, optional: None if there is none yet. Of several, the one of the latest epoch: a
@@ -25,24 +100,8 @@ def best_checkpoint(work_dir: str | os.PathLike) -> Path | None:
     return found[max(found)] if found else None
 
 
-def is_trained(work_dir: str | os.PathLike, max_epochs: int) -> bool:
-    """Whether a training is over: its last epoch's checkpoint and a best one exist.
-
-    Args:
-        work_dir (str | PathLike): Folder of a training.
-        max_epochs (int): Epochs of the whole training.
-    """
-    last = Path(work_dir) / f'epoch_{max_epochs}.pth'
-    return last.is_file() and best_checkpoint(work_dir) is not None
-
-
-def newest_log(work_dir: str | os.PathLike) -> Path | None:
-    """Find the text log of the latest run, ``<time>/<time>.log``; None if there is none."""
-    return max(Path(work_dir).glob('*/*.log'), default=None)
-
-
 def read_test_metrics(work_dir: str | os.PathLike, checkpoint: str | os.PathLike) -> dict | None:
-    """Read the metrics of the latest test, ``<time>/<time>.json``.
+    """Read the metrics of the latest test, ``test_<time>.json``.
 
     Args:
         work_dir (str | PathLike): Folder of tests of this checkpoint, and of no other.
@@ -50,20 +109,25 @@ def read_test_metrics(work_dir: str | os.PathLike, checkpoint: str | os.PathLike
             predecessor of the same name, and does not count.
 
     Returns:
-        dict, optional: What the evaluator gave, such as ``coco/mAP`` in percent; None if the
-        checkpoint was not tested yet, or the file is damaged, as a killed test may leave it: then
-        a warning names it.
+        dict, optional: Such as ``coco/mAP`` in percent; None if the checkpoint was not tested yet,
+        or the file is damaged: then a warning names it.
     """
-    path = max(Path(work_dir).glob('*/*.json'), default=None)
+    path = max(Path(work_dir).glob('test_*.json'), default=None)
     if path is None or path.stat().st_mtime < Path(checkpoint).stat().st_mtime:
         return None
     try:
-        metrics = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        reason = str(error)
-    else:
-        if metrics and isinstance(metrics, dict):
-            return metrics
-        reason = 'there are none in it'
-    warnings.warn(f'{path} does not tell the metrics of a test: {reason}', stacklevel=2)
-    return None
+        return read_finished_test(path).metrics
+    except ValueError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return None
+
+
+def _predict(config: Config, checkpoint: Path, out: Path) -> Path:
+    """Predict the first validation images, and draw them beside the truth."""
+    dataset = DATASETS.build(config.val_dataloader.dataset)
+    infos = [dataset.get_data_info(i) for i in range(min(NUM_PREDICTED, len(dataset)))]
+    images = [info['img_path'] for info in infos]
+    truth = [[dataset.metainfo['classes'][i] for i in info['gt_label']] for info in infos]
+    predictions = MultiLabelInferencer(config, checkpoint)(images, thr=THRESHOLD)
+    write_predictions(predictions, out / 'predictions.jsonl')
+    return contact_sheet(images, predictions, out / 'contact_sheet.png', truth=truth)
