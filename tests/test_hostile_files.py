@@ -21,10 +21,6 @@ from mmpretrain_mldecoder.analysis.report import read_predictions
 from mmpretrain_mldecoder.apis import MultiLabelInferencer, use_stored_thresholds
 from mmpretrain_mldecoder.apis.inference.stored_config import stored_config
 from mmpretrain_mldecoder.checkpoints import PretrainedInit, load_weights_only, read_weights
-from mmpretrain_mldecoder.datasets.coco_annotations import read_coco_annotations
-from mmpretrain_mldecoder.engine.runners.finished_test import read_finished_test
-from mmpretrain_mldecoder.fileio.json_files import read_json_lines
-from mmpretrain_mldecoder.visualization import read_scalars
 
 pytestmark = pytest.mark.filterwarnings('ignore:Detected pickle protocol')
 ROOT = Path(__file__).parents[1]
@@ -33,13 +29,8 @@ REFUSED = (ValueError, OSError, ImportError, RuntimeError, SystemExit)
 
 
 @pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp('hostile')
-
-
-@pytest.fixture(scope='module')
-def config(folder):
-    return write_classifier(folder)[0]
+def config(tmp_path_factory):
+    return write_classifier(tmp_path_factory.mktemp('hostile'))[0]
 
 
 def tool(name: str):
@@ -81,13 +72,6 @@ PREDICTION_READERS = {
     'export_fiftyone.py': lambda file, config, out: tool('analysis_tools/export_fiftyone.py')(
         config, file, out
     ),
-}
-# These read text or JSON; a pickle is only bytes to them.
-TEXT_READERS = {
-    'read_coco_annotations': read_coco_annotations,
-    'read_finished_test': read_finished_test,
-    'read_json_lines': lambda file: list(read_json_lines(file)),
-    'read_scalars': lambda file: read_scalars(file.parent),
 }
 
 
@@ -147,19 +131,6 @@ def test_predictions_are_refused(name, config, tmp_path):
     for content in hostile_predictions(marker).values():
         (tmp_path / 'evil.pkl').write_bytes(content)
         assert_refused(PREDICTION_READERS[name], tmp_path / 'evil.pkl', marker, config, tmp_path)
-
-
-@pytest.mark.parametrize('name', TEXT_READERS)
-def test_pickles_are_only_bytes_to_readers_of_text(name, tmp_path):
-    marker = tmp_path / 'marker'
-    file = tmp_path / 'scalars.json'
-    file.write_bytes(pickle.dumps(MakesMarker(marker), protocol=0))
-    try:
-        read = TEXT_READERS[name](file)
-    except (ValueError, OSError):
-        read = []
-    assert not any(read)
-    assert not marker.exists()
 
 
 CONFIG_READERS = {

@@ -1,4 +1,4 @@
-"""Run PaddleClas' models with formula weights on given pictures (Paddle's interpreter).
+"""Run PaddleClas' models with formula weights on given images (Paddle's interpreter).
 
     python tests/peers/paddle_models.py FOLDER [--models NAME ...]
 

@@ -18,17 +18,17 @@ from peer_python import run_paddle
 
 TESTS = Path(__file__).parents[1]
 sys.path.append(str(TESTS / 'support'))
-from formula_weights import pictures  # noqa: E402
+from formula_weights import formula_images  # noqa: E402
 
 SIZES = [(64, 96), (97, 131), (224, 224)]  # height, width
-LOGITS = 10  # of each picture
+LOGITS = 10  # of each image
 
 
 def record_models() -> dict:
-    """Logits of PaddleClas' models with formula weights, of formula pictures."""
+    """Logits of PaddleClas' models with formula weights, of formula images."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        inputs = {f'{height}x{width}': pictures(height, width) for height, width in SIZES}
+        inputs = {f'{height}x{width}': formula_images(height, width) for height, width in SIZES}
         np.savez(folder / 'inputs.npz', **inputs)
         run_paddle('paddle_models.py', folder)
         made = json.loads((folder / 'parameters.json').read_text())

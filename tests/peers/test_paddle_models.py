@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from converted_models import PADDLE_ROWS, build_row, max_relative_difference
-from formula_weights import pictures
+from formula_weights import formula_images
 from mmengine.runner import load_checkpoint
 
 SIZES = [(224, 224), (320, 320), (448, 448), (225, 331)]  # height, width
@@ -86,7 +86,7 @@ def test_checkpoints_of_its_training(run_paddle, tmp_path):
     With it, ``.pdparams`` holds the average and ``.pdema`` the raw weights, but
     ``best_model/model.pdparams`` the raw ones.
     """
-    images = pictures(64, 96)
+    images = formula_images(64, 96)
     np.savez(tmp_path / 'inputs.npz', images=images)
     run_paddle('paddle_checkpoint.py', tmp_path)
     expected = np.load(tmp_path / 'outputs.npz')

@@ -1,6 +1,6 @@
-"""Weights and pictures that a formula makes, so that two frameworks get the same without a file.
+"""Weights and images that a formula makes, so that two frameworks get the same without a file.
 
-Recorded outputs of a peer need neither its weights nor its pictures this way. Imports numpy only,
+Recorded outputs of a peer need neither its weights nor its images this way. Imports numpy only,
 as the peers' interpreters use it too.
 """
 
@@ -37,8 +37,8 @@ def fill(name: str, shape: tuple[int, ...]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def pictures(height: int, width: int, count: int = 2) -> np.ndarray:
-    """Return ``count`` smooth pictures ``(B, 3, H, W)``, float32 in ``[-2, 2]``, all different."""
+def formula_images(height: int, width: int, count: int = 2) -> np.ndarray:
+    """Return ``count`` smooth images ``(B, 3, H, W)``, float32 in ``[-2, 2]``, all different."""
     index = np.arange(count).reshape(-1, 1, 1, 1)
     channel = np.arange(3).reshape(1, -1, 1, 1)
     y = np.linspace(0, 1, height).reshape(1, 1, -1, 1)

@@ -8,7 +8,7 @@ from mmpretrain.registry import MODELS
 from published_names import published_list, random_arrays
 
 import mmpretrain_mldecoder  # noqa: F401
-from mmpretrain_mldecoder.checkpoints.conversion import convert, recognise
+from mmpretrain_mldecoder.checkpoints.conversion import convert
 
 timm = pytest.importorskip('timm')
 from timm.layers.ml_decoder import MLDecoder as PublishedMLDecoder  # noqa: E402
@@ -82,14 +82,6 @@ def test_backbone_is_as_timm_converts_it():
         assert torch.equal(ours[name], value), name
 
 
-def test_norm_scales_are_those_of_inplace_abn():
-    weight = tresnet_m()['body.layer3.0.conv2.0.1.weight']
-    assert (weight < 0).any()
-    scale = convert(tresnet_m()).state_dict['backbone.timm_model.body.layer3.0.conv2.bn.weight']
-    assert torch.equal(scale, weight.abs() + 1e-5)
-    assert (tresnet_m()['body.layer3.0.conv2.0.1.weight'] < 0).any()  # the input is left alone
-
-
 @pytest.mark.parametrize('nested', [True, False], ids=['published', 'first version'])
 def test_logits_equal_timm(nested):
     published = tresnet_m()
@@ -131,16 +123,6 @@ def test_pretrained_linear_head():
     assert torch.equal(state['head.fc.bias'], fc['head.fc.bias'])
 
 
-def test_training_checkpoint():
-    # What the authors' train.py saves, here of a wrapped model and of its average.
-    wrapped = {f'module.module.{name}': value for name, value in tresnet_m().items()}
-    conversion = convert(wrapped)
-    assert conversion.state_dict.keys() == convert(tresnet_m()).state_dict.keys()
-    assert conversion.sources['head.decoder.queries'] == (
-        'module.module.head.decoder.query_embed.weight'
-    )
-
-
 def test_class_names_are_in_the_order_of_the_outputs():
     body = {'body.conv1.0.weight': torch.zeros(1)}
     for keys in (int, str):
@@ -159,8 +141,3 @@ def test_class_names_are_in_the_order_of_the_outputs():
 def test_unknown_name(name):
     with pytest.raises(ValueError, match=f'^1 of 2 names are unknown in a network of miil: {name}'):
         convert({'body.conv1.0.weight': torch.zeros(1), name: torch.zeros(1)})
-
-
-def test_recognised():
-    assert recognise(dict(model=tresnet_m())) == 'miil'
-    assert recognise(dict(model={'backbone.timm_model.body.conv1.conv.weight': 0})) is None

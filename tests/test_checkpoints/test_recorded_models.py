@@ -1,7 +1,7 @@
 """Our models give the logits that PaddleClas' own gave, from weights under PaddleClas' names.
 
 The peer's numbers are in tests/recorded/paddle_models.json, whose header says how they were made;
-weights and pictures come from a formula on both sides. tests/peers compares on photos.
+weights and images come from a formula on both sides. tests/peers compares on photos.
 """
 
 import functools
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from converted_models import PADDLE_ROWS, build_converted, max_relative_difference
-from formula_weights import fill, pictures
+from formula_weights import fill, formula_images
 
 RECORDED = json.loads((Path(__file__).parents[1] / 'recorded' / 'paddle_models.json').read_text())
 # float32 rounding on both sides; seen: up to 2e-6. Any tensor made larger by a tenth gives more
@@ -32,8 +32,8 @@ def checkpoint(name: str) -> dict[str, np.ndarray]:
 
 @torch.no_grad()
 def difference(model: torch.nn.Module, name: str, size: str) -> float:
-    """How far the logits of the pictures of a size, such as '64x96', are from the recorded ones."""
-    logits = model(torch.from_numpy(pictures(*map(int, size.split('x')))))
+    """How far the logits of the images of a size, such as '64x96', are from the recorded ones."""
+    logits = model(torch.from_numpy(formula_images(*map(int, size.split('x')))))
     expected = np.array(RECORDED['logits'][name][size], np.float32)
     columns = np.linspace(0, logits.shape[1] - 1, expected.shape[1]).astype(int)
     return max_relative_difference(logits[:, columns], expected)
