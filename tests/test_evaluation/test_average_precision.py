@@ -154,54 +154,15 @@ def test_order_of_samples_and_scale_of_scores_do_not_matter(case):
     np.testing.assert_array_equal(result, average_precision(bent, targets, map_type))
 
 
-@settings(deadline=None, max_examples=60)
-@given(cases())
-def test_unknown_changes_nothing(case):
-    scores, targets, map_type, seed = case
-    rng = np.random.default_rng(seed)
-    more = rng.choice(scores.ravel(), (5, scores.shape[1]))
-    grown = average_precision(
-        np.concatenate([scores, more]),
-        np.concatenate([targets, np.full(more.shape, -1)]),
-        map_type,
-    )
-    np.testing.assert_array_equal(grown, average_precision(scores, targets, map_type))
-
-
-@settings(deadline=None, max_examples=60)
-@given(cases())
-def test_bounds(case):
-    scores, targets, map_type, _ = case
-    result = average_precision(scores, targets, map_type)
-    present = (targets == 1).any(axis=0)
-    np.testing.assert_array_equal(np.isnan(result), ~present)
-    known = np.maximum((targets != -1).sum(axis=0), 1)
-    # No ranking beats 1, and the last threshold alone has the share of positives as precision.
-    share = ((targets == 1).sum(axis=0) / known)[present]
-    assert (result[present] <= 1 + 1e-12).all()
-    if map_type == '11point':
-        assert (result[present] >= share - 1e-12).all()
-    else:
-        assert (result[present] > 0).all()
-    perfect = average_precision(targets.astype(float), targets, map_type)
-    np.testing.assert_allclose(perfect[present], 1.0, **EXACT)
-
-
-@pytest.mark.parametrize(
-    'scores, targets, message',
-    [
+def test_wrong_arguments():
+    for scores, targets, message in (
         (np.zeros((3, 2)), np.zeros((2, 3)), r'same shape .* \(3, 2\) and \(2, 3\)'),
         (np.zeros(3), np.zeros(3), r'same shape .* \(3,\) and \(3,\)'),
         (np.array([[0.0, 1.0], [0.0, np.nan]]), np.zeros((2, 2)), 'sample 1, class 1'),
         (np.zeros((2, 2)), np.array([[0, 1], [2, 0]]), 'got 2 for sample 1, class 0'),
         (np.zeros((2, 2)), np.array([[0, 0.5], [0, 0]]), 'got 0.5 for sample 0, class 1'),
-    ],
-)
-def test_wrong_arrays(scores, targets, message):
-    with pytest.raises(ValueError, match=message):
-        average_precision(scores, targets)
-
-
-def test_wrong_map_type():
+    ):
+        with pytest.raises(ValueError, match=message):
+            average_precision(scores, targets)
     with pytest.raises(ValueError, match="'integral' or '11point', got 'voc'"):
         average_precision(np.zeros((1, 1)), np.zeros((1, 1)), 'voc')

@@ -18,7 +18,6 @@ from sklearn.metrics import average_precision_score, f1_score
 from mmpretrain_mldecoder.datasets.transforms import PackMultiLabelInputs
 from mmpretrain_mldecoder.evaluation import (
     MultiLabelMAP,
-    average_precision,
     object_size_mask,
     object_size_targets,
     precision_recall_at_threshold,
@@ -92,16 +91,6 @@ def test_map_equals_scikit_learn(as_score, batch_size):
     assert isinstance(result['coco/mAP'], float)
 
 
-def test_takes_data_samples_and_dicts_alike():
-    samples = make_samples(*random_images()[:2])
-    results = []
-    for batch in (samples, [sample.to_dict() for sample in samples]):
-        metric = MultiLabelMAP()
-        metric.process(None, batch)
-        results.append(metric.evaluate(30))
-    assert results[0] == results[1]
-
-
 def test_repeated_labels_count_once():
     scores, targets, *_ = random_images()
     samples = make_samples(scores, targets)
@@ -136,13 +125,6 @@ def test_no_positive_at_all():
     samples = make_samples(np.zeros((3, 4), np.float32), np.zeros((3, 4)))
     assert np.isnan(evaluate(samples)['coco/mAP'])
     assert evaluate(samples, missing_class='zero') == {'coco/mAP': 0.0}
-
-
-def test_11point():
-    scores, targets, *_ = random_images()
-    result = evaluate(make_samples(scores, targets), map_type='11point')
-    expected = 100 * average_precision(scores, targets, '11point').mean()
-    assert result['coco/mAP'] == pytest.approx(expected)
 
 
 def test_f1():
@@ -238,7 +220,7 @@ def test_table_with_a_missing_class_and_wide_characters():
 def test_compute_from_arrays_equals_evaluate():
     scores, targets, instances, areas = random_images()
     masks = np.stack([object_size_mask(*own, 4) for own in zip(instances, areas, strict=True)])
-    config = dict(with_f1=True, by_size=True)
+    config = dict(map_type='11point', with_f1=True, by_size=True)
     offline = MultiLabelMAP(**config).compute(scores, targets, masks)
     result = evaluate(make_samples(scores, targets, instances, areas), **config)
     assert {f'coco/{name}': value for name, value in offline.items()} == result
@@ -303,24 +285,20 @@ def test_wrong_data():
         evaluate(make_samples(scores, targets))
 
 
-@pytest.mark.parametrize(
-    'fields, message',
-    [
+def test_wrong_labels():
+    for fields, message in (
         (dict(), 'sample 3 has neither gt_score nor gt_label'),
         (
             dict(gt_label=torch.tensor([0, 4])),
-            r'gt_label of sample 3 must be in \[0, 4\), got .0, 4',
+            r'gt_label of sample 3 must be .* got .0, 4',
         ),
         (dict(gt_label=torch.tensor([-1])), r'gt_label of sample 3 must be in \[0, 4\), got .-1'),
-        (dict(gt_score=torch.tensor([0, 1, 2, 0])), r'gt_score of sample 3 must hold 4 values'),
-        (dict(gt_score=torch.tensor([0, 1, 0.5, 0])), r'gt_score of sample 3 must hold 4 values'),
+        (dict(gt_score=torch.tensor([0, 1, 0.5, 0])), 'gt_score of sample 3 must hold 4 values'),
         (dict(gt_score=torch.tensor([0, 1])), r'gt_score of sample 3 .*got shape \(2,\)'),
-    ],
-)
-def test_wrong_labels(fields, message):
-    sample = dict(sample_idx=3, pred_score=torch.rand(4), **fields)
-    with pytest.raises(ValueError, match=message):
-        MultiLabelMAP().process(None, [sample])
+    ):
+        sample = dict(sample_idx=3, pred_score=torch.rand(4), **fields)
+        with pytest.raises(ValueError, match=message):
+            MultiLabelMAP().process(None, [sample])
 
 
 def test_dumped_predictions_offline(tmp_path, monkeypatch, capsys):
@@ -343,7 +321,7 @@ def test_dumped_predictions_offline(tmp_path, monkeypatch, capsys):
     assert f"'coco/mAP': {online['coco/mAP']}" in printed
 
 
-def test_one_threshold_for_each_name():
+def test_one_threshold_per_class_name():
     scores = np.array([[0.9, 0.4], [0.6, 0.3], [0.2, 0.1]])
     targets = np.array([[1, 1], [0, 1], [0, 0]])
     metric = MultiLabelMAP(with_f1=True, topk=1, thr={'cell phone': 0.25, 'cat': 0.7})
@@ -353,11 +331,7 @@ def test_one_threshold_for_each_name():
     metric.dataset_meta = dict(classes=('cat', 'dog'))
     with pytest.raises(ValueError, match=r'thr must name each class once: .* cell phone, dog'):
         metric.compute(scores, targets)
-
-
-def test_thresholds_of_names_that_are_no_text():
-    metric = MultiLabelMAP(with_f1=True, topk=1, thr={'\x1b[2J': 0.5, 1: 0.5, None: 0.5})
-    metric.dataset_meta = dict(classes=('cat', 'dog'))
+    metric.thr = {'\x1b[2J': 0.5, 1: 0.5, None: 0.5}
     with pytest.raises(ValueError, match='thr must name each class once') as caught:
-        metric.compute(np.array([[0.9, 0.4]]), np.array([[1, 0]]))
+        metric.compute(scores, targets)
     assert str(caught.value).isprintable()

@@ -48,19 +48,15 @@ def test_mask_of_an_image_without_instances():
     np.testing.assert_array_equal(object_size_mask([], [], 3), [0, 0, 0])
 
 
-@pytest.mark.parametrize(
-    'labels, areas, message',
-    [
+def test_wrong_instances():
+    for labels, areas, message in (
         ([0, 1], [5.0], r'shapes \(2,\) and \(1,\)'),
         ([0, 3], [5.0, 5.0], r'in \[0, 3\), got 0 to 3'),
-        ([-1], [5.0], r'in \[0, 3\), got -1'),
         ([0], [-2.0], 'negative or NaN, got .-2'),
         ([0], [np.nan], 'negative or NaN, got .nan'),
-    ],
-)
-def test_wrong_instances(labels, areas, message):
-    with pytest.raises(ValueError, match=message):
-        object_size_mask(labels, areas, 3)
+    ):
+        with pytest.raises(ValueError, match=message):
+            object_size_mask(labels, areas, 3)
 
 
 def test_wrong_targets():

@@ -96,18 +96,15 @@ def test_half_precision(dtype):
     assert layer.to(dtype)(embeddings.to(dtype)).dtype == dtype
 
 
-@pytest.mark.parametrize(
-    ('sizes', 'message'),
-    [
+def test_wrong_sizes_are_named():
+    for sizes, message in (
         ((8, 0, 1), 'num_classes must be at least 1, but is 0'),
         ((8, 5, 0), 'num_groups must be from 1 to num_classes=5, but is 0'),
         ((8, 5, 6), 'num_groups must be from 1 to num_classes=5, but is 6'),
         ((0, 5, 5), 'embed_dims must be at least 1, but is 0'),
-    ],
-)
-def test_wrong_sizes_are_named(sizes, message):
-    with pytest.raises(ValueError, match=message):
-        GroupLinear(*sizes)
+    ):
+        with pytest.raises(ValueError, match=message):
+            GroupLinear(*sizes)
 
 
 def test_repr_names_the_sizes():

@@ -41,7 +41,6 @@ BACKBONES = {
     ),
     'vit_map': (dict(VIT, out_type='featmap'), 16),
     'vit_tokens': (dict(VIT, out_type='raw'), 16),
-    'vit_without_cls_token': (dict(VIT, out_type='raw', with_cls_token=False), 16),
     'timm_stages': (dict(type='TIMMBackbone', model_name='resnet18', features_only=True), 512),
     'timm_tokens': (
         dict(

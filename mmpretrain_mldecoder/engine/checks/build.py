@@ -85,11 +85,7 @@ for _name, _sections in _STEPS.items():
 
 
 def check_loop_parts(cfg: Mapping) -> None:
-    """Raise if a training, validation or test lacks a part, or the training's kind is ambiguous.
-
-    Raises:
-        ConfigError: With the keys that are there and those that are missing.
-    """
+    """Raise if a training, validation or test lacks a part, or the training's kind is ambiguous."""
     for parts in _LOOPS:
         absent = [key for key in parts if cfg.get(key) is None]
         if absent and len(absent) < len(parts):
@@ -112,15 +108,7 @@ def check_loop_parts(cfg: Mapping) -> None:
 
 
 def check_annotation_files(cfg: Mapping, *splits: str) -> None:
-    """Raise if an annotation file of ``COCOMultiLabel`` does not exist that a run will read.
-
-    Args:
-        cfg (Mapping): The complete config.
-        *splits (str): Of ``'train'``, ``'val'`` and ``'test'``, those that run.
-
-    Raises:
-        ConfigFileNotFoundError: For the first that is missing.
-    """
+    """Raise if an annotation file of ``COCOMultiLabel`` is missing that the splits will read."""
     for name in (f'{split}_dataloader' for split in splits):
         for path, part, registry in _loader_parts(name, cfg.get(name)):
             if registry != 'DATASETS':

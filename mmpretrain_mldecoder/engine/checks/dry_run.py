@@ -31,15 +31,6 @@ def dry_run(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -
 
     It is loaded in this process, under a seed of its own: the random state of the training, and
     the state of model and metrics, stay as they are.
-
-    Args:
-        runner (Runner): Its hooks may wait for scores of the metrics.
-        model (ImageClassifier): With a head.
-        name (str): ``'train'``, ``'val'`` or ``'test'``.
-        loop (BaseLoop): That of the name.
-
-    Raises:
-        ConfigError: If a part does not fit the next one.
     """
     key = f'{name}_dataloader'
     batch = _first_batch(key, loop.dataloader)
@@ -211,10 +202,7 @@ def _try_metrics(
     """Predict a batch and give it to copies of the metrics.
 
     Only MMPretrain's metrics and those here are tried: what others do with one image, such as
-    writing a file, is not known.
-
-    Returns:
-        set[str] | None: The names of all scores, None if there is a metric that was not tried.
+    writing a file, is not known. Returns the names of all scores, None if one was not tried.
     """
     batch = copy.deepcopy(batch)
     predictions = model(**model.data_preprocessor(batch, False), mode='predict')

@@ -45,11 +45,7 @@ class ConfigCheckHook(Hook):
 
 
 def check_start(runner: Runner) -> None:
-    """Check a runner that has built its model and the loops that it is about to run.
-
-    Raises:
-        ConfigError: For the first error.
-    """
+    """Check a runner that has built its model and the loops that it is about to run."""
     for key, near in near_keys(runner.cfg).items():
         runner.logger.warning(f'Nothing reads the key {key!r} of the config: is it {near}?')
     # A loop is built when its run begins; asking the runner for it would build it.
@@ -82,15 +78,8 @@ def check_classes(
 ) -> None:
     """Raise unless head, preprocessor, datasets and metrics are for the same classes.
 
-    Args:
-        model (BaseModel): With or without a head that knows its ``num_classes``.
-        datasets (Mapping[str, object]): By their keys in the config. Those without
-            ``metainfo['classes']`` are skipped.
-        metrics (Sequence[tuple[str, BaseMetric]]): Each with its key in the config.
-
-    Raises:
-        ConfigError: If numbers, names or order of the classes differ, or more labels are asked for
-            per image (``topk``) than there are classes.
+    Compared are their number, names and order, and how many labels per image are asked for.
+    Datasets and metrics come with their keys in the config.
     """
     head, preprocessor = getattr(model, 'head', None), getattr(model, 'data_preprocessor', None)
     number = getattr(head, 'num_classes', None)
@@ -144,11 +133,7 @@ def _topk(part: nn.Module | BaseMetric) -> int | None:
 
 
 def check_kind_of_metrics(model: BaseModel, metrics: Sequence[tuple[str, BaseMetric]]) -> None:
-    """Raise if a metric for one label per image gets the scores of a head for several.
-
-    Raises:
-        ConfigError: With the key of the metric.
-    """
+    """Raise if a metric for one label per image gets the scores of a head for several."""
     head = getattr(model, 'head', None)
     for key, metric in metrics:
         for_one_label = isinstance(metric, Accuracy | SingleLabelMetric | ConfusionMatrix)

@@ -23,16 +23,7 @@ _LENGTHS = {CosineAnnealingParamScheduler: 'T_max', OneCycleParamScheduler: 'tot
 
 
 def check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
-    """Check the settings of a training, and log a warning for those that may be meant.
-
-    Args:
-        runner (Runner): Its optimizer and schedules are built.
-        loop (BaseLoop): The training loop.
-        validates (bool): Whether there is a validation.
-
-    Raises:
-        ConfigError: For the first error.
-    """
+    """Check the settings of a training, and log a warning for those that may be meant."""
     loader, counts_epochs = loop.dataloader, hasattr(loop, 'run_epoch')
     if not len(loader):
         raise ConfigError(
@@ -65,12 +56,7 @@ def check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
 
 
 def check_hook(hook: Hook) -> None:
-    """Raise for what a hook would fail at after the first epoch.
-
-    Raises:
-        ConfigError: If an interval is no positive number (-1 is "never"), or a checkpoint hook
-            has a key that ``save_checkpoint`` does not know, or keeps no number of checkpoints.
-    """
+    """Raise for what a hook would fail at after the first epoch."""
     where = 'default_hooks.checkpoint' if isinstance(hook, CheckpointHook) else type(hook).__name__
     interval = getattr(hook, 'interval', 1)
     if not isinstance(interval, Number) or (interval < 1 and interval != -1):
@@ -91,15 +77,7 @@ def check_hook(hook: Hook) -> None:
 
 
 def check_clip_grad(wrapper: OptimWrapper) -> None:
-    """Raise for what the first step would fail at, or would turn its gradients around for.
-
-    Args:
-        wrapper (OptimWrapper): With or without ``clip_grad``.
-
-    Raises:
-        ConfigError: If torch's clipping function does not know a key or cannot use a value, or if
-            the limit is missing or not above 0.
-    """
+    """Raise for what the first step would fail at; a limit below 0 would reverse the gradients."""
     options = wrapper.clip_grad_kwargs
     if options is None:
         return
@@ -136,10 +114,8 @@ def check_schedules(
         max_iters (int): Steps of the training.
 
     Returns:
-        list[str]: Warnings of what is allowed, but rarely meant.
-
-    Raises:
-        ConfigError: If a OneCycle ends before the training, which would then end in an error.
+        list[str]: Warnings of what is allowed, but rarely meant. A OneCycle that ends before the
+        training, which would then end in an error, is raised.
     """
     warnings, ends = [], []
     for index, (schedule, config) in enumerate(zip(schedules, configs, strict=True)):
