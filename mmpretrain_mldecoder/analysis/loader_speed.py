@@ -13,7 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
+from rich.progress import Progress
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -26,6 +26,7 @@ from ..datasets.seeded_sampler import (
     seed_generators,
 )
 from ..engine import PortableRunner
+from ..fileio.terminal import progress_bar
 from .browse.dataset_split import dataloader_config
 
 SEEDING = 'seeding'
@@ -42,9 +43,9 @@ class LoaderSpeed:
     Attributes:
         split: ``'train'``, ``'val'`` or ``'test'``.
         photos: Samples that the stages were measured on.
-        stages: Milliseconds per image of each stage on one core, in the order of the pipeline:
-            ``'labels'`` (all that the dataset does beside its pipeline), ``'reading the file'``,
-            the transforms by name, ``'collation'`` (making a batch of samples).
+        stages: Milliseconds per image of each stage on one core: ``'labels'`` (all that the
+            dataset does beside its pipeline), ``'reading the file'``, the transforms by name,
+            ``'collation'`` (making a batch of samples).
         core_rate: Images per second of one core: all stages together.
         core_share: Share of that time, reading left out, in which this process had the core;
             below 1 where other programs use it, or where a stage waits.
@@ -96,12 +97,7 @@ def loader_speed(
     if workers is not None and workers < 0:
         raise ValueError(f'workers must be at least 0, but got {workers}')
     loader = _build_loader(cfg, split, workers)
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with (
-        Progress(*columns, console=Console(stderr=True), transient=True) as bar,
-        _one_thread(),
-        sample_random_state(0),
-    ):
+    with progress_bar() as bar, _one_thread(), sample_random_state(0):
         stages, core_share = _time_stages(loader, photos, bar)
         rate = _time_loader(loader, photos, bar)
     return LoaderSpeed(
@@ -278,9 +274,9 @@ def print_loader_speed(speed: LoaderSpeed, gpu_rate: float | None, console: Cons
     """Print the stages as a table, the rates, and the cores that a GPU needs.
 
     Args:
-        speed (LoaderSpeed): What was measured.
-        gpu_rate (float, optional): Images per second that a GPU trains; None prints the rule.
-        console (Console): Where to print.
+        speed: What was measured.
+        gpu_rate: Images per second that a GPU trains; None prints the rule.
+        console: Where to print.
     """
     table = Table(title=f'{speed.split}: one sample on one core', title_justify='left')
     for title, justify in (('stage', 'left'), ('ms', 'right'), ('share', 'right'), ('', 'left')):

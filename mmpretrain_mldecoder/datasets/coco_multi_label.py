@@ -188,8 +188,9 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
                 'keep_unlabelled=False drops them all. Check `classes` and `min_box_area`, or set '
                 'keep_unlabelled=True.'
             )
-        file_names = list(coco.file_names)
-        self._check_images([file_names[i] for i in kept.tolist()])
+        if self.checks_files:
+            file_names = list(coco.file_names)
+            self._check_images([file_names[i] for i in kept.tolist()])
         return CocoSamples(
             rows=kept,
             folder=self.img_prefix,

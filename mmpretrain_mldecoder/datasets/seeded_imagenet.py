@@ -66,7 +66,8 @@ class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
                     f'from 0 to {num_classes - 1}.'
                 )
         data_list = super().load_data_list()
-        if not isinstance(get_file_backend(self.img_prefix), LocalBackend):
+        is_local = isinstance(get_file_backend(self.img_prefix), LocalBackend)
+        if not (self.checks_files and is_local):
             return data_list
         missing = missing_files('', (info['img_path'] for info in data_list))
         if missing:

@@ -73,6 +73,7 @@ class SkipUnreadableMixin:
         **kwargs: Of the dataset.
 
     Attributes:
+        checks_files (bool): False where annotations are loaded without looking for their images.
         skips_unreadable (bool): False where the error is raised without ``test_mode``, too.
         unreadable (UnreadableLog): The unreadable images so far.
 
@@ -80,6 +81,8 @@ class SkipUnreadableMixin:
         ValueError: If ``max_unreadable`` is not an int of at least 0.
         TooManyUnreadableError: When a sample is requested, as described above.
     """
+
+    checks_files = True
 
     def __init__(self, *args, max_unreadable: int = 10, **kwargs):
         if not isinstance(max_unreadable, int) or max_unreadable < 0:

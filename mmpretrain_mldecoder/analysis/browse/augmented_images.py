@@ -19,11 +19,7 @@ from .dataset_split import DatasetSplit
 
 
 def augmented_images(
-    split: DatasetSplit,
-    images: int,
-    draws: int,
-    seed: int = 0,
-    broken: Collection[str] = (),
+    split: DatasetSplit, images: int, draws: int, seed: int = 0, broken: Collection[str] = ()
 ) -> list[AugmentedImage]:
     """Draw images at random, and send each through the pipeline of the split several times.
 
@@ -99,11 +95,7 @@ def _as_bgr(image: np.ndarray) -> np.ndarray:
 
 
 def batch_augmentations(cfg: Config) -> list[str]:
-    """Name the augmentations that mix whole batches on the device, after the pipeline.
-
-    Args:
-        cfg (Config): Whose ``data_preprocessor`` or ``model.train_cfg`` may have some.
-    """
+    """Name the augmentations of a config that mix whole batches after the pipeline."""
     model = cfg.get('model') or {}
     places = (
         (cfg.get('data_preprocessor') or {}).get('batch_augments'),

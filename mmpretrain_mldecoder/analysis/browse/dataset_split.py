@@ -12,6 +12,7 @@ from mmpretrain.registry import DATASETS
 from torch.utils.data import Dataset
 
 from ...datasets.dataset_wrappers import inner_datasets
+from ...datasets.skip_unreadable import SkipUnreadableMixin
 
 SPLITS = ('train', 'val', 'test')
 
@@ -39,14 +40,7 @@ class LabelLists:
         return np.bincount(self.labels, minlength=num_classes)
 
     def together(self, classes: Sequence[int]) -> np.ndarray:
-        """Count the images that have both of two labels.
-
-        Args:
-            classes (Sequence[int]): K labels, each once.
-
-        Returns:
-            np.ndarray: ``(K, K)`` int64; on the diagonal the images that have the label.
-        """
+        """Count the images that have both of two labels, ``(K, K)``, for K labels."""
         rows = np.repeat(np.arange(len(self.per_image)), self.per_image)
         # float32 counts exactly up to 2**24 images, and is multiplied by a fast library
         present = np.zeros((len(self.per_image), len(classes)), np.float32)
@@ -150,10 +144,8 @@ def _build(dataset_cfg: ConfigDict, name: str) -> Dataset:
         while isinstance(dataset, (RepeatDataset, ClassBalancedDataset)):
             dataset = dataset.dataset
         for inner in inner_datasets(dataset):
-            # of COCOMultiLabel and SeededImageNet: they stop at missing files, which count here
-            for check in ('_check_images', '_check_files'):
-                if hasattr(inner, check):
-                    setattr(inner, check, lambda paths: None)
+            if isinstance(inner, SkipUnreadableMixin):
+                inner.checks_files = False  # missing ones are found later, all of them
         dataset.full_init()
     except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f'{name}_dataloader.dataset cannot be read: {error}') from error

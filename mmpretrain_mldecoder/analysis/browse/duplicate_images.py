@@ -1,6 +1,7 @@
 """Groups of duplicate images: equal files, or images that look the same."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -11,20 +12,12 @@ MIN_CONTRAST = 8.0  # grey levels (standard deviation); below, an image shows to
 _POPCOUNT = np.array([bin(i).count('1') for i in range(256)], np.uint8)
 
 
-def equal_groups(digests: Sequence[bytes | None]) -> list[list[int]]:
-    """Group the files with equal bytes.
-
-    Args:
-        digests: One a file; None for one that could not be read.
-
-    Returns:
-        list: The indices of each group of two or more, ascending.
-    """
-    groups: dict[bytes, list[int]] = {}
+def equal_groups(digests: Sequence[Hashable]) -> list[list[int]]:
+    """Return the indices of each two or more equal digests; None equals nothing."""
+    groups = defaultdict(list)
     for index, digest in enumerate(digests):
-        if digest is not None:
-            groups.setdefault(digest, []).append(index)
-    return [group for group in groups.values() if len(group) > 1]
+        groups[digest].append(index)
+    return [group for digest, group in groups.items() if digest is not None and len(group) > 1]
 
 
 def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:
@@ -75,10 +68,7 @@ def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:
             for a, b in zip(first[same].tolist(), second[same].tolist(), strict=True):
                 a, b = sorted((root(a), root(b)))
                 group_of[b] = a
-    groups: dict[int, list[int]] = {}
-    for index in range(len(kept)):
-        groups.setdefault(root(index), []).append(kept[index].item())
-    return [group for group in groups.values() if len(group) > 1]
+    return [kept[group].tolist() for group in equal_groups([*map(root, range(len(kept)))])]
 
 
 def _difference_bits(thumbnails: np.ndarray) -> np.ndarray:

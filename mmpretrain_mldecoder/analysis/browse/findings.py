@@ -17,10 +17,9 @@ from .dataset_split import DatasetSplit
 
 
 class FindingKind(NamedTuple):
-    """The texts of one kind of finding; ``harmful`` ones set the exit status of the tool to 1."""
+    """The texts of one kind of finding."""
 
     title: str
-    harmful: bool
     meaning: str
     fix: str
 
@@ -30,126 +29,109 @@ _UNREAD = 'training replaces it by another image, up to max_unreadable of them; 
 FINDING_KINDS = {
     'missing': FindingKind(
         'missing files',
-        True,
         'training stops before it starts, or at the file',
         'complete the folder, correct data_root and data_prefix, or remove their annotations',
     ),
     'unreadable': FindingKind(
-        'unreadable images', True, _UNREAD, 'get the file again, or remove its annotations'
+        'unreadable images', _UNREAD, 'get the file again, or remove its annotations'
     ),
-    'truncated': FindingKind('cut off files', True, _UNREAD, 'get the file again'),
+    'truncated': FindingKind('cut off files', _UNREAD, 'get the file again'),
     'too_large': FindingKind(
         'images with too many pixels',
-        True,
         _UNREAD,
         'make it smaller, or set max_pixels of LoadWholeImage',
     ),
     'blank': FindingKind(
         'images that come out blank',
-        True,
         _UNREAD,
         'stretch those that use a few of their 16 bits; put those that are only in their '
         'transparency on a background',
     ),
     'damaged': FindingKind(
         'damaged JPEG data',
-        True,
         'the decoder only warns: behind the damage the image is wrong or grey (a few extra bytes '
         'can be harmless)',
         'look at it; get the file again',
     ),
     'in_several_splits': FindingKind(
         'same image in several splits',
-        True,
         'the model is tested on what it was trained on: scores are too high',
         'remove it from the training split',
     ),
     'twice_in_split': FindingKind(
         'same image twice in a split',
-        False,
         'it counts double, and its labels may contradict each other',
         'keep one, with the labels of both',
     ),
     'no_positives_train': FindingKind(
         'labels without an image in train',
-        True,
         'the model cannot learn them, and they lower the mAP if val has them',
         'collect images, or leave them out by `classes` of the dataset',
     ),
     'no_positives': FindingKind(
         'labels without an image in val or test',
-        False,
         'they have no AP: MultiLabelMAP skips and counts them',
         'move images of them there from train',
     ),
     'unlabelled': FindingKind(
         'images without a label',
-        False,
         'negative for every class; wrong if they are only not annotated yet',
         'keep_unlabelled=False of COCOMultiLabel leaves them out',
     ),
     'greyscale': FindingKind(
         'greyscale images',
-        False,
         'the loader makes three equal channels: the colour is missing, all else works',
         'nothing to do, if val has about the same share',
     ),
     'cmyk': FindingKind(
         'CMYK images',
-        False,
         'converted without their ICC profile: the colours are off, sometimes far',
         'convert them to RGB with their ICC profile',
     ),
     'palette': FindingKind(
         'images with a palette',
-        False,
         'the loader looks the colours up: nothing is lost',
         'nothing to do; if they are label maps, the folder is the wrong one',
     ),
     'alpha': FindingKind(
         'images with transparency',
-        False,
         'OpenCV drops the alpha channel: hidden pixels show, often black or coloured borders',
         'paste them on a background of your choice',
     ),
     'deep': FindingKind(
         'more than 8 bits a channel',
-        False,
         'the loader keeps the upper 8 bits: dark scans can become almost black',
         'stretch them to 8 bits yourself',
     ),
     'rotated': FindingKind(
         'turned by EXIF',
-        False,
         'the loader turns them upright, as viewers do',
         'nothing to do; boxes drawn on the unrotated image do not fit (labels do)',
     ),
     'rotated_ignored': FindingKind(
         'EXIF orientation that the pipeline ignores',
-        False,
         'the network sees them rotated or upside down',
         "color_type='color' of the loader turns them upright",
     ),
     'other_size': FindingKind(
         'another size than annotated',
-        False,
         'labels stay right; areas, and so AP by object size, are those of the annotated size. One '
         'image: it may be another one. All images: a resized copy, as resize.py makes',
         'compare image and annotation',
     ),
 }
 
+# These spoil a training or its scores, and set the exit status of the tool to 1.
+HARMFUL = (
+    *('missing', 'unreadable', 'truncated', 'too_large', 'blank', 'damaged'),
+    *('in_several_splits', 'no_positives_train'),
+)
 LABEL_CODES = ('no_positives_train', 'no_positives', 'unlabelled')
 NOT_IN_HEADERS = ('damaged', 'blank')
 
 
 def codes_to_look_for(read_files: bool = True, quick: bool = False) -> list[str]:
-    """List what can be found: in labels only, in headers too, or all.
-
-    Args:
-        read_files (bool): Whether files are read. Defaults to True.
-        quick (bool): Whether only their headers are. Defaults to False.
-    """
+    """List what can be found: in labels only, in headers too, or in decoded images."""
     if not read_files:
         return list(LABEL_CODES)
     return [code for code in FINDING_KINDS if not (quick and code in NOT_IN_HEADERS)]
@@ -174,7 +156,7 @@ class Finding:
     @property
     def is_harmful(self) -> bool:
         """Whether it spoils a training or its scores."""
-        return FINDING_KINDS[self.code].harmful
+        return self.code in HARMFUL
 
 
 def print_findings(
@@ -188,8 +170,8 @@ def print_findings(
     Args:
         findings: Of all splits.
         splits: Which were checked.
-        looked_for (Collection[str]): Codes that could have been found.
-        console (Console): Where to print.
+        looked_for: Codes that could have been found.
+        console: Where to print.
     """
     table = Table(title='findings', title_justify='left')
     table.add_column('finding, first of them')
@@ -201,7 +183,7 @@ def print_findings(
         if code not in found:
             continue
         of_kind = [finding for finding in findings if finding.code == code]
-        mark, style = (' (!)', 'bold') if kind.harmful else ('', '')
+        mark, style = (' (!)', 'bold') if code in HARMFUL else ('', '')
         title = Text(kind.title + mark, style)
         title.append('\n' + printable(_example(of_kind[0].entries[0])), 'dim')
         # an image in several splits counts in each of them
@@ -239,16 +221,7 @@ def _example(entry: dict) -> str:
 def write_findings(
     findings: Sequence[Finding], splits: Sequence[DatasetSplit], out: str | os.PathLike
 ) -> Path:
-    """Write everything that was found, and the counts of the labels, as JSON.
-
-    Args:
-        findings: Of all splits.
-        splits: Which were checked.
-        out (str | PathLike): The JSON; it appears when it is complete.
-
-    Returns:
-        Path: ``out``.
-    """
+    """Write everything that was found, and the counts of the labels, as JSON; return ``out``."""
     content = dict(splits={}, findings=[])
     for split in splits:
         counts = split.labels.counts(len(split.classes)).tolist()

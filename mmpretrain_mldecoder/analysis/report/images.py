@@ -81,18 +81,10 @@ class AttentionOverlays:
 def worst_errors(
     scores: np.ndarray, targets: np.ndarray, number: int
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Find the negatives that score highest and the positives that score lowest.
+    """Find image and class of the negatives that score highest and the positives that score lowest.
 
     An image stands for its worst error only, so it comes once in each list. No threshold is
     applied: no choice of one corrects these errors. Ties are in the order of images.
-
-    Args:
-        scores (np.ndarray): ``(N, C)`` probabilities.
-        targets (np.ndarray): ``(N, C)``; unknown labels (-1) are no errors.
-        number (int): Of each kind, at most.
-
-    Returns:
-        tuple: Image and class of the false alarms and of the misses, the worst first.
     """
     alarms = _worst(np.where(targets == 0, -scores, np.inf), number)
     misses = _worst(np.where(targets == 1, scores, np.inf), number)
@@ -119,12 +111,7 @@ def read_thumbnail(path: str) -> str | None:
 
 
 def encode_attention(seen: np.ndarray, attention: np.ndarray) -> str:
-    """Lay the attention of one class over what the network saw, as a data address.
-
-    Args:
-        seen (np.ndarray): BGR uint8 ``(h, w, 3)``.
-        attention (np.ndarray): ``(num_heads, H, W)``; the mean of the heads is shown.
-    """
+    """Lay the mean attention ``(num_heads, H, W)`` over what the network saw, as a data address."""
     scale = SIDE / max(seen.shape[:2])
     size = [max(1, round(side * scale)) for side in seen.shape[1::-1]]
     small = cv2.resize(seen, size, interpolation=cv2.INTER_AREA)
