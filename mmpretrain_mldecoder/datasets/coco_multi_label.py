@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset):
     """The classes that occur in each image of a COCO instances JSON.
 
-    Any such JSON will do: COCO 2017 and 2014, or one's own images and classes. The folders of
-    COCO 2017, with ``data_root='data/COCO2017'``::
+    Any such JSON works: COCO 2017 and 2014, or one's own images and classes. The folders of COCO
+    2017, with ``data_root='data/COCO2017'``::
 
         data/COCO2017
         ├── train2017                     data_prefix='train2017'
@@ -43,16 +43,16 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
             ├── instances_train2017.json  ann_file='annotations/instances_train2017.json'
             └── instances_val2017.json
 
-    What counts as a label, all of which moves a reported mAP:
+    What counts as a label, which changes a reported mAP:
 
     - An image has a class if it has at least one box of it; several boxes are one label.
     - Crowd boxes are labels, unless ``with_crowd=False``.
     - Images without a label are kept, as samples that are negative for every class (so does
       PaddleClas; the authors of ML-Decoder drop them). In COCO 2017 they are 1,021 of 118,287 in
-      train and 48 of 5,000 in val. An image is without a label, too, if all its boxes are left
-      out by ``classes``, ``with_crowd`` or ``min_box_area``.
-    - Label 0 is the category with the lowest id, and so on: the order by id, not that of the file,
-      unless ``classes`` gives another. The gaps in COCO's ids (1 to 90 for 80 classes) vanish.
+      train and 48 of 5,000 in val. Images whose boxes are all excluded by ``classes``,
+      ``with_crowd`` or ``min_box_area`` are among them.
+    - Label 0 is the category with the lowest id, and so on, unless ``classes`` gives another order.
+      The gaps in COCO's ids (1 to 90 for 80 classes) vanish.
     - Areas are the ``area`` of the JSON, in square pixels of the original image: in COCO that of
       the segment, not of the box. A file without ``area`` gets width times height of the box.
 
@@ -62,10 +62,10 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
     holds the names. Loading logs one line with what was kept and dropped. With ``SeededSampler``
     the augmentation follows from the seed, the epoch and the image.
 
-    The samples are arrays (:class:`CocoSamples`), which workers share; their dicts are made when
-    asked for. So a subclass that changes samples returns new ones, ``[dict(info, ...) for info in
-    super().load_data_list()]``: to change a dict in place changes nothing. The host's
-    ``serialize_data`` concerns such lists only.
+    The samples are arrays (:class:`CocoSamples`), which workers share; their dicts are made on
+    demand. So a subclass that changes samples returns new ones, ``[dict(info, ...) for info in
+    super().load_data_list()]``; changing a dict in place has no effect. The host's
+    ``serialize_data`` applies to such lists only.
 
     Args:
         ann_file (str): The JSON, joined with ``data_root`` unless absolute.
@@ -73,11 +73,11 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         data_prefix (str | dict): Folder of the images, joined with ``data_root`` unless absolute.
             Defaults to ''.
         classes (Sequence[str] | str, optional): Names of the classes to use, in the order of the
-            labels, or a file with one name a line. Boxes of other categories are left out.
+            labels, or a file with one name per line. Boxes of other categories are excluded.
             Defaults to all categories of the JSON, by id.
         keep_unlabelled (bool): Whether images without a label are samples. Defaults to True.
-        min_box_area (float): Boxes with a smaller area are left out, in square pixels, at least 0.
-            Defaults to 0.0, which keeps all.
+        min_box_area (float): Boxes with a smaller area, in square pixels, are excluded; at least
+            0. Defaults to 0.0.
         with_crowd (bool): Whether crowd boxes are labels. Defaults to True.
         max_unreadable (int): Images that a training may skip, at least 0, see
             :class:`SkipUnreadableMixin`. Defaults to 10.
@@ -128,7 +128,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
 
     @cached_property
     def coco(self) -> 'COCO':
-        """The whole JSON as a ``pycocotools`` COCO object, read when first asked for.
+        """The JSON as a ``pycocotools`` COCO object, read at the first access.
 
         Raises:
             ImportError: If ``pycocotools`` is not installed; nothing else here needs it.
@@ -261,9 +261,9 @@ def _bounds(images: np.ndarray, num_images: int) -> np.ndarray:
 
 
 def read_class_file(path: str | Path) -> tuple[str, ...]:
-    """Return the class names of a file with one a line.
+    """Return the class names of a file with one per line.
 
-    A UTF-8 byte order mark and empty lines at the end do not count: editors leave them behind.
+    A UTF-8 byte order mark and empty lines at the end, as editors leave them, are ignored.
 
     Args:
         path (str | Path): The file; ``~`` is the user's home.
@@ -275,7 +275,7 @@ def read_class_file(path: str | Path) -> tuple[str, ...]:
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
-            f'{path} is not a file: `classes` is a list of names, or a file with one name a line.'
+            f'{path} is not a file: `classes` is a list of names, or a file with one name per line.'
         )
     try:
         text = path.read_text(encoding='utf-8-sig')
@@ -286,8 +286,8 @@ def read_class_file(path: str | Path) -> tuple[str, ...]:
         ) from error
     names = text.rstrip('\n').split('\n')
     if names == ['']:
-        raise ValueError(f'{path} has no class names: write one a line.')
+        raise ValueError(f'{path} has no class names: write one per line.')
     if '' in names:
         line = names.index('') + 1
-        raise ValueError(f'{path}: line {line} is empty: write one class name a line.')
+        raise ValueError(f'{path}: line {line} is empty: write one class name per line.')
     return tuple(names)

@@ -23,13 +23,19 @@ def infos(dataset):
     return [dataset.get_data_info(i) for i in range(len(dataset))]
 
 
-def plain_samples(root, split):
-    """Return what the samples of a JSON are, by a loop over it in plain Python."""
+def plain_samples(root, split='train', min_box_area=0.0, with_crowd=True):
+    """Return the samples of a JSON, by a loop over it in plain Python."""
     content = json.loads((root / 'annotations' / f'instances_{split}2017.json').read_text())
     label_of = {id_: i for i, id_ in enumerate(sorted(c['id'] for c in content['categories']))}
     samples = []
     for image in content['images']:
-        boxes = [box for box in content['annotations'] if box['image_id'] == image['id']]
+        boxes = [
+            box
+            for box in content['annotations']
+            if box['image_id'] == image['id']
+            and box['area'] >= min_box_area
+            and (with_crowd or not box.get('iscrowd'))
+        ]
         labels = [label_of[box['category_id']] for box in boxes]
         samples.append(
             dict(

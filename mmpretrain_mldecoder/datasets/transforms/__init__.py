@@ -3,8 +3,7 @@
 from .load_image import LoadScaledImage, LoadWholeImage
 from .pack_multi_label_inputs import PackMultiLabelInputs
 from .random_cutout import RandomCutout
-from .short_side_resize import ShortSideResize
-from .square_resize import SquareResize
+from .resize import ShortSideResize, SquareResize
 from .two_op_rand_augment import TwoOpRandAugment
 
 __all__ = [

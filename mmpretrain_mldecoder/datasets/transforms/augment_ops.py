@@ -1,9 +1,9 @@
-"""Operations that change values and move nothing, as Pillow's ImageOps and ImageEnhance do.
+"""Operations of RandAugment and cutout on arrays, with the pixels of Pillow's.
 
 All take and return BGR uint8 ``(H, W, 3)`` arrays and leave their input alone. Luminance is
 ITU-R 601 (0.299 R + 0.587 G + 0.114 B). The ``adjust_*`` operations mix the image with a
-degenerate one, ``degenerate + factor * (img - degenerate)``, and cut the fraction off as Pillow
-does: factor 0 gives the degenerate image, 1 the image itself, above 1 it is exaggerated.
+degenerate one, ``degenerate + factor * (img - degenerate)``, and truncate as Pillow does: factor 0
+gives the degenerate image, 1 the image itself, above 1 it is exaggerated.
 """
 
 import math
@@ -122,6 +122,39 @@ def shear_y(img: np.ndarray, slope: float, fill: int) -> np.ndarray:
     return cv2.transpose(shear_x(cv2.transpose(img), slope, fill))
 
 
+def _mix_taps(img: np.ndarray, slope: float, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weigh the four pixels of the bicubic kernel for the fraction of each row's shift.
+
+    The fraction is the same along a row, and in every ``period``-th row if ``slope * period`` is a
+    whole number (the recipe's slopes are multiples of 1/30): one filter serves all these rows.
+
+    Returns:
+        tuple: ``mixed``, uint8, ``(H, W + 4, 3)``, and ``whole``, int64, ``(H,)``: the value of
+        pixel ``(y, x)`` is ``mixed[y, x + whole[y] + 2]``.
+    """
+    height = len(img)
+    multiples = slope * np.arange(1, height + 1)
+    is_whole = np.abs(multiples - np.round(multiples)) < 1e-9
+    period = int(is_whole.argmax()) + 1 if is_whole.any() else height
+
+    whole = np.floor(shift[:period])
+    d = shift[:period] - whole
+    near, far = 1 + d - d * d, d * (1 - d)
+    kernels = np.stack([-far * (1 - d), near * (1 - d), near * d, -far * d], axis=1)  # (period, 4)
+    padded = cv2.copyMakeBorder(img, 0, 0, 2, 2, cv2.BORDER_REPLICATE)
+    mixed = np.empty_like(padded)
+    for y in range(period):
+        # Pillow cuts the fraction off, OpenCV rounds; 1e-3 lifts sums just below an integer.
+        cv2.filter2D(
+            padded[y::period], -1, kernels[y : y + 1], mixed[y::period], (1, 0), -0.5 + 1e-3
+        )
+
+    # Not floor(shift): beside a whole number it may fall on the other side than in the row whose
+    # kernel is used.
+    turns, y = np.divmod(np.arange(height), period)
+    return mixed, (whole[y] + turns * np.round(slope * period)).astype(np.int64)
+
+
 def translate_x(img: np.ndarray, fraction: float, fill: int) -> np.ndarray:
     """Take pixel ``(y, x)`` from column ``x + fraction * W``, nearest."""
     width = img.shape[1]
@@ -178,36 +211,3 @@ def fill_box(
     (y, x), (half_y, half_x) = center, (sides[0] // 2, sides[1] // 2)
     box = img[max(0, y - half_y) : y + half_y, max(0, x - half_x) : x + half_x]
     box[:] = np.full_like(box[:1], color)  # a row: rows are copied faster than single pixels
-
-
-def _mix_taps(img: np.ndarray, slope: float, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weigh the four pixels of the bicubic kernel for the fraction of each row's shift.
-
-    The fraction is the same along a row, and in every ``period``-th row if ``slope * period`` is a
-    whole number (the recipe's slopes are multiples of 1/30): one filter serves all these rows.
-
-    Returns:
-        tuple: ``mixed``, uint8, ``(H, W + 4, 3)``, and ``whole``, int64, ``(H,)``: the value of
-        pixel ``(y, x)`` is ``mixed[y, x + whole[y] + 2]``.
-    """
-    height = len(img)
-    multiples = slope * np.arange(1, height + 1)
-    is_whole = np.abs(multiples - np.round(multiples)) < 1e-9
-    period = int(is_whole.argmax()) + 1 if is_whole.any() else height
-
-    whole = np.floor(shift[:period])
-    d = shift[:period] - whole
-    near, far = 1 + d - d * d, d * (1 - d)
-    kernels = np.stack([-far * (1 - d), near * (1 - d), near * d, -far * d], axis=1)  # (period, 4)
-    padded = cv2.copyMakeBorder(img, 0, 0, 2, 2, cv2.BORDER_REPLICATE)
-    mixed = np.empty_like(padded)
-    for y in range(period):
-        # Pillow cuts the fraction off, OpenCV rounds; 1e-3 lifts sums just below an integer.
-        cv2.filter2D(
-            padded[y::period], -1, kernels[y : y + 1], mixed[y::period], (1, 0), -0.5 + 1e-3
-        )
-
-    # Not floor(shift): beside a whole number it may fall on the other side than in the row whose
-    # kernel is used.
-    turns, y = np.divmod(np.arange(height), period)
-    return mixed, (whole[y] + turns * np.round(slope * period)).astype(np.int64)

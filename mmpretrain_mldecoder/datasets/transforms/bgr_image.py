@@ -1,10 +1,10 @@
-"""The one check that the recipe's transforms share: is this the image they are written for."""
+"""The check of their input that the recipes' transforms share."""
 
 import numpy as np
 
 
 def bgr_image(results: dict, transform: str) -> np.ndarray:
-    """Return ``results['img']`` as a contiguous array, or say what is wrong with it.
+    """Return ``results['img']`` as a contiguous array, validated.
 
     Args:
         results (dict): The host's result dict.

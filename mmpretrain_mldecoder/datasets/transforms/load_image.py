@@ -1,4 +1,4 @@
-"""Image loading: complete and correctly oriented, or an error that names the file."""
+"""Loading of images, complete and upright, or with an error that names the file."""
 
 import cv2
 import numpy as np
@@ -13,12 +13,12 @@ from ..image_header import jpeg_size
 
 @TRANSFORMS.register_module()
 class LoadWholeImage(LoadImageFromFile):
-    """The host's ``LoadImageFromFile`` without half images: the same pixels, or an error.
+    """The host's ``LoadImageFromFile`` for complete images: the same pixels, or an error.
 
-    OpenCV makes a grey half of some files that are cut off, a black image of some others, and
-    decodes 20,000 x 20,000 pixels out of a megabyte. Here all of these raise, with path and reason;
-    :func:`decode_image` has the rules. COCOMultiLabel and SeededImageNet skip such images in
-    training, see :class:`SkipUnreadableMixin`.
+    OpenCV fills the rest of some truncated files with grey, makes a black image of some others,
+    and decodes 20,000 x 20,000 pixels out of a megabyte. Here all of these raise, with path and
+    reason; :func:`decode_image` has the rules. COCOMultiLabel and SeededImageNet skip such images
+    in training, see :class:`SkipUnreadableMixin`.
 
     Required key: ``img_path``. Modified keys: ``img`` (BGR uint8, ``(H, W, 3)`` by default),
     ``img_shape`` and ``ori_shape``, which are both the height and width of ``img``.
@@ -27,7 +27,7 @@ class LoadWholeImage(LoadImageFromFile):
         to_float32 (bool): Whether ``img`` becomes float32. Defaults to False.
         color_type (str): As in ``mmcv.imfrombytes``. Defaults to ``'color'``.
         imdecode_backend (str): As there. Defaults to ``'cv2'``.
-        ignore_empty (bool): Whether to give None in place of the error. Defaults to False.
+        ignore_empty (bool): Whether to return None instead of raising. Defaults to False.
         max_pixels (int): Height times width of the largest image, at least 1. It needs 3 bytes
             a pixel in each worker. Of formats other than JPEG and PNG, Pillow's limit holds as
             well. Defaults to 178,956,970, which is that limit.
@@ -81,13 +81,13 @@ class LoadWholeImage(LoadImageFromFile):
 class LoadScaledImage(LoadWholeImage):
     """Load an image for training; a JPEG at 1/2, 1/4 or 1/8 of its size where that is enough.
 
-    The smallest of these is taken at which both sides keep at least ``min_side`` pixels. The
-    decoder then leaves out most of the inverse cosine transform. Anything but a JPEG, and a JPEG
-    that is too small for it, is loaded as ``LoadWholeImage`` does, whose rules hold for all files.
-    The EXIF orientation is followed either way.
+    It takes the smallest scale at which both sides keep at least ``min_side`` pixels. The decoder
+    then skips most of the inverse cosine transform. Other formats, and a JPEG that is too small,
+    are loaded as by ``LoadWholeImage``, whose rules hold for all files. The EXIF orientation is
+    followed either way.
 
-    The pixels are not those of the whole image made smaller: docs/augmentation.md says how far
-    they are from them. For training only; evaluate with ``LoadWholeImage``.
+    The pixels differ from those of the full image resized (docs/augmentation.md says how far). For
+    training only; evaluate with ``LoadWholeImage``.
 
     Required key: ``img_path``. Modified keys: ``img`` (BGR uint8, ``(H, W, 3)``), ``img_shape``
     and ``ori_shape``, which are both the shape of ``img``.

@@ -1,4 +1,4 @@
-"""Pack an image quickly, with the boxes that AP by object size is computed from."""
+"""Fast packing of samples, with the boxes that AP by object size is computed from."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ class PackMultiLabelInputs(PackInputs):
     """MMPretrain's ``PackInputs``: faster, and keeps ``instance_labels`` and ``instance_areas``.
 
     ``COCOMultiLabel`` provides both, and ``MultiLabelMAP(by_size=True)`` reads them from the data
-    sample. An image without them, such as one that is only predicted, is packed all the same.
+    sample. A sample without them, as in prediction, is packed as well.
 
     ``inputs`` is the host's tensor: contiguous, ``(3, H, W)``. A uint8 image of three channels
-    is taken apart by OpenCV, in a fifth of the time.
+    is split by OpenCV, in a fifth of the time.
 
     Args:
         meta_keys (Sequence[str]): Kept in the data sample where they are present. Defaults to the

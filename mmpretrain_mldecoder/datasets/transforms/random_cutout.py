@@ -1,4 +1,4 @@
-"""Hide one box of an image under a random colour."""
+"""Cutout: one box of an image is filled with a random colour."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform

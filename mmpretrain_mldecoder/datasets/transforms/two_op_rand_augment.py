@@ -1,4 +1,4 @@
-"""The RandAugment of the ML-Decoder recipe: two random operations, each applied half the time."""
+"""RandAugment of the ML-Decoder recipe: two random operations, each applied half the time."""
 
 from collections.abc import Callable
 from typing import NamedTuple

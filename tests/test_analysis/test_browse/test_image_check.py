@@ -7,7 +7,6 @@ from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
 from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker, caught_standard_error
-from mmpretrain_mldecoder.datasets.image_header import is_complete
 from mmpretrain_mldecoder.datasets.transforms import LoadWholeImage
 from mmpretrain_mldecoder.errors import UnreadableImageError
 
@@ -60,26 +59,6 @@ def test_what_the_loader_cannot_read_is_harmful(name, path, tmp_path):
         return
     pixels = LoadWholeImage()(dict(img_path=file))['img']
     np.testing.assert_array_equal(pixels, LoadImageFromFile()(dict(img_path=file))['img'])
-
-
-@pytest.mark.parametrize('cut', [2, 3, 100, 1000])
-@pytest.mark.parametrize('options', [{}, dict(progressive=True), dict(exif=orientation(6))])
-def test_a_jpeg_is_whole_to_its_last_marker(cut, options):
-    content = encoded(photo(0), quality=95, **options)
-    assert is_complete(content)
-    assert is_complete(content + bytes(10))
-    assert not is_complete(content[:-cut])
-    assert not is_complete(content[:-cut] + bytes(10))
-
-
-def test_the_end_of_a_thumbnail_is_not_that_of_the_image():
-    thumbnail = encoded(photo(1, 8, 8))
-    assert thumbnail.endswith(b'\xff\xd9')
-    segment = b'\xff\xe1' + (len(thumbnail) + 2).to_bytes(2, 'big') + thumbnail
-    whole = encoded(photo(0))
-    content = whole[:2] + segment + whole[2:]
-    assert is_complete(content)
-    assert not is_complete(content[: len(content) // 2 + len(segment) // 2])
 
 
 @pytest.mark.parametrize('height, width', [(60, 80), (80, 60)])

@@ -1,15 +1,24 @@
-"""Every operation at every level is compared with the Pillow call that the recipe makes."""
+"""Every operation at every level is compared with the Pillow call that the recipe makes.
+
+Operations and draws are also compared with what the authors' package and PaddleClas gave, recorded;
+``tests/peers/test_augmentation.py`` runs the peers themselves.
+"""
+
+import json
+from pathlib import Path
 
 import cv2
 import numpy as np
+import our_augmentation
 import pytest
+from augmentation_cases import CASES, CENTER, case_key, count_draws, formula_picture, summary
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image, ImageEnhance, ImageOps
 
-import mmpretrain_mldecoder.datasets.transforms.two_op_rand_augment as module
 from mmpretrain_mldecoder.datasets.transforms import TwoOpRandAugment
 from mmpretrain_mldecoder.datasets.transforms.two_op_rand_augment import OPERATIONS
 
+RECORD = json.loads((Path(__file__).parents[2] / 'recorded/paddleclas_augment.json').read_text())
 NAMES = [operation.name for operation in OPERATIONS]
 SIGNED = ('shear_x', 'shear_y', 'translate_x', 'translate_y')
 ENHANCED = ('color', 'contrast', 'brightness', 'sharpness')
@@ -126,65 +135,38 @@ def test_fill_is_the_value_outside(name):
     assert set(np.unique(ours)) == {7, 200}
 
 
-def record_draws(monkeypatch, count: int) -> list[list[tuple[str, float]]]:
-    """Run the transform `count` times and list what it applied to each image."""
-    applied = []
-
-    def recorder(name):
-        def apply(img, magnitude, fill):
-            assert fill == 128
-            applied[-1].append((name, magnitude))
-            return img
-
-        return apply
-
-    spies = tuple(operation._replace(apply=recorder(operation.name)) for operation in OPERATIONS)
-    monkeypatch.setattr(module, 'OPERATIONS', spies)
-    transform = TwoOpRandAugment()
-    img = np.zeros((1, 1, 3), np.uint8)
-    np.random.seed(0)
-    for _ in range(count):
-        applied.append([])
-        transform(dict(img=img))
-    return applied
+@pytest.mark.parametrize('case', CASES, ids=lambda case: case_key(*case))
+def test_equals_the_authors(case):
+    ours = summary(our_augmentation.apply(formula_picture(), *case))
+    theirs = RECORD['outputs']['authors'][case_key(*case)]
+    share = our_augmentation.SHARE_APART.get(case[0], 0)
+    # The first three numbers are sums over 3072 values, the others single values.
+    apart = np.abs(np.subtract(ours, theirs))
+    assert apart[:3].max() <= share * 3072
+    assert apart[3:].max() <= (share > 0)
+    assert (apart[3:] > 0).sum() <= 1
 
 
-def chi_square_per_cell(counts) -> float:
-    """About 1 for uniform draws; its spread is sqrt(2 / cells)."""
-    counts = np.asarray(counts, float)
-    return float(((counts - counts.mean()) ** 2 / counts.mean()).sum() / (len(counts) - 1))
+def test_paddleclas_differs_from_the_authors_in_the_cutout_only():
+    """Its cutout is black and reaches the size to each side of the centre, not half of it."""
+    theirs = RECORD['outputs']['paddleclas']
+    assert list(theirs) == ['cutout/+3', 'cutout/+6', 'cutout/+9']
+    for key, size in zip(theirs, (7, 13, 20), strict=True):
+        expected = formula_picture()
+        box = slice(CENTER - size, CENTER + size)
+        expected[box, box] = 0
+        assert theirs[key] == summary(expected)
 
 
-def test_draws_are_uniform(monkeypatch):
-    """The bounds are 4 to 5 standard deviations, and the seed is fixed."""
-    count = 20_000
-    applied = record_draws(monkeypatch, count)
+def test_draws_have_the_expected_distribution():
+    our_augmentation.assert_expected_draws(count_draws(our_augmentation.draw(10_000)))
 
-    # Each of the two is applied with p = 0.5: 0, 1, 2 operations in 1/4, 1/2, 1/4 of the images.
-    shares = np.bincount([len(ops) for ops in applied], minlength=3) / count
-    np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=5 * 0.5 / count**0.5)
 
-    flat = [op for ops in applied for op in ops]
-    names = [name for name, _ in flat]
-    assert chi_square_per_cell([names.count(name) for name in NAMES]) < 1 + 4.5 * (2 / 15) ** 0.5
-
-    # With replacement, and independent: all 225 ordered pairs are equally frequent.
-    pairs = [(ops[0][0], ops[1][0]) for ops in applied if len(ops) == 2]
-    cells = [pairs.count((first, second)) for first in NAMES for second in NAMES]
-    assert chi_square_per_cell(cells) < 1 + 4.5 * (2 / 225) ** 0.5
-
-    # Levels 1 to 9, and both signs where the sign is random.
-    for operation in OPERATIONS:
-        drawn = [magnitude for name, magnitude in flat if name == operation.name]
-        if operation.name in ('autocontrast', 'equalize', 'invert', 'posterize'):
-            assert set(drawn) == set(operation.magnitudes[1:])
-            continue
-        values = [*operation.magnitudes[1:]]
-        if operation.name in SIGNED + ENHANCED:
-            values += [-value for value in values]
-        assert set(drawn) == set(values)
-        cells = [drawn.count(value) for value in values]
-        assert chi_square_per_cell(cells) < 1 + 4.5 * (2 / len(cells)) ** 0.5
+@pytest.mark.parametrize('peer', ['authors', 'paddleclas'])
+def test_draws_of_the_peers_have_the_same(peer):
+    counts = RECORD['draws'][peer]
+    assert sum(counts['number']) == 10_000
+    our_augmentation.assert_expected_draws(counts)
 
 
 def test_follows_numpys_global_seed():

@@ -1,4 +1,4 @@
-"""Squash an image to a square the way Pillow does, at the speed of torch's uint8 kernel."""
+"""Resizing to the pixels of the recipes' sources: Pillow's (ML-Decoder) and PaddleClas'."""
 
 import cv2
 import numpy as np
@@ -69,8 +69,61 @@ class SquareResize(BaseTransform):
 
 
 def _as_pillow(img: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    # The batch axis goes in front before the permutation: only then do the strides say
-    # channels-last, for which torch keeps uint8 and the layout, so the way back is a view.
+    # The batch axis is added before the permutation: only then are the strides channels-last, for
+    # which torch keeps uint8 and the layout, so that the last line is a view.
     batch = torch.from_numpy(img)[None].permute(0, 3, 1, 2)  # (1, 3, H, W)
     batch = F.interpolate(batch, size, mode='bilinear', antialias=True)
     return batch.permute(0, 2, 3, 1)[0].numpy()
+
+
+@TRANSFORMS.register_module()
+class ShortSideResize(BaseTransform):
+    """Resize the short side to ``scale`` pixels, bilinear without antialias, aspect ratio kept.
+
+    Followed by the host's ``CenterCrop`` of an even size, it gives the pixels of PaddleClas'
+    ``ResizeImage(resize_short=scale)`` and ``CropImage``. Differs from the host's ``ResizeEdge``,
+    which gives other pixels for about half of the photos, in:
+
+    - the long side is rounded (half to even), not truncated;
+    - where a side comes out odd, its last row or column is dropped. PaddleClas crops from half
+      the margin rounded down, ``CenterCrop`` rounds half to even; of an even margin they take the
+      same half.
+
+    Required keys: ``img`` (BGR uint8, ``(H, W, 3)``).
+
+    Modified keys: ``img`` (a new array), ``img_shape``.
+
+    Source: PaddleClas, ``ppcls/data/preprocess/ops/operators.py``.
+
+    Args:
+        scale (int): Length of the short side in pixels, even and at least 2.
+
+    Raises:
+        ValueError: If ``scale`` is not a positive even int; when called, if the image is not BGR
+            uint8.
+
+    Example:
+        >>> import numpy as np
+        >>> ShortSideResize(256)(dict(img=np.zeros((375, 500, 3), np.uint8)))['img'].shape
+        (256, 340, 3)
+    """
+
+    def __init__(self, scale: int) -> None:
+        if not isinstance(scale, int) or scale < 2 or scale % 2:
+            raise ValueError(
+                f'scale is the length of the short side, an even int of at least 2, not {scale!r}'
+            )
+        self.scale = scale
+
+    def transform(self, results: dict) -> dict:
+        img = bgr_image(results, 'ShortSideResize')
+        height, width = img.shape[:2]
+        factor = self.scale / min(height, width)
+        height, width = round(height * factor), round(width * factor)
+        img = cv2.resize(img, (width, height), interpolation=cv2.INTER_LINEAR)
+        results['img'] = img[: height - height % 2, : width - width % 2]
+        results['img_shape'] = results['img'].shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{self.__class__.__name__}(scale={self.scale})'

@@ -1,5 +1,3 @@
-"""A file that never ends is refused, wherever an annotation file may name it."""
-
 import os
 import signal
 import socket
@@ -8,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker
-from mmpretrain_mldecoder.datasets.image_files import read_image_file
+from mmpretrain_mldecoder.datasets.image_files import missing_files, read_image_file
 from mmpretrain_mldecoder.datasets.transforms import LoadScaledImage, LoadWholeImage
 from mmpretrain_mldecoder.errors import UnreadableImageError
 
@@ -75,3 +73,15 @@ def test_good_file_and_link_are_read(tmp_path):
     (tmp_path / 'b.jpg').symlink_to(tmp_path / 'a.jpg')
     assert read_image_file(str(tmp_path / 'b.jpg')) == b'content'
     assert read_image_file(str(tmp_path / 'a.jpg'), dict(backend='local')) == b'content'
+
+
+def test_missing_files_of_several_folders(tmp_path, monkeypatch):
+    (tmp_path / 'a').mkdir()
+    for name in ('a/1.jpg', '2.jpg'):
+        (tmp_path / name).touch()
+    names = ['a//1.jpg', 'a/3.jpg', '2.jpg', '4.jpg', 'b/1.jpg', str(tmp_path / 'a/1.jpg'), 'a\0/x']
+    missing = ['a/3.jpg', '4.jpg', 'b/1.jpg', 'a\0/x']
+    assert missing_files(tmp_path, names) == missing
+    monkeypatch.chdir(tmp_path)
+    assert missing_files('', names) == missing
+    assert missing_files(tmp_path / 'none', ['1.jpg']) == ['1.jpg']

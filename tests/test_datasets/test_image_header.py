@@ -1,0 +1,54 @@
+import pytest
+from faulty_images import encoded, orientation, photo
+from PIL import Image
+
+from mmpretrain_mldecoder.datasets.image_header import (
+    ImageHeader,
+    is_complete,
+    jpeg_size,
+    read_image_header,
+)
+
+
+@pytest.mark.parametrize('format', ['JPEG', 'PNG', 'WEBP', 'BMP'])
+def test_both_ways_to_read_a_header_agree(format):
+    content = encoded(photo(0), format, exif=orientation(6))
+    turned = 1 if format == 'BMP' else 6
+    full = ImageHeader(format, (60, 80), mode='RGB', orientation=turned)
+    assert read_image_header(content) == full
+    fast = read_image_header(content, in_full=False)
+    assert fast == full._replace(mode=fast.mode, orientation=fast.orientation)
+    assert (fast.mode == '') == (format in ('JPEG', 'PNG'))
+    assert read_image_header(b'no image') is None
+
+
+def test_size_of_photos(shared_data):
+    for path in sorted((shared_data / 'coco_tiny').rglob('*.jpg'))[::8]:
+        assert jpeg_size(path.read_bytes()) == Image.open(path).size[::-1]
+
+
+def test_size_is_found_behind_padding_and_not_in_what_is_cut_short():
+    content = encoded(photo(0, 70, 90))
+    assert jpeg_size(content) == (70, 90)
+    assert jpeg_size(content[:2] + b'\xff\xff' + content[2:]) == (70, 90)
+    for other in (content[:30], content[:2] + b'\0' * 90, b''):
+        assert jpeg_size(other) is None
+
+
+@pytest.mark.parametrize('options', [{}, dict(progressive=True), dict(exif=orientation(6))])
+def test_a_jpeg_is_complete_to_its_last_marker(options):
+    content = encoded(photo(0), quality=95, **options)
+    assert is_complete(content) and is_complete(content + bytes(10))
+    for cut in (2, 3, 100, 1000):
+        assert not is_complete(content[:-cut])
+        assert not is_complete(content[:-cut] + bytes(10))
+
+
+def test_the_end_of_a_thumbnail_is_not_that_of_the_image():
+    thumbnail = encoded(photo(1, 8, 8))
+    assert thumbnail.endswith(b'\xff\xd9')
+    segment = b'\xff\xe1' + (len(thumbnail) + 2).to_bytes(2, 'big') + thumbnail
+    plain = encoded(photo(0))
+    content = plain[:2] + segment + plain[2:]
+    assert is_complete(content)
+    assert not is_complete(content[: len(content) // 2 + len(segment) // 2])
