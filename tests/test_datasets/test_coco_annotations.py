@@ -7,6 +7,7 @@ from coco_mutations import damaged_bytes, damaged_content
 from pycocotools.coco import COCO
 
 from mmpretrain_mldecoder.datasets import read_coco_annotations
+from mmpretrain_mldecoder.fileio import files
 
 IMAGE = dict(id=7, file_name='a.jpg', height=20, width=30)
 CATEGORY = dict(id=3, name='cat')
@@ -248,3 +249,19 @@ def test_byte_positions_count_the_byte_order_mark(write):
 @pytest.mark.parametrize('damaged', [damaged_bytes, damaged_content])
 def test_damaged_files_equal_pycocotools_or_are_refused_with_the_place(tmp_path, damaged):
     check_many(damaged, tmp_path / 'ann.json', 600, derandomize=True)
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
+def test_annotations_of_a_large_file(fake_coco, monkeypatch, encoding):
+    path = fake_coco / 'annotations' / 'instances_train2017.json'
+    expected = read_coco_annotations(path)
+    path.write_text('\n' * 5000 + path.read_text(), encoding=encoding)
+    monkeypatch.setattr(files, '_LARGE_BYTES', 0)
+    ours = read_coco_annotations(path)
+    assert list(ours.file_names) == list(expected.file_names)
+    assert ours.annotation_areas.tolist() == expected.annotation_areas.tolist()
+    path.write_text(path.read_text(encoding=encoding).replace('"area"', '"no area"'), encoding)
+    assert read_coco_annotations(path).annotation_areas.tolist() == ours.annotation_areas.tolist()
+    path.write_text(' \n' * 5000, encoding=encoding)
+    with pytest.raises(ValueError, match=r'train2017\.json is empty: copy'):
+        read_coco_annotations(path)

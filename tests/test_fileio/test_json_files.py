@@ -1,17 +1,24 @@
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import re
 import threading
 import zipfile
+from itertools import product
 
 import pytest
 
-from mmpretrain_mldecoder.fileio import files as whole_file
-from mmpretrain_mldecoder.fileio import json_files as json_bytes
-from mmpretrain_mldecoder.fileio.json_files import place_of_nesting, read_json_bytes
+from mmpretrain_mldecoder.fileio import files, json_files
+from mmpretrain_mldecoder.fileio.json_files import (
+    JsonLinesAppender,
+    json_line,
+    place_of_nesting,
+    read_json_bytes,
+    read_json_lines,
+)
 
 TEXT = '{"name": "Katze – 猫 😀"}'
 
@@ -42,7 +49,7 @@ def test_plain_text(write, blanks):
 def test_the_byte_order_mark_becomes_blanks(write, monkeypatch):
     path = write(TEXT.encode('utf-8-sig'))
     assert read_json_bytes(path) == b'   ' + TEXT.encode()
-    monkeypatch.setattr(whole_file, '_LARGE_BYTES', 0)
+    monkeypatch.setattr(files, '_LARGE_BYTES', 0)
     assert read_json_bytes(path) == b'   ' + TEXT.encode()
 
 
@@ -94,7 +101,7 @@ def test_what_is_no_json(write, content, message):
 
 
 def test_an_incomplete_file_is_refused_before_it_is_read(write, monkeypatch):
-    monkeypatch.setattr(json_bytes, 'read_whole_file', None)
+    monkeypatch.setattr(json_files, 'read_whole_file', None)
     path = write(b'{"images": [')
     with open(path, 'r+b') as file:
         file.truncate(10**12)  # takes no room on the disk
@@ -103,24 +110,21 @@ def test_an_incomplete_file_is_refused_before_it_is_read(write, monkeypatch):
 
 
 @pytest.mark.parametrize('chunk', [1, 2, 3, 5, 2**18])
-@pytest.mark.parametrize(
-    'wrong', ['\xe9'.encode('latin-1'), b'\xed\xa0\x80', b'\xc0\x80', b'\xff', b'\xf4\x90\x80\x80']
-)
-@pytest.mark.parametrize('before', ['', 'é', '猫', '😀'])
-@pytest.mark.parametrize('mark', [b'', b'\xef\xbb\xbf'])
-def test_the_place_of_what_is_not_utf8(write, monkeypatch, chunk, wrong, before, mark):
-    monkeypatch.setattr(json_bytes, '_CHUNK_BYTES', chunk)
-    content = mark + b'{"x' + before.encode() + wrong + b'"}'
-    with pytest.raises(UnicodeDecodeError) as oracle:
-        content.decode()
-    with pytest.raises(ValueError, match='is not UTF-8') as error:
-        read_json_bytes(write(content))
-    assert int(re.search(r'\(byte (\d+)\)', str(error.value))[1]) == oracle.value.start
+@pytest.mark.parametrize('wrong', [b'\xe9', b'\xed\xa0\x80', b'\xc0\x80', b'\xf4\x90\x80\x80'])
+def test_the_place_of_what_is_not_utf8(write, monkeypatch, chunk, wrong):
+    monkeypatch.setattr(json_files, '_CHUNK_BYTES', chunk)
+    for before, mark in product(['', 'é', '猫', '😀'], [b'', b'\xef\xbb\xbf']):
+        content = mark + b'{"x' + before.encode() + wrong + b'"}'
+        with pytest.raises(UnicodeDecodeError) as oracle:
+            content.decode()
+        with pytest.raises(ValueError, match='is not UTF-8') as error:
+            read_json_bytes(write(content))
+        assert int(re.search(r'\(byte (\d+)\)', str(error.value))[1]) == oracle.value.start
 
 
 def test_characters_across_chunks(write, monkeypatch):
     for chunk in range(1, 6):
-        monkeypatch.setattr(json_bytes, '_CHUNK_BYTES', chunk)
+        monkeypatch.setattr(json_files, '_CHUNK_BYTES', chunk)
         assert read_json_bytes(write(TEXT.encode())) == TEXT.encode()
 
 
@@ -135,3 +139,64 @@ def test_characters_across_chunks(write, monkeypatch):
 )
 def test_place_of_nesting(text, levels, place):
     assert place_of_nesting(text, levels) == place
+
+
+def append(path, *records):
+    file = JsonLinesAppender(path)
+    for record in records:
+        file.add(record)
+    file.close()
+
+
+def test_append_and_read(tmp_path):
+    path = tmp_path / 'new' / 'x.jsonl'
+    append(path, dict(a=1))
+    append(path, dict(b='狗'), dict(c=[0.1 + 0.2]))
+    places, records = zip(*read_json_lines(path), strict=True)
+    assert records == (dict(a=1), dict(b='狗'), dict(c=[0.1 + 0.2]))
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert places == (0, len(lines[0]), len(lines[0] + lines[1]))
+    assert '狗' in path.read_text('utf-8')
+
+
+def test_each_line_is_on_the_disk_at_once(tmp_path):
+    file = JsonLinesAppender(tmp_path / 'x.jsonl')
+    file.add(dict(a='x' * 100_000))
+    assert len(list(read_json_lines(tmp_path / 'x.jsonl'))) == 1
+    file.close()
+
+
+@pytest.mark.parametrize('torn', [b'', b'{', b'{"a": 3}', b'\xe7\x8b', b'x' * 100_000])
+@pytest.mark.parametrize('whole', [b'', b'{"a": 1}\n{"a": 2}\n'])
+def test_torn_line_is_left_out_and_cut_off(tmp_path, whole, torn):
+    path = tmp_path / 'x.jsonl'
+    path.write_bytes(whole + torn)
+    expected = [json.loads(line) for line in whole.splitlines()]
+    assert [record for _, record in read_json_lines(path)] == expected
+    append(path, dict(a=9))
+    assert path.read_bytes() == whole + b'{"a": 9}\n'
+
+
+def test_damaged_line_in_the_middle_is_left_out(tmp_path):
+    (tmp_path / 'x.jsonl').write_bytes(b'{"a": 1}\n\0\0\0\n{"a": 2}\n')
+    found = list(read_json_lines(tmp_path / 'x.jsonl'))
+    assert found == [(0, dict(a=1)), (13, dict(a=2))]
+
+
+@pytest.mark.parametrize(
+    'line',
+    [b'5', b'[]', b'"x"', b'null', b'[' * 10**5 + b']' * 10**5, b'1' * 5000, b'{"a": "\xe9"}'],
+)
+def test_a_line_that_holds_no_record_is_left_out(tmp_path, line):
+    (tmp_path / 'x.jsonl').write_bytes(line + b'\n{"a": 2}\n')
+    assert list(read_json_lines(tmp_path / 'x.jsonl')) == [(len(line) + 1, dict(a=2))]
+
+
+def test_no_file(tmp_path):
+    assert list(read_json_lines(tmp_path / 'gone.jsonl')) == []
+
+
+def test_name_that_is_no_utf8():
+    name = b'caf\xe9.jpg'.decode(errors='surrogateescape')
+    line = json_line(dict(path=name))
+    assert json.loads(line.decode('ascii'))['path'] == name
