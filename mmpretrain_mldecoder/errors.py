@@ -26,12 +26,13 @@ class Preempted(SystemExit):
     """A training ends because of a signal; left to the interpreter, with status 75.
 
     Attributes:
+        message (str): What to print, on the main process; empty on the others.
         all_together (bool): Whether all ranks leave at the same place.
     """
 
-    def __init__(self, all_together: bool):
+    def __init__(self, message: str, all_together: bool):
         super().__init__(TEMPORARY_FAILURE)
-        self.all_together = all_together
+        self.message, self.all_together = message, all_together
 
 
 class WeightsMismatchError(ValueError):

@@ -1,4 +1,4 @@
-"""torchrun, for dist_train.sh: hands SIGTERM and SIGUSR1 on, and ends as the processes did.
+"""torchrun, for dist_train.sh: forwards SIGTERM and SIGUSR1, and ends as the processes did.
 
 torchrun itself ends with status 1 after a signal, and kills what needs longer than 30 seconds.
 """
@@ -6,13 +6,14 @@ torchrun itself ends with status 1 after a signal, and kills what needs longer t
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-TEMPORARY_FAILURE = 75  # as in mmpretrain_mldecoder.engine, whose import takes seconds
+TEMPORARY_FAILURE = 75  # as in mmpretrain_mldecoder.errors, whose import takes seconds
 received = []
 
 
-def hand_on(number: int, frame) -> None:
+def forward(number: int, frame) -> None:
     """Send a signal to the processes of this one, which save and end with status 75."""
     received.append(number)
     children = find_children()
@@ -26,12 +27,10 @@ def find_children() -> list[int]:
     """Return the ids of the processes that this one has started (Linux)."""
     children = []
     for path in Path('/proc').glob('[0-9]*/stat'):
-        try:
+        with suppress(OSError, ValueError):  # gone by now
             state, parent = path.read_text(errors='replace').rpartition(')')[2].split()[:2]
-        except (OSError, ValueError):  # gone by now
-            continue
-        if int(parent) == os.getpid() and state != 'Z':
-            children.append(int(path.parent.name))
+            if int(parent) == os.getpid() and state != 'Z':
+                children.append(int(path.parent.name))
     return children
 
 
@@ -41,14 +40,12 @@ def end_by(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-def main() -> None:
-    """Run torchrun with the arguments of the command line."""
+if __name__ == '__main__':
     if Path('/proc/self/stat').is_file():
-        # Both names: torch read the first, and by now has an option that the second sets.
-        for name in ('TORCHELASTIC_SIGNALS_TO_HANDLE', 'PET_SIGNALS_TO_HANDLE'):
-            os.environ[name] = 'SIGINT,SIGHUP,SIGQUIT'
+        names = ('TORCHELASTIC_SIGNALS_TO_HANDLE', 'PET_SIGNALS_TO_HANDLE')  # torch's old, new
+        os.environ |= dict.fromkeys(names, 'SIGINT,SIGHUP,SIGQUIT')
         for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, hand_on)
+            signal.signal(number, forward)
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
@@ -60,7 +57,3 @@ def main() -> None:
         if received:
             end_by(received[0])
         raise
-
-
-if __name__ == '__main__':
-    main()

@@ -3,11 +3,11 @@
 import argparse
 
 from mmpretrain_mldecoder.engine.runners import launch
-from mmpretrain_mldecoder.engine.runners.exit import ends_in_one_line
+from mmpretrain_mldecoder.engine.runners.exit import exit_on_error
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    """Declare and read the arguments."""
+    """Declare and parse the arguments."""
     parser = argparse.ArgumentParser(description='Train a model.')
     parser.add_argument('config', help='config file')
     launch.add_common_arguments(parser)
@@ -16,7 +16,7 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint, by default from the newest one in the work folder',
+        help='resume from a checkpoint, by default from the newest complete one of the work dir',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument('--no-validate', action='store_true', help='train without validation')
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
         launch.apply_train_arguments(cfg, args)
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
-    with ends_in_one_line('--resume goes on from the last checkpoint'):
+    with exit_on_error('--resume continues from the last checkpoint'):
         launch.train(cfg)
 
 

@@ -24,7 +24,7 @@ from tiny_run import (
 )
 from torch import nn
 
-from mmpretrain_mldecoder.engine.distributed.cpu_sync_batch_norm import CPUSyncBatchNorm
+from mmpretrain_mldecoder.engine.distributed.cpu_distributed import CPUSyncBatchNorm
 
 pytestmark = pytest.mark.faults
 

@@ -1,7 +1,7 @@
 """Signals at the edges: the last step of an epoch, a validation, gradients that are gathered."""
 
 import pytest
-from preempted_run import check_goes_on, checkpoints, preempt
+from preempted_run import check_resume_after_signal, checkpoints, preempt
 from tiny_run import build_runner, read, write_tiny_config
 
 pytestmark = pytest.mark.faults
@@ -24,7 +24,7 @@ def unbroken(tmp_path_factory):
     ],
 )
 def test_goes_on_from_the_end_of_an_epoch(unbroken, tmp_path, stage, iteration, saved):
-    check_goes_on(*unbroken, tmp_path, stage, iteration, saved)
+    check_resume_after_signal(*unbroken, tmp_path, stage, iteration, saved)
 
 
 def test_finishes_a_validation_whose_epoch_is_not_saved(unbroken, tmp_path):

@@ -18,7 +18,7 @@ class SignalAt(Hook):
 
     priority = 'HIGHEST'
 
-    def __init__(self, stage, is_time, number=signal.SIGTERM):
+    def __init__(self, stage, is_time, number):
         def send(runner, *args, **kwargs):
             if is_time(runner):
                 os.kill(os.getpid(), number)
@@ -43,21 +43,26 @@ def checkpoints(work_dir: Path) -> set[str]:
     return {path.name for path in work_dir.glob('*.pth')}
 
 
-def check_goes_on(config, run, work_dir, stage, iteration, saved, number=signal.SIGTERM) -> None:
+def check_resume_after_signal(
+    config, run, work_dir, stage, iteration, saved, number=signal.SIGTERM
+) -> Preempted:
     """Stop a training, resume it, and compare with the unbroken one in the folder ``run``."""
     stopped = preempt(config, work_dir, stage, lambda runner: runner.iter == iteration, number)
     assert stopped.all_together
     assert find_resume_checkpoint(work_dir) == str(work_dir / saved)
     assert saved.endswith(f'_{read(work_dir / saved)["meta"]["iter"]}.pth')
-    (work_dir / 'last_checkpoint').unlink()  # the numbers tell as well
-    assert find_resume_checkpoint(work_dir) == str(work_dir / saved)
+    if not (work_dir / f'iter_{iteration}.pth').exists():  # of the same number
+        (work_dir / 'last_checkpoint').unlink()  # the numbers tell as well
+        assert find_resume_checkpoint(work_dir) == str(work_dir / saved)
 
+    last = Path((run / 'last_checkpoint').read_text()).name
     options = {'train_dataloader.num_workers': 0}
     build_runner(config, work_dir, resume=True, **options).train()
-    assert_same_training(work_dir / 'epoch_3.pth', run / 'epoch_3.pth')
+    assert_same_training(work_dir / last, run / last)
     assert checkpoints(work_dir) == checkpoints(run)  # without that of the signal
-    found, expected = (read(p / 'epoch_3.pth')['message_hub'] for p in (work_dir, run))
+    found, expected = (read(p / last)['message_hub'] for p in (work_dir, run))
     for key in ('train/loss', 'train/lr', 'val/coco/mAP'):
         values = [hub['log_scalars'][key]['values'].tolist() for hub in (found, expected)]
         assert values[0] == values[1]
     assert found['runtime_info']['best_score'] == expected['runtime_info']['best_score']
+    return stopped

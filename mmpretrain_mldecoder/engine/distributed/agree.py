@@ -1,60 +1,77 @@
-"""Agreement of all ranks: results of the main process, and votes."""
+"""Agreement of ranks: what one does for the others, and votes."""
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import all_gather_object, is_main_process
 from torch import distributed
 
-from ...errors import RunError
+from ...errors import ConfigError, RunError
 
 Result = TypeVar('Result')
 
 
 def on_main_process(act: Callable[[], Result]) -> Result:
-    """Call a function in the first process, and return or raise in all what it does there.
+    """Call a function on the main process; return or raise on all ranks what it does there.
 
-    If the others went on alone, they would wait for it in their next exchange, until something
-    ends them without a reason. All processes of a run come here at the same place.
+    Otherwise the other ranks would wait in their next exchange for a main process that has failed.
 
     Args:
-        act (Callable): What it returns, or raises, goes through a pickle.
+        act (Callable): What it returns or raises must be picklable.
 
     Raises:
-        RunError: In the other processes, with the message of an error that is neither a
-            :class:`RunError` nor an ``OSError``; these are raised in all as they are.
+        RunError: On the other ranks, with the message of the error, unless that is a
+            :class:`RunError`, :class:`ConfigError` or ``OSError``: these are raised as they are.
     """
+    return _on_some_ranks(act, is_main_process())[0]
+
+
+def on_each_machine(act: Callable[[], Result]) -> list[Result]:
+    """Call a function on the first rank of each machine; raise on all ranks what it raises there.
+
+    Args:
+        act (Callable): As in :func:`on_main_process`.
+
+    Returns:
+        list: For each rank the result of its machine, where the ranks of a machine follow each
+        other; otherwise that of another machine.
+    """
+    return _on_some_ranks(act, is_main_process() or os.environ.get('LOCAL_RANK') == '0')
+
+
+def _on_some_ranks(act: Callable[[], Result], acts: bool) -> list[Result]:
     result = error = None
-    if is_main_process():
+    if acts:
         try:
             result = act()
         except Exception as raised:
             error = raised
-    told = error
-    if error is not None and not isinstance(error, RunError | OSError):
-        told = RunError(f'the first process ended: {type(error).__name__}: {error}')
-    outcome = [result, told]
-    broadcast_object_list(outcome)
-    result, told = outcome
-    if error is not None or told is not None:
-        raise error or told
-    return result
+    shared = error
+    if error is not None and not isinstance(error, RunError | ConfigError | OSError):
+        shared = RunError(f'another process ended: {type(error).__name__}: {error}')
+    outcomes = all_gather_object((acts, result, shared))
+    if error is not None:
+        raise error
+    results: list[Result] = []
+    for acted, result, shared in outcomes:
+        if shared is not None:
+            raise shared
+        results.append(result if acted else results[-1])
+    return results
 
 
 class RankVote:
-    """Ask all processes of a run, as often as one likes, whether something is so in any of them.
+    """Ask all ranks, any number of times, whether something is true on one of them.
 
-    The answers travel over gloo, in a group of its own where the run's is of another kind, so no
-    GPU is waited for. All processes ask it at the same places of the run. In a run of one process
-    nothing travels.
-
-    A notice travels along with each question: what a process may have to tell at any time, and
-    what can wait for the next question. So one exchange a step is enough for both.
+    The answers travel over gloo, in a group of its own where the run uses another backend, so no
+    GPU is waited for. All ranks ask at the same places of the run. A notice travels along with each
+    question, for what can wait until the next one: one exchange a step is enough for both.
 
     Attributes:
-        notice (Callable): Whether this process has something to tell. Defaults to "never".
-        noticed (bool): Whether a process had, at the last question.
+        notice (Callable): Whether this rank has a notice. Defaults to "never".
+        noticed (bool): Whether a rank had one at the last question.
     """
 
     def __init__(self):
@@ -63,7 +80,7 @@ class RankVote:
         self._group: distributed.ProcessGroup | None = None
 
     def any(self, flag: bool) -> bool:
-        """Return whether ``flag`` is true in one of the processes at least."""
+        """Return whether ``flag`` is true on at least one rank."""
         flags = torch.tensor([flag, self.notice()], dtype=torch.uint8)
         if distributed.is_available() and distributed.is_initialized():
             if self._group is None and distributed.get_backend() != 'gloo':

@@ -1,16 +1,13 @@
-"""Checkpoint saving: durable files, with logs as plain data."""
+"""Checkpoint saving that survives a kill or a full disk."""
 
 import tempfile
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend
-from mmengine.hooks import CheckpointHook, Hook
-from mmengine.logging import HistoryBuffer, MessageHub
-from mmengine.utils import apply_to
+from mmengine.hooks import CheckpointHook
+from mmengine.logging import MessageHub
 from mmpretrain.registry import HOOKS
 
 from ...checkpoints.resume import name_last_checkpoint
@@ -18,28 +15,26 @@ from ...errors import RunError
 from ...fileio.atomic_write import remove_stale_files
 from ..distributed.agree import on_main_process
 
-# In the message hub: the best checkpoints of before the last validation, which may still be there.
-_FORMER_BEST = 'former_best_ckpts'
-# There too: the names of the scores that the records are of.
-_SCORES_OF = 'best_scores_of'
+# In the message hub: the best checkpoints before the last validation, which may still be there, and
+# the names of the scores that the records are of.
+_FORMER_BEST, _SCORES_OF = 'former_best_ckpts', 'best_scores_of'
 
 
 @HOOKS.register_module()
 class DurableCheckpointHook(CheckpointHook):
-    """MMEngine's ``CheckpointHook`` that writes the new file before it removes an old one.
+    """``CheckpointHook`` that writes the new file before it removes an old one.
 
-    If the run is killed in the middle of a save, or the disk is full, the checkpoints of before
-    are all there. So the folder needs room for one checkpoint more than ``max_keep_ckpts`` and the
-    best. ``last_checkpoint`` is replaced in one step, after the file that it names is whole.
+    If the run is killed in the middle of a save, or the disk is full, all earlier checkpoints are
+    there. So the folder needs room for one checkpoint more than ``max_keep_ckpts`` and the best.
+    ``last_checkpoint`` is replaced in one step, when the file that it names is complete.
 
-    What a killed run did not come to remove is removed when it is resumed: old checkpoints, the
-    best one of before, and temporary files. Only files in the folder of the checkpoints are, so
-    that resuming a copy of a run leaves the original as it is.
+    What a killed run left (old checkpoints, the former best, temporary files) is removed when it is
+    resumed, in the folder of the checkpoints only: resuming a copy leaves the original as it is.
 
-    The best score is never NaN: as with MMEngine's hook, NaN is not better than any other score.
-    Where a resumed run has another ``save_best``, its record begins anew.
+    NaN is never the best score, as in MMEngine. A resumed run with another ``save_best`` forgets
+    the record of the former.
 
-    ``PortableRunner`` takes this hook where a config has ``type='CheckpointHook'``. The arguments
+    ``PortableRunner`` uses this hook where a config has ``type='CheckpointHook'``. The arguments
     are those of ``CheckpointHook``.
 
     Raises:
@@ -54,10 +49,10 @@ class DurableCheckpointHook(CheckpointHook):
         if is_local and is_main_process():
             for folder in {str(self.out_dir), runner.work_dir}:
                 for path in remove_stale_files(folder):
-                    runner.logger.info(f'{path} is removed: the run that wrote it was killed.')
+                    runner.logger.info(f'Removed {path}: the run that wrote it was killed.')
         info = runner.message_hub.runtime_info
         if 'last_ckpt' in info:
-            # MMEngine forgets it, and with it to write the record of a best score into the file.
+            # MMEngine forgets it, and then does not write the record of a best score into it.
             self.last_ckpt = self._in_this_folder(info['last_ckpt'])
         if self.save_best is not None:
             best = {name: self._in_this_folder(path) for name, path in self._best.items() if path}
@@ -67,7 +62,7 @@ class DurableCheckpointHook(CheckpointHook):
 
     @property
     def _best(self) -> dict[str, str | None]:
-        """Paths of the best checkpoints, by their names in the message hub."""
+        """Paths of the best checkpoints by their names in the message hub."""
         if len(self.key_indicators) == 1:
             return dict(best_ckpt=self.best_ckpt_path)
         return {f'best_ckpt_{key}': path for key, path in self.best_ckpt_path_dict.items()}
@@ -94,10 +89,7 @@ class DurableCheckpointHook(CheckpointHook):
         self._remove_former_best(former)
 
     def _forget_other_scores(self, hub: MessageHub) -> None:
-        """Begin anew where a resumed run has another ``save_best``: its record is of other scores.
-
-        The best checkpoint of before is kept.
-        """
+        """Forget the record of other scores if ``save_best`` has changed; keep its checkpoint."""
         before = hub.runtime_info.get(_SCORES_OF, self.key_indicators)
         if before != self.key_indicators:
             for name in self._best:
@@ -117,8 +109,8 @@ class DurableCheckpointHook(CheckpointHook):
         if self.max_keep_ckpts > 0:
             kept = [*self.keep_ckpt_ids, *([step] if step not in self.keep_ckpt_ids else [])]
             surplus, self.keep_ckpt_ids = kept[: -self.max_keep_ckpts], kept[-self.max_keep_ckpts :]
-            # Recorded is what is there once this file is: a run that is killed before it removes
-            # the surplus removes it when it is resumed.
+            # As of when this file is there: a run that is killed before it removes the surplus
+            # removes it when it is resumed.
             runner.message_hub.update_info('keep_ckpt_ids', kept)
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
@@ -161,42 +153,3 @@ def _check_writable(folder: str) -> None:
             f'{folder} cannot be written: {error.strerror}. Choose another folder for checkpoints '
             'with --work-dir, or with default_hooks.checkpoint.out_dir'
         ) from error
-
-
-@HOOKS.register_module()
-class PlainHistoryHook(Hook):
-    """Save the log histories as tensors, and make MMEngine's ``HistoryBuffer`` of them on resume.
-
-    A pickled ``HistoryBuffer`` looks up its statistics with ``getattr``, which a weights-only load
-    must not allow. With tensors in its place, and Python's numbers in that of numpy's (the best
-    score), the checkpoint opens with plain ``torch.load``, without this package and without an
-    allow-list. (MMEngine's own ``Runner`` also resumes it; it then starts the log histories anew
-    and warns.)
-
-    ``PortableRunner`` adds this hook by itself.
-    """
-
-    priority = 'VERY_LOW'
-
-    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        logs = apply_to(
-            checkpoint['message_hub'], lambda x: isinstance(x, np.generic), lambda x: x.item()
-        )
-        for name, buffer in logs['log_scalars'].items():
-            values, counts = buffer.data
-            logs['log_scalars'][name] = dict(
-                values=torch.from_numpy(values),
-                counts=torch.from_numpy(counts),
-                max_length=buffer.max_length,
-            )
-        checkpoint['message_hub'] = logs
-
-    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
-        for name, history in scalars.items():
-            if isinstance(history, dict):
-                scalars[name] = HistoryBuffer(
-                    history['values'].cpu().numpy(),
-                    history['counts'].cpu().numpy(),
-                    history['max_length'],
-                )

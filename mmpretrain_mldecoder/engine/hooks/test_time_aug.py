@@ -1,4 +1,4 @@
-"""Test several views of each image, and average their scores."""
+"""Test-time augmentation: several views of each image, and the average of their scores."""
 
 import copy
 
@@ -11,21 +11,23 @@ LARGER = 8 / 7  # 256 px beside 224
 
 @HOOKS.register_module()
 class TestTimeAugHook(Hook):
-    """Put a model of test-time augmentation around the model for the time of a test.
+    """Wrap the model in one of test-time augmentation during a test.
 
-    The weights are loaded, and averaged, into the model itself, so that whatever looks for them by
-    name finds them. (MMPretrain's own tool builds the wrapper in the place of the model.)
+    Weights are loaded into the model itself, and averaged there, so whatever looks for them by name
+    finds them. (MMPretrain's own tool builds the wrapper in place of the model.)
 
     Args:
         tta_model (dict): Config of a ``BaseTTAModel`` without its ``module``.
+        views (str): The views in words, for the log. Defaults to ``''``.
     """
 
-    __test__ = False  # not a test, whatever its name looks like to pytest
+    __test__ = False  # for pytest
 
-    def __init__(self, tta_model: dict):
-        self.tta_model = tta_model
+    def __init__(self, tta_model: dict, views: str = ''):
+        self.tta_model, self.views = tta_model, views
 
     def before_test(self, runner) -> None:
+        runner.logger.info(f'Test-time augmentation, scores averaged over {self.views}')
         self.plain_model = runner.model
         runner.model = MODELS.build(dict(self.tta_model, module=runner.model))
 
@@ -33,17 +35,14 @@ class TestTimeAugHook(Hook):
         runner.model = self.plain_model
 
 
-def apply_tta(cfg: Config) -> str:
-    """Make the test of a config one with test-time augmentation.
+def apply_tta(cfg: Config) -> None:
+    """Add test-time augmentation to the test of a config.
 
     A config may have its own ``tta_model`` and ``tta_pipeline``, as MMPretrain's have. Without
-    them, see :func:`tta_pipeline`; the scores are then averaged.
+    them, scores are averaged over the views of :func:`tta_pipeline`.
 
     Args:
         cfg (Config): With a ``test_dataloader``; changed in place.
-
-    Returns:
-        str: The views, in words.
 
     Raises:
         ValueError: If the test dataset has no pipeline of its own, or ``tta_pipeline`` no
@@ -52,28 +51,28 @@ def apply_tta(cfg: Config) -> str:
     dataset = cfg.test_dataloader.dataset
     if 'pipeline' not in dataset:
         raise ValueError(
-            f'the test dataset {dataset.get("type")} has no pipeline of its own to augment: bring '
-            'the views with a dataset that has'
+            f'the test dataset {dataset.get("type")} has no pipeline of its own to augment: set '
+            'the views in a dataset that has one'
         )
     dataset.pipeline = cfg.get('tta_pipeline') or tta_pipeline(dataset.pipeline)
     augment = [step for step in dataset.pipeline if step['type'] == 'TestTimeAug']
     if not augment:
         raise ValueError('tta_pipeline has no TestTimeAug, which makes the views')
     tta_model = cfg.get('tta_model') or dict(type=_default_model(cfg))
-    hook = dict(type='mmpretrain.TestTimeAugHook', tta_model=tta_model)
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
-    return ' x '.join(
+    views = ' x '.join(
         '(' + ' or '.join(map(_in_words, choices)) + ')'
         for choices in augment[0]['transforms']
         if len(choices) > 1
     )
+    hook = dict(type='mmpretrain.TestTimeAugHook', tta_model=tta_model, views=views)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
 def tta_pipeline(pipeline: list[dict]) -> list[dict]:
-    """Return a pipeline of several views: as it is and flipped, at two sizes where there is one.
+    """Return a pipeline of several views: flipped or not, and at two sizes.
 
-    Each image is flipped from left to right or not. A single ``SquareResize`` is done at its
-    scale and at 8/7 of it (224 and 256 px): four views. Without it there are two.
+    A single ``SquareResize`` is done at its scale and at 8/7 of it (224 and 256 px). Without one
+    the views are the two flips.
 
     Args:
         pipeline (list[dict]): The test pipeline. It is not changed.

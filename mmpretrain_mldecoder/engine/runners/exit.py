@@ -1,51 +1,61 @@
-"""How a tool ends where its run cannot go on: one line and a status, not a traceback."""
+"""Exit statuses of the tools: errors in one line, without a traceback."""
 
 import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ...errors import ConfigError, RunError
+from ...errors import ConfigError, Preempted, RunError
 
-# What a shell reports of a command that Ctrl-C ended: 128 and the number of the signal.
-INTERRUPTED = 130
-# A full disk or quota, what is not to be written, a file in the place of a folder or a folder in
-# that of a file, a name that cannot be.
+FAILED, WRONG_USAGE = 1, 2
+INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
+# A full disk or quota, a folder or file that cannot be written, a name that cannot be.
 _NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 _NOT_WRITABLE |= {errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
 
 @contextmanager
-def ends_in_one_line(after_interrupt: str) -> Iterator[None]:
-    """End the tool with status 1 for a :class:`RunError`, 2 for a wrong config, 130 for Ctrl-C.
+def exit_on_error(after_interrupt: str) -> Iterator[None]:
+    """End a tool with one line on standard error and a status, where its run cannot continue.
 
-    A disk that is full or not to be written, and weights that cannot be downloaded, count as a
-    :class:`RunError`. Each time one line goes
-    to standard error. Other errors pass, with their traceback.
+    ======  ============================================================================
+    status  after
+    ======  ============================================================================
+    1       a :class:`RunError`, a disk that cannot be written, a download that fails
+    2       a :class:`ConfigError`
+    75      :class:`Preempted`
+    130     Ctrl-C
+    ======  ============================================================================
+
+    All other errors are raised, with their traceback.
 
     Args:
-        after_interrupt (str): Follows the word "interrupted": what is kept, and how to go on.
+        after_interrupt (str): Follows "interrupted: "; what is kept and how to continue.
 
     Raises:
-        SystemExit: In place of each.
+        SystemExit: As listed.
     """
     try:
         yield
+    except Preempted as preempted:
+        if preempted.message:
+            print(preempted.message, file=sys.stderr, flush=True)
+        raise
     except RunError as error:
-        print(f'error: {error}', file=sys.stderr, flush=True)
-        sys.exit(1)
-    except ConfigError as error:  # ahead of OSError, as one is a FileNotFoundError too
-        print(f'error: {error}', file=sys.stderr, flush=True)
-        sys.exit(2)
+        _exit(FAILED, f'error: {error}')
+    except ConfigError as error:  # before OSError: one of them is a FileNotFoundError too
+        _exit(WRONG_USAGE, f'error: {error}')
     except OSError as error:
         if isinstance(error, ConnectionError) and error.errno is None:  # of our downloads
-            print(f'error: {error}', file=sys.stderr, flush=True)
-            sys.exit(1)
+            _exit(FAILED, f'error: {error}')
         if error.errno not in _NOT_WRITABLE:
             raise
         what = error.strerror if error.filename is None else f'{error.filename}: {error.strerror}'
-        print(f'error: {what}. Make room or choose another folder', file=sys.stderr, flush=True)
-        sys.exit(1)
+        _exit(FAILED, f'error: {what}. Make room or choose another folder')
     except KeyboardInterrupt:
-        print(f'interrupted: {after_interrupt}', file=sys.stderr, flush=True)
-        sys.exit(INTERRUPTED)
+        _exit(INTERRUPTED, f'interrupted: {after_interrupt}')
+
+
+def _exit(status: int, line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+    sys.exit(status)

@@ -1,25 +1,27 @@
-"""What the train and test tools share: arguments, config, runner."""
+"""Command lines of training and test: arguments, config, runner, end."""
 
 import argparse
 import gc
 import os
 import signal
-import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.evaluator import BaseMetric
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ...checkpoints.resume import find_damage, find_resume_checkpoint
 from ...errors import ConfigError, Preempted
-from ..checks import check_option, unknown_type
+from ..checks import check_option, read_config, unknown_type
+from .finished_test import write_finished_test
 from .preemption import SIGNALS
+from .resume import ResumingRunner
 
 
 class CfgOptions(DictAction):
-    """``DictAction`` that says what is wrong with an argument, instead of a traceback."""
+    """``DictAction`` whose errors say what is wrong with an argument."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         for value in values:
@@ -34,7 +36,7 @@ class CfgOptions(DictAction):
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of both tools, as MMPretrain's own tools have them."""
+    """Add the arguments of training and test, which are those of MMPretrain's tools."""
     parser.add_argument('--work-dir', help='folder of logs and checkpoints')
     parser.add_argument(
         '--cfg-options',
@@ -49,39 +51,26 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read ``args.config`` and merge the arguments that both tools have.
+    """Load ``args.config`` and merge the arguments of :func:`add_common_arguments`.
 
     ``work_dir`` is the argument, else that of the config, else ``work_dirs/<name of the config>``
-    below the current folder. Data loaders get MMPretrain's defaults. ``--cfg-options`` come last.
-
-    Args:
-        args (Namespace): With ``config``, and what :func:`add_common_arguments` adds.
+    in the current folder. Data loaders get MMPretrain's defaults. ``--cfg-options`` come last.
 
     Raises:
         FileNotFoundError: If there is no such config.
-        ValueError: If the config raises an error, or if an option cannot be merged into it, names
-            a key that nothing reads, or puts a nonsense value into one (:func:`check_option`).
+        ValueError: If the config cannot be loaded, ``work_dir`` is an address, or an option does
+            not fit the config (:func:`check_option`).
     """
-    path = Path(args.config)
-    if not path.is_file():
-        raise FileNotFoundError(f'no config at {path}')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    try:
-        cfg = Config.fromfile(path)
-    except Exception as error:  # a config is Python, and may raise anything
-        text = ' '.join(str(error).split()).partition(', the current sys.path is')[0]
-        text = text or 'what a config imports cannot be computed with, the host reads it lazily'
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
-        where = f'{path}, line {lines[-1]},' if lines else path
-        raise ConfigError(f'{where} cannot be read: {type(error).__name__}: {text}') from error
+    cfg = read_config(args.config)
     cfg.setdefault('runner_type', 'mmpretrain.PortableRunner')
     cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', path.stem))
-    if '://' in cfg.work_dir:  # the host would make a folder "s3:" here
+    default = str(Path('work_dirs', Path(args.config).stem))
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default
+    if '://' in cfg.work_dir:  # MMEngine would make a folder "s3:" here
         raise ConfigError(
-            f'work_dir = {cfg.work_dir!r} is an address, and logs are written to a folder: name '
-            'one. Checkpoints can go elsewhere with default_hooks.checkpoint.out_dir'
+            f'work_dir = {cfg.work_dir!r} is an address, but logs are written to a folder: name '
+            'one. Checkpoints can be saved elsewhere with default_hooks.checkpoint.out_dir'
         )
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(name) is not None:
@@ -94,7 +83,7 @@ def load_config(args: argparse.Namespace) -> Config:
         try:
             cfg.merge_from_dict({key: value})
         except (TypeError, KeyError, ValueError, AssertionError) as error:
-            raise ValueError(
+            raise ConfigError(
                 f'--cfg-options {key}={value} does not fit the config: {error}'
             ) from error
     return cfg
@@ -103,18 +92,16 @@ def load_config(args: argparse.Namespace) -> Config:
 def apply_train_arguments(cfg: Config, args: argparse.Namespace) -> None:
     """Merge ``resume``, ``amp``, ``no_validate`` and ``auto_scale_lr`` into a config.
 
-    ``resume='auto'`` goes on from the newest checkpoint of the work folder. If there is none the
-    training starts as the config says, ``load_from`` included. A config without training may say
-    why in a variable ``evaluate_only``.
+    ``resume='auto'`` is left to the runner, see :class:`ResumingRunner`. A config without training
+    may say why in a variable ``evaluate_only``.
 
     Raises:
-        FileNotFoundError: If ``resume`` names a file that is not there.
-        ValueError: If the config has no training, or no batch size to scale the rate from; if the
-            checkpoint to resume is damaged, with ``'auto'`` if all are.
+        FileNotFoundError: If ``resume`` names a file that does not exist.
+        ValueError: If the config has no training, or no batch size to scale the learning rate from.
     """
     if cfg.get('train_cfg') is None:
         reason = f', because {cfg.evaluate_only}' if 'evaluate_only' in cfg else ''
-        raise ValueError(f'{args.config} has no train_cfg: it is for testing only{reason}')
+        raise ConfigError(f'{args.config} has no train_cfg: it is for testing only{reason}')
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
@@ -122,34 +109,30 @@ def apply_train_arguments(cfg: Config, args: argparse.Namespace) -> None:
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.auto_scale_lr:
         if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
-            raise ValueError(f'{args.config} has no auto_scale_lr.base_batch_size to scale from')
+            raise ConfigError(f'{args.config} has no auto_scale_lr.base_batch_size to scale from')
         cfg.auto_scale_lr.enable = True
-    checkpoint = find_resume_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
-    if checkpoint is not None:
-        if '://' not in checkpoint and not Path(checkpoint).is_file():
-            raise FileNotFoundError(f'no checkpoint at {checkpoint}')
-        if args.resume != 'auto' and '://' not in checkpoint:
-            damage = find_damage(checkpoint)
-            if damage is not None:
-                raise ValueError(f'{damage}. Name another checkpoint')
-        cfg.resume, cfg.load_from = True, checkpoint
-    elif args.resume == 'auto':
-        print(f'Nothing to resume in {cfg.work_dir}: training starts anew.')
+    if args.resume == 'auto':
+        cfg.resume = 'auto'
+        known = RUNNERS.get(cfg.runner_type) if isinstance(cfg.runner_type, str) else None
+        if known is not None and not issubclass(known, ResumingRunner):
+            cfg.resume, cfg.load_from = True, None  # what means "auto" to MMEngine's runners
+    elif args.resume is not None:
+        _check_file(args.resume)
+        cfg.resume, cfg.load_from = True, args.resume
 
 
 def apply_test_arguments(cfg: Config, args: argparse.Namespace) -> None:
     """Merge ``checkpoint`` and ``weights`` into a config.
 
-    With ``weights='ema'`` or ``'raw'`` a :class:`DualEMAHook` takes the place of the config's.
+    With ``weights='ema'`` or ``'raw'`` a :class:`DualEMAHook` replaces the config's.
 
     Raises:
-        FileNotFoundError: If the checkpoint is not there.
+        FileNotFoundError: If the checkpoint does not exist.
         ValueError: If the config has no test.
     """
     if cfg.get('test_cfg') is None:
-        raise ValueError(f'{args.config} has no test_cfg: it cannot be tested')
-    if '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
-        raise FileNotFoundError(f'no checkpoint at {args.checkpoint}')
+        raise ConfigError(f'{args.config} has no test_cfg: it cannot be tested')
+    _check_file(args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.weights is not None:
         others = [hook for hook in cfg.get('custom_hooks') or [] if not is_ema_hook(hook['type'])]
@@ -157,8 +140,13 @@ def apply_test_arguments(cfg: Config, args: argparse.Namespace) -> None:
         cfg.custom_hooks = [*others, chosen]
 
 
+def _check_file(checkpoint: str) -> None:
+    if '://' not in checkpoint and not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'no checkpoint at {checkpoint}')
+
+
 def is_ema_hook(hook_type: str | type) -> bool:
-    """Return whether the type of a hook, by name or itself, is a moving average's."""
+    """Return whether a hook averages the weights, by its class or the name of it."""
     return getattr(hook_type, '__name__', str(hook_type)).endswith('EMAHook')
 
 
@@ -166,7 +154,7 @@ def build_runner(cfg: Config) -> Runner:
     """Build the runner that the config's ``runner_type`` names.
 
     Raises:
-        ValueError: If there is none of that name.
+        ConfigError: If no runner has that name.
     """
     name = cfg.get('runner_type', 'Runner')
     if isinstance(name, str) and RUNNERS.get(name) is None:
@@ -178,35 +166,54 @@ def train(cfg: Config) -> None:
     """Train as a config says, in this process or in one of several.
 
     Raises:
-        Preempted: After SIGTERM or SIGUSR1, which ends the tool with status 75.
+        Preempted: After SIGTERM or SIGUSR1.
     """
     runner = build_runner(cfg)
     try:
         runner.train()
     except Preempted as preempted:
-        for number in SIGNALS:  # the end of the interpreter is not to be disturbed
+        for number in SIGNALS:  # nothing is to disturb the end of the interpreter
             signal.signal(number, signal.SIG_IGN)
-        preempted.__traceback__ = None  # its frames hold what end_run lets go
+        preempted.__traceback__ = None  # its frames hold what end_run releases
         if preempted.all_together:
             end_run(runner)
         raise
     end_run(runner)
 
 
-def end_run(runner: Runner) -> None:
-    """End the workers of a runner's data loaders, and leave the group of processes together.
-
-    A worker that is still there when the interpreter ends is killed by it, and leaves a folder in
-    the system's temporary one. A thread of gloo that asks for Python by then aborts the process; it
-    ends with the last that holds the group, as the model does.
+def test(
+    cfg: Config, config: str, checkpoint: str, more_metrics: Sequence[BaseMetric] = ()
+) -> dict[str, float]:
+    """Test as a config says, write ``test_<time>.json``, and return the metrics.
 
     Args:
-        runner (Runner): It cannot be used any more.
+        cfg (Config): What to test, and how.
+        config (str): Path of the config, for the file.
+        checkpoint (str): What is tested, for the file.
+        more_metrics (Sequence[BaseMetric]): Besides those of the config.
+    """
+    runner = build_runner(cfg)
+    runner.test_evaluator.metrics += more_metrics
+    metrics = runner.test()
+    write_finished_test(runner, cfg, config, checkpoint, metrics)
+    end_run(runner)
+    return metrics
+
+
+def end_run(runner: Runner) -> None:
+    """End the workers of a runner's data loaders, and the process group on all ranks together.
+
+    The end of the interpreter would kill workers that are still there, which leave a folder among
+    the system's temporary files. A thread of gloo that asks for Python by then aborts the process;
+    it ends with the last that holds the group, as the model does.
+
+    Args:
+        runner (Runner): It cannot be used afterwards.
     """
     has_group = dist.is_available() and dist.is_initialized()
     if has_group:
         dist.barrier()
-    # Not left to the collector, which ends the queues by which workers are told before it tells.
+    # The collector alone would end the queues by which workers are told before it tells them.
     vars(runner).clear()
     gc.collect()  # the model is part of circles
     if has_group:

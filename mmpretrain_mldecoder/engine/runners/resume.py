@@ -1,35 +1,142 @@
-"""Resuming: which checkpoint a training continues from, and whether it fits."""
+"""Exact resuming: the checkpoint to resume from, what it must hold, and the seeds of a step."""
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Mapping
 from pathlib import Path
 
-from mmengine.dist import all_gather_object
-from mmengine.hooks import EMAHook
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import EMAHook, Hook
+from mmengine.logging import HistoryBuffer
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper, _ParamScheduler
+from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, CheckpointLoader, Runner
+from mmengine.utils import apply_to
+from mmpretrain.registry import HOOKS
 from torch import nn
 
-from ...checkpoints.resume import find_resume_checkpoint
-from ...errors import RunError
+from ...checkpoints.resume import find_damage, find_resume_checkpoint
+from ...errors import ConfigError, RunError
+from ..distributed.agree import on_each_machine
+from .loops import RESUME_OR_LOAD, ResumableLoop
 from .work_dir import earlier_checkpoints
+
+
+class ResumingRunner(Runner):
+    """``Runner`` that resumes from a complete checkpoint that matches, or says why not.
+
+    ``resume='auto'``, or ``resume=True`` without ``load_from``, resumes from the newest complete
+    checkpoint of the work dir. Without one the training starts as the config says, ``load_from``
+    included. The first rank of each machine compares the file with its checksums; each rank loads
+    it once.
+    """
+
+    _resumed: dict | None = None  # loaded, until the model gets its weights
+
+    def find_start(self) -> None:
+        """Load the checkpoint to resume from, if any, before data loaders are built with its seed.
+
+        Raises:
+            ConfigError: If the named checkpoint, or each one in the work dir, is damaged.
+            RunError: If it does not match the training, or machines find different ones.
+        """
+        if self._resume:
+            self._load_from, self._resume = self._find_checkpoint()
+        if self._resume:
+            self._load_start()
+        else:
+            self._warn_of_earlier_run()
+
+    def _find_checkpoint(self) -> tuple[str | None, bool]:
+        """Return what to load, and whether the training is resumed from it."""
+        found = on_each_machine(self._find_on_this_machine)
+        names = [Path(path).name if path else 'none' for path in found]
+        if len(set(names)) > 1:
+            raise RunError(
+                'the processes would resume from different checkpoints '
+                f'({", ".join(f"{rank}: {name}" for rank, name in enumerate(names))}): '
+                f'{self.work_dir} must be one folder for all, or hold the same files everywhere'
+            )
+        if found[get_rank()] is not None:
+            return found[get_rank()], True
+        self.logger.warning(f'Nothing to resume in {self.work_dir}: a new training starts.')
+        return self._load_from, False
+
+    def _find_on_this_machine(self) -> str | None:
+        try:
+            if self._resume == 'auto' or self._load_from is None:
+                return find_resume_checkpoint(self.work_dir)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        damage = None if '://' in self._load_from else find_damage(self._load_from)
+        if damage is not None:
+            raise ConfigError(f'{damage}. Name another checkpoint')
+        return self._load_from
+
+    def _load_start(self) -> None:
+        try:
+            checkpoint = CheckpointLoader.load_checkpoint(self._load_from, map_location='cpu')
+        except ValueError as error:  # of a file that is damaged, or holds something else
+            raise RunError(str(error)) from error
+        schedules = self.param_schedulers or []
+        is_one = not isinstance(schedules, list | dict) or 'type' in schedules
+        self._resumed = check_resumable(
+            checkpoint,
+            self._load_from,
+            self.model,
+            num_schedules=1 if is_one else len(schedules),
+            has_average=any(isinstance(hook, EMAHook) for hook in self.hooks),
+        )
+        seed = checkpoint['meta']['seed']
+        if self._randomness_cfg.get('seed') not in (None, seed):
+            self.logger.warning(
+                f"The run continues with the checkpoint's seed {seed}, not with that of the "
+                f'config, {self._randomness_cfg["seed"]}.'
+            )
+        self._randomness_cfg.update(seed=seed)
+        self.set_randomness(**self._randomness_cfg)
+
+    def _warn_of_earlier_run(self) -> None:
+        names = earlier_checkpoints(self.work_dir)
+        if names:
+            more = f' and {len(names) - 5} more' if len(names) > 5 else ''
+            self.logger.warning(
+                f'{self.work_dir} holds checkpoints of an earlier run, {", ".join(names[:5])}{more}'
+                '. This new training overwrites those of the same names: add --resume to continue '
+                'the earlier run, or another --work-dir to keep them.'
+            )
+
+    def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
+        """Load weights into the model; a checkpoint that was loaded to resume is not read again."""
+        if self._resumed is None:
+            return super().load_checkpoint(filename, *args, **kwargs)
+        checkpoint, self._resumed = self._resumed, None
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        _plain(self.model).load_state_dict(checkpoint['state_dict'])
+        self._has_loaded = True
+        self.logger.info(f'Load checkpoint from {filename}')
+        return checkpoint
 
 
 def check_resumable(
     checkpoint: object, source: str, model: nn.Module, num_schedules: int, has_average: bool
-) -> None:
-    """Raise if a training cannot go on from a checkpoint.
+) -> dict:
+    """Raise if a training cannot be resumed from a checkpoint.
 
     Args:
-        checkpoint (object): What was read.
+        checkpoint (object): What was loaded.
         source (str): Where from.
         model (nn.Module): As the config builds it, wrapped or not.
         num_schedules (int): Of the config's ``param_scheduler``.
         has_average (bool): Whether the config has a hook that averages the weights.
 
+    Returns:
+        dict: The checkpoint, its weights named as those of the model without a wrapper.
+
     Raises:
         RunError: If something is absent that a training saves, weights have other names or shapes,
-            or averages are there that the config does not go on with.
+            or it has averages for which the config has no hook.
     """
     needed = ['state_dict', 'meta', 'message_hub', 'optimizer']
     parts = checkpoint if isinstance(checkpoint, Mapping) else {}
@@ -40,159 +147,140 @@ def check_resumable(
     absent += [f'meta.{key}' for key in numbers if not isinstance(meta.get(key), int)]
     if absent:
         raise RunError(
-            f'{source} is not a checkpoint that a training can go on from: it has no '
-            f'{", ".join(absent)} (the best ones have weights only). Name an epoch_N.pth or '
-            'iter_N.pth; or start a new training from the weights with load_from'
+            f'{source} cannot be resumed from: it has no {", ".join(absent)} (the best checkpoints '
+            'have weights only). Name an epoch_N.pth or iter_N.pth; or start a new training from '
+            'the weights with load_from'
         )
     saved = len(parts.get('param_schedulers') or ())
     if num_schedules and saved != num_schedules:
         raise RunError(
             f'{source} is of a training with {saved} param_scheduler, and the config has '
-            f'{num_schedules}: resume with the config of before, or start a new training from the '
-            'weights with load_from'
+            f'{num_schedules}. {RESUME_OR_LOAD}'
         )
     if 'ema_state_dict' in parts and not has_average:
         raise RunError(
             f'{source} is of a training that averages its weights (ema_state_dict), but the config '
-            'has no DualEMAHook: resume with the config of before, or start a new training from '
-            'the averages with load_from'
+            f'has no DualEMAHook. {RESUME_OR_LOAD}'
         )
-    difference = _difference(model, parts['state_dict'])
-    if difference:
-        raise RunError(
-            f'{source} does not fit the model, so it cannot be resumed: {difference}. Resume with '
-            'the config that it was trained with (classes, backbone, head), or start a new '
-            'training from the weights with load_from'
-        )
-
-
-def _difference(model: nn.Module, state_dict: Mapping) -> str | None:
-    model = model.module if is_model_wrapper(model) else model
-    own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    file = {name.removeprefix('module.'): tuple(v.shape) for name, v in state_dict.items()}
+    weights = {name.removeprefix('module.'): v for name, v in parts['state_dict'].items()}
+    own = {name: tuple(value.shape) for name, value in _plain(model).state_dict().items()}
+    file = {name: tuple(value.shape) for name, value in weights.items()}
     differing = [name for name in {**own, **file} if own.get(name) != file.get(name)]
-    if not differing:
-        return None
-    name = differing[0]
-    return (
-        f'{len(differing)} weights differ, the first is {name}, {file.get(name, "absent")} in the '
-        f'file and {own.get(name, "absent")} in the model'
-    )
-
-
-def check_resumed_optimizer(wrapper: OptimWrapper) -> None:
-    """Raise if an optimiser has taken over the state of one of another kind.
-
-    Raises:
-        RunError: If settings that it needs were not in the checkpoint.
-    """
-    optimizer = wrapper.optimizer
-    for group in optimizer.param_groups:
-        absent = sorted(optimizer.defaults.keys() - group.keys())
-        if absent:
-            raise RunError(
-                f'the checkpoint is of a training with another optimiser than '
-                f'{type(optimizer).__name__}: it has no {", ".join(absent)}. Resume with the '
-                'config of before, or start a new training from the weights with load_from'
-            )
-
-
-def check_resumed_schedules(schedules: Sequence[_ParamScheduler], saved: Sequence[Mapping]) -> None:
-    """Raise if a schedule is about to take over the state of one of another kind.
-
-    Args:
-        schedules (Sequence[_ParamScheduler]): Of the training.
-        saved (Sequence[dict]): Their ``state_dict`` in the checkpoint, as many.
-
-    Raises:
-        RunError: If settings that one needs are not in the checkpoint.
-    """
-    for index, (schedule, state) in enumerate(zip(schedules, saved, strict=True)):
-        absent = sorted(schedule.state_dict().keys() - state.keys())
-        if absent:
-            raise RunError(
-                'the checkpoint is of a training with another schedule than '
-                f'{type(schedule).__name__}, param_scheduler.{index}: it has no '
-                f'{", ".join(absent)}. Resume with the config of before, or start a new training '
-                'from the weights with load_from'
-            )
-
-
-class ResumingRunner(Runner):
-    """``Runner`` that goes on from a whole checkpoint that fits, with its seed, or says why not."""
-
-    def find_start(self) -> None:
-        """Find what to go on from, if the training is to be resumed, ahead of the data loaders.
-
-        The random seed becomes that of the checkpoint.
-
-        Raises:
-            RunError: If the checkpoint is not one of this training (:func:`check_resumable`), or
-                the processes find different ones.
-        """
-        if self._resume:
-            self._prepare()
-        self._check_same_start()
-        if not self._resume:
-            self._warn_of_earlier_run()
-
-    def _prepare(self) -> None:
-        if self._load_from is None:
-            self._load_from = find_resume_checkpoint(self.work_dir)
-        if self._load_from is None:
-            self.logger.warning(f'Nothing to resume in {self.work_dir}: training starts anew.')
-            self._resume = False
-            return
-        try:
-            checkpoint = CheckpointLoader.load_checkpoint(self._load_from, map_location='cpu')
-        except ValueError as error:  # of a file that is damaged, or holds something else
-            raise RunError(str(error)) from error
-        schedules = self.param_schedulers or []
-        is_one = not isinstance(schedules, list | dict) or 'type' in schedules
-        check_resumable(
-            checkpoint,
-            self._load_from,
-            self.model,
-            num_schedules=1 if is_one else len(schedules),
-            has_average=any(isinstance(hook, EMAHook) for hook in self.hooks),
+    if differing:
+        name = differing[0]
+        raise RunError(
+            f'{source} does not match the model: {len(differing)} weights differ, the first is '
+            f'{name}, {file.get(name, "absent")} in the file and {own.get(name, "absent")} in the '
+            f'model (classes, backbone or head). {RESUME_OR_LOAD}'
         )
-        seed = checkpoint['meta']['seed']
-        if self._randomness_cfg.get('seed') not in (None, seed):
-            self.logger.warning(
-                f"The run goes on with the checkpoint's seed {seed}, not with that of the config, "
-                f'{self._randomness_cfg["seed"]}.'
+    return {**parts, 'state_dict': weights}
+
+
+def _plain(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
+
+
+@HOOKS.register_module()
+class ResumeHook(Hook):
+    """Save what an exact resume needs, as plain data, and restore it.
+
+    - ``meta['loop']`` is the :meth:`~ResumableLoop.position` of the training, and whether it was
+      validated there. A checkpoint without it, by MMEngine's own loops, counts as not validated, at
+      the position that follows from its numbers of epochs and iterations.
+    - Log histories are saved as tensors and numpy numbers as Python's. A pickled ``HistoryBuffer``
+      looks up its statistics with ``getattr``, which a weights-only load must not allow. So the
+      checkpoint opens with plain ``torch.load``. (MMEngine's own ``Runner`` also resumes it, with
+      empty log histories and a warning.)
+    - The state of another kind of optimiser or schedule is refused.
+
+    ``PortableRunner`` adds this hook.
+    """
+
+    priority = 'LOW'  # before CheckpointHook, which saves again what validation finds to be best
+
+    def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
+        if isinstance(runner._train_loop, ResumableLoop):  # `train_loop` would build it
+            runner.train_loop.validated = True
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        loop, meta = runner._train_loop, checkpoint['meta']
+        if isinstance(loop, ResumableLoop):
+            meta['loop'] = dict(loop.position(), validated=loop.validated)
+            if meta['epoch'] > loop.epoch:  # saved after the last step, before the loop counts it
+                meta['loop']['steps'] = 0
+        logs = apply_to(
+            checkpoint['message_hub'], lambda x: isinstance(x, np.generic), lambda x: x.item()
+        )
+        for name, buffer in logs['log_scalars'].items():
+            values, counts = map(torch.from_numpy, buffer.data)
+            logs['log_scalars'][name] = dict(
+                values=values, counts=counts, max_length=buffer.max_length
             )
-        self._randomness_cfg.update(seed=seed)
-        self.set_randomness(**self._randomness_cfg)
+        checkpoint['message_hub'] = logs
 
-    def _check_same_start(self) -> None:
-        # Machines that do not share the work folder find other checkpoints there, or none.
-        found = all_gather_object(Path(self._load_from).name if self._resume else 'none')
-        if len(set(found)) > 1:
-            raise RunError(
-                'the processes would go on from different checkpoints '
-                f'({", ".join(f"{rank}: {name}" for rank, name in enumerate(found))}): '
-                f'{self.work_dir} must be one folder for all, or hold the same files everywhere'
-            )
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        if not runner._resume:
+            return
+        scalars = checkpoint['message_hub'].get('log_scalars', {})
+        for name, history in scalars.items():
+            if isinstance(history, dict):
+                values, counts = (history[key].cpu().numpy() for key in ('values', 'counts'))
+                scalars[name] = HistoryBuffer(values, counts, history['max_length'])
+        if not isinstance(runner._train_loop, BaseLoop):  # a test may be asked to resume as well
+            return
+        if isinstance(runner.param_schedulers, list):
+            saved = checkpoint.get('param_schedulers') or []
+            for index, pair in enumerate(zip(runner.param_schedulers, saved, strict=True)):
+                schedule, state = pair
+                name = f'schedule than {type(schedule).__name__}, param_scheduler.{index}'
+                _check_settings(name, schedule.state_dict(), state)
+        loop, meta = runner._train_loop, checkpoint['meta']
+        if isinstance(loop, ResumableLoop):
+            state = meta.get('loop') or loop.guessed_position(meta['epoch'], meta['iter'])
+            loop.go_to(state)
+            loop.validated = state.get('validated', False)
 
-    def _warn_of_earlier_run(self) -> None:
-        names = earlier_checkpoints(self.work_dir)
-        if names:
-            more = f' and {len(names) - 5} more' if len(names) > 5 else ''
-            self.logger.warning(
-                f'{self.work_dir} holds checkpoints of an earlier run, {", ".join(names[:5])}{more}'
-                '. This training starts anew and overwrites those of the same names: to go on from '
-                'them start it with --resume, to keep them name another --work-dir.'
-            )
+    def before_train(self, runner) -> None:
+        if runner._resume and isinstance(runner.optim_wrapper, OptimWrapper):
+            optimizer = runner.optim_wrapper.optimizer
+            for group in optimizer.param_groups:  # those of the checkpoint, by now
+                name = f'optimiser than {type(optimizer).__name__}'
+                _check_settings(name, optimizer.defaults, group)
 
-    def load_checkpoint(self, *args, **kwargs) -> dict:
-        checkpoint = super().load_checkpoint(*args, **kwargs)
-        built = isinstance(self._train_loop, BaseLoop)  # a test may be told to resume as well
-        if self._resume and built and isinstance(self.param_schedulers, list):
-            check_resumed_schedules(self.param_schedulers, checkpoint.get('param_schedulers') or [])
-        return checkpoint
 
-    def resume(self, *args, **kwargs) -> None:
-        super().resume(*args, **kwargs)
-        if isinstance(self.optim_wrapper, OptimWrapper):
-            check_resumed_optimizer(self.optim_wrapper)
+def _check_settings(name: str, own: Mapping, saved: Mapping) -> None:
+    absent = sorted(own.keys() - saved.keys())
+    if absent:
+        raise RunError(
+            f'the checkpoint is of a training with another {name}: it has no {", ".join(absent)}. '
+            f'{RESUME_OR_LOAD}'
+        )
+
+
+@HOOKS.register_module()
+class IterSeedHook(Hook):
+    """Seed ``random``, ``numpy.random`` and torch (all devices) before each training step.
+
+    The seeds follow from (the runner's seed, iteration, rank). So dropout, batch augmentation and
+    the like draw the same numbers in an unbroken run and in one resumed at that iteration, and
+    each rank draws its own. They are also set at the start of an epoch, for what is drawn before
+    its first step, such as samples that are made in the main process.
+
+    Augmentation in worker processes is not reached from here: ``SeededSampler`` sees to it.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train_epoch(self, runner) -> None:
+        self._seed_all(runner, stage=0)
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        self._seed_all(runner, stage=1)
+
+    @staticmethod
+    def _seed_all(runner, stage: int) -> None:
+        mixed = np.random.SeedSequence((runner.seed, runner.rank, runner.iter, stage))
+        python_seed, numpy_seed, torch_seed = mixed.generate_state(3).tolist()
+        random.seed(python_seed)
+        np.random.seed(numpy_seed)
+        torch.manual_seed(torch_seed)

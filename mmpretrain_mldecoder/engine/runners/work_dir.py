@@ -1,8 +1,9 @@
-"""Work dirs: one log folder per run, one training at a time."""
+"""Work dirs: a log folder for each run, and one training at a time."""
 
 import errno
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,62 +11,34 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO
 
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.runner import Runner
 
 from ...errors import WorkDirInUseError
 from ..distributed.agree import on_main_process
-
-_FORMAT = '%Y%m%d_%H%M%S'
-
-
-def claim_timestamp(work_dir: str | os.PathLike, timestamp: str) -> str:
-    """Make ``<work_dir>/<timestamp>`` for one run alone.
-
-    If another run has that folder already, this one gets the time of the next free second, so that
-    logs and results of two runs never share a name.
-
-    Args:
-        work_dir (str | PathLike): The folder of the runs; it exists.
-        timestamp (str): As MMEngine writes it, ``20240131_235959``.
-
-    Returns:
-        str: The time of the folder that was made, the same in all processes of the run.
-    """
-    claimed = [None]
-    if is_main_process():
-        second = datetime.strptime(timestamp, _FORMAT)
-        while claimed == [None]:
-            try:
-                Path(work_dir, second.strftime(_FORMAT)).mkdir()
-                claimed = [second.strftime(_FORMAT)]
-            except FileExistsError:
-                second += timedelta(seconds=1)
-    broadcast_object_list(claimed)
-    return claimed[0]
-
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
 
+_FORMAT = '%Y%m%d_%H%M%S'
 # Of file systems without locks, some network ones among them.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 LOCK_FILE = '.training.lock'
 
 
 class WorkDirLock:
-    """A lock on a work folder, held until :meth:`release` or the end of the process.
+    """A lock on a work dir, held until :meth:`release` or the end of the process.
 
-    It is an ``flock`` on ``.training.lock``, which names its holder. The system frees it however
-    the process ends, SIGKILL included, so the file that stays behind is no obstacle. Processes that
-    this one starts by ``fork`` do not hold it.
+    It is an ``flock`` on ``.training.lock``, which names its holder. The system releases it however
+    the process ends, SIGKILL included; the file stays. Processes that this one starts by ``fork``
+    do not hold it.
 
     Args:
-        work_dir (str | PathLike): The folder; it exists.
+        work_dir (str | PathLike): The work dir; it exists.
 
     Attributes:
-        is_held (bool): False where the file system has no locks: the folder is not guarded then.
+        is_held (bool): False where the file system has no locks.
 
     Raises:
         WorkDirInUseError: If another training holds it, with its host, process id and start.
@@ -78,10 +51,10 @@ class WorkDirLock:
             self.is_held = _lock(self._file)
         except BlockingIOError:
             self._file.seek(0)
-            holder = self._file.read().strip() or 'its process is not known'
+            holder = self._file.read().strip() or 'its process is unknown'
             self._file.close()
             raise WorkDirInUseError(
-                f'another training is running in {work_dir} ({holder}). Wait for its end, or name '
+                f'another training is running in {work_dir} ({holder}). Wait for its end, or use '
                 'another --work-dir'
             ) from None
         if self.is_held:
@@ -94,38 +67,70 @@ class WorkDirLock:
             os.register_at_fork(after_in_child=self.release)
 
     def release(self) -> None:
-        """Give the folder free. In a forked process this leaves the lock to its parent."""
+        """Release the lock; in a forked process, leave it to the parent."""
         self._file.close()
 
 
 @contextmanager
-def one_training(work_dir: str | os.PathLike) -> Iterator[bool]:
-    """Hold the lock of a folder for all processes of a run; the first of them takes it.
-
-    Yields:
-        bool: Whether the folder is guarded, see :attr:`WorkDirLock.is_held`.
+def one_training(runner: Runner) -> Iterator[None]:
+    """Hold the lock of a runner's work dir; the main process takes it for all of the run.
 
     Raises:
-        WorkDirInUseError: In all processes, if another training runs there.
-        OSError: In all processes, if the lock cannot be written.
+        WorkDirInUseError: On all ranks, if another training runs there. The log folder of this run
+            is removed.
+        OSError: On all ranks, if the lock cannot be written.
     """
     lock = None
 
     def take() -> bool:
         nonlocal lock
-        lock = WorkDirLock(work_dir)
+        try:
+            lock = WorkDirLock(runner.work_dir)
+        except WorkDirInUseError:
+            shutil.rmtree(runner.log_dir, ignore_errors=True)
+            raise
         return lock.is_held
 
-    is_held = on_main_process(take)
     try:
-        yield is_held
+        if not on_main_process(take):
+            runner.logger.warning(
+                f'The file system of {runner.work_dir} has no locks: nothing prevents a second '
+                'training in this folder.'
+            )
+        yield
     finally:
         if lock is not None:
             lock.release()
 
 
+def claim_timestamp(work_dir: str | os.PathLike, timestamp: str) -> str:
+    """Make ``<work_dir>/<timestamp>`` for one run alone.
+
+    If another run has that folder already, this one gets the time of the next free second, so that
+    logs and results of two runs never share a name.
+
+    Args:
+        work_dir (str | PathLike): The work dir; it exists.
+        timestamp (str): As MMEngine writes it, ``20240131_235959``.
+
+    Returns:
+        str: The time of the folder that was made, the same on all ranks.
+    """
+
+    def claim() -> str:
+        second = datetime.strptime(timestamp, _FORMAT)
+        while True:
+            try:
+                Path(work_dir, second.strftime(_FORMAT)).mkdir()
+                return second.strftime(_FORMAT)
+            except FileExistsError:
+                second += timedelta(seconds=1)
+
+    return on_main_process(claim)
+
+
 def earlier_checkpoints(work_dir: str | os.PathLike) -> list[str]:
-    """Return the names of the checkpoints in a folder, those of the last steps first."""
+    """Return the names of the checkpoints in a folder, the latest first."""
     found = {
         path.name: int(match[1])
         for path in Path(work_dir).glob('*.pth')

@@ -9,11 +9,9 @@ import pytest
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.fileio import LocalBackend
-from mmengine.hooks import CheckpointHook
 from mmpretrain.registry import METRICS
 from tiny_run import build_runner, read, write_tiny_config
 
-from mmpretrain_mldecoder.engine import DurableCheckpointHook, PortableRunner
 from mmpretrain_mldecoder.errors import RunError
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
@@ -95,7 +93,7 @@ def _in_a_killed_run(monkeypatch, part):
     monkeypatch.setattr(LocalBackend, 'put', put_half)
 
 
-def test_the_new_file_is_whole_before_an_old_one_goes(train, files_at_save, tmp_path):
+def test_new_file_is_complete_before_an_old_one_is_removed(train, files_at_save, tmp_path):
     train()
     best = 'best_given_acc_epoch_{}.pth'.format
     assert files_at_save == [
@@ -114,7 +112,7 @@ def test_the_new_file_is_whole_before_an_old_one_goes(train, files_at_save, tmp_
 
 
 @pytest.mark.parametrize('part', ['epoch_2.pth', 'best_given_acc_epoch_2.pth'])
-def test_cut_off_save_leaves_the_files_of_before(train, tmp_path, monkeypatch, part):
+def test_interrupted_save_leaves_the_earlier_files(train, tmp_path, monkeypatch, part):
     _in_a_killed_run(monkeypatch, part)
     with pytest.raises(KeyboardInterrupt):
         train()
@@ -131,7 +129,7 @@ def test_cut_off_save_leaves_the_files_of_before(train, tmp_path, monkeypatch, p
     [('given/acc', (1.0, 2.0, 3.0)), (['given/acc', 'given/top'], (2.0, 1.0, 3.0))],
 )
 def test_resumed_run_has_the_files_and_records_of_the_unbroken(train, tmp_path, save_best, scores):
-    # Resumed after epoch 2 and its validation, with what the killed run did not come to remove.
+    # Resumed after epoch 2 and its validation, with what the killed run left.
     checkpoint = dict(max_keep_ckpts=2, save_best=save_best, rule='greater')
     options = dict(scores=scores, checkpoint=checkpoint)
     unbroken, broken = tmp_path / 'unbroken', tmp_path / 'broken'
@@ -206,7 +204,7 @@ def test_record_of_another_score_does_not_count(train, tmp_path):
     assert _names(tmp_path / 'run') == {'epoch_3.pth'} | best
 
 
-def test_failed_write_ends_in_one_sentence(train, tmp_path, monkeypatch):
+def test_failed_write_is_a_run_error(train, tmp_path, monkeypatch):
     put = LocalBackend.put
 
     def fail(self, content, path):
@@ -216,14 +214,14 @@ def test_failed_write_ends_in_one_sentence(train, tmp_path, monkeypatch):
         put(self, content, path)
 
     monkeypatch.setattr(LocalBackend, 'put', fail)
-    with pytest.raises(RunError, match=r'run/epoch_2.pth cannot be written: no more. The checkpo'):
+    with pytest.raises(RunError, match=r'run/epoch_2.pth cannot be written: no more. The earlier'):
         train()
     assert _names(tmp_path / 'run') == {'epoch_1.pth', 'best_given_acc_epoch_1.pth'}
     assert not list((tmp_path / 'run').glob('.*.tmp'))
     assert Path((tmp_path / 'run/last_checkpoint').read_text()).name == 'epoch_1.pth'
 
 
-def test_folder_that_cannot_be_written_is_told_before_the_first_step(train, tmp_path):
+def test_read_only_folder_is_an_error_before_the_first_step(train, tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(RunError, match=r'file/run cannot be written: Not a directory. Choose'):
         train(checkpoint=dict(out_dir=str(tmp_path / 'file')))
@@ -238,16 +236,3 @@ def test_stale_files_of_this_run_only(train, tmp_path):
     with atomic_write(run / 'epoch_9.pth') as alive:  # another program's
         train(**{'train_cfg.max_epochs': 1})
         assert alive.exists() and other.exists() and not stale.exists()
-
-
-@pytest.mark.parametrize('hook_type', ['CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook])
-def test_runner_takes_it_in_the_place_of_mmengines(tmp_path, monkeypatch, hook_type):
-    monkeypatch.setattr(Config, 'pretty_text', '')  # has no words for a class
-    config = write_tiny_config(tmp_path)
-    options = {'default_hooks.checkpoint.type': hook_type, 'default_hooks.checkpoint.interval': 2}
-    runner = build_runner(config, tmp_path / 'run', **options)
-    (hook,) = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
-    assert type(hook) is DurableCheckpointHook and hook.interval == 2
-    assert isinstance(runner, PortableRunner)
-    runner = build_runner(config, tmp_path / 'without', default_hooks={'checkpoint': None})
-    assert not [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]

@@ -1,4 +1,4 @@
-"""Data loader workers: their sockets, and the explanation when one is lost."""
+"""Data loading that fails: lost workers, unreadable images, sockets that cannot be made."""
 
 import os
 import re
@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from torch import multiprocessing
 from torch.utils.data import DataLoader, dataloader
 
-from ...errors import ConfigError, RunError
+from ...errors import ConfigError, RunError, TooManyUnreadableError, UnreadableImageError
+from ...fileio.terminal import one_line
 
 # What reading from a process that has just gone gives, before torch has noticed.
 _BROKEN = (ConnectionError, EOFError, FileNotFoundError)
@@ -20,15 +21,16 @@ _LOST = re.compile(r'DataLoader worker .*(killed by signal|exited unexpectedly)'
 
 
 @contextmanager
-def explained_worker_loss(key: str, loader: DataLoader | dict | None) -> Iterator[None]:
-    """Say what probably happened when a data loader's worker is gone.
+def explained_loading(key: str, loader: DataLoader | dict | None) -> Iterator[None]:
+    """Turn a lost data loader worker, and images that end a run, into errors with a fix.
 
     Args:
         key (str): Of the data loader in the config.
         loader (DataLoader | dict, optional): The data loader, or its config.
 
     Raises:
-        RunError: In place of torch's ``RuntimeError``.
+        RunError: In place of torch's ``RuntimeError``, :class:`UnreadableImageError` and
+            :class:`TooManyUnreadableError`.
     """
     try:
         try:
@@ -36,16 +38,25 @@ def explained_worker_loss(key: str, loader: DataLoader | dict | None) -> Iterato
         except _BROKEN:
             time.sleep(0.5)  # torch's signal handler may be about to say which worker it is
             raise
+    except TooManyUnreadableError as error:
+        raise RunError(
+            f'{error}. Get these files again, remove them from the annotations, or allow more with '
+            'train_dataloader.dataset.max_unreadable. tools/dataset_tools/browse.py finds all'
+        ) from error
+    except UnreadableImageError as error:
+        raise RunError(
+            f'{error}. Without it a score is not that of the dataset: get the file again, or '
+            'remove it from the annotations. tools/dataset_tools/browse.py finds all such files'
+        ) from error
     except (RuntimeError, *_BROKEN) as error:
         if not _is_lost_worker(error):
             raise
         is_config = isinstance(loader, dict)
         now = loader.get('num_workers') if is_config else getattr(loader, 'num_workers', None)
-        told = ' '.join(str(error).split()) or type(error).__name__
         raise RunError(
-            f'a worker process that loads the images is gone ({told}). Most often the system '
-            'killed it because memory ran out (its log says so: dmesg). Take fewer workers '
-            f'({key}.num_workers is {now}) or give the job more memory. A training goes on with '
+            f'a worker process that loads the images is gone ({one_line(error)}). Most often the '
+            'system killed it because memory ran out (its log says so: dmesg). Use fewer workers '
+            f'({key}.num_workers is {now}) or give the job more memory. Continue a training with '
             '--resume'
         ) from error
 
@@ -68,8 +79,8 @@ def check_worker_sockets() -> None:
     """Refuse a temporary folder whose name leaves no room for the names of sockets.
 
     A worker sends the handles of its tensors through a Unix socket below ``tempfile.gettempdir()``.
-    One whose name is too long cannot be made; the worker prints that and loses the batch, for which
-    the training then waits for ever.
+    If the socket's name is too long, the worker prints that and loses the batch, for which the
+    training would wait forever.
 
     Raises:
         ConfigError: If the name is too long.
@@ -78,7 +89,7 @@ def check_worker_sockets() -> None:
     length = len(os.fsencode(folder))
     if multiprocessing.get_sharing_strategy() == 'file_descriptor' and length > _LONGEST - _BELOW:
         raise ConfigError(
-            f'the temporary folder {folder} has a name of {length} bytes, and the sockets of data '
-            f'loader workers fit below one of at most {_LONGEST - _BELOW}. Set TMPDIR to a folder '
-            'with a shorter name, such as /tmp, or num_workers to 0'
+            f'the temporary folder {folder} has a name of {length} bytes, but sockets of data '
+            f'loader workers allow at most {_LONGEST - _BELOW}. Set TMPDIR to a shorter folder, '
+            'such as /tmp, or num_workers to 0'
         )

@@ -3,13 +3,18 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from mmengine.hooks import Hook
 from tiny_run import build_runner, write_tiny_config
 
-from mmpretrain_mldecoder.engine.runners import work_dir as work_dir_lock
-from mmpretrain_mldecoder.engine.runners.work_dir import WorkDirLock, earlier_checkpoints
+from mmpretrain_mldecoder.engine.runners import work_dir as module
+from mmpretrain_mldecoder.engine.runners.work_dir import (
+    WorkDirLock,
+    claim_timestamp,
+    earlier_checkpoints,
+)
 from mmpretrain_mldecoder.errors import WorkDirInUseError
 
 
@@ -30,18 +35,18 @@ time.sleep(120)
 """
 
 
-def test_second_one_is_told_who_holds_it(tmp_path):
+def test_error_names_the_holder(tmp_path):
     lock = WorkDirLock(tmp_path)
     assert lock.is_held and is_locked(tmp_path)
-    told = rf'another training is running in {tmp_path} \(host .+, pid {os.getpid()}, since 2'
-    with pytest.raises(WorkDirInUseError, match=told):
+    holder = rf'another training is running in {tmp_path} \(host .+, pid {os.getpid()}, since 2'
+    with pytest.raises(WorkDirInUseError, match=holder):
         WorkDirLock(tmp_path)
     lock.release()
     assert not is_locked(tmp_path)
     WorkDirLock(tmp_path).release()
 
 
-def test_killed_holder_is_no_obstacle(tmp_path):
+def test_killed_holder(tmp_path):
     holder = subprocess.Popen([sys.executable, '-c', _HOLD, tmp_path], stdout=subprocess.PIPE)
     try:
         assert holder.stdout.readline() == b'held\n'
@@ -54,7 +59,7 @@ def test_killed_holder_is_no_obstacle(tmp_path):
     WorkDirLock(tmp_path).release()
 
 
-def test_forked_child_neither_holds_nor_frees_it(tmp_path):
+def test_forked_child_neither_holds_nor_releases_it(tmp_path):
     lock = WorkDirLock(tmp_path)
     child = os.fork()
     if not child:
@@ -70,12 +75,11 @@ def test_forked_child_neither_holds_nor_frees_it(tmp_path):
         os.waitpid(child, 0)
 
 
-@pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOTSUP])
-def test_file_system_without_locks(tmp_path, monkeypatch, number):
+def test_file_system_without_locks(tmp_path, monkeypatch):
     def flock(file, operation):
-        raise OSError(number, 'no locks')
+        raise OSError(errno.ENOTSUP, 'no locks')
 
-    monkeypatch.setattr(work_dir_lock.fcntl, 'flock', flock)
+    monkeypatch.setattr(module.fcntl, 'flock', flock)
     assert not WorkDirLock(tmp_path).is_held
 
 
@@ -106,7 +110,7 @@ class TrainThereToo(Hook):
             assert _content(self.arguments[1]) == before
 
 
-def test_runner_trains_alone_and_warns_of_what_it_overwrites(tmp_path):
+def test_one_training_and_a_warning_of_what_it_overwrites(tmp_path):
     config, work_dir = write_tiny_config(tmp_path), tmp_path / 'run'
     options = {'train_dataloader.num_workers': 0, 'train_cfg.max_epochs': 1}
     runner = build_runner(config, work_dir, **options)
@@ -123,3 +127,20 @@ def test_runner_trains_alone_and_warns_of_what_it_overwrites(tmp_path):
         'holds checkpoints of an earlier run, best_coco_mAP_epoch_1.pth, epoch_1.pth.'
         in ''.join(path.read_text() for path in others)
     )
+
+
+def test_each_run_gets_a_timestamp_of_its_own(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        claimed = list(pool.map(lambda _: claim_timestamp(tmp_path, '20231231_235958'), range(8)))
+    assert sorted(claimed) == sorted(path.name for path in tmp_path.iterdir())
+    assert sorted(claimed)[:3] == ['20231231_235958', '20231231_235959', '20240101_000000']
+    assert len(set(claimed)) == 8
+
+
+def test_two_runners_of_one_second(tmp_path, monkeypatch):
+    monkeypatch.setattr('time.time', lambda: 1_700_000_000.0)
+    config = write_tiny_config(tmp_path)
+    one, other = (build_runner(config, tmp_path / 'run') for _ in range(2))
+    assert one.timestamp != other.timestamp
+    for runner in (one, other):
+        assert (tmp_path / 'run' / runner.timestamp / f'{runner.timestamp}.log').is_file()

@@ -5,29 +5,52 @@ import time
 
 import pytest
 from mmengine.hooks import Hook
-from preempted_run import check_goes_on, checkpoints, preempt
+from preempted_run import check_resume_after_signal, checkpoints, preempt
+from tiny_iterations import ITERATIONS
 from tiny_run import assert_same_training, build_runner, write_tiny_config
 from torch.utils.data import DataLoader
 
-from mmpretrain_mldecoder.engine.runners.preemption import PreemptionSignal, _Undisturbed
+from mmpretrain_mldecoder.engine.distributed.agree import RankVote
+from mmpretrain_mldecoder.engine.runners.preemption import PreemptionHook, _Undisturbed
 
 
 @pytest.fixture(scope='module')
 def unbroken(tmp_path_factory):
-    """A config and its work folder after an unbroken training: 3 epochs of 3 steps."""
+    """A config and its work dir after an unbroken training: 3 epochs of 3 steps."""
     folder = tmp_path_factory.mktemp('preemption')
     config = write_tiny_config(folder)
     build_runner(config, folder / 'run').train()
     return config, folder / 'run'
 
 
-def test_finishes_the_step_saves_and_goes_on(unbroken, tmp_path, capsys):
+@pytest.fixture(scope='module')
+def by_iteration(tmp_path_factory):
+    """A config and its work dir after an unbroken training of 8 iterations."""
+    folder = tmp_path_factory.mktemp('iterations')
+    config = write_tiny_config(folder, ITERATIONS)
+    build_runner(config, folder / 'run').train()
+    return config, folder / 'run'
+
+
+def test_step_is_finished_and_saved(unbroken, tmp_path):
     stage, saved = 'before_train_iter', 'epoch_0_iter_2.pth'
-    check_goes_on(*unbroken, tmp_path, stage, 1, saved, signal.SIGUSR1)
-    assert 'stopped by SIGUSR1: the same command with --resume' in capsys.readouterr().err
+    stopped = check_resume_after_signal(*unbroken, tmp_path, stage, 1, saved, signal.SIGUSR1)
+    assert stopped.message == 'stopped by SIGUSR1: the same command with --resume continues.'
 
 
-def test_reads_no_image_of_the_steps_that_are_done(unbroken, tmp_path):
+@pytest.mark.parametrize(
+    ('stage', 'iteration', 'saved'),
+    [
+        ('before_train_iter', 4, 'epoch_0_iter_5.pth'),
+        ('before_val_iter', 4, 'iter_4.pth'),  # at once: the weights are saved
+        ('after_val_epoch', 4, 'epoch_0_iter_4.pth'),
+    ],
+)
+def test_training_by_iterations(by_iteration, tmp_path, stage, iteration, saved):
+    check_resume_after_signal(*by_iteration, tmp_path, stage, iteration, saved, signal.SIGUSR1)
+
+
+def test_images_of_earlier_steps_are_not_read(unbroken, tmp_path):
     config, _ = unbroken
     preempt(config, tmp_path, 'before_train_iter', lambda runner: runner.iter == 1)
     options = {'train_dataloader.num_workers': 0, 'train_cfg.max_epochs': 1}
@@ -42,7 +65,7 @@ def test_reads_no_image_of_the_steps_that_are_done(unbroken, tmp_path):
     assert len(set(read_images)) == len(read_images) == 4  # 1 step of 3 is left
 
 
-def test_leaves_a_validation_whose_epoch_is_saved_at_once(unbroken, tmp_path):
+def test_validation_of_saved_weights_ends_at_once(unbroken, tmp_path):
     config, run = unbroken
     preempt(config, tmp_path, 'before_val_iter', lambda runner: runner.epoch == 2)
     assert checkpoints(tmp_path) == {'epoch_1.pth', 'epoch_2.pth', 'best_coco_mAP_epoch_1.pth'}
@@ -50,14 +73,14 @@ def test_leaves_a_validation_whose_epoch_is_saved_at_once(unbroken, tmp_path):
     assert_same_training(tmp_path / 'epoch_3.pth', run / 'epoch_3.pth')
 
 
-def test_before_training_nothing_is_saved(unbroken, tmp_path, capsys):
+def test_before_training_nothing_is_saved(unbroken, tmp_path):
     stopped = preempt(unbroken[0], tmp_path, 'before_run', lambda runner: True)
     assert not stopped.all_together
-    assert 'nothing is saved' in capsys.readouterr().err
+    assert 'nothing is saved' in stopped.message
     assert not checkpoints(tmp_path)
 
 
-def test_loop_without_resume_in_an_epoch_keeps_the_default(unbroken, tmp_path):
+def test_other_loop_keeps_the_default(unbroken, tmp_path):
     runner = build_runner(unbroken[0], tmp_path)
     runner._train_loop = dict(type='mmengine.EpochBasedTrainLoop', max_epochs=1)
     handlers = []
@@ -69,7 +92,7 @@ def test_loop_without_resume_in_an_epoch_keeps_the_default(unbroken, tmp_path):
     assert set(handlers) == {signal.SIG_DFL}
 
 
-def test_workers_outlive_one_signal_of_others(tmp_path):
+def test_workers_survive_one_signal_of_others(tmp_path):
     loader = DataLoader(range(40), num_workers=1, worker_init_fn=_Undisturbed(None))
     batches = iter(loader)
     values = [next(batches).item()]
@@ -93,24 +116,22 @@ def test_workers_end_at_a_signal_of_their_process():
 
 
 def test_second_signal_acts_by_default(monkeypatch):
-    first = []
-    one = PreemptionSignal(lambda: first.append(True))
-    now = [100.0]
+    now, received, killed = [100.0], [], []
     monkeypatch.setattr(time, 'monotonic', lambda: now[0])
-    received = []
+    vote = RankVote()
+    hook = PreemptionHook(vote)
     before = signal.signal(signal.SIGUSR1, lambda number, frame: received.append('before'))
-    killed = []
     try:
-        one.catch()
-        for now[0] in (100.0, 101.5):
-            os.kill(os.getpid(), signal.SIGUSR1)
-        assert one.received == signal.SIGUSR1 and first == [True]
-        monkeypatch.setattr(os, 'kill', lambda pid, number: killed.append(number))
-        now[0] = 102.5
-        signal.raise_signal(signal.SIGUSR1)
-        assert killed == [signal.SIGUSR1]
-        assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
-        one.release()
+        with hook.listen():
+            hook._is_training = True
+            for now[0] in (100.0, 101.5):
+                os.kill(os.getpid(), signal.SIGUSR1)
+            assert not vote.any(False) and vote.noticed
+            monkeypatch.setattr(os, 'kill', lambda pid, number: killed.append(number))
+            now[0] = 102.5
+            signal.raise_signal(signal.SIGUSR1)
+            assert killed == [signal.SIGUSR1]
+            assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
         signal.raise_signal(signal.SIGUSR1)
         assert received == ['before']
     finally:

@@ -1,0 +1,70 @@
+"""Rewrites of a config, so that it runs without a GPU too and its training can be resumed."""
+
+from collections.abc import Mapping
+
+from mmengine.device import get_device
+from mmengine.hooks import CheckpointHook
+
+from ..hooks.checkpoint_hook import DurableCheckpointHook
+from ..optimizers.optim_wrapper import skipping
+from .loading import check_worker_sockets
+from .loops import ResumableEpochLoop, ResumableIterLoop
+
+
+def portable_parts(parts: Mapping) -> dict:
+    """Return the arguments of a runner with the classes that this machine and a resume need.
+
+    - ``CheckpointHook`` becomes :class:`DurableCheckpointHook`.
+    - ``train_cfg.by_epoch`` chooses :class:`ResumableEpochLoop` or :class:`ResumableIterLoop`.
+    - ``optim_wrapper.max_skips`` chooses a wrapper that knows it.
+    - Without a GPU, ``AmpOptimWrapper`` becomes ``OptimWrapper``.
+
+    Args:
+        parts (Mapping): Arguments of ``Runner``; they stay as they are.
+    """
+    parts = dict(parts)
+    hooks = parts['default_hooks'] = dict(parts.get('default_hooks') or {})
+    checkpoint = hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
+    if isinstance(checkpoint, dict) and checkpoint.get('type') in (
+        *('CheckpointHook', 'mmengine.CheckpointHook'),
+        CheckpointHook,
+    ):
+        hooks['checkpoint'] = {**checkpoint, 'type': DurableCheckpointHook}
+    loop = parts.get('train_cfg')
+    if isinstance(loop, dict) and 'type' not in loop and 'by_epoch' in loop:
+        loop_type = ResumableEpochLoop if loop['by_epoch'] else ResumableIterLoop
+        arguments = {key: value for key, value in loop.items() if key != 'by_epoch'}
+        parts['train_cfg'] = {**arguments, 'type': loop_type}
+    wrapper = parts.get('optim_wrapper')
+    if needs_fp32(wrapper):
+        amp_only = ('loss_scale', 'dtype', 'use_fsdp')
+        wrapper = {key: value for key, value in wrapper.items() if key not in amp_only}
+        wrapper['type'] = 'OptimWrapper'
+    if isinstance(wrapper, dict) and wrapper.get('max_skips') is not None:
+        wrapper = skipping(wrapper)
+    return parts | dict(optim_wrapper=wrapper)
+
+
+def needs_fp32(optim_wrapper: object) -> bool:
+    """Return whether mixed precision is asked for on a machine without a GPU."""
+    if not isinstance(optim_wrapper, dict) or get_device() not in ('cpu', 'mps'):
+        return False
+    wrapper_type = optim_wrapper.get('type')
+    name = getattr(wrapper_type, '__name__', str(wrapper_type))
+    return name.rpartition('.')[2] == 'AmpOptimWrapper'
+
+
+def portable_loader(loader: dict) -> dict:
+    """Return the config of a data loader without what needs a GPU or worker processes.
+
+    Raises:
+        ConfigError: If its workers cannot be started, see :func:`check_worker_sockets`.
+    """
+    loader = loader.copy()
+    if get_device() == 'cpu':
+        loader['pin_memory'] = False
+    if loader.get('num_workers'):
+        check_worker_sockets()
+    else:
+        loader['persistent_workers'] = False
+    return loader

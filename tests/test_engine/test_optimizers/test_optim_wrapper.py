@@ -1,0 +1,137 @@
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from torch import nn
+
+from mmpretrain_mldecoder.engine import NoDecay1DConstructor
+from mmpretrain_mldecoder.engine.optimizers.optim_wrapper import (
+    SkippingAmpOptimWrapper,
+    SkippingOptimWrapper,
+    skipping,
+)
+
+
+def _model():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2), nn.Linear(4, 2))
+    model.register_parameter('scale', nn.Parameter(torch.ones(())))
+    model[3].weight = model[2].weight  # shared
+    model[0].bias.requires_grad_(False)
+    return model
+
+
+def _cfg(**more):
+    optimizer = dict(type='AdamW', lr=1e-3, weight_decay=0.3)
+    return dict(optimizer=optimizer, constructor='mmpretrain.NoDecay1DConstructor', **more)
+
+
+def test_two_groups_by_dimension():
+    model = _model()
+    wrapper = build_optim_wrapper(model, _cfg())
+    decayed, spared = wrapper.optimizer.param_groups
+    names = {id(p): name for name, p in model.named_parameters()}
+    assert [names[id(p)] for p in decayed['params']] == ['0.weight', '2.weight']
+    assert {names[id(p)] for p in spared['params']} == {
+        'scale',
+        '1.weight',
+        '1.bias',
+        '2.bias',
+        '3.bias',
+    }
+    assert (decayed['weight_decay'], spared['weight_decay']) == (0.3, 0.0)
+    assert decayed['lr'] == spared['lr'] == 1e-3
+
+
+def test_only_weights_shrink_without_gradient():
+    model = _model()
+    wrapper = build_optim_wrapper(model, _cfg())
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+    wrapper.step()
+    for name, p in model.named_parameters():
+        # AdamW with zero gradient: p - lr * weight_decay * p
+        factor = 1 - 1e-3 * 0.3 if p.ndim >= 2 else 1.0
+        torch.testing.assert_close(p.detach(), before[name] * factor)
+
+
+def test_keeps_two_groups_when_one_is_empty():
+    wrapper = build_optim_wrapper(nn.Linear(3, 2, bias=False), _cfg())
+    assert [len(group['params']) for group in wrapper.optimizer.param_groups] == [1, 0]
+
+
+def test_wrapper_options_reach_the_wrapper():
+    wrapper = build_optim_wrapper(_model(), _cfg(clip_grad=dict(max_norm=1.0)))
+    assert wrapper.clip_grad_kwargs == dict(max_norm=1.0)
+
+
+def test_refuses_paramwise_cfg():
+    with pytest.raises(ValueError, match=r"takes no paramwise_cfg.*'norm_decay_mult': 0"):
+        NoDecay1DConstructor(_cfg(), paramwise_cfg=dict(norm_decay_mult=0))
+
+
+def test_nothing_to_train():
+    with pytest.raises(ValueError, match='Linear has no trainable parameter'):
+        build_optim_wrapper(nn.Linear(2, 2).requires_grad_(False), _cfg())
+
+
+class Model(BaseModel):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.norm, self.linear = nn.BatchNorm1d(3), nn.Linear(3, 1)
+
+    def forward(self, inputs, mode='loss'):
+        return dict(loss=self.linear(self.norm(inputs)).square().sum())
+
+
+def _train(batches: list, wrapper_type=OptimWrapper, **options) -> dict[str, torch.Tensor]:
+    model = Model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    wrapper = wrapper_type(optimizer=optimizer, **options)
+    wrapper.initialize_count_status(model, 0, len(batches))
+    for batch in batches:
+        model.train_step(dict(inputs=batch), wrapper)
+    return model.state_dict()
+
+
+def _batches(num: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(4, 3, generator=generator) for _ in range(num)]
+
+
+BAD = torch.full((4, 3), float('nan'))
+
+
+def test_as_if_the_batch_were_not_there():
+    good = _batches(4)
+    skipped = _train([*good[:2], BAD, *good[2:]], SkippingOptimWrapper, max_skips=1)
+    for name, value in _train(good).items():  # batch norm's statistics are among them
+        assert torch.equal(skipped[name], value), name
+
+
+def test_accumulated_gradients_are_dropped_with_it():
+    """With a step every two batches: both batches of the bad pair are skipped."""
+    a, b, c, d = _batches(4)
+    skipped = _train([a, b, c, BAD, d, a], SkippingOptimWrapper, max_skips=1, accumulative_counts=2)
+    without = _train([a, b, d, a], accumulative_counts=2)
+    for name in ('linear.weight', 'linear.bias', 'norm.weight', 'norm.bias'):
+        assert torch.equal(skipped[name], without[name]), name
+    # c was in order, so the batch norm has counted it
+    assert (skipped['norm.num_batches_tracked'], without['norm.num_batches_tracked']) == (5, 4)
+
+
+@pytest.mark.parametrize('value', [0, True, '3'])
+def test_wrong_limit(value):
+    optimizer = torch.optim.SGD(Model().parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=rf'max_skips must be .*, but got {value!r}; remove it'):
+        SkippingOptimWrapper(optimizer=optimizer, max_skips=value)
+
+
+def test_class_that_knows_the_key():
+    assert skipping(dict(max_skips=1))['type'] is SkippingOptimWrapper
+    assert skipping(dict(type=OptimWrapper, max_skips=1))['type'] is SkippingOptimWrapper
+    amp = skipping(dict(type='mmengine.AmpOptimWrapper', max_skips=1, loss_scale='dynamic'))
+    assert amp == dict(type=SkippingAmpOptimWrapper, max_skips=1, loss_scale='dynamic')
+    with pytest.raises(ValueError, match=r'max_skips .* not ApexOptimWrapper: remove it'):
+        skipping(dict(type='ApexOptimWrapper', max_skips=1))
