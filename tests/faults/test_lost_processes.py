@@ -56,17 +56,18 @@ def checkpoint(tmp_path) -> Path:
 class Command:
     """A command in a process group of its own, as a terminal starts it, and what it printed."""
 
-    def __init__(self, log: Path, *words: str | Path):
+    def __init__(self, log: Path, *words: str | Path, **more_environment: str):
         self._log = log
+        paths = [str(ROOT / 'tests' / 'support'), os.environ.get('PYTHONPATH', '')]
         environment = dict(
-            OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore', PYTHONPATH=ROOT / 'tests' / 'support'
+            OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore', PYTHONPATH=os.pathsep.join(paths)
         )
         with log.open('w') as out:
             self.process = subprocess.Popen(
                 [sys.executable, *map(str, words)],
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {k: str(v) for k, v in environment.items()},
+                env=os.environ | environment | more_environment,
                 start_new_session=True,
                 # A shell without job control starts what is in the background without Ctrl-C.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -97,8 +98,8 @@ class Command:
 
 
 @contextmanager
-def started(log: Path, *words: str | Path) -> Iterator[Command]:
-    command = Command(log, *words)
+def started(log: Path, *words: str | Path, **environment: str) -> Iterator[Command]:
+    command = Command(log, *words, **environment)
     try:
         yield command
     finally:
@@ -185,7 +186,7 @@ def test_ctrl_c_in_a_training_that_then_goes_on(slow, tmp_path):
         command.wait_for_words('Epoch(train)  [2]')
         os.killpg(command.process.pid, signal.SIGINT)
         assert command.end() == 130
-    assert command.printed.splitlines()[-1].startswith('interrupted: --resume goes on')
+    assert command.printed.splitlines()[-1].startswith('interrupted: --resume continues')
     assert 'Traceback' not in command.printed
     assert 'epoch_1.pth' in _all_whole(work_dir)
     words = [TRAIN, slow, '--work-dir', work_dir, '--resume', '--cfg-options']
@@ -283,20 +284,25 @@ def test_nan_weight_in_the_process_that_saves_ends_both(tmp_path):
     with started(tmp_path / 'log', *_torchrun(config, '--work-dir', work_dir)) as command:
         command.wait_for_words('Saving checkpoint at 2 epochs')
         assert command.end() == 1
-    error = 'is not finite after iteration 4, so no checkpoint is written of it'
+    error = 'is not finite after iteration 4, so no checkpoint is saved'
     assert len(re.findall(rf'error: .+ {error}', command.printed)) == 2  # each process says so
     assert _all_whole(work_dir) == ['best_coco_mAP_epoch_1.pth', 'epoch_1.pth']
 
 
 def test_machines_that_do_not_share_the_work_folder(tmp_path, checkpoint):
-    """Each process has a folder of its own, and one of them finds nothing to go on from."""
+    """Each of two processes is the first of its machine, and one finds nothing to resume from."""
     config = write_tiny_config(tmp_path, f"work_dir = '{tmp_path}/run{{{{$RANK:0}}}}'\n")
     (tmp_path / 'run0').mkdir()
     shutil.copy(checkpoint, tmp_path / 'run0')
-    with started(tmp_path / 'log', *_torchrun(config, '--resume')) as command:
-        assert command.process.wait(240) == 1
-    error = 'error: the processes would go on from different checkpoints (0: epoch_1.pth, 1: none)'
-    assert command.printed.count(error) == 2
+    ranks = dict(WORLD_SIZE='2', LOCAL_RANK='0', MASTER_ADDR='127.0.0.1', MASTER_PORT='29655')
+    words = [TRAIN, config, '--resume', '--launcher', 'pytorch']
+    with (
+        started(tmp_path / 'log0', *words, RANK='0', **ranks) as one,
+        started(tmp_path / 'log1', *words, RANK='1', **ranks) as other,
+    ):
+        assert [command.process.wait(240) for command in (one, other)] == [1, 1]
+    error = 'error: the processes would resume from different checkpoints (0: epoch_1.pth, 1: none)'
+    assert error in one.printed and error in other.printed
     assert not list((tmp_path / 'run1').glob('*.pth'))
 
 

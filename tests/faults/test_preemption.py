@@ -152,7 +152,7 @@ def test_ends_with_75_and_goes_on(config, unbroken, tmp_path, processes, number,
     process = _start(config, tmp_path / 'run', processes)
     printed = _stop_in_an_epoch(process, number, to_all)
     assert process.returncode == 75, printed
-    assert printed.count('the same command with --resume goes on') == 1
+    assert printed.count('the same command with --resume continues') == 1
     assert 'Traceback' not in printed
     assert not _processes_of(tmp_path)
     _mid_epoch_checkpoint(tmp_path / 'run')
@@ -170,7 +170,7 @@ def test_ends_with_75_and_goes_on_in_iterations(config, tmp_path, processes):
     process = _start(config, tmp_path / 'run', processes)
     printed = _stop_in_an_epoch(process, signal.SIGTERM, False, '[ 7/24]')
     assert process.returncode == 75, printed
-    assert printed.count('the same command with --resume goes on') == 1
+    assert printed.count('the same command with --resume continues') == 1
     assert 'Traceback' not in printed
     (saved,) = (tmp_path / 'run').glob('epoch_0_iter_*.pth')
     assert saved.stem in ('epoch_0_iter_7', 'epoch_0_iter_8')

@@ -16,6 +16,7 @@ from mmengine.utils import apply_to
 from mmpretrain.registry import HOOKS
 from torch import nn
 
+from ...checkpoints.load import is_archive
 from ...checkpoints.resume import find_damage, find_resume_checkpoint
 from ...errors import ConfigError, RunError
 from ..distributed.agree import on_each_machine
@@ -38,7 +39,8 @@ class ResumingRunner(Runner):
         """Load the checkpoint to resume from, if any, before data loaders are built with its seed.
 
         Raises:
-            ConfigError: If the named checkpoint, or each one in the work dir, is damaged.
+            ConfigError: If the named checkpoint cannot be loaded, or each one in the work dir is
+                damaged.
             RunError: If it does not match the training, or machines find different ones.
         """
         if self._resume:
@@ -69,8 +71,8 @@ class ResumingRunner(Runner):
                 return find_resume_checkpoint(self.work_dir)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        damage = None if '://' in self._load_from else find_damage(self._load_from)
-        if damage is not None:
+        # What is no archive has no checksums; loading it says what it is.
+        if is_archive(self._load_from) and (damage := find_damage(self._load_from)):
             raise ConfigError(f'{damage}. Name another checkpoint')
         return self._load_from
 
@@ -78,7 +80,7 @@ class ResumingRunner(Runner):
         try:
             checkpoint = CheckpointLoader.load_checkpoint(self._load_from, map_location='cpu')
         except ValueError as error:  # of a file that is damaged, or holds something else
-            raise RunError(str(error)) from error
+            raise ConfigError(f'{str(error).rstrip(".")}. Name another checkpoint') from error
         schedules = self.param_schedulers or []
         is_one = not isinstance(schedules, list | dict) or 'type' in schedules
         self._resumed = check_resumable(

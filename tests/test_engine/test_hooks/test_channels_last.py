@@ -172,4 +172,4 @@ def test_narrow_strided_convolution_stays_as_it_is(trained, tmp_path):
     runner = build_runner(trained[0], tmp_path, **CHANNELS_LAST)
     assert runner.model.backbone.layer1[0].conv1.weight.is_contiguous()
     (log,) = tmp_path.glob('*/*.log')
-    assert 'channels_last is left out' in log.read_text()
+    assert 'channels_last is ignored' in log.read_text()

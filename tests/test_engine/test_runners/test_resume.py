@@ -219,7 +219,7 @@ def test_damaged_checkpoints(unseeded, tmp_path):
     pickled = tmp_path / 'epoch_3.pth'
     torch.save(dict(state_dict={}, meta=pytest.raises), pickled)
     runner = build_runner(config, tmp_path, resume=True, load_from=str(pickled))
-    with pytest.raises(RunError, match='could run code'):
+    with pytest.raises(ConfigError, match='could run code'):
         runner.find_start()
 
 
