@@ -2,10 +2,8 @@
 
 from .build import ExplainedBuilds, check_type_names
 from .config_error import check_option, explained, read_config, unknown_type
-from .start import ConfigCheckHook
 
 __all__ = [
-    'ConfigCheckHook',
     'ExplainedBuilds',
     'check_option',
     'check_type_names',

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from ...errors import ConfigError, RunError
 from ...fileio.atomic_write import atomic_write
 from ...layers import MLDecoder
-from ..checks import ConfigCheckHook, ExplainedBuilds
+from ..checks import ExplainedBuilds
 from ..distributed.agree import RankVote, on_main_process
 from ..distributed.cpu_distributed import init_cpu_process_group
 from ..hooks.channels_last import (
@@ -107,6 +107,9 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
+        # Late, as it imports MMPretrain's models: the engine is there with MMEngine's runner.
+        from ..checks.start import ConfigCheckHook
+
         vote = RankVote()
         self._preemption = PreemptionHook(vote)
         for hook in (CheckpointFitHook(), ConfigCheckHook()):
