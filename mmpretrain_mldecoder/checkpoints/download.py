@@ -30,27 +30,16 @@ _TIMEOUT = 60  # seconds without an answer
 
 
 def download_folder() -> Path:
-    """Return where downloads are kept: ``checkpoints`` below ``torch.hub.get_dir()``.
-
-    The environment variable ``TORCH_HOME`` moves it.
-    """
+    """Return where torch keeps downloads; the environment variable ``TORCH_HOME`` moves it."""
     return Path(torch.hub.get_dir(), 'checkpoints')
 
 
 def find_or_download(find: Callable[[], Path | None], url: str, path: Path, hint: str = '') -> Path:
-    """Return the file that ``find`` finds; if it finds none, download it before.
+    """Return the file that ``find`` finds, also at ``path``; download it there if it finds None.
 
     In a distributed run all ranks must call this. The first one of each machine (``LOCAL_RANK`` 0)
-    downloads while the others wait; if it fails, they fail too instead of waiting.
-
-    Args:
-        find (Callable): Looks for the file; returns None where there is none.
-        url (str): The address of the file.
-        path (Path): Where the download goes. ``find`` should look there too.
-        hint (str): As in :func:`download`.
-
-    Raises:
-        ConnectionError, OSError: As :func:`download`.
+    downloads while the others wait; if it fails, they fail too instead of waiting. Address, hint
+    and errors are those of :func:`download`.
     """
     try:
         found = find()
@@ -69,14 +58,11 @@ def find_or_download(find: Callable[[], Path | None], url: str, path: Path, hint
 
 
 def download_once(url: str) -> Path:
-    """Return the file of an address, downloaded at the first time.
+    """Return the file of an address, downloaded the first time.
 
     It is kept under its own name in :func:`download_folder`, where torch.hub and users look, or put
     it by hand. That name belongs to the first address that asks for it; the file of another one
-    goes to a folder of that address below. One process of each machine downloads.
-
-    Args:
-        url (str): The address. Its query belongs to it: another one is another file.
+    goes to a folder of its own below. The query belongs to an address.
 
     Raises:
         ValueError: If the address ends in no name of a file.

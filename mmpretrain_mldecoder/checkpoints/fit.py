@@ -63,12 +63,7 @@ def compare(module: nn.Module, state_dict: Mapping[str, Tensor]) -> Mismatch:
 
 
 def check_fit(module: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> Mismatch:
-    """Compare converted weights with the module that they are for.
-
-    Args:
-        module (nn.Module): A backbone, a head or a whole model.
-        state_dict (Mapping[str, Tensor]): The weights, under the names of the module.
-        source (str): What the weights are called in the error.
+    """Compare converted weights, called ``source`` in the error, with the module they are for.
 
     Returns:
         Mismatch: With nothing but ``foreign`` names.
@@ -96,14 +91,8 @@ def drop_surplus_outputs(model: nn.Module, state_dict: dict[str, Tensor]) -> dic
     """Cut the bias of PaddleClas' group layer to the classes of a whole model.
 
     Its ``K`` queries have ``K * ceil(C / K)`` outputs, of which the last ones are unused if ``K``
-    does not divide ``C``. The file does not tell ``C``, so a conversion keeps them all.
-
-    Args:
-        model (nn.Module): The model that gets the weights.
-        state_dict (dict[str, Tensor]): As in :class:`.Conversion`.
-
-    Returns:
-        dict[str, Tensor]: A new dict, or ``state_dict`` itself where there is nothing to cut.
+    does not divide ``C``. The file does not tell ``C``, so a conversion keeps them all. Where there
+    is nothing to cut, ``state_dict`` itself is returned.
     """
     fresh = model.state_dict()
     weight, bias = (f'head.decoder.group_linear.{part}' for part in ('weight', 'bias'))

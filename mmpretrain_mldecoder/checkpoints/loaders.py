@@ -40,13 +40,8 @@ from .load import load_weights_only, read_weights
 def load_from_local(filename: str, map_location=None):
     """Load a local file, and convert it if it holds published weights.
 
-    Args:
-        filename (str): ``.pdparams``, ``.pdema`` and ``.safetensors`` are converted always, all
-            other files if :func:`.recognise` knows their names.
-        map_location: As in ``torch.load``; converted weights are on the CPU. Defaults to None.
-
-    Returns:
-        A checkpoint as of :func:`.to_checkpoint`, or what the file holds.
+    These are ``.pdparams``, ``.pdema`` and ``.safetensors``, and all other files whose names
+    :func:`.recognise` knows; they become a checkpoint as of :func:`.to_checkpoint`, on the CPU.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -58,12 +53,7 @@ def load_from_local(filename: str, map_location=None):
 
 @CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
 def load_from_http(filename: str, map_location=None):
-    """Download a file once, then load it as :func:`load_from_local` does.
-
-    Raises:
-        ConnectionError, OSError: If it cannot be downloaded or kept.
-        ImportError, ValueError: As :func:`load_from_local`.
-    """
+    """Download a file once (:func:`.download_once`), then load it as a local one."""
     return _load(download_once(filename), filename, map_location)
 
 
@@ -111,10 +101,6 @@ def load_from_hub(filename: str, map_location=None) -> dict:
     """Load a name of MMEngine's lists, such as ``torchvision://resnet50``.
 
     Of ``mmcls://`` it is the backbone of a classifier, its names without ``backbone.``.
-
-    Raises:
-        ValueError: If there is no such name, or the file is damaged or not allowed.
-        ConnectionError, OSError: If it cannot be downloaded or kept.
     """
     hub, _, name = filename.partition('://')
     addresses = _HUBS[hub]()
@@ -132,12 +118,7 @@ def load_from_hub(filename: str, map_location=None) -> dict:
     force=True,
 )
 def load_from_store(filename: str, map_location=None):
-    """Load a file of a Ceph store, such as ``s3://bucket/checkpoint.pth``, or a model of Pavi's.
-
-    Raises:
-        ImportError: If the store's client is not installed.
-        ValueError: If the file is damaged or not allowed.
-    """
+    """Load a file of a Ceph store, such as ``s3://bucket/checkpoint.pth``, or a model of Pavi's."""
     with TemporaryDirectory() as folder:
         path = Path(folder, 'checkpoint')  # not a name that the store gives
         if filename.startswith('pavi://'):
@@ -254,32 +235,28 @@ PUBLISHED['paddleclas']['Fix_ResNet50_vd_ssld'] = PublishedFile(
 
 @CheckpointLoader.register_scheme(prefixes=[f'{scheme}://' for scheme in PUBLISHED], force=True)
 def load_from_published(filename: str, map_location=None) -> dict:
-    """Find or download published weights and convert them to the names of a whole model.
+    """Find or download published weights and convert them (:func:`.to_checkpoint`), on the CPU.
 
-    Looked for in the folder ``$MLDECODER_WEIGHTS``, then among torch's downloads
-    (:func:`.download_folder`). A download is kept there.
-
-    Args:
-        filename (str): Such as ``'paddleclas://ResNet50_vd_ssld'``; :data:`PUBLISHED` has all.
-        map_location: Unused: converted weights are on the CPU, and loading copies them.
-
-    Returns:
-        dict: As of :func:`.to_checkpoint`.
+    The names are those of :data:`PUBLISHED`, such as ``'paddleclas://ResNet50_vd_ssld'``.
 
     Raises:
-        ValueError: If there is no such name, or its file is damaged or holds other weights.
-        FileNotFoundError: If ``$MLDECODER_WEIGHTS`` is not a folder.
-        ConnectionError, OSError: If it cannot be downloaded or kept; it says where to put a file
-            that comes another way.
+        ValueError: If the file is damaged or holds other weights.
+        What :func:`find_published` raises.
     """
     return _convert(read_weights(find_published(filename)), filename)
 
 
 def find_published(filename: str) -> Path:
-    """Return the local file of a published name, downloaded if need be.
+    """Return the local file of a published name.
 
-    Args:
-        filename (str): As in :func:`load_from_published`, which says what is raised.
+    It is looked for in the folder ``$MLDECODER_WEIGHTS``, then among torch's downloads
+    (:func:`.download_folder`), where a download is kept.
+
+    Raises:
+        ValueError: If there is no such name.
+        FileNotFoundError: If ``$MLDECODER_WEIGHTS`` is not a folder.
+        ConnectionError, OSError: If it cannot be downloaded or kept; it says where to put a file
+            that comes another way.
     """
     published = _look_up(filename)
     path = download_folder() / published.files[0]
@@ -321,15 +298,14 @@ def _find(files: tuple[str, ...]) -> Path | None:
 
 
 def checkpoint_identity(checkpoint: str | os.PathLike) -> dict:
-    """Return the name of a checkpoint, and the SHA-256 of its file.
+    """Return the name of a checkpoint and the SHA-256 of its file, as ``sha256sum`` prints it.
 
     Args:
         checkpoint (str | PathLike): A file, or an address as MMEngine takes it.
 
     Returns:
-        dict: ``checkpoint``, the name without folders, or the address; ``sha256``, as
-        ``sha256sum`` prints it. What an address holds is not known, but for the published names
-        (``'miil://tresnet_m_coco_224'``): elsewhere ``sha256`` is None.
+        dict: ``checkpoint``, the name without folders, or the address; ``sha256``, None for an
+        address that is not a published name.
     """
     name = os.fspath(checkpoint)
     scheme, separator, _ = name.partition('://')

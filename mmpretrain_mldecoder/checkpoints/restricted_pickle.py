@@ -39,9 +39,8 @@ def read_pdparams(path: str | Path) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is empty, truncated, a web page or otherwise not of ``paddle.save``, if it
-            holds anything but a dict of arrays, or if it asks for any other function or class,
-            which the error names. Nothing in the file is run.
+        ValueError: If it is damaged or not of ``paddle.save``, if it holds anything but a dict of
+            arrays, or if it asks for any other function or class, which the error names.
     """
     hint = 'Weights are saved by paddle.save(model.state_dict(), path)'
     with _open(path, 'weights of PaddlePaddle', hint) as file:
@@ -69,9 +68,8 @@ def read_predictions(path: str | Path) -> list[dict]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is empty, damaged, or anything but a list of samples with ``pred_score``,
-            or if it asks for any other function or class, which the error names. Nothing in the
-            file is run.
+        ValueError: If it is damaged or anything but a list of samples with ``pred_score``, or if
+            it asks for any other function or class, which the error names.
     """
     hint = 'Predictions are written by tools/test.py CONFIG CHECKPOINT --out predictions.pkl'
     with _open(path, 'predictions', hint) as file:
