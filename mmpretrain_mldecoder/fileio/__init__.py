@@ -1,1 +1,1 @@
-"""Files and terminals: nothing here knows images or models."""
+"""Files and terminals; knows neither images nor models."""

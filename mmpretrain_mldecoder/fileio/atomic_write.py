@@ -1,4 +1,4 @@
-"""Write a file so that a reader never meets half of it, whatever happens to the writer."""
+"""Atomic writes: a reader sees the old file or the complete new one."""
 
 import errno
 import os
@@ -18,32 +18,31 @@ _TEMPORARY = re.compile(r'\..+\.[0-9a-f]{16}\.tmp')
 
 @contextmanager
 def atomic_write(out: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
-    """Give a temporary path beside ``out``, and rename it to ``out`` at the end.
+    """Yield a temporary path in the folder of ``out``, and rename it to ``out`` at the end.
 
-    If the block raises, the temporary file is removed and an older ``out`` stays as it was. If the
-    process is killed, ``out`` is the older file or the new one, whole; the temporary file that may
-    be left is for :func:`remove_stale_files`. No other process uses the same temporary name, also
-    on other machines and in other containers.
+    If the block raises, the temporary file is removed and an older ``out`` stays. If the process is
+    killed, the temporary file may be left for :func:`remove_stale_files`. Temporary names are
+    unique, also across machines and containers.
 
     Args:
-        out (str | PathLike): The file; its folder is made, an older file is replaced.
-        sync (bool): Also survive a crash of the machine: bytes and name are on the disk when this
-            returns. Costs some milliseconds a file. Defaults to True.
+        out (str | PathLike): The file; its folder is created, an older file is replaced.
+        sync (bool): Whether to survive a crash of the machine as well: bytes and name are on the
+            disk at the end. Takes some milliseconds per file. Defaults to True.
 
     Yields:
-        Path: Where to write; in the same folder, under a hidden name. There is an empty file.
+        Path: An empty file to write to, under a hidden name.
 
     Raises:
         FileExistsError: At once, if ``out`` is a folder, a device or the like: renaming would fail
-            after all work is done, or put a file in the place of ``/dev/null``.
+            after all work is done, or replace ``/dev/null``.
 
     Example:
         >>> with atomic_write('out/notes.txt') as path:  # doctest: +SKIP
-        ...     path.write_text('whole or absent')
+        ...     path.write_text('complete or absent')
     """
     out = Path(out)
     if out.exists() and not out.is_file():
-        raise FileExistsError(errno.EEXIST, 'Exists, and is no regular file', str(out))
+        raise FileExistsError(errno.EEXIST, 'Exists, and is not a regular file', str(out))
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary, lock = _create(out)
     try:
@@ -61,16 +60,10 @@ def atomic_write(out: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
 
 
 def remove_stale_files(folder: str | os.PathLike) -> list[Path]:
-    """Remove the temporary files of writers that were killed, and of no others.
+    """Remove the temporary files that killed writers left in a folder, and return them.
 
-    Who writes holds a lock on the file, which ends with the process. On a file system without
-    locks nothing is removed.
-
-    Args:
-        folder (str | PathLike): Where :func:`atomic_write` wrote; folders below it are not read.
-
-    Returns:
-        list[Path]: What was removed.
+    A writer holds a lock on its file, which ends with the process. On a file system without locks
+    nothing is removed.
     """
     removed = []
     for path in sorted(Path(folder).glob('.*.tmp')):
@@ -84,9 +77,9 @@ def remove_stale_files(folder: str | os.PathLike) -> list[Path]:
 
 
 def _create(out: Path) -> tuple[Path, int | None]:
-    """Make the temporary file and return it with the descriptor that holds its lock."""
+    """Create the temporary file and return it with the descriptor that holds its lock."""
     while True:
-        # The end of a long name only, as file systems have a limit.
+        # only the end of a long name, as file systems have a limit
         temporary = out.with_name(f'.{out.name[-40:]}.{secrets.token_hex(8)}.tmp')
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         if fcntl is None:  # and an open file cannot be renamed
@@ -107,7 +100,7 @@ def _lock(descriptor: int) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Have the system put a file, or the names in a folder, on the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Reading of files: the first bytes, checked, and large contents, fast."""
+"""Reading of files: checked first bytes, and fast reads of large files."""
 
 import contextlib
 import mmap
@@ -7,15 +7,15 @@ from pathlib import Path
 
 
 def read_head(path: Path, what: str) -> bytes:
-    """Return the first 256 bytes of a file that is there and no web page.
+    """Return the first 256 bytes of a local file.
 
     Args:
-        path (Path): A local file.
-        what (str): What it should hold, for the errors: ``'checkpoint'``, ``'weights'``.
+        path (Path): The file.
+        what (str): Its expected content, for the errors: ``'checkpoint'``, ``'weights'``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is empty or a web page; it says what to do.
+        ValueError: If it is empty or a web page.
     """
     if not path.is_file():
         raise FileNotFoundError(f'no {what} at {path}' + (' (a folder)' if path.is_dir() else ''))
@@ -31,19 +31,15 @@ def read_head(path: Path, what: str) -> bytes:
     return head
 
 
-# a pipe, whose size nobody knows beforehand, counts as 0 bytes
-_LARGE_BYTES = 16_000_000
+_LARGE_BYTES = 16_000_000  # a pipe, whose size is unknown beforehand, has 0
 
 
 def read_whole_file(path: str | Path) -> bytes | memoryview:
-    """Return the bytes of a file; those of a large one on Linux in half the time of ``read``.
+    """Return the bytes of a file; of a large one on Linux in half the time of ``read``.
 
     Most of the time of a large ``read`` goes into the pages of new memory, which the kernel clears
-    and hands out one by one. Huge pages are 512 times fewer. (To map the file itself would be as
-    fast, but the process dies if somebody shortens the file meanwhile.)
-
-    Raises:
-        OSError: As ``open``.
+    one by one. Huge pages are 512 times fewer. (Mapping the file itself would be as fast, but the
+    process dies if somebody shortens the file meanwhile.)
     """
     with open(path, 'rb') as file:
         size = os.fstat(file.fileno()).st_size

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .files import read_whole_file
 
-# How files begin that are not the text itself: what they are, and what makes text of them.
+# First bytes of files that are not plain UTF-8: what they are, and the fix.
 _OTHER_FORMATS = {
     b'\x1f\x8b': ('compressed with gzip', 'unpack it with gunzip'),
     b'PK\x03\x04': ('a zip archive', 'unpack it with unzip'),
@@ -22,30 +22,28 @@ _OTHER_FORMATS = {
     b'<': ('a web page or XML', 'the server sent it in place of the file; download it again'),
 }
 _UTF8_MARK = b'\xef\xbb\xbf'
-# as much as is looked at of either end
-_END_BYTES = 1000
-# fits a processor's cache, in which checking is five times faster
-_CHUNK_BYTES = 2**18
+_END_BYTES = 1000  # checked of either end
+_CHUNK_BYTES = 2**18  # fits a processor's cache, in which decoding is five times faster
 
 
 def read_json_bytes(path: str | Path) -> bytes | memoryview:
-    """Return the UTF-8 text of a file that looks like a JSON object, checked except for syntax.
+    """Return the UTF-8 text of a JSON object in a file, validated except for its syntax.
 
-    What the two ends of a file tell is told before it is read: an incomplete one of any size is
-    refused at once. Compressed files are refused, too: pycocotools and most other tools read plain
-    ones only, and a small file cannot fill the memory.
+    The two ends are checked before the file is read, so that a truncated one of any size is refused
+    at once. Compressed files are refused, too: pycocotools and most other tools read plain ones
+    only, and a small file cannot fill the memory.
 
     Args:
-        path (str | Path): The file; a pipe will do.
+        path (str | Path): The file, or a pipe.
 
     Returns:
-        bytes | memoryview: Byte positions are those of the file: a byte order mark is blanks here.
+        bytes | memoryview: Byte positions are those of the file: a byte order mark becomes blanks.
 
     Raises:
         OSError: If there is no such file, or it cannot be read.
         ValueError: If the file is empty, compressed, not UTF-8, or does not end as an object does.
     """
-    if os.path.isfile(path):  # what is read of a pipe is gone
+    if os.path.isfile(path):  # a pipe can be read only once
         with open(path, 'rb') as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
@@ -63,9 +61,9 @@ def read_json_bytes(path: str | Path) -> bytes | memoryview:
 
 
 def _check_ends(path: str | Path, head: bytes, tail: bytes, size: int) -> None:
-    for start, (what, way_out) in _OTHER_FORMATS.items():
+    for start, (what, fix) in _OTHER_FORMATS.items():
         if head.lstrip().startswith(start):
-            raise ValueError(f'{path} is {what}, not JSON: {way_out}.')
+            raise ValueError(f'{path} is {what}, not JSON: {fix}.')
     begins_as_object = head.removeprefix(_UTF8_MARK).lstrip().startswith(b'{')
     if begins_as_object and tail.strip() and not tail.rstrip().endswith(b'}'):
         raise ValueError(
@@ -75,11 +73,11 @@ def _check_ends(path: str | Path, head: bytes, tail: bytes, size: int) -> None:
 
 
 def _check_utf8(path: str | Path, data: bytes | memoryview) -> None:
-    # The parser looks only at the strings that it returns, and counts from where each begins.
+    # The parser validates only the strings that it returns, and counts from the start of each.
     decoder = codecs.getincrementaldecoder('utf-8')()
     view = memoryview(data)
     for start in range(0, len(view), _CHUNK_BYTES):
-        kept = len(decoder.getstate()[0])  # the beginning of a character that is not complete
+        kept = len(decoder.getstate()[0])  # bytes of a character that is not complete
         end = start + _CHUNK_BYTES
         try:
             decoder.decode(view[start:end], final=end >= len(view))
@@ -91,7 +89,7 @@ def _check_utf8(path: str | Path, data: bytes | memoryview) -> None:
 
 
 def place_of_nesting(data: bytes | memoryview, levels: int) -> int | None:
-    """Return the byte at which JSON text is nested more than ``levels`` deep, None if nowhere."""
+    """Return the byte at which JSON text is nested more than ``levels`` deep, or None."""
     depth = 0
     for token in re.finditer(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', data, re.DOTALL):
         if token[0] in (b'[', b'{'):
@@ -104,10 +102,7 @@ def place_of_nesting(data: bytes | memoryview, levels: int) -> int | None:
 
 
 def json_line(record: dict) -> bytes:
-    """Return a record as one line of UTF-8.
-
-    Names that are no UTF-8, as file names may be, are escaped as Python spells them.
-    """
+    """Return a record as one line of UTF-8; file names that are not UTF-8 are escaped."""
     try:
         return json.dumps(record, ensure_ascii=False).encode() + b'\n'
     except UnicodeEncodeError:
@@ -115,10 +110,10 @@ def json_line(record: dict) -> bytes:
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict]]:
-    """Yield where each record begins, in bytes, and the record; nothing if there is no file.
+    """Yield the byte at which each record begins, and the record; nothing if there is no file.
 
-    A line that is not whole, as a killed process leaves it at the end, is left out, and so is one
-    that holds anything but an object.
+    An incomplete last line, as a killed process leaves it, is skipped, and so is a line that holds
+    anything but an object.
     """
     if not path.is_file():
         return
@@ -129,24 +124,24 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict]]:
                 try:
                     record = json.loads(line)
                 except (ValueError, RecursionError):
-                    record = None  # bytes of a crash; what they stood for is made again
+                    record = None  # bytes of a crash; the caller makes that record again
                 if isinstance(record, dict):
                     yield offset, record
             offset += len(line)
 
 
 class JsonLinesAppender:
-    """Append records to a file, each handed to the system at once.
+    """Append records to a file without buffering.
 
     Args:
-        path (Path): The file; its folder is made. What a killed process left of a last line is
-            cut off.
+        path (Path): The file; its folder is created. An incomplete last line, as a killed process
+            leaves it, is removed.
     """
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open('a+b', buffering=0)
-        self._file.truncate(_whole_lines(path))
+        self._file.truncate(_size_of_lines(path))
 
     def add(self, record: dict) -> None:
         """Append one record; a kill from now on does not lose it."""
@@ -159,8 +154,8 @@ class JsonLinesAppender:
         self._file.close()
 
 
-def _whole_lines(path: Path) -> int:
-    """Return how many bytes the whole lines of a file take."""
+def _size_of_lines(path: Path) -> int:
+    """Return the number of bytes of the complete lines of a file."""
     with path.open('rb') as file:
         end = file.seek(0, 2)
         while end:

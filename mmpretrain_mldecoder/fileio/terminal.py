@@ -19,13 +19,9 @@ from rich.text import Text
 def printable(text: str) -> str:
     r"""Escape what a terminal would act on, and what is no text.
 
-    These are control characters (``ESC`` begins the sequences that move the cursor, change the
-    title, or print in colours; newline and tab among them), the invisible ones that turn the
-    direction of writing, line and paragraph separators, and bytes of a file name that are no
-    UTF-8. The rest, in any script, stays.
-
-    Args:
-        text (str): The text.
+    These are control characters (``ESC``, which begins sequences that move the cursor or change the
+    title, newline and tab among them), characters that reverse the direction of writing, line and
+    paragraph separators, and bytes of a file name that are not UTF-8. All other text stays.
 
     Example:
         >>> printable('a\x1b[2Jb')
@@ -37,7 +33,7 @@ def printable(text: str) -> str:
     return ''.join(_escaped(c) if unicodedata.category(c) in _ACTING else c for c in text)
 
 
-# Control, format (but for the two that join letters and emoji), line and paragraph separators.
+# Control, format (except the two that join letters and emoji), line and paragraph separators.
 _ACTING = {'Cc', 'Cf', 'Zl', 'Zp'}
 _JOINERS = '\u200c\u200d'
 
@@ -54,7 +50,7 @@ def one_line(error: BaseException) -> str:
 
 
 class _Rate(ProgressColumn):
-    """Images a second."""
+    """Images per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -62,12 +58,9 @@ class _Rate(ProgressColumn):
 
 
 def progress_bar(disable: bool = False) -> Progress:
-    """Return a bar on stderr; it is drawn on a terminal only, and goes away at the end.
+    """Return a bar on stderr, drawn on a terminal only and removed at the end.
 
-    Lines that are printed meanwhile stand above it, where stdout is the terminal too.
-
-    Args:
-        disable (bool): Whether there is no bar. Defaults to False.
+    Lines printed meanwhile appear above it, where stdout is the terminal too.
     """
     return Progress(
         TextColumn('{task.description}'),

@@ -50,7 +50,7 @@ def test_longest_name_of_the_file_system(tmp_path):
 def test_only_a_regular_file_is_replaced_and_this_is_told_at_once(tmp_path, make):
     out = tmp_path / 'a.txt'
     make(out)
-    with pytest.raises(FileExistsError, match='no regular file'), atomic_write(out):
+    with pytest.raises(FileExistsError, match='not a regular file'), atomic_write(out):
         pytest.fail('the work begins')
     assert list(tmp_path.iterdir()) == [out] and not out.is_file()
 

@@ -77,6 +77,13 @@ class LoadWholeImage(LoadImageFromFile):
         return f'{super().__repr__()[:-1]}, max_pixels={self.max_pixels})'
 
 
+_REDUCED = (
+    (2, cv2.IMREAD_REDUCED_COLOR_2),
+    (4, cv2.IMREAD_REDUCED_COLOR_4),
+    (8, cv2.IMREAD_REDUCED_COLOR_8),
+)
+
+
 @TRANSFORMS.register_module()
 class LoadScaledImage(LoadWholeImage):
     """Load an image for training; a JPEG at 1/2, 1/4 or 1/8 of its size where that is enough.
@@ -116,24 +123,14 @@ class LoadScaledImage(LoadWholeImage):
         self.min_side = min_side
 
     def _decode(self, path: str, content: bytes) -> np.ndarray:
-        return decode_image(path, content, self._flag(content), 'cv2', self.max_pixels)
-
-    def _flag(self, content: bytes) -> int:
-        """OpenCV's flag for the smallest image that is large enough."""
-        size = jpeg_size(content)
-        if size is not None:
-            for denominator, flag in (
-                (8, cv2.IMREAD_REDUCED_COLOR_8),
-                (4, cv2.IMREAD_REDUCED_COLOR_4),
-                (2, cv2.IMREAD_REDUCED_COLOR_2),
-            ):
-                if min(size) >= denominator * self.min_side:
-                    return flag
-        return cv2.IMREAD_COLOR
+        flag, side = cv2.IMREAD_COLOR, min(jpeg_size(content) or (0,))
+        for denominator, reduced in _REDUCED:
+            if side >= denominator * self.min_side:
+                flag = reduced
+        return decode_image(path, content, flag, 'cv2', self.max_pixels)
 
     def __repr__(self) -> str:
-        name = self.__class__.__name__
         return (
-            f'{name}(min_side={self.min_side}, max_pixels={self.max_pixels}, '
+            f'{self.__class__.__name__}(min_side={self.min_side}, max_pixels={self.max_pixels}, '
             f'backend_args={self.backend_args})'
         )

@@ -35,7 +35,7 @@ class Operation(NamedTuple):
 
     Attributes:
         name: Name of the operation.
-        magnitudes: The ten levels, weakest first. Level 0 is never drawn.
+        magnitudes: Those of the ten levels; level 0 is never drawn.
         signed: Whether the magnitude is negated with probability 0.5.
         apply: ``(img, magnitude, fill) -> img``.
     """
@@ -51,7 +51,7 @@ def _levels(first: float, last: float) -> np.ndarray:
 
 
 def _whole_levels(first: int, last: int) -> np.ndarray:
-    return np.round(_levels(first, last)).astype(int)
+    return _levels(first, last).round().astype(int)
 
 
 def _cutout(img: np.ndarray, size: int, fill: int) -> np.ndarray:
