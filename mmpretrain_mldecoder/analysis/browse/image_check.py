@@ -147,15 +147,13 @@ def caught_standard_error() -> Iterator[list[str]]:
         list[str]: Empty at first; it holds the lines when the block is left.
     """
     lines: list[str] = []
-    saved = os.dup(2)
-    try:
-        with tempfile.TemporaryFile() as file:
-            os.dup2(file.fileno(), 2)
-            try:
-                yield lines
-            finally:
-                os.dup2(saved, 2)
-                file.seek(0)
-                lines += file.read().decode(errors='replace').splitlines()
-    finally:
-        os.close(saved)
+    with tempfile.TemporaryFile() as file:
+        saved = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield lines
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            file.seek(0)
+            lines += file.read().decode(errors='replace').splitlines()

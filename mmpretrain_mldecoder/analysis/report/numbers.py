@@ -38,12 +38,8 @@ def count_scores(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, n
     The sum from bin ``k`` on is the number of scores that are at least ``THRESHOLDS[k]``, compared
     in the precision of the scores, as NumPy compares an array with a number.
 
-    Args:
-        scores (np.ndarray): Probabilities.
-        targets (np.ndarray): 1 positive, 0 negative, -1 unknown, which are not counted.
-
     Shape:
-        - scores, targets: ``(N, C)``.
+        - scores, targets (1 positive, 0 negative, -1 unknown and not counted): ``(N, C)``.
         - Output: two of ``(C, 101)`` int64.
     """
     num_classes = scores.shape[1]
@@ -64,17 +60,13 @@ def precision_recall_curve(
 ) -> dict[str, list[float]]:
     """Return precision and recall in percent at the scores of the positives, best first.
 
-    Only there recall grows. Tied scores are one threshold. A curve of more points is drawn
-    through some of them, evenly chosen, the first and the last included.
+    Only there recall grows. Tied scores are one threshold. A curve of more than ``max_points`` is
+    drawn through some of them, evenly chosen, the first and the last included.
 
     Args:
         scores (np.ndarray): Of one class, or of all (micro), flat.
         targets (np.ndarray): 1 positive, 0 negative, -1 unknown (left out).
         max_points (int): At least 2. Defaults to 120.
-
-    Returns:
-        dict[str, list[float]]: ``recall``, ``precision`` and ``thr``, of equal length; empty lists
-        without positives.
     """
     positives = np.sort(scores[targets == 1])
     known = np.sort(scores[targets != -1])

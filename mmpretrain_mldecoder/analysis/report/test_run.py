@@ -15,18 +15,14 @@ from ...evaluation.metrics.sample_arrays import sample_arrays
 
 
 def read_class_names(cfg: Config, num_classes: int) -> tuple[list[str], str | None]:
-    """Ask the config's test dataset for its classes; its images need not be there.
-
-    Args:
-        cfg (Config): With ``test_dataloader``.
-        num_classes (int): How many the predictions have.
+    """Return the class names of the config's test dataset, whose images need not be there.
 
     Returns:
-        tuple[list[str], str | None]: The names, and None; or, where the annotations are not there
-        to be read, numbers as names, and why.
+        tuple[list[str], str | None]: The names, and None; or, if the annotations are not there,
+        numbers as names, and why.
 
     Raises:
-        ValueError: If the config has no test dataset, or another number of classes.
+        ValueError: If the config has no test dataset, or not as many classes as the predictions.
     """
     if cfg.get('test_dataloader') is None:
         raise ValueError(f'{cfg.filename} has no test_dataloader: it has no classes to report on')
@@ -118,30 +114,25 @@ def _check(scores: np.ndarray, targets: np.ndarray) -> None:
 
 
 def check_same_images(run: TestRun, other: TestRun) -> None:
-    """See that two runs can stand side by side: same images, classes and labels, in order.
+    """Raise a ``ValueError`` unless two runs have the same images, classes and labels, in order.
 
-    Images are told by the names of their files, as the folders may differ from machine to
-    machine.
-
-    Raises:
-        ValueError: If they cannot; it says where they differ first.
+    Images are compared by file name, as the folders may differ from machine to machine.
     """
-    files = f'{run.path} and {other.path}'
+    names, others = ([Path(image).name for image in one.images] for one in (run, other))
     if run.scores.shape != other.scores.shape:
-        raise ValueError(
-            f'{files} cannot be compared: {len(run.images)} images and {run.num_classes} classes '
-            f'against {len(other.images)} and {other.num_classes}'
+        reason = (
+            f'{len(names)} images and {run.num_classes} classes against {len(others)} and '
+            f'{other.num_classes}'
         )
-    for index, pair in enumerate(zip(run.images, other.images, strict=True)):
-        one, two = (Path(image).name for image in pair)
-        if one != two:
-            raise ValueError(
-                f'{files} cannot be compared: image {index} is {one!r} in one and {two!r} in the '
-                'other. Test both on the same split.'
-            )
-    if different := np.argwhere(run.targets != other.targets)[:1].tolist():
-        ((index, label),) = different
-        raise ValueError(
-            f'{files} cannot be compared: they have other labels for class {label} of image '
-            f'{index}, {Path(run.images[index]).name!r}'
+    elif names != others:
+        index = next(i for i in range(len(names)) if names[i] != others[i])
+        reason = (
+            f'image {index} is {names[index]!r} in one and {others[index]!r} in the other. Test '
+            'both on the same split'
         )
+    elif (run.targets != other.targets).any():
+        index, label = np.argwhere(run.targets != other.targets)[0].tolist()
+        reason = f'they have other labels for class {label} of image {index}, {names[index]!r}'
+    else:
+        return
+    raise ValueError(f'{run.path} and {other.path} cannot be compared: {reason}')

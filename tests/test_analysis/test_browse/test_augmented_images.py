@@ -4,7 +4,7 @@ import torch
 from faulty_images import encoded, photo, write_dataset
 from mmengine.config import Config
 
-from mmpretrain_mldecoder.analysis.browse.augmented_images import (
+from mmpretrain_mldecoder.analysis.browse.browse_dataset import (
     augmented_images,
     batch_augmentations,
 )

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from faulty_images import encoded, photo
 
-from mmpretrain_mldecoder.analysis.browse.duplicate_images import equal_groups, similar_groups
+from mmpretrain_mldecoder.analysis.browse.dataset_findings import equal_groups, similar_groups
 from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker
 
 
