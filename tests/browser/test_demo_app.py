@@ -1,29 +1,18 @@
 """The web demo in a real browser: a photo is uploaded, the threshold moved, a label clicked."""
 
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import cv2
 import numpy as np
 import pytest
-import torch
-from mmengine.config import Config
-from mmpretrain.registry import MODELS
+from served_demo import CONFIG, ROOT, served_demo, write_random_checkpoint
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
 
 pytest.importorskip('gradio', reason="pip install -e '.[app]'")
-
-ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'configs' / 'demo' / 'mldecoder_r18vd_half_demo.py'
-SECONDS = 120  # to start: torch, MMPretrain and Gradio are imported, on a busy machine
 
 
 @pytest.fixture(scope='module')
@@ -32,53 +21,19 @@ def checkpoint(tmp_path_factory) -> Path:
     trained = sorted((ROOT / 'work_dirs' / 'demo').glob('best_coco_mAP_epoch_*.pth'))
     if trained:
         return trained[-1]
-    config = Config.fromfile(CONFIG)
-    torch.manual_seed(0)
-    model = MODELS.build(config.model)
-    # Scores that differ, and attention that is peaked as a trained model's is.
-    torch.nn.init.normal_(model.head.decoder.group_linear.weight, std=0.3)
-    torch.nn.init.normal_(model.head.decoder.layers[0].attention.key_proj.weight, std=2)
-    path = tmp_path_factory.mktemp('demo') / 'random.pth'
-    meta = dict(dataset_meta=dict(classes=[f'shape {i}' for i in range(12)]))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
-    return path
+    return write_random_checkpoint(tmp_path_factory.mktemp('demo') / 'random.pth')
 
 
 @pytest.fixture(scope='module')
 def address(checkpoint, tmp_path_factory):
     """The demo as its tool serves it."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
     log = tmp_path_factory.mktemp('app') / 'log.txt'
-    command = [sys.executable, ROOT / 'tools' / 'demo_app.py', CONFIG, checkpoint]
-    with log.open('w') as file:
-        app = subprocess.Popen(
-            [*map(str, command), '--device', 'cpu', '--port', str(port)],
-            env=os.environ | dict(OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore'),
-            cwd=ROOT,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        end = time.monotonic() + SECONDS
-        while not _listens(port):
-            assert app.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.3)
-        yield f'http://127.0.0.1:{port}'
-    finally:
-        app.terminate()
-        app.wait(30)
+    with served_demo(checkpoint, log) as (address, _):
+        yield address
     text = log.read_text()
-    assert f'serving on http://127.0.0.1:{port}' in text
+    assert f'serving on {address}' in text
     # Gradio logs that it refused a path; nothing else went wrong.
     assert text.count('Traceback') == text.count('gradio.exceptions.InvalidPathError'), text
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(('127.0.0.1', port)) == 0
 
 
 @pytest.fixture(scope='module')
@@ -191,17 +146,6 @@ def test_labels_threshold_and_attention(demo, photo, expected):
     assert demo.locator('.confidence-set:visible').count() == 0
 
 
-def test_slider_is_dragged(demo, photo, expected):
-    upload(demo, photo)
-    number = sum(score >= 0.5 for _, score in expected)
-    if number:
-        wait_for_number(demo, number)
-    slider = demo.locator('input[type=range]')
-    slider.focus()
-    slider.press('Home')  # to 0
-    wait_for_number(demo, 12)
-
-
 def test_what_is_no_image_is_answered_on_the_page(demo, photo, tmp_path):
     broken = tmp_path / 'broken.jpg'
     broken.write_text('no image')
@@ -214,10 +158,12 @@ def test_what_is_no_image_is_answered_on_the_page(demo, photo, tmp_path):
     wait_for_number(demo, 12)
 
 
-def test_photo_on_a_narrow_screen(demo, photo):
+def test_slider_on_a_narrow_screen(demo, photo):
     demo.set_viewport_size(dict(width=400, height=800))
-    set_threshold(demo, 0)
     upload(demo, photo)
+    slider = demo.locator('input[type=range]')
+    slider.focus()
+    slider.press('Home')  # to 0
     wait_for_number(demo, 12)
     assert demo.evaluate('document.documentElement.scrollWidth') <= 400
 

@@ -1,12 +1,7 @@
 """The demo's own process, asked for what is not its to give, and given what it should not take."""
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
 import uuid
 from pathlib import Path
 from urllib.error import HTTPError
@@ -15,51 +10,20 @@ from urllib.request import Request, urlopen
 import cv2
 import numpy as np
 import pytest
-import torch
-from mmengine.config import Config
-from mmpretrain.registry import MODELS
+from served_demo import CONFIG, ROOT, served_demo, write_random_checkpoint
 
 pytest.importorskip('gradio', reason="pip install -e '.[app]'")
 pytestmark = pytest.mark.faults
-
-ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'configs' / 'demo' / 'mldecoder_r18vd_half_demo.py'
-SECONDS = 240  # to start on a busy machine
 
 
 @pytest.fixture
 def server(tmp_path):
     """Address, process and folder of uploads of a demo with random weights."""
-    model = MODELS.build(Config.fromfile(CONFIG).model)
-    meta = dict(dataset_meta=dict(classes=[f'shape {i}' for i in range(12)]))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), tmp_path / 'random.pth')
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
+    checkpoint = write_random_checkpoint(tmp_path / 'random.pth')
     uploads = tmp_path / 'uploads'
-    command = [sys.executable, ROOT / 'tools' / 'demo_app.py', CONFIG, tmp_path / 'random.pth']
-    with (tmp_path / 'log.txt').open('w') as log:
-        app = subprocess.Popen(
-            [*map(str, command), '--device', 'cpu', '--port', str(port)],
-            env=os.environ | dict(OMP_NUM_THREADS='1', GRADIO_TEMP_DIR=str(uploads)),
-            cwd=ROOT,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    end = time.monotonic() + SECONDS
-    try:
-        while True:
-            with socket.socket() as client:
-                if client.connect_ex(('127.0.0.1', port)) == 0:
-                    break
-            said = (tmp_path / 'log.txt').read_text()
-            assert app.poll() is None and time.monotonic() < end, said
-            time.sleep(0.3)
-        yield f'http://127.0.0.1:{port}', app, uploads
-    finally:
-        if app.poll() is None:
-            app.kill()
-        app.wait(30)
+    log = tmp_path / 'log.txt'
+    with served_demo(checkpoint, log, GRADIO_TEMP_DIR=str(uploads)) as (address, app):
+        yield address, app, uploads
 
 
 def ask(address: str, body: bytes | None = None, kind: str = 'application/json'):

@@ -15,17 +15,6 @@ def thumbnails(contents, tmp_path) -> np.ndarray:
     return np.stack(found)
 
 
-def real_photos(shared_data) -> list[np.ndarray]:
-    paths = sorted((shared_data / 'coco_tiny').glob('*2017/*.jpg'))
-    return [cv2.imread(str(path)) for path in paths]
-
-
-def test_equal_files_are_grouped():
-    digests = [b'a', None, b'b', b'a', None, b'c', b'b', b'a']
-    assert equal_groups(digests) == [[0, 3, 7], [2, 6]]
-    assert equal_groups([]) == []
-
-
 def versions(pixels: np.ndarray) -> dict[str, bytes]:
     height, width = pixels.shape[:2]
     half = cv2.resize(pixels, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
@@ -50,7 +39,8 @@ def test_versions_of_one_image_are_the_same(tmp_path):
 
 def test_versions_of_real_photos_are_found_and_photos_are_not_confused(shared_data, tmp_path):
     """A fifth of coco_tiny twice: every pair, and no other."""
-    photos = [pixels[..., ::-1] for pixels in real_photos(shared_data)]
+    paths = sorted((shared_data / 'coco_tiny').glob('*2017/*.jpg'))
+    photos = [cv2.imread(str(path))[..., ::-1] for path in paths]
     chosen = photos[::5]
     kinds = list(versions(photos[0]))
     again = [versions(pixels)[kinds[i % len(kinds)]] for i, pixels in enumerate(chosen)]
@@ -108,5 +98,7 @@ def test_candidates_are_all_pairs_within_three_bits():
     assert len(expected) > 10
 
 
-def test_nothing_is_no_group():
-    assert similar_groups(np.zeros((0, 16, 18), np.uint8)) == []
+def test_equal_files_and_nothing():
+    digests = [b'a', None, b'b', b'a', None, b'c', b'b', b'a']
+    assert equal_groups(digests) == [[0, 3, 7], [2, 6]]
+    assert equal_groups([]) == similar_groups(np.zeros((0, 16, 18), np.uint8)) == []
