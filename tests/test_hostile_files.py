@@ -81,9 +81,9 @@ def assert_refused(read, file: Path, marker: Path, *args) -> None:
     with redirect_stderr(printed), pytest.raises(REFUSED) as refusal:
         read(file, *args)
     assert not marker.exists()
-    said = printed.getvalue() if isinstance(refusal.value, SystemExit) else str(refusal.value)
+    message = printed.getvalue() if isinstance(refusal.value, SystemExit) else str(refusal.value)
     assert getattr(refusal.value, 'code', 2) != 0
-    assert file.name in said
+    assert file.name in message
 
 
 @pytest.mark.parametrize('name', CHECKPOINT_READERS)

@@ -1,6 +1,6 @@
 """Weights-only loading of checkpoints and of published weights, whatever their format.
 
-``torch.load`` of an untrusted file may run code, so torch loads weights only unless told otherwise,
+``torch.load`` of an untrusted file may run code, so torch loads weights only by default,
 and then refuses MMEngine's checkpoints, which also hold log histories and numpy values. The reader
 here allows exactly these, on top of torch's own list of tensors, containers and plain values:
 

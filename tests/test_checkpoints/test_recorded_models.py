@@ -60,7 +60,7 @@ CONFUSED = {
 
 
 @pytest.mark.parametrize('what', [*CONFUSED, 'classes in reverse', 'transposed projection'])
-def test_a_mistake_shows(what):
+def test_a_wrong_conversion_shows(what):
     """The comparison fails on converted weights that are subtly wrong."""
     name = 'ResNet50_vd-q80'
     weights = checkpoint(name)
