@@ -69,15 +69,16 @@ test-browser: env .venv/browser
 test-faults: env .venv/browser
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m faults
 
-# The wheel of paddleclas holds its models. Its losses, optimisers and augmentation are in its
-# repository only: PADDLECLAS=FOLDER names a checkout of it, without which their tests skip.
+# The wheel of paddleclas holds its models. Its engine, augmentation and metric are in its repository
+# only: PADDLECLAS=FOLDER and PADDLECLAS_DRAFT=FOLDER name two checkouts (docs/recipe.md), without
+# which their tests skip. Both run whole, so all that they import is installed.
 test-peers: env .venv-peers/installed
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/peers
 
 .venv-peers/installed: Makefile
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install 'paddlepaddle>=3.3.1' opencv-python-headless scipy \
-	  scikit-learn pyyaml tqdm easydict prettytable requests visualdl
+	  scikit-learn pyyaml tqdm easydict prettytable requests visualdl pycocotools
 	.venv-peers/bin/python -m pip install --no-deps 'paddleclas>=2.6.0' 'randaugment>=1.0.2'
 	touch $@
 

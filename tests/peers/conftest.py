@@ -1,16 +1,28 @@
-"""The fixture of all tests that need PaddlePaddle; they skip without its interpreter."""
+"""The fixture of all tests that need the peers' interpreter; they skip without it."""
 
+import os
+
+import peer_python
 import pytest
-from peer_python import paddle_python
-from peer_python import run_paddle as _run_paddle
 
 
 @pytest.fixture(scope='session')
 def run_paddle():
-    """``run_paddle(script, *arguments)`` runs a script of this folder in Paddle's interpreter."""
-    if not paddle_python().exists():
+    """``run_paddle(script, *arguments, checkout=None)`` runs a script of this folder there.
+
+    ``checkout`` is the environment variable that names the PaddleClas to run; it skips if unset.
+    """
+    if not peer_python.paddle_python().exists():
         pytest.skip(
-            f'no PaddlePaddle: {paddle_python()} is absent (run make test-peers, or set '
-            'PADDLE_PYTHON to an interpreter that has paddlepaddle and paddleclas)'
+            f'no PaddlePaddle: {peer_python.paddle_python()} is absent (run make test-peers, or '
+            'set PADDLE_PYTHON to an interpreter that has what it installs)'
         )
-    return _run_paddle
+
+    def run(script: str, *arguments: object, checkout: str | None = None) -> None:
+        if checkout:
+            if not os.environ.get(checkout):
+                pytest.skip(f'no repository of PaddleClas: set {checkout} (docs/recipe.md)')
+            arguments = (*arguments, '--checkout', os.environ[checkout])
+        peer_python.run_paddle(script, *arguments)
+
+    return run

@@ -1,31 +1,25 @@
 """Run PaddleClas' models with formula weights on given images (Paddle's interpreter).
 
-    python tests/peers/paddle_models.py FOLDER [--models NAME ...]
+    python tests/peers/paddle_models.py FOLDER [--checkpoints]
 
 reads the arrays ``(B, 3, H, W)`` of ``FOLDER/inputs.npz`` and writes, for each model, its weights
 ``FOLDER/NAME.pdparams`` by ``paddle.save`` and ``FOLDER/NAME.npz`` with, for each input ``KEY``,
 ``KEY/logits`` and, for the models without ML-Decoder, ``KEY/features`` (ahead of the pool).
 ``FOLDER/parameters.json`` gets every model's parameter names and shapes, and the versions.
+
+With ``--checkpoints`` it instead trains ResNet50_vd + ML-Decoder for one step and lets
+``ppcls.utils.save_load`` write the run's files to ``FOLDER/plain`` (without EMA) and
+``FOLDER/ema``. ``FOLDER/outputs.npz`` gets the logits of the trained weights (``raw``) and of their
+average (``ema``).
 """
 
-import argparse
-import importlib.util
 import json
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import paddle
-
-sys.path.append(str(Path(__file__).parents[1] / 'support'))
-# The wheel's modules import each other from the folder that holds `ppcls`.
-sys.path.append(importlib.util.find_spec('paddleclas').submodule_search_locations[0])
-from formula_weights import fill
-from ppcls.utils import logger
-
-logger.init_logger()
-from ppcls.arch import build_model  # noqa: E402
+from peer_python import parse_arguments
 
 # Name: the settings that PaddleClas' own configs give.
 CONFIGS = {
@@ -41,6 +35,9 @@ CONFIGS = {
 
 def build(name: str) -> paddle.nn.Layer:
     """Return PaddleClas' model with formula weights and running statistics, in eval mode."""
+    from formula_weights import fill
+    from ppcls.arch import build_model
+
     model = build_model(CONFIGS[name])
     state = {key: fill(key, tuple(value.shape)) for key, value in model.state_dict().items()}
     missing, unexpected = model.set_state_dict(state)
@@ -61,21 +58,47 @@ def run(model: paddle.nn.Layer, inputs: dict[str, np.ndarray]) -> dict[str, np.n
     return outputs
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('folder', type=Path)
-    parser.add_argument('--models', nargs='+', default=list(CONFIGS), choices=list(CONFIGS))
-    args = parser.parse_args()
-    inputs = dict(np.load(args.folder / 'inputs.npz'))
+def run_all(folder: Path, inputs: dict[str, np.ndarray]) -> None:
     parameters = {}
-    for name in args.models:
+    for name in CONFIGS:
         model = build(name)
         parameters[name] = {key: list(value.shape) for key, value in model.state_dict().items()}
-        paddle.save(model.state_dict(), str(args.folder / f'{name}.pdparams'))
-        np.savez(args.folder / f'{name}.npz', **run(model, inputs))
+        paddle.save(model.state_dict(), str(folder / f'{name}.pdparams'))
+        np.savez(folder / f'{name}.npz', **run(model, inputs))
     versions = {package: version(package) for package in ('paddlepaddle', 'paddleclas', 'numpy')}
     content = dict(versions=versions, parameters=parameters)
-    (args.folder / 'parameters.json').write_text(json.dumps(content))
+    (folder / 'parameters.json').write_text(json.dumps(content))
+
+
+def save_checkpoints(folder: Path, inputs: dict[str, np.ndarray]) -> None:
+    from ppcls.utils.ema import ExponentialMovingAverage
+    from ppcls.utils.save_load import save_model
+
+    ((key, images),) = inputs.items()
+    model = build('ResNet50_vd-q80')
+    average = ExponentialMovingAverage(model, decay=0.5)
+    optimizer = paddle.optimizer.Adam(1e-3, parameters=model.parameters())
+    model.train()
+    model(paddle.to_tensor(images)).square().sum().backward()
+    optimizer.step()
+    model.eval()
+    average.update(model)
+    info = dict(metric=0.5, epoch=1)
+    save_model(model, [optimizer], info, str(folder / 'plain'), prefix='latest')
+    for prefix in ('latest', 'best_model'):
+        save_model(model, [optimizer], info, str(folder / 'ema'), ema=average.module, prefix=prefix)
+    networks = dict(raw=model, ema=average.module)
+    outputs = {name: run(network, inputs)[f'{key}/logits'] for name, network in networks.items()}
+    np.savez(folder / 'outputs.npz', **outputs)
+
+
+def main() -> None:
+    args = parse_arguments(__doc__, checkpoints=dict(action='store_true'))
+    from ppcls.utils import logger
+
+    logger.init_logger()
+    inputs = dict(np.load(args.folder / 'inputs.npz'))
+    (save_checkpoints if args.checkpoints else run_all)(args.folder, inputs)
 
 
 if __name__ == '__main__':

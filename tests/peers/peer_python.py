@@ -1,7 +1,10 @@
-"""The interpreter that has PaddlePaddle, which never shares a process with torch."""
+"""Runs scripts in the peers' interpreter, as Paddle never shares a process with torch."""
 
+import argparse
+import importlib.util
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -19,3 +22,23 @@ def run_paddle(script: str, *arguments: object) -> None:
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
         raise RuntimeError(f'{" ".join(command)}:\n{run.stdout[-2000:]}\n{run.stderr[-4000:]}')
+
+
+def parse_arguments(doc: str, **options: dict) -> argparse.Namespace:
+    """Parse a script's arguments, and make ``ppcls`` and ``tests/support`` importable.
+
+    Args:
+        doc (str): The script's docstring.
+        **options (dict): What ``add_argument`` is given for ``--NAME``, beside ``FOLDER`` and
+            ``--checkout``: the PaddleClas that ``ppcls`` comes from, by default the wheel's.
+    """
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument('folder', type=Path)
+    parser.add_argument('--checkout', type=Path, help="of PaddleClas; default: the wheel's models")
+    for name, settings in options.items():
+        parser.add_argument('--' + name.replace('_', '-'), **settings)
+    args = parser.parse_args()
+    wheel = importlib.util.find_spec('paddleclas')
+    ppcls = args.checkout or (wheel and wheel.submodule_search_locations[0])
+    sys.path[:0] = [str(FOLDER.parent / 'support'), *([str(ppcls)] if ppcls else [])]
+    return args

@@ -88,7 +88,7 @@ def test_checkpoints_of_its_training(run_paddle, tmp_path):
     """
     images = formula_images(64, 96)
     np.savez(tmp_path / 'inputs.npz', images=images)
-    run_paddle('paddle_checkpoint.py', tmp_path)
+    run_paddle('paddle_models.py', tmp_path, '--checkpoints')
     expected = np.load(tmp_path / 'outputs.npz')
     files = {
         'plain/latest.pdparams': 'raw',

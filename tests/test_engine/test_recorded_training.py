@@ -1,6 +1,6 @@
 """Our recipes do, step by step, what PaddleClas did from the same weights on the same batches.
 
-Recorded in float64 by ``tests/peers/record_training.py``: what is left are roundings, and every
+Recorded in float64 by ``tests/peers/record.py training``: what is left are roundings, and every
 setting that is not the peer's shows. The network is small, the recipes are the configs' own.
 """
 
