@@ -1,11 +1,11 @@
 """PaddleClas and we train alike: ResNet50 + ML-Decoder on real photos, 20 steps, both recipes.
 
-In float64 all is equal but for roundings, parameter by parameter. In float32 the roundings grow
-with every step, here as there (docs/recipe.md), and the losses stay within what is promised.
+In float64 all is equal but for roundings, parameter by parameter: a bound of 1e-9 for the losses is
+10,000 times what is seen, and below what any other setting makes. In float32 the roundings grow
+with every step, here as there (docs/recipe.md).
 """
 
 import json
-import os
 from pathlib import Path
 
 import cv2
@@ -32,8 +32,8 @@ def batches(shared_data) -> dict[str, np.ndarray]:
         classes = sorted(category['id'] for category in content['categories'])
         labels = {(box['image_id'], box['category_id']) for box in content['annotations']}
         for photo in content['images']:
-            picture = cv2.imread(str(root / split / photo['file_name']))
-            images.append(cv2.resize(picture, (SIDE, SIDE)))
+            image = cv2.imread(str(root / split / photo['file_name']))
+            images.append(cv2.resize(image, (SIDE, SIDE)))
             targets.append([(photo['id'], label) in labels for label in classes])
     images = np.stack(images[: NUM_STEPS * BATCH_SIZE])
     targets = np.array(targets[: NUM_STEPS * BATCH_SIZE], np.uint8)
@@ -48,17 +48,11 @@ def batches(shared_data) -> dict[str, np.ndarray]:
 def train_both(name: str, batches: dict, folder: Path, run_paddle, dtype: str, epoch_length: int):
     """Return PaddleClas' report, the start in our names, and our training."""
     recipe = RECIPES[name]
-    if recipe.checkout not in os.environ:
-        pytest.skip(
-            f'no loss, optimiser and schedule of PaddleClas: ${recipe.checkout} is not set to a '
-            'checkout of it (docs/recipe.md)'
-        )
     np.savez(folder / 'batches.npz', **batches)
     run_paddle(
-        'paddle_training.py',
-        folder,
-        *('--checkout', os.environ[recipe.checkout], '--config', recipe.config),
+        *('paddle_training.py', folder, '--config', recipe.config),
         *('--dtype', dtype, '--epoch-length', epoch_length),
+        checkout=recipe.checkout,
     )
     theirs = json.loads((folder / 'training.json').read_text())
     weights = convert(start(theirs['shapes'])).state_dict
@@ -105,11 +99,15 @@ def test_float64(name, batches, tmp_path, run_paddle):
         assert worst['statistics'] < 1e-5, kind
 
 
-@pytest.mark.parametrize('real_epochs', [False, True], ids=['short', 'real'])
 @pytest.mark.parametrize('name', RECIPES)
-def test_float32(name, real_epochs, batches, tmp_path, run_paddle):
-    epoch_length = RECIPES[name].epoch_length if real_epochs else 1
-    theirs, _, ours = train_both(name, batches, tmp_path, run_paddle, 'float32', epoch_length)
+def test_float32(name, batches, tmp_path, run_paddle):
+    """The first steps of real epochs: 5e-6 is seen.
+
+    Over epochs of one step, as above, the processor decides: 8e-5 to 4e-4 is seen.
+    """
+    theirs, _, ours = train_both(
+        name, batches, tmp_path, run_paddle, 'float32', RECIPES[name].epoch_length
+    )
     difference = loss_difference(ours, theirs)
-    print(f'{name} float32, {epoch_length} steps an epoch: loss {difference:.1e}')
-    assert difference < 1e-3
+    print(f'{name} float32: loss {difference:.1e}')
+    assert difference < 1e-4
