@@ -1,5 +1,7 @@
 """A model of four classes for the fake COCO, and the scores that a test run would give."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -29,7 +31,12 @@ def tiny_config(root) -> Config:
                     loss=dict(type='DetachedAsymmetricLoss'),
                 ),
             ),
+            test_evaluator=dict(type='MultiLabelMAP'),
+            test_cfg=dict(),
             test_dataloader=dict(
+                batch_size=3,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=False),
                 dataset=dict(
                     type='COCOMultiLabel',
                     data_root=str(root),
@@ -44,10 +51,21 @@ def tiny_config(root) -> Config:
                             meta_keys=('sample_idx', 'img_path', 'instance_labels'),
                         ),
                     ],
-                )
+                ),
             ),
         )
     )
+
+
+def write_checkpoint(config: Config, path: Path, classes=CLASSES, **meta) -> Path:
+    """Write a checkpoint of random weights whose scores spread, and return its path."""
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    meta['dataset_meta'] = dict(classes=classes)
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return path
 
 
 def expected_scores(config, checkpoint, batch_size) -> torch.Tensor:

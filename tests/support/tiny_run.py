@@ -93,9 +93,14 @@ def build_runner(config: Path, work_dir: Path, **options) -> Runner:
     return PortableRunner.from_cfg(cfg)
 
 
+def load_main(name: str) -> Callable:
+    """Return the ``main`` of ``tools/NAME.py``."""
+    return runpy.run_path(str(ROOT / 'tools' / f'{name}.py'))['main']
+
+
 def load_tool(name: str) -> Callable:
-    """Return the ``main`` of ``tools/NAME.py``, which takes arguments as on the command line."""
-    main = runpy.run_path(str(ROOT / 'tools' / f'{name}.py'))['main']
+    """Return ``tools/NAME.py`` as a function of the arguments on the command line."""
+    main = load_main(name)
 
     def call(*arguments: str | Path):
         options = ['--cfg-options', f'experiment_name={next(_experiments)}']

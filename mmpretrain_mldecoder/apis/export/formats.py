@@ -13,13 +13,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ..inference.onnx_model import (
-    WholeNetwork,
-    batch_of_two,
-    dynamic_shapes,
-    onnx_session,
-    to_onnx,
-)
+from ..inference.onnx_model import WholeNetwork, example_of, onnx_session, to_onnx
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -92,11 +86,8 @@ def to_int8(model: 'ModelProto', batches: Iterable[np.ndarray]) -> 'ModelProto':
     head stay in float.
 
     Args:
-        model (ModelProto): What ``to_onnx`` gives; its nodes say which module they are from.
+        model (ModelProto): What :func:`to_onnx` returns; its nodes say which module they are from.
         batches (Iterable[ndarray]): The calibration photos, packed, ``(B, 3, H, W)`` each.
-
-    Returns:
-        ModelProto: With pairs of QuantizeLinear and DequantizeLinear.
     """
     import onnx  # extras
     from onnxruntime.quantization import (
@@ -165,11 +156,10 @@ def write_torch_archive(
     Raises:
         Exception: Of torch's exporter, if it cannot export the model.
     """
+    example, free_axes = example_of(images, dynamic_size)
     with torch.no_grad():
         program = torch.export.export(
-            WholeNetwork(model, sigmoid).eval(),
-            (batch_of_two(images),),
-            dynamic_shapes=dynamic_shapes(dynamic_size),
+            WholeNetwork(model, sigmoid).eval(), example, dynamic_shapes=free_axes
         )
     # As a stream: of a path, torch wants that it ends in .pt2.
     with open(out, 'wb') as stream:

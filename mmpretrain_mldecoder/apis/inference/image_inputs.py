@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform, LoadImageFromFile, Resize
+from mmcv.transforms import LoadImageFromFile, Resize
 from mmengine.config import Config
 from mmpretrain.datasets import PackInputs, ResizeEdge
 from mmpretrain.registry import TRANSFORMS
@@ -36,10 +36,9 @@ def expand_inputs(inputs: ImageInputs) -> list[SingleImage]:
             - A file, with any suffix but ``.txt``.
             - A folder, searched recursively, or a glob (``**`` crosses folders): the files with an
               image's suffix (``IMAGE_SUFFIXES``, in either case), sorted by path.
-            - A list file, which ends in ``.txt``: the path of one image a line, relative to the
-              folder of the list, UTF-8. Empty lines and lines that begin with ``#`` are left out
-              (``./#1.jpg`` names a file that begins so). Whether the images exist is not looked
-              at here.
+            - A list file, which ends in ``.txt``: one path per line, UTF-8, relative to the folder
+              of the list. Empty lines and lines that begin with ``#`` are skipped (``./#1.jpg``
+              names a file that begins so). The images may be missing.
             - A ``uint8`` array: BGR ``(H, W, 3)``, BGRA ``(H, W, 4)`` or grey ``(H, W)``.
             - A PIL image.
 
@@ -49,8 +48,7 @@ def expand_inputs(inputs: ImageInputs) -> list[SingleImage]:
     Raises:
         FileNotFoundError: If a path does not exist, or a folder, a glob or a list file holds no
             image.
-        ValueError: If an array is no image, or a path is an address (``https://``): nothing is
-            downloaded.
+        ValueError: If an array is no image, or a path is an address, as nothing is downloaded.
         TypeError: If an element is none of the above.
     """
     if isinstance(inputs, (str, os.PathLike)):
@@ -100,7 +98,7 @@ def _read_list(path: Path) -> list[str]:
         line = text[: text.index('\0')].count('\n') + 1
         raise ValueError(
             f'{path} is no list file: line {line} has a NUL byte, which no path has. Write one '
-            'path a line, in UTF-8 (UTF-16 has such bytes).'
+            'path per line, in UTF-8 (UTF-16 has such bytes).'
         )
     images = []
     for number, line in enumerate(text.split('\n'), 1):
@@ -109,7 +107,7 @@ def _read_list(path: Path) -> list[str]:
             _refuse_address(line, f'line {number} of {path}')
             images.append(os.path.join(path.parent, os.path.expanduser(line)))
     if not images:
-        raise FileNotFoundError(f'no image in {path}: a list file names one a line')
+        raise FileNotFoundError(f'no image in {path}: a list file names one per line')
     return images
 
 
@@ -118,7 +116,8 @@ def _refuse_address(path: str, where: str) -> None:
         raise ValueError(f'{where} is an address, {path}: download the image first')
 
 
-_KEEPS_THE_WHOLE = (Resize, ResizeEdge, ShortSideResize, SquareResize, PackInputs)
+# They keep the whole image, at most squashed.
+_RESIZES = (Resize, ResizeEdge, ShortSideResize, SquareResize, PackInputs)
 
 
 class ImagePipeline:
@@ -133,11 +132,11 @@ class ImagePipeline:
     """
 
     def __init__(self, pipeline: list[dict | Config]):
-        transforms: list[BaseTransform] = [TRANSFORMS.build(t) for t in pipeline]
-        self._loaders = [_whole(t) for t in transforms if isinstance(t, LoadImageFromFile)]
-        self._transforms = [t for t in transforms if not isinstance(t, LoadImageFromFile)]
-        self.only_resizes = all(isinstance(t, _KEEPS_THE_WHOLE) for t in self._transforms)
-        """Whether the network sees the whole image, at most squashed."""
+        transforms = [TRANSFORMS.build(transform) for transform in pipeline]
+        loaders = [t for t in transforms if isinstance(t, LoadImageFromFile)]
+        self._loader = _whole(loaders[0]) if loaders else LoadWholeImage()
+        self._transforms = [t for t in transforms if t not in loaders]
+        self._only_resizes = all(isinstance(t, _RESIZES) for t in self._transforms)
 
     def __call__(self, image: SingleImage) -> dict:
         """Return what the pipeline packs; its data sample also knows ``ori_shape``.
@@ -153,14 +152,14 @@ class ImagePipeline:
         return results
 
     def seen(self, packed: dict) -> np.ndarray:
-        """Return what the network sees of an image that this has packed, BGR ``uint8``.
+        """Return what the network sees of a packed image, BGR ``uint8``, ``(H, W, 3)``.
 
         Where the pipeline only resizes, it is stretched to the aspect of the photo, no side getting
         shorter.
         """
         image = packed['inputs'].cpu().numpy().transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
         image = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
-        if not self.only_resizes:
+        if not self._only_resizes:
             return image
         height, width = image.shape[:2]
         photo_height, photo_width = packed['data_samples'].ori_shape
@@ -168,43 +167,34 @@ class ImagePipeline:
         size = (max(width, round(height * aspect)), max(height, round(width / aspect)))
         return image if size == (width, height) else cv2.resize(image, size)
 
-    def for_drawing(self, image: SingleImage) -> np.ndarray:
-        """Return an image as it is loaded, for drawing: BGR ``uint8``, ``(H, W, 3)``."""
-        pixels = self._read(image)['img'] if isinstance(image, str) else _as_bgr(image)
-        pixels = pixels.clip(0, 255).astype(np.uint8)
-        if pixels.shape[2:] != (3,):
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
-        return pixels
+    def for_drawing(self, path: str) -> np.ndarray:
+        """Return a file as it is loaded, for drawing: BGR ``uint8``, ``(H, W, 3)``."""
+        pixels = self._read(path)['img'].clip(0, 255).astype(np.uint8)
+        return pixels if pixels.shape[2:] == (3,) else cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
 
     def _read(self, path: str) -> dict:
-        """Read a file by the config's own loading transform."""
-        results = dict(img_path=path)
-        for loader in self._loaders:
-            try:
-                results = loader(results)
-            except UnreadableImageError:
-                raise
-            except AssertionError:  # the host's loader, where OpenCV gives nothing back
-                results = None
-            except Exception as error:  # each decoder has its own
-                raise UnreadableImageError(path, one_line(error)) from error
-            if results is None:  # also a loader with ignore_empty
-                raise UnreadableImageError(path, 'no image that can be decoded')
+        try:
+            results = self._loader(dict(img_path=path))
+        except UnreadableImageError:
+            raise
+        except Exception as error:  # of a loader of somebody else's
+            raise UnreadableImageError(path, one_line(error)) from error
+        if results is None:  # with ignore_empty
+            raise UnreadableImageError(path, 'no image that can be decoded')
         return results
 
     def _wrap(self, image: np.ndarray | Image.Image) -> dict:
         """Give an image in memory the keys and the kind of pixels that a loaded file has."""
         pixels = _as_bgr(image)
-        for loader in self._loaders:
-            if loader.color_type == 'grayscale':
-                pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-            if loader.to_float32:
-                pixels = pixels.astype(np.float32)
+        if self._loader.color_type == 'grayscale':
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+        if self._loader.to_float32:
+            pixels = pixels.astype(np.float32)
         return dict(img=pixels, img_shape=pixels.shape[:2], ori_shape=pixels.shape[:2])
 
 
 def _whole(loader: LoadImageFromFile) -> LoadImageFromFile:
-    """Put our loader in the place of the host's, whose pixels it gives or raises."""
+    """Return our loader in place of the host's; it gives the same pixels or raises."""
     if type(loader) is not LoadImageFromFile or loader.file_client_args is not None:
         return loader
     return LoadWholeImage(

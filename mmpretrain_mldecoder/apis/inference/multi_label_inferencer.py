@@ -11,13 +11,11 @@ from mmengine.dataset import default_collate
 from mmengine.device import get_device
 from mmpretrain.apis import BaseInferencer
 from mmpretrain.structures import DataSample
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from ...engine.checks import explained, read_config
 from ...errors import ConfigError, UnreadableImageError
-from ...fileio.terminal import one_line
+from ...fileio.terminal import one_line, progress_bar
 from ..thresholds.stored_thresholds import stored_thresholds
 from ..trained_model import load_trained
 from .image_inputs import ImageInputs, ImagePipeline, SingleImage, expand_inputs
@@ -28,62 +26,49 @@ Threshold = float | Literal['tuned']
 OnUnreadable = Callable[[str, str], None]
 
 # What layers raise, and asserts of the host's, where a config gives them nonsense.
-_WRONG_ARGUMENTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ConfigError,
-    LookupError,
-    NotImplementedError,
-    TypeError,
-)
+_NONSENSE = (ArithmeticError, AssertionError, AttributeError, ConfigError, LookupError)
+_NONSENSE += (NotImplementedError, TypeError)
 
 
 class MultiLabelInferencer(BaseInferencer):
-    """Give every label of an image whose score reaches a threshold.
+    """Predict the labels of an image whose scores reach a threshold.
 
-    An image goes through the config's test pipeline, always, so that it gets the scores that
-    ``tools/test.py`` gives it. Scores are the head's ``pred_score``: of a multi-label head, ours
-    or the host's, the sigmoid of each logit, one probability a class, which do not sum to 1. (A
-    single-label head keeps its softmax.)
-
-    The class names are those that training stored in the checkpoint
-    (``meta.dataset_meta.classes``), else the test dataset's.
+    Images go through the config's test pipeline, so that they get the scores that
+    ``tools/test.py`` gives them: the head's ``pred_score``, of a multi-label head, ours or the
+    host's, the sigmoid of each logit, of a single-label head the softmax. The class names are
+    those that training stored in the checkpoint, else the test dataset's.
 
     Args:
-        model (str | PathLike | Config): Config file, or a loaded config, of the model. It is not
-            changed.
+        model (str | PathLike | Config): Config of the model. It is not changed.
         pretrained (str | PathLike, optional): Checkpoint; its ``state_dict`` must fit the model
             exactly. Where training kept an average of the weights, that is what it holds.
             Defaults to None, which means the config's ``load_from``.
-        device (str | torch.device, optional): Defaults to None, which means what
-            ``tools/test.py`` would choose: the accelerator if there is one, else the CPU.
-        batch_size (int): Images a forward pass. Defaults to 32. Images that the pipeline leaves
+        device (str | torch.device, optional): Defaults to None: the accelerator if there is one,
+            else the CPU.
+        batch_size (int): Images per forward pass. Defaults to 32. Images that the pipeline leaves
             at different sizes go through the network size by size.
         backend (str, optional): What runs the network. The scores are those of
             ``tools/test.py`` but for rounding (1e-6 for a trained network on real photos).
 
             - ``'torch'``: torch, with the batch norms folded into the convolutions, and on the CPU
               with the weights in channels-last order.
-            - ``'onnx'``: ONNX Runtime on the CPU, faster once it runs. The model is exported when
-              the first batch comes, which takes seconds. Images of another size than the first
-              go through torch.
-            - None (default): torch; on the CPU, where the packages for ONNX are installed, a call
-              goes over to ONNX Runtime when its first batch shows that a minute of work is left.
-              The calls after it stay there. Where that is impossible, a warning says why.
+            - ``'onnx'``: ONNX Runtime on the CPU, faster once it runs. The model is exported for
+              the first batch, which takes seconds. Images of other sizes go through torch.
+            - None (default): torch; on the CPU, where the packages for ONNX are installed, ONNX
+              Runtime from the second batch on, if the first one shows that a minute of work is
+              left, and in later calls. If that is impossible, a warning says why.
 
     Raises:
-        ValueError: If there is no checkpoint, if no class names are found, if ``batch_size`` is
-            below 1, if ``device`` is not there, or ``backend`` is unknown, or ``'onnx'`` on
-            another device than the CPU, or if the checkpoint is damaged or has NaN in its weights.
+        ValueError: If there is no checkpoint or it is damaged or has NaN in its weights, if no
+            class names are found, or an argument is out of range or not available here.
         WeightsMismatchError: If the checkpoint belongs to another model.
         RunError: When called, if the backend is ``'onnx'`` and the model cannot be exported.
         ModuleNotFoundError: If the backend is ``'onnx'`` and its packages are not installed.
 
     Example:
         >>> inferencer = MultiLabelInferencer('config.py', 'checkpoint.pth')
-        >>> inferencer('photos/', thr=0.5, topk=3)
-        [{'path': 'photos/1.jpg', 'labels': ['dog', 'ball'], 'scores': [0.98, 0.71]}]
+        >>> inferencer('images/', thr=0.5, topk=3)
+        [{'path': 'images/1.jpg', 'labels': ['dog', 'ball'], 'scores': [0.98, 0.71]}]
     """
 
     def __init__(
@@ -126,22 +111,14 @@ class MultiLabelInferencer(BaseInferencer):
         batch_size: int = 32,
         backend: Literal['torch', 'onnx'] | None = None,
     ) -> 'MultiLabelInferencer':
-        """Predict with a checkpoint alone, without running anybody's config.
+        """Build an inferencer from a checkpoint alone, without running anybody's config.
 
-        A Python config runs as a program when it is read. Here the text of the config that
-        training stored in the checkpoint is read as data: see :func:`.stored_config`, which says
-        what is taken from it.
-
-        Args:
-            checkpoint (str | PathLike): Of a training.
-            device (str | torch.device, optional): As in the class.
-            batch_size (int): As in the class. Defaults to 32.
-            backend (str, optional): As in the class.
+        Reading a Python config runs it. The text that training stored in the checkpoint is parsed
+        as data instead, see :func:`.stored_config`. The arguments are those of the class.
 
         Raises:
-            ValueError: If the checkpoint has no config, or one that asks for more than models and
-                transforms that MMPretrain or this package register.
-            As the class.
+            ValueError: Also if the checkpoint has no config, or one that asks for more than models
+                and transforms that MMPretrain or this package register.
 
         Example:
             >>> inferencer = MultiLabelInferencer.from_checkpoint('checkpoint.pth')
@@ -149,7 +126,7 @@ class MultiLabelInferencer(BaseInferencer):
         config = stored_config(checkpoint)
         try:
             return cls(config, checkpoint, device, batch_size, backend)
-        except _WRONG_ARGUMENTS as error:
+        except _NONSENSE as error:
             reason = one_line(error)
             raise ValueError(f'the config in {checkpoint} builds no model: {reason}') from error
 
@@ -165,18 +142,17 @@ class MultiLabelInferencer(BaseInferencer):
         Args:
             inputs: A file, a folder (recursive), a glob, a list file (``.txt``), a ``uint8`` array
                 (BGR, BGRA or grey), a PIL image, or a list of these; see :func:`expand_inputs`.
-            thr (float | str): Labels with ``score >= thr`` are given, in ``[0, 1]``; ``'tuned'``
-                takes the threshold of each class that is stored in the checkpoint. Defaults to 0.5.
-            topk (int, optional): At most that many labels, the best, of those that reach
-                ``thr``; ``thr=0`` gives exactly so many. Defaults to None, all of them.
-            return_attention (bool): Whether to say where the head looked for each label. The
+            thr (float | str): Lowest score of a label, in ``[0, 1]``, or ``'tuned'`` for the
+                threshold per class that the checkpoint carries. Defaults to 0.5.
+            topk (int, optional): At most that many labels, the best; with ``thr=0`` exactly so
+                many. Defaults to None, all that reach ``thr``.
+            return_attention (bool): Whether to return the attention maps of each label; the
                 network is then run by torch. Defaults to False.
 
         Returns:
-            list[dict]: One an image, in the order of the inputs: ``path`` (or ``index``, the
-            position among the inputs, for what has no path), ``labels`` (list of names) and
-            ``scores`` (list of floats in ``[0, 1]``), best first, ties by class. With
-            ``return_attention`` also
+            list[dict]: One per image, in the order of the inputs: ``path`` (or ``index``, the
+            position among the inputs, for what has no path), ``labels`` (names) and ``scores``
+            (floats in ``[0, 1]``), best first, ties by class. With ``return_attention`` also
 
             - ``attention``: float32 ``(n, heads, H, W)`` for ``n`` labels; each map sums to 1;
             - ``shares_query_with``: for each label, the names of the other classes that the same
@@ -191,16 +167,9 @@ class MultiLabelInferencer(BaseInferencer):
         """
         self.check(thr, topk, return_attention)
         images = expand_inputs(inputs)
-        return list(
-            track(
-                self.stream_expanded(images, thr, topk, return_attention),
-                description='predicting',
-                total=len(images),
-                console=Console(stderr=True),
-                transient=True,
-                disable=len(images) <= self.batch_size,
-            )
-        )
+        results = self.stream_expanded(images, thr, topk, return_attention)
+        with progress_bar(disable=len(images) <= self.batch_size) as bar:
+            return list(bar.track(results, len(images), description='predicting'))
 
     def stream(
         self,
@@ -210,23 +179,10 @@ class MultiLabelInferencer(BaseInferencer):
         return_attention: bool = False,
         on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[dict]:
-        """Predict images as one asks for them, a batch at a time.
+        """Yield what a call returns, with no more than one batch in memory.
 
-        However many there are, only one batch is in memory.
-
-        Args:
-            inputs: As when called.
-            thr (float | str): As when called.
-            topk (int, optional): As when called.
-            return_attention (bool): As when called.
-            on_unreadable (Callable, optional): Called with path and reason for a file that cannot
-                be read, which is then left out. Defaults to None: such a file raises.
-
-        Returns:
-            Iterator[dict]: What a call returns, in the same order.
-
-        Raises:
-            As when called: for wrong arguments at once, for an unreadable image at its turn.
+        Wrong arguments raise at once. ``on_unreadable`` is called with path and reason of a file
+        that cannot be read, which is skipped; if it is None, the file raises at its turn.
         """
         self.check(thr, topk, return_attention)
         images = expand_inputs(inputs)
@@ -309,39 +265,31 @@ class MultiLabelInferencer(BaseInferencer):
                 samples, maps = self._network.with_attention(batch)
             else:
                 samples, maps = self._network(batch, num_left), [None] * len(indices)
+            if len(samples[0].pred_score) != len(self.classes):  # of a head without num_classes
+                raise ValueError(
+                    f'the model scores {len(samples[0].pred_score)} classes, but '
+                    f'{len(self.classes)} class names are known'
+                )
             for index, sample, own_maps in zip(indices, samples, maps, strict=True):
-                labels, scores = self._best(sample, thresholds, topk)
+                scores = sample.pred_score.float().cpu().numpy().astype(np.float64)
+                order = np.argsort(-scores, kind='stable')
+                labels = order[scores[order] >= thresholds[order]][:topk]
                 predicted[index] = dict(
-                    labels=[self.classes[i] for i in labels], scores=scores.tolist()
+                    labels=[self.classes[i] for i in labels], scores=scores[labels].tolist()
                 )
                 if return_attention:
                     predicted[index] |= self._attention(labels, own_maps)
                     predicted[index]['seen'] = self.pipeline.seen(packed[index])
         return predicted
 
-    def _best(
-        self, sample: DataSample, thresholds: np.ndarray, topk: int | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the predicted classes, best first, and their scores."""
-        scores = sample.pred_score.float().cpu().numpy().astype(np.float64)
-        if len(scores) != len(self.classes):  # of a head without num_classes
-            raise ValueError(
-                f'the model scores {len(scores)} classes, but {len(self.classes)} class names '
-                'are known: config and checkpoint do not belong together'
-            )
-        order = np.argsort(-scores, kind='stable')
-        order = order[scores[order] >= thresholds[order]][:topk]
-        return order, scores[order]
-
     def _attention(self, labels: np.ndarray, maps: Tensor) -> dict:
         """Pick the maps of the queries of some classes from ``(heads, K, H, W)``."""
         group_size = self.model.head.decoder.group_linear.group_size
         queries = labels // group_size
         classes = range(len(self.classes))
-        groups = [classes[q * group_size : (q + 1) * group_size] for q in queries]
         shared = [
-            [self.classes[other] for other in group if other != label]
-            for label, group in zip(labels, groups, strict=True)
+            [self.classes[i] for i in classes[q * group_size : (q + 1) * group_size] if i != label]
+            for label, q in zip(labels, queries, strict=True)
         ]
         attention = maps[:, queries].transpose(0, 1).float().cpu().numpy()
         return dict(attention=attention, shares_query_with=shared)

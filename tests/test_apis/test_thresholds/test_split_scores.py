@@ -67,23 +67,20 @@ def test_splits_that_are_not_there(cfg):
         use_split(cfg, 'train')
 
 
-@pytest.fixture
-def runner():
+@pytest.mark.parametrize(
+    ('classes', 'is_other'),
+    [
+        *((classes, False) for classes in (None, [], ('ant', 'bee'))),
+        *((classes, True) for classes in (['bee', 'ant'], ['ant'], [None, 'bee'], ['\x1b[2J'])),
+    ],
+)
+def test_classes_of_checkpoint_and_split(classes, is_other):
     dataset = SimpleNamespace(metainfo=dict(classes=('ant', 'bee')))
-    return SimpleNamespace(test_dataloader=SimpleNamespace(dataset=dataset))
-
-
-def checkpoint(classes) -> dict:
-    return dict(meta=dict(dataset_meta=dict(classes=classes)))
-
-
-@pytest.mark.parametrize('classes', [None, [], ['ant', 'bee'], ('ant', 'bee'), 2, 'ab'])
-def test_same_classes_or_none_to_compare(runner, classes):
-    _SameClassesHook().after_load_checkpoint(runner, checkpoint(classes))
-
-
-@pytest.mark.parametrize('classes', [['bee', 'ant'], ['ant'], [None, 'bee'], ['\x1b[2J', 'bee']])
-def test_other_classes(runner, classes):
+    runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=dataset))
+    checkpoint = dict(meta=dict(dataset_meta=dict(classes=classes)))
+    if not is_other:
+        _SameClassesHook().after_load_checkpoint(runner, checkpoint)
+        return
     with pytest.raises(ValueError, match=r'with other names') as caught:
-        _SameClassesHook().after_load_checkpoint(runner, checkpoint(classes))
+        _SameClassesHook().after_load_checkpoint(runner, checkpoint)
     assert str(caught.value).isprintable()

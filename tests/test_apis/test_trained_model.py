@@ -1,0 +1,74 @@
+import json
+
+import pytest
+import torch
+from four_classes import CLASSES, write_checkpoint
+from mmpretrain.registry import MODELS
+
+from mmpretrain_mldecoder.apis.trained_model import dataset_class_names, load_trained
+from mmpretrain_mldecoder.errors import WeightsMismatchError
+
+
+def load(config, checkpoint) -> tuple[list[str], dict]:
+    return load_trained(MODELS.build(config.model), config, checkpoint)
+
+
+def test_names_and_meta_of_the_checkpoint(config, tmp_path):
+    names, meta = load(
+        config, write_checkpoint(config, tmp_path / 'a.pth', [1, 2, 3, 'd'], epoch=7)
+    )
+    assert names == ['1', '2', '3', 'd']
+    assert meta['epoch'] == 7
+
+
+@pytest.mark.parametrize('meta', [None, dict(), dict(dataset_meta=None)])
+def test_class_names_fall_back_to_the_config_and_the_annotations(
+    config, checkpoint, meta, fake_coco
+):
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save(content | dict(meta=meta), checkpoint)
+    entries = json.loads((fake_coco / 'annotations/instances_val2017.json').read_text())
+    categories = sorted(entries['categories'], key=lambda entry: entry['id'])
+    assert load(config, checkpoint) == ([entry['name'] for entry in categories], meta or {})
+    config.test_dataloader.dataset.ann_file = 'absent.json'
+    with pytest.raises(ValueError, match=r'no class names.*absent.json.*metainfo=dict\(classes='):
+        load(config, checkpoint)
+    config.test_dataloader.dataset.metainfo = dict(classes=['w', 'x', 'y', 'z'])
+    assert load(config, checkpoint)[0] == ['w', 'x', 'y', 'z']
+
+
+def test_class_names_of_a_type_of_dataset():
+    assert dataset_class_names(dict(type='CIFAR10', data_prefix='absent'))[:2] == [
+        'airplane',
+        'automobile',
+    ]
+
+
+@pytest.mark.parametrize(
+    ('classes', 'message'),
+    [
+        (CLASSES[:3], 'scores 4 classes, but 3 class names'),
+        ([None, 'b', 'c', 'd'], 'must be text, but is None'),
+        ([['a'], 'b', 'c', 'd'], r"must be text, but is \['a'\]"),
+        (['\ud800', 'b', 'c', 'd'], r"must be text, but is '\\ud800'"),
+    ],
+)
+def test_wrong_class_names(config, tmp_path, classes, message):
+    with pytest.raises(ValueError, match=message):
+        load(config, write_checkpoint(config, tmp_path / 'a.pth', classes))
+
+
+def test_checkpoint_of_another_model(config, checkpoint):
+    config.model.head.embed_dims = 32
+    message = r'tiny\.pth is not of this model: size mismatch.*more of the kind'
+    with pytest.raises(WeightsMismatchError, match=message):
+        load(config, checkpoint)
+
+
+@pytest.mark.parametrize('name', ['backbone.bn1.running_var', 'head.decoder.group_linear.weight'])
+def test_weights_of_a_training_that_diverged(config, checkpoint, name):
+    content = torch.load(checkpoint, weights_only=True)
+    content['state_dict'][name].view(-1)[-1] = float('nan')
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match=rf'tiny\.pth has NaN among its weights, .* {name}'):
+        load(config, checkpoint)
