@@ -44,6 +44,12 @@ ERRORS = {
     "model.head.type = 'MultiLabelLinearClsHead' takes pooled features": {
         'model.head': _linear(32)
     },
+    'the model fails on the first image of train_dataloader, (3, 32, 32): RuntimeError': {
+        'model.backbone.in_channels': 1
+    },
+    "model.head: MLDecoderHead needs 'in_channels'. Add to model.head": {
+        'model.head': dict(_delete_=True, type='MLDecoderHead', num_classes=4)
+    },
     'model.head.num_groups = 9: num_groups must': {'model.head.num_groups': 9},
     'model.head.topk = 9, but': {'model.head.topk': 9},
     'val_evaluator.topk = 9, but model.head.num_classes = 4: set topk to 4 or less': {
@@ -72,6 +78,9 @@ ERRORS = {
     },
     'default_hooks.checkpoint.intervall = 2: DurableCheckpointHook takes no argument': {
         'default_hooks.checkpoint.intervall': 2
+    },
+    'default_hooks.checkpoint.interval = 0: it must be at least 1': {
+        'default_hooks.checkpoint.interval': 0
     },
     'train_cfg.val_interval = 0': {'train_cfg.val_interval': 0},
     'default_hooks.checkpoint.max_keep_ckpts = 0: it must be an integer of at least 1': {

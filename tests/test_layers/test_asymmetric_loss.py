@@ -119,7 +119,7 @@ def test_half_logits_are_lifted_to_float32():
     assert asymmetric_loss(half, targets).equal(asymmetric_loss(half.float(), targets))
 
 
-def test_confident_mistake_on_a_negative_keeps_its_digits():
+def test_confident_error_on_a_negative_keeps_its_digits():
     # sigmoid(16) rounds to 1 - 1.2e-7 in float32; 1 minus that would be wrong by 6 %.
     loss = asymmetric_loss(torch.tensor([[16.0]]), torch.zeros(1, 1), 0, 0, 0)
     assert loss.item() == pytest.approx(16, rel=1e-6)
