@@ -17,19 +17,10 @@ from ..errors import WeightsMismatchError
 def load_trained(
     model: BaseModel, config: Config, checkpoint: str | os.PathLike
 ) -> tuple[list[str], dict]:
-    """Fill a model with the weights of a checkpoint that fits exactly.
+    """Load a checkpoint into a config's model; return the class names and its ``meta``.
 
     Strict, where the host's test tool only warns: here nobody looks at a log or a mAP that would
     give a wrong checkpoint away.
-
-    Args:
-        model (BaseModel): Of ``config``.
-        config (Config): With a ``test_dataloader``.
-        checkpoint (str | PathLike): Its file, or a published name such as
-            ``'miil://tresnet_m_coco'``.
-
-    Returns:
-        tuple[list[str], dict]: The class names, and the ``meta`` of the checkpoint.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -60,11 +51,6 @@ def load_trained(
 
 def class_names(model: BaseModel, config: Config, checkpoint: dict) -> list[str]:
     """Return the class names that training stored in a checkpoint, else those of the test dataset.
-
-    Args:
-        model (BaseModel): Its head has as many classes.
-        config (Config): With a ``test_dataloader``.
-        checkpoint (dict): As loaded; the names are in ``meta.dataset_meta.classes``.
 
     Raises:
         ValueError: If there are none, or others than texts (numbers will do), or not as many as the

@@ -38,9 +38,6 @@ _PILLOW_FILTERS = ('nearest', 'bilinear', 'bicubic', 'box', 'lanczos', 'hamming'
 def resize_rule(pipeline: Sequence[dict]) -> list[dict] | str:
     """Describe what a test pipeline does between the upright RGB or BGR image and the packed input.
 
-    Args:
-        pipeline (Sequence[dict]): The transforms' configs, ``test_dataloader.dataset.pipeline``.
-
     Returns:
         list[dict] | str: Steps, in their order; none where the image is packed as it is.
 
@@ -132,12 +129,7 @@ def input_entry(images: Tensor, dynamic_size: bool) -> dict:
 def photos_to_compare(
     config: Config, paths: Sequence[str | os.PathLike], dynamic_size: bool
 ) -> list[Tensor]:
-    """Return the packed photos to compare, ``(N, 3, H, W)`` per size.
-
-    Args:
-        config (Config): With ``test_dataloader``.
-        paths (Sequence[str | PathLike]): Files, folders or globs; if empty, the test data.
-        dynamic_size (bool): Whether the exported model takes images of any size.
+    """Return the packed photos to compare, ``(N, 3, H, W)`` per size; by default the test data.
 
     Raises:
         FileNotFoundError: If there are no images.
@@ -193,16 +185,7 @@ def check_test_data(config: Config) -> None:
 
 
 def pack_photos(config: Config, inputs: Sequence[str | os.PathLike]) -> Iterator[Tensor]:
-    """Yield photos, ``(3, H, W)``, as the config's test pipeline packs them.
-
-    Args:
-        config (Config): With ``test_dataloader.dataset.pipeline``.
-        inputs (Sequence[str | PathLike]): Files, folders or globs, see :func:`expand_inputs`.
-
-    Raises:
-        FileNotFoundError: If there is no image.
-        UnreadableImageError: If one cannot be read.
-    """
+    """Yield photos, ``(3, H, W)``, as the config's test pipeline packs them."""
     pipeline = ImagePipeline(config.test_dataloader.dataset.pipeline)
     return (pipeline(path)['inputs'] for path in expand_inputs(list(inputs)))
 

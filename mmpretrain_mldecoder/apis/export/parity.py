@@ -82,14 +82,7 @@ def check_parity(
     scores_of: Callable[[Tensor], Tensor],
     tolerance: float | None = None,
 ) -> None:
-    """Compare the scores of photos in batches of 1, 2 and 7, and fill ``export.differences``.
-
-    Args:
-        export (Export): Of the file.
-        model (BaseModel): What was exported.
-        groups (list[Tensor]): Images, ``(N, 3, H, W)`` per size.
-        scores_of (Callable): Gives the file's scores of a batch.
-        tolerance (float, optional): Defaults to None, which means ``TOLERANCES``; none for int8.
+    """Compare the scores of images, grouped by size, and fill ``export.differences``.
 
     Raises:
         ParityError: If a score is further off.
@@ -122,17 +115,10 @@ def compare_scores(
     images: Tensor,
     batches: Sequence[int] = BATCHES,
 ) -> list[Difference]:
-    """Compare the scores of an exported model with expected ones.
+    """Compare the scores of an exported model with the expected ``(N, C)``, per batch size.
 
-    Args:
-        scores_of (Callable): Gives the scores of a batch.
-        expected (Tensor): ``(N, C)``.
-        images (Tensor): Packed, ``(N, 3, H, W)``; those of a last, smaller batch count too.
-        batches (Sequence[int]): Batch sizes; where there are fewer images, they are repeated to
-            fill one. Defaults to 1, 2 and 7.
-
-    Returns:
-        list[Difference]: One per batch size. If a score is not a number, ``largest`` is none.
+    Where there are fewer images, ``(N, 3, H, W)``, than in a batch, they are repeated to fill one;
+    those of a last, smaller batch count too. If a score is not a number, ``largest`` is nan.
     """
     rows = []
     for size in batches:
@@ -196,13 +182,9 @@ def evaluate_scores(
 ) -> tuple[str, dict[str, float]]:
     """Evaluate several runtimes on the config's test data; every image is read once.
 
-    Args:
-        config (Config): With ``test_dataloader`` and ``test_evaluator``.
-        scores_of (dict[str, Callable]): By name, what gives the scores ``(B, C)`` of a batch.
-
     Returns:
-        tuple[str, dict[str, float]]: The name of the metric, an mAP or the top-1 accuracy, and its
-        value in percent for each name.
+        tuple[str, dict[str, float]]: The metric, an mAP or the top-1 accuracy, and its value in
+        percent by the name of the runtime.
     """
     loader_config = copy.deepcopy(config.test_dataloader)
     loader_config.update(pin_memory=False, persistent_workers=False)

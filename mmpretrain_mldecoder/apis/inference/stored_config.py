@@ -90,9 +90,6 @@ def read_config_text(text: str) -> dict:
     in the text is run: no import, no other call, no reference to another variable, and ``_base_``
     has no meaning.
 
-    Args:
-        text (str): Such as ``meta['cfg']`` of a checkpoint.
-
     Raises:
         ValueError: If there is anything else in it; the line is named.
     """

@@ -15,8 +15,6 @@ from ...evaluation.metrics.gather import gather_batches
 from ...fileio.terminal import printable
 from .stored_thresholds import read_trained, stored_thresholds
 
-SPLITS = ('train', 'val', 'test')
-
 # What selects the images of a dataset: splits that agree in these are the same.
 _IMAGE_KEYS = ('ann_file', 'data_root', 'data_prefix', 'split', 'keep_unlabelled', 'dataset')
 
@@ -71,7 +69,7 @@ def split_scores(cfg: Config, split: str) -> SplitScores | None:
     Args:
         cfg (Config): As ``engine.runners.launch`` prepares it for a test; changed in place, see
             :func:`use_split`.
-        split (str): One of ``SPLITS``.
+        split (str): ``'train'``, ``'val'`` or ``'test'``.
 
     Returns:
         SplitScores | None: None on all ranks but the main process.
@@ -109,10 +107,6 @@ def use_split(cfg: Config, split: str) -> None:
     without augmentation. Moving averages are left out of the hooks: a checkpoint's ``state_dict``,
     which thresholds belong to, is the average already.
 
-    Args:
-        cfg (Config): As ``engine.runners.launch.load_config`` gives it; changed in place.
-        split (str): One of ``SPLITS``.
-
     Raises:
         ValueError: If the config has no such split, or no pipeline of its own can be replaced.
     """
@@ -138,19 +132,15 @@ def use_split(cfg: Config, split: str) -> None:
 
 
 def split_warnings(cfg: Config, split: str) -> list[str]:
-    """Return why thresholds of a split are too good, as far as the config tells.
-
-    Args:
-        cfg (Config): Before :func:`use_split`.
-        split (str): One of ``SPLITS``.
-    """
-    if _is_same_split(cfg, split, 'train'):
+    """Return why thresholds of a split are too good, as far as the config tells."""
+    source = image_source(cfg, split)
+    if source == image_source(cfg, 'train'):
         return [
             'The model was trained on this split: its scores are more certain there than on any '
             'other image, so the thresholds, and the held-out F1 too, are too good to be true. '
             'Name a split that it has not seen.'
         ]
-    if _is_same_split(cfg, split, 'val'):
+    if source == image_source(cfg, 'val'):
         return [
             'If the epoch was chosen by its score on this split, as that of best_*.pth is, all '
             'numbers here are slightly too good, at 0.5 and tuned alike.'
@@ -158,20 +148,10 @@ def split_warnings(cfg: Config, split: str) -> list[str]:
     return []
 
 
-def _is_same_split(cfg: Config, split: str, other: str) -> bool:
-    sources = [image_source(cfg, name) for name in (split, other)]
-    return None not in sources and sources[0] == sources[1]
-
-
 def image_source(cfg: Config, split: str) -> str | None:
-    """Return where the images of a split come from, as text that is equal if they are the same.
+    """Return where the images of a split come from, None if the config has no such split.
 
-    Args:
-        cfg (Config): Before :func:`use_split`.
-        split (str): One of ``SPLITS``.
-
-    Returns:
-        str | None: None if the config has no such split.
+    The text is equal if the images are the same.
     """
     loader = cfg.get(f'{split}_dataloader')
     if loader is None:

@@ -15,13 +15,7 @@ TOOL = 'tools/analysis_tools/tune_thresholds.py'
 
 
 def check_storable(checkpoint: str | os.PathLike, out: str | os.PathLike | None = None) -> None:
-    """Raise what :func:`store_thresholds` would raise; for a check before the long part.
-
-    Raises:
-        FileNotFoundError: If the checkpoint, or the folder of ``out``, is not there.
-        PermissionError: If the file or its folder may not be written.
-        ValueError: If the checkpoint is not MMEngine's.
-    """
+    """Raise what :func:`store_thresholds` would raise; for a check before the long part."""
     read_trained(checkpoint)
     target = Path(out or checkpoint).resolve()
     if not target.parent.is_dir():
@@ -50,7 +44,9 @@ def store_thresholds(
         Path: The file that was written.
 
     Raises:
-        OSError, ValueError: As :func:`check_storable`.
+        FileNotFoundError: If the checkpoint, or the folder of ``out``, is not there.
+        PermissionError: If the file or its folder may not be written.
+        ValueError: If the checkpoint is not MMEngine's.
     """
     check_storable(checkpoint, out)
     content = read_trained(checkpoint)
@@ -100,35 +96,33 @@ def stored_thresholds(meta: dict, classes: Sequence[str]) -> np.ndarray:
             f'the checkpoint has no thresholds of its own: store some with {TOOL}, or name one '
             'number for all classes'
         )
-    again = f'fit them again with {TOOL}'
-    names, values = (
-        (stored.get('classes'), stored.get('values')) if isinstance(stored, dict) else (None, None)
-    )
+    if error := _invalid(stored, classes):
+        raise ValueError(f'{error}: fit them again with {TOOL}')
+    return np.array(stored['values'], dtype=np.float64)
+
+
+def _invalid(stored: object, classes: Sequence[str]) -> str | None:
+    parts = stored if isinstance(stored, dict) else {}
+    names, values = parts.get('classes'), parts.get('values')
     if not isinstance(names, list | tuple) or not isinstance(values, list | tuple):
-        raise ValueError(
-            "the checkpoint's meta.thresholds is not a dict with lists of classes and values: "
-            + again
-        )
+        return "the checkpoint's meta.thresholds is not a dict with lists of classes and values"
     if len(names) != len(classes):
-        raise ValueError(
+        return (
             f'the thresholds in the checkpoint are of {len(names)} classes, the model has '
-            f'{len(classes)}: {again}'
+            f'{len(classes)}'
         )
-    for index, (stored_name, name) in enumerate(zip(names, classes, strict=True)):
-        if stored_name != name:
-            raise ValueError(
-                f'the thresholds in the checkpoint are not of the model: class {index} is '
-                f'{stored_name!r} there and {name!r} here; {again}'
-            )
     if len(values) != len(names):
-        raise ValueError(
-            f'the checkpoint has {len(values)} thresholds for {len(names)} classes: {again}'
-        )
-    for name, value in zip(names, values, strict=True):
+        return f'the checkpoint has {len(values)} thresholds for {len(names)} classes'
+    for index, (stored_name, name, value) in enumerate(zip(names, classes, values, strict=True)):
+        if stored_name != name:
+            return (
+                f'the thresholds in the checkpoint are not of the model: class {index} is '
+                f'{stored_name!r} there and {name!r} here'
+            )
         # A bool is a number to Python; `not` because nan compares false.
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
-            raise ValueError(
+            return (
                 f'the threshold of class {name!r} in the checkpoint must be a number in [0, 1], '
-                f'but is {value!r}: {again}'
+                f'but is {value!r}'
             )
-    return np.array(values, dtype=np.float64)
+    return None

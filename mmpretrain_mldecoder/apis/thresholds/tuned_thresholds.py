@@ -59,19 +59,8 @@ class TunedThresholds:
     class_scores: np.ndarray
     class_precision: np.ndarray
 
-    @property
-    def num_folds(self) -> int:
-        """How many folds were held out."""
-        return len(self.fold_scores['CF1'])
-
     def for_checkpoint(self, split: str, source: str, num_images: int) -> dict:
-        """Return what a checkpoint stores: plain values, see :func:`stored_thresholds`.
-
-        Args:
-            split (str): Name of the split.
-            source (str): Its images, see :func:`image_source`.
-            num_images (int): How many.
-        """
+        """Return what a checkpoint stores: plain values, see :func:`stored_thresholds`."""
         return dict(
             classes=list(self.classes),
             values=self.values.tolist(),
@@ -96,10 +85,8 @@ def tune_thresholds(
 
     On the split that thresholds were fitted to, their F1 cannot be worse than that at 0.5, whatever
     they are worth: so nothing is measured there. The images are split into folds at random; each
-    fold is predicted at thresholds that were fitted to the others.
-
-    A class with fewer positives than folds has none in some fold, and a class with a single one has
-    none to fit to when that is held out; it is then predicted at :data:`FALLBACK`.
+    fold is predicted at thresholds that were fitted to the others. A class that has no positives
+    in these is predicted at :data:`FALLBACK`.
 
     Args:
         scores (np.ndarray): Probabilities in ``[0, 1]``.
@@ -214,7 +201,7 @@ def _gain_table(tuned: TunedThresholds) -> Table:
 
 def remarks(tuned: TunedThresholds) -> list[str]:
     """Name the classes that could not be fitted, and say how far the rest can be trusted."""
-    folds = tuned.num_folds
+    folds = len(tuned.fold_scores['CF1'])
     rare = (tuned.positives < RARE) & ~tuned.without_positives & ~tuned.unreachable
     scarce = (tuned.positives < folds) & ~tuned.without_positives
     groups = {
