@@ -49,11 +49,11 @@ def decode_image(
         path (str): Where it is from, for the error.
         content (bytes): The whole file.
         color_type (str | int): As in the loader, or a flag of OpenCV. Defaults to ``'color'``.
-        backend (str): As in :func:`check_header`.
-        max_pixels (int): As there.
+        backend (str): The decoder, as in ``mmcv.imfrombytes``. Defaults to ``'cv2'``.
+        max_pixels (int): Height times width that may not be exceeded. Defaults to ``MAX_PIXELS``.
 
     Raises:
-        UnreadableImageError: As there, if the decoder gives up, or in the cases above.
+        UnreadableImageError: As :func:`check_header`, if the decoder fails, or in the cases above.
     """
     header = check_header(path, content, backend, max_pixels)
     try:
@@ -72,18 +72,11 @@ def decode_image(
 def check_header(
     path: str, content: bytes, backend: str = 'cv2', max_pixels: int = MAX_PIXELS
 ) -> ImageHeader | None:
-    """Check a file without decoding it.
-
-    Args:
-        path (str): Where it is from, for the error.
-        content (bytes): The whole file.
-        backend (str): The decoder, as in ``mmcv.imfrombytes``. Defaults to ``'cv2'``. What only
-            ``'tifffile'`` knows is left to it.
-        max_pixels (int): Height times width that may not be exceeded. Defaults to ``MAX_PIXELS``.
+    """Check a file without decoding it; the arguments are those of :func:`decode_image`.
 
     Returns:
-        ImageHeader | None: Of JPEG and PNG without mode and orientation. None only for
-        ``'tifffile'``.
+        ImageHeader | None: Of JPEG and PNG without mode and orientation. None only for what
+        ``'tifffile'`` alone may know, which is left to it.
 
     Raises:
         UnreadableImageError: If the file is empty, no image, truncated or too large, if it has 32

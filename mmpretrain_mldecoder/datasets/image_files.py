@@ -1,4 +1,4 @@
-"""Image files: which are missing, and their bytes."""
+"""Finding of missing image files, and reading of those that are there."""
 
 import os
 import os.path as osp

@@ -67,10 +67,9 @@ class SkipUnreadableMixin:
     start; elsewhere each worker counts its own.
 
     Args:
-        max_unreadable (int): How many different images may be unreadable, at least 0; one more
-            ends the training with a list of them. Defaults to 10.
-        *args: Of the dataset.
-        **kwargs: Of the dataset.
+        max_unreadable (int): Number of different images that may be unreadable, at least 0; one
+            more ends the training with a list of them. Defaults to 10.
+        *args, **kwargs: Arguments of the dataset.
 
     Attributes:
         checks_files (bool): False where annotations are loaded without looking for their images.
