@@ -54,7 +54,7 @@ def test_layer_is_the_published_arithmetic():
 @pytest.mark.parametrize(
     ('num_classes', 'num_groups', 'num_layers'), [(10, 10, 1), (10, 4, 3), (1, 1, 1)]
 )
-def test_attention_weights_are_those_of_torch_multihead_attention(
+def test_layers_and_weights_are_those_of_torch_multihead_attention(
     num_classes, num_groups, num_layers
 ):
     decoder = build(num_classes, num_groups, num_layers=num_layers).eval()
@@ -72,26 +72,12 @@ def test_attention_weights_are_those_of_torch_multihead_attention(
         q = layer.attention_norm(q + gathered)
         q = layer.ffn_norm(q + layer.ffn_out(layer.ffn_in(q).relu()))
     assert weights.shape == (2, 4, num_groups, 12)
+    torch.testing.assert_close(decoder(feats), decoder.group_linear(q), **CLOSE)
     for given in (feats, tokens):
         looked = decoder.attention_weights(given)
         torch.testing.assert_close(looked, weights, **CLOSE)
     twice = decoder.attention_weights(torch.cat([feats, feats]))
     torch.testing.assert_close(twice, torch.cat([weights, weights]), **CLOSE)
-
-
-@torch.no_grad()
-def test_blanking_where_a_query_looks_changes_its_classes_most():
-    decoder = build(num_groups=10, num_heads=1).eval()
-    decoder.layers[0].attention.key_proj.weight.mul_(40)  # peaked, as a trained model's
-    tokens = torch.randn(1, 9, 12)
-    weights = decoder.attention_weights(tokens)[0, 0]  # (K, L)
-    blanked = tokens.repeat(9, 1, 1)
-    blanked[range(9), range(9)] = 0
-    changes = (decoder(blanked) - decoder(tokens)).abs().T  # (C, L), one class a query
-    peaked = weights.amax(1) > 0.9
-    assert peaked.sum() >= 3
-    assert changes[peaked].argmax(1).equal(weights[peaked].argmax(1))
-    assert len(weights[peaked].argmax(1).unique()) > 1
 
 
 def test_attention_weights_want_evaluation_mode():
@@ -226,18 +212,6 @@ def test_queries_shared_by_the_samples_are_those_of_each(num_layers):
     torch.testing.assert_close(logits[1], logits[0], **CLOSE)
     for shared, own in zip(gradients[1], gradients[0], strict=True):
         torch.testing.assert_close(shared, own, **CLOSE)
-
-
-def test_layers_are_applied_one_after_another():
-    decoder = build(num_layers=3).eval()
-    feats = torch.randn(2, 12, 3, 3)
-    memory = torch.relu(decoder.input_proj(feats.flatten(2).transpose(1, 2)))
-    queries = torch.stack([decoder.queries, decoder.queries])
-    for layer in decoder.layers:
-        queries = layer(queries, memory)
-    torch.testing.assert_close(decoder(feats), decoder.group_linear(queries))
-    first, second = decoder.layers[0].ffn_in.weight, decoder.layers[1].ffn_in.weight
-    assert not first.equal(second)
 
 
 def test_default_sizes():
