@@ -96,15 +96,10 @@ def test_groups_are_named(draw, per_head, num_shared, line):
     figure = draw(prediction(num_shared=num_shared), per_head=per_head)
     also = [text for title, _ in panels(figure) for text in title.splitlines() if 'also' in text]
     assert also == [line] * 3
-    assert 'one query answers for several classes' in caption(figure)
-
-
-def test_long_names_of_a_group_are_cut(draw):
-    p = prediction(num_labels=1)
-    p['shares_query_with'] = [['n' * 60, 'm']]
+    p = prediction(num_labels=1) | dict(shares_query_with=[['n' * 60, 'm']])
     title = panels(draw(p))[1][0].splitlines()[1]
-    assert title == f'also {"n" * 11}…{"n" * 10} +1'
-    assert len(title) == 30
+    assert title.startswith('also nnn') and title.endswith('n +1') and len(title) == 30
+    assert 'one query answers for several classes' in caption(figure)
 
 
 @pytest.mark.parametrize('per_head', [False, True])
@@ -169,13 +164,8 @@ def test_strongest_cell_is_the_brightest_and_scale_does_not_matter():
     assert row >= 32
     assert column >= 64
     assert np.array_equal(attention_overlay(seen, 1000 * weights), overlay)
-
-
-@pytest.mark.parametrize('shape', [(1, 1), (7, 3)])
-def test_empty_map_is_dark_throughout(shape):
-    seen = np.full((20, 30, 3), 200, np.uint8)
-    overlay = attention_overlay(seen, np.zeros(shape, np.float32))
-    assert (overlay <= 0.4 * 200 + 3).all()  # inferno begins at (0, 0, 0.014)
+    dark = attention_overlay(seen, np.zeros((2, 3), np.float32))
+    assert (dark <= 0.4 * 100 + 3).all()  # inferno begins at (0, 0, 0.014)
 
 
 def test_times_average():

@@ -1,7 +1,6 @@
 import json
 
 import cv2
-import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
@@ -49,26 +48,18 @@ def test_repeated_steps_off_the_old_grid_are_dropped(tmp_path):
 
 @pytest.mark.filterwarnings('ignore:.*lines are left out')
 def test_curves_hold_the_logged_values(resumed, figures):
-    plot_curves(resumed, resumed / 'curves.png')
-    drawn = {
-        (line.get_label(), axes.get_ylabel()): line.get_xydata().tolist()
-        for axes in figures[0].axes
-        for line in axes.lines
-    }
-    values = [value for key, value in drawn.items() if key[1] == 'loss']
-    assert values == [[[10 * i, 10 - i] for i in range(1, 7)]]
-    assert drawn['EMA weights, best 80.00', 'mAP (%)'] == [[1, 50], [2, 60], [3, 80]]
-    assert drawn['raw weights, best 70.00', 'mAP (%)'] == [[1, 40], [2, 65], [3, 70]]
-
-
-@pytest.mark.filterwarnings('ignore:.*lines are left out')
-def test_png_shows_four_curves(resumed):
     image = cv2.imread(str(plot_curves(resumed, resumed / 'new' / 'curves.png')))[..., ::-1]
-    for color in ('#0072b2', '#e69f00', '#009e73', '#d55e00'):
-        assert (abs(image / 255 - to_rgb(color)) < 0.02).all(-1).sum() > 100
-    left, right = np.split(image, [image.shape[1] // 2], axis=1)
-    assert (abs(left / 255 - to_rgb('#009e73')) < 0.02).all(-1).sum() == 0
-    assert (abs(right / 255 - to_rgb('#0072b2')) < 0.02).all(-1).sum() == 0
+    loss_axes, map_axes, rate_axes = figures[0].axes
+    drawn = [[line.get_xydata().tolist() for line in axes.lines] for axes in figures[0].axes]
+    assert drawn[0] == [[[10 * i, 10 - i] for i in range(1, 7)]]
+    assert drawn[1] == [[[1, 50], [2, 60], [3, 80]], [[1, 40], [2, 65], [3, 70]]]
+    assert [line.get_label() for line in map_axes.lines] == [
+        'EMA weights, best 80.00',
+        'raw weights, best 70.00',
+    ]
+    for axes in (loss_axes, map_axes, rate_axes):
+        for line in axes.lines:
+            assert (abs(image / 255 - to_rgb(line.get_color())) < 0.02).all(-1).sum() > 100
 
 
 def test_training_without_validation_or_without_numbers(tmp_path):
@@ -78,12 +69,11 @@ def test_training_without_validation_or_without_numbers(tmp_path):
     assert plot_curves(tmp_path, tmp_path / 'curves.png').is_file()
 
 
-@pytest.mark.parametrize('records', [None, [val(0, 50, 40)]])
-def test_no_training_log(tmp_path, records):
-    if records:  # what a run that only tests leaves
-        write_log(tmp_path, '20240101_000000', records)
-    with pytest.raises(FileNotFoundError, match=r'no training log in .*--work-dir'):
-        plot_curves(tmp_path, tmp_path / 'curves.png')
+def test_no_training_log(tmp_path):
+    for records in ([], [val(0, 50, 40)]):  # the second is what a run that only tests leaves
+        write_log(tmp_path, f'2024010{len(records)}_000000', records)
+        with pytest.raises(FileNotFoundError, match=r'no training log in .*--work-dir'):
+            plot_curves(tmp_path, tmp_path / 'curves.png')
 
 
 BROKEN = [

@@ -14,7 +14,6 @@ def draw(tmp_path, image, labels, scores) -> np.ndarray:
     ('shape', 'width', 'height'),
     [
         ((64, 96), 360, 240),
-        ((480, 640), 640, 480),
         ((4000, 3000), 1200, 1600),
         ((30, 3000), 1600, 16),
     ],
@@ -40,14 +39,11 @@ def test_bar_is_as_long_as_the_score(tmp_path):
     assert lengths[1.0] > 1.8 * lengths[0.5]
 
 
-def test_many_and_long_labels_stay_inside(tmp_path):
+def test_many_long_labels_stay_inside_and_none_is_written_out(tmp_path):
     labels = [f'{"long " * 20}{i}' for i in range(80)]
-    drawn = draw(tmp_path, np.zeros((300, 400, 3), np.uint8), labels, [0.9] * 80)
+    image = np.zeros((300, 400, 3), np.uint8)
+    drawn = draw(tmp_path, image, labels, [0.9] * 80)
     assert drawn.shape[1] == 400
     assert drawn.shape[0] < 300 + 13 * 30  # 30 entries in columns of at most 12
     assert drawn[300:, -3:].min() > 200  # nothing is written into the margin
-
-
-def test_no_label(tmp_path):
-    drawn = draw(tmp_path, np.zeros((300, 400, 3), np.uint8), [], [])
-    assert drawn[302:].min() < 160  # it says so
+    assert draw(tmp_path, image, [], [])[302:].min() < 160  # 'no label'

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
-from test_table_rows import row, rows, write_test
+from test_table_rows import rows, write_test
 
 from mmpretrain_mldecoder.analysis.model_table.model_cost import ModelCost
 from mmpretrain_mldecoder.analysis.model_table.model_table import (
@@ -40,9 +40,6 @@ def test_tables_of_the_design():
     assert [line['model'] for line in coco] == [label for label in labels for _ in range(2)]
     assert [line['head'] for line in coco] == ['GAP + linear', 'ML-Decoder'] * 5
     assert {line['mAP, ours'] for line in coco} == {'-'}
-
-
-def test_every_row_stands_in_one_table():
     assert {table_of(row) for row in rows()} == set(TABLES)
     assert sum(len(table(name)[1]) for name in TABLES) == len(rows())
 
@@ -143,10 +140,3 @@ def test_only_what_is_between_the_markers_changes():
 def test_pages_without_tables(page, message):
     with pytest.raises(ValueError, match=message):
         replace_tables(page, rows(), {}, ROOT)
-
-
-def test_label_of_every_row_with_timm_weights_is_starred():
-    for one in rows():
-        if 'timm' in one.name and 'r50' in one.name:
-            assert one.label == 'ResNet50*', one.name
-    assert row('mldecoder_r50_coco').label == 'ResNet50'

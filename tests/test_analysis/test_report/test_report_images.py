@@ -1,8 +1,5 @@
 import base64
 import io
-import os
-import threading
-import time
 
 import numpy as np
 from mmengine.config import Config
@@ -80,21 +77,6 @@ def test_card(tmp_path):
     card = error_card(run, (1, 0), 'xy', [str(tmp_path)], attend)
     assert card['image'] is None and card['attention'] is None and card['outside']
     assert asked == [(images[0], 1)]
-
-
-def test_a_pipe_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / 'a.jpg')
-    thread = threading.Thread(target=_write_later, args=(tmp_path / 'a.jpg',), daemon=True)
-    thread.start()
-    start = time.monotonic()
-    assert read_thumbnail(str(tmp_path / 'a.jpg')) is None
-    assert time.monotonic() - start < 4
-
-
-def _write_later(pipe):
-    """Set a reader free, if there is one."""
-    time.sleep(5)
-    os.close(os.open(pipe, os.O_RDWR))
 
 
 def config(**dataset) -> Config:
