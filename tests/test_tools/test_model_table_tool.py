@@ -1,38 +1,23 @@
-import json
 import runpy
 from functools import cache
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
+from finished_tests import ROOT, write_test
 
-from mmpretrain_mldecoder.engine.runners.finished_test import settings_digest
-
-ROOT = Path(__file__).parents[2]
 CONFIG = 'configs/mldecoder/r50vd_coco.py'
 main = cache(lambda: runpy.run_path(str(ROOT / 'tools/model_table.py'))['main'])
 
 
 @pytest.fixture
 def results(tmp_path) -> Path:
-    """A test of the whole split, one of seven images, and a damaged file."""
-    whole = dict(
-        config=CONFIG,
-        checkpoint='work_dirs/r50vd_coco/best_coco_mAP_epoch_40.pth',
-        weights='ema',
-        metrics={'coco/mAP': 71.23, 'coco/mAP_raw': 70.0},
-        images=5000,
-        settings=settings_digest(Config.fromfile(ROOT / CONFIG)),
-        date='2026-03-01T12:00:00+00:00',
-        versions={},
-    )
-    tiny = whole | dict(images=7, metrics={'coco/mAP': 99.99}, date='2026-04-01T12:00:00+00:00')
-    for name, content in (('a', whole), ('b', tiny)):
-        path = tmp_path / 'work_dirs' / name / 'test_20260301_120000.json'
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(content))
-    (tmp_path / 'work_dirs/test_0.json').write_text('{"half')
-    return tmp_path / 'work_dirs'
+    """A test of the full split, one of seven images, and a damaged file."""
+    folder = tmp_path / 'work_dirs'
+    write_test(folder / 'a' / 'test_1.json', 'mldecoder_r50vd_coco', {'coco/mAP': 71.23})
+    tiny = dict(images=7, date='2026-04-01T12:00:00+00:00')
+    write_test(folder / 'b' / 'test_1.json', 'mldecoder_r50vd_coco', {'coco/mAP': 99.99}, **tiny)
+    (folder / 'test_0.json').write_text('{"half')
+    return folder
 
 
 @pytest.mark.parametrize('where', ['by option', 'by default'])
@@ -42,8 +27,7 @@ def test_prints_what_was_measured(results, where, capsys, monkeypatch):
     printed, notes = capsys.readouterr()
     assert printed.startswith('### Backbones on ImageNet-1k\n\n| model |')
     assert printed.count('\n### ') == 3
-    measured = [line for line in printed.splitlines() if '2026-03-01' in line]
-    (line,) = measured
+    (line,) = (line for line in printed.splitlines() if '2026-03-01' in line)
     assert f'({CONFIG})' in line and line.endswith('| - | 71.23 (EMA, 2026-03-01) |')
     assert '99.99' not in printed
     assert '7 images were tested, not the full split: COCO 2017 has 5,000' in notes

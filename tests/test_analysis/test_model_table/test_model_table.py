@@ -1,8 +1,7 @@
 import re
-from pathlib import Path
 
 import pytest
-from test_table_rows import rows, write_test
+from finished_tests import ROOT, rows, write_test
 
 from mmpretrain_mldecoder.analysis.model_table.model_cost import ModelCost
 from mmpretrain_mldecoder.analysis.model_table.model_table import (
@@ -13,8 +12,6 @@ from mmpretrain_mldecoder.analysis.model_table.model_table import (
     table_of,
 )
 from mmpretrain_mldecoder.analysis.model_table.table_rows import TableRow, newest_results
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
