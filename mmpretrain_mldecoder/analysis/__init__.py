@@ -1,1 +1,1 @@
-"""What people look at: browse, report, loader speed, result tables, web demo."""
+"""Analysis of datasets, test runs, loaders and results; the demos."""

@@ -285,9 +285,9 @@ def print_loader_speed(speed: LoaderSpeed, gpu_rate: float | None, console: Cons
     for stage, ms in speed.stages.items():
         table.add_row(stage, f'{ms:.2f}', f'{ms / total:.0%}', '█' * round(30 * ms / total))
     table.add_section()
-    table.add_row('all', f'{total:.2f}', '', f'{speed.core_rate:,.0f} photos/s')
+    table.add_row('all', f'{total:.2f}', '', f'{speed.core_rate:,.0f} images/s')
     console.print(table)
-    console.print(f'mean of {speed.photos:,} photos, after {WARM_UP} to warm up')
+    console.print(f'mean of {speed.photos:,} images, after {WARM_UP} to warm up')
     if speed.core_share < 0.9:
         console.print(
             f'This process had {speed.core_share:.0%} of its core: other programs run here (then '
@@ -296,17 +296,17 @@ def print_loader_speed(speed: LoaderSpeed, gpu_rate: float | None, console: Cons
     workers = f'{speed.workers} workers' if speed.workers else 'no workers'
     console.print(
         f'\nthrough the loader ({workers}, {speed.cores} cores here): '
-        f'[bold]{speed.loader_rate:,.0f} photos/s[/bold]; an epoch of {speed.num_photos:,} samples '
+        f'[bold]{speed.loader_rate:,.0f} images/s[/bold]; an epoch of {speed.num_photos:,} samples '
         f'in {speed.num_photos / speed.loader_rate / 60:,.1f} min'
     )
     if gpu_rate is None:
         console.print(
-            f'A GPU that trains X photos/s is kept busy by X / {speed.core_rate:,.0f} cores like '
+            f'A GPU that trains X images/s is kept busy by X / {speed.core_rate:,.0f} cores like '
             'these, with as many workers; --gpu-photos-per-second X does the sum.'
         )
     else:
         console.print(
-            f'A GPU that trains {gpu_rate:,.0f} photos/s is kept busy by '
+            f'A GPU that trains {gpu_rate:,.0f} images/s is kept busy by '
             f'[bold]{gpu_rate / speed.core_rate:,.1f} cores[/bold] like these, with as many '
             'workers.'
         )

@@ -262,9 +262,9 @@ def test_printed_stages_and_rates():
     text = printed()
     assert 'train: one sample on one core' in text
     assert '│ LoadImageFromFile │ 3.00 │ 60% │ ██████████████████' in text
-    assert '│ all │ 5.00 │ │ 200 photos/s' in text
-    assert '(8 workers, 4 cores here): 800 photos/s; an epoch of 96,000 samples in 2.0 min' in text
+    assert '│ all │ 5.00 │ │ 200 images/s' in text
+    assert '(8 workers, 4 cores here): 800 images/s; an epoch of 96,000 samples in 2.0 min' in text
     assert 'is kept busy by X / 200 cores like these' in text
     assert 'of its core' not in text
-    assert 'trains 1,200 photos/s is kept busy by 6.0 cores like these' in printed(1200)
+    assert 'trains 1,200 images/s is kept busy by 6.0 cores like these' in printed(1200)
     assert 'had 42% of its core: other programs run' in printed(core_share=0.42, workers=0)

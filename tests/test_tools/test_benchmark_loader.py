@@ -16,10 +16,10 @@ def test_table_rates_and_json(tool, tmp_path, capsys):
     speed = tool(config, '--photos=9', '--workers=0', '--out', out, '--gpu-photos-per-second=500')
     printed = capsys.readouterr().out
     assert 'train: one sample on one core' in printed
-    assert 'mean of 9 photos, after 8 to warm up' in printed
+    assert 'mean of 9 images, after 8 to warm up' in printed
     for stage in speed.stages:
         assert re.search(rf'│ {stage} +│ +\d+\.\d\d │ +\d+% │', printed), printed
-    assert re.search(r'through the loader \(no workers, \d+ cores here\): [\d,]+ photos/s', printed)
+    assert re.search(r'through the loader \(no workers, \d+ cores here\): [\d,]+ images/s', printed)
     assert f'kept busy by {500 / speed.core_rate:.1f} cores like these' in printed
     numbers = json.loads(out.read_text())
     assert numbers['stages'] == speed.stages

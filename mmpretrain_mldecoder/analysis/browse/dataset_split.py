@@ -123,7 +123,7 @@ def read_split(cfg: Config, name: str) -> DatasetSplit:
         if 'img_path' not in info:
             raise ValueError(
                 f'{name}_dataloader.dataset has no img_path in its samples: only datasets whose '
-                'images are files can be looked at'
+                'images are files can be browsed'
             )
         paths.append(info['img_path'])
         has_size = {'height', 'width'} <= info.keys()

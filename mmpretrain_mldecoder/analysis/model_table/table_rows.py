@@ -11,7 +11,7 @@ from modelindex.load_model_index import load
 from ...engine.runners.finished_test import FinishedTest, read_finished_test, settings_digest
 from .model_cost import ModelCost, image_side, model_cost
 
-# Images of the whole split that a number of the dataset is of. Of COCO 2014 the authors' configs
+# Images of the full split that a number of the dataset is of. Of COCO 2014 the authors' configs
 # leave out the 367 without labels. OpenImages has no split of a size that is known here.
 FULL_SPLITS = {'ImageNet-1k': 50_000, 'COCO 2017': 5_000, 'COCO 2014': 40_137}
 
