@@ -113,3 +113,15 @@ def write_dataset(
         path = root / f'annotations/instances_{split}2017.json'
         path.write_text(json.dumps(content))
     return root
+
+
+def coco_split(root: Path, split: str, pipeline: list, **kwargs) -> dict:
+    """The config of a split of such a dataset."""
+    return dict(
+        type='COCOMultiLabel',
+        data_root=str(root),
+        ann_file=f'annotations/instances_{split}2017.json',
+        data_prefix=f'{split}2017',
+        pipeline=pipeline,
+        **kwargs,
+    )

@@ -3,15 +3,20 @@ import json
 import cv2
 import numpy as np
 import pytest
-from faulty_images import encoded, faulty_files, photo, write_dataset
+import torch
+from faulty_images import coco_split, encoded, faulty_files, photo, write_dataset
 from mmengine.config import Config
 from rich.console import Console
 
-from mmpretrain_mldecoder.analysis.browse import findings
-from mmpretrain_mldecoder.analysis.browse.browse_dataset import browse_dataset
+from mmpretrain_mldecoder.analysis.browse.browse_dataset import (
+    augmented_images,
+    batch_augmentations,
+    browse_dataset,
+)
 from mmpretrain_mldecoder.analysis.browse.dataset_findings import image_findings
 from mmpretrain_mldecoder.analysis.browse.dataset_split import read_split
 from mmpretrain_mldecoder.analysis.browse.findings import FINDING_KINDS, print_findings
+from mmpretrain_mldecoder.engine import PortableRunner
 
 FAULTY = faulty_files()
 
@@ -24,15 +29,7 @@ def config(root, flip: float = 0.0) -> Config:
         dict(type='PackInputs'),
     ]
     loaders = {
-        f'{split}_dataloader': dict(
-            dataset=dict(
-                type='COCOMultiLabel',
-                data_root=str(root),
-                ann_file=f'annotations/instances_{split}2017.json',
-                data_prefix=f'{split}2017',
-                pipeline=pipeline,
-            )
-        )
+        f'{split}_dataloader': dict(dataset=coco_split(root, split, pipeline))
         for split in ('train', 'val')
     }
     return Config(dict(default_scope='mmpretrain', **loaders))
@@ -120,24 +117,18 @@ def small(root, **splits) -> Config:
     return config(root / 'data', flip=0.5)
 
 
-def test_a_clean_dataset_has_no_finding(tmp_path):
-    browsed = browse_dataset(small(tmp_path, train=range(6), val=range(6, 9)), tmp_path / 'out')
-    assert browsed.findings == []
-    assert not browsed.is_harmful
-    assert 'cooccurrence.png' in {path.name for path in browsed.files}
-
-
-def test_the_same_sheets_come_each_time(tmp_path):
+def test_a_clean_dataset_has_no_finding_and_the_same_sheets_each_time(tmp_path):
     cfg = small(tmp_path, train=range(6), val=range(6, 9))
     contents = []
     for i in range(2):
         np.random.seed(i)
-        browsed = browse_dataset(cfg, tmp_path / f'{i}', ['train'], images=3, workers=1)
+        browsed = browse_dataset(cfg, tmp_path / f'{i}', images=3, workers=1)
         contents.append({path.name: path.read_bytes() for path in browsed.files})
-    assert contents[0] == contents[1]
+    assert contents[0] == contents[1] and 'cooccurrence.png' in contents[0]
+    assert browsed.findings == [] and not browsed.is_harmful
 
 
-def test_only_what_was_asked_for(tmp_path, monkeypatch):
+def test_only_what_was_asked_for(tmp_path):
     cfg = small(tmp_path, train=range(4), val=range(2))
     browsed = browse_dataset(cfg, tmp_path / 'a', ['val'], images=0, read_files=False)
     assert sorted(path.name for path in (tmp_path / 'a').glob('sheet*')) == []
@@ -146,15 +137,6 @@ def test_only_what_was_asked_for(tmp_path, monkeypatch):
     assert 'damaged' not in quick.looked_for
     # equal files are found without decoding
     assert [(f.code, len(f.entries)) for f in quick.findings] == [('in_several_splits', 2)]
-
-
-def test_an_older_json_stays_if_writing_fails(tmp_path, monkeypatch):
-    out = tmp_path / 'findings.json'
-    out.write_text('older')
-    monkeypatch.setattr(findings.json, 'dumps', lambda *args, **kwargs: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        findings.write_findings([], [], out)
-    assert (out.read_text(), len(list(tmp_path.iterdir()))) == ('older', 1)
 
 
 def test_numbers_out_of_range(tmp_path):
@@ -178,3 +160,90 @@ def test_real_photos_have_no_fault_but_a_few_grey_ones(shared_data):
         for entry in finding.entries:
             pixels = cv2.imread(entry['path']).astype(int)
             assert np.ptp(pixels, axis=2).max() <= 2
+
+
+PIPELINE = [
+    dict(type='LoadImageFromFile'),
+    dict(type='SquareResize', scale=24),
+    dict(type='RandomCutout', size=0.5),
+    dict(type='PackInputs'),
+]
+
+
+@pytest.fixture
+def cfg(tmp_path) -> Config:
+    files = {f'{seed}.png': encoded(photo(seed), 'PNG') for seed in range(7)}
+    root = write_dataset(tmp_path / 'data', dict(train=files), {'3.png': [0, 1], '4.png': []})
+    loader = dict(
+        dataset=coco_split(root, 'train', PIPELINE),
+        batch_size=7,
+        num_workers=0,
+        sampler=dict(type='SeededSampler', shuffle=True),
+        collate_fn=dict(type='default_collate'),
+    )
+    return Config(dict(default_scope='mmpretrain', train_dataloader=loader))
+
+
+def test_draws_are_what_training_sees(cfg):
+    """Through the loader of a training, epoch after epoch."""
+    images = augmented_images(read_split(cfg, 'train'), images=7, draws=2, seed=5)
+    loader = PortableRunner.build_dataloader(cfg.train_dataloader, seed=5)
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        (batch,) = loader
+        for inputs, sample in zip(batch['inputs'], batch['data_samples'], strict=True):
+            drawn = images[sample.sample_idx].tiles[1 + epoch]
+            assert torch.equal(torch.from_numpy(drawn).permute(2, 0, 1), inputs)
+
+
+def test_what_stands_beside_them(cfg):
+    images = augmented_images(read_split(cfg, 'train'), images=7, draws=2)
+    assert [image.title for image in images] == [f'{i}.png' for i in range(7)]
+    assert [list(images[i].labels) for i in (2, 3, 4)] == [['thing'], ['thing', 'other'], []]
+    assert list(images[0].captions) == [
+        'original, 80 x 60',
+        'epoch 1, 24 x 24',
+        'epoch 2, 24 x 24',
+    ]
+    assert np.array_equal(images[0].tiles[0][..., ::-1], photo(0))
+
+
+def test_some_are_chosen_broken_ones_are_not_and_random_states_stay(cfg):
+    split = read_split(cfg, 'train')
+    np.random.seed(3)
+    expected = np.random.rand()
+    np.random.seed(3)
+    titles = [[p.title for p in augmented_images(split, 3, 1, seed)] for seed in (0, 0, 1)]
+    assert titles[0] == titles[1] != titles[2]
+    assert np.random.rand() == expected
+    rest = augmented_images(split, 7, 1, broken=set(split.paths[1:]))
+    assert [image.title for image in rest] == ['0.png']
+
+
+def test_a_pipeline_that_fails_is_named(cfg):
+    cfg.train_dataloader.dataset.pipeline = [PIPELINE[0], dict(type='NumpyToPIL'), *PIPELINE[1:]]
+    with pytest.raises(ValueError, match=r'the train pipeline fails on .*0\.png'):
+        augmented_images(read_split(cfg, 'train'), 7, 1)
+    cfg.train_dataloader.dataset.pipeline = PIPELINE[:2]
+    with pytest.raises(ValueError, match='end it with PackInputs'):
+        augmented_images(read_split(cfg, 'train'), 7, 1)
+
+
+@pytest.mark.parametrize(
+    'content, expected',
+    [
+        (dict(model=dict(head=dict())), []),
+        (dict(model=dict(train_cfg=dict(augments=dict(type='Mixup', alpha=0.2)))), ['Mixup']),
+        (dict(model=dict(train_cfg=dict(augments='CutMix'))), ['CutMix']),
+        (
+            dict(
+                data_preprocessor=dict(
+                    batch_augments=dict(augments=[dict(type='Mixup'), dict(type='CutMix')])
+                )
+            ),
+            ['Mixup', 'CutMix'],
+        ),
+    ],
+)
+def test_batch_augmentations_are_named(content, expected):
+    assert batch_augmentations(Config(content)) == expected

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from faulty_images import encoded, photo, write_dataset
+from faulty_images import coco_split, encoded, photo, write_dataset
 from mmengine.config import Config
 
 from mmpretrain_mldecoder.analysis.browse.dataset_split import (
@@ -15,15 +15,8 @@ from mmpretrain_mldecoder.analysis.browse.dataset_split import (
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 
 
-def coco(root, split='train', **kwargs) -> dict:
-    return dict(
-        type='COCOMultiLabel',
-        data_root=str(root),
-        ann_file=f'annotations/instances_{split}2017.json',
-        data_prefix=f'{split}2017',
-        pipeline=PIPELINE,
-        **kwargs,
-    )
+def coco(root, split='train') -> dict:
+    return coco_split(root, split, PIPELINE)
 
 
 def config(**datasets) -> Config:
