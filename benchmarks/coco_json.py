@@ -1,4 +1,4 @@
-"""Reading instances_train2017.json: our reader and dataset beside pycocotools.
+"""Reading instances_train2017.json: our reader and dataset, compared with pycocotools.
 
 The file has the size of the real one (118,287 images, 860,001 annotations, about 490 MB) but random
 content; it lives in a temporary folder, as does an empty file for each image. Each figure comes

@@ -1,4 +1,4 @@
-"""Photos a second on one core, from the file to the batch: our pipelines, and PIL + torchvision.
+"""Images per second on one core, from file to batch: our pipelines, and PIL + torchvision.
 
 Both sides read JPEGs, resize them to a square, for training also cut out a box and apply
 RandAugment, and collate batches of 32 through torch's DataLoader without workers. The peer is the

@@ -1,4 +1,4 @@
-"""Memory of the dataset in each worker of a DataLoader, beside torchvision's CocoDetection.
+"""Memory of the dataset in each worker of a DataLoader, compared with torchvision's CocoDetection.
 
 Workers are forked, as on Linux they are by default, so that they share what their parent has until
 they write to it. After an epoch in random order, what each has for itself (``Private_*`` of

@@ -1,4 +1,4 @@
-"""Training photos a second on one core from a resized copy, and from the originals.
+"""Training images per second on one core, from a resized copy and from the originals.
 
 Both sides are the training pipelines of the configs and MMEngine's default_collate; the copies
 are made by the code behind tools/dataset_tools/resize.py. The notes tell the size of the files

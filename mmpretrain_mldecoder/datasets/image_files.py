@@ -52,7 +52,7 @@ def read_image_file(path: str, backend_args: dict | None = None) -> bytes:
             a device, a pipe or a socket.
     """
     if may_never_end(path):
-        raise UnreadableImageError(path, 'a device, a pipe or a socket, no file')
+        raise UnreadableImageError(path, 'a device, a pipe or a socket, not a file')
     try:
         return fileio.get(path, backend_args=backend_args)
     except FileNotFoundError as error:

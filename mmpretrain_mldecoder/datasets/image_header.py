@@ -155,7 +155,7 @@ def _jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
     """Yield each marker and the position of its 0xff, up to the start of the first scan.
 
     Bytes that do not belong between two segments are skipped, as libjpeg does. Nothing is yielded
-    for what is no JPEG.
+    for what is not a JPEG.
     """
     if not content.startswith(_JPEG_START):
         return

@@ -68,9 +68,9 @@ def make_resized_copy(
       written in the format of their suffix, without metadata: JPEG with full colour resolution
       (4:4:4), the others without loss where the format can. Label maps are images too: they
       come out blurred.
-    - Other files are copied. Archives (``ARCHIVE_SUFFIXES``) are left out.
+    - Other files are copied. Archives (``ARCHIVE_SUFFIXES``) are skipped.
     - Links to images and to folders are followed; what they lead to is written below ``target``.
-      Other files that a link leads to outside of ``source`` are left out: a dataset from
+      Other files that a link leads to outside of ``source`` are skipped: a dataset from
       elsewhere could have a link to a key of its user, and the copy may be passed on.
 
     A file under its final name is complete, even if the call was killed. The next call continues:
@@ -252,12 +252,12 @@ def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -
         if is_image:
             encoded = _resized(source / path, size, quality)
         elif may_never_end(source / path):  # behind a link
-            return _File(path, 'a device, a pipe or a socket, no file')
+            return _File(path, 'a device, a pipe or a socket, not a file')
         else:
             (source / path).open('rb').close()
     except UnreadableImageError as error:
         return _File(path, error.reason)
-    except Exception as error:  # of the resize, or of a file that is no image
+    except Exception as error:  # of the resize, or of a file that is not an image
         return _File(path, one_line(error))
     with atomic_write(target / path, sync=False) as temporary:  # a copy can be made again
         if not is_image:

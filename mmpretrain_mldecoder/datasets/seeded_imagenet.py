@@ -29,7 +29,7 @@ class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
             │   └── ...
             └── ...
 
-    Or list files with one ``PATH LABEL`` a line, PaddleClas' among them; then no ``split``::
+    Or list files with one ``PATH LABEL`` per line, PaddleClas' among them; then no ``split``::
 
         data/ILSVRC2012                   data_root='data/ILSVRC2012'
         ├── train_list.txt                ann_file='train_list.txt', split=''

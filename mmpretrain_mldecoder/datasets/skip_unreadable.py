@@ -19,7 +19,7 @@ class UnreadableLog:
     its lines to it. Without one, a process counts its own, and logs each.
 
     Attributes:
-        file (Path | None): One JSON a line, with ``path`` and ``reason``. Defaults to None.
+        file (Path | None): One JSON per line, with ``path`` and ``reason``. Defaults to None.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class UnreadableLog:
 def read_unreadable(file: Path) -> dict[str, str]:
     """Return the reasons by path that :class:`UnreadableLog` wrote; none if there is no file.
 
-    A line that is not complete is left out: another process is writing it, or the disk was full.
+    An incomplete line is skipped: another process is writing it, or the disk was full.
     """
     records = [record for _, record in read_json_lines(file)]
     return {

@@ -42,11 +42,11 @@ def endless(request, tmp_path, monkeypatch):
 
 def test_what_may_never_end_is_refused(endless):
     with pytest.raises(
-        UnreadableImageError, match=f'{endless}: a device, a pipe or a socket, no file'
+        UnreadableImageError, match=f'{endless}: a device, a pipe or a socket, not a file'
     ):
         read_image_file(endless)
     for loader in (LoadWholeImage(), LoadScaledImage(min_side=8)):
-        with pytest.raises(UnreadableImageError, match='no file'):
+        with pytest.raises(UnreadableImageError, match='not a file'):
             loader(dict(img_path=endless))
     (fault,) = ImageChecker().check((endless, None)).faults
     assert fault.code == 'unreadable' and 'a pipe' in fault.detail

@@ -315,4 +315,4 @@ def test_links_to_themselves_and_to_what_never_ends(source, tmp_path):
     reasons = {entry['path']: entry['error'] for entry in copy.failed}
     assert reasons.keys() == {'self.jpg', 'self.json', 'zero.jpg', 'pipe.json'}
     assert 'levels of symbolic links' in reasons['self.jpg']
-    assert reasons['zero.jpg'] == reasons['pipe.json'] == 'a device, a pipe or a socket, no file'
+    assert reasons['zero.jpg'] == reasons['pipe.json'] == 'a device, a pipe or a socket, not a file'

@@ -46,7 +46,7 @@ def test_unreadable_images_are_named_and_the_status_is_1(run, fake_coco, tmp_pat
     status, printed = run(fake_coco, tmp_path / 'out', '--size=32')
     assert status == 1
     assert 'cannot be read: train2017/000000000003.jpg: ' in printed
-    assert 'left out, an archive: val2017.zip' in printed
+    assert 'skipped, an archive: val2017.zip' in printed
     assert printed.endswith(f'1 could not be read (listed in {tmp_path}/out/failed.jsonl)\n')
 
 
@@ -83,9 +83,7 @@ def test_ctrl_c_leaves_whole_files_and_the_next_call_goes_on(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert printed == (
-        'Interrupted. Every file there is whole; the same command goes on from here.\n'
-    )
+    assert printed == ('Interrupted. All files written are complete; the same command continues.\n')
     written = [p for p in (tmp_path / 'out').rglob('*') if p.suffix == '.jpg']
     assert 0 < len(written) < 251
     assert all(cv2.imread(str(path)).shape == (448, 448, 3) for path in written)

@@ -8,10 +8,10 @@ from mmpretrain_mldecoder.fileio.terminal import printable
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    """Declare and read the arguments."""
+    """Parse the arguments."""
     parser = argparse.ArgumentParser(
         description='Copy a dataset with every image squashed to a square, so that training '
-        'need not do it in every epoch. Names stay; a copy that was interrupted goes on.'
+        'need not do it in every epoch. Names stay. An interrupted copy is continued.'
     )
     parser.add_argument('source', metavar='SRC', help='root of the dataset')
     parser.add_argument('target', metavar='DST', help='folder of the copy')
@@ -22,21 +22,21 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Copy, say what was done, and return the exit status: 1 if files could not be read."""
+    """Copy, print a summary, and return the exit status: 1 if files could not be read."""
     parser, args = parse_args(argv)
     try:
         copy = make_resized_copy(args.source, args.target, args.size, args.quality, args.workers)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     except KeyboardInterrupt:
-        print('Interrupted. Every file there is whole; the same command goes on from here.')
+        print('Interrupted. All files written are complete; the same command continues.')
         return 130
     for path in copy.left_out:
-        print(f'left out, an archive: {printable(path)}')
+        print(f'skipped, an archive: {printable(path)}')
     for path in copy.outside[:10]:
-        print(f'left out, a link leads out of {args.source}: {printable(path)}')
+        print(f'skipped, a link leads out of {args.source}: {printable(path)}')
     if len(copy.outside) > 10:
-        print(f'left out, {len(copy.outside):,} files in all that a link leads to')
+        print(f'skipped, {len(copy.outside):,} files in all that a link leads to')
     for entry in copy.failed[:10]:
         print(f'cannot be read: {printable(entry["path"])}: {printable(entry["error"])}')
     sizes = f', {copy.bytes_before / 1e6:,.0f} MB before, {copy.bytes_after / 1e6:,.0f} MB now'
