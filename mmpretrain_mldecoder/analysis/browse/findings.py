@@ -5,7 +5,6 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -15,105 +14,95 @@ from ...fileio.atomic_write import atomic_write
 from ...fileio.terminal import printable
 from .dataset_split import DatasetSplit
 
-
-class FindingKind(NamedTuple):
-    """The texts of one kind of finding."""
-
-    title: str
-    meaning: str
-    fix: str
-
-
 _UNREAD = 'training replaces it by another image, up to max_unreadable of them; a test stops at it'
 
+# Title, meaning and fix of each kind of finding, by its code.
 FINDING_KINDS = {
-    'missing': FindingKind(
+    'missing': (
         'missing files',
         'training stops before it starts, or at the file',
         'complete the folder, correct data_root and data_prefix, or remove their annotations',
     ),
-    'unreadable': FindingKind(
-        'unreadable images', _UNREAD, 'get the file again, or remove its annotations'
-    ),
-    'truncated': FindingKind('cut off files', _UNREAD, 'get the file again'),
-    'too_large': FindingKind(
+    'unreadable': ('unreadable images', _UNREAD, 'get the file again, or remove its annotations'),
+    'truncated': ('cut off files', _UNREAD, 'get the file again'),
+    'too_large': (
         'images with too many pixels',
         _UNREAD,
         'make it smaller, or set max_pixels of LoadWholeImage',
     ),
-    'blank': FindingKind(
+    'blank': (
         'images that come out blank',
         _UNREAD,
         'stretch those that use a few of their 16 bits; put those that are only in their '
         'transparency on a background',
     ),
-    'damaged': FindingKind(
+    'damaged': (
         'damaged JPEG data',
         'the decoder only warns: behind the damage the image is wrong or grey (a few extra bytes '
         'can be harmless)',
         'look at it; get the file again',
     ),
-    'in_several_splits': FindingKind(
+    'in_several_splits': (
         'same image in several splits',
         'the model is tested on what it was trained on: scores are too high',
         'remove it from the training split',
     ),
-    'twice_in_split': FindingKind(
+    'twice_in_split': (
         'same image twice in a split',
         'it counts double, and its labels may contradict each other',
         'keep one, with the labels of both',
     ),
-    'no_positives_train': FindingKind(
+    'no_positives_train': (
         'labels without an image in train',
         'the model cannot learn them, and they lower the mAP if val has them',
         'collect images, or leave them out by `classes` of the dataset',
     ),
-    'no_positives': FindingKind(
+    'no_positives': (
         'labels without an image in val or test',
         'they have no AP: MultiLabelMAP skips and counts them',
         'move images of them there from train',
     ),
-    'unlabelled': FindingKind(
+    'unlabelled': (
         'images without a label',
         'negative for every class; wrong if they are only not annotated yet',
         'keep_unlabelled=False of COCOMultiLabel leaves them out',
     ),
-    'greyscale': FindingKind(
+    'greyscale': (
         'greyscale images',
         'the loader makes three equal channels: the colour is missing, all else works',
         'nothing to do, if val has about the same share',
     ),
-    'cmyk': FindingKind(
+    'cmyk': (
         'CMYK images',
         'converted without their ICC profile: the colours are off, sometimes far',
         'convert them to RGB with their ICC profile',
     ),
-    'palette': FindingKind(
+    'palette': (
         'images with a palette',
         'the loader looks the colours up: nothing is lost',
         'nothing to do; if they are label maps, the folder is the wrong one',
     ),
-    'alpha': FindingKind(
+    'alpha': (
         'images with transparency',
         'OpenCV drops the alpha channel: hidden pixels show, often black or coloured borders',
         'paste them on a background of your choice',
     ),
-    'deep': FindingKind(
+    'deep': (
         'more than 8 bits a channel',
         'the loader keeps the upper 8 bits: dark scans can become almost black',
         'stretch them to 8 bits yourself',
     ),
-    'rotated': FindingKind(
+    'rotated': (
         'turned by EXIF',
         'the loader turns them upright, as viewers do',
         'nothing to do; boxes drawn on the unrotated image do not fit (labels do)',
     ),
-    'rotated_ignored': FindingKind(
+    'rotated_ignored': (
         'EXIF orientation that the pipeline ignores',
         'the network sees them rotated or upside down',
         "color_type='color' of the loader turns them upright",
     ),
-    'other_size': FindingKind(
+    'other_size': (
         'another size than annotated',
         'labels stay right; areas, and so AP by object size, are those of the annotated size. One '
         'image: it may be another one. All images: a resized copy, as resize.py makes',
@@ -179,12 +168,12 @@ def print_findings(
         table.add_column(split.name, justify='right')
     table.add_column('what it means  →  fix')
     found = {finding.code for finding in findings}
-    for code, kind in FINDING_KINDS.items():
+    for code, (name, meaning, fix) in FINDING_KINDS.items():
         if code not in found:
             continue
         of_kind = [finding for finding in findings if finding.code == code]
         mark, style = (' (!)', 'bold') if code in HARMFUL else ('', '')
-        title = Text(kind.title + mark, style)
+        title = Text(name + mark, style)
         title.append('\n' + printable(_example(of_kind[0].entries[0])), 'dim')
         # an image in several splits counts in each of them
         counts = [
@@ -192,7 +181,7 @@ def print_findings(
             for split in splits
         ]
         numbers = [f'{count:,}' if count else '-' for count in counts]
-        table.add_row(title, *numbers, Text(f'{kind.meaning}  →  {kind.fix}'), end_section=True)
+        table.add_row(title, *numbers, Text(f'{meaning}  →  {fix}'), end_section=True)
     if found:
         console.print(table)
     if any(finding.is_harmful for finding in findings):
@@ -202,7 +191,7 @@ def print_findings(
         ('not looked for', [code for code in FINDING_KINDS if code not in looked_for]),
     ):
         if codes:
-            titles = [FINDING_KINDS[code].title for code in codes]
+            titles = [FINDING_KINDS[code][0] for code in codes]
             console.print(f'[bold]{heading}:[/bold] {", ".join(titles)}')
 
 

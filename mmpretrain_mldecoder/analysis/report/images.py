@@ -45,37 +45,39 @@ def is_inside(path: str, roots: Sequence[str]) -> bool:
         return False
 
 
-class AttentionOverlays:
-    """Overlays of a trained model's attention for one class of one image.
+def attention_overlays(
+    config: Config, checkpoint: str | os.PathLike, classes: Sequence[str]
+) -> Callable[[str, int], tuple[str, list[str]]]:
+    """Load a model whose attention is drawn for one class of one image at a time.
 
     Args:
         config (Config): Of the model.
         checkpoint (str | PathLike): Its weights; those of its EMA where training kept one.
         classes (Sequence[str]): The names in the report; the checkpoint must have the same.
 
+    Returns:
+        Callable: Takes a path and a class, and returns the overlay as a data address, and the
+        classes that share the query; a ``ValueError`` if the head has no attention.
+
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        ValueError: If the checkpoint has other classes; when called, if the head has no attention.
+        ValueError: If the checkpoint has other classes.
     """
+    inferencer = MultiLabelInferencer(config, checkpoint, batch_size=1, backend='torch')
+    if list(inferencer.classes) != list(classes):
+        theirs, ours = (printable(', '.join(names[:3])) for names in (inferencer.classes, classes))
+        raise ValueError(
+            f'{checkpoint} has the classes {theirs}, ... and the predictions {ours}, ...: they do '
+            'not belong together'
+        )
 
-    def __init__(self, config: Config, checkpoint: str | os.PathLike, classes: Sequence[str]):
-        self._inferencer = MultiLabelInferencer(config, checkpoint, batch_size=1, backend='torch')
-        if list(self._inferencer.classes) != list(classes):
-            theirs, ours = (
-                printable(', '.join(names[:3])) for names in (self._inferencer.classes, classes)
-            )
-            raise ValueError(
-                f'{checkpoint} has the classes {theirs}, ... and the predictions {ours}, ...: they '
-                'do not belong together'
-            )
-        self._classes = classes
-
-    def __call__(self, image: str, label: int) -> tuple[str, list[str]]:
-        """Return the overlay as a data address, and the classes that share the query."""
-        (prediction,) = self._inferencer(image, thr=0.0, return_attention=True)
-        place = prediction['labels'].index(self._classes[label])
+    def attend(image: str, label: int) -> tuple[str, list[str]]:
+        (prediction,) = inferencer(image, thr=0.0, return_attention=True)
+        place = prediction['labels'].index(classes[label])
         overlay = encode_attention(prediction['seen'], prediction['attention'][place])
         return overlay, list(prediction['shares_query_with'][place])
+
+    return attend
 
 
 def worst_errors(

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from ...engine.checks.config_error import read_config
 from ...fileio.atomic_write import atomic_write
 from ...version import __version__
-from .images import AttentionOverlays, error_card, image_roots, worst_errors
+from .images import attention_overlays, error_card, image_roots, worst_errors
 from .numbers import find_confusions, series_numbers
 from .test_run import TestRun, check_same_images, read_class_names, read_test_run
 
@@ -79,7 +79,7 @@ def write_report(
     classes, no_names = read_class_names(cfg, run.num_classes)
     attend = None
     if checkpoint is not None and thumbnails:
-        attend = AttentionOverlays(cfg, checkpoint, classes)
+        attend = attention_overlays(cfg, checkpoint, classes)
     roots = image_roots(cfg)
     alarms, misses = (
         [error_card(run, error, classes, roots, attend) for error in errors]
