@@ -107,6 +107,18 @@ class _SumOverProcesses(torch.autograd.Function):
         return _SumOverProcesses.apply(gradient)
 
 
+# Names that other launchers give to the variables of torchrun.
+_NAMES: dict[str, dict[str, str]] = dict(
+    pytorch={},
+    slurm=dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID'),
+    mpi=dict(
+        RANK='OMPI_COMM_WORLD_RANK',
+        WORLD_SIZE='OMPI_COMM_WORLD_SIZE',
+        LOCAL_RANK='OMPI_COMM_WORLD_LOCAL_RANK',
+    ),
+)
+
+
 def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:
     """Join the process group over gloo, without asking for a CUDA device as MMEngine does.
 
@@ -117,17 +129,18 @@ def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:
     Raises:
         ValueError: If the launcher is unknown or did not set the environment variables.
     """
-    if launcher == 'slurm':
-        _read_slurm_environment()
-    elif launcher == 'mpi':
-        _rename_environment(
-            RANK='OMPI_COMM_WORLD_RANK',
-            WORLD_SIZE='OMPI_COMM_WORLD_SIZE',
-            LOCAL_RANK='OMPI_COMM_WORLD_LOCAL_RANK',
-        )
-        os.environ.setdefault('MASTER_PORT', '29500')
-    elif launcher != 'pytorch':
+    if launcher not in _NAMES:
         raise ValueError(f"launcher must be 'pytorch', 'slurm' or 'mpi', but got {launcher!r}")
+    names = _NAMES[launcher]
+    _require(*names.values())
+    os.environ |= {name: os.environ[theirs] for name, theirs in names.items()}
+    if launcher != 'pytorch':
+        os.environ.setdefault('MASTER_PORT', '29500')
+    if launcher == 'slurm' and 'MASTER_ADDR' not in os.environ:
+        _require('SLURM_NODELIST')
+        command = ['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']]
+        hosts = subprocess.run(command, check=True, capture_output=True, text=True)
+        os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
     _require('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
     # It keeps the group of its first import as a default argument, and with it gloo's threads, past
     # the end of the group: imported by a distributed model, that is too late.
@@ -137,30 +150,10 @@ def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:
     distributed.init_process_group('gloo', **wait)
 
 
-def _read_slurm_environment() -> None:
-    _rename_environment(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID')
-    os.environ.setdefault('MASTER_PORT', '29500')
-    if 'MASTER_ADDR' not in os.environ:
-        _require('SLURM_NODELIST')
-        hosts = subprocess.run(
-            ['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
-
-
-def _rename_environment(**names: str) -> None:
-    _require(*names.values())
-    for torch_name, launcher_name in names.items():
-        os.environ[torch_name] = os.environ[launcher_name]
-
-
 def _require(*names: str) -> None:
     missing = [name for name in names if name not in os.environ]
     if missing:
         raise ValueError(
             f'the launcher did not set {", ".join(missing)}: start the processes with '
-            'tools/dist_train.sh or tools/slurm_train.sh, or leave --launcher out'
+            'tools/dist_train.sh or tools/slurm_train.sh, or remove --launcher'
         )

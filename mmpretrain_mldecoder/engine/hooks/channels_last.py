@@ -1,4 +1,4 @@
-"""Convolutions in channels-last order, of which a checkpoint shows nothing."""
+"""Convolutions in channels-last order, with checkpoints in the default order."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,18 +15,16 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 def convert_to_channels_last(model: nn.Module) -> None:
     """Store the weights of 2-D convolutions as ``(O, H, W, I)``; shapes and values stay.
 
-    From the first convolution on, torch then keeps feature maps in that order too: GPUs compute
-    convolutions faster in it, and no layer needs to turn them.
+    torch then keeps feature maps in that order too, in which GPUs compute convolutions faster.
     """
     convert_conv2d_weight_memory_format(model, torch.channels_last)
 
 
 def is_safe_in_channels_last(model: nn.Module) -> bool:
-    """Return whether no convolution of the model meets a known fault of oneDNN on the CPU.
+    """Return whether no convolution of the model triggers a known bug of oneDNN on the CPU.
 
     Its backward pass of a strided 1x1 convolution in channels-last writes past its memory if there
-    are fewer input channels than a vector holds, 8 or 16 (github.com/uxlfoundation/oneDNN, issue
-    6035). Only toy models are that narrow.
+    are fewer input channels than a vector holds (github.com/uxlfoundation/oneDNN, issue 6035).
     """
     return not any(
         isinstance(module, nn.Conv2d)
@@ -39,9 +37,9 @@ def is_safe_in_channels_last(model: nn.Module) -> bool:
 
 @contextmanager
 def in_default_order(model: nn.Module) -> Iterator[None]:
-    """Put the weights of 2-D convolutions back in torch's own order for a while.
+    """Keep the weights of 2-D convolutions in torch's default order during the block.
 
-    Random numbers fill a tensor in the order of its memory, so an initialisation in here draws
+    Random numbers fill a tensor in the order of its memory: an initialisation in the block draws
     what it draws for a model that was never converted.
     """
     convert_conv2d_weight_memory_format(model, torch.contiguous_format)
@@ -53,13 +51,12 @@ def in_default_order(model: nn.Module) -> Iterator[None]:
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Keep checkpoints in torch's default order while the model is in channels-last.
+    """Save checkpoints in torch's default order while the model is in channels-last.
 
-    Files are then the same with and without channels-last, a training goes on from either, and
-    what reads tensors byte by byte need not know about strides. On resume, the optimiser's averages
-    are laid out as their parameters again: fused optimisers walk through both at once.
+    So files are the same with and without channels-last, and a training resumes from either. On
+    resume the optimiser's averages get the order of their parameters, as fused optimisers need it.
 
-    ``PortableRunner`` adds this hook by itself.
+    ``PortableRunner`` adds this hook.
     """
 
     priority = 'VERY_LOW'

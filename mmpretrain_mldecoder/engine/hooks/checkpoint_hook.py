@@ -1,5 +1,6 @@
 """Checkpoint saving that survives a kill or a full disk."""
 
+import re
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -127,6 +128,10 @@ class DurableCheckpointHook(CheckpointHook):
             **self.args,
         )
         on_main_process(partial(name_last_checkpoint, runner.work_dir, self.last_ckpt))
+        if self.save_optimizer and is_main_process():  # those of PreemptionHook are superseded
+            for path in Path(runner.work_dir).glob('epoch_*_iter_*.pth'):
+                if re.fullmatch(r'epoch_\d+_iter_\d+', path.stem):
+                    path.unlink(missing_ok=True)
         for old in surplus:
             self._remove(self._in_this_folder(self.filename_tmpl.format(old)))
         if surplus:

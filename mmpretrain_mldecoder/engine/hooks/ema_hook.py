@@ -17,20 +17,19 @@ from ...evaluation.metrics.dump_results import AtomicDumpResults
 
 @HOOKS.register_module()
 class DualEMAHook(EMAHook):
-    """MMEngine's ``EMAHook`` for parameters and buffers that also evaluates the raw weights.
+    """``EMAHook`` for parameters and buffers that also evaluates the raw weights.
 
     The average starts as the weights that the training starts from. After each step
     ``ema = decay * ema + (1 - decay) * raw``, for parameters and floating buffers alike.
     Validation and test report the EMA weights under the metrics' own names and the raw weights
-    under the names with ``_raw`` (``coco/mAP`` and ``coco/mAP_raw``), on the same batches. In a
-    checkpoint ``state_dict`` is the EMA and ``ema_state_dict`` the raw weights, as MMEngine writes
-    them: the checkpoint named best for ``coco/mAP`` holds the weights that scored, where every
-    loader looks for them.
+    with ``_raw`` (``coco/mAP`` and ``coco/mAP_raw``), on the same batches. In a checkpoint
+    ``state_dict`` is the EMA and ``ema_state_dict`` the raw weights, as in MMEngine: the checkpoint
+    named best for ``coco/mAP`` holds the weights that scored, where every loader looks for them.
 
-    Differs from ``EMAHook`` in: buffers are averaged, and the first step counts as every other,
-    where ``EMAHook`` takes over its weights (the recipes do both); before a validation all ranks
-    take rank 0's buffers, those that the checkpoint holds, so that the score belongs to it; a test
-    in the process of the training keeps the averages.
+    Differs from ``EMAHook`` in: buffers are averaged, and the first step counts like any other,
+    where ``EMAHook`` copies the weights (the recipes do both); before a validation all ranks get
+    the buffers of the main process, which the checkpoint holds; a test in the process of the
+    training keeps the averages.
 
     Args:
         decay (float): Share of the old average that stays at each step, in ``(0, 1)``. (MMEngine's
@@ -86,8 +85,8 @@ class DualEMAHook(EMAHook):
                 }
             elif self.test_weights == 'raw':
                 raise ValueError(
-                    'the checkpoint has no raw weights (no ema_state_dict beside its state_dict): '
-                    'test it without asking for them'
+                    'the checkpoint has no raw weights (ema_state_dict): test it without '
+                    'test_weights or --weights'
                 )
         load_state_dict(self.ema_model.module, state_dict, strict=self.strict_load)
 
@@ -130,7 +129,7 @@ class DualEMAHook(EMAHook):
         return self.has_both and self.test_weights is None
 
     def _begin_raw(self, evaluator: Evaluator) -> None:
-        """Copy the metrics; predictions are dumped once, with the scores of both weights."""
+        """Copy the metrics, without those that dump the scores of both weights."""
         self.raw_evaluator = copy.deepcopy(evaluator)
         self.raw_evaluator.metrics = [
             metric for metric in self.raw_evaluator.metrics if not isinstance(metric, DumpResults)
@@ -139,7 +138,7 @@ class DualEMAHook(EMAHook):
     def _test_raw(self, runner, data_batch) -> list:
         if not isinstance(runner.model, BaseTTAModel):
             return self._process_raw(self.ema_model.module.test_step, runner.test_loop, data_batch)
-        # What makes one prediction of several views has only one model: it gets the raw weights.
+        # A model of test-time augmentation wraps only one model: it gets the raw weights.
         self._swap_ema_parameters()
         samples = self._process_raw(runner.model.test_step, runner.test_loop, data_batch)
         self._swap_ema_parameters()

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader
@@ -12,8 +13,7 @@ from ...fileio.terminal import printable
 if TYPE_CHECKING:
     from ...datasets.skip_unreadable import SkipUnreadableMixin
 
-# The datasets import MMPretrain's, which takes long: only when a run begins, not with the engine,
-# which follows MMEngine's runner.
+# The datasets import MMPretrain's, which takes long: only when a run begins.
 
 
 @HOOKS.register_module()
@@ -42,14 +42,9 @@ class UnreadableImagesHook(Hook):
         for dataset in _skipping(runner.test_dataloader):
             dataset.skips_unreadable = False
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        if runner.rank == 0:
-            self._log_new(runner)
-
+    @master_only
     def after_train(self, runner) -> None:
-        if runner.rank != 0:
-            return
-        self._log_new(runner)
+        self.after_train_iter(runner)
         if self._logged:
             number = len(self._logged)
             runner.logger.warning(
@@ -57,13 +52,11 @@ class UnreadableImagesHook(Hook):
                 f'others took their places: see {self._file}'
             )
 
-    def _log_new(self, runner) -> None:
+    @master_only
+    def after_train_iter(self, runner, *args, **kwargs) -> None:
         from ...datasets.skip_unreadable import read_unreadable
 
-        try:
-            size = self._file.stat().st_size
-        except FileNotFoundError:
-            return
+        size = self._file.stat().st_size if self._file.exists() else 0
         if size == self._size:
             return
         self._size = size

@@ -1,4 +1,4 @@
-"""What a finished test leaves behind: a small JSON with its numbers, and what they are of."""
+"""Result files of tests: the metrics, and what they were measured with."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from ...version import __version__
 from ..hooks.ema_hook import DualEMAHook
 from ..hooks.test_time_aug import TestTimeAugHook
 
-# Where the data lies, what else is reported, and what only the training reads: not the number.
+# Settings that leave the metrics as they are.
 _OTHER_KEYS = {
     *('data_root', 'data_prefix', 'ann_file', 'split', 'lazy_init', 'init_cfg', 'train_cfg'),
     *('per_class', 'with_f1', 'by_size', 'thr', 'topk', 'collect_device'),
@@ -32,16 +32,15 @@ class FinishedTest(msgspec.Struct, frozen=True):
     Args:
         config (str): As on the command line.
         checkpoint (str): As on the command line: a file, or an address.
-        weights (str): ``'ema'`` or ``'raw'``, of which the metrics under their own names are (those
-            of the raw weights, if both were tested, end in ``_raw``); ``'single'`` if the
-            checkpoint has one set of weights, as those of other projects have.
+        weights (str): ``'ema'`` or ``'raw'``, to which metrics without ``_raw`` belong;
+            ``'single'`` if the checkpoint has one set of weights.
         metrics (dict[str, float]): By name, such as ``coco/mAP`` in percent; None for nan.
-        images (int): How many were tested.
+        images (int): Their number.
         settings (str): :func:`settings_digest` of the config with its options.
         date (datetime): When the test ended, with the time zone.
         versions (dict[str, str]): Of this package, MMPretrain, MMEngine and torch.
-        tta (bool): Whether the scores are averages over several views of each image. Older files
-            do not say. Defaults to False.
+        tta (bool): Whether the scores are averages over several views. Defaults to False, as older
+            files lack it.
     """
 
     config: str
@@ -56,10 +55,10 @@ class FinishedTest(msgspec.Struct, frozen=True):
 
 
 def settings_digest(cfg: Config) -> str:
-    """Return 16 hex digits that change with all settings of a test that may move its number.
+    """Return 16 hex digits that change with each setting that may change a test's metrics.
 
-    These are the model, the preprocessing, the dataset and the metrics, but not where the data
-    lies, what else is reported, batch size or workers.
+    These are model, preprocessing, dataset and metrics, but not the folder of the data, what else
+    is reported, batch size or workers.
     """
     full = cfg.to_dict()
     parts = [full['model'], full.get('data_preprocessor'), full['test_evaluator']]
@@ -80,14 +79,14 @@ def _without_other_keys(value):
 def write_finished_test(
     runner: Runner, cfg: Config, config: str, checkpoint: str, metrics: dict
 ) -> None:
-    """Write ``test_<time>.json`` into the work folder; of several processes, the first does.
+    """Write ``test_<time>.json`` into the work dir, on the main process.
 
     Args:
         runner (Runner): After its test.
         cfg (Config): That the runner was built from.
         config (str): Path of the config.
         checkpoint (str): What was tested.
-        metrics (dict): What ``runner.test()`` returned; only single numbers are kept.
+        metrics (dict): What ``runner.test()`` returned; only scalars are kept.
     """
     test = FinishedTest(
         config=str(config),
@@ -117,10 +116,10 @@ def _tested_weights(runner: Runner) -> str:
 
 
 def read_finished_test(path: Path) -> FinishedTest:
-    """Read what :func:`write_finished_test` wrote.
+    """Load what :func:`write_finished_test` wrote.
 
     Raises:
-        ValueError: If the file cannot be read or is something else; it names the file.
+        ValueError: If the file cannot be read or holds something else.
     """
     try:
         test = msgspec.json.decode(path.read_bytes(), type=FinishedTest)

@@ -58,8 +58,8 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such config.
-        ValueError: If the config cannot be loaded, ``work_dir`` is an address, or an option does
-            not fit the config (:func:`check_option`).
+        ConfigError: If the config cannot be loaded, ``work_dir`` is an address, or an option does
+            not fit the config.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
@@ -92,12 +92,12 @@ def load_config(args: argparse.Namespace) -> Config:
 def apply_train_arguments(cfg: Config, args: argparse.Namespace) -> None:
     """Merge ``resume``, ``amp``, ``no_validate`` and ``auto_scale_lr`` into a config.
 
-    ``resume='auto'`` is left to the runner, see :class:`ResumingRunner`. A config without training
-    may say why in a variable ``evaluate_only``.
+    ``resume='auto'`` is left to the runner, see :class:`ResumingRunner`.
 
     Raises:
         FileNotFoundError: If ``resume`` names a file that does not exist.
-        ValueError: If the config has no training, or no batch size to scale the learning rate from.
+        ConfigError: If the config has no training (its variable ``evaluate_only`` may say why), or
+            no batch size to scale the learning rate from.
     """
     if cfg.get('train_cfg') is None:
         reason = f', because {cfg.evaluate_only}' if 'evaluate_only' in cfg else ''
@@ -128,7 +128,7 @@ def apply_test_arguments(cfg: Config, args: argparse.Namespace) -> None:
 
     Raises:
         FileNotFoundError: If the checkpoint does not exist.
-        ValueError: If the config has no test.
+        ConfigError: If the config has no test.
     """
     if cfg.get('test_cfg') is None:
         raise ConfigError(f'{args.config} has no test_cfg: it cannot be tested')
@@ -151,11 +151,7 @@ def is_ema_hook(hook_type: str | type) -> bool:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner that the config's ``runner_type`` names.
-
-    Raises:
-        ConfigError: If no runner has that name.
-    """
+    """Build the runner that the config's ``runner_type`` names, or raise :class:`ConfigError`."""
     name = cfg.get('runner_type', 'Runner')
     if isinstance(name, str) and RUNNERS.get(name) is None:
         raise ConfigError(unknown_type('runner_type', name, 'runner'))
@@ -203,18 +199,14 @@ def test(
 def end_run(runner: Runner) -> None:
     """End the workers of a runner's data loaders, and the process group on all ranks together.
 
-    The end of the interpreter would kill workers that are still there, which leave a folder among
-    the system's temporary files. A thread of gloo that asks for Python by then aborts the process;
-    it ends with the last that holds the group, as the model does.
-
-    Args:
-        runner (Runner): It cannot be used afterwards.
+    The end of the interpreter would kill workers, which then leave temporary folders, and a thread
+    of gloo that asks for Python by then aborts the process. The runner cannot be used afterwards.
     """
     has_group = dist.is_available() and dist.is_initialized()
     if has_group:
         dist.barrier()
-    # The collector alone would end the queues by which workers are told before it tells them.
+    # The collector alone would end the queues to the workers before it tells them to end.
     vars(runner).clear()
-    gc.collect()  # the model is part of circles
+    gc.collect()  # the model, which holds the group, is part of circles
     if has_group:
         dist.destroy_process_group()

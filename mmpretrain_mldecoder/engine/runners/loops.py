@@ -35,11 +35,9 @@ class ResumableLoop(BaseLoop):
     validated = False
 
     def position(self) -> dict:
-        """Return where the training is, for any number of processes.
+        """Return where the training is: what a resume by any number of processes needs.
 
-        Returns:
-            dict: ``counts``; ``steps`` of the epoch that are done, of ``epoch_steps``;
-            ``processes``; ``step_images`` of all processes, 0 if the loader has no batch size.
+        ``steps`` of ``epoch_steps`` are done; ``step_images`` is 0 if the loader has no batch size.
         """
         processes = get_world_size()
         return dict(
@@ -93,12 +91,9 @@ class ResumableLoop(BaseLoop):
     def guessed_position(self, epoch: int, iteration: int) -> dict:
         """Return the :meth:`position` of a checkpoint without one, as MMEngine's runner saves it.
 
-        Args:
-            epoch (int): Epochs that are done, at most 1 in a training by iterations.
-            iteration (int): Steps that are done.
-
         Raises:
-            RunError: If the two contradict each other, with epochs of this length.
+            RunError: If ``epoch`` and ``iteration`` contradict each other, with epochs of this
+                length. A training by iterations counts as one epoch.
         """
         own = self.position()
         if self.counts == 'iterations' and epoch <= 1:
@@ -128,10 +123,7 @@ class ResumableLoop(BaseLoop):
     def validate_if_due(self, done: int, total: int, is_missing: bool = False) -> None:
         """Validate after ``done`` of ``total`` epochs or iterations, if a validation is due.
 
-        Args:
-            done (int): Epochs or iterations, whatever the loop counts.
-            total (int): Of the whole training.
-            is_missing (bool): Whether it was due before the run was resumed. Defaults to False.
+        ``is_missing`` tells that it was due before the run was resumed.
         """
         self._decide_current_val_interval()
         is_due = done % self.val_interval == 0 or done == total
@@ -145,10 +137,10 @@ class ResumableLoop(BaseLoop):
 
 
 def _step(images: int, processes: int) -> str:
-    plural = 'es' if processes > 1 else ''
+    words = f'{processes} process{"es" if processes > 1 else ""}'
     if not images:
-        return f'{processes} process{plural} and batches of unknown size'
-    return f'{images} images a step ({processes} process{plural} x {images // processes})'
+        return f'{words} and batches of unknown size'
+    return f'{images} images a step ({words} x {images // processes})'
 
 
 @LOOPS.register_module()

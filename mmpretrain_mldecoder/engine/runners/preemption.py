@@ -1,14 +1,12 @@
 """Preemption: save and end when the job scheduler asks for the machine."""
 
 import os
-import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
@@ -19,8 +17,7 @@ from ...errors import Preempted
 from ..distributed.agree import RankVote, on_main_process
 from .loops import ResumableLoop
 
-# On Windows there is only the first.
-SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
+SIGNALS = signal.SIGTERM, signal.SIGUSR1
 # A scheduler signals a launcher and all its processes, and the launcher signals them again.
 SAME_SIGNAL_SECONDS = 2.0
 _CONTINUE = 'the same command with --resume continues'
@@ -34,7 +31,7 @@ class PreemptionHook(Hook):
     one of them is enough, and no GPU is waited for. While gradients are accumulated, the steps up
     to the update are finished. The checkpoint is ``epoch_N_iter_M.pth`` after N epochs and M steps
     in all (N is 0 in a training by iterations); ``last_checkpoint`` names it, and ``--resume``
-    continues from it. It is removed when there is a later regular checkpoint.
+    continues from it. :class:`DurableCheckpointHook` removes it when there is a later one.
 
     In a validation whose weights are saved, the run ends at once, and the validation runs again on
     resume. If they are not saved (an interval above 1) the validation is finished first. Before the
@@ -56,7 +53,6 @@ class PreemptionHook(Hook):
         self._handlers: dict[int, object] = {}  # the earlier ones, while this hook listens
         self._is_training = False
         self._saved_iter: int | None = None
-        self._has_new_save = False
 
     @contextmanager
     def listen(self) -> Iterator[None]:
@@ -103,18 +99,13 @@ class PreemptionHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         self._saved_iter = checkpoint['meta']['iter']
-        self._has_new_save = 'optimizer' in checkpoint  # the best ones cannot be resumed from
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        self._remove_older(runner)
         # Otherwise gradients are accumulated, which no checkpoint holds.
         has_updated = getattr(runner.optim_wrapper, 'should_update', lambda: True)()
         if self._is_training and has_updated and self._vote.noticed:
             self._save(runner, runner.iter + 1)
             raise self._preempted(_CONTINUE, together=True)
-
-    def after_train_epoch(self, runner) -> None:
-        self._remove_older(runner)
 
     def before_val_epoch(self, runner) -> None:
         if self._is_training:
@@ -150,14 +141,6 @@ class PreemptionHook(Hook):
         name = self._received.name if self._received else 'a signal to another process'
         message = f'stopped by {name}: {what}.' if is_main_process() else ''
         return Preempted(message, all_together=together)
-
-    def _remove_older(self, runner) -> None:
-        """Remove the checkpoints of earlier signals, once there is another one to resume from."""
-        if self._has_new_save and is_main_process():
-            for path in Path(runner.work_dir).glob('epoch_*_iter_*.pth'):
-                if re.fullmatch(r'epoch_\d+_iter_\d+', path.stem):
-                    path.unlink(missing_ok=True)
-        self._has_new_save = False
 
 
 class _Undisturbed:

@@ -1,6 +1,7 @@
 """Work dirs: a log folder for each run, and one training at a time."""
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -9,17 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO
 
 from mmengine.runner import Runner
 
 from ...errors import WorkDirInUseError
 from ..distributed.agree import on_main_process
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 _FORMAT = '%Y%m%d_%H%M%S'
 # Of file systems without locks, some network ones among them.
@@ -48,7 +43,8 @@ class WorkDirLock:
     def __init__(self, work_dir: str | os.PathLike):
         self._file = Path(work_dir, LOCK_FILE).open('a+', encoding='utf-8')  # noqa: SIM115 - kept
         try:
-            self.is_held = _lock(self._file)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.is_held = True
         except BlockingIOError:
             self._file.seek(0)
             holder = self._file.read().strip() or 'its process is unknown'
@@ -57,14 +53,17 @@ class WorkDirLock:
                 f'another training is running in {work_dir} ({holder}). Wait for its end, or use '
                 'another --work-dir'
             ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            self.is_held = False
         if self.is_held:
             self._file.truncate(0)
             start = datetime.now().astimezone().isoformat(' ', 'seconds')
             self._file.write(f'host {socket.gethostname()}, pid {os.getpid()}, since {start}\n')
             self._file.flush()
-        if hasattr(os, 'register_at_fork'):
-            # A worker that outlives this process for a moment must not keep the lock.
-            os.register_at_fork(after_in_child=self.release)
+        # A worker that outlives this process for a moment must not keep the lock.
+        os.register_at_fork(after_in_child=self.release)
 
     def release(self) -> None:
         """Release the lock; in a forked process, leave it to the parent."""
@@ -104,17 +103,14 @@ def one_training(runner: Runner) -> Iterator[None]:
 
 
 def claim_timestamp(work_dir: str | os.PathLike, timestamp: str) -> str:
-    """Make ``<work_dir>/<timestamp>`` for one run alone.
-
-    If another run has that folder already, this one gets the time of the next free second, so that
-    logs and results of two runs never share a name.
+    """Make ``<work_dir>/<timestamp>``, or that of the next second that no other run has.
 
     Args:
         work_dir (str | PathLike): The work dir; it exists.
         timestamp (str): As MMEngine writes it, ``20240131_235959``.
 
     Returns:
-        str: The time of the folder that was made, the same on all ranks.
+        str: The timestamp of the new folder, the same on all ranks.
     """
 
     def claim() -> str:
@@ -137,16 +133,3 @@ def earlier_checkpoints(work_dir: str | os.PathLike) -> list[str]:
         if (match := re.search(r'(?:epoch|iter)_(\d+)\.pth$', path.name))
     }
     return sorted(found, key=lambda name: (-found[name], name))
-
-
-def _lock(file: IO) -> bool:
-    """Lock a file; False where there are no locks."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:  # a BlockingIOError, if another holds it
-        if error.errno not in _NO_LOCKS:
-            raise
-        return False
-    return True
