@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from tiny_run import (
     ROOT,
     assert_same_training,
     build_runner,
+    free_port,
     load_tool,
     read,
     run,
@@ -34,12 +34,6 @@ _METRICS = """
 test_evaluator = dict(type='MultiLabelMAP', by_size=True, with_f1=True, topk=2)
 test_pipeline[-1]['type'] = 'PackMultiLabelInputs'
 """
-
-
-def free_port() -> str:
-    with socket.socket() as taken:
-        taken.bind(('127.0.0.1', 0))
-        return str(taken.getsockname()[1])
 
 
 @pytest.fixture(scope='module')

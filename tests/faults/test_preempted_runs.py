@@ -4,14 +4,13 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from tiny_run import ROOT, assert_same_training, read, write_tiny_config
+from tiny_run import ROOT, assert_same_training, free_port, read, write_tiny_config
 
 pytestmark = pytest.mark.faults
 
@@ -55,9 +54,6 @@ def config(tmp_path_factory):
 
 
 def _start(config, work_dir, processes, *options, batch_size=None) -> subprocess.Popen:
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
     options = ['--work-dir', work_dir, *options]
     batch_size = batch_size or 4 // processes
     options += ['--cfg-options', f'train_dataloader.batch_size={batch_size}']
@@ -71,7 +67,7 @@ def _start(config, work_dir, processes, *options, batch_size=None) -> subprocess
         PYTHONWARNINGS='ignore',
         OMP_NUM_THREADS='1',
         OMP_WAIT_POLICY='PASSIVE',
-        PORT=str(port),
+        PORT=free_port(),
         SEEN_IMAGES=str(work_dir) + '.jsonl',
     )
     return subprocess.Popen(

@@ -1,7 +1,6 @@
 """Images that cannot be read, met by several processes, and one that would fill the memory."""
 
 import json
-import socket
 import subprocess
 import sys
 import zlib
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from faulty_images import encoded, photo, png_of
-from tiny_run import ROOT, run, write_tiny_config
+from tiny_run import ROOT, free_port, run, write_tiny_config
 
 pytestmark = pytest.mark.faults
 
@@ -41,11 +40,8 @@ def train_on_two(folder: Path, allowed: int) -> str:
     for name in BAD:
         (folder / 'coco' / name).write_bytes(b'')
     script = ROOT / 'tools' / 'dist_train.sh'
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = str(free.getsockname()[1])
     command = ('bash', script, config, '2', '--work-dir', folder / 'run')
-    return run(*command, check=False, PORT=port)
+    return run(*command, check=False, PORT=free_port())
 
 
 def test_two_processes_count_together(tmp_path):

@@ -4,6 +4,7 @@ import itertools
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import torch
 from fake_coco import write_coco
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmpretrain_mldecoder.engine import PortableRunner
@@ -70,6 +72,15 @@ default_hooks = dict(
 randomness = dict(seed=0)
 """
 
+# The same as a training by iterations, for the end of the config: 8 steps on passes of 3 over the
+# data, with a checkpoint every 2 and a validation every 4 steps.
+ITERATIONS = """
+train_cfg = dict(by_epoch=False, max_iters=8, val_interval=4)
+param_scheduler = dict(type='PlainOneCycleLR', total_steps=8, pct_start=0.3, by_epoch=False)
+default_hooks['checkpoint'].update(by_epoch=False, interval=2)
+log_processor = dict(by_epoch=False)
+"""
+
 
 def write_tiny_config(folder: Path, more: str = '') -> Path:
     """Write the dataset and the config below ``folder``, with ``more`` lines at its end."""
@@ -96,6 +107,25 @@ def build_runner(config: Path, work_dir: Path, **options) -> Runner:
 def load_main(name: str) -> Callable:
     """Return the ``main`` of ``tools/NAME.py``."""
     return runpy.run_path(str(ROOT / 'tools' / f'{name}.py'))['main']
+
+
+def train_and_list_images(runner: Runner) -> list[int]:
+    """Train in this process, and return the indices of the images that the steps have read."""
+    indices, dataset = [], runner.train_dataloader.dataset
+    prepare = dataset.prepare_data
+    dataset.prepare_data = lambda index: indices.append(index) or prepare(index)
+    forget = Hook()
+    forget.before_train_epoch = lambda runner: indices.clear()  # a check at the start reads one
+    runner.register_hook(forget)
+    runner.train()
+    return indices
+
+
+def free_port() -> str:
+    """Return a port for processes to meet at."""
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        return str(taken.getsockname()[1])
 
 
 def load_tool(name: str) -> Callable:
@@ -141,7 +171,7 @@ def read(path: Path) -> dict:
 
 
 def assert_same_training(one: Path, other: Path) -> None:
-    """Compare all that a training goes on from, bit by bit."""
+    """Compare all that a training resumes from, bit by bit."""
     one, other = read(one), read(other)
     for part in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers'):
         _assert_equal(one[part], other[part], part)

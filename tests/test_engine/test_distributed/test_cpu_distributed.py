@@ -1,12 +1,11 @@
 import datetime
 import os
-import socket
 import sys
 
 import pytest
 import torch
 from gloo_ranks import in_processes
-from tiny_run import ROOT, run, write_tiny_config
+from tiny_run import ROOT, free_port, run, write_tiny_config
 from torch import distributed, nn
 
 from mmpretrain_mldecoder.engine.distributed.cpu_distributed import (
@@ -38,47 +37,42 @@ def joined(monkeypatch):
     return calls
 
 
-def _set(monkeypatch, **values):
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-
-
-def test_torchrun(joined, monkeypatch):
-    values = dict(RANK='1', WORLD_SIZE='2', LOCAL_RANK='1', MASTER_ADDR='h', MASTER_PORT='5')
-    _set(monkeypatch, **values)
-    init_cpu_process_group('pytorch', timeout=60)
-    assert joined == [('gloo', dict(timeout=datetime.timedelta(seconds=60)), values)]
-
-
-def test_slurm(joined, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ('launcher', 'environment', 'expected'),
+    [
+        (
+            'pytorch',
+            dict(RANK='1', WORLD_SIZE='2', LOCAL_RANK='1', MASTER_ADDR='h', MASTER_PORT='5'),
+            '1 2 1 h 5',
+        ),
+        (
+            'slurm',
+            dict(SLURM_PROCID='3', SLURM_NTASKS='4', SLURM_LOCALID='1', SLURM_NODELIST='n[3-4]'),
+            '3 4 1 n3 29500',
+        ),
+        (
+            'mpi',
+            dict(
+                OMPI_COMM_WORLD_RANK='1',
+                OMPI_COMM_WORLD_SIZE='2',
+                OMPI_COMM_WORLD_LOCAL_RANK='1',
+                MASTER_ADDR='h',
+                MASTER_PORT='7',
+            ),
+            '1 2 1 h 7',
+        ),
+    ],
+)
+def test_launchers(joined, monkeypatch, tmp_path, launcher, environment, expected):
     scontrol = tmp_path / 'scontrol'
     scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames n[3-4]" ] && printf "n3\\nn4\\n"\n')
     scontrol.chmod(0o755)
-    _set(
-        monkeypatch,
-        PATH=f'{tmp_path}:{os.environ["PATH"]}',
-        SLURM_PROCID='3',
-        SLURM_NTASKS='4',
-        SLURM_LOCALID='1',
-        SLURM_NODELIST='n[3-4]',
-    )
-    init_cpu_process_group('slurm')
-    values = dict(RANK='3', WORLD_SIZE='4', LOCAL_RANK='1', MASTER_ADDR='n3', MASTER_PORT='29500')
-    assert joined == [('gloo', {}, values)]
-
-
-def test_mpi(joined, monkeypatch):
-    _set(
-        monkeypatch,
-        OMPI_COMM_WORLD_RANK='1',
-        OMPI_COMM_WORLD_SIZE='2',
-        OMPI_COMM_WORLD_LOCAL_RANK='1',
-        MASTER_ADDR='h',
-        MASTER_PORT='7',
-    )
-    init_cpu_process_group('mpi')
-    values = dict(RANK='1', WORLD_SIZE='2', LOCAL_RANK='1', MASTER_ADDR='h', MASTER_PORT='7')
-    assert joined == [('gloo', {}, values)]
+    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    init_cpu_process_group(launcher, timeout=60)
+    values = dict(zip(TORCH_NAMES, expected.split(), strict=True))
+    assert joined == [('gloo', dict(timeout=datetime.timedelta(seconds=60)), values)]
 
 
 @pytest.mark.parametrize(
@@ -93,12 +87,6 @@ def test_started_without_its_launcher(joined, launcher, missing):
 def test_unknown_launcher(joined):
     with pytest.raises(ValueError, match="'pytorch', 'slurm' or 'mpi', but got 'other'"):
         init_cpu_process_group('other')
-
-
-def free_port() -> str:
-    with socket.socket() as taken:
-        taken.bind(('127.0.0.1', 0))
-        return str(taken.getsockname()[1])
 
 
 @pytest.mark.skipif(not os.path.isdir('/proc/self/task'), reason='reads the names of threads')

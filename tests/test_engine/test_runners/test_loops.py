@@ -2,30 +2,11 @@ from pathlib import Path
 
 import pytest
 from mmengine.hooks import Hook
-from tiny_iterations import ITERATIONS
-from tiny_run import assert_same_training, build_runner, read, write_tiny_config
+from tiny_run import assert_same_training, build_runner, read, train_and_list_images
 
 from mmpretrain_mldecoder.errors import RunError
 
 IN_THIS_PROCESS = {'train_dataloader.num_workers': 0}
-
-
-@pytest.fixture(scope='module')
-def by_epoch(tmp_path_factory):
-    """A config and its work dir after an unbroken training of 3 epochs of 3 steps."""
-    folder = tmp_path_factory.mktemp('epochs')
-    config = write_tiny_config(folder)
-    build_runner(config, folder / 'run').train()
-    return config, folder / 'run'
-
-
-@pytest.fixture(scope='module')
-def by_iteration(tmp_path_factory):
-    """A config and its work dir after an unbroken training of 8 iterations."""
-    folder = tmp_path_factory.mktemp('iterations')
-    config = write_tiny_config(folder, ITERATIONS)
-    build_runner(config, folder / 'run').train()
-    return config, folder / 'run'
 
 
 class Stop(Exception):
@@ -184,14 +165,7 @@ def test_skipped_images_are_not_read(by_iteration, tmp_path):
     runner = build_runner(
         config, tmp_path, resume=True, load_from=str(run / 'iter_4.pth'), **IN_THIS_PROCESS
     )
-    read_images, dataset = [], runner.train_dataloader.dataset
-    prepare = dataset.prepare_data
-    dataset.prepare_data = lambda index: read_images.append(index) or prepare(index)
-    forget = Hook()
-    forget.before_train_epoch = lambda runner: read_images.clear()  # a check at the start reads one
-    runner.register_hook(forget)
-    runner.train()
-    assert len(read_images) == 4 * 4  # steps x batch size
+    assert len(train_and_list_images(runner)) == 4 * 4  # steps x batch size
 
 
 def test_workers_wait_for_the_first_step(by_iteration, tmp_path):

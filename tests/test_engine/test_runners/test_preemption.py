@@ -4,37 +4,17 @@ import subprocess
 import time
 
 import pytest
-from mmengine.hooks import Hook
 from preempted_run import check_resume_after_signal, checkpoints, preempt
-from tiny_iterations import ITERATIONS
-from tiny_run import assert_same_training, build_runner, write_tiny_config
+from tiny_run import assert_same_training, build_runner, read, train_and_list_images
 from torch.utils.data import DataLoader
 
 from mmpretrain_mldecoder.engine.distributed.agree import RankVote
 from mmpretrain_mldecoder.engine.runners.preemption import PreemptionHook, _Undisturbed
 
 
-@pytest.fixture(scope='module')
-def unbroken(tmp_path_factory):
-    """A config and its work dir after an unbroken training: 3 epochs of 3 steps."""
-    folder = tmp_path_factory.mktemp('preemption')
-    config = write_tiny_config(folder)
-    build_runner(config, folder / 'run').train()
-    return config, folder / 'run'
-
-
-@pytest.fixture(scope='module')
-def by_iteration(tmp_path_factory):
-    """A config and its work dir after an unbroken training of 8 iterations."""
-    folder = tmp_path_factory.mktemp('iterations')
-    config = write_tiny_config(folder, ITERATIONS)
-    build_runner(config, folder / 'run').train()
-    return config, folder / 'run'
-
-
-def test_step_is_finished_and_saved(unbroken, tmp_path):
+def test_step_is_finished_and_saved(by_epoch, tmp_path):
     stage, saved = 'before_train_iter', 'epoch_0_iter_2.pth'
-    stopped = check_resume_after_signal(*unbroken, tmp_path, stage, 1, saved, signal.SIGUSR1)
+    stopped = check_resume_after_signal(*by_epoch, tmp_path, stage, 1, saved, signal.SIGUSR1)
     assert stopped.message == 'stopped by SIGUSR1: the same command with --resume continues.'
 
 
@@ -50,38 +30,60 @@ def test_training_by_iterations(by_iteration, tmp_path, stage, iteration, saved)
     check_resume_after_signal(*by_iteration, tmp_path, stage, iteration, saved, signal.SIGUSR1)
 
 
-def test_images_of_earlier_steps_are_not_read(unbroken, tmp_path):
-    config, _ = unbroken
+def test_images_of_earlier_steps_are_not_read(by_epoch, tmp_path):
+    config, _ = by_epoch
     preempt(config, tmp_path, 'before_train_iter', lambda runner: runner.iter == 1)
     options = {'train_dataloader.num_workers': 0, 'train_cfg.max_epochs': 1}
     runner = build_runner(config, tmp_path, resume=True, **options)
-    read_images, dataset = [], runner.train_dataloader.dataset
-    prepare = dataset.prepare_data
-    dataset.prepare_data = lambda index: read_images.append(index) or prepare(index)
-    forget = Hook()
-    forget.before_train_epoch = lambda runner: read_images.clear()  # a check at the start reads one
-    runner.register_hook(forget)
-    runner.train()
-    assert len(set(read_images)) == len(read_images) == 4  # 1 step of 3 is left
+    images = train_and_list_images(runner)
+    assert len(set(images)) == len(images) == 4  # 1 step of 3 is left
 
 
-def test_validation_of_saved_weights_ends_at_once(unbroken, tmp_path):
-    config, run = unbroken
+def test_validation_of_saved_weights_ends_at_once(by_epoch, tmp_path):
+    config, run = by_epoch
     preempt(config, tmp_path, 'before_val_iter', lambda runner: runner.epoch == 2)
     assert checkpoints(tmp_path) == {'epoch_1.pth', 'epoch_2.pth', 'best_coco_mAP_epoch_1.pth'}
     build_runner(config, tmp_path, resume=True).train()
     assert_same_training(tmp_path / 'epoch_3.pth', run / 'epoch_3.pth')
 
 
-def test_before_training_nothing_is_saved(unbroken, tmp_path):
-    stopped = preempt(unbroken[0], tmp_path, 'before_run', lambda runner: True)
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ('stage', 'iteration', 'saved'),
+    [
+        ('before_train_iter', 5, 'epoch_1_iter_6.pth'),  # the last step of an epoch
+        ('after_val_epoch', 6, 'epoch_2_iter_6.pth'),
+    ],
+)
+def test_end_of_an_epoch(by_epoch, tmp_path, stage, iteration, saved):
+    check_resume_after_signal(*by_epoch, tmp_path, stage, iteration, saved)
+
+
+@pytest.mark.faults
+def test_validation_of_unsaved_weights_is_finished(by_epoch, tmp_path):
+    options = {'default_hooks.checkpoint.interval': 3, 'default_hooks.checkpoint.save_best': None}
+    preempt(by_epoch[0], tmp_path, 'before_val_iter', lambda runner: runner.epoch == 1, **options)
+    assert checkpoints(tmp_path) == {'epoch_1_iter_3.pth'}
+    assert read(tmp_path / 'epoch_1_iter_3.pth')['meta']['loop']['validated']
+
+
+@pytest.mark.faults
+def test_accumulated_gradients_are_not_lost(by_epoch, tmp_path):
+    options = {'optim_wrapper.accumulative_counts': 3}
+    stage, is_time = 'before_train_iter', lambda runner: runner.iter == 3
+    preempt(by_epoch[0], tmp_path, stage, is_time, **options)
+    assert 'epoch_1_iter_6.pth' in checkpoints(tmp_path)
+
+
+def test_before_training_nothing_is_saved(by_epoch, tmp_path):
+    stopped = preempt(by_epoch[0], tmp_path, 'before_run', lambda runner: True)
     assert not stopped.all_together
     assert 'nothing is saved' in stopped.message
     assert not checkpoints(tmp_path)
 
 
-def test_other_loop_keeps_the_default(unbroken, tmp_path):
-    runner = build_runner(unbroken[0], tmp_path)
+def test_other_loop_keeps_the_default(by_epoch, tmp_path):
+    runner = build_runner(by_epoch[0], tmp_path)
     runner._train_loop = dict(type='mmengine.EpochBasedTrainLoop', max_epochs=1)
     handlers = []
     runner.call_hook = lambda name, **kwargs: (

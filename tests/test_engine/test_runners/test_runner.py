@@ -1,5 +1,4 @@
 import os
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.model import BaseModel
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmpretrain.registry import RUNNERS
-from tiny_run import build_runner, read, write_tiny_config
+from tiny_run import build_runner, free_port, read, write_tiny_config
 from torch._dynamo.utils import counters
 
 from mmpretrain_mldecoder.engine import (
@@ -99,10 +98,7 @@ def test_loader_without_workers_and_gpu(unseeded, tmp_path):
 @without_gpu
 @pytest.mark.parametrize('wrapper', [None, dict(type='MMDistributedDataParallel')])
 def test_process_group_without_gpu(unseeded, tmp_path, monkeypatch, wrapper):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    environment = dict(RANK=0, WORLD_SIZE=1, LOCAL_RANK=0, MASTER_PORT=port)
+    environment = dict(RANK=0, WORLD_SIZE=1, LOCAL_RANK=0, MASTER_PORT=free_port())
     for name, value in dict(environment, MASTER_ADDR='127.0.0.1').items():
         monkeypatch.setitem(os.environ, name, str(value))
     options = {} if wrapper is None else dict(model_wrapper_cfg=wrapper)
