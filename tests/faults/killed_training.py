@@ -3,13 +3,13 @@
 python tests/faults/killed_training.py --runs 30 [--by-iteration] [--seed 0] [--out FOLDER]
 
 Each run trains the demo's model, narrower, on a small demo dataset with two workers; is ended by
-SIGKILL; and goes on by the same command to its end, where everything that a training goes on from
-must be equal to the unbroken run's, bit by bit. The moments: in a step, in a validation, while a
-checkpoint or the best one is written, and between the best one and its record in the checkpoint.
-A file shows when to kill (a moment is aimed at, and what was hit is told), the seed chooses where
-and how long to wait then. Ends with status 1 if anything differs.
+SIGKILL; and is resumed by the same command. At its end everything that a training resumes from must
+equal the unbroken run's, bit by bit. The moments: in a step, in a validation, while a checkpoint or
+the best one is written, and between the best one and its record in the checkpoint. Files show when
+to kill and what was hit; the seed chooses where, and how long to wait then. Ends with status 1 if
+anything differs.
 
-The processes are forked from this one, which has imported the packages: a start takes no seconds.
+The processes are forked from this one, which has imported the packages, so they start fast.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from mmengine.fileio import LocalBackend
 from rich.console import Console
 from rich.table import Table
 
@@ -46,30 +47,25 @@ MINUTES = 5  # after which a training counts as hanging
 
 @dataclass(frozen=True)
 class Counted:
-    """What a training counts, and calls its checkpoints after; the length is the same.
-
-    Attributes:
-        unit: ``'epoch'`` or ``'iter'``.
-    """
+    """What a training counts and names its checkpoints by: ``'epoch'`` or ``'iter'``."""
 
     unit: str
 
     def last(self, epoch: int) -> str:
-        """Return the name of the checkpoint after so many epochs."""
+        """Name of the checkpoint after so many epochs."""
         return f'{self.unit}_{epoch if self.unit == "epoch" else epoch * STEPS}.pth'
 
     def best(self, epoch: int) -> str:
-        """Return the name that it has as the best one."""
+        """Name of the same as the best one."""
         return f'best_coco_mAP_{self.last(epoch)}'
 
     def epochs_with_a_new_best(self, work_dir: Path) -> list[int]:
-        """Return where a finished training has found a new best one."""
+        """Epochs in which a finished training has found a new best one."""
         printed = (work_dir / 'printed.txt').read_text()
         names = set(re.findall(r'is saved to (best_coco_mAP_\w+\.pth)', printed))
         return [epoch for epoch in range(1, EPOCHS + 1) if self.best(epoch) in names]
 
     def write_config(self, path: Path) -> None:
-        """Write the config of the trainings."""
         text = f'_base_ = {str(CONFIG)!r}\n'
         if self.unit == 'iter':
             text += (
@@ -88,27 +84,18 @@ class Counted:
 
 @dataclass(frozen=True)
 class KilledRun:
-    """What became of one run.
+    """What became of one run."""
 
-    Attributes:
-        aim: The moment that was aimed at.
-        epoch: In which epoch.
-        hit: What the files tell about the moment of the kill.
-        resumed: Steps in the checkpoint that the run went on from; 0 if it started anew.
-        lost: Steps that were done twice.
-        differences: What is not as in the unbroken run; empty if all is.
-    """
-
-    aim: str
+    aim: str  # the moment that was aimed at
     epoch: int
-    hit: str
-    resumed: int
-    lost: int
-    differences: list[str]
+    hit: str  # what the files tell about the moment of the kill
+    resumed: int  # steps in the checkpoint that it was resumed from, 0 without one
+    lost: int  # steps that were done twice
+    differences: list[str]  # from the unbroken run
 
 
 def command(data: Path, work_dir: Path) -> list[str]:
-    """Return the arguments of tools/train.py: the first time, and each time to go on."""
+    """Arguments of tools/train.py, for the start and each resume."""
     options = dict(
         {f'{split}_dataloader.dataset.data_root': data for split in ('train', 'val', 'test')},
         **{
@@ -129,8 +116,10 @@ def command(data: Path, work_dir: Path) -> list[str]:
     return [config, '--work-dir', str(work_dir), '--resume', '--cfg-options', *options]
 
 
-def _train(arguments: list[str], log: Path) -> None:
+def _train(arguments: list[str], log: Path, is_slow: bool) -> None:
     """Train in a process of its own; what it prints goes to a file."""
+    if is_slow:
+        LocalBackend.put = _put_slowly
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -140,18 +129,27 @@ def _train(arguments: list[str], log: Path) -> None:
     runpy.run_path(str(ROOT / 'tools/train.py'))['main'](arguments)
 
 
-def start(data: Path, work_dir: Path) -> multiprocessing.Process:
-    """Start a training, or go on with it."""
+def _put_slowly(self, content: bytes, path: str) -> None:
+    """Write a file with a pause in its middle, in which a busy machine can still kill."""
+    with open(path, 'wb') as file:
+        file.write(content[: len(content) // 2])
+        file.flush()
+        time.sleep(0.5)
+        file.write(content[len(content) // 2 :])
+
+
+def start(data: Path, work_dir: Path, is_slow: bool = False) -> multiprocessing.Process:
+    """Start a training, or resume it; one that is to be killed writes its files slowly."""
     work_dir.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context('fork')
-    arguments = (command(data, work_dir), work_dir / 'printed.txt')
+    arguments = (command(data, work_dir), work_dir / 'printed.txt', is_slow)
     process = context.Process(target=_train, args=arguments)
     process.start()
     return process
 
 
 def finish(process: multiprocessing.Process, work_dir: Path) -> None:
-    """Wait for the end of a training, and raise if it is not a good one."""
+    """Wait for the end of a training, and raise if it failed."""
     process.join(60 * MINUTES)
     if process.exitcode != 0:
         if process.is_alive():
@@ -162,20 +160,20 @@ def finish(process: multiprocessing.Process, work_dir: Path) -> None:
 
 
 def steps_done(work_dir: Path) -> int:
-    """Return the steps in the log of the last start."""
+    """Steps in the log of the last start."""
     logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
     return logs[-1].read_bytes().count(b'"loss"') if logs else 0
 
 
 def files(work_dir: Path) -> set[str]:
-    """Return the names of the checkpoints, without those of temporary files."""
+    """Names of the checkpoints, without temporary files."""
     return {path.name for path in work_dir.glob('[!.]*.pth')}
 
 
 def sign_of(
     aim: str, counted: Counted, epoch: int, step: int, work_dir: Path
 ) -> Callable[[], bool]:
-    """Return what tells from the files that the moment has come."""
+    """What tells from the files that the moment has come."""
     best, last = counted.best(epoch), counted.last(epoch)
     if aim == 'step':
         return lambda: steps_done(work_dir) >= (epoch - 1) * STEPS + step
@@ -216,20 +214,18 @@ def what_was_hit(counted: Counted, work_dir: Path, done: int) -> str:
 
 
 def read(path: Path) -> dict:
-    """Read a checkpoint with torch alone."""
     return torch.load(path, weights_only=True)
 
 
 def differences(one, other, where: str) -> list[str]:
-    """Name what is not equal, bit by bit; times and paths of folders are passed over."""
+    """Names of what is not equal, bit by bit, but for times and folders."""
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         is_same = one.dtype == other.dtype and torch.equal(one, other)
         return [] if is_same else [where]
     if isinstance(one, dict) and isinstance(other, dict):
         passed = {'time', 'data_time', 'experiment_name', 'cfg', 'eta', 'mmengine_version'}
         if where.endswith('runtime_info'):
-            # Where the last start found the run, in a file that is written again after a
-            # validation; where the training is stands in `meta`.
+            # of the last start, in a file that is written again after a validation
             passed |= {'epoch', 'iter'}
         keys = {k for k in one.keys() | other.keys() if str(k).rpartition('/')[2] not in passed}
         absent = object()
@@ -246,7 +242,7 @@ def differences(one, other, where: str) -> list[str]:
 
 
 def compare(counted: Counted, work_dir: Path, unbroken: Path) -> list[str]:
-    """Name what differs between two finished trainings: files, records, values."""
+    """Names of what differs between two finished trainings: files, records, values."""
     found = []
     names, expected = ({p.name for p in w.iterdir() if p.is_file()} for w in (work_dir, unbroken))
     if names != expected:
@@ -270,10 +266,10 @@ def kill_one(
     step, wait = rng.randrange(STEPS), rng.random()
     # Seconds: about a step, a validation, the writing of a file.
     wait *= dict(step=0.2, validation=1.0, checkpoint=0.05, best=0.03).get(aim, 0)
-    process = start(data, work_dir)
+    process = start(data, work_dir, is_slow=True)
     has_come, end = sign_of(aim, counted, epoch, step, work_dir), time.monotonic() + 60 * MINUTES
     while not has_come() and process.is_alive() and time.monotonic() < end:
-        time.sleep(0.001)  # a file is written in some more
+        time.sleep(0.001)
     time.sleep(wait)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -307,7 +303,6 @@ def kill_many(number: int, seed: int, counted: Counted, folder: Path) -> list[Ki
 
 
 def print_table(runs: list[KilledRun]) -> None:
-    """Print what was aimed at, how often it was hit, and what came of it."""
     table = Table(title='killed trainings', title_justify='left')
     for title in ('aimed at', 'runs', 'files cut off', 'most steps lost', 'equal to the unbroken'):
         table.add_column(title, justify='left' if title == 'aimed at' else 'right')
@@ -322,7 +317,6 @@ def print_table(runs: list[KilledRun]) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Kill, compare, print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--runs', type=int, default=30, help='trainings to kill')
     parser.add_argument(
