@@ -1,4 +1,4 @@
-"""Predict the labels of images: python tools/infer.py photos/ CONFIG CKPT --out-dir out/.
+"""Predict the labels of images: python tools/infer.py images/ CONFIG CKPT --out-dir out/.
 
 With --out-dir, the same command resumes what was interrupted. Under torchrun, ranks share images.
 """

@@ -1,1 +1,1 @@
-"""A checkpoint as one file that is enough to predict: ONNX, torch.export."""
+"""Export of a checkpoint to one file that is enough to predict: ONNX, torch.export."""

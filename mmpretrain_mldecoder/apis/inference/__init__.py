@@ -1,1 +1,1 @@
-"""One image or a batch of them: from what the user points at to labels and scores."""
+"""Prediction of images in memory or files: pipeline, network, labels and scores."""

@@ -1,1 +1,1 @@
-"""Many images: into a folder, by several processes, on after a kill."""
+"""Prediction of many images into a folder, resumable and on several ranks."""

@@ -1,1 +1,1 @@
-"""One threshold a class: fitted to a split, stored in the checkpoint."""
+"""Thresholds per class: fitted to a split, stored in a checkpoint."""
