@@ -119,7 +119,9 @@ def test_tested_on_another_split_only(trained, copied, tmp_path, capsys):
     assert metrics['coco/OF1'] == pytest.approx(100 * 2 * hits / (predicted + positives))
     with pytest.raises(SystemExit):
         run_test(other, checkpoint, *options, '--tta')
-    assert 'not of those with --tta' in ' '.join(capsys.readouterr().err.split())
+    assert 'not allowed with argument --tuned-thresholds' in ' '.join(
+        capsys.readouterr().err.split()
+    )
     other.write_text(other.read_text() + "test_evaluator = dict(type='MultiLabelMetric')\n")
     with pytest.raises(SystemExit):
         run_test(other, checkpoint, *options)

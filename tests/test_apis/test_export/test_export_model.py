@@ -13,7 +13,7 @@ from mmpretrain_mldecoder.apis.export import export_model, parity
 from mmpretrain_mldecoder.apis.export.formats import read_torch_archive
 from mmpretrain_mldecoder.apis.inference import onnx_model
 from mmpretrain_mldecoder.apis.trained_model import load_trained
-from mmpretrain_mldecoder.errors import ParityError
+from mmpretrain_mldecoder.errors import ParityError, RunError
 
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
@@ -153,6 +153,15 @@ def test_a_metric_that_falls_leaves_no_file(tmp_path, monkeypatch):
     assert not (tmp_path / 'out.onnx').exists()
 
 
+def test_a_model_that_cannot_be_exported(tmp_path, monkeypatch):
+    def fail(*_):
+        raise NotImplementedError('too exotic\nand a hundred lines')
+
+    monkeypatch.setattr(export_model, 'write_torch_archive', fail)
+    with pytest.raises(RunError, match=r'cannot be exported: NotImplementedError: too exotic$'):
+        export(tmp_path, suffix='.pt2')
+
+
 def test_thresholds_of_other_classes(tmp_path):
     config, checkpoint = write_classifier(tmp_path, thresholds=True)
     loaded = torch.load(checkpoint, weights_only=True)
@@ -196,6 +205,9 @@ def test_no_photos(tmp_path):
     cfg.test_dataloader.dataset.data_root = str(tmp_path / 'nowhere')
     with pytest.raises(FileNotFoundError, match=r'no photos .* name some with --photos'):
         export_model.export_model(cfg, checkpoint, tmp_path / 'out.pt2')
+    int8 = dict(precision='int8', calibration=tmp_path / 'coco', photos=[tmp_path / 'coco'])
+    with pytest.raises(FileNotFoundError, match='int8 is judged by the metric before and after'):
+        export_model.export_model(cfg, checkpoint, tmp_path / 'out.onnx', **int8)
     seen = export_model.export_model(
         cfg, checkpoint, tmp_path / 'out.pt2', photos=[tmp_path / 'coco']
     )

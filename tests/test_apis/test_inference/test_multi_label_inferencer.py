@@ -215,6 +215,9 @@ def test_checkpoint_of_the_config(config, checkpoint):
         MultiLabelInferencer(config, device='cpu')
     config.load_from = str(checkpoint)
     assert MultiLabelInferencer(config, device='cpu').classes == list(CLASSES)
+    config.test_dataloader = None
+    with pytest.raises(ValueError, match='no test_dataloader, whose pipeline is needed'):
+        MultiLabelInferencer(config, device='cpu')
 
 
 @pytest.mark.parametrize(
