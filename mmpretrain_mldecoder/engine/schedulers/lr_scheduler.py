@@ -14,7 +14,7 @@ class LinearWarmupLR(LinearLR):
 
     Step ``t`` from ``begin`` on has ``start_factor + (end_factor - start_factor) * t / (end -
     begin)`` times the optimiser's rate, as in torch and PaddlePaddle. A schedule with ``begin=end``
-    of this one goes on from there, if it is listed after it.
+    of this one continues from there, if it is listed after it.
 
     Args:
         optimizer (Optimizer | OptimWrapper): The optimiser.

@@ -136,7 +136,7 @@ function drawHeatmap({ confusions }) {
     { title: { text: 'missed' }, tickvals: confusions.missed.map((_, i) => i), ticktext: confusions.missed.map((n) => shorten(n)), autorange: 'reversed', showgrid: false }));
 }
 
-/** Return a function that draws some of the charts anew, or all of them: now, or when they are near. */
+/** Return a function that redraws some of the charts, or all of them: now, or when they are near. */
 function chartPainter(report, state) {
   const painters = {
     curve: drawCurve, histogram: drawHistogram, sizes: drawSizes, frequency: drawFrequency, heatmap: drawHeatmap,

@@ -1,4 +1,4 @@
-// Puts the parts together: what is chosen, and what is drawn anew when that changes.
+// Puts the parts together: what is chosen, and what is redrawn when that changes.
 
 (() => {
   const report = JSON.parse(document.getElementById('data').textContent);
