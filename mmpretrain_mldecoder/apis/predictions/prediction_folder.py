@@ -95,17 +95,17 @@ class PredictionFolder:
         """Keep the ``path`` of an image that cannot be read, and the ``reason``."""
         self._new_failed.add(failure)
 
-    def finish(self) -> bool:
+    def finish(self) -> int | None:
         """Wait for all ranks, and merge their results on the main process.
 
         Returns:
-            bool: Whether this is the main process.
+            int | None: How many images could not be read; None on other ranks.
         """
         self._new.close()
         self._new_failed.close()
         barrier()
         if self._rank:
-            return False
+            return None
         # The newest line of each image: its file, and where it begins.
         places = {
             record['path']: (source, offset)
@@ -130,15 +130,11 @@ class PredictionFolder:
         else:
             self.failed.unlink(missing_ok=True)
         shutil.rmtree(self._partial)
-        return True
+        return len(missing)
 
     def read(self) -> Iterator[dict]:
         """Yield the merged predictions, in the order of the images."""
         return (record for _, record in read_json_lines(self.predictions))
-
-    def num_failed(self) -> int:
-        """Count the images in ``failed.jsonl``."""
-        return sum(1 for _ in read_json_lines(self.failed))
 
     def _sources(self) -> list[Path]:
         return [self.predictions, *sorted(self._partial.glob('predictions.*.jsonl'))]

@@ -225,9 +225,10 @@ class PredictionRun:
             list[Path]: The complete files; empty on other ranks than the main process, and without
             an output folder.
         """
-        if self._folder is None or not self._folder.finish():
+        num_failed = self._folder and self._folder.finish()
+        if num_failed is None:
             return []
-        self.num_failed = self._folder.num_failed()
+        self.num_failed = num_failed
         files = [self._folder.predictions]
         table = self._out / 'predictions.csv'
         if self.options.csv or table.is_file():  # an older one must not lag behind

@@ -33,7 +33,7 @@ def test_from_nothing_to_complete(tmp_path):
     assert folder.todo == ['b.jpg', 'a.jpg', '狗, 1.jpg', 'd.jpg']
     predict(folder)
     assert names(tmp_path / 'out') == ['partial', 'settings.json']
-    assert folder.finish()
+    assert folder.finish() == 0
     assert names(tmp_path / 'out') == ['predictions.jsonl', 'settings.json']
     assert lines(tmp_path / 'out') == PATHS
     assert [record['labels'] for record in folder.read()] == [[path[0]] for path in PATHS]
@@ -56,17 +56,15 @@ def test_new_images_join_and_failed_ones_are_tried_again(tmp_path):
     folder.add_failure(dict(path='b.jpg', reason='torn'))
     for path in ('a.jpg', '狗, 1.jpg'):
         folder.add(dict(path=path))
-    folder.finish()
+    assert folder.finish() == 1
     assert lines(tmp_path) == ['a.jpg', '狗, 1.jpg']
     assert json.loads((tmp_path / 'failed.jsonl').read_text()) == dict(path='b.jpg', reason='torn')
-    assert folder.num_failed() == 1
 
     folder = PredictionFolder(tmp_path, SETTINGS, PATHS)
     assert folder.todo == ['b.jpg', 'd.jpg']
     predict(folder)
     folder.finish()
     assert lines(tmp_path) == PATHS
-    assert folder.num_failed() == 0
     assert not folder.failed.exists()
 
 
