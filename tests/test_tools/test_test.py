@@ -123,9 +123,8 @@ def test_two_processes_print_the_same(trained, tmp_path):
     ('arguments', 'message'),
     [
         (['{config}', 'absent.pth'], 'no checkpoint at absent.pth'),
-        (['absent.py', '{checkpoint}'], 'no config at absent.py'),
         (['{config}', '{checkpoint}', '--out', 'a.json'], 'must be a pkl file'),
-        (['{config}', '{checkpoint}', '--weights', 'best'], 'invalid choice'),
+        (['{config}', '{checkpoint}', '--tta', '--tuned-thresholds'], 'not allowed with'),
     ],
 )
 def test_errors_are_short(trained, capsys, arguments, message):

@@ -16,27 +16,17 @@ Result = TypeVar('Result')
 def on_main_process(act: Callable[[], Result]) -> Result:
     """Call a function on the main process; return or raise on all ranks what it does there.
 
-    Otherwise the other ranks would wait in their next exchange for a main process that has failed.
-
-    Args:
-        act (Callable): What it returns or raises must be picklable.
-
-    Raises:
-        RunError: On the other ranks, with the message of the error, unless that is a
-            :class:`RunError`, :class:`ConfigError` or ``OSError``: these are raised as they are.
+    Otherwise the others would wait in their next exchange for a main process that has failed. What
+    it returns or raises must be picklable. Errors other than ``RunError``, ``ConfigError`` and
+    ``OSError`` are a ``RunError`` on the other ranks.
     """
     return _on_some_ranks(act, is_main_process())[0]
 
 
 def on_each_machine(act: Callable[[], Result]) -> list[Result]:
-    """Call a function on the first rank of each machine; raise on all ranks what it raises there.
+    """Call a function on the first rank of each machine, as :func:`on_main_process` does.
 
-    Args:
-        act (Callable): As in :func:`on_main_process`.
-
-    Returns:
-        list: For each rank the result of its machine, where the ranks of a machine follow each
-        other; otherwise that of another machine.
+    Returns the result of its machine for each rank, where the ranks of a machine follow each other.
     """
     return _on_some_ranks(act, is_main_process() or os.environ.get('LOCAL_RANK') == '0')
 

@@ -123,12 +123,8 @@ class SkippingAmpOptimWrapper(SkippingMixin, AmpOptimWrapper):
 def skipping(optim_wrapper: dict) -> dict:
     """Return the config of a wrapper with ``max_skips``, with the class that knows the key.
 
-    Args:
-        optim_wrapper (dict): Of MMEngine's ``OptimWrapper`` (the default) or ``AmpOptimWrapper``,
-            by name or class.
-
     Raises:
-        ConfigError: If it is of another type.
+        ConfigError: If its type is neither MMEngine's ``OptimWrapper`` nor ``AmpOptimWrapper``.
     """
     wrapper_type = optim_wrapper.get('type', 'OptimWrapper')
     name = getattr(wrapper_type, '__name__', str(wrapper_type)).rpartition('.')[2]

@@ -22,15 +22,11 @@ _LOST = re.compile(r'DataLoader worker .*(killed by signal|exited unexpectedly)'
 
 @contextmanager
 def explained_loading(key: str, loader: DataLoader | dict | None) -> Iterator[None]:
-    """Turn a lost data loader worker, and images that end a run, into errors with a fix.
+    """Raise :class:`RunError` with a fix for a lost worker and for images that end a run.
 
     Args:
         key (str): Of the data loader in the config.
         loader (DataLoader | dict, optional): The data loader, or its config.
-
-    Raises:
-        RunError: In place of torch's ``RuntimeError``, :class:`UnreadableImageError` and
-            :class:`TooManyUnreadableError`.
     """
     try:
         try:
@@ -76,14 +72,10 @@ _BELOW = len('/pymp-xxxxxxxx/listener-xxxxxxxx')  # what multiprocessing makes i
 
 
 def check_worker_sockets() -> None:
-    """Refuse a temporary folder whose name leaves no room for the names of sockets.
+    """Raise :class:`ConfigError` if the name of the temporary folder is too long for sockets.
 
-    A worker sends the handles of its tensors through a Unix socket below ``tempfile.gettempdir()``.
-    If the socket's name is too long, the worker prints that and loses the batch, for which the
-    training would wait forever.
-
-    Raises:
-        ConfigError: If the name is too long.
+    Workers send the handles of tensors through a Unix socket below ``tempfile.gettempdir()``. One
+    that cannot make it loses the batch, for which the training would wait forever.
     """
     folder = tempfile.gettempdir()
     length = len(os.fsencode(folder))

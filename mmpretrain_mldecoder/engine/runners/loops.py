@@ -49,11 +49,10 @@ class ResumableLoop(BaseLoop):
         )
 
     def go_to(self, position: dict) -> None:
-        """Continue at the :meth:`position` of a checkpoint.
+        """Continue at the :meth:`position` of a checkpoint, or raise if it does not match.
 
-        Raises:
-            RunError: If this run counts something else, or has another number of images per step
-                or, in the middle of an epoch, of steps per epoch.
+        It must count the same, and have as many images per step and, in the middle of an epoch, as
+        many steps per epoch.
         """
         own = self.position()
         if position.get('counts', self.counts) != self.counts:
@@ -91,9 +90,8 @@ class ResumableLoop(BaseLoop):
     def guessed_position(self, epoch: int, iteration: int) -> dict:
         """Return the :meth:`position` of a checkpoint without one, as MMEngine's runner saves it.
 
-        Raises:
-            RunError: If ``epoch`` and ``iteration`` contradict each other, with epochs of this
-                length. A training by iterations counts as one epoch.
+        It raises if ``epoch`` and ``iteration`` contradict each other, with epochs of this length.
+        A training by iterations counts as one epoch.
         """
         own = self.position()
         if self.counts == 'iterations' and epoch <= 1:

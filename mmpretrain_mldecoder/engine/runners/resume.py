@@ -38,10 +38,8 @@ class ResumingRunner(Runner):
     def find_start(self) -> None:
         """Load the checkpoint to resume from, if any, before data loaders are built with its seed.
 
-        Raises:
-            ConfigError: If the named checkpoint cannot be loaded, or each one in the work dir is
-                damaged.
-            RunError: If it does not match the training, or machines find different ones.
+        Raises :class:`ConfigError` if it is damaged, :class:`RunError` if it does not match the
+        training or machines find different ones.
         """
         if self._resume:
             self._load_from, self._resume = self._find_checkpoint()
@@ -110,7 +108,7 @@ class ResumingRunner(Runner):
             )
 
     def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
-        """Load weights into the model; a checkpoint that was loaded to resume is not read again."""
+        """Load weights into the model; a checkpoint to resume is not read again."""
         if self._resumed is None:
             return super().load_checkpoint(filename, *args, **kwargs)
         checkpoint, self._resumed = self._resumed, None
@@ -124,7 +122,7 @@ class ResumingRunner(Runner):
 def check_resumable(
     checkpoint: object, source: str, model: nn.Module, num_schedules: int, has_average: bool
 ) -> dict:
-    """Raise if a training cannot be resumed from a checkpoint.
+    """Raise :class:`RunError` if a training cannot be resumed from a checkpoint.
 
     Args:
         checkpoint (object): What was loaded.
@@ -135,10 +133,6 @@ def check_resumable(
 
     Returns:
         dict: The checkpoint, its weights named as those of the model without a wrapper.
-
-    Raises:
-        RunError: If something is absent that a training saves, weights have other names or shapes,
-            or it has averages for which the config has no hook.
     """
     needed = ['state_dict', 'meta', 'message_hub', 'optimizer']
     parts = checkpoint if isinstance(checkpoint, Mapping) else {}

@@ -74,10 +74,7 @@ class WorkDirLock:
 def one_training(runner: Runner) -> Iterator[None]:
     """Hold the lock of a runner's work dir; the main process takes it for all of the run.
 
-    Raises:
-        WorkDirInUseError: On all ranks, if another training runs there. The log folder of this run
-            is removed.
-        OSError: On all ranks, if the lock cannot be written.
+    If another training runs there, all ranks raise, and the log folder of this run is removed.
     """
     lock = None
 
@@ -105,12 +102,7 @@ def one_training(runner: Runner) -> Iterator[None]:
 def claim_timestamp(work_dir: str | os.PathLike, timestamp: str) -> str:
     """Make ``<work_dir>/<timestamp>``, or that of the next second that no other run has.
 
-    Args:
-        work_dir (str | PathLike): The work dir; it exists.
-        timestamp (str): As MMEngine writes it, ``20240131_235959``.
-
-    Returns:
-        str: The timestamp of the new folder, the same on all ranks.
+    Returns the timestamp, ``20240131_235959``, on all ranks.
     """
 
     def claim() -> str:

@@ -61,12 +61,14 @@ def test_killed_holder(tmp_path):
 
 def test_forked_child_neither_holds_nor_releases_it(tmp_path):
     lock = WorkDirLock(tmp_path)
+    is_there, tell = os.pipe()
     child = os.fork()
     if not child:
+        os.write(tell, b'x')
         time.sleep(60)
         os._exit(0)
     try:
-        time.sleep(0.2)
+        os.read(is_there, 1)
         assert is_locked(tmp_path)
         lock.release()
         assert not is_locked(tmp_path)  # with the child alive
