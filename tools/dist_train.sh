@@ -2,7 +2,7 @@
 # Train with several processes, one for each GPU; without a GPU, any number of them.
 #   bash tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
 # Several machines: NNODES=2 NODE_RANK=0 MASTER_ADDR=10.0.0.1 PORT=29500 bash tools/dist_train.sh ...
-# SIGTERM or SIGUSR1: all processes finish the step, save, and it ends with status 75: --resume goes on.
+# SIGTERM or SIGUSR1: all processes finish the step, save and end with status 75: --resume continues.
 # PYTHON is the interpreter, python by default.
 set -euo pipefail
 

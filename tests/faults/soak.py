@@ -136,7 +136,7 @@ def start_companions(out: Path, environment: dict) -> dict[str, psutil.Popen]:
 
 
 def run_round(number: int, out: Path, rng: random.Random, environment: dict) -> dict[str, Usage]:
-    """Go the whole way once, and return the peaks of each command."""
+    """Run all commands once, and return the peaks of each command."""
     run, log, config = out / 'run', out / 'commands.log', out / 'config.py'
     shutil.rmtree(run, ignore_errors=True)
     train = [

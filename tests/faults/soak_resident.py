@@ -11,7 +11,7 @@ from mmpretrain_mldecoder.apis.export.export_model import export_model
 
 
 def main() -> None:
-    """Go on until killed, and print a line a turn."""
+    """Continue until killed, and print a line per turn."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ('config', 'checkpoint', 'images'):
         parser.add_argument(name)

@@ -29,7 +29,7 @@ def _run(*command, **options) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope='module')
 def unbroken(tmp_path_factory):
-    """A config and its work folder after 3 epochs in one go."""
+    """A config and its work dir after 3 epochs in one go."""
     folder = tmp_path_factory.mktemp('unbroken')
     config = write_tiny_config(folder)
     done = _run(sys.executable, TRAIN, config, '--work-dir', folder / 'run')
@@ -38,7 +38,7 @@ def unbroken(tmp_path_factory):
 
 
 def _assert_ends_well(done: subprocess.CompletedProcess, work_dir: Path, reason: str) -> None:
-    """One line, a status, whole files, none half."""
+    """One line, a status, complete files only."""
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
     assert len(lines) == 1 and reason in lines[0]
@@ -93,7 +93,7 @@ def _in_a_small_file_system(folder: Path, options: str, *command) -> subprocess.
 
 
 def test_full_disk(unbroken, tmp_path):
-    # There is room for the first epoch and the best one, and none to write the first one anew.
+    # There is room for the first epoch and the best one, and none to write the first one again.
     folder = tmp_path / 'small'
     folder.mkdir()
     command = [sys.executable, TRAIN, unbroken[0], '--work-dir', folder / 'run']

@@ -233,7 +233,7 @@ def test_ctrl_c_in_infer_goes_on(checkpoint, photos, tmp_path):
         command.wait_for_words('03.jpg')
         os.killpg(command.process.pid, signal.SIGINT)
         assert command.end() == 130
-    assert command.printed.splitlines()[-1] == 'interrupted: the same command goes on from here'
+    assert command.printed.splitlines()[-1] == 'interrupted: the same command resumes'
     with started(tmp_path / 'log2', *words) as command:
         assert command.process.wait(240) == 0, command.printed
     lines = (out / 'predictions.jsonl').read_text().splitlines()
@@ -332,9 +332,9 @@ def test_two_trainings_started_together_in_one_folder(slow, tmp_path):
     assert sorted(statuses) == [0, 1]
     refused = one if statuses[0] else other
     winner = other if statuses[0] else one
-    told = refused.printed.splitlines()[-1]
-    assert f'another training is running in {shared}' in told
-    assert f'pid {winner.process.pid}, since' in told
+    error = refused.printed.splitlines()[-1]
+    assert f'another training is running in {shared}' in error
+    assert f'pid {winner.process.pid}, since' in error
     assert len([path for path in shared.iterdir() if path.is_dir()]) == 1  # the log of the winner
     assert_same_training(shared / 'epoch_1.pth', alone / 'epoch_1.pth')
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGUSR1 to real trainings, of one process and of two, and how they go on."""
+"""SIGTERM and SIGUSR1 to real trainings, of one process and of two, and how they are resumed."""
 
 import json
 import os
@@ -128,7 +128,7 @@ def _mid_epoch_checkpoint(work_dir: Path) -> Path:
 
 @pytest.fixture(scope='module')
 def unbroken(config, tmp_path_factory):
-    """Work folders of unbroken trainings by 1 and 2 processes."""
+    """Work dirs of unbroken trainings by 1 and 2 processes."""
     folder = tmp_path_factory.mktemp('unbroken')
     for processes in (1, 2):
         _end(_start(config, folder / str(processes), processes))

@@ -20,7 +20,7 @@ def in_processes(function: Callable, world_size: int, folder: Path, *arguments) 
         *arguments: Further ones of the function.
     """
     folder.mkdir()
-    # Children of a server need not import everything anew, and it has never used autograd: after
+    # Children of a server need not import everything again, and it has never used autograd: after
     # that, torch refuses to in a fork, and other tests have used it here.
     mp.set_forkserver_preload(['mmpretrain_mldecoder.engine'])
     mp.start_processes(

@@ -24,7 +24,7 @@ class KillHook(Hook):
 
 @pytest.fixture(scope='module')
 def unbroken(tmp_path_factory):
-    """A config and its work folder after 3 epochs in one go."""
+    """A config and its work dir after 3 epochs in one go."""
     folder = tmp_path_factory.mktemp('train')
     config = write_tiny_config(folder)
     run_train(config, '--work-dir', folder / 'run')

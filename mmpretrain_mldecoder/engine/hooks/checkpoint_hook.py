@@ -78,7 +78,7 @@ class DurableCheckpointHook(CheckpointHook):
     def _save_best_checkpoint(self, runner, metrics: dict) -> None:
         if not self.save_best:
             return
-        if 'auto' in self.key_indicators:  # as the host does, a moment later
+        if 'auto' in self.key_indicators:  # as MMEngine does, a moment later
             self._init_rule(self.rules, [next(iter(metrics))])
         self._forget_other_scores(runner.message_hub)
         best = self._best

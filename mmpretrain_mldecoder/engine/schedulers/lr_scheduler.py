@@ -10,7 +10,7 @@ from mmpretrain.registry import PARAM_SCHEDULERS
 
 @PARAM_SCHEDULERS.register_module()
 class LinearWarmupLR(LinearLR):
-    """MMEngine's ``LinearLR``, which reaches ``end_factor`` at step ``end`` and not one earlier.
+    """``LinearLR`` that reaches ``end_factor`` at step ``end`` and not one earlier.
 
     Step ``t`` from ``begin`` on has ``start_factor + (end_factor - start_factor) * t / (end -
     begin)`` times the optimiser's rate, as in torch and PaddlePaddle. A schedule with ``begin=end``
@@ -36,7 +36,7 @@ class LinearWarmupLR(LinearLR):
 
 @PARAM_SCHEDULERS.register_module()
 class PlainOneCycleLR(OneCycleLR):
-    """MMEngine's ``OneCycleLR`` with a state that a weights-only load accepts.
+    """``OneCycleLR`` with a state that a weights-only load accepts.
 
     The state of MMEngine's class holds its annealing function, pickled through ``getattr``; here
     the function stays out of the state, and a loaded schedule keeps its own.
@@ -66,7 +66,7 @@ class PlainOneCycleLR(OneCycleLR):
         total_steps = kwargs.get('total_steps') or kwargs.get('end', INF) - kwargs.get('begin', 0)
         pct_start = kwargs.setdefault('pct_start', 0.3)
         if pct_start * total_steps == 1:
-            # A rise of exactly one step has no length, and the host (as torch) divides by it.
+            # A rise of exactly one step has no length, and MMEngine (as torch) divides by it.
             kwargs['pct_start'] = math.nextafter(pct_start, 1)
         super().__init__(optimizer, eta_max=eta_max, **kwargs)
 

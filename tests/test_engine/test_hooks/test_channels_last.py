@@ -93,7 +93,7 @@ def test_maps_stay_in_channels_last():
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-    """A config and the work folder of an unbroken training without channels-last."""
+    """A config and the work dir of an unbroken training without channels-last."""
     folder = tmp_path_factory.mktemp('channels_last')
     config = write_tiny_config(folder)
     build_runner(config, folder / 'run', **CALM).train()
@@ -108,7 +108,7 @@ def _assert_close(one: dict, other: dict):
 
 
 def _assert_near(path, expected):
-    """Compare all tensors that a training goes on from, and look at their order in the file."""
+    """Compare all tensors that a training resumes from, and look at their order in the file."""
     one, other = read(path), read(expected)
     for part in ('state_dict', 'ema_state_dict'):
         _assert_close(one[part], other[part])

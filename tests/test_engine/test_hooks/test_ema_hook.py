@@ -31,7 +31,7 @@ class Recorder(Hook):
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-    """A config, its work folder after a training, what was recorded, and a test right after it."""
+    """A config, its work dir after a training, what was recorded, and a test right after it."""
     folder = tmp_path_factory.mktemp('ema')
     config = write_tiny_config(folder)
     runner = build_runner(config, folder / 'run')

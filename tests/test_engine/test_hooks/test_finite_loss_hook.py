@@ -55,7 +55,7 @@ def test_steps_are_left_out_up_to_the_limit_and_counted_through_a_resume(tmp_pat
     checkpoint = read(tmp_path / 'run' / 'epoch_3.pth')
     for part in ('state_dict', 'ema_state_dict'):
         assert all(v.isfinite().all() for v in checkpoint[part].values() if v.is_floating_point())
-    # one of the two came before epoch 1 ended: a run that goes on from there may leave out one more
+    # one of the two came before epoch 1 ended: a run that is resumed there may skip one more
     resumed = _runner(
         tmp_path, 5, 7, resume=True, load_from=str(tmp_path / 'run' / 'epoch_1.pth'), **with_limit
     )

@@ -53,8 +53,8 @@ def test_images_are_skipped_counted_and_logged(trained):
     }
     (log,) = work_dir.glob('*/*.log')
     text = log.read_text()
-    told = re.findall(r'WARNING - cannot read image (.*): .*; another one takes its place', text)
-    assert sorted(Path(path).name for path in told) == sorted(found)  # in two epochs, once each
+    logged = re.findall(r'WARNING - cannot read image (.*): .*; another one takes its place', text)
+    assert sorted(Path(path).name for path in logged) == sorted(found)  # in two epochs, once each
     assert re.search(r'2 images could not be read, .*: see .*/unreadable_images\.jsonl', text)
 
 
