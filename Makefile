@@ -48,6 +48,7 @@ demo: env
 lint: env
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 # One thread a process: small tensors, and as many processes as JOBS.
 test: lint

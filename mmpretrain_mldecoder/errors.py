@@ -64,13 +64,14 @@ class UnreadableImageError(ValueError):
     """
 
     def __init__(self, path: str, reason: str | None = None, code: str = 'unreadable'):
-        self.path, self.reason, self.code = path, reason, code
+        self.path: str | None = path
+        self.reason, self.code = reason, code
         text = f'cannot read image {printable(path)}: {reason}'
         if reason is None:
             self.path, text = None, message_from_worker(type(self), path)
         super().__init__(text)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         arguments = (str(self),) if self.reason is None else (self.path, self.reason, self.code)
         return type(self), arguments
 

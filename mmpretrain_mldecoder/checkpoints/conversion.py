@@ -69,13 +69,15 @@ def convert(checkpoint: Mapping) -> Conversion:
     """
     prefix, state = _state_dict(checkpoint)
     family, module = _module_of(state)
-    if module is None:
+    if family is None or module is None:
         raise ValueError(
             'The names are not those of PaddleClas, the authors, timm or torchvision: '
             f'{listed(state, 10) or "(none)"}'
         )
     tensors = {name: _to_tensor(name, value) for name, value in state.items()}
-    counters = {name: {} for name in tensors if name.endswith('.num_batches_tracked')}
+    counters: dict[str, dict[str, Tensor]] = {
+        name: {} for name in tensors if name.endswith('.num_batches_tracked')
+    }
     renamed = counters | module.rename({n: t for n, t in tensors.items() if n not in counters})
     unknown = [name for name in tensors if name not in renamed]
     if unknown:
@@ -83,7 +85,8 @@ def convert(checkpoint: Mapping) -> Conversion:
             f'{len(unknown)} of {len(tensors)} names are unknown in a network of {family}: '
             f'{listed(unknown, 10)}'
         )
-    state_dict, sources = {}, {}
+    state_dict: dict[str, Tensor] = {}
+    sources: dict[str, str] = {}
     for name in tensors:
         for ours, tensor in renamed[name].items():
             if ours in sources:

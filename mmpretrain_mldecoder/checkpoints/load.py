@@ -14,9 +14,10 @@ There is no unsafe fallback: what is refused raises, and the error names it.
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from ..fileio.terminal import one_line
 from .restricted_pickle import read_pdparams
 
 
-def load_weights_only(path: str | Path, map_location=None):
+def load_weights_only(path: str | Path, map_location: Any = None) -> Any:
     """Load a file of ``torch.save`` without running any code in it.
 
     Args:
@@ -104,7 +105,7 @@ def is_archive(path: str | Path) -> bool:
 _STATISTICS = {name: getattr(HistoryBuffer, name) for name in ('min', 'max', 'current', 'mean')}
 
 
-def _look_up_statistic(owner: type, name: str):
+def _look_up_statistic(owner: type, name: str) -> Callable:
     """Answer for the ``getattr`` in a pickled ``HistoryBuffer``, and for nothing else."""
     if owner is not HistoryBuffer or name not in _STATISTICS:
         raise pickle.UnpicklingError(f'GLOBAL getattr({owner}, {name!r}) was not an allowed call')

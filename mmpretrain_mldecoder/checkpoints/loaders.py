@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from mmengine.fileio import get_file_backend
 from mmengine.runner import CheckpointLoader
@@ -37,7 +38,7 @@ from .load import load_weights_only, read_weights
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_local(filename: str, map_location=None):
+def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Load a local file, and convert it if it holds published weights.
 
     These are ``.pdparams``, ``.pdema`` and ``.safetensors``, and all other files whose names
@@ -52,12 +53,12 @@ def load_from_local(filename: str, map_location=None):
 
 
 @CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
-def load_from_http(filename: str, map_location=None):
+def load_from_http(filename: str, map_location: Any = None) -> Any:
     """Download a file once (:func:`.download_once`), then load it as a local one."""
     return _load(download_once(filename), filename, map_location)
 
 
-def _load(path: str | Path, source: str, map_location):
+def _load(path: str | Path, source: str, map_location: Any) -> Any:
     if Path(path).suffix in ('.pdparams', '.pdema', '.safetensors'):  # no checkpoint of MMEngine's
         return _convert(read_weights(path), source)
     checkpoint = load_weights_only(path, map_location)
@@ -97,7 +98,7 @@ _HUBS = {
 
 
 @CheckpointLoader.register_scheme(prefixes=[f'{hub}://' for hub in _HUBS], force=True)
-def load_from_hub(filename: str, map_location=None) -> dict:
+def load_from_hub(filename: str, map_location: Any = None) -> dict:
     """Load a name of MMEngine's lists, such as ``torchvision://resnet50``.
 
     Of ``mmcls://`` it is the backbone of a classifier, its names without ``backbone.``.
@@ -117,7 +118,7 @@ def load_from_hub(filename: str, map_location=None) -> dict:
     prefixes=(r'(\S+\:)?s3://', r'(\S+\:)?petrel://', 'pavi://'),  # MMEngine's own keys
     force=True,
 )
-def load_from_store(filename: str, map_location=None):
+def load_from_store(filename: str, map_location: Any = None) -> Any:
     """Load a file of a Ceph store, such as ``s3://bucket/checkpoint.pth``, or a model of Pavi's."""
     with TemporaryDirectory() as folder:
         path = Path(folder, 'checkpoint')  # not a name that the store gives
@@ -234,7 +235,7 @@ PUBLISHED['paddleclas']['Fix_ResNet50_vd_ssld'] = PublishedFile(
 
 
 @CheckpointLoader.register_scheme(prefixes=[f'{scheme}://' for scheme in PUBLISHED], force=True)
-def load_from_published(filename: str, map_location=None) -> dict:
+def load_from_published(filename: str, map_location: Any = None) -> dict:
     """Find or download published weights and convert them (:func:`.to_checkpoint`), on the CPU.
 
     The names are those of :data:`PUBLISHED`, such as ``'paddleclas://ResNet50_vd_ssld'``.

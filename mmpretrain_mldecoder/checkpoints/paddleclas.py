@@ -68,7 +68,9 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     modules = _HEAD | _backbone_modules(student) | _decoder_modules(student)
     queries = 'fc.query_pos_embed.weight'
     num_queries = len(state[student[queries]]) if queries in student else 0
-    renamed = {name: {} for name in state if prefix and name.startswith('Teacher.')}
+    renamed: dict[str, dict[str, Tensor]] = {
+        name: {} for name in state if prefix and name.startswith('Teacher.')
+    }
     for name, source in student.items():
         module, _, parameter = name.rpartition('.')
         if name == queries:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -103,7 +103,7 @@ class _Unpickler(pickle.Unpickler):
         return identifier
 
 
-def _unpickle(file: BinaryIO, stand_ins: Mapping) -> object:
+def _unpickle(file: BinaryIO, stand_ins: Mapping) -> Any:
     """Load the next pickle of a file, after a walk to its end.
 
     The walk ends early in a truncated file, and finds the one opcode that can take any amount of
@@ -113,7 +113,7 @@ def _unpickle(file: BinaryIO, stand_ins: Mapping) -> object:
     size = file.seek(0, io.SEEK_END)
     file.seek(start)
     for opcode, argument, position in pickletools.genops(file):
-        if opcode.name in ('PUT', 'LONG_BINPUT') and argument > size:
+        if opcode.name in ('PUT', 'LONG_BINPUT') and int(argument or 0) > size:
             raise ValueError(f'memo index {argument} at byte {position}')
     file.seek(start)
     return _Unpickler(file, stand_ins).load()
@@ -149,12 +149,12 @@ def _open(path: str | Path, what: str, hint: str) -> Iterator[BinaryIO]:
 class _DType:
     """Stands in for ``numpy.dtype``: numbers and text, neither objects nor fields."""
 
-    def __init__(self, code: str, *_):
+    def __init__(self, code: str, *_: object):
         if not re.fullmatch(r'b1|[iu][1248]|f[248]|[SU]\d{1,6}', code):
             raise _Refused(f'holds an array of type {code!r:.40}, not of numbers')
         self.dtype = np.dtype(code)
 
-    def __setstate__(self, state: tuple):
+    def __setstate__(self, state: tuple) -> None:
         version, byte_order, *details = state
         if version != 3 or byte_order not in '<>|=' or details[:3] != [None, None, None]:
             raise ValueError('a dtype with fields')
@@ -164,10 +164,10 @@ class _DType:
 class _Array(np.ndarray):
     """Stands in for ``numpy.ndarray``: empty until the file sets its values."""
 
-    def __new__(cls):
+    def __new__(cls) -> '_Array':
         return super().__new__(cls, 0, np.uint8)
 
-    def __setstate__(self, state: tuple):
+    def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, is_fortran, data = state
         super().__setstate__((1, shape, dtype.dtype, is_fortran, data))
 
@@ -186,7 +186,7 @@ def _plain(name: object, value: object) -> np.ndarray:
     return array
 
 
-def _reconstruct(*_) -> np.ndarray:
+def _reconstruct(*_: object) -> np.ndarray:
     return _Array()
 
 
@@ -218,7 +218,7 @@ def _storage(data: bytes) -> Tensor:
     return torch.frombuffer(bytearray(file.read()), dtype=dtype, count=number)
 
 
-def _tensor(values: Tensor, offset: int, size: tuple, stride: tuple, *_) -> Tensor:
+def _tensor(values: Tensor, offset: int, size: tuple, stride: tuple, *_: object) -> Tensor:
     """Build a tensor of values that are there; torch's own function would make room for more."""
     if math.prod(size) > len(values):
         raise ValueError(f'a tensor of {math.prod(size):,} elements, but {len(values):,} values')

@@ -30,7 +30,7 @@ def find_resume_checkpoint(work_dir: str | Path) -> str | None:
     Raises:
         ValueError: If there are checkpoints, but each one is damaged.
     """
-    damaged = []
+    damaged: list[str] = []
     for path in _candidates(Path(work_dir)):
         damage = find_damage(path)
         if damage is None:
@@ -86,7 +86,7 @@ def _candidates(work_dir: Path) -> list[Path]:
         # in a training by iterations signals leave epoch_0_iter_N, see PreemptionHook
         if match and path.is_file():
             numbered[path] = (int(match[1] or 0), int(match[2] or match[3] or 0))
-    ordered = sorted(numbered, key=numbered.get, reverse=True)
+    ordered = sorted(numbered, key=numbered.__getitem__, reverse=True)
     if named is None:
         return ordered
     # Those with a higher number come last: they may be of an earlier run in the same folder.

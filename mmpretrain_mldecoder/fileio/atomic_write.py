@@ -11,7 +11,7 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # Windows has no flock
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 _TEMPORARY = re.compile(r'\..+\.[0-9a-f]{16}\.tmp')
 

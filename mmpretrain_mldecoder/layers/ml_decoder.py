@@ -179,7 +179,8 @@ class MLDecoder(nn.Module):
         queries = self.queries[None]  # (1, K, D)
         for layer in self.layers[:-1]:
             queries = layer(queries, memory)
-        return self.layers[-1].attention_weights(queries, memory)
+        last: MLDecoderLayer = self.layers[-1]  # type: ignore[assignment]
+        return last.attention_weights(queries, memory)
 
     def _to_memory(self, feats: Tensor) -> Tensor:
         return F.relu(self.input_proj(self._to_tokens(feats)))  # (B, L, D)

@@ -122,9 +122,9 @@ def class_values(
         all_values = np.zeros((len(own_values), classes.stop - start))
         all_values[:, own] = own_values
         values.append(all_values)
-    values = torch.from_numpy(np.concatenate(values, axis=1))
-    all_reduce(values)  # all but one addend are 0
-    return values.numpy()
+    reduced = torch.from_numpy(np.concatenate(values, axis=1))
+    all_reduce(reduced)  # all but one addend are 0
+    return reduced.numpy()
 
 
 def _rows(batches: Sequence[Batch], name: str, columns: slice = slice(None)) -> Tensor:

@@ -133,10 +133,10 @@ class MultiLabelMAP(BaseMetric):
         """
         with raise_on_all_ranks():
             _refuse_nan(results)
-            counts = sum(self._row_counts(batch['scores'], batch['targets']) for batch in results)
+            own = [self._row_counts(batch['scores'], batch['targets']) for batch in results]
+            counts = torch.from_numpy(np.sum(own, axis=0))
         names = ['scores', 'targets', *(['size_masks'] if self.by_size else [])]
         values = class_values(results, names, self._class_values)
-        counts = torch.from_numpy(counts)
         if self.with_f1:
             all_reduce(counts)
         return self._metrics(values, counts.numpy())
@@ -216,8 +216,8 @@ class MultiLabelMAP(BaseMetric):
 
     def _empty_batch(self) -> dict[str, np.ndarray]:
         """Return a batch of 0 rows: a rank without images learns the number of classes here."""
-        num_classes = torch.tensor([self.results[0]['scores'].shape[1] if self.results else 0])
-        num_classes = int(torch.cat(all_gather(num_classes)).max())
+        own = torch.tensor([self.results[0]['scores'].shape[1] if self.results else 0])
+        num_classes = int(torch.cat(all_gather(own)).max())
         if num_classes == 0:
             raise ValueError(
                 f'{type(self).__name__} has no sample to evaluate: the dataset is empty, or '

@@ -34,15 +34,15 @@ def sample_arrays(
             or a needed field is absent.
     """
     samples = [s.to_dict() if isinstance(s, BaseDataElement) else s for s in data_samples]
-    scores = torch.stack([torch.as_tensor(sample['pred_score']) for sample in samples])
-    scores = scores.float().cpu().numpy()
+    stacked = torch.stack([torch.as_tensor(sample['pred_score']) for sample in samples])
+    scores = stacked.float().cpu().numpy()
     num_classes = scores.shape[1]
     if classes is not None and len(classes) != num_classes:
         raise ValueError(
             f'the model gives {num_classes} scores per image, the dataset has {len(classes)} '
             'classes: set num_classes of the head to the number of classes of the dataset.'
         )
-    arrays = dict(
+    arrays: dict[str, np.ndarray] = dict(
         sample_idx=np.array([int(sample.get('sample_idx', -1)) for sample in samples]),
         scores=scores,
         targets=np.stack([_targets(sample, num_classes) for sample in samples]),
