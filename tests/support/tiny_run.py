@@ -121,6 +121,11 @@ def train_and_list_images(runner: Runner) -> list[int]:
     return indices
 
 
+def read_log(work_dir: Path) -> str:
+    """Return the logs of all runs in a work dir."""
+    return ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
+
+
 def free_port() -> str:
     """Return a port for processes to meet at."""
     with socket.socket() as taken:

@@ -2,7 +2,13 @@ from pathlib import Path
 
 import pytest
 from mmengine.hooks import Hook
-from tiny_run import assert_same_training, build_runner, read, train_and_list_images
+from tiny_run import (
+    assert_same_training,
+    build_runner,
+    read,
+    read_log,
+    train_and_list_images,
+)
 
 from mmpretrain_mldecoder.errors import RunError
 
@@ -36,10 +42,6 @@ class Seen(Hook):
         self.names[runner.iter] = names
 
 
-def _log(work_dir) -> str:
-    return ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
-
-
 def check_resume(trained, work_dir, stop: StopAt, missing: str | None) -> None:
     """Stop a training, resume it, and compare with the unbroken one."""
     config, run = trained
@@ -51,7 +53,7 @@ def check_resume(trained, work_dir, stop: StopAt, missing: str | None) -> None:
     last = Path((run / 'last_checkpoint').read_text()).name
     assert_same_training(work_dir / last, run / last)
     assert {p.name for p in work_dir.glob('*.pth')} == {p.name for p in run.glob('*.pth')}
-    log = _log(work_dir)
+    log = read_log(work_dir)
     assert 'is missing: it runs first' not in log if missing is None else missing in log
     found, expected = (read(p / last)['message_hub'] for p in (work_dir, run))
     for key in ('train/loss', 'val/coco/mAP'):  # nor is a score counted twice
@@ -118,7 +120,7 @@ def test_position_of_another_training_is_refused(by_epoch, tmp_path, changed, me
 def test_other_length_of_an_epoch_is_a_warning_at_its_end(by_epoch, tmp_path):
     loop = build_runner(by_epoch[0], tmp_path).train_loop
     loop.go_to(loop.position() | dict(epoch_steps=4))
-    assert 'an epoch had 4 steps' in _log(tmp_path)
+    assert 'an epoch had 4 steps' in read_log(tmp_path)
 
 
 @pytest.mark.parametrize(('epoch', 'iteration', 'steps'), [(1, 3, 0), (1, 4, 1), (0, 3, 3)])

@@ -1,6 +1,5 @@
 import copy
 import random
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, Runner
-from tiny_run import assert_same_training, build_runner, read, write_tiny_config
+from tiny_run import assert_same_training, build_runner, read, read_log, write_tiny_config
 from torch import nn
 
 from mmpretrain_mldecoder.engine import IterSeedHook, PortableRunner
@@ -152,10 +151,6 @@ def test_other_config_is_refused(by_mmengine, tmp_path, options, message):
         resumed(cfg, tmp_path / 'other', run / 'iter_8.pth', **options)
 
 
-def _log(work_dir: Path) -> str:
-    return ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
-
-
 @pytest.mark.parametrize('seed', [None, 123])
 def test_seed_of_the_checkpoint_and_one_load(unseeded, tmp_path, monkeypatch, seed):
     config, run = unseeded
@@ -169,7 +164,7 @@ def test_seed_of_the_checkpoint_and_one_load(unseeded, tmp_path, monkeypatch, se
     runner.train()
     assert len(loads) == 1
     assert_same_training(tmp_path / 'epoch_3.pth', run / 'epoch_3.pth')
-    warned = "continues with the checkpoint's seed" in _log(tmp_path)
+    warned = "continues with the checkpoint's seed" in read_log(tmp_path)
     assert warned == (seed is not None)
     # the log continues as well: 9 steps, 3 of them before the resume
     log_scalars = read(tmp_path / 'epoch_3.pth')['message_hub']['log_scalars']
@@ -195,7 +190,7 @@ def test_auto(unseeded, tmp_path):
     (tmp_path / 'new').mkdir()
     runner = build_runner(config, tmp_path / 'new', resume='auto', **options)
     runner.find_start()
-    assert f'Nothing to resume in {tmp_path}/new' in _log(tmp_path / 'new')
+    assert f'Nothing to resume in {tmp_path}/new' in read_log(tmp_path / 'new')
     assert not runner._resume and runner._load_from == options['load_from']
     torch.save(read(run / 'epoch_1.pth'), tmp_path / 'epoch_1.pth')
     damaged = tmp_path / 'epoch_2.pth'
