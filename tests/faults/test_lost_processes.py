@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from tiny_run import ROOT, assert_same_training, build_runner, read, write_tiny_config
 
@@ -108,36 +109,23 @@ def started(log: Path, *words: str | Path, **environment: str) -> Iterator[Comma
         command.process.wait()
 
 
-def _stat(pid: int | str) -> list[str]:
-    """Fields 3 and on of ``/proc/PID/stat``: state, parent, process group, session."""
-    try:
-        return Path('/proc', str(pid), 'stat').read_text().rpartition(')')[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return ['X', '0', '0', '0']
-
-
 def _group(session: int) -> list[int]:
     """Living processes of a session; torchrun gives its processes groups of their own."""
-    pids = [int(path.name) for path in Path('/proc').iterdir() if path.name.isdigit()]
-    stats = {pid: _stat(pid) for pid in pids}
-    return [
-        pid for pid, stat in stats.items() if int(stat[3]) == session and stat[0] not in ('X', 'Z')
-    ]
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
 
 
-def _children(pid: int) -> list[int]:
-    pids = [int(path.name) for path in Path('/proc').iterdir() if path.name.isdigit()]
-    return [child for child in pids if int(_stat(child)[1]) == pid]
+def _children(command: Command) -> list[psutil.Process]:
+    return psutil.Process(command.process.pid).children()
 
 
 def _torchrun(*words: str | Path) -> list[str | Path]:
     launcher = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
     return [*launcher, TRAIN, *words, '--launcher', 'pytorch']
-
-
-def _ranks(command: Command) -> list[int]:
-    lines = {p: Path(f'/proc/{p}/cmdline').read_bytes() for p in _children(command.process.pid)}
-    return sorted(pid for pid, line in lines.items() if b'train.py' in line)
 
 
 def _all_whole(work_dir: Path) -> list[str]:
@@ -152,7 +140,7 @@ def test_killed_worker_ends_a_training(slow, tmp_path):
     work_dir = tmp_path / 'run'
     with started(tmp_path / 'log', TRAIN, slow, '--work-dir', work_dir) as command:
         command.wait_for_words('Epoch(train)')
-        os.kill(_children(command.process.pid)[0], signal.SIGKILL)
+        os.kill(_children(command)[0].pid, signal.SIGKILL)
         assert command.end() == 1
     last = command.printed.splitlines()[-1]
     assert last.startswith('error: a worker process that loads the images is gone')
@@ -163,8 +151,8 @@ def test_killed_worker_ends_a_training(slow, tmp_path):
 def test_killed_worker_ends_a_test(slow, checkpoint, tmp_path):
     work_dir = tmp_path / 'run'
     with started(tmp_path / 'log', TEST, slow, checkpoint, '--work-dir', work_dir) as command:
-        command.wait_for(lambda: len(_children(command.process.pid)) == 2)
-        os.kill(_children(command.process.pid)[0], signal.SIGKILL)
+        command.wait_for(lambda: len(_children(command)) == 2)
+        os.kill(_children(command)[0].pid, signal.SIGKILL)
         assert command.end() == 1
     assert 'test_dataloader.num_workers is 2' in command.printed.splitlines()[-1]
     assert not list(work_dir.glob('test_*.json'))
@@ -174,7 +162,8 @@ def test_killed_rank_ends_the_others(slow, tmp_path):
     words = _torchrun(slow, '--work-dir', tmp_path / 'run')
     with started(tmp_path / 'log', *words) as command:
         command.wait_for_words('Epoch(train)')
-        os.kill(_ranks(command)[1], signal.SIGKILL)
+        ranks = [p.pid for p in _children(command) if 'train.py' in ' '.join(p.cmdline())]
+        os.kill(max(ranks), signal.SIGKILL)
         assert command.end() == 1
     assert 'Signal 9 (SIGKILL) received' in command.printed
     _all_whole(tmp_path / 'run')
@@ -198,7 +187,7 @@ def test_ctrl_c_in_a_training_that_then_goes_on(slow, tmp_path):
 def test_ctrl_c_in_a_test(slow, checkpoint, tmp_path):
     work_dir = tmp_path / 'run'
     with started(tmp_path / 'log', TEST, slow, checkpoint, '--work-dir', work_dir) as command:
-        command.wait_for(lambda: len(_children(command.process.pid)) == 2)
+        command.wait_for(lambda: len(_children(command)) == 2)
         os.killpg(command.process.pid, signal.SIGINT)
         assert command.end() == 130
     assert command.printed.splitlines()[-1] == 'interrupted: no result was written'
@@ -253,7 +242,7 @@ def test_interrupted_resize_goes_on(photos, tmp_path, how):
             os.killpg(command.process.pid, signal.SIGINT)
             assert command.end() == 130
         else:
-            os.kill(_children(command.process.pid)[0], signal.SIGKILL)
+            os.kill(_children(command)[0].pid, signal.SIGKILL)
             assert command.end() == 2
             assert 'one of 2 worker processes died' in command.printed
     assert 'Traceback' not in command.printed

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from tiny_run import ROOT, assert_same_training, free_port, read, write_tiny_config
 
@@ -107,16 +108,9 @@ def _end(process: subprocess.Popen) -> str:
     return printed
 
 
-def _processes_of(work_dir: Path) -> list[str]:
-    found = []
-    for path in Path('/proc').glob('[0-9]*/cmdline'):
-        try:
-            command = path.read_text()
-        except OSError:
-            continue
-        if str(work_dir) in command:
-            found.append(command)
-    return found
+def _processes_of(work_dir: Path) -> list[psutil.Process]:
+    lines = {p: ' '.join(p.info['cmdline'] or ()) for p in psutil.process_iter(['cmdline'])}
+    return [process for process, line in lines.items() if str(work_dir) in line]
 
 
 def _mid_epoch_checkpoint(work_dir: Path) -> Path:
