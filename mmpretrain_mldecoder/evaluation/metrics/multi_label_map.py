@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -133,8 +134,9 @@ class MultiLabelMAP(BaseMetric):
         """
         with raise_on_all_ranks():
             _refuse_nan(results)
-            own = [self._row_counts(batch['scores'], batch['targets']) for batch in results]
-            counts = torch.from_numpy(np.sum(own, axis=0))
+            # One by one: with many classes the counts of all batches would fill the memory.
+            own = (self._row_counts(batch['scores'], batch['targets']) for batch in results)
+            counts = torch.from_numpy(reduce(np.add, own))
         names = ['scores', 'targets', *(['size_masks'] if self.by_size else [])]
         values = class_values(results, names, self._class_values)
         if self.with_f1:
