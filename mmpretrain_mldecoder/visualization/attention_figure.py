@@ -1,6 +1,7 @@
 """Attention maps: one laid over an image, and a figure of all labels or heads of an image."""
 
 import os
+from itertools import zip_longest
 from pathlib import Path
 from textwrap import fill
 
@@ -26,6 +27,7 @@ MARGIN_INCHES = 0.2
 COLUMNS = 4
 MAX_LABELS = 23  # with the image, a full last row
 LINE_INCHES = 0.17
+BAR_ROOM_INCHES = 0.45
 
 
 def attention_overlay(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -60,9 +62,8 @@ def times_average(weights: np.ndarray) -> float:
 def attention_figure(prediction: dict, out: str | os.PathLike, per_head: bool = False) -> Path:
     """Draw an image and, for every label, what its query looked at.
 
-    An overlay has the colours of :func:`attention_overlay`: from 0 to the label's (or head's)
-    strongest cell. How peaked the map is stands above it: how many times the average cell the
-    strongest one has. The caption tells how to read the figure.
+    The colours of an overlay go from 0 to the label's (or head's) strongest cell, see
+    :func:`attention_overlay`. Above it stands how many times the average cell that one has.
 
     Args:
         prediction (dict): Of :class:`MultiLabelInferencer` with ``return_attention``: ``labels``,
@@ -82,26 +83,40 @@ def attention_figure(prediction: dict, out: str | os.PathLike, per_head: bool = 
         raise ValueError('the prediction has no attention: predict with return_attention=True')
     seen, attention = prediction['seen'], prediction['attention']
     panels = _panels(prediction, per_head)
-    columns, panel_width = min(COLUMNS, max(len(panels), 2)), PANEL_INCHES
+    columns, width = min(COLUMNS, max(len(panels), 2)), PANEL_INCHES
     if per_head:
-        columns, panel_width = 1 + attention.shape[1], HEAD_PANEL_INCHES
-    width = columns * (panel_width + GAP_INCHES) - GAP_INCHES
-    caption = '\n'.join(fill(part, int(13.5 * width)) for part in _caption(prediction, per_head))
-    title_lines = 3 if any(prediction['shares_query_with']) else 2
-    axes, caption_axes, bar_axes = _layout(
-        (-(-len(panels) // columns), columns),
-        panel_width,
-        panel_width * min(seen.shape[0] / seen.shape[1], MAX_ASPECT),
-        title_lines * LINE_INCHES,
-        (caption.count('\n') + 1) * LINE_INCHES,
+        columns, width = 1 + attention.shape[1], HEAD_PANEL_INCHES
+    rows = -(-len(panels) // columns)
+    height = width * min(seen.shape[0] / seen.shape[1], MAX_ASPECT)
+    inside = columns * (width + GAP_INCHES) - GAP_INCHES
+    caption = '\n'.join(fill(part, int(13.5 * inside)) for part in _caption(prediction, per_head))
+    title = LINE_INCHES * (3 if any(prediction['shares_query_with']) else 2)
+    bottom = MARGIN_INCHES + (caption.count('\n') + 1) * LINE_INCHES + BAR_ROOM_INCHES
+    full_width = inside + 2 * MARGIN_INCHES
+    full_height = bottom + rows * (title + height + GAP_INCHES) + MARGIN_INCHES
+    figure = Figure(figsize=(full_width, full_height), dpi=DPI)
+    left = MARGIN_INCHES / full_width
+    place = dict(
+        left=left,
+        right=1 - left,
+        bottom=(bottom + GAP_INCHES) / full_height,
+        top=1 - (MARGIN_INCHES + title) / full_height,
+        wspace=GAP_INCHES / width,
+        hspace=(title + GAP_INCHES) / height,
     )
-    for panel, (image, title) in zip(axes, panels, strict=False):
-        panel.imshow(image)
-        panel.set_title(title, loc='left', fontsize=8, pad=3, parse_math=False)
+    grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw=place)
+    for axes, (image, name) in zip_longest(grid.flat, panels, fillvalue=(None, '')):
+        axes.set_axis_off()
+        axes.set_anchor('NW')
+        if image is not None:
+            axes.imshow(image)
+            axes.set_title(name, loc='left', fontsize=8, pad=3, parse_math=False)
     if prediction['labels']:
-        _draw_bar(bar_axes)
-    caption_axes.text(0, 1, caption, va='top', fontsize=8, color='0.25', parse_math=False)
-    return save_figure(caption_axes.figure, out)
+        box = (left, (bottom - 0.1) / full_height, min(inside, 2.2) / full_width, 0.1 / full_height)
+        _draw_bar(figure.add_axes(box))
+    top = (bottom - BAR_ROOM_INCHES) / full_height
+    figure.text(left, top, caption, va='top', fontsize=8, color='0.25', parse_math=False)
+    return save_figure(figure, out)
 
 
 def _panels(prediction: dict, per_head: bool) -> list[tuple[np.ndarray, str]]:
@@ -123,43 +138,10 @@ def _panels(prediction: dict, per_head: bool) -> list[tuple[np.ndarray, str]]:
     return panels
 
 
-def _layout(
-    grid: tuple[int, int], width: float, height: float, title: float, caption: float
-) -> tuple[list[Axes], Axes, Axes]:
-    """Make a figure with a grid of panels, a place for the caption and a colour bar, in inches."""
-    rows, columns = grid
-    inside = columns * (width + GAP_INCHES) - GAP_INCHES
-    bar, bar_room, row_height = 0.1, 0.45, title + height + GAP_INCHES
-    below = MARGIN_INCHES + rows * row_height
-    size = inside + 2 * MARGIN_INCHES, below + bar_room + caption + MARGIN_INCHES
-    figure = Figure(figsize=size, dpi=DPI)
-
-    def axes_at(left: float, top: float, wide: float, high: float) -> Axes:
-        """Add axes whose upper left corner lies so many inches from the figure's."""
-        box = np.array([left, size[1] - top - high, wide, high])
-        axes = figure.add_axes(box / (*size, *size))
-        axes.set_axis_off()
-        axes.set_anchor('NW')
-        return axes
-
-    panels = [
-        axes_at(
-            MARGIN_INCHES + column * (width + GAP_INCHES),
-            MARGIN_INCHES + row * row_height + title,
-            width,
-            height,
-        )
-        for row, column in np.ndindex(*grid)
-    ]
-    caption_axes = axes_at(MARGIN_INCHES, below + bar_room, inside, caption)
-    return panels, caption_axes, axes_at(MARGIN_INCHES, below, min(inside, 2.2), bar)
-
-
 def _draw_bar(axes: Axes) -> None:
     """Draw the colours as they are over an image of medium grey."""
     strip = np.full((20, 400, 3), 128, np.uint8)
     rising = np.tile(np.linspace(0, 1, 400), (20, 1))
-    axes.set_axis_on()
     axes.imshow(attention_overlay(strip, rising), extent=(0, 1, 0, 1), aspect='auto')
     axes.set_xticks([0, 0.5, 1], labels=['0', 'half', 'strongest cell'], fontsize=7)
     axes.set_yticks([])

@@ -27,9 +27,8 @@ def plot_label_counts(
 ) -> Path:
     """Draw the number of images of each class: bars for the first split, marks for the others.
 
-    Up to 120 classes are all shown, the most frequent first, on a logarithmic axis. Of more, a
-    curve of the counts by rank, and the 40 most and the 40 least frequent that the first split
-    has at all.
+    Up to 120 classes are all shown, the most frequent first. Of more, a curve of the counts by
+    rank, and the 40 most and the 40 least frequent that the first split has at all.
 
     Args:
         classes: C names.
@@ -42,15 +41,18 @@ def plot_label_counts(
     first = next(iter(counts))
     order = np.argsort(-counts[first], kind='stable')
     if len(classes) <= MAX_BARS:
-        size = -(-len(order) // max(1, -(-len(order) // BARS_A_COLUMN)))
-        parts = [order[i : i + size] for i in range(0, len(order), size)]
-        titles = [''] * len(parts)
-        figure, panels = _panels(parts, 0.0)
+        parts = np.array_split(order, max(1, -(-len(order) // BARS_A_COLUMN)))
+        titles, heights = [''] * len(parts), []
     else:
         present = order[counts[first][order] > 0]
         parts = [order[:EXTREMES], present[-EXTREMES:]]
         titles = [f'most frequent in {first}', f'least frequent that {first} has']
-        figure, panels = _panels(parts, 3.4)
+        heights = [3.4]
+    heights.append(0.175 * max(map(len, parts)) + 0.6)
+    size = (max(7.0, 5.2 * len(parts)), sum(heights) + 0.5)
+    figure = Figure(figsize=size, dpi=DPI, layout='constrained')
+    panels = figure.add_gridspec(len(heights), len(parts), height_ratios=heights)
+    if len(heights) > 1:
         _plot_ranks(figure.add_subplot(panels[0, :]), counts)
     largest = max(int(values.max(initial=1)) for values in counts.values())
     for column, (part, title) in enumerate(zip(parts, titles, strict=True)):
@@ -67,15 +69,6 @@ def plot_label_counts(
     return save_figure(figure, out)
 
 
-def _panels(parts: Sequence[np.ndarray], curve_height: float) -> tuple:
-    """Make a figure with a column per part, and above them room for a curve of that height."""
-    bars_height = 0.175 * max(map(len, parts)) + 0.6
-    heights = [curve_height, bars_height] if curve_height else [bars_height]
-    width = max(7.0, 5.2 * len(parts))
-    figure = Figure(figsize=(width, sum(heights) + 0.5), dpi=DPI, layout='constrained')
-    return figure, figure.add_gridspec(len(heights), len(parts), height_ratios=heights)
-
-
 def _plot_bars(
     axes: Axes, names: Sequence[str], counts: Mapping[str, np.ndarray], largest: int
 ) -> None:
@@ -84,9 +77,8 @@ def _plot_bars(
     for number, (split, values) in enumerate(counts.items()):
         color, some = COLORS[number], values > 0
         if number == 0:
-            axes.barh(
-                rows, np.where(some, values, 0.5), left=0, color=color, alpha=0.55, label=split
-            )
+            lengths = np.where(some, values, 0.5)
+            axes.barh(rows, lengths, color=color, alpha=0.55, label=split)
         else:
             style = dict(color=color, marker=MARKERS[number - 1], ms=4, ls='none', label=split)
             axes.plot(values[some], rows[some], **style)
@@ -141,11 +133,8 @@ def plot_labels_per_image(numbers: Mapping[str, np.ndarray], out: str | os.PathL
         label = f'{split}: {len(values):,} images, {values.mean():.2f} labels on average'
         style = dict(hatch=('', '///', '...')[number], edgecolor='white', lw=0)
         axes.bar(x, shares, width, color=COLORS[number], label=label, **style)
-    ticks = np.arange(0, last + 1, max(1, last // 25))
-    names = [str(tick) for tick in ticks]
-    if is_cut and ticks[-1] == last:
-        names[-1] = f'≥{last}'
-    axes.set_xticks(ticks, names)
+    ticks = range(0, last + 1, max(1, last // 25))
+    axes.set_xticks(ticks, [f'≥{tick}' if is_cut and tick == last else tick for tick in ticks])
     axes.set(xlabel='labels of an image', ylabel='% of the images of the split')
     figure.suptitle('How many labels an image has', x=0.01, ha='left', fontsize=10)
     axes.spines[['top', 'right']].set_visible(False)
@@ -207,12 +196,12 @@ def plot_cooccurrence(
     if number <= 20:
         for row, column in zip(*np.nonzero(np.isfinite(shown)), strict=True):
             value = shown[row, column]
+            style = dict(ha='center', va='center', fontsize=6.5)
             color = 'white' if value < 0.3 else 'black'
-            text = f'{100 * value:.0f}'
-            axes.text(column, row, text, ha='center', va='center', fontsize=6.5, color=color)
+            axes.text(column, row, f'{100 * value:.0f}', color=color, **style)
     ticks = (0, 0.05, 0.2, 0.4, 0.6, 0.8, 1)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, ticks=ticks)
-    bar.ax.set_yticklabels([f'{100 * tick:.0f} %' for tick in ticks], fontsize=8)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, ticks=ticks, format='{x:.0%}')
+    bar.ax.tick_params(labelsize=8)
     some = '' if number == num_classes else f', {number} of {num_classes:,} labels'
     caption = (
         'Of the images with the label of a row (how many), the share that also have that of a '
@@ -223,28 +212,14 @@ def plot_cooccurrence(
 
 
 def order_by_similarity(similarity: np.ndarray) -> list[int]:
-    """Order K things so that similar ones stand together.
-
-    Groups of one are joined two by two, those first that are most similar on average, each joined
-    to the other with the ends together that fit best.
+    """Order K things so that similar ones stand together: each is followed by the most similar.
 
     Args:
-        similarity (np.ndarray): ``(K, K)``, symmetric; larger is more similar.
+        similarity (np.ndarray): ``(K, K)``, symmetric, at least 0; larger is more similar.
     """
-    groups = [[i] for i in range(len(similarity))]
-    between = similarity.astype(np.float64)
-    np.fill_diagonal(between, -np.inf)
-    a = 0
-    for _ in groups[1:]:
-        a, b = sorted(np.unravel_index(np.argmax(between), between.shape))
-        candidates = [
-            (similarity[first[-1], second[0]], first + second)
-            for first in (groups[a], groups[a][::-1])
-            for second in (groups[b], groups[b][::-1])
-        ]
-        between[a] = between[:, a] = np.average(
-            between[[a, b]], axis=0, weights=[len(groups[a]), len(groups[b])]
-        )
-        between[b] = between[:, b] = between[a, a] = -np.inf
-        groups[a] = max(candidates, key=lambda candidate: candidate[0])[1]
-    return groups[a] if groups else []
+    order = [int(similarity.sum(axis=1).argmax())]
+    is_left = np.ones(len(similarity), bool)
+    for _ in similarity[1:]:
+        is_left[order[-1]] = False
+        order.append(int(np.where(is_left, similarity[order[-1]], -1).argmax()))
+    return order

@@ -41,8 +41,8 @@ def panels(figure):
 
 
 def caption(figure):
-    (text,) = (text.get_text() for axes in figure.axes for text in axes.texts)
-    return ' '.join(text.split())
+    (text,) = figure.texts
+    return ' '.join(text.get_text().split())
 
 
 def test_image_and_one_panel_a_label(draw):
