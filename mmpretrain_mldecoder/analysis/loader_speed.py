@@ -3,9 +3,10 @@
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, repeat
 from math import ceil
 
 import cv2
@@ -43,15 +44,15 @@ class LoaderSpeed:
     Attributes:
         split: ``'train'``, ``'val'`` or ``'test'``.
         photos: Samples that the stages were measured on.
-        stages: Milliseconds per image of each stage on one core: ``'labels'`` (all that the
-            dataset does beside its pipeline), ``'reading the file'``, the transforms by name,
-            ``'collation'`` (making a batch of samples).
+        stages: Milliseconds per image of each stage on one core: ``'labels'`` (the dataset
+            without its pipeline), ``'seeding'``, ``'reading the file'``, the transforms by name,
+            ``'collation'``.
         core_rate: Images per second of one core: all stages together.
         core_share: Share of that time, reading left out, in which this process had the core;
             below 1 where other programs use it, or where a stage waits.
-        workers: Worker processes of the loader; 0 means that it works in the main process.
+        workers: Worker processes of the loader; 0 is the main process.
         loader_rate: Images per second through the loader.
-        batch_size: Images per batch of the loader; None if a batch sampler decides.
+        batch_size: Of the loader; None if a batch sampler decides.
         num_photos: Samples in the dataset.
         cores: Cores that this process may use.
     """
@@ -73,13 +74,10 @@ def loader_speed(
 ) -> LoaderSpeed:
     """Measure the data loader of a config, built as training builds it, with a progress bar.
 
-    First ``photos`` samples are made in this process, with one thread, in the order and under the
-    seeds of the first epoch. Then batches come through the loader: as many as hold ``photos``,
-    at least four per worker, after one batch per worker that is not timed. A small dataset is
-    repeated.
-
-    The second part finds files of the first in memory, so a slow disk shows only in the stage
-    ``'reading the file'``; and there only if the files were not read shortly before.
+    First, one thread of this process makes ``photos`` samples, in the order and under the seeds of
+    the first epoch. Then batches come through the loader: as many as hold ``photos``, at least
+    four per worker, after one batch per worker that is not timed. A small dataset is repeated.
+    The loader finds the files in memory, so a slow disk shows in ``'reading the file'`` only.
 
     Args:
         cfg (Config): As ``engine.runners.launch.load_config`` gives it.
@@ -147,17 +145,17 @@ def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> tuple[dict[s
     Returns:
         tuple: Milliseconds per image of each stage, and the share of a core that this process had.
     """
-    dataset = loader.dataset
+    dataset, batches = loader.dataset, loader.batch_sampler
     is_seeded = any(isinstance(d, SeededSamplesMixin) for d in inner_datasets(dataset))
     task = bar.add_task('one core', total=photos)
-    for index in next(iter(loader.batch_sampler))[:WARM_UP]:
+    for index in next(iter(batches))[:WARM_UP]:
         dataset[int(index)]
     clock = StageClock()
     clock.seconds[LABELS] = 0.0  # the first in the table
     made = 0
     began, worked = time.perf_counter(), time.thread_time()
     with clock.on_pipelines(dataset):
-        for batch in _endless(loader.batch_sampler):
+        for batch in chain.from_iterable(repeat(batches)):
             samples = []
             for index in batch[: photos - made]:
                 if is_seeded and isinstance(index, SampleIndex):
@@ -180,33 +178,19 @@ def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> tuple[dict[s
 
 def _time_loader(loader: DataLoader, photos: int, bar: Progress) -> float:
     """Return the images per second that come through the loader."""
-    per_batch = len(next(iter(loader.batch_sampler)))
+    batches = chain.from_iterable(repeat(loader))  # restarts: a loader that lasts keeps its workers
+    sizes = map(len, chain.from_iterable(repeat(loader.batch_sampler)))
     warm_up = max(loader.num_workers, 1)
-    timed = max(ceil(photos / per_batch), 4 * loader.num_workers)
+    timed = max(ceil(photos / len(next(iter(loader.batch_sampler)))), 4 * loader.num_workers)
     task = bar.add_task(f'{loader.num_workers} workers', total=warm_up + timed)
-    start = made = 0
-    for number, batch in enumerate(_endless(loader), 1):
+    made = 0
+    for number, _, size in zip(range(warm_up + timed), batches, sizes, strict=False):
         bar.advance(task)
-        if number > warm_up:
-            made += _batch_length(batch)
-        if number == warm_up:
+        if number == warm_up - 1:
             start = time.perf_counter()
-        if number == warm_up + timed:
-            break
+        elif number >= warm_up:
+            made += size
     return made / (time.perf_counter() - start)
-
-
-def _endless(batches: Iterable) -> Iterator:
-    """Restart at the end; a loader that lasts keeps its workers."""
-    while True:
-        yield from batches
-
-
-def _batch_length(batch: Sequence | Mapping) -> int:
-    """Return the number of samples in a collated batch."""
-    if isinstance(batch, Mapping):
-        return len(batch.get('data_samples', next(iter(batch.values()))))
-    return len(batch[0])
 
 
 class StageClock:
@@ -226,10 +210,9 @@ class StageClock:
     def on_pipelines(self, dataset: Dataset) -> Iterator[None]:
         """Time each transform of a dataset, and of those that it wraps, for a while.
 
-        A stage is named after the class of its transform, with a number from the second of the
-        same class on. Transforms inside another one (``RandomApply``) count as that one. Before
-        the first transform the file at ``img_path`` is read, as a stage of its own: so the disk's
-        part is known, and the first transform finds the file in memory.
+        A stage has the name of its transform's class, with a number from the second on. Transforms
+        inside another one (``RandomApply``) count as that one. Before the first transform the file
+        at ``img_path`` is read, as a stage of its own, so that the disk's part is known.
         """
         pipelines = [getattr(each, 'pipeline', None) for each in inner_datasets(dataset)]
         originals = [
@@ -239,25 +222,20 @@ class StageClock:
         ]
         try:
             for pipeline, transforms in originals:
-                pipeline.transforms = self._timed(transforms)
+                numbers = Counter()
+                pipeline.transforms = [self._read, *(self._timed(t, numbers) for t in transforms)]
             yield
         finally:
             for pipeline, transforms in originals:
                 pipeline.transforms = transforms
 
-    def _timed(self, transforms: list[Callable]) -> list[Callable]:
-        timed, numbers = [self._read], Counter()
-        for transform in transforms:
-            name = getattr(transform, '__name__', type(transform).__name__)
-            numbers[name] += 1
-            timed.append(
-                self._call(transform, name if numbers[name] == 1 else f'{name} {numbers[name]}')
-            )
-        return timed
+    def _timed(self, transform: Callable, numbers: Counter) -> Callable:
+        name = getattr(transform, '__name__', type(transform).__name__)
+        numbers[name] += 1
+        stage = name if numbers[name] == 1 else f'{name} {numbers[name]}'
 
-    def _call(self, transform: Callable, name: str) -> Callable:
         def call(results):
-            with self.stage(name):
+            with self.stage(stage):
                 return transform(results)
 
         return call
@@ -279,8 +257,10 @@ def print_loader_speed(speed: LoaderSpeed, gpu_rate: float | None, console: Cons
         console: Where to print.
     """
     table = Table(title=f'{speed.split}: one sample on one core', title_justify='left')
-    for title, justify in (('stage', 'left'), ('ms', 'right'), ('share', 'right'), ('', 'left')):
-        table.add_column(title, justify=justify)
+    table.add_column('stage')
+    table.add_column('ms', justify='right')
+    table.add_column('share', justify='right')
+    table.add_column()
     total = sum(speed.stages.values())
     for stage, ms in speed.stages.items():
         table.add_row(stage, f'{ms:.2f}', f'{ms / total:.0%}', '█' * round(30 * ms / total))
@@ -300,13 +280,11 @@ def print_loader_speed(speed: LoaderSpeed, gpu_rate: float | None, console: Cons
         f'in {speed.num_photos / speed.loader_rate / 60:,.1f} min'
     )
     if gpu_rate is None:
-        console.print(
-            f'A GPU that trains X images/s is kept busy by X / {speed.core_rate:,.0f} cores like '
-            'these, with as many workers; --gpu-photos-per-second X does the sum.'
-        )
+        gpu, cores = 'X', f'X / {speed.core_rate:,.0f} cores'
     else:
-        console.print(
-            f'A GPU that trains {gpu_rate:,.0f} images/s is kept busy by '
-            f'[bold]{gpu_rate / speed.core_rate:,.1f} cores[/bold] like these, with as many '
-            'workers.'
-        )
+        gpu, cores = f'{gpu_rate:,.0f}', f'[bold]{gpu_rate / speed.core_rate:,.1f} cores[/bold]'
+    hint = '; --gpu-photos-per-second X does the sum' if gpu_rate is None else ''
+    console.print(
+        f'A GPU that trains {gpu} images/s is kept busy by {cores} like these, with as many '
+        f'workers{hint}.'
+    )
