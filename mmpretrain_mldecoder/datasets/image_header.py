@@ -9,7 +9,6 @@ from PIL import Image
 
 _ORIENTATION = 0x0112  # tags of EXIF and TIFF
 _BITS_PER_SAMPLE = 0x0102
-_GREY_MODES = ('1', 'L', 'LA', 'La', 'I', 'F')
 _ALPHA_MODES = ('RGBA', 'RGBa', 'LA', 'La', 'PA')
 _PNG_START = b'\x89PNG\r\n\x1a\n'
 _PNG_ALPHA = (4, 6)  # colour types with an alpha channel
@@ -20,13 +19,6 @@ _JPEG_END = b'\xff\xd9'
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN = 0xDA
 _WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
-
-
-class Fault(NamedTuple):
-    """A finding about an image: its code, a key of the words of browse's report, and details."""
-
-    code: str
-    detail: str
 
 
 class ImageHeader(NamedTuple):
@@ -47,22 +39,6 @@ class ImageHeader(NamedTuple):
     transparent: bool = False
     mode: str = ''
     orientation: int = 1
-
-    def faults(self) -> list[Fault]:
-        """List what is unusual."""
-        kind = f'{self.format} {self.mode}'
-        found = {
-            'greyscale': self.mode.split(';')[0] in _GREY_MODES,
-            'cmyk': self.mode == 'CMYK',
-            'palette': self.mode in ('P', 'PA'),
-            'alpha': self.transparent,
-        }
-        faults = [Fault(code, kind) for code, is_found in found.items() if is_found]
-        if self.bits > 8:
-            faults.append(Fault('deep', f'{self.format}, {self.bits} bits a channel'))
-        if self.orientation in range(2, 9):
-            faults.append(Fault('rotated', f'orientation {self.orientation}'))
-        return faults
 
 
 def read_image_header(content: bytes, in_full: bool = True) -> ImageHeader | None:

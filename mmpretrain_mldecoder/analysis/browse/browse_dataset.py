@@ -25,7 +25,7 @@ from ...visualization.label_plots import (
 )
 from .dataset_findings import image_findings, label_findings
 from .dataset_split import DatasetSplit, default_splits, read_split
-from .findings import Finding, codes_to_look_for, write_findings
+from .findings import UNREADABLE, Finding, codes_to_look_for, write_findings
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def browse_dataset(
 
     Writes ``sheet_<split>.png``, ``label_counts.png``, ``labels_per_image.png``,
     ``cooccurrence.png`` (of the first split) and ``findings.json``. The pipeline's random draws
-    are those of a training seeded as the config says (0 if it does not).
+    are those of a training with the config's seed (0 if it has none).
 
     Args:
         cfg (Config): As ``engine.runners.launch.load_config`` gives it.
@@ -96,11 +96,16 @@ def browse_dataset(
     out_dir = Path(out_dir)
     files = [write_findings(findings, read, out_dir / 'findings.json')]
     files += _draw_labels(read, out_dir)
-    if images:
-        codes = ('missing', 'unreadable', 'truncated', 'too_large', 'blank')
-        broken = {entry['path'] for f in findings if f.code in codes for entry in f.entries}
-        for split in read:
-            files += _draw_images(cfg, split, out_dir, images, draws, broken)
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    broken = {entry['path'] for f in findings if f.code in UNREADABLE for entry in f.entries}
+    for split in read if images else ():
+        versions = draws if split.name == 'train' else 1
+        if rows := augmented_images(split, images, versions, seed, broken):
+            caption = (
+                f'{split.name}: images as their files hold them, and as the pipeline gives them to '
+                'the network, before normalisation and mixing of batches (Mixup, CutMix).'
+            )
+            files.append(augmentation_sheet(rows, caption, out_dir / f'sheet_{split.name}.png'))
     return BrowsedDataset(read, findings, codes_to_look_for(read_files, quick), files)
 
 
@@ -121,39 +126,20 @@ def _draw_labels(splits: Sequence[DatasetSplit], out_dir: Path) -> list[Path]:
     return files
 
 
-def _draw_images(
-    cfg: Config, split: DatasetSplit, out_dir: Path, images: int, draws: int, broken: set[str]
-) -> list[Path]:
-    seed = (cfg.get('randomness') or {}).get('seed') or 0
-    is_train = split.name == 'train'
-    rows = augmented_images(split, images, draws if is_train else 1, seed, broken)
-    if not rows:
-        return []
-    caption = (
-        f'{split.name}: images as their files hold them, and as the pipeline gives them to the '
-        'network, before normalisation.'
-    )
-    mixing = batch_augmentations(cfg) if is_train else []
-    if mixing:
-        caption += f' {" and ".join(mixing)}, which mixes whole batches later, is not shown.'
-    return [augmentation_sheet(rows, caption, out_dir / f'sheet_{split.name}.png')]
-
-
 def augmented_images(
     split: DatasetSplit, images: int, draws: int, seed: int = 0, broken: Collection[str] = ()
 ) -> list[AugmentedImage]:
     """Draw images at random, and send each through the pipeline of the split several times.
 
-    The choice follows from ``seed`` alone. Draw ``e`` is what training sees of the image in
-    epoch ``e`` (from 1), if it is seeded with ``seed`` and the config has ``SeededSampler`` and a
-    dataset with :class:`SeededSamplesMixin`. Another dataset is given the same seeds, so that
-    calls repeat; training draws others.
+    Draw ``e`` (from 1) is what a training sees of the image in epoch ``e`` if it has the same seed,
+    ``SeededSampler`` and a dataset with :class:`SeededSamplesMixin`. Another dataset is given the
+    same seeds, so that calls repeat; training draws others.
 
     Args:
         split (DatasetSplit): Whose images.
         images (int): How many, at most.
         draws (int): Of each image.
-        seed (int): That of the config's ``randomness``. Defaults to 0.
+        seed (int): That of the config's ``randomness``, also for the choice. Defaults to 0.
         broken (Collection[str]): Paths to skip.
 
     Raises:
@@ -171,18 +157,15 @@ def _augmented(split: DatasetSplit, index: int, draws: int, seed: int) -> Augmen
         samples = [_sample(split, index, epoch, seed) for epoch in range(draws)]
     except Exception as error:  # a transform may raise anything
         raise ValueError(f'the {split.name} pipeline fails on {path}: {error}') from error
-    tiles = [_as_bgr(original), *(_as_image(sample, split.name) for sample in samples)]
-    titles = ['original']
-    for epoch in range(1, draws + 1):
-        titles.append(f'epoch {epoch}' if split.name == 'train' else 'as the network gets it')
+    tiles = {'original': _as_bgr(original)}
+    for epoch, sample in enumerate(samples, 1):
+        title = f'epoch {epoch}' if split.name == 'train' else 'as the network gets it'
+        tiles[title] = _as_image(sample, split.name)
     return AugmentedImage(
         title=os.path.basename(path),
         labels=split.labels_of(index),
-        tiles=tiles,
-        captions=[
-            f'{title}, {tile.shape[1]} x {tile.shape[0]}'
-            for title, tile in zip(titles, tiles, strict=True)
-        ],
+        tiles=list(tiles.values()),
+        captions=[f'{t}, {tile.shape[1]} x {tile.shape[0]}' for t, tile in tiles.items()],
     )
 
 
@@ -213,16 +196,3 @@ def _as_bgr(image: np.ndarray) -> np.ndarray:
     if image.ndim == 2:
         image = image[..., None]
     return np.repeat(image, 3, axis=2) if image.shape[2] < 3 else image[..., :3]
-
-
-def batch_augmentations(cfg: Config) -> list[str]:
-    """Name the augmentations of a config that mix whole batches after the pipeline."""
-    model = cfg.get('model') or {}
-    places = (
-        (cfg.get('data_preprocessor') or {}).get('batch_augments'),
-        (model.get('data_preprocessor') or {}).get('batch_augments'),
-        model.get('train_cfg'),
-    )
-    augments = next(filter(None, ((place or {}).get('augments') for place in places)), [])
-    augments = [augments] if isinstance(augments, (str, dict)) else augments
-    return [each if isinstance(each, str) else each['type'] for each in augments]

@@ -1,20 +1,19 @@
 """Checks of the labels and images of a dataset, for duplicates too."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from ...datasets.parallel_map import parallel_map
 from .dataset_split import DatasetSplit
 from .findings import Finding
-from .image_check import THUMBNAIL, ImageCheck, ImageChecker
+from .image_check import THUMBNAIL, ImageChecker
 
 HASH_BITS = 3  # bits by which the hashes of one image may differ
 MAX_DIFFERENCE = 16  # grey levels, in the cell that differs most
 MEAN_DIFFERENCE = 2.5  # grey levels, over all cells
 MIN_CONTRAST = 8.0  # grey levels (standard deviation); below, an image shows too little
-_POPCOUNT = np.array([bin(i).count('1') for i in range(256)], np.uint8)
 
 
 def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
@@ -26,15 +25,23 @@ def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
     Raises:
         ValueError: If the classes of two splits differ.
     """
+    first = splits[0]
     for split in splits:
-        _check_same_classes(splits[0], split)
-    counts = {split.name: split.labels.counts(len(split.classes)) for split in splits}
+        if split.classes != first.classes:
+            pairs = enumerate(zip(first.classes, split.classes, strict=False))
+            place = next((f', label {i} is {a!r} and {b!r}' for i, (a, b) in pairs if a != b), '')
+            raise ValueError(
+                f'the classes of {first.name} and {split.name} differ: {len(first.classes)} and '
+                f'{len(split.classes)}{place}. Give both datasets the same `classes`'
+            )
+    counts = {split.name: split.labels.counts(len(first.classes)) for split in splits}
     findings = []
     for split in splits:
+        others = {name: count for name, count in counts.items() if name != split.name}
         without = [
             dict(
-                label=split.classes[i],
-                elsewhere={name: counts[name][i].item() for name in counts if name != split.name},
+                label=first.classes[i],
+                elsewhere={name: count[i].item() for name, count in others.items()},
             )
             for i in np.flatnonzero(counts[split.name] == 0)
         ]
@@ -48,17 +55,6 @@ def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
             Finding('unlabelled', (split.name,), unlabelled),
         ]
     return [finding for finding in findings if finding.entries]
-
-
-def _check_same_classes(first: DatasetSplit, other: DatasetSplit) -> None:
-    if first.classes == other.classes:
-        return
-    pairs = enumerate(zip(first.classes, other.classes, strict=False))
-    place = next((f', label {i} is {a!r} and {b!r}' for i, (a, b) in pairs if a != b), '')
-    raise ValueError(
-        f'the classes of {first.name} and {other.name} differ: {len(first.classes)} and '
-        f'{len(other.classes)}{place}. Give both datasets the same `classes`'
-    )
 
 
 def image_findings(
@@ -77,23 +73,18 @@ def image_findings(
     places = [(split, index) for split in splits for index in range(len(split.paths))]
     digests: list[bytes | None] = []
     thumbnails = np.zeros((0 if quick else len(places), *THUMBNAIL), np.uint8)
-    for (split, index), check in zip(places, _checks(splits, quick, workers), strict=True):
-        if check.thumbnail is not None:
-            thumbnails[len(digests)] = check.thumbnail
-        digests.append(check.digest)
-        for code, detail in check.faults:
-            found[code, split.name].append(dict(path=split.paths[index], detail=detail))
-    findings = [Finding(code, (name,), entries) for (code, name), entries in found.items()]
-    return findings + _duplicates(places, digests, thumbnails)
-
-
-def _checks(
-    splits: Sequence[DatasetSplit], quick: bool, workers: int | None
-) -> Iterator[ImageCheck]:
     for split in splits:
         checker = ImageChecker(split.loader, quick)
         images = list(zip(split.paths, split.sizes, strict=True))
-        yield from parallel_map(checker.check, images, f'images of {split.name}', workers)
+        checks = parallel_map(checker.check, images, f'images of {split.name}', workers)
+        for path, check in zip(split.paths, checks, strict=True):
+            if check.thumbnail is not None:
+                thumbnails[len(digests)] = check.thumbnail
+            digests.append(check.digest)
+            for code, detail in check.faults:
+                found[code, split.name].append(dict(path=path, detail=detail))
+    findings = [Finding(code, (name,), entries) for (code, name), entries in found.items()]
+    return findings + _duplicates(places, digests, thumbnails)
 
 
 def _duplicates(
@@ -151,10 +142,8 @@ def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:
     contrast = np.array([thumbnail.std() for thumbnail in thumbnails])
     kept = np.flatnonzero(contrast >= MIN_CONTRAST)
     thumbnails = thumbnails[kept]
-    bits = _difference_bits(thumbnails)
-    # every fourth bit, because neighbours are alike and would make parts that many share
-    parts = np.stack([np.packbits(bits[:, k::4], axis=1).view(np.uint16)[:, 0] for k in range(4)])
-    hashes = np.packbits(bits, axis=1)
+    cells = thumbnails.reshape(-1, 8, 2, 9, 2).astype(np.uint16).sum(axis=(2, 4))
+    bits = (cells[:, :, 1:] > cells[:, :, :-1]).reshape(-1, 64)
     group_of = list(range(len(kept)))
 
     def root(index: int) -> int:
@@ -162,7 +151,9 @@ def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:
             group_of[index] = index = group_of[group_of[index]]
         return index
 
-    for part in parts:
+    for k in range(4):
+        # every fourth bit, because neighbours are alike and would make parts that many share
+        part = np.packbits(bits[:, k::4], axis=1).view(np.uint16)[:, 0]
         order = np.argsort(part, kind='stable')
         ordered = part[order]
         starts = np.arange(len(order))
@@ -172,23 +163,12 @@ def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:
             if len(starts) == 0:
                 break
             first, second = order[starts], order[starts + step]
-            near = _POPCOUNT[hashes[first] ^ hashes[second]].sum(axis=1) <= HASH_BITS
+            near = (bits[first] != bits[second]).sum(axis=1) <= HASH_BITS
             first, second = first[near], second[near]
-            same = _look_alike(thumbnails[first], thumbnails[second])
+            difference = np.abs(thumbnails[first].astype(np.int16) - thumbnails[second])
+            same = difference.max(axis=(1, 2), initial=0) <= MAX_DIFFERENCE
+            same &= difference.mean(axis=(1, 2)) <= MEAN_DIFFERENCE
             for a, b in zip(first[same].tolist(), second[same].tolist(), strict=True):
                 a, b = sorted((root(a), root(b)))
                 group_of[b] = a
     return [kept[group].tolist() for group in equal_groups([*map(root, range(len(kept)))])]
-
-
-def _difference_bits(thumbnails: np.ndarray) -> np.ndarray:
-    """Return ``(N, 64)`` bools."""
-    cells = thumbnails.reshape(-1, 8, 2, 9, 2).astype(np.uint16).sum(axis=(2, 4))
-    return (cells[:, :, 1:] > cells[:, :, :-1]).reshape(-1, 64)
-
-
-def _look_alike(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Compare pairs of thumbnails cell by cell."""
-    difference = np.abs(first.astype(np.int16) - second)
-    largest, mean = difference.max(axis=(1, 2), initial=0), difference.mean(axis=(1, 2))
-    return (largest <= MAX_DIFFERENCE) & (mean <= MEAN_DIFFERENCE)

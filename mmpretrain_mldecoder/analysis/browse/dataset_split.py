@@ -79,15 +79,11 @@ class DatasetSplit:
 
 def default_splits(cfg: Config) -> list[str]:
     """Return which of train, val and test a config has; test only if its data is not val's."""
-    names = [name for name in SPLITS if cfg.get(f'{name}_dataloader') is not None]
-    if {'val', 'test'} <= set(names) and _data_of(cfg, 'val') == _data_of(cfg, 'test'):
-        names.remove('test')
-    return names
-
-
-def _data_of(cfg: Config, name: str) -> dict:
-    dataset = cfg[f'{name}_dataloader'].dataset
-    return {key: value for key, value in dataset.items() if key not in ('pipeline', 'test_mode')}
+    data = {}
+    for name in SPLITS:
+        if (dataloader := cfg.get(f'{name}_dataloader')) is not None:
+            data[name] = dict(dataloader.dataset, pipeline=None, test_mode=None)
+    return [name for name in data if name != 'test' or data['test'] != data.get('val')]
 
 
 def dataloader_config(cfg: Config, name: str) -> ConfigDict:

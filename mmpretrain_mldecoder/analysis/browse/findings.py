@@ -110,11 +110,9 @@ FINDING_KINDS = {
     ),
 }
 
+UNREADABLE = ('missing', 'unreadable', 'truncated', 'too_large', 'blank')
 # These spoil a training or its scores, and set the exit status of the tool to 1.
-HARMFUL = (
-    *('missing', 'unreadable', 'truncated', 'too_large', 'blank', 'damaged'),
-    *('in_several_splits', 'no_positives_train'),
-)
+HARMFUL = (*UNREADABLE, 'damaged', 'in_several_splits', 'no_positives_train')
 LABEL_CODES = ('no_positives_train', 'no_positives', 'unlabelled')
 NOT_IN_HEADERS = ('damaged', 'blank')
 

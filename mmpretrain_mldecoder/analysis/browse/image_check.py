@@ -14,13 +14,21 @@ from PIL import Image
 
 from ...datasets.decode_image import MAX_PIXELS, check_header, decode_image
 from ...datasets.image_files import read_image_file
-from ...datasets.image_header import Fault, ImageHeader, read_image_header
+from ...datasets.image_header import ImageHeader, read_image_header
 from ...errors import UnreadableImageError
 
 # Rows and columns of the small grey images that duplicates are found with.
 THUMBNAIL = (16, 18)
 GREY_SPREAD = 2  # levels by which the channels of a grey image may differ, for rounding
 _DAMAGE = ('Corrupt JPEG data', 'Premature end of JPEG')
+_GREY_MODES = ('1', 'L', 'LA', 'La', 'I', 'F')
+
+
+class Fault(NamedTuple):
+    """A finding about an image: its code, a key of ``FINDING_KINDS``, and details."""
+
+    code: str
+    detail: str
 
 
 class ImageCheck(NamedTuple):
@@ -42,9 +50,8 @@ class ImageChecker:
 
     Args:
         loader (LoadImageFromFile, optional): Reads the images. Defaults to the host's.
-        quick (bool): Whether to read the header only, without decoding. Then greyscale images that
-            are stored in colour, damage inside a file and duplicates with other bytes are not
-            found. Defaults to False.
+        quick (bool): Whether to read headers only. Then grey images that are stored in colour,
+            damage inside a file and duplicates with other bytes are not found. Defaults to False.
     """
 
     def __init__(self, loader: LoadImageFromFile | None = None, quick: bool = False):
@@ -71,17 +78,20 @@ class ImageChecker:
             except UnreadableImageError as error:
                 return ImageCheck((Fault(error.code, error.reason),), digest)
             header = _header(content)
-        faults = {} if header is None else dict(header.faults())
-        if 'rotated' in faults and self.loader.color_type not in ('color', 'grayscale'):
-            faults['rotated_ignored'] = faults.pop('rotated')
-        damage = next((line for line in messages if line.startswith(_DAMAGE)), None)
-        if damage:
+        faults = {} if header is None else self._faults(header)
+        if damage := next((line for line in messages if line.startswith(_DAMAGE)), None):
             faults['damaged'] = damage.strip()
         if pixels is not None and 'greyscale' not in faults and _is_grey(pixels):
             faults['greyscale'] = 'stored in colour'
+        if annotated_size is not None and (header is not None or pixels is not None):
+            height, width = header.size if pixels is None else pixels.shape[:2]
+            sizes = [(height, width)]
+            if header is not None and header.orientation >= 5:  # annotated before the rotation
+                sizes.append((width, height))
+            if annotated_size not in sizes:
+                annotated = f'{annotated_size[1]} x {annotated_size[0]}'
+                faults['other_size'] = f'{width} x {height} px, by the annotations {annotated}'
         found = tuple(Fault(*item) for item in faults.items())
-        if annotated_size is not None:
-            found += _size_fault(annotated_size, header, pixels)
         return ImageCheck(found, digest, None if pixels is None else _thumbnail(pixels))
 
     def _read(self, path: str, content: bytes) -> np.ndarray | None:
@@ -92,19 +102,23 @@ class ImageChecker:
             return None
         return decode_image(path, content, self.loader.color_type, backend, self.max_pixels)
 
-
-def _size_fault(
-    annotated: tuple[int, int], header: ImageHeader | None, pixels: np.ndarray | None
-) -> tuple[Fault, ...]:
-    """Compare sizes; the annotated one may be that before the image is rotated."""
-    if header is None and pixels is None:
-        return ()
-    height, width = header.size if pixels is None else pixels.shape[:2]
-    rotated = header is not None and header.orientation >= 5
-    if annotated in ((height, width), (width, height) if rotated else (height, width)):
-        return ()
-    detail = f'{width} x {height} px, by the annotations {annotated[1]} x {annotated[0]}'
-    return (Fault('other_size', detail),)
+    def _faults(self, header: ImageHeader) -> dict[str, str]:
+        """Return what is unusual about a header: details by code."""
+        kind = f'{header.format} {header.mode}'
+        found = {
+            'greyscale': header.mode.split(';')[0] in _GREY_MODES,
+            'cmyk': header.mode == 'CMYK',
+            'palette': header.mode in ('P', 'PA'),
+            'alpha': header.transparent,
+        }
+        faults = {code: kind for code, is_found in found.items() if is_found}
+        if header.bits > 8:
+            faults['deep'] = f'{header.format}, {header.bits} bits a channel'
+        if header.orientation in range(2, 9):
+            is_turned = self.loader.color_type in ('color', 'grayscale')
+            code = 'rotated' if is_turned else 'rotated_ignored'
+            faults[code] = f'orientation {header.orientation}'
+        return faults
 
 
 def _header(content: bytes) -> ImageHeader | None:
@@ -138,13 +152,10 @@ def _thumbnail(pixels: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def caught_standard_error() -> Iterator[list[str]]:
-    """Collect the lines that are written to standard error, by C libraries too.
+    """Yield a list that holds the lines written to standard error when the block is left.
 
-    libjpeg reports damaged data in this way only. The whole process is affected, so this is for
-    worker processes, where nothing else writes.
-
-    Yields:
-        list[str]: Empty at first; it holds the lines when the block is left.
+    libjpeg reports damaged data there, and nowhere else. The whole process is affected, so this is
+    for worker processes, where nothing else writes.
     """
     lines: list[str] = []
     with tempfile.TemporaryFile() as file:
