@@ -125,13 +125,11 @@ def shear_y(img: np.ndarray, slope: float, fill: int) -> np.ndarray:
 def _mix_taps(img: np.ndarray, slope: float, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weigh the four pixels of the bicubic kernel for the fraction of each row's shift.
 
-    The fraction is the same along a row, and in every ``period``-th row if ``slope * period`` is a
-    whole number (the recipe's slopes are multiples of 1/30): one filter serves all these rows.
-
-    Returns:
-        tuple: ``mixed``, uint8, ``(H, W + 4, 3)``, and ``whole``, int64, ``(H,)``: the value of
-        pixel ``(y, x)`` is ``mixed[y, x + whole[y] + 2]``.
+    Returns uint8 ``mixed``, ``(H, W + 4, 3)``, and int64 ``whole``, ``(H,)``: the value of pixel
+    ``(y, x)`` is ``mixed[y, x + whole[y] + 2]``.
     """
+    # The fraction is the same along a row, and in every `period`-th row if `slope * period` is a
+    # whole number (the recipe's slopes are multiples of 1/30): one filter serves all these rows.
     height = len(img)
     multiples = slope * np.arange(1, height + 1)
     is_whole = np.abs(multiples - np.round(multiples)) < 1e-9
@@ -156,21 +154,17 @@ def _mix_taps(img: np.ndarray, slope: float, shift: np.ndarray) -> tuple[np.ndar
 
 
 def translate_x(img: np.ndarray, fraction: float, fill: int) -> np.ndarray:
-    """Take pixel ``(y, x)`` from column ``x + fraction * W``, nearest."""
+    """Take pixel ``(y, x)`` from column ``x + fraction * W``, nearest; below 1 either way."""
     width = img.shape[1]
-    shift = max(-width, min(width, math.floor(fraction * width + 0.5)))
+    shift = math.floor(fraction * width + 0.5)
     out = np.full_like(img, fill)
     out[:, max(0, -shift) : width - max(0, shift)] = img[:, max(0, shift) : width + min(0, shift)]
     return out
 
 
 def translate_y(img: np.ndarray, fraction: float, fill: int) -> np.ndarray:
-    """Take pixel ``(y, x)`` from row ``y + fraction * H``, nearest."""
-    height = img.shape[0]
-    shift = max(-height, min(height, math.floor(fraction * height + 0.5)))
-    out = np.full_like(img, fill)
-    out[max(0, -shift) : height - max(0, shift)] = img[max(0, shift) : height + min(0, shift)]
-    return out
+    """Take pixel ``(y, x)`` from row ``y + fraction * H``, nearest; below 1 either way."""
+    return translate_x(img.swapaxes(0, 1), fraction, fill).swapaxes(0, 1)
 
 
 def rotate(img: np.ndarray, degrees: float, fill: int) -> np.ndarray:
@@ -201,12 +195,7 @@ def fill_box(
 ) -> None:
     """Fill one box of ``img``, clipped at the border, with one colour.
 
-    Args:
-        img (np.ndarray): uint8, ``(H, W, 3)``.
-        center (tuple[int, int]): Row and column.
-        sides (tuple[int, int]): Height and width in pixels; the box spans
-            ``center - side // 2`` to ``center + side // 2``, end excluded.
-        color (np.ndarray): Three values in 0..255, in the channel order of ``img``.
+    Along each axis it spans ``center - side // 2`` to ``center + side // 2``, end excluded.
     """
     (y, x), (half_y, half_x) = center, (sides[0] // 2, sides[1] // 2)
     box = img[max(0, y - half_y) : y + half_y, max(0, x - half_x) : x + half_x]

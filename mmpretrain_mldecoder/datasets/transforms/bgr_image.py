@@ -4,17 +4,10 @@ import numpy as np
 
 
 def bgr_image(results: dict, transform: str) -> np.ndarray:
-    """Return ``results['img']`` as a contiguous array, validated.
-
-    Args:
-        results (dict): The host's result dict.
-        transform (str): Name of the calling transform, for the message.
-
-    Returns:
-        np.ndarray: BGR, uint8, ``(H, W, 3)``; the same object if it is contiguous already.
+    """Return ``results['img']`` contiguous: BGR, uint8, ``(H, W, 3)``.
 
     Raises:
-        ValueError: If the image is not uint8 of shape ``(H, W, 3)`` with ``H, W >= 1``.
+        ValueError: If it is something else, or empty; names ``transform``, the calling one.
     """
     img = results['img']
     if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3 or img.size == 0:

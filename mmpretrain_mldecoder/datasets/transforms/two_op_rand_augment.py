@@ -7,23 +7,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
-from .augment_ops import (
-    adjust_brightness,
-    adjust_color,
-    adjust_contrast,
-    adjust_sharpness,
-    autocontrast,
-    equalize,
-    fill_box,
-    invert,
-    posterize,
-    rotate,
-    shear_x,
-    shear_y,
-    solarize,
-    translate_x,
-    translate_y,
-)
+from . import augment_ops as ops
 from .bgr_image import bgr_image
 
 # RGB (125, 122, 113), ImageNet's mean. The recipe's cutout has this colour whatever `fill` is.
@@ -31,19 +15,12 @@ _CUTOUT_BGR = np.array([113, 122, 125], np.uint8)
 
 
 class Operation(NamedTuple):
-    """One row of the table of operations.
-
-    Attributes:
-        name: Name of the operation.
-        magnitudes: Those of the ten levels; level 0 is never drawn.
-        signed: Whether the magnitude is negated with probability 0.5.
-        apply: ``(img, magnitude, fill) -> img``.
-    """
+    """One row of the table of operations."""
 
     name: str
-    magnitudes: np.ndarray
-    signed: bool
-    apply: Callable[[np.ndarray, float, int], np.ndarray]
+    magnitudes: np.ndarray  # of the ten levels; level 0 is never drawn
+    signed: bool  # whether the magnitude is negated with probability 0.5
+    apply: Callable[[np.ndarray, float, int], np.ndarray]  # (img, magnitude, fill) -> img
 
 
 def _levels(first: float, last: float) -> np.ndarray:
@@ -54,29 +31,33 @@ def _whole_levels(first: int, last: int) -> np.ndarray:
     return _levels(first, last).round().astype(int)
 
 
+def _mix(adjust: Callable) -> Callable:
+    return lambda img, magnitude, _: adjust(img, 1 + magnitude)
+
+
 def _cutout(img: np.ndarray, size: int, fill: int) -> np.ndarray:
     center = (np.random.randint(img.shape[0]), np.random.randint(img.shape[1]))
     img = img.copy()
-    fill_box(img, center, (size, size), _CUTOUT_BGR)
+    ops.fill_box(img, center, (size, size), _CUTOUT_BGR)
     return img
 
 
 OPERATIONS = (
-    Operation('shear_x', _levels(0, 0.3), True, shear_x),
-    Operation('shear_y', _levels(0, 0.3), True, shear_y),
-    Operation('translate_x', _levels(0, 150 / 331), True, translate_x),
-    Operation('translate_y', _levels(0, 150 / 331), True, translate_y),
-    Operation('rotate', _levels(0, 30), False, rotate),
+    Operation('shear_x', _levels(0, 0.3), True, ops.shear_x),
+    Operation('shear_y', _levels(0, 0.3), True, ops.shear_y),
+    Operation('translate_x', _levels(0, 150 / 331), True, ops.translate_x),
+    Operation('translate_y', _levels(0, 150 / 331), True, ops.translate_y),
+    Operation('rotate', _levels(0, 30), False, ops.rotate),
     Operation('cutout', _whole_levels(0, 20), False, _cutout),
-    Operation('color', _levels(0, 0.9), True, lambda img, m, _: adjust_color(img, 1 + m)),
-    Operation('contrast', _levels(0, 0.9), True, lambda img, m, _: adjust_contrast(img, 1 + m)),
-    Operation('brightness', _levels(0, 0.9), True, lambda img, m, _: adjust_brightness(img, 1 + m)),
-    Operation('sharpness', _levels(0, 0.9), True, lambda img, m, _: adjust_sharpness(img, 1 + m)),
-    Operation('posterize', _whole_levels(8, 4), False, lambda img, m, _: posterize(img, m)),
-    Operation('solarize', _levels(256, 0), False, lambda img, m, _: solarize(img, m)),
-    Operation('autocontrast', _levels(0, 0), False, lambda img, *_: autocontrast(img)),
-    Operation('equalize', _levels(0, 0), False, lambda img, *_: equalize(img)),
-    Operation('invert', _levels(0, 0), False, lambda img, *_: invert(img)),
+    Operation('color', _levels(0, 0.9), True, _mix(ops.adjust_color)),
+    Operation('contrast', _levels(0, 0.9), True, _mix(ops.adjust_contrast)),
+    Operation('brightness', _levels(0, 0.9), True, _mix(ops.adjust_brightness)),
+    Operation('sharpness', _levels(0, 0.9), True, _mix(ops.adjust_sharpness)),
+    Operation('posterize', _whole_levels(8, 4), False, lambda img, m, _: ops.posterize(img, m)),
+    Operation('solarize', _levels(256, 0), False, lambda img, m, _: ops.solarize(img, m)),
+    Operation('autocontrast', _levels(0, 0), False, lambda img, *_: ops.autocontrast(img)),
+    Operation('equalize', _levels(0, 0), False, lambda img, *_: ops.equalize(img)),
+    Operation('invert', _levels(0, 0), False, lambda img, *_: ops.invert(img)),
 )
 
 
