@@ -4,11 +4,9 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 
@@ -29,27 +27,16 @@ FAILED_FILE = 'failed.jsonl'
 
 @dataclass
 class ResizedCopy:
-    """Result of one call of :func:`make_resized_copy`.
+    """What one call of :func:`make_resized_copy` did."""
 
-    Attributes:
-        written: Images written.
-        present: Images that were there already.
-        others: Other files copied.
-        left_out: Archives, which are not copied.
-        outside: Other files outside of the dataset that a link leads to; not copied either.
-        failed: One ``dict(path=..., error=...)`` per file that could not be read.
-        bytes_before: Size of the original images that were written.
-        bytes_after: Size of their copies.
-    """
-
-    written: int = 0
-    present: int = 0
-    others: int = 0
-    left_out: list[str] = field(default_factory=list)
-    outside: list[str] = field(default_factory=list)
-    failed: list[dict[str, str]] = field(default_factory=list)
-    bytes_before: int = 0
-    bytes_after: int = 0
+    written: int = 0  # images
+    present: int = 0  # images that were there already
+    others: int = 0  # other files copied
+    left_out: list[str] = field(default_factory=list)  # archives, not copied
+    outside: list[str] = field(default_factory=list)  # files behind a link out of the dataset
+    failed: list[dict[str, str]] = field(default_factory=list)  # path and error of unreadable files
+    bytes_before: int = 0  # of the images written, in the source
+    bytes_after: int = 0  # of their copies
 
 
 def make_resized_copy(
@@ -66,19 +53,17 @@ def make_resized_copy(
 
     - Images are read as training reads them (colour, turned upright by their EXIF tag) and
       written in the format of their suffix, without metadata: JPEG with full colour resolution
-      (4:4:4), the others without loss where the format can. Label maps are images too: they
-      come out blurred.
+      (4:4:4), the others without loss where the format can. Label maps come out blurred.
     - Other files are copied. Archives (``ARCHIVE_SUFFIXES``) are skipped.
-    - Links to images and to folders are followed; what they lead to is written below ``target``.
-      Other files that a link leads to outside of ``source`` are skipped: a dataset from
-      elsewhere could have a link to a key of its user, and the copy may be passed on.
+    - Links to images and folders are followed, other links only inside ``source``: a dataset from
+      elsewhere could have one to a key of its user, and the copy may be passed on.
 
     A file under its final name is complete, even if the call was killed. The next call continues:
     it writes the images that are missing, and the other files that are missing or older than
     their originals. An image that changed in the meantime is not noticed: delete its copy.
 
-    ``target`` gets two more files: ``resized_copy.json`` with size and quality and, if files
-    could not be read, ``failed.jsonl``, which lists them.
+    ``target`` also gets ``resized_copy.json`` with size and quality and, if files could not be
+    read, ``failed.jsonl``, which lists them.
 
     Args:
         source (str | PathLike): Root of the dataset.
@@ -107,7 +92,7 @@ def make_resized_copy(
     images, others = _list_files(source, target, copy)
     missing = missing_files(target, images)
     copy.present = len(images) - len(missing)
-    todo = [path for path in others if _is_newer(source / path, target / path)] + missing
+    todo = [path for path in others if _is_stale(target / path, source / path)] + missing
     _refuse_links_outwards(target, todo)
 
     for folder in {(target / path).parent for path in (*images, *others)}:
@@ -117,13 +102,14 @@ def make_resized_copy(
     (target / FAILED_FILE).unlink(missing_ok=True)
     make = partial(_make_file, source=source, target=target, size=size, quality=quality)
     try:
-        for file in parallel_map(make, todo, f'{source} to {size} px', workers):
-            if file.error:
-                copy.failed.append(dict(path=file.path, error=file.error))
-            elif _is_image(file.path):
+        results = parallel_map(make, todo, f'{source} to {size} px', workers)
+        for path, (error, before, after) in zip(todo, results, strict=True):
+            if error:
+                copy.failed.append(dict(path=path, error=error))
+            elif _is_image(path):
                 copy.written += 1
-                copy.bytes_before += file.bytes_before
-                copy.bytes_after += file.bytes_after
+                copy.bytes_before += before
+                copy.bytes_after += after
             else:
                 copy.others += 1
     except OSError as error:
@@ -141,7 +127,6 @@ def make_resized_copy(
 
 
 def _refuse_nested(source: Path, target: Path) -> None:
-    """Raise ``ValueError`` if one folder is the other or is inside it."""
     inner, outer = source.resolve(), target.resolve()
     if inner == outer:
         raise ValueError(f'{target} is the source itself: choose another folder for the copy')
@@ -153,7 +138,6 @@ def _refuse_nested(source: Path, target: Path) -> None:
 
 
 def _refuse_links_outwards(target: Path, paths: list[str]) -> None:
-    """Raise ``ValueError`` if a folder that ``paths`` below ``target`` need is a link out of it."""
     root = target.resolve()
     for folder in sorted({os.path.dirname(path) for path in paths}):
         if not (target / folder).resolve().is_relative_to(root):
@@ -164,7 +148,6 @@ def _refuse_links_outwards(target: Path, paths: list[str]) -> None:
 
 
 def _check_settings(target: Path, settings: dict[str, int]) -> None:
-    """Raise if ``target`` holds anything but a copy with these settings."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     path = target / SETTINGS_FILE
@@ -172,15 +155,15 @@ def _check_settings(target: Path, settings: dict[str, int]) -> None:
         raise ValueError(f'{target} is not empty and not a resized copy: choose another folder')
     try:
         old = json.loads(path.read_text('utf-8'))
-        sizes = f'size {old["size"]}, quality {old["quality"]}'
+        found = f'size {old["size"]}, quality {old["quality"]}'
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(
             f'{path} does not say how the copy was made: delete {target}, or choose another folder'
         ) from error
     if old != settings:
         raise ValueError(
-            f'{target} holds a copy of {sizes}, not of size '
-            f'{settings["size"]}, quality {settings["quality"]}: choose another folder'
+            f'{target} holds a copy of {found}, not of size {settings["size"]}, quality '
+            f'{settings["quality"]}: choose another folder'
         )
 
 
@@ -188,7 +171,7 @@ def _list_files(source: Path, target: Path, copy: ResizedCopy) -> tuple[list[str
     """Return the images and the other files to copy; add what is not copied to ``copy``."""
     images, others = [], []
     root = source.resolve()
-    for path in _files_below(str(source), target.resolve()):
+    for path in _files_below(source, target.resolve()):
         if _is_image(path):
             images.append(path)
         elif path.lower().endswith(ARCHIVE_SUFFIXES):
@@ -202,78 +185,69 @@ def _list_files(source: Path, target: Path, copy: ResizedCopy) -> tuple[list[str
     return images, others
 
 
-def _files_below(
-    folder: str, target: Path, prefix: str = '', above: tuple[str, ...] = ()
-) -> Iterator[str]:
-    """Yield the files below a folder by their path from there, sorted, '/' between folders.
+def _files_below(source: Path, target: Path) -> list[str]:
+    """Return the sorted paths of files below ``source``, through links and with those to nothing.
 
-    Links are followed. One to a folder around it would have no end and is skipped; one to nothing,
-    or to itself, is yielded, so that it is listed as failed; one to the resolved ``target`` raises
-    ``ValueError``. ``prefix`` and ``above``, the resolved folders around, are for the recursion.
+    A link to a folder around it would have no end and is skipped.
     """
-    above = (*above, os.path.realpath(folder))
-    with os.scandir(folder) as entries:
-        entries = sorted(entries, key=lambda entry: entry.name)
-    for entry in entries:
-        if os.path.isdir(entry.path):  # entry.is_dir() raises for a link to itself
-            real = os.path.realpath(entry.path)
-            if Path(real).is_relative_to(target):
-                raise ValueError(f'{entry.path} is a link into the target {target}: remove it')
-            if real not in above:
-                yield from _files_below(entry.path, target, f'{prefix}{entry.name}/', above)
-        elif entry.is_symlink() or entry.is_file():
-            yield prefix + entry.name
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = []
+    for folder, folders, names in os.walk(source, onerror=refuse, followlinks=True):
+        around = {parent.resolve() for parent in Path(folder, '_').parents}
+        for name in list(folders):
+            real = Path(folder, name).resolve()
+            if real.is_relative_to(target):
+                raise ValueError(f'{folder}/{name} is a link into the target {target}: remove it')
+            if real in around:
+                folders.remove(name)
+        paths = [os.path.join(folder, name) for name in names]
+        found += [path for path in paths if os.path.isfile(path) or os.path.islink(path)]
+    start = len(os.path.join(source, ''))
+    return sorted(path[start:].replace(os.sep, '/') for path in found)
 
 
 def _is_image(path: str) -> bool:
     return path.lower().endswith(IMAGE_SUFFIXES)
 
 
-def _is_newer(source: Path, copy: Path) -> bool:
+def _is_stale(copy: Path, source: Path) -> bool:
     """Whether a file is newer than its copy, has none, or is a link to nothing."""
     if not (source.exists() and copy.exists()):
         return True
     return source.stat().st_mtime > copy.stat().st_mtime
 
 
-class _File(NamedTuple):
-    """Result of one file; ``error`` is empty if it was written."""
-
-    path: str
-    error: str = ''
-    bytes_before: int = 0
-    bytes_after: int = 0
-
-
-def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -> _File:
-    """Write one file of the copy; only errors of reading are caught."""
-    is_image = _is_image(path)
+def _make_file(
+    path: str, source: Path, target: Path, size: int, quality: int
+) -> tuple[str, int, int]:
+    """Write one file; return the error of reading it, '' if none, and an image's sizes in bytes."""
+    original, is_image = source / path, _is_image(path)
     try:
         if is_image:
-            encoded = _resized(source / path, size, quality)
-        elif may_never_end(source / path):  # behind a link
-            return _File(path, 'a device, a pipe or a socket, not a file')
+            encoded = _resized(original, size, quality)
+        elif may_never_end(original):  # behind a link
+            return 'a device, a pipe or a socket, not a file', 0, 0
         else:
-            (source / path).open('rb').close()
+            original.open('rb').close()
     except UnreadableImageError as error:
-        return _File(path, error.reason)
+        return error.reason, 0, 0
     except Exception as error:  # of the resize, or of a file that is not an image
-        return _File(path, one_line(error))
+        return one_line(error), 0, 0
     with atomic_write(target / path, sync=False) as temporary:  # a copy can be made again
         if not is_image:
-            shutil.copyfile(source / path, temporary)
-            return _File(path)
+            shutil.copyfile(original, temporary)
+            return '', 0, 0
         temporary.write_bytes(encoded)
-    return _File(path, '', (source / path).stat().st_size, len(encoded))
+    return '', original.stat().st_size, len(encoded)
 
 
 def _resized(path: Path, size: int, quality: int) -> bytes:
-    """Read an image, resize it and encode it in the format of its suffix."""
     results = SquareResize(size)(LoadWholeImage()(dict(img_path=str(path))))
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     suffix = path.suffix.lower()
-    options = []
-    if suffix in ('.jpg', '.jpeg'):
-        options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-        options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    encoded = cv2.imencode(suffix, results['img'], options)[1]
-    return encoded.tobytes()
+    is_jpeg = suffix in ('.jpg', '.jpeg')
+    return cv2.imencode(suffix, results['img'], options if is_jpeg else [])[1].tobytes()
