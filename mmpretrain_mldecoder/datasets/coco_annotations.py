@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -24,8 +24,6 @@ _EXPECTED = (
     'width), annotations (image_id, category_id, area or bbox) and categories (id, name), such as '
     'instances_train2017.json; captions and test-info files have no labels.'
 )
-
-
 # the most levels that COCO has are {annotations: [{segmentation: [[x, y, ...]]}]}
 _LEVELS = 5
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -64,38 +62,24 @@ class _Boxes(msgspec.Struct):
     annotations: list[_Box]
 
 
-_Content = TypeVar('_Content')
-
-
 @dataclass(frozen=True, eq=False)
 class CocoAnnotations:
     """The images, categories and boxes of a COCO JSON with N images, C categories and M boxes.
 
-    Attributes:
-        image_ids (np.ndarray): ``(N,)`` int64, in the order of the file.
-        file_names (PackedStrings): N paths relative to the image folder.
-        heights (np.ndarray): ``(N,)`` int64, pixels.
-        widths (np.ndarray): ``(N,)`` int64, pixels.
-        category_ids (np.ndarray): ``(C,)`` int64, ascending.
-        category_names (tuple[str]): C different names, in the order of ``category_ids``.
-        annotation_images (np.ndarray): ``(M,)`` int64, position in ``image_ids``.
-        annotation_categories (np.ndarray): ``(M,)`` int64, position in ``category_ids``.
-        annotation_areas (np.ndarray): ``(M,)`` float64, square pixels, as ``area`` says (in COCO
-            the area of the segment, not of the box); width times height of the bbox where the
-            file gives no ``area``.
-        annotation_is_crowd (np.ndarray): ``(M,)`` bool.
+    ``annotation_areas`` are as ``area`` says (in COCO that of the segment, not of the box); width
+    times height of the bbox where the file gives no ``area``.
     """
 
-    image_ids: np.ndarray
-    file_names: PackedStrings
-    heights: np.ndarray
-    widths: np.ndarray
-    category_ids: np.ndarray
-    category_names: tuple[str, ...]
-    annotation_images: np.ndarray
-    annotation_categories: np.ndarray
-    annotation_areas: np.ndarray
-    annotation_is_crowd: np.ndarray
+    image_ids: np.ndarray  # (N,) int64, in the order of the file
+    file_names: PackedStrings  # N paths relative to the image folder
+    heights: np.ndarray  # (N,) int64, pixels
+    widths: np.ndarray  # (N,) int64, pixels
+    category_ids: np.ndarray  # (C,) int64, ascending
+    category_names: tuple[str, ...]  # C different names, in the order of category_ids
+    annotation_images: np.ndarray  # (M,) int64, position in image_ids
+    annotation_categories: np.ndarray  # (M,) int64, position in category_ids
+    annotation_areas: np.ndarray  # (M,) float64, square pixels
+    annotation_is_crowd: np.ndarray  # (M,) bool
 
 
 def read_coco_annotations(path: str | Path) -> CocoAnnotations:
@@ -128,9 +112,8 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
             'unless absolute); COCO 2017 has annotations/instances_train2017.json and '
             'annotations/instances_val2017.json.'
         ) from error
-    instances = _decode(path, data, _Instances)
-    images = instances.images
-    annotations = instances.annotations
+    instances: _Instances = _decode(path, data, _Instances)
+    images, annotations = instances.images, instances.annotations
     categories = sorted(instances.categories, key=attrgetter('id'))
     for name, records in (('images', images), ('categories', categories)):
         if not records:
@@ -142,8 +125,6 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
     _check_unique(path, 'image id', image_ids.tolist())
     _check_unique(path, 'category id', category_ids.tolist())
     _check_unique(path, 'category name', names)
-    annotation_images = _resolve(path, annotations, 'image', image_ids)
-    annotation_categories = _resolve(path, annotations, 'category', category_ids)
     return CocoAnnotations(
         image_ids=image_ids,
         file_names=PackedStrings(map(attrgetter('file_name'), images)),
@@ -151,14 +132,14 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
         widths=_column(images, 'width', np.int64),
         category_ids=category_ids,
         category_names=names,
-        annotation_images=annotation_images,
-        annotation_categories=annotation_categories,
+        annotation_images=_resolve(path, annotations, 'image', image_ids),
+        annotation_categories=_resolve(path, annotations, 'category', category_ids),
         annotation_areas=_areas(path, data, annotations),
         annotation_is_crowd=_column(annotations, 'iscrowd', bool),
     )
 
 
-def _decode(path: str | Path, data: bytes | memoryview, content: type[_Content]) -> _Content:
+def _decode(path: str | Path, data: bytes | memoryview, content: type):
     try:
         return msgspec.json.decode(data, type=content, strict=False)
     except msgspec.ValidationError as error:

@@ -63,9 +63,9 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
     the augmentation follows from the seed, the epoch and the image.
 
     The samples are arrays (:class:`CocoSamples`), which workers share; their dicts are made on
-    demand. So a subclass that changes samples returns new ones, ``[dict(info, ...) for info in
-    super().load_data_list()]``; changing a dict in place has no effect. The host's
-    ``serialize_data`` applies to such lists only.
+    demand, and changing one has no effect. A subclass that changes samples returns a list,
+    ``[dict(info, ...) for info in super().load_data_list()]``, to which the host's
+    ``serialize_data`` applies.
 
     Args:
         ann_file (str): The JSON, joined with ``data_root`` unless absolute.
@@ -224,10 +224,8 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         labels = np.full(len(names), -1, np.int64)
         for label, name in enumerate(classes):
             if name not in names:
-                near = difflib.get_close_matches(name.lower(), lowered)
-                hint = (
-                    f' (near: {", ".join(printable(lowered[key]) for key in near)})' if near else ''
-                )
+                near = [lowered[key] for key in difflib.get_close_matches(name.lower(), lowered)]
+                hint = f' (near: {", ".join(map(printable, near))})' if near else ''
                 raise ValueError(
                     f'{self.ann_file} has no category {name!r}{hint}. Correct `classes`; its '
                     f'categories are: {", ".join(map(printable, names))}.'
@@ -238,7 +236,6 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         return labels
 
     def _check_images(self, file_names: list[str]) -> None:
-        """Raise if an image is missing."""
         if not osp.isdir(self.img_prefix or '.'):
             raise FileNotFoundError(
                 f'{self.img_prefix} is not a folder: no images there for {self.ann_file}. Set '
@@ -261,12 +258,9 @@ def _bounds(images: np.ndarray, num_images: int) -> np.ndarray:
 
 
 def read_class_file(path: str | Path) -> tuple[str, ...]:
-    """Return the class names of a file with one per line.
+    """Return the class names of a file with one per line; ``~`` is the user's home.
 
     A UTF-8 byte order mark and empty lines at the end, as editors leave them, are ignored.
-
-    Args:
-        path (str | Path): The file; ``~`` is the user's home.
 
     Raises:
         FileNotFoundError: If there is no such file.

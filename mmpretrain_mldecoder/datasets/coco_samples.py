@@ -43,34 +43,21 @@ class CocoSamples(Sequence[dict]):
     """A read-only sequence of one dict per image, made when asked for.
 
     A dict is the caller's own: changing it, its arrays included, changes nothing here. A slice
-    and :meth:`take` give samples that share the arrays.
-
-    Attributes:
-        rows (np.ndarray): Which of the N images are samples, in order.
-        folder (str): Folder of the images.
-        file_names (PackedStrings): N paths relative to ``folder``.
-        image_ids (np.ndarray): ``(N,)`` int64.
-        heights (np.ndarray): ``(N,)`` int64, pixels.
-        widths (np.ndarray): ``(N,)`` int64, pixels.
-        labels (np.ndarray): int64, labels of the first image, of the second, and so on.
-        label_bounds (np.ndarray): ``(N + 1,)`` int64: those of image ``i`` are
-            ``labels[label_bounds[i]:label_bounds[i + 1]]``.
-        box_labels (np.ndarray): int64, the same for boxes.
-        box_areas (np.ndarray): float32, square pixels.
-        box_bounds (np.ndarray): ``(N + 1,)`` int64, as ``label_bounds``.
+    and :meth:`take` give samples that share the arrays. The labels of image ``i`` are
+    ``labels[label_bounds[i]:label_bounds[i + 1]]``, and so on for boxes.
     """
 
-    rows: np.ndarray
+    rows: np.ndarray  # which of the N images are samples, in order
     folder: str
-    file_names: PackedStrings
-    image_ids: np.ndarray
-    heights: np.ndarray
-    widths: np.ndarray
-    labels: np.ndarray
-    label_bounds: np.ndarray
-    box_labels: np.ndarray
-    box_areas: np.ndarray
-    box_bounds: np.ndarray
+    file_names: PackedStrings  # N paths relative to the folder
+    image_ids: np.ndarray  # (N,) int64
+    heights: np.ndarray  # (N,) int64, pixels
+    widths: np.ndarray  # (N,) int64, pixels
+    labels: np.ndarray  # int64, those of the first image, of the second, ...
+    label_bounds: np.ndarray  # (N + 1,) int64
+    box_labels: np.ndarray  # int64
+    box_areas: np.ndarray  # float32, square pixels
+    box_bounds: np.ndarray  # (N + 1,) int64
 
     def __len__(self) -> int:
         return len(self.rows)

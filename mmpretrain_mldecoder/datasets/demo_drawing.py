@@ -12,20 +12,12 @@ _SHIFT = 4
 
 @dataclass(frozen=True, eq=False)
 class Category:
-    """A kind of object in the demo scenes.
+    """A kind of object in the demo scenes."""
 
-    Args:
-        id (int): COCO category id; like COCO's, the ids have gaps.
-        name (str): English noun.
-        hue (int): Typical hue in degrees, in ``[0, 360)``; 0 is red, 120 green, 240 blue.
-        outline (np.ndarray): Corners ``(N, 2)`` of one polygon, x to the right and y down, about
-            1 in radius. COCO's polygons have no holes, so the ring's hole hangs on a seam.
-    """
-
-    id: int
+    id: int  # of COCO; like COCO's, the ids have gaps
     name: str
-    hue: int
-    outline: np.ndarray
+    hue: int  # typical one in degrees: 0 is red, 120 green, 240 blue
+    outline: np.ndarray  # corners (N, 2) of a polygon, x right and y down, about 1 in radius
 
 
 def _arc(start: float, stop: float, num: int = 33) -> np.ndarray:
@@ -46,13 +38,13 @@ def _heart() -> np.ndarray:
 
 
 def _crescent() -> np.ndarray:
-    # The unit circle less a circle of radius 0.8 around (0.5, 0). They cross at x = 0.61: at 52.4
-    # degrees on the one, at 82.1 degrees on the other.
+    # The unit circle less one of radius 0.8 around (0.5, 0): they cross at 52.4 and 82.1 degrees.
     bite = _arc(277.9, 82.1)[1:-1] * 0.8 + [0.5, 0]
     return np.concatenate([_arc(52.4, 307.6), bite])
 
 
 _CIRCLE = _arc(0, 360)[:-1]
+# COCO's polygons have no holes: the ring's hangs on a seam.
 _RING = np.concatenate([_arc(0, 360), _arc(360, 0) * 0.55])
 _SQUARE = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * 0.8
 _DIAMOND = np.array([[0, -1], [0.55, 0], [0, 1], [-0.55, 0]])
@@ -81,13 +73,9 @@ CATEGORIES = (
 def draw_scene(
     rng: np.random.Generator, size: int
 ) -> tuple[np.ndarray, list[tuple[Category, np.ndarray]]]:
-    """Render one scene: textured ground, distractors and up to 6 objects.
+    """Render one scene of ``size x size`` pixels: textured ground, distractors, up to 6 objects.
 
     Objects may cover each other, but three quarters of each stay in sight, thin lines aside.
-
-    Args:
-        rng (np.random.Generator): The scene follows from its state.
-        size (int): Side of the square image in pixels.
 
     Returns:
         tuple: The image, BGR uint8 ``(size, size, 3)``, and the objects from back to front: the
@@ -115,7 +103,7 @@ def _place(
 ) -> np.ndarray | None:
     """Place one more object and return its corners, or None after 20 tries.
 
-    ``in_sight`` lists the area and the visible mask of each earlier object, and is updated.
+    ``in_sight`` holds area and visible mask of the earlier ones.
     """
     for _ in range(20):
         angle = np.radians(rng.uniform(-25, 25))

@@ -20,25 +20,13 @@ def make_demo_dataset(
 ) -> bool:
     """Write the demo dataset, unless it is there already.
 
-    The same arguments give the same files, byte for byte on one machine. The folder appears only
-    when it is complete. ::
-
-        out
-        ├── annotations
-        │   ├── instances_train2017.json
-        │   └── instances_val2017.json
-        ├── train2017
-        │   ├── 000000000001.jpg
-        │   └── ...
-        └── val2017
-
-    Boxes, polygons and areas (the polygon's own, in square pixels) describe the whole object,
-    also where another one covers part of it. About one image in a hundred has no object. There
-    are no crowds. At the default size six in seven objects are small by COCO's bins of the area
-    (below 32²), the others medium, none large (96² and above).
+    The same arguments give the same files, byte for byte on one machine. Boxes, polygons and areas
+    (the polygon's own, in square pixels) describe the whole object, also where another one covers
+    part of it. About one image in a hundred has no object. There are no crowds. At the default
+    size six in seven objects are small by COCO's bins of the area (below 32²), the others medium.
 
     Args:
-        out (str | Path): Folder to write.
+        out (str | Path): Folder to write, in COCO 2017's layout; it appears when it is complete.
         num_train (int): Training scenes, at least 1. Defaults to 3000.
         num_val (int): Validation scenes, at least 1. Defaults to 600.
         size (int): Side of the square images in pixels, at least 32. Defaults to 96.
@@ -52,16 +40,11 @@ def make_demo_dataset(
         FileExistsError: If ``out`` holds anything else.
     """
     out = Path(out)
-    for name, value, low in (
-        ('num_train', num_train, 1),
-        ('num_val', num_val, 1),
-        ('size', size, 32),
-        ('seed', seed, 0),
-    ):
-        if value < low:
-            raise ValueError(f'{name} must be at least {low}, but got {value}')
     info = dict(description='Demo scenes of mmpretrain_mldecoder', version=_VERSION)
     info |= dict(num_train=num_train, num_val=num_val, size=size, seed=seed)
+    for name, low in dict(num_train=1, num_val=1, size=32, seed=0).items():
+        if info[name] < low:
+            raise ValueError(f'{name} must be at least {low}, but got {info[name]}')
     flaw = _flaw(out, info)
     if not flaw:
         return False

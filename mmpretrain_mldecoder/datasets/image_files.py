@@ -11,13 +11,9 @@ from ..errors import UnreadableImageError
 
 
 def missing_files(folder: str | os.PathLike, names: Iterable[str]) -> list[str]:
-    """Return the names without a file below ``folder``, in their order.
+    """Return the names without a file below ``folder`` ('': the working directory), in order.
 
     Each folder is listed once, which takes seconds where a look per file takes minutes.
-
-    Args:
-        folder (str | PathLike): What the names are relative to; '' is the working directory.
-        names (Iterable[str]): Paths.
     """
 
     def listed(path: str) -> set[str]:
@@ -42,10 +38,6 @@ def read_image_file(path: str, backend_args: dict | None = None) -> bytes:
 
     An annotation file can name anything: a device such as ``/dev/zero`` would fill the memory, and
     reading a pipe waits for its writer.
-
-    Args:
-        path (str): The file.
-        backend_args (dict, optional): As in the loader. Defaults to None.
 
     Raises:
         UnreadableImageError: If the file is missing (``code='missing'``), cannot be read, or is

@@ -22,32 +22,20 @@ _WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
 
 
 class ImageHeader(NamedTuple):
-    """What the header of an image says.
+    """What the header of an image says."""
 
-    Attributes:
-        format: Pillow's name, such as ``'JPEG'``.
-        size: Height and width as stored, in pixels.
-        bits: Bits per channel.
-        transparent: Whether it has transparent parts, or could have.
-        mode: Pillow's, such as ``'RGB'``.
-        orientation: By EXIF, from 1 (upright) to 8; from 5 on, height and width change places.
-    """
-
-    format: str
-    size: tuple[int, int]
-    bits: int = 8
-    transparent: bool = False
-    mode: str = ''
-    orientation: int = 1
+    format: str  # Pillow's name, such as 'JPEG'
+    size: tuple[int, int]  # height and width as stored, in pixels
+    bits: int = 8  # per channel
+    transparent: bool = False  # whether it has transparent parts, or could have
+    mode: str = ''  # Pillow's, such as 'RGB'
+    orientation: int = 1  # by EXIF, 1 (upright) to 8; from 5 on, height and width change places
 
 
 def read_image_header(content: bytes, in_full: bool = True) -> ImageHeader | None:
     """Read the header of an image, None if Pillow knows no such image.
 
-    Args:
-        content (bytes): The whole file.
-        in_full (bool): Whether to read mode and orientation of JPEG and PNG, too. Without them a
-            header of these takes microseconds. Defaults to True.
+    Without ``in_full`` that of JPEG and PNG has no mode and orientation, and takes microseconds.
 
     Raises:
         PIL.Image.DecompressionBombError: If Pillow is asked, and the pixels exceed its limit.
@@ -96,10 +84,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def jpeg_size(content: bytes) -> tuple[int, int] | None:
-    """Return height and width as a JPEG's frame header states them, None if there is none.
-
-    The EXIF orientation is not applied.
-    """
+    """Return height and width as a JPEG's frame header states them, as stored; None without one."""
     for marker, at in _jpeg_markers(content):
         if marker in _FRAME_MARKERS and at + 9 <= len(content):
             return struct.unpack_from('>HH', content, at + 5)
@@ -112,9 +97,6 @@ def is_complete(content: bytes) -> bool:
     A JPEG's end marker is searched behind the start of its first scan, so that neither the end
     of a thumbnail in its EXIF data nor zeros behind a truncated file (an interrupted download into
     reserved space) are taken for the end. What follows the end marker does not matter.
-
-    Args:
-        content (bytes): The whole file.
     """
     if content.startswith(_PNG_START[:4]):
         return content.rfind(b'IEND') >= 0
@@ -130,8 +112,7 @@ def is_complete(content: bytes) -> bool:
 def _jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
     """Yield each marker and the position of its 0xff, up to the start of the first scan.
 
-    Bytes that do not belong between two segments are skipped, as libjpeg does. Nothing is yielded
-    for what is not a JPEG.
+    Bytes that do not belong between two segments are skipped, as libjpeg does.
     """
     if not content.startswith(_JPEG_START):
         return

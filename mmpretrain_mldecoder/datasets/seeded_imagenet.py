@@ -20,14 +20,10 @@ class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
 
         data/imagenet                     data_root='data/imagenet'
         ├── train                         split='train'
-        │   ├── n01440764
-        │   │   ├── n01440764_18.JPEG
-        │   │   └── ...
+        │   ├── n01440764/n01440764_18.JPEG
         │   └── ...
         └── val                           split='val'
-            ├── n01440764
-            │   └── ...
-            └── ...
+            └── n01440764/...
 
     Or list files with one ``PATH LABEL`` per line, PaddleClas' among them; then no ``split``::
 
@@ -40,9 +36,9 @@ class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
             └── ILSVRC2012_val_...JPEG    val/ILSVRC2012_val_00000001.JPEG 65
 
     Paths are joined with ``data_prefix`` below ``data_root``. With ``split`` set, ``data_prefix``
-    is that folder, and a list ``meta/{split}.txt`` is read where there is one. The host reads
-    lists as they are; here every line and file is checked first, because a label that is too high
-    stops a GPU without an explanation, and one that is merely wrong lowers the accuracy.
+    is that folder, and a list ``meta/{split}.txt`` is read where there is one. Differs from the
+    host in: every line and file of a list is checked, because a label that is too high stops a GPU
+    without an explanation.
 
     Raises:
         FileNotFoundError: If the list, or a file that it names, is not there.

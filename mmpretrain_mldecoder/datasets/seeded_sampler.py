@@ -1,9 +1,8 @@
 """Sampler and dataset mixin with which augmentation follows from the seed, the epoch and the image.
 
-A resumed run starts fresh workers, whose random state differs from that of workers that have
-already run some epochs. So the sampler sends a seed along with each index, and the dataset makes
-the sample under that seed. Any number of workers or ranks then gives the same samples, and a
-resumed run continues as an uninterrupted one would have.
+The sampler sends a seed along with each index, and the dataset makes the sample under that seed.
+Any number of workers or ranks then gives the same samples, and a resumed run, whose workers are
+fresh, continues as an uninterrupted one would have.
 """
 
 import copy
@@ -68,17 +67,11 @@ class SeededSampler(DefaultSampler):
     num_skipped = 0
 
     def skip_images(self, num_images: int) -> None:
-        """Skip the first images of each epoch that begins from now on.
+        """Skip the first images of each epoch that begins from now on; 0 for full epochs.
 
         Args:
             num_images (int): Number of images that all ranks together have seen, whatever the
-                number of ranks was: they take turns in one order. 0 for a full epoch.
-
-        Example:
-            >>> sampler = SeededSampler(range(4), shuffle=False, seed=0)
-            >>> sampler.skip_images(3)
-            >>> [int(index) for index in sampler]
-            [3]
+                number of ranks was: they take turns in one order.
         """
         self.num_skipped = num_images
 
@@ -118,16 +111,14 @@ def sample_random_state(seed: int) -> Iterator[None]:
         seed_generators(seed)
         yield
         return
-    python_state = random.getstate()
-    numpy_state = np.random.get_state()
-    torch_state = torch.default_generator.get_state()
+    states = random.getstate(), np.random.get_state(), torch.default_generator.get_state()
     try:
         seed_generators(seed)
         yield
     finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
-        torch.default_generator.set_state(torch_state)
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.default_generator.set_state(states[2])
 
 
 def seed_generators(seed: int) -> None:
@@ -143,8 +134,7 @@ class SeededSamplesMixin:
 
     Put it before the dataset class: ``class Seeded(SeededSamplesMixin, SomeDataset)``. The seed
     holds for the whole pipeline and for the choice of a replacement when the pipeline gives no
-    sample; afterwards the generators are as they were, see :func:`sample_random_state`. With a
-    plain int nothing is seeded.
+    sample, see :func:`sample_random_state`. With a plain int nothing is seeded.
     """
 
     def __getitem__(self, idx: int) -> dict:

@@ -15,11 +15,8 @@ MAX_LISTED = 20
 class UnreadableLog:
     """The images that could not be read, each counted once.
 
-    With a file, all processes that have it count together: each reads it every time, and appends
-    its lines to it. Without one, a process counts its own, and logs each.
-
-    Attributes:
-        file (Path | None): One JSON per line, with ``path`` and ``reason``. Defaults to None.
+    All processes with the same ``file`` (a JSON with ``path`` and ``reason`` per line) count
+    together. By default it is None: a process counts its own, and logs each.
     """
 
     def __init__(self) -> None:
@@ -45,10 +42,9 @@ def read_unreadable(file: Path) -> dict[str, str]:
 
     An incomplete line is skipped: another process is writing it, or the disk was full.
     """
-    records = [record for _, record in read_json_lines(file)]
     return {
         record['path']: record['reason']
-        for record in records
+        for _, record in read_json_lines(file)
         if all(isinstance(record.get(key), str) for key in ('path', 'reason'))
     }
 
@@ -105,9 +101,7 @@ class SkipUnreadableMixin:
 
     def _too_many(self, found: dict[str, str]) -> str:
         images = 'image' if len(found) == 1 else 'images'
-        listed = [
-            f'{printable(path)} ({reason})' for path, reason in list(found.items())[:MAX_LISTED]
-        ]
+        listed = [f'{printable(path)} ({reason})' for path, reason in found.items()][:MAX_LISTED]
         more = f' and {len(found) - MAX_LISTED} more' if len(found) > MAX_LISTED else ''
         where = f', all in {self.unreadable.file}' if self.unreadable.file else ''
         return (

@@ -77,11 +77,11 @@ class LoadWholeImage(LoadImageFromFile):
         return f'{super().__repr__()[:-1]}, max_pixels={self.max_pixels})'
 
 
-_REDUCED = (
-    (2, cv2.IMREAD_REDUCED_COLOR_2),
-    (4, cv2.IMREAD_REDUCED_COLOR_4),
-    (8, cv2.IMREAD_REDUCED_COLOR_8),
-)
+_REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 
 
 @TRANSFORMS.register_module()
@@ -90,26 +90,20 @@ class LoadScaledImage(LoadWholeImage):
 
     It takes the smallest scale at which both sides keep at least ``min_side`` pixels. The decoder
     then skips most of the inverse cosine transform. Other formats, and a JPEG that is too small,
-    are loaded as by ``LoadWholeImage``, whose rules hold for all files. The EXIF orientation is
-    followed either way.
+    are loaded as by ``LoadWholeImage``, whose rules, keys and errors hold for all files.
 
     The pixels differ from those of the full image resized (docs/augmentation.md says how far). For
     training only; evaluate with ``LoadWholeImage``.
 
-    Required key: ``img_path``. Modified keys: ``img`` (BGR uint8, ``(H, W, 3)``), ``img_shape``
-    and ``ori_shape``, which are both the shape of ``img``.
-
     Args:
         min_side (int): Pixels that both sides keep, at least 1: the ``scale`` of the
             ``SquareResize`` that follows.
-        max_pixels (int): Height times width of the largest image, before it is made smaller, as
-            in ``LoadWholeImage``. Defaults to 178,956,970.
-        backend_args (dict, optional): Where files come from. Defaults to None: by the prefix of
-            the path.
+        max_pixels (int): As in ``LoadWholeImage``, before the image is made smaller. Defaults to
+            178,956,970.
+        backend_args (dict, optional): As in ``LoadWholeImage``. Defaults to None.
 
     Raises:
         ValueError: If ``min_side`` or ``max_pixels`` is not a positive int.
-        UnreadableImageError: When called, if the file cannot be read.
     """
 
     def __init__(
@@ -124,7 +118,7 @@ class LoadScaledImage(LoadWholeImage):
 
     def _decode(self, path: str, content: bytes) -> np.ndarray:
         flag, side = cv2.IMREAD_COLOR, min(jpeg_size(content) or (0,))
-        for denominator, reduced in _REDUCED:
+        for denominator, reduced in _REDUCED.items():
             if side >= denominator * self.min_side:
                 flag = reduced
         return decode_image(path, content, flag, 'cv2', self.max_pixels)

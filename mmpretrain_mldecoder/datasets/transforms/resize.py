@@ -18,14 +18,10 @@ class SquareResize(BaseTransform):
     OpenCV's (the host's ``Resize``) does not. torch has Pillow's filter for uint8: at most 1 grey
     level away on photos, 0.003 on average. (Pillow 13 filters some tall images in the other
     order of axes, which alone moves the rounding by 0.2 on average; the order here is Pillow 11's.)
-    Boxes and masks in the result dict are not resized.
 
-    Required keys: ``img`` (BGR uint8, ``(H, W, 3)``).
-
-    Modified keys: ``img`` (a new array), ``img_shape``.
-
-    Added keys, as the host's ``Resize`` sets them: ``scale`` and ``scale_factor``
-    (width, height), ``keep_ratio`` (False).
+    Required key: ``img`` (BGR uint8, ``(H, W, 3)``). Modified keys: ``img`` (a new array),
+    ``img_shape``. Added keys, as by the host's ``Resize``: ``scale`` and ``scale_factor`` (width,
+    height), ``keep_ratio`` (False). Boxes and masks are not resized.
 
     Source: Ridnik et al., "ML-Decoder", arXiv:2111.12933, training details for MS-COCO.
 
@@ -58,10 +54,8 @@ class SquareResize(BaseTransform):
         height, width = img.shape[:2]
         size = (self.scale, self.scale)
         results['img'] = _as_pillow(img, size) if self.antialias else cv2.resize(img, size)
-        results['img_shape'] = size
-        results['scale'] = size
-        results['scale_factor'] = (self.scale / width, self.scale / height)
-        results['keep_ratio'] = False
+        scale_factor = (self.scale / width, self.scale / height)
+        results.update(img_shape=size, scale=size, scale_factor=scale_factor, keep_ratio=False)
         return results
 
     def __repr__(self) -> str:
@@ -89,9 +83,8 @@ class ShortSideResize(BaseTransform):
       the margin rounded down, ``CenterCrop`` rounds half to even; of an even margin they take the
       same half.
 
-    Required keys: ``img`` (BGR uint8, ``(H, W, 3)``).
-
-    Modified keys: ``img`` (a new array), ``img_shape``.
+    Required key: ``img`` (BGR uint8, ``(H, W, 3)``). Modified keys: ``img`` (a new array),
+    ``img_shape``.
 
     Source: PaddleClas, ``ppcls/data/preprocess/ops/operators.py``.
 

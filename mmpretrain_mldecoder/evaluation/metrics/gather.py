@@ -5,14 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from mmengine.dist import (
-    all_gather,
-    all_gather_object,
-    all_reduce,
-    get_rank,
-    get_world_size,
-    is_main_process,
-)
+from mmengine import dist
 from torch import Tensor
 
 # Arrays with a row per image, as `sample_arrays` returns them.
@@ -37,7 +30,7 @@ def raise_on_all_ranks() -> Iterator[None]:
         yield
     except ValueError as raised:
         error = raised
-    messages = all_gather_object(None if error is None else str(error))
+    messages = dist.all_gather_object(None if error is None else str(error))
     first = next((message for message in messages if message is not None), None)
     if first is not None:
         raise ValueError(first) from error
@@ -60,7 +53,7 @@ def gather_rows(rows: Tensor, columns: slice = slice(None)) -> Tensor:
         - rows: ``(n, C)``, ``n`` may be 0.
         - Output: ``(sum of n, columns)``.
     """
-    lengths = torch.cat(all_gather(torch.tensor([len(rows)])))
+    lengths = torch.cat(dist.all_gather(torch.tensor([len(rows)])))
     if len(lengths) == 1:
         return rows[:, columns]
     gathered = rows.new_empty(int(lengths.sum()), rows[:0, columns].shape[1])
@@ -74,7 +67,7 @@ def gather_rows(rows: Tensor, columns: slice = slice(None)) -> Tensor:
         block[: len(own)] = own
         valid = torch.arange(start, start + len(block))[:, None] < lengths
         # (rows, ranks, columns) -> (valid, columns)
-        part = torch.stack([one[:, columns] for one in all_gather(block)], dim=1)[valid]
+        part = torch.stack([one[:, columns] for one in dist.all_gather(block)], dim=1)[valid]
         gathered[filled : filled + len(part)] = part
         filled += len(part)
     return gathered
@@ -83,13 +76,11 @@ def gather_rows(rows: Tensor, columns: slice = slice(None)) -> Tensor:
 def gather_batches(batches: Sequence[Batch], names: Sequence[str]) -> dict[str, np.ndarray] | None:
     """Return complete arrays ``(N, C)`` of all ranks on the main process, None on the others.
 
-    Args:
-        batches (Sequence[Batch]): This rank's rows; at least one batch, perhaps without rows.
-        names (Sequence[str]): The arrays that are wanted.
+    Each rank gives at least one batch, perhaps without rows.
     """
-    columns = slice(None) if is_main_process() else slice(0, 0)
+    columns = slice(None) if dist.is_main_process() else slice(0, 0)
     gathered = {name: gather_rows(_rows(batches, name), columns).numpy() for name in names}
-    return gathered if is_main_process() else None
+    return gathered if dist.is_main_process() else None
 
 
 def class_values(
@@ -110,7 +101,7 @@ def class_values(
         - Output: ``(V, C)`` float64, the same on all ranks.
     """
     num_classes = batches[0][names[0]].shape[1]
-    world_size, rank = get_world_size(), get_rank()
+    world_size, rank = dist.get_world_size(), dist.get_rank()
     width = min(_CLASSES_OF_A_RANK, -(-num_classes // world_size))
     own = slice(rank * width, (rank + 1) * width)
     values = []
@@ -123,7 +114,7 @@ def class_values(
         all_values[:, own] = own_values
         values.append(all_values)
     reduced = torch.from_numpy(np.concatenate(values, axis=1))
-    all_reduce(reduced)  # all but one addend are 0
+    dist.all_reduce(reduced)  # all but one addend are 0
     return reduced.numpy()
 
 

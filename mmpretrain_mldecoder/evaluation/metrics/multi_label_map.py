@@ -103,16 +103,13 @@ class MultiLabelMAP(BaseMetric):
             self.results.append(sample_arrays(data_samples, classes, self.by_size))
 
     def evaluate(self, size: int) -> dict:
-        """Compute the metrics over all ranks, and drop the results.
+        """Return the metrics over all ranks, prefixed names to percent, and drop the results.
 
-        Differs from the host's in: scores stay with the rank that predicted them, see
-        :meth:`compute_metrics`; an error on one rank is raised on all.
+        Differs from the host's in: scores stay with the rank that predicted them; an error on one
+        rank is raised on all.
 
         Args:
             size (int): Number of images in the dataset.
-
-        Returns:
-            dict: Prefixed names to percent, the same on all ranks.
 
         Raises:
             ValueError: If no rank has seen a sample, or a score is NaN.
@@ -125,12 +122,9 @@ class MultiLabelMAP(BaseMetric):
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Return the metrics of the rows of all ranks, see :meth:`compute`.
 
-        Differs from the host's in: every rank calls it, with its own rows. Each computes the AP of
-        its share of the classes, for which it gets the columns of few of them at a time.
-
-        Args:
-            results (list[dict]): Batches of :func:`sample_arrays`, each image in one row of one
-                rank; at least one batch, perhaps without rows.
+        Differs from the host's in: every rank calls it, with its own rows (one batch at least,
+        perhaps empty; each image in one row of one rank), and computes the AP of its share of the
+        classes, for which it gets the columns of few of them at a time.
         """
         with raise_on_all_ranks():
             _refuse_nan(results)
@@ -146,19 +140,13 @@ class MultiLabelMAP(BaseMetric):
     def compute(
         self, scores: np.ndarray, targets: np.ndarray, size_masks: np.ndarray | None = None
     ) -> dict[str, float]:
-        """Return the metrics of plain arrays: what reports and offline tools call.
+        """Return the metrics of plain arrays ``(N, C)``, names without prefix to percent.
 
         Args:
             scores (np.ndarray): Probabilities.
             targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
             size_masks (np.ndarray, optional): One :func:`object_size_mask` per image; needed for
                 ``by_size``.
-
-        Shape:
-            - scores, targets, size_masks: ``(N, C)``.
-
-        Returns:
-            dict[str, float]: Names without prefix to percent.
         """
         values = self._class_values(scores, targets, size_masks)
         return self._metrics(values, self._row_counts(scores, targets))
@@ -292,21 +280,15 @@ def _refuse_nan(results: list[dict]) -> None:
 def class_table(
     classes: Sequence[str], positives: np.ndarray, ap: np.ndarray, width: int = 120
 ) -> str:
-    """Lay out name, positives and AP per class, in as many columns as fit.
+    """Return a table of name, positives and AP per class, in as many columns as fit.
 
     The classes keep their order and run down the first column, then down the next.
 
     Args:
         classes (Sequence[str]): The names.
-        positives (np.ndarray): Number of positive images per class.
-        ap (np.ndarray): AP per class as a fraction, printed in percent; ``-`` for nan.
+        positives (np.ndarray): Number of positive images per class, ``(C,)``.
+        ap (np.ndarray): AP per class as a fraction, ``(C,)``; printed in percent, ``-`` for nan.
         width (int): Characters a line may have, if one column fits into it. Defaults to 120.
-
-    Shape:
-        - positives, ap: ``(C,)``.
-
-    Returns:
-        str: The lines, a header first.
     """
     header = ('class', 'positives', 'AP')
     cells = [

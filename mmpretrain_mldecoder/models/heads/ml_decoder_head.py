@@ -1,8 +1,4 @@
-"""ML-Decoder as a head of MMPretrain's classifiers, for many labels or for one.
-
-Source: Ridnik et al., "ML-Decoder: Scalable and Versatile Classification Head",
-arXiv:2111.12933v2.
-"""
+"""ML-Decoder (Ridnik et al., arXiv:2111.12933v2) as a head of MMPretrain's classifiers."""
 
 from math import isqrt
 
@@ -24,11 +20,9 @@ class _DecodesLastFeature:
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Return the map or the tokens that the decoder reads.
 
-        Args:
-            feats (tuple[Tensor]): Outputs of the backbone or neck; the last one counts.
-
         Raises:
-            ValueError: If that output is pooled, i.e. has no positions to attend to.
+            ValueError: If the last output of the backbone or neck, which counts, is pooled, i.e.
+                has no positions to attend to.
         """
         memory = feats[-1]
         if memory.dim() == 2:

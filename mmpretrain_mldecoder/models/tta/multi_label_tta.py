@@ -27,12 +27,7 @@ class MultiLabelTTA(BaseTTAModel):
     """
 
     def merge_preds(self, data_samples_list: Sequence[Sequence[DataSample]]) -> list[DataSample]:
-        """Return one data sample an image from its views.
-
-        Args:
-            data_samples_list (Sequence[Sequence[DataSample]]): For each image the data samples
-                of its views, with ``pred_score`` ``(C,)``.
-        """
+        """Return one data sample an image from those of its views, with ``pred_score`` ``(C,)``."""
         return [self._merge(views) for views in data_samples_list]
 
     def _merge(self, views: Sequence[DataSample]) -> DataSample:
