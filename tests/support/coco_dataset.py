@@ -6,17 +6,19 @@ import numpy as np
 from mmpretrain.registry import DATASETS
 
 
-def build(root, split='train', **kwargs):
-    """Build COCOMultiLabel of a folder such as ``write_coco`` makes."""
-    return DATASETS.build(
-        dict(
-            type='COCOMultiLabel',
-            data_root=str(root),
-            ann_file=f'annotations/instances_{split}2017.json',
-            data_prefix=f'{split}2017',
-            **kwargs,
-        )
+def coco_split(root, split='train', **kwargs):
+    """Return the config of a split of a folder such as ``write_coco`` makes."""
+    return dict(
+        type='COCOMultiLabel',
+        data_root=str(root),
+        ann_file=f'annotations/instances_{split}2017.json',
+        data_prefix=f'{split}2017',
+        **kwargs,
     )
+
+
+def build(root, split='train', **kwargs):
+    return DATASETS.build(coco_split(root, split, **kwargs))
 
 
 def infos(dataset):

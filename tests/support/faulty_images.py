@@ -30,16 +30,14 @@ def orientation(value: int) -> Image.Exif:
     return exif
 
 
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    checksum = struct.pack('>I', zlib.crc32(kind + data))
-    return struct.pack('>I', len(data)) + kind + data + checksum
-
-
 def png_of(height: int, width: int, data: bytes) -> bytes:
     """A PNG that says it has so many pixels, 8-bit RGB, with whatever compressed data."""
+    png = b'\x89PNG\r\n\x1a\n'
     header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
-    chunks = ((b'IHDR', header), (b'IDAT', data), (b'IEND', b''))
-    return b'\x89PNG\r\n\x1a\n' + b''.join(png_chunk(*chunk) for chunk in chunks)
+    for kind, content in ((b'IHDR', header), (b'IDAT', data), (b'IEND', b'')):
+        png += struct.pack('>I', len(content)) + kind + content
+        png += struct.pack('>I', zlib.crc32(kind + content))
+    return png
 
 
 def png_claiming(height: int, width: int) -> bytes:
@@ -73,16 +71,10 @@ def faulty_files() -> dict[str, tuple[bytes | None, set[str]]]:
         'absent.jpg': (None, {'missing'}),
         'grey.jpg': (encoded(photo(8), mode='L'), {'greyscale'}),
         'grey.png': (encoded(photo(9), 'PNG', 'L'), {'greyscale'}),
-        'grey_in_colour.jpg': (
-            encoded(np.repeat(photo(10)[..., :1], 3, axis=2)),
-            {'greyscale'},
-        ),
+        'grey_in_colour.jpg': (encoded(np.repeat(photo(10)[..., :1], 3, 2)), {'greyscale'}),
         'cmyk.jpg': (encoded(photo(11), mode='CMYK'), {'cmyk'}),
         'deep_grey.png': (encoded(deep, 'PNG'), {'deep', 'greyscale'}),
-        'deep.png': (
-            cv2.imencode('.png', colours)[1].tobytes(),
-            {'deep'},
-        ),
+        'deep.png': (cv2.imencode('.png', colours)[1].tobytes(), {'deep'}),
         'palette.png': (encoded(photo(15), 'PNG', 'P'), {'palette'}),
         'alpha.png': (encoded(see_through, 'PNG'), {'alpha'}),
         'dim.png': (encoded(deep // 16, 'PNG'), {'blank'}),
@@ -113,15 +105,3 @@ def write_dataset(
         path = root / f'annotations/instances_{split}2017.json'
         path.write_text(json.dumps(content))
     return root
-
-
-def coco_split(root: Path, split: str, pipeline: list, **kwargs) -> dict:
-    """The config of a split of such a dataset."""
-    return dict(
-        type='COCOMultiLabel',
-        data_root=str(root),
-        ann_file=f'annotations/instances_{split}2017.json',
-        data_prefix=f'{split}2017',
-        pipeline=pipeline,
-        **kwargs,
-    )

@@ -5,10 +5,11 @@ import os
 import cv2
 import numpy as np
 import pytest
+from coco_dataset import build
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
-from mmpretrain_mldecoder.datasets import COCOMultiLabel, resized_copy
+from mmpretrain_mldecoder.datasets import resized_copy
 from mmpretrain_mldecoder.datasets.resized_copy import make_resized_copy
 from mmpretrain_mldecoder.datasets.transforms import SquareResize
 
@@ -35,6 +36,10 @@ def source(tmp_path):
     return root
 
 
+def make(source, target, size=32, quality=95, workers=0):
+    return make_resized_copy(source, target, size, quality, workers)
+
+
 def files(root) -> set[str]:
     return {str(p.relative_to(root)) for p in root.rglob('*') if not p.is_dir()}
 
@@ -42,7 +47,7 @@ def files(root) -> set[str]:
 @pytest.mark.parametrize('workers', [0, 2])
 def test_names_stay_and_images_are_squashed(source, tmp_path, workers):
     target = tmp_path / 'made/target'
-    copy = make_resized_copy(source, target, 32, workers=workers)
+    copy = make(source, target, workers=workers)
     assert files(target) == files(source) | {'resized_copy.json'}
     assert (copy.written, copy.present, copy.others, copy.failed) == (2, 0, 1, [])
     sizes = [sum((root / n).stat().st_size for n in ('a/1.jpg', 'b/deep/2.JPEG'))
@@ -59,7 +64,7 @@ def test_names_stay_and_images_are_squashed(source, tmp_path, workers):
 @pytest.mark.parametrize('suffix', ['.png', '.bmp', '.ppm', '.tif', '.webp'])
 def test_formats_without_loss_have_the_pixels_of_the_resize(source, tmp_path, suffix):
     Image.fromarray(smooth(50, 70)).save(source / f'x{suffix}', lossless=True)
-    make_resized_copy(source, tmp_path / 'out', 48, workers=0)
+    make(source, tmp_path / 'out', 48)
     copied = cv2.imread(str(tmp_path / f'out/x{suffix}'))
     assert np.array_equal(copied, expected(source / f'x{suffix}', 48))
 
@@ -69,7 +74,7 @@ def test_colour_is_not_halved_in_resolution(source, tmp_path):
     image = np.zeros((32, 32, 3), np.uint8)
     image[:, ::2, 0], image[:, 1::2, 2] = 255, 255
     Image.fromarray(image).save(source / 'stripes.jpg', quality=100, subsampling=0)
-    make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+    make(source, tmp_path / 'out')
     with Image.open(tmp_path / 'out/stripes.jpg') as copied:
         red = np.asarray(copied)[..., 0].astype(int)
     assert (red[:, ::2] - red[:, 1::2]).min() > 200
@@ -83,7 +88,7 @@ def test_rotated_grey_cmyk_and_misnamed_images(source, tmp_path):
     upright.convert('L').save(source / 'grey.jpg', quality=95)
     upright.convert('CMYK').save(source / 'cmyk.jpg', quality=95)
     upright.save(source / 'png.jpg', format='PNG')
-    make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+    make(source, tmp_path / 'out')
     for name in ('exif', 'grey', 'cmyk', 'png'):
         with Image.open(tmp_path / f'out/{name}.jpg') as copied:
             assert (copied.format, copied.mode, dict(copied.getexif())) == ('JPEG', 'RGB', {})
@@ -96,18 +101,10 @@ def test_rotated_grey_cmyk_and_misnamed_images(source, tmp_path):
 
 
 def test_the_dataset_class_reads_the_copy(fake_coco, tmp_path):
-    make_resized_copy(fake_coco, tmp_path / 'out', 32, workers=0)
-    for root in (fake_coco, tmp_path / 'out'):
-        dataset = COCOMultiLabel(
-            data_root=str(root),
-            ann_file='annotations/instances_val2017.json',
-            data_prefix='val2017',
-            pipeline=[dict(type='LoadImageFromFile')],
-        )
-        samples = [dataset[i] for i in range(7)]
-        if root == fake_coco:
-            originals = samples
-    for sample, original in zip(samples, originals, strict=True):
+    make(fake_coco, tmp_path / 'out')
+    pipeline = [dict(type='LoadImageFromFile')]
+    originals, copies = (build(r, 'val', pipeline=pipeline) for r in (fake_coco, tmp_path / 'out'))
+    for original, sample in zip(originals, copies, strict=True):
         assert sample['img'].shape == (32, 32, 3)
         assert sample['gt_label'].tolist() == original['gt_label'].tolist()
         # sizes and areas are still those of the original
@@ -117,11 +114,11 @@ def test_the_dataset_class_reads_the_copy(fake_coco, tmp_path):
 
 def test_a_second_call_writes_only_what_is_missing(source, tmp_path):
     target = tmp_path / 'out'
-    make_resized_copy(source, target, 32, workers=0)
+    make(source, target)
     (target / 'a/1.jpg').unlink()
     (target / 'b/deep/2.JPEG').write_bytes(b'kept')
     (target / 'labels.json').write_text('mine')
-    copy = make_resized_copy(source, target, 32, workers=0)
+    copy = make(source, target)
     assert (copy.written, copy.present, copy.others) == (1, 1, 0)
     assert (target / 'b/deep/2.JPEG').read_bytes() == b'kept'
     assert (target / 'labels.json').read_text() == 'mine'
@@ -129,29 +126,29 @@ def test_a_second_call_writes_only_what_is_missing(source, tmp_path):
     (source / 'labels.json').write_text('newer')
     later = (target / 'labels.json').stat().st_mtime + 10
     os.utime(source / 'labels.json', (later, later))
-    assert make_resized_copy(source, target, 32, workers=0).others == 1
+    assert make(source, target).others == 1
     assert (target / 'labels.json').read_text() == 'newer'
 
 
 def test_a_copy_with_other_or_damaged_settings_is_refused(source, tmp_path):
     out = tmp_path / 'out'
-    make_resized_copy(source, out, 32, workers=0)
+    make(source, out)
     with pytest.raises(ValueError, match='of size 32, quality 95, not of size 64, quality 95'):
-        make_resized_copy(source, out, 64, workers=0)
+        make(source, out, 64)
     with pytest.raises(ValueError, match='quality 95, not of size 32, quality 90'):
-        make_resized_copy(source, out, 32, 90, workers=0)
+        make(source, out, quality=90)
     for content in ('', '[]', '5', '{"size": 32}', '{"size"', '[' * 10**5, '\0' * 30):
         (out / 'resized_copy.json').write_text(content)
         with pytest.raises(
             ValueError, match=r'resized_copy\.json does not say how .* delete .*out'
         ):
-            make_resized_copy(source, out, 32, workers=0)
+            make(source, out)
 
 
 def test_a_copy_of_a_copy_has_its_own_settings(source, tmp_path):
-    make_resized_copy(source, tmp_path / 'large', 64, workers=0)
+    make(source, tmp_path / 'large', 64)
     (tmp_path / 'large/failed.jsonl').write_text('')
-    make_resized_copy(tmp_path / 'large', tmp_path / 'small', 32, workers=0)
+    make(tmp_path / 'large', tmp_path / 'small')
     settings = json.loads((tmp_path / 'small/resized_copy.json').read_text())
     assert settings == dict(size=32, quality=95)
     assert not (tmp_path / 'small/failed.jsonl').exists()
@@ -165,7 +162,7 @@ def test_unreadable_files_are_listed_and_the_rest_goes_on(source, tmp_path, work
     (source / 'a/gone.jpg').symlink_to('nowhere')
     (source / 'gone.json').symlink_to('nowhere')
     target = tmp_path / 'out'
-    copy = make_resized_copy(source, target, 32, workers=workers)
+    copy = make(source, target, workers=workers)
     assert copy.written == 2
     failed = {'a/0.jpg', 'a/empty.png', 'a/gone.jpg', 'gone.json'}
     lines = [json.loads(line) for line in (target / 'failed.jsonl').read_text().splitlines()]
@@ -178,17 +175,9 @@ def test_unreadable_files_are_listed_and_the_rest_goes_on(source, tmp_path, work
     for name in failed:
         (source / name).unlink()
     (source / 'a/0.jpg').write_bytes(content)
-    copy = make_resized_copy(source, target, 32, workers=workers)
+    copy = make(source, target, workers=workers)
     assert (copy.written, copy.present, copy.failed) == (1, 2, [])
     assert not (target / 'failed.jsonl').exists()
-
-
-def test_archives_are_left_out(source, tmp_path):
-    for name in ('train.zip', 'a/x.tar.gz', 'y.TAR'):
-        (source / name).write_bytes(b'')
-    copy = make_resized_copy(source, tmp_path / 'out', 32, workers=0)
-    assert copy.left_out == ['a/x.tar.gz', 'train.zip', 'y.TAR']
-    assert not list((tmp_path / 'out').rglob('*.[zt]*'))
 
 
 def test_links_are_followed_but_never_written_through(source, tmp_path):
@@ -197,7 +186,7 @@ def test_links_are_followed_but_never_written_through(source, tmp_path):
     (source / 'a').symlink_to(outside)
     (source / 'b/around').symlink_to(source)  # a circle
     target = tmp_path / 'out'
-    make_resized_copy(source, target, 32, workers=0)
+    make(source, target)
     assert files(outside) == {'1.jpg'}
     assert cv2.imread(str(outside / '1.jpg')).shape == (60, 80, 3)
     assert files(target) == {'a/1.jpg', 'b/deep/2.JPEG', 'labels.json', 'resized_copy.json'}
@@ -207,19 +196,22 @@ def test_links_are_followed_but_never_written_through(source, tmp_path):
     (source / 'c/3.jpg').write_bytes((outside / '1.jpg').read_bytes())
     (target / 'c').symlink_to(outside)
     with pytest.raises(ValueError, match=r'c leads out of .*: remove that link'):
-        make_resized_copy(source, target, 32, workers=0)
+        make(source, target)
     assert not (outside / '3.jpg').exists()
 
 
-def test_files_that_a_link_leads_to_outside_are_left_out(source, tmp_path):
+def test_archives_and_files_that_a_link_leads_to_outside_are_left_out(source, tmp_path):
+    for name in ('train.zip', 'a/x.tar.gz', 'y.TAR'):
+        (source / name).write_bytes(b'')
     outside = tmp_path / 'outside'
     outside.mkdir()
     (outside / 'key').write_text('secret')
     (source / 'key.json').symlink_to(outside / 'key')
     (source / 'a' / 'keys').symlink_to(outside)
     (source / 'b' / 'labels.json').symlink_to(source / 'labels.json')  # inside: a file like others
-    copy = make_resized_copy(source, tmp_path / 'out', 32, workers=0)
-    assert sorted(copy.outside) == ['a/keys/key', 'key.json']
+    copy = make(source, tmp_path / 'out')
+    assert copy.left_out == ['a/x.tar.gz', 'train.zip', 'y.TAR']
+    assert copy.outside == ['a/keys/key', 'key.json']
     assert files(tmp_path / 'out') == {
         'a/1.jpg', 'b/deep/2.JPEG', 'b/labels.json', 'labels.json', 'resized_copy.json'
     }  # fmt: skip
@@ -235,73 +227,65 @@ def test_nested_folders_are_refused(source, tmp_path):
         (tmp_path, 'one inside the other'),
     ]:
         with pytest.raises(ValueError, match=message):
-            make_resized_copy(source, target, 32, workers=0)
+            make(source, target)
     assert files(source) == {'a/1.jpg', 'b/deep/2.JPEG', 'labels.json'}
     (tmp_path / 'out').mkdir()
     (source / 'into').symlink_to(tmp_path / 'out')
     with pytest.raises(ValueError, match=r'into is a link into the target'):
-        make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+        make(source, tmp_path / 'out')
 
 
 def test_a_folder_with_other_things_is_refused(source, tmp_path):
     (tmp_path / 'photos').mkdir()
-    make_resized_copy(source, tmp_path / 'photos', 32, workers=0)  # empty: allowed
+    make(source, tmp_path / 'photos')  # empty: allowed
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine/1.jpg').write_bytes(b'mine')
     with pytest.raises(ValueError, match='is not empty and not a resized copy'):
-        make_resized_copy(source, tmp_path / 'mine', 32, workers=0)
+        make(source, tmp_path / 'mine')
     assert files(tmp_path / 'mine') == {'1.jpg'}
 
 
 def test_wrong_arguments(source, tmp_path):
     with pytest.raises(ValueError, match='size must be from 1 to 65500, but got 0'):
-        make_resized_copy(source, tmp_path / 'out', 0)
+        make(source, tmp_path / 'out', 0)
     with pytest.raises(ValueError, match='quality must be from 1 to 100, but got 101'):
-        make_resized_copy(source, tmp_path / 'out', 32, 101)
+        make(source, tmp_path / 'out', 32, 101)
     with pytest.raises(FileNotFoundError, match=r'no folder at .*nowhere'):
-        make_resized_copy(tmp_path / 'nowhere', tmp_path / 'out', 32)
+        make(tmp_path / 'nowhere', tmp_path / 'out', 32)
     (tmp_path / 'empty').mkdir()
     with pytest.raises(ValueError, match='empty holds no image'):
-        make_resized_copy(tmp_path / 'empty', tmp_path / 'out', 32)
+        make(tmp_path / 'empty', tmp_path / 'out', 32)
     assert not (tmp_path / 'out').exists()
 
 
-def test_a_full_disk_is_said_and_what_is_there_is_kept(source, tmp_path, monkeypatch):
+@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EACCES])
+def test_an_error_of_writing_ends_the_call_and_keeps_what_is_there(
+    source, tmp_path, monkeypatch, number
+):
     original = resized_copy.atomic_write
 
-    def full(path, **options):
+    def refuse(path, **options):
         if path.name == '2.JPEG':
-            raise OSError(errno.ENOSPC, 'No space left on device')
+            raise OSError(number, 'Error of the disk', str(path))
         return original(path, **options)
 
-    monkeypatch.setattr(resized_copy, 'atomic_write', full)
-    with pytest.raises(OSError, match='no space left for the copy') as error:
-        make_resized_copy(source, tmp_path / 'out', 32, workers=0)
-    assert error.value.errno == errno.ENOSPC
-    monkeypatch.undo()
-    copy = make_resized_copy(source, tmp_path / 'out', 32, workers=0)
-    assert (copy.written, copy.present) == (1, 1)
-
-
-def test_other_errors_of_writing_end_the_call(source, tmp_path, monkeypatch):
-    def refuse(path, target=tmp_path / 'out/a/1.jpg', **options):
-        if path == target:
-            raise PermissionError(errno.EACCES, 'Permission denied', str(path))
-        return original(path, **options)
-
-    original = resized_copy.atomic_write
+    message = 'no space left for the copy' if number == errno.ENOSPC else r'disk.*2\.JPEG'
     monkeypatch.setattr(resized_copy, 'atomic_write', refuse)
-    with pytest.raises(PermissionError, match=r'1\.jpg'):
-        make_resized_copy(source, tmp_path / 'out', 32, workers=0)
+    with pytest.raises(OSError, match=message) as error:
+        make(source, tmp_path / 'out')
+    assert error.value.errno == number
+    monkeypatch.undo()
+    copy = make(source, tmp_path / 'out')
+    assert (copy.written, copy.present) == (1, 1)
 
 
 def test_what_a_killed_worker_left_is_removed(source, tmp_path):
     out = tmp_path / 'out'
-    make_resized_copy(source, out, 32, workers=0)
+    make(source, out)
     (out / 'a' / '1.jpg').unlink()
     half = out / 'a' / '.1.jpg.0123456789abcdef.tmp'
     half.write_bytes(b'half')
-    assert make_resized_copy(source, out, 32, workers=0).written == 1
+    assert make(source, out).written == 1
     assert not half.exists()
 
 
@@ -311,7 +295,7 @@ def test_links_to_themselves_and_to_what_never_ends(source, tmp_path):
     (source / 'zero.jpg').symlink_to('/dev/null')
     os.mkfifo(source / 'pipe')
     (source / 'pipe.json').symlink_to('pipe')
-    copy = make_resized_copy(source, tmp_path / 'copy', 8, workers=0)
+    copy = make(source, tmp_path / 'copy', 8)
     reasons = {entry['path']: entry['error'] for entry in copy.failed}
     assert reasons.keys() == {'self.jpg', 'self.json', 'zero.jpg', 'pipe.json'}
     assert 'levels of symbolic links' in reasons['self.jpg']

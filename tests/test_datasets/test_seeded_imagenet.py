@@ -17,10 +17,8 @@ CROP = [
 ]
 
 
-def build(root, split, classes, **kwargs):
-    return DATASETS.build(
-        dict(type='SeededImageNet', data_root=str(root), split=split, classes=classes, **kwargs)
-    )
+def build(root, **kwargs):
+    return DATASETS.build(dict(type='SeededImageNet', data_root=str(root), **kwargs))
 
 
 @pytest.fixture
@@ -37,7 +35,7 @@ def folders(tmp_path):
 
 @pytest.mark.parametrize(('split', 'labels'), [('train', [0, 0, 0, 1, 1, 1]), ('val', [0, 1])])
 def test_folders_are_classes_in_alphabetical_order(folders, split, labels):
-    dataset = build(folders, split, ['first', 'second'])
+    dataset = build(folders, split=split, classes=['first', 'second'])
     assert isinstance(dataset, ImageNet)
     assert dataset.get_gt_labels().tolist() == labels
     assert dataset.get_data_info(0)['img_path'] == str(folders / split / 'n01' / 'n01_0.JPEG')
@@ -46,7 +44,7 @@ def test_folders_are_classes_in_alphabetical_order(folders, split, labels):
 def test_the_list_in_meta_is_read(folders):
     (folders / 'meta').mkdir()
     (folders / 'meta' / 'val.txt').write_text('n02/n02_0.JPEG 7\n')
-    dataset = DATASETS.build(dict(type='SeededImageNet', data_root=str(folders), split='val'))
+    dataset = build(folders, split='val')
     assert dataset.get_gt_labels().tolist() == [7]
     assert len(dataset.CLASSES) == 1000
 
@@ -71,9 +69,7 @@ def lists(tmp_path):
     ],
 )
 def test_lists_of_paddleclas(lists, split, expected):
-    dataset = DATASETS.build(
-        dict(type='SeededImageNet', data_root=str(lists), ann_file=f'{split}_list.txt')
-    )
+    dataset = build(lists, ann_file=f'{split}_list.txt')
     samples = [(info['img_path'], info['gt_label']) for info in map(dataset.get_data_info, (0, 1))]
     assert samples == [(str(lists / path), label) for path, label in expected]
 
@@ -81,13 +77,8 @@ def test_lists_of_paddleclas(lists, split, expected):
 def test_options_turn_a_row_to_the_lists(lists):
     """What the page says, with options as the command line brings them."""
     cfg = Config.fromfile(ROOT / 'configs/imagenet/r50vd_in1k.py')
-    key = 'test_dataloader.dataset'
-    options = {
-        f'{key}.data_root': str(lists),
-        f'{key}.ann_file': 'val_list.txt',
-        f'{key}.split': '',
-    }
-    cfg.merge_from_dict(options)
+    options = dict(data_root=str(lists), ann_file='val_list.txt', split='')
+    cfg.merge_from_dict({f'test_dataloader.dataset.{key}': v for key, v in options.items()})
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     assert dataset.get_gt_labels().tolist() == [65, 999]
     assert dataset[1]['inputs'].shape == (3, 224, 224)
@@ -106,27 +97,22 @@ def test_list_in_the_current_folder(lists, monkeypatch):
 def test_a_line_that_is_off_is_named(lists, line):
     (lists / 'val_list.txt').write_text(f'val/v_2.JPEG 5\n{line}\n')
     with pytest.raises(ValueError, match=r'val_list.txt, line 2: .* a label from 0 to 999'):
-        DATASETS.build(dict(type='SeededImageNet', data_root=str(lists), ann_file='val_list.txt'))
+        build(lists, ann_file='val_list.txt')
 
 
 def test_missing_files_are_counted(lists):
+    with pytest.raises(FileNotFoundError, match=r'no_list\.txt'):
+        build(lists, ann_file='no_list.txt')
+    # `split` puts its folder before the paths
+    with pytest.raises(FileNotFoundError, match=r'val/val/v_1.JPEG.* leave `split` empty'):
+        build(lists, split='val', ann_file='val_list.txt')
     (lists / 'val_list.txt').write_text('val/v_1.JPEG 5\nval/w.JPEG 5\nelsewhere/v_1.JPEG 5\n')
     with pytest.raises(FileNotFoundError, match=r'2 of 3 files .* first: .*val/w.JPEG'):
-        DATASETS.build(dict(type='SeededImageNet', data_root=str(lists), ann_file='val_list.txt'))
-
-
-def test_split_puts_the_folder_before_the_path(lists):
-    with pytest.raises(FileNotFoundError, match=r'val/val/v_1.JPEG.* leave `split` empty'):
-        build(lists, 'val', None, ann_file='val_list.txt')
-
-
-def test_no_list(lists):
-    with pytest.raises(FileNotFoundError, match=r'no_list\.txt'):
-        DATASETS.build(dict(type='SeededImageNet', data_root=str(lists), ann_file='no_list.txt'))
+        build(lists, ann_file='val_list.txt')
 
 
 def test_augmentation_follows_the_seed_of_the_index(folders):
-    dataset = build(folders, 'train', ['first', 'second'], pipeline=CROP)
+    dataset = build(folders, split='train', classes=['first', 'second'], pipeline=CROP)
     first, again, other = (dataset[SampleIndex(2, seed)]['img'] for seed in (5, 5, 6))
     np.testing.assert_array_equal(first, again)
     assert first.shape == (16, 16, 3)
@@ -137,7 +123,7 @@ def test_augmentation_follows_the_seed_of_the_index(folders):
 def test_real_photos(shared_data, split):
     root = shared_data / 'imagenet_tiny'
     wnids = sorted(path.name for path in (root / split).iterdir())
-    dataset = build(root, split, wnids, pipeline=CROP)
+    dataset = build(root, split=split, classes=wnids, pipeline=CROP)
     assert len(dataset) == 16
     for i in range(16):
         sample = dataset[SampleIndex(i, seed=i)]

@@ -31,10 +31,6 @@ class Samples(SeededSamplesMixin, BaseDataset):
         return [dict(name=i) for i in range(10)]
 
 
-def identity(batch):
-    return batch
-
-
 def make_loader(num_workers, persistent=False, pipeline=draw, **kwargs):
     dataset = Samples(pipeline=[pipeline])
     return DataLoader(
@@ -43,7 +39,7 @@ def make_loader(num_workers, persistent=False, pipeline=draw, **kwargs):
         sampler=SeededSampler(dataset, seed=5),
         num_workers=num_workers,
         persistent_workers=persistent,
-        collate_fn=identity,
+        collate_fn=list,
         **kwargs,
     )
 
@@ -141,7 +137,7 @@ def test_each_generator_draws_what_its_own_seed_gives(num_workers):
     dataset = Samples(pipeline=[draw])
     indices = [SampleIndex(i, seed) for i, seed in enumerate([0, 1, 2**31, 2**32 - 1])]
     loader = DataLoader(
-        dataset, batch_size=2, sampler=indices, num_workers=num_workers, collate_fn=identity
+        dataset, batch_size=2, sampler=indices, num_workers=num_workers, collate_fn=list
     )
     for index, sample in zip(indices, (s for batch in loader for s in batch), strict=True):
         torch_generator = torch.Generator().manual_seed(2**32 - 1 - index.seed)
@@ -170,21 +166,16 @@ def test_samples_do_not_depend_on_the_workers():
 
 
 @pytest.mark.parametrize('num_workers', [0, 2])
-def test_a_fresh_start_at_epoch_1_goes_on_as_the_unbroken_run(num_workers):
-    unbroken = make_loader(num_workers, persistent=num_workers > 0)
+def test_a_fresh_start_at_epoch_1_continues_as_the_unbroken_run(num_workers):
+    # the generator is for the loader itself, which draws a seed for its workers
+    unbroken = make_loader(num_workers, num_workers > 0, generator=torch.Generator())
+    before = random_states()
     run_epoch(unbroken, 0)
+    assert same_states(before, random_states())  # those of the main process
     random.seed(0)  # a new process has other states
     torch.manual_seed(0)
     np.random.seed(0)
     assert run_epoch(make_loader(num_workers), 1) == run_epoch(unbroken, 1)
-
-
-def test_the_states_of_the_main_process_are_untouched():
-    # the generator is for the loader itself, which draws a seed for its workers
-    loader = make_loader(0, generator=torch.Generator())
-    before = random_states()
-    run_epoch(loader, 0)
-    assert same_states(before, random_states())
 
 
 def test_replacements_of_failed_samples_are_seeded_too():
@@ -199,12 +190,7 @@ def test_replacements_of_failed_samples_are_seeded_too():
 def test_plain_indices_are_not_seeded():
     dataset = Samples(pipeline=[draw])
     assert dataset[3]['draws'] != dataset[3]['draws']
-
-
-def test_sample_idx_is_a_plain_int():
-    sample = Samples(pipeline=[draw])[SampleIndex(3, seed=0)]
-    assert type(sample['sample_idx']) is int
-    assert sample['sample_idx'] == 3
+    assert type(dataset[SampleIndex(3, seed=0)]['sample_idx']) is int
 
 
 def rank_sampler(monkeypatch, rank, world_size, num_images, **kwargs):

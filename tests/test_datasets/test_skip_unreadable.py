@@ -3,8 +3,8 @@ import json
 import traceback
 from pathlib import Path
 
-import numpy as np
 import pytest
+from coco_dataset import coco_split
 from faulty_images import encoded, photo, write_dataset
 from mmengine.dataset import ConcatDataset
 from mmpretrain.registry import DATASETS
@@ -22,15 +22,7 @@ def build(root: Path, bad: dict[str, bytes], **options):
     """Twelve images, of which some are bad."""
     files = {f'{i}.jpg': encoded(photo(i)) for i in range(12)} | bad
     write_dataset(root, dict(train=files), {})
-    options = dict(type='COCOMultiLabel', pipeline=PIPELINE) | options
-    return DATASETS.build(
-        dict(
-            data_root=str(root),
-            ann_file='annotations/instances_train2017.json',
-            data_prefix='train2017',
-            **options,
-        )
-    )
+    return DATASETS.build(coco_split(root, pipeline=PIPELINE, **options))
 
 
 def sample(dataset, index: int, seed: int) -> tuple:
@@ -49,15 +41,10 @@ def test_another_sample_of_the_same_seed_takes_the_place(tmp_path):
     assert sample(dataset, 5, 7) == sample(clean, 5, 7)
 
 
-def test_a_test_stops_and_names_the_path(tmp_path):
-    dataset = build(tmp_path, {'3.jpg': b''}, test_mode=True)
-    with pytest.raises(UnreadableImageError, match=r'train2017/3\.jpg: the file is empty'):
-        dataset[3]
-
-
-def test_a_validation_without_test_mode_stops_too(tmp_path):
-    dataset = build(tmp_path, {'3.jpg': b''})
-    dataset.skips_unreadable = False
+@pytest.mark.parametrize('test_mode', [True, False])
+def test_a_test_and_a_validation_stop_and_name_the_path(tmp_path, test_mode):
+    dataset = build(tmp_path, {'3.jpg': b''}, test_mode=test_mode)
+    dataset.skips_unreadable = test_mode
     with pytest.raises(UnreadableImageError, match=r'train2017/3\.jpg: the file is empty'):
         dataset[3]
 
@@ -92,17 +79,6 @@ def test_max_unreadable_out_of_range(tmp_path, number):
         build(tmp_path, {}, max_unreadable=number)
 
 
-def error_of(loader: DataLoader) -> str:
-    """Return what a loader's worker said, and end the others at once."""
-    try:
-        list(loader)
-    except TooManyUnreadableError as error:
-        said = str(error)
-        traceback.clear_frames(error.__traceback__)
-    gc.collect()  # torch keeps its error in a circle, and with it the workers
-    return said
-
-
 def test_processes_count_together(tmp_path):
     """Two workers meet two bad images each; three are allowed."""
     bad = {f'{i}.jpg': b'' for i in (0, 1, 2, 3)}
@@ -112,7 +88,12 @@ def test_processes_count_together(tmp_path):
     loader = DataLoader(
         dataset, batch_sampler=[indices[i::2] for i in range(2)], num_workers=2, collate_fn=list
     )
-    said = error_of(loader)
+    with pytest.raises(TooManyUnreadableError) as caught:
+        list(loader)
+    said = str(caught.value)
+    traceback.clear_frames(caught.tb)
+    del caught
+    gc.collect()  # torch keeps its error in a circle, and with it the workers
     assert said.startswith('4 images cannot be read, more than max_unreadable=3 of the dataset: ')
     assert 'Traceback' not in said
     lines = (tmp_path / 'unreadable.jsonl').read_text().splitlines()
@@ -145,17 +126,9 @@ def test_imagenet_skips_too(tmp_path):
         for i in range(3):
             (tmp_path / 'train' / folder / f'{i}.jpg').write_bytes(encoded(photo(i)))
     (tmp_path / 'train' / 'a' / '1.jpg').write_bytes(b'')
-    dataset = DATASETS.build(
-        dict(
-            type='SeededImageNet',
-            data_root=str(tmp_path),
-            split='train',
-            classes=['a', 'b'],
-            pipeline=PIPELINE,
-            max_unreadable=1,
-        )
-    )
-    np.testing.assert_equal(dataset[SampleIndex(1, 0)]['img'].shape, (8, 8, 3))
+    options = dict(split='train', classes=['a', 'b'], pipeline=PIPELINE, max_unreadable=1)
+    dataset = DATASETS.build(dict(type='SeededImageNet', data_root=str(tmp_path), **options))
+    assert dataset[SampleIndex(1, 0)]['img'].shape == (8, 8, 3)
     assert list(dataset.unreadable._own.values()) == ['the file is empty']
 
 

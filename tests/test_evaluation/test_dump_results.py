@@ -8,28 +8,18 @@ from mmpretrain.structures import DataSample
 from mmpretrain_mldecoder.evaluation.metrics.dump_results import AtomicDumpResults
 
 
-def test_writes_what_mmengine_writes(tmp_path):
-    metric = AtomicDumpResults(str(tmp_path / 'out.pkl'))
-    metric.process(None, [dict(sample_idx=0), dict(sample_idx=1)])
-    assert metric.evaluate(size=2) == {}
-    written = pickle.loads((tmp_path / 'out.pkl').read_bytes())
-    assert written == [dict(sample_idx=0), dict(sample_idx=1)]
-    assert os.listdir(tmp_path) == ['out.pkl']
-
-
-def test_other_formats():
-    with pytest.raises(ValueError, match='must be a pkl file'):
-        AtomicDumpResults('out.json')
-
-
-def test_a_row_does_not_bring_its_batch(tmp_path):
+def test_writes_what_mmengine_writes_without_the_batch_of_a_row(tmp_path):
     batch = torch.rand(50, 1000)
     metric = AtomicDumpResults(str(tmp_path / 'out.pkl'))
     metric.process(None, [dict(sample_idx=i, pred_score=row) for i, row in enumerate(batch)])
-    metric.evaluate(size=50)
+    assert metric.evaluate(size=50) == {}
     assert (tmp_path / 'out.pkl').stat().st_size < 2 * batch.nbytes
     written = pickle.loads((tmp_path / 'out.pkl').read_bytes())
+    assert [sample['sample_idx'] for sample in written] == list(range(50))
     assert torch.equal(torch.stack([sample['pred_score'] for sample in written]), batch)
+    assert os.listdir(tmp_path) == ['out.pkl']
+    with pytest.raises(ValueError, match='must be a pkl file'):
+        AtomicDumpResults('out.json')
 
 
 def test_raw_scores_stand_beside_the_last_batch(tmp_path):

@@ -38,12 +38,6 @@ def counted(scores, targets, threshold):
     return sum(predicted), len(predicted), sum(t for _, t in pairs)
 
 
-def assert_same_predictions_in_its_own_precision(scores, threshold):
-    """A Python float next to an array takes the array's type: nothing may change by that."""
-    own = scores >= scores.dtype.type(threshold)
-    np.testing.assert_array_equal(own, scores.astype(np.float64) >= threshold)
-
-
 @settings(max_examples=300, deadline=None)
 @given(one_class())
 def test_best_f1_equals_the_best_of_the_curve(case):
@@ -57,9 +51,7 @@ def test_best_f1_equals_the_best_of_the_curve(case):
     assert 2 * hits / (predicted + positives) == pytest.approx(f1.max(), abs=1e-12)
     # of equal ones the highest: fewest predictions
     highest = values[np.flatnonzero(f1 >= f1.max() - 1e-12)[-1]]
-    assert predicted == ((scores >= highest) & (targets != -1)).sum()
-    assert_half_way(scores[targets != -1], threshold, highest)
-    assert_same_predictions_in_its_own_precision(scores, threshold)
+    assert_cuts_at(highest, scores, targets, threshold)
 
 
 @settings(max_examples=300, deadline=None)
@@ -77,17 +69,20 @@ def test_precision_is_the_lowest_that_holds(case, wanted):
         return
     hits, predicted, _ = counted(scores, targets, threshold)
     assert hits / predicted >= wanted
-    assert predicted == ((scores >= values[holds[0]]) & (targets != -1)).sum()
-    assert_half_way(scores[targets != -1], threshold, values[holds[0]])
-    assert_same_predictions_in_its_own_precision(scores, threshold)
+    assert_cuts_at(values[holds[0]], scores, targets, threshold)
 
 
-def assert_half_way(scores, threshold, upper):
-    """Between the next lower score, or 0, and the lowest that is predicted."""
-    lower = max((float(s) for s in scores if s < upper), default=0.0)
+def assert_cuts_at(upper, scores, targets, threshold):
+    """``upper`` is the lowest score predicted, and the threshold half way to the next, or to 0."""
+    known = scores[targets != -1]
+    assert counted(scores, targets, threshold)[1] == (known >= upper).sum()
+    lower = max((float(s) for s in known if s < upper), default=0.0)
     assert lower < threshold <= upper or threshold == upper == 0
     # a rounding of the scores' type away from the middle, half of the gap at most
     assert threshold == pytest.approx((float(upper) + lower) / 2, abs=float(np.spacing(upper)))
+    # A Python float next to an array takes the array's type: nothing may change by that.
+    own = scores >= scores.dtype.type(threshold)
+    np.testing.assert_array_equal(own, scores.astype(np.float64) >= threshold)
 
 
 def test_classes_are_independent():
@@ -128,21 +123,15 @@ def test_constant_and_extreme_scores():
     assert best_f1_thresholds(np.zeros((2, 1)), [[1], [0]]) == [0]
     assert best_f1_thresholds(np.array([[1.0], [1.0], [0.0]]), [[1], [1], [0]]) == [0.5]
     assert best_f1_thresholds(np.array([[1], [0]]), [[1], [0]]) == [0.5]  # whole numbers
-
-
-def test_no_sample():
     assert np.isnan(best_f1_thresholds(np.empty((0, 3)), np.empty((0, 3)))).all()
 
 
-def test_wrong_precision():
-    for precision in (0, -0.1, 1.01, float('nan')):
-        with pytest.raises(ValueError, match=r'precision must be in \(0, 1\]'):
-            precision_thresholds(np.zeros((1, 1)), np.zeros((1, 1)), precision)
-
-
 @pytest.mark.parametrize('fit', [best_f1_thresholds, lambda s, t: precision_thresholds(s, t, 0.5)])
-def test_wrong_arrays(fit):
+def test_wrong_arguments(fit):
     with pytest.raises(ValueError, match=r'\(2, 3\) and \(2, 4\)'):
         fit(np.zeros((2, 3)), np.zeros((2, 4)))
     with pytest.raises(ValueError, match=r'got 1\.5 for sample 0, class 1: apply the sigmoid'):
         fit(np.array([[0.2, 1.5]]), np.zeros((1, 2)))
+    for precision in (0, -0.1, 1.01, float('nan')):
+        with pytest.raises(ValueError, match=r'precision must be in \(0, 1\]'):
+            precision_thresholds(np.zeros((1, 1)), np.zeros((1, 1)), precision)

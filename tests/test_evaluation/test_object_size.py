@@ -44,11 +44,8 @@ def test_positives_of_all_bins_cover_the_positives():
     np.testing.assert_array_equal(union, targets)
 
 
-def test_mask_of_an_image_without_instances():
+def test_wrong_arguments():
     np.testing.assert_array_equal(object_size_mask([], [], 3), [0, 0, 0])
-
-
-def test_wrong_instances():
     for labels, areas, message in (
         ([0, 1], [5.0], r'shapes \(2,\) and \(1,\)'),
         ([0, 3], [5.0, 5.0], r'in \[0, 3\), got 0 to 3'),
@@ -57,12 +54,10 @@ def test_wrong_instances():
     ):
         with pytest.raises(ValueError, match=message):
             object_size_mask(labels, areas, 3)
-
-
-def test_wrong_targets():
-    with pytest.raises(ValueError, match=r"one of .*got 'tiny'"):
-        object_size_targets(np.zeros((1, 1)), np.zeros((1, 1), np.uint8), 'tiny')
-    with pytest.raises(ValueError, match=r'\(1, 1\) and \(1, 2\)'):
-        object_size_targets(np.zeros((1, 1)), np.zeros((1, 2), np.uint8), 'small')
-    with pytest.raises(ValueError, match='sample 0 has an instance of class 1, but its label'):
-        object_size_targets(np.zeros((1, 2)), np.array([[0, 1]], np.uint8), 'small')
+    for masks, size, message in (
+        ([[0, 0]], 'tiny', r"one of .*got 'tiny'"),
+        ([[0]], 'small', r'\(1, 2\) and \(1, 1\)'),
+        ([[0, 1]], 'small', 'sample 0 has an instance of class 1, but its label'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            object_size_targets(np.zeros((1, 2)), np.array(masks, np.uint8), size)

@@ -52,20 +52,13 @@ def test_threshold_equals_scikit_learn(thr):
 
 
 @pytest.mark.parametrize('missing_class', ['skip', 'zero'])
-def test_threshold_equals_counting(missing_class):
+@pytest.mark.parametrize('thr', [0.5, np.linspace(0, 1, 8)], ids=['one', 'per class'])
+def test_threshold_equals_counting(missing_class, thr):
     scores, targets = random_case(1, unknown=0.4)
     targets[:, 5] = np.minimum(targets[:, 5], 0)  # no positives
     scores[:, 6] = 0  # never predicted
-    result = precision_recall_at_threshold(scores, targets, missing_class=missing_class)
-    assert result == pytest.approx(by_counting(scores >= 0.5, targets, missing_class), **EXACT)
-
-
-def test_one_threshold_per_class():
-    scores, targets = random_case(3, unknown=0.2)
-    thr = np.linspace(0, 1, 8)
-    one_by_one = np.stack([scores[:, c] >= thr[c] for c in range(8)], axis=1)
-    result = precision_recall_at_threshold(scores, targets, thr)
-    assert result == pytest.approx(by_counting(one_by_one, targets, 'skip'), **EXACT)
+    result = precision_recall_at_threshold(scores, targets, thr, missing_class)
+    assert result == pytest.approx(by_counting(scores >= thr, targets, missing_class), **EXACT)
 
 
 def test_class_f1_equals_scikit_learn():
@@ -111,15 +104,12 @@ def test_without_positives_or_predictions():
     assert set(nothing_predicted.values()) == {0.0}
 
 
-def test_wrong_topk():
-    for topk in (0, 9, -1):
-        with pytest.raises(ValueError, match=rf'topk must be in \[1, 8\].* got {topk}'):
-            precision_recall_at_topk(*random_case(), topk)
-
-
 @pytest.mark.parametrize('function', [precision_recall_at_threshold, precision_recall_at_topk])
-def test_wrong_arrays(function):
+def test_wrong_arguments(function):
     with pytest.raises(ValueError, match=r'\(2, 3\) and \(2, 4\)'):
         function(np.zeros((2, 3)), np.zeros((2, 4)))
     with pytest.raises(ValueError, match="'skip' or 'zero'"):
         function(np.zeros((2, 3)), np.zeros((2, 3)), missing_class='drop')
+    for topk in (0, 9, -1):
+        with pytest.raises(ValueError, match=rf'topk must be in \[1, 8\].* got {topk}'):
+            precision_recall_at_topk(*random_case(), topk)

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from faulty_images import coco_split, encoded, faulty_files, photo, write_dataset
+from coco_dataset import coco_split
+from faulty_images import encoded, faulty_files, photo, write_dataset
 from mmengine.config import Config
 from rich.console import Console
 
@@ -25,7 +26,7 @@ def config(root, flip: float = 0.0) -> Config:
         dict(type='PackInputs'),
     ]
     loaders = {
-        f'{split}_dataloader': dict(dataset=coco_split(root, split, pipeline))
+        f'{split}_dataloader': dict(dataset=coco_split(root, split, pipeline=pipeline))
         for split in ('train', 'val')
     }
     return Config(dict(default_scope='mmpretrain', **loaders))
@@ -164,7 +165,7 @@ def cfg(tmp_path) -> Config:
     files = {f'{seed}.png': encoded(photo(seed), 'PNG') for seed in range(7)}
     root = write_dataset(tmp_path / 'data', dict(train=files), {'3.png': [0, 1], '4.png': []})
     loader = dict(
-        dataset=coco_split(root, 'train', PIPELINE),
+        dataset=coco_split(root, pipeline=PIPELINE),
         batch_size=7,
         num_workers=0,
         sampler=dict(type='SeededSampler', shuffle=True),

@@ -3,7 +3,8 @@ import json
 
 import numpy as np
 import pytest
-from faulty_images import coco_split, encoded, photo, write_dataset
+from coco_dataset import coco_split
+from faulty_images import encoded, photo, write_dataset
 from mmengine.config import Config
 
 from mmpretrain_mldecoder.analysis.browse.dataset_split import (
@@ -16,7 +17,7 @@ PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 
 
 def coco(root, split='train') -> dict:
-    return coco_split(root, split, PIPELINE)
+    return coco_split(root, split, pipeline=PIPELINE)
 
 
 def config(**datasets) -> Config:
