@@ -51,16 +51,13 @@ class UnreadableImageError(ValueError):
     """A file that is no image, is truncated, or would be decoded wrongly.
 
     Args:
-        path (str): The file.
-        reason (str, optional): What is wrong with it. Without it ``path`` is the whole message,
-            see :func:`message_from_worker`.
+        path (str): The file; without a reason the whole text, see :func:`message_from_worker`.
+        reason (str, optional): What is wrong with it.
         code (str): One of ``'missing'``, ``'unreadable'``, ``'truncated'``, ``'too_large'`` and
             ``'blank'``. Defaults to ``'unreadable'``.
 
     Attributes:
-        path (str | None): As given; None if it was raised in a worker.
-        reason (str | None): As given.
-        code (str): As given.
+        path (str | None): As given, like ``reason`` and ``code``; None if raised in a worker.
     """
 
     def __init__(self, path: str, reason: str | None = None, code: str = 'unreadable'):

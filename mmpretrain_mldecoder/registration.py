@@ -25,8 +25,8 @@ import wrapt
 
 PACKAGE = Path(__file__).resolve().parent
 
-# Part of the host -> our subpackages that are imported right after it. They import no other part of
-# the host but what it imports itself, so that they never meet one that is half imported.
+# Part of the host -> our subpackages that are imported right after it. They import only parts of
+# the host that it imports itself, so that they never meet one that is half imported.
 _FOLLOWERS = {
     # Whoever loads a checkpoint imports the runner: from then on it is loaded weights-only.
     'mmengine.runner': ('engine', 'checkpoints'),
@@ -38,11 +38,7 @@ SUBPACKAGES = tuple(dict.fromkeys(name for names in _FOLLOWERS.values() for name
 
 
 def register() -> None:
-    """Check the host stack, then arrange for everything that the module docstring lists.
-
-    Raises:
-        ImportError: If mmengine, mmcv or mmpretrain is missing.
-    """
+    """Check the host stack (``ImportError``), then arrange for what the module docstring lists."""
     _check_host()
     _register_model_index()
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
@@ -53,9 +49,8 @@ def register() -> None:
 def find_model_index() -> Path | None:
     """Find ``model-index.yml``, beside which ``configs/`` lies.
 
-    Returns:
-        Path, optional: In ``.mim`` of an installed package (an editable one has links there), else
-        in the source checkout around the package; None if only the package was copied.
+    It is in ``.mim`` of an installed package (an editable one has links there), else in the source
+    checkout around the package; None if only the package was copied.
     """
     for folder in (PACKAGE / '.mim', PACKAGE.parent):
         if (folder / 'model-index.yml').is_file():

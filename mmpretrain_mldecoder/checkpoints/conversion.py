@@ -28,8 +28,7 @@ class Conversion:
         state_dict (dict[str, Tensor]): ``backbone.*`` and ``head.*``, in the order of the file.
         sources (dict[str, str]): Each of these names to the name in the file that it comes from.
         skipped (tuple[str]): Names in the file that become nothing: ``num_batches_tracked``, which
-            counts training steps and which no norm with a fixed momentum reads; ``Teacher.*`` of
-            PaddleClas' distillations, where the student is taken.
+            no norm with a fixed momentum reads; ``Teacher.*`` of PaddleClas' distillations.
         classes (tuple[str], optional): Class names in the order of the outputs, where the file has
             them (``idx_to_class`` of miil).
     """
@@ -42,14 +41,7 @@ class Conversion:
 
 
 def recognise(checkpoint: Mapping) -> str | None:
-    """Return the family that :func:`convert` would take a checkpoint for.
-
-    Args:
-        checkpoint (Mapping): A state dict, or a dict that holds one as ``model`` or ``state_dict``.
-
-    Returns:
-        str | None: See :class:`Conversion`; None for all other names, such as our own.
-    """
+    """Return the family that :func:`convert` takes a checkpoint for, None if for none."""
     return _module_of(_state_dict(checkpoint)[1])[0]
 
 
@@ -110,8 +102,8 @@ def to_checkpoint(conversion: Conversion, source: str) -> dict:
         source (str): Where they come from: a published name, an address or a file name.
 
     Returns:
-        dict: ``state_dict`` and ``meta``; in it ``converted`` says the provenance, and
-        ``dataset_meta`` has the ``classes`` where they are known.
+        dict: ``state_dict`` and ``meta``, with the provenance in ``converted`` and the ``classes``,
+        where they are known, in ``dataset_meta``.
     """
     meta = dict(
         converted=dict(source=source, family=conversion.family, skipped=list(conversion.skipped))
@@ -155,7 +147,5 @@ def _classes(idx_to_class: object) -> tuple[str, ...] | None:
         return None
     by_index = {str(index): str(name) for index, name in idx_to_class.items()}
     indices = [str(i) for i in range(len(by_index))]
-    if set(indices) != set(by_index):
-        # Keys that number no outputs: the authors' infer.py takes the names as they come.
-        return tuple(by_index.values())
-    return tuple(by_index[i] for i in indices)
+    # Keys that number no outputs: the authors' infer.py takes the names as they come.
+    return tuple(by_index[i] for i in (indices if {*indices} == {*by_index} else by_index))

@@ -13,14 +13,7 @@ from urllib.request import Request, urlopen
 import torch
 from mmengine import dist
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from ..fileio.atomic_write import atomic_write
 from ..version import __version__
@@ -38,8 +31,8 @@ def find_or_download(find: Callable[[], Path | None], url: str, path: Path, hint
     """Return the file that ``find`` finds, also at ``path``; download it there if it finds None.
 
     In a distributed run all ranks must call this. The first one of each machine (``LOCAL_RANK`` 0)
-    downloads while the others wait; if it fails, they fail too instead of waiting. Address, hint
-    and errors are those of :func:`download`.
+    downloads while the others wait; if it fails, they fail too. Address, hint and errors are those
+    of :func:`download`.
     """
     try:
         found = find()
@@ -60,9 +53,9 @@ def find_or_download(find: Callable[[], Path | None], url: str, path: Path, hint
 def download_once(url: str) -> Path:
     """Return the file of an address, downloaded the first time.
 
-    It is kept under its own name in :func:`download_folder`, where torch.hub and users look, or put
-    it by hand. That name belongs to the first address that asks for it; the file of another one
-    goes to a folder of its own below. The query belongs to an address.
+    It is kept under its own name in :func:`download_folder`, where torch.hub and users look. That
+    name belongs to the first address that asks for it; the file of another address (another query,
+    too) goes to a folder of its own below.
 
     Raises:
         ValueError: If the address ends in no name of a file.
@@ -82,15 +75,14 @@ def download_once(url: str) -> Path:
 def _claim(path: Path, url: str) -> bool:
     """Whether a name among the downloads is that of an address, which it becomes if it is free.
 
-    The owner's address is noted beside the folder, not in it: torch's other users list it.
+    It is noted beside the folder, which torch's other users list.
     """
     note = path.parent.with_name('addresses') / path.name
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         with note.open('x', encoding='utf-8') as file:  # of two processes one makes it
             file.write(url)
-    except OSError:
-        # Where nothing can be written, nothing is noted: such a folder was filled before.
+    except OSError:  # noted already, or nothing can be written: such a folder was filled before
         return not note.is_file() or note.read_text('utf-8', errors='replace') == url
     return True
 
@@ -98,14 +90,12 @@ def _claim(path: Path, url: str) -> bool:
 def download(url: str, path: Path, hint: str = '') -> None:
     """Download a file with a progress bar on stderr.
 
-    It is written under a temporary name, its length is compared with the one that the server
-    announced, and then it is renamed. Nothing is left behind by a failure.
+    Its length is compared with the one that the server announced; a failure leaves nothing behind.
 
     Args:
         url (str): The address, ``http`` or ``https``. Proxies are those of the environment.
         path (Path): The file. Its folder is made.
-        hint (str): Last sentence of an error, what to do instead. Defaults to the advice to put
-            the file at ``path`` by hand.
+        hint (str): Last sentence of an error. Defaults to the advice to put the file at ``path``.
 
     Raises:
         ConnectionError: If the server cannot be reached, refuses, answers with a web page, or
@@ -114,14 +104,8 @@ def download(url: str, path: Path, hint: str = '') -> None:
             (``PermissionError``).
     """
     hint = hint or f'Get the file elsewhere and put it at {path}'
-    progress = Progress(
-        TextColumn('{task.description}'),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
+    columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+    progress = Progress(*columns, console=Console(stderr=True))
     try:
         with (
             _request(url) as response,

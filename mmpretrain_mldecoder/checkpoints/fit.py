@@ -20,8 +20,7 @@ class Mismatch:
 
     Attributes:
         missing (tuple[str]): In the module, not in the state dict.
-        misshaped (dict[str, tuple]): Other shapes: name to the shape in the state dict, and in the
-            module.
+        misshaped (dict[str, tuple]): Name to its shape in the state dict, and in the module.
         left_over (tuple[str]): Only in the state dict, in a child that the module has: the child is
             another one, such as a stage with more blocks.
         foreign (tuple[str]): Only in the state dict, in a child that the module has not.
@@ -90,15 +89,16 @@ def is_converted(checkpoint: object) -> bool:
 def drop_surplus_outputs(model: nn.Module, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Cut the bias of PaddleClas' group layer to the classes of a whole model.
 
-    Its ``K`` queries have ``K * ceil(C / K)`` outputs, of which the last ones are unused if ``K``
-    does not divide ``C``. The file does not tell ``C``, so a conversion keeps them all. Where there
-    is nothing to cut, ``state_dict`` itself is returned.
+    Of its ``K * ceil(C / K)`` outputs the last ones are unused if ``K`` does not divide ``C``,
+    which the file does not tell. Where there is nothing to cut, ``state_dict`` itself is returned.
     """
     fresh = model.state_dict()
     weight, bias = (f'head.decoder.group_linear.{part}' for part in ('weight', 'bias'))
-    if not {weight, bias} <= fresh.keys() & state_dict.keys():
-        return state_dict
-    if fresh[weight].shape != state_dict[weight].shape or len(state_dict[bias]) <= len(fresh[bias]):
+    if (
+        not {weight, bias} <= fresh.keys() & state_dict.keys()
+        or fresh[weight].shape != state_dict[weight].shape
+        or len(state_dict[bias]) <= len(fresh[bias])
+    ):
         return state_dict
     return state_dict | {bias: state_dict[bias][: len(fresh[bias])].clone()}
 
@@ -121,17 +121,16 @@ def below(state_dict: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 class PretrainedInit(MMEnginePretrainedInit):
     """Fill a module with a checkpoint, strictly if its weights were converted.
 
-    It replaces MMEngine's, which loads what fits and only logs the rest, so that a training would
-    start with half of its backbone randomly initialised. This one is for checkpoints with
-    ``meta['converted']`` (see :mod:`.loaders`), in every config of the process; for all others
+    It replaces MMEngine's, which loads what fits and only logs the rest, in every config of the
+    process, for checkpoints with ``meta['converted']`` (see :mod:`.loaders`); for all others
     MMEngine's runs unchanged, and reads them a second time. ``init_cfg=dict(type=<class
     PretrainedInit of MMEngine>)``, the class instead of its name, bypasses this.
 
-    Of a converted checkpoint, which has the names of a whole model, a module without a child
-    ``backbone`` takes the names below ``backbone.``, any other module takes all. Every parameter
-    and running statistic of the module must be there in its shape, and nothing may be left over in
-    a child that the module has. Weights of a child that it does not have (``layer4`` of a backbone
-    with ``num_stages=3``) are left out with a warning.
+    Of a converted checkpoint a module without a child ``backbone`` takes the names below
+    ``backbone.``, any other module takes all. Every parameter and running statistic of the module
+    must be there in its shape, and nothing may be left over in a child that the module has. Weights
+    of a child that it does not have (``layer4`` of a backbone with ``num_stages=3``) are left out
+    with a warning.
 
     Args:
         checkpoint (str): File, address or published name.
@@ -153,18 +152,13 @@ class PretrainedInit(MMEnginePretrainedInit):
         foreign = check_fit(module, weights, self.checkpoint).foreign
         network = type(module).__name__
         if foreign:
-            print_log(
-                f'{self.checkpoint}: {len(foreign)} weights are left out, as the {network} has no '
-                f'such part ({listed(foreign)})',
-                logger='current',
-                level=logging.WARNING,
-            )
+            what = f'{len(foreign)} weights are left out, as the {network} has no such part'
+            line = f'{self.checkpoint}: {what} ({listed(foreign)})'
+            print_log(line, 'current', logging.WARNING)
         kept = {name: value for name, value in weights.items() if name not in foreign}
         module.load_state_dict(kept, strict=False)  # but for num_batches_tracked
-        print_log(
-            f'{len(kept)} weights, all of the {network}, loaded from: {self.checkpoint}',
-            logger='current',
-        )
+        line = f'{len(kept)} weights, all of the {network}, loaded from: {self.checkpoint}'
+        print_log(line, 'current')
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=self._get_init_info())
 

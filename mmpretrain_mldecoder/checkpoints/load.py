@@ -1,14 +1,13 @@
 """Weights-only loading of checkpoints and of published weights, whatever their format.
 
-``torch.load`` of an untrusted file may run code, so torch loads weights only by default,
-and then refuses MMEngine's checkpoints, which also hold log histories and numpy values. The reader
-here allows exactly these, on top of torch's own list of tensors, containers and plain values:
+torch loads weights only by default, and then refuses MMEngine's checkpoints, which also hold log
+histories and numpy values. The reader here allows exactly these, on top of torch's own list:
 
 - numpy arrays and scalars of plain types, under the module names of numpy 1 and 2;
 - MMEngine's ``HistoryBuffer``. Its pickle looks its four statistics up with ``getattr``, which
   would give a file any attribute of any allowed object; a table of the four answers in its place.
 
-There is no unsafe fallback: what is refused raises, and the error names it.
+There is no unsafe fallback: the error names what is refused.
 """
 
 import pickle
@@ -62,8 +61,7 @@ def read_weights(path: str | Path) -> Mapping:
     Nothing in the file is run. Names and shapes stay as they are in it.
 
     Args:
-        path (str | Path): A local file; ``~`` is expanded. Every other ending than those named is
-            read as a file of ``torch.save``.
+        path (str | Path): A local file; ``~`` is expanded. The ending tells the format.
 
     Returns:
         Mapping: What the file holds, on the CPU: arrays or tensors by name, or a dict around them.
@@ -85,10 +83,7 @@ def read_weights(path: str | Path) -> Mapping:
 
 
 def classes_of(checkpoint: object) -> list | None:
-    """Return the class names that a checkpoint carries in ``meta.dataset_meta.classes``, or None.
-
-    Training stores them there, as texts in the order of the scores; a file may hold anything.
-    """
+    """Return the class names in ``meta.dataset_meta.classes``, in the order of scores, or None."""
     for key in ('meta', 'dataset_meta', 'classes'):
         checkpoint = checkpoint.get(key) if isinstance(checkpoint, Mapping) else None
     return list(checkpoint) if isinstance(checkpoint, list | tuple) and checkpoint else None
@@ -113,8 +108,7 @@ def _look_up_statistic(owner: type, name: str) -> Callable:
 
 
 def _allow_list() -> list:
-    reconstruct = np.empty(0).__reduce__()[0]
-    scalar = np.float64(0).__reduce__()[0]
+    reconstruct, scalar = (value.__reduce__()[0] for value in (np.empty(0), np.float64(0)))
     return [
         HistoryBuffer,
         (_look_up_statistic, 'builtins.getattr'),
@@ -128,10 +122,10 @@ def _allow_list() -> list:
 
 def _check_is_checkpoint(path: Path) -> None:
     head = read_head(path, 'checkpoint')
-    if not head.startswith((b'PK', b'\x80')):
-        raise ValueError(f'{path} is not a checkpoint: torch.save did not write it.')
-    if not head.startswith(b'PK'):  # before torch 1.6 files were no archives
+    if head.startswith(b'\x80'):  # before torch 1.6 files were no archives
         return
+    if not head.startswith(b'PK'):
+        raise ValueError(f'{path} is not a checkpoint: torch.save did not write it.')
     if not is_archive(path):
         raise ValueError(f'{path} is truncated: it begins as a checkpoint and ends too early.')
     try:

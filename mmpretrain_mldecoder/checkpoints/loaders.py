@@ -2,15 +2,14 @@
 
 Imported, it registers them with ``CheckpointLoader``, for every caller of MMEngine in the process:
 
-- files and ``http(s)://``: published weights of PaddleClas, of the authors of ML-Decoder, and of
-  whole classifiers of timm and torchvision get the names of a whole ``ImageClassifier``
-  (``backbone.*``, ``head.*``); all other files are handed out as they are;
+- files and ``http(s)://``: published weights of a family (:mod:`.conversion`) get the names of a
+  whole ``ImageClassifier``; all other files are handed out as they are;
 - ``paddleclas://``, ``timm://``, ``miil://``: published weights by name (:data:`PUBLISHED`);
 - MMEngine's names and stores, unconverted.
 
 Each loads weights-only (:mod:`.load`). None of MMEngine's own can stay: those of addresses and
-names unpickle any object, as ``torch.hub`` is called without ``weights_only``; the others refuse
-MMEngine's own log histories, or, in the fork onedl-mmengine, unpickle any object after that.
+names unpickle any object; the others refuse MMEngine's own log histories, or, in the fork
+onedl-mmengine, unpickle any object after that.
 """
 
 import hashlib
@@ -69,7 +68,7 @@ def _load(path: str | Path, source: str, map_location: Any) -> Any:
 
 
 def _check_parts(checkpoint: Mapping, source: str) -> None:
-    """Raise for what MMEngine, and all that asks a checkpoint for its classes, would stumble on."""
+    """Raise for what would be an obscure error where MMEngine or we read the parts."""
     weights = checkpoint.get('state_dict', checkpoint)
     if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
         raise ValueError(f'{source} is damaged: its state_dict is no dict of weights by name')
@@ -99,10 +98,7 @@ _HUBS = {
 
 @CheckpointLoader.register_scheme(prefixes=[f'{hub}://' for hub in _HUBS], force=True)
 def load_from_hub(filename: str, map_location: Any = None) -> dict:
-    """Load a name of MMEngine's lists, such as ``torchvision://resnet50``.
-
-    Of ``mmcls://`` it is the backbone of a classifier, its names without ``backbone.``.
-    """
+    """Load a name of MMEngine's lists: ``torchvision://resnet50``; of ``mmcls`` the backbone."""
     hub, _, name = filename.partition('://')
     addresses = _HUBS[hub]()
     name = get_deprecated_model_names().get(name, name)
@@ -195,8 +191,7 @@ def _timm() -> dict[str, PublishedFile]:
     return {
         name: PublishedFile(
             url=f'{hub}/timm/{name}/resolve/main/model.safetensors',
-            # .bin: timm's pytorch_model.bin
-            files=(f'{name}.safetensors', f'{name}.pth', f'{name}.bin'),
+            files=(f'{name}.safetensors', f'{name}.pth', f'{name}.bin'),  # .bin: pytorch_model.bin
         )
         for name in names
     }
@@ -238,17 +233,14 @@ PUBLISHED['paddleclas']['Fix_ResNet50_vd_ssld'] = PublishedFile(
 def load_from_published(filename: str, map_location: Any = None) -> dict:
     """Find or download published weights and convert them (:func:`.to_checkpoint`), on the CPU.
 
-    The names are those of :data:`PUBLISHED`, such as ``'paddleclas://ResNet50_vd_ssld'``.
-
-    Raises:
-        ValueError: If the file is damaged or holds other weights.
-        What :func:`find_published` raises.
+    Raises what :func:`find_published` does, and ``ValueError`` if the file is damaged or holds
+    other weights.
     """
     return _convert(read_weights(find_published(filename)), filename)
 
 
 def find_published(filename: str) -> Path:
-    """Return the local file of a published name.
+    """Return the local file of a name in :data:`PUBLISHED`: ``'paddleclas://ResNet50_vd_ssld'``.
 
     It is looked for in the folder ``$MLDECODER_WEIGHTS``, then among torch's downloads
     (:func:`.download_folder`), where a download is kept.
@@ -272,14 +264,13 @@ def _look_up(filename: str) -> PublishedFile:
     scheme, _, name = filename.partition('://')
     known = PUBLISHED[scheme]
     if name not in known:
-        by_lower = {one.lower(): one for one in known}
+        by_lower = {one.lower(): f'{scheme}://{one}' for one in known}
         longer = [one for one in by_lower if name and one.startswith(name.lower())]
         similar = longer[:3] or get_close_matches(name.lower(), by_lower)
-        did_you_mean = ' or '.join(f'{scheme}://{by_lower[one]}' for one in similar)
+        did_you_mean = f' Did you mean {" or ".join(by_lower[one] for one in similar)}?'
         raise ValueError(
-            f'{filename} is not known.'
-            + (f' Did you mean {did_you_mean}?' if similar else '')
-            + f' Known are {scheme}:// and one of {", ".join(known)}'
+            f'{filename} is not known.{did_you_mean if similar else ""} Known are {scheme}:// and '
+            f'one of {", ".join(known)}'
         )
     return known[name]
 
@@ -299,14 +290,11 @@ def _find(files: tuple[str, ...]) -> Path | None:
 
 
 def checkpoint_identity(checkpoint: str | os.PathLike) -> dict:
-    """Return the name of a checkpoint and the SHA-256 of its file, as ``sha256sum`` prints it.
-
-    Args:
-        checkpoint (str | PathLike): A file, or an address as MMEngine takes it.
+    """Return the name of a checkpoint, a file or address, and the SHA-256 of the file.
 
     Returns:
-        dict: ``checkpoint``, the name without folders, or the address; ``sha256``, None for an
-        address that is not a published name.
+        dict: ``checkpoint``, the name without folders, or the address; ``sha256``, as ``sha256sum``
+        prints it, None for an address that is not a published name.
     """
     name = os.fspath(checkpoint)
     scheme, separator, _ = name.partition('://')

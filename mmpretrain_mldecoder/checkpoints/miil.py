@@ -75,11 +75,10 @@ def rename_head(name: str, value: Tensor) -> dict[str, Tensor] | None:
         value (Tensor): The tensor.
 
     Returns:
-        dict[str, Tensor] | None: Our names, three for a fused projection; None if unknown.
+        dict[str, Tensor] | None: Ours by name, three of a fused projection; None if unknown.
     """
-    match = re.fullmatch(r'(?:fc\.)?(weight|bias)', name)
-    if match is not None:
-        return {f'head.fc.{match[1]}': value}
+    if name.removeprefix('fc.') in ('weight', 'bias'):
+        return {f'head.fc.{name.removeprefix("fc.")}': value}
     match = re.fullmatch(r'decoder\.layers\.(\d+)\.(.+)[._](weight|bias)', name)
     if match is None:
         ours = _AROUND_LAYERS.get(name.removeprefix('decoder.'))

@@ -16,12 +16,7 @@ _STAGES = {
     (50, True): (3, 8, 36, 3),
     (66, True): (3, 12, 48, 3),
 }
-_PARAMETERS = {
-    'weight': 'weight',
-    'bias': 'bias',
-    '_mean': 'running_mean',
-    '_variance': 'running_var',
-}
+_PARAMETERS = dict(weight='weight', bias='bias', _mean='running_mean', _variance='running_var')
 _HEAD = {
     'fc': 'head.fc',
     'fc.input_proj': 'head.decoder.input_proj',
@@ -38,11 +33,11 @@ _DECODER_LAYER = DECODER_LAYER | {
 def family_of(names: Collection[str]) -> str | None:
     """Return ``'paddleclas'`` if these are the names of one of its ResNets."""
     firsts = (
-        ('stem.0.conv.weight', 'blocks.0.conv0.conv.weight'),
-        ('Student.stem.0.conv.weight', 'Student.blocks.0.conv0.conv.weight'),
-        ('conv1_1._conv.weight', 'bb_0_0.conv0._conv.weight'),
+        {'stem.0.conv.weight', 'blocks.0.conv0.conv.weight'},
+        {'Student.stem.0.conv.weight', 'Student.blocks.0.conv0.conv.weight'},
+        {'conv1_1._conv.weight', 'bb_0_0.conv0._conv.weight'},
     )
-    return 'paddleclas' if any(set(first) <= set(names) for first in firsts) else None
+    return 'paddleclas' if any(first <= set(names) for first in firsts) else None
 
 
 def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -50,12 +45,11 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
     "vb" becomes the host's ``ResNet``, "vd" becomes ``ResNetVd``; ``fc`` becomes ``head.fc`` or
     ``head.decoder``. Unknown names are left out. Of a distillation the student is taken, and the
-    teacher becomes nothing. The "vd" names of PaddleClas 2.0 (``conv1_1._conv.weight``) are known
-    too: its code named the files that are not in the folder ``legendary_models``.
+    teacher becomes nothing. The "vd" names of PaddleClas 2.0 (``conv1_1._conv.weight``), of files
+    outside of the folder ``legendary_models``, are known too.
 
-    PaddleClas' ``ResNet18`` and ``ResNet34`` (not ``_vd``) project the shortcut of the very first
-    block too, which the host's ``ResNet`` does not: there ``backbone.layer1.0.downsample`` is left
-    over.
+    PaddleClas' ``ResNet18`` and ``ResNet34`` (not ``_vd``) project the very first shortcut, which
+    the host's ``ResNet`` does not: there ``backbone.layer1.0.downsample`` is left over.
 
     Raises:
         ValueError: If the number of blocks is that of no ResNet, or if the head has

@@ -26,9 +26,9 @@ from ..fileio.terminal import one_line
 def read_pdparams(path: str | Path) -> dict[str, np.ndarray]:
     """Read the arrays in a ``.pdparams`` file of ``paddle.save``, without PaddlePaddle.
 
-    Takes what Paddle 2.0 to 3.3 writes for a state dict, at pickle protocols 2, 3 and 4: arrays or
-    pairs of a name and an array; arrays above 1 GiB that protocols 2 and 3 cut into slices are
-    joined. Paddle stores bfloat16 as 16-bit unsigned integers; they come back as float32.
+    Takes what Paddle 2.0 to 3.3 writes for a state dict, at pickle protocols 2, 3 and 4, arrays
+    above 1 GiB in slices included. Paddle stores bfloat16 as 16-bit unsigned integers; they come
+    back as float32.
 
     Args:
         path (str | Path): A local file; ``~`` is expanded.
@@ -39,8 +39,8 @@ def read_pdparams(path: str | Path) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or not of ``paddle.save``, if it holds anything but a dict of
-            arrays, or if it asks for any other function or class, which the error names.
+        ValueError: If it is damaged, holds anything but a dict of arrays, or asks for any other
+            function or class, which the error names.
     """
     hint = 'Weights are saved by paddle.save(model.state_dict(), path)'
     with _open(path, 'weights of PaddlePaddle', hint) as file:
@@ -68,8 +68,8 @@ def read_predictions(path: str | Path) -> list[dict]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or anything but a list of samples with ``pred_score``, or if
-            it asks for any other function or class, which the error names.
+        ValueError: If it is damaged, holds anything but a list of samples with ``pred_score``, or
+            asks for any other function or class, which the error names.
     """
     hint = 'Predictions are written by tools/test.py CONFIG CHECKPOINT --out predictions.pkl'
     with _open(path, 'predictions', hint) as file:
@@ -104,10 +104,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _unpickle(file: BinaryIO, stand_ins: Mapping) -> Any:
-    """Load the next pickle of a file, after a walk to its end.
+    """Load the next pickle of a file, after a walk to its end, which a truncated file ends.
 
-    The walk ends early in a truncated file, and finds the one opcode that can take any amount of
-    memory: a memo index, for which the unpickler makes room at once.
+    It looks for memo indices, the one opcode for which the unpickler takes any amount of memory.
     """
     start = file.tell()
     size = file.seek(0, io.SEEK_END)
@@ -121,7 +120,7 @@ def _unpickle(file: BinaryIO, stand_ins: Mapping) -> Any:
 
 @contextmanager
 def _open(path: str | Path, what: str, hint: str) -> Iterator[BinaryIO]:
-    """Open a pickle; whatever goes wrong with it becomes a ``ValueError`` with path and hint."""
+    """Open a pickle; what goes wrong with it is a ``ValueError`` with path and hint."""
     path = Path(path).expanduser()
     head = read_head(path, what)
     if head.startswith(b'PK'):
@@ -186,10 +185,6 @@ def _plain(name: object, value: object) -> np.ndarray:
     return array
 
 
-def _reconstruct(*_: object) -> np.ndarray:
-    return _Array()
-
-
 def _scalar(dtype: _DType, data: bytes) -> np.generic:
     return np.frombuffer(data, dtype.dtype, count=1)[0]
 
@@ -199,11 +194,6 @@ def _encode(text: str, encoding: str) -> bytes:
     if encoding != 'latin1':
         raise _Refused(f'asks for _codecs.encode to {encoding!r:.80}, which could run code')
     return text.encode('latin1')
-
-
-def _no_bytes() -> bytes:
-    """Give the bytes of what is empty, which protocol 2 writes as a call."""
-    return b''
 
 
 def _storage(data: bytes) -> Tensor:
@@ -230,9 +220,10 @@ _ARRAYS = {
     '_codecs.encode': _encode,
     'numpy.ndarray': _Array,
     'numpy.dtype': _DType,
-    **{f'numpy.{core}.multiarray._reconstruct': _reconstruct for core in ('core', '_core')},
+    **{f'numpy.{core}.multiarray._reconstruct': lambda *_: _Array() for core in ('core', '_core')},
     **{f'numpy.{core}.multiarray.scalar': _scalar for core in ('core', '_core')},
-    **{f'{builtins}.bytes': _no_bytes for builtins in ('builtins', '__builtin__')},
+    # protocol 2 writes what is empty as a call without arguments
+    **{f'{builtins}.bytes': lambda: b'' for builtins in ('builtins', '__builtin__')},
     **{f'{builtins}.tuple': tuple for builtins in ('builtins', '__builtin__')},
 }
 _TENSORS = {
@@ -240,14 +231,6 @@ _TENSORS = {
     'torch._utils._rebuild_tensor_v2': _tensor,
 }
 _STORAGES = {
-    'torch.BoolStorage': torch.bool,
-    'torch.ByteStorage': torch.uint8,
-    'torch.CharStorage': torch.int8,
-    'torch.ShortStorage': torch.int16,
-    'torch.IntStorage': torch.int32,
-    'torch.LongStorage': torch.int64,
-    'torch.HalfStorage': torch.float16,
-    'torch.BFloat16Storage': torch.bfloat16,
-    'torch.FloatStorage': torch.float32,
-    'torch.DoubleStorage': torch.float64,
-}
+    f'torch.{kind}Storage': getattr(torch, kind.lower())
+    for kind in ['Bool', 'Short', 'Int', 'Long', 'Half', 'BFloat16', 'Float', 'Double']
+} | {'torch.ByteStorage': torch.uint8, 'torch.CharStorage': torch.int8}

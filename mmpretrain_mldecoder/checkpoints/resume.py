@@ -15,11 +15,10 @@ from .load import is_archive, load_weights_only
 def find_resume_checkpoint(work_dir: str | Path) -> str | None:
     """Find the newest complete checkpoint of a run, however it ended.
 
-    It is the one that the file ``last_checkpoint`` names, also if the folder was moved since. If
-    that one is not there, it is the ``epoch_N.pth``, ``iter_N.pth`` or (in the middle of an epoch)
-    ``epoch_N_iter_M.pth`` with the highest numbers; if it is damaged, the one before it. Skipped
-    ones are logged. Files are read to their end and compared with their checksums (3 s for each
-    GB), which torch does not do when it loads one.
+    It is the one that the file ``last_checkpoint`` names, also if the folder was moved since;
+    without it the ``epoch_N.pth``, ``iter_N.pth`` or (in the middle of an epoch)
+    ``epoch_N_iter_M.pth`` with the highest numbers; if it is damaged, the one before it, and a line
+    in the log. Files are compared with their checksums (3 s for each GB), which torch does not do.
 
     Args:
         work_dir (str | Path): The folder of the run; it need not exist.
@@ -54,14 +53,7 @@ def name_last_checkpoint(work_dir: str | Path, checkpoint: str | Path) -> None:
 
 
 def find_damage(path: str | Path) -> str | None:
-    """Return what is wrong with a checkpoint of a training, if anything is.
-
-    Args:
-        path (str | Path): A file that is there.
-
-    Returns:
-        str | None: A sentence with the path, without its full stop; None for a complete file.
-    """
+    """Return what is wrong with a file, a sentence without its full stop; None if nothing is."""
     if not is_archive(path):
         try:
             load_weights_only(path)  # before torch 1.6 files were no archives

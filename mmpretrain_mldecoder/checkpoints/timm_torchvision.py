@@ -52,8 +52,7 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     ML-Decoder there        ``head.decoder``
     ======================  ==========================================================
 
-    Unknown names are left out. Names cannot tell what has no weights: other activations, strides or
-    blur pools of timm's many variants look the same.
+    Unknown names are left out. Names cannot tell what has no weights: activations, strides, blur.
     """
     is_tresnet = 'body.conv1.conv.weight' in state
     is_deep = 'conv1.0.weight' in state

@@ -21,8 +21,7 @@ def atomic_write(out: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``out``, and rename it to ``out`` at the end.
 
     If the block raises, the temporary file is removed and an older ``out`` stays. If the process is
-    killed, the temporary file may be left for :func:`remove_stale_files`. Temporary names are
-    unique, also across machines and containers.
+    killed, the temporary file may be left for :func:`remove_stale_files`.
 
     Args:
         out (str | PathLike): The file; its folder is created, an older file is replaced.
@@ -30,11 +29,10 @@ def atomic_write(out: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
             disk at the end. Takes some milliseconds per file. Defaults to True.
 
     Yields:
-        Path: An empty file to write to, under a hidden name.
+        Path: An empty file to write to, under a hidden name, unique across machines.
 
     Raises:
-        FileExistsError: At once, if ``out`` is a folder, a device or the like: renaming would fail
-            after all work is done, or replace ``/dev/null``.
+        FileExistsError: At once, if ``out`` is a folder, a device (``/dev/null``) or the like.
 
     Example:
         >>> with atomic_write('out/notes.txt') as path:  # doctest: +SKIP
@@ -62,8 +60,7 @@ def atomic_write(out: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
 def remove_stale_files(folder: str | os.PathLike) -> list[Path]:
     """Remove the temporary files that killed writers left in a folder, and return them.
 
-    A writer holds a lock on its file, which ends with the process. On a file system without locks
-    nothing is removed.
+    Writers at work hold a lock; on a file system without locks nothing is removed.
     """
     removed = []
     for path in sorted(Path(folder).glob('.*.tmp')):

@@ -37,9 +37,8 @@ _LARGE_BYTES = 16_000_000  # a pipe, whose size is unknown beforehand, has 0
 def read_whole_file(path: str | Path) -> bytes | memoryview:
     """Return the bytes of a file; of a large one on Linux in half the time of ``read``.
 
-    Most of the time of a large ``read`` goes into the pages of new memory, which the kernel clears
-    one by one. Huge pages are 512 times fewer. (Mapping the file itself would be as fast, but the
-    process dies if somebody shortens the file meanwhile.)
+    A large ``read`` mostly waits for new pages of memory; huge pages are 512 times fewer. (Mapping
+    the file would be as fast, but the process dies if somebody shortens the file meanwhile.)
     """
     with open(path, 'rb') as file:
         size = os.fstat(file.fileno()).st_size

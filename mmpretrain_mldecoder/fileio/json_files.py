@@ -29,9 +29,8 @@ _CHUNK_BYTES = 2**18  # fits a processor's cache, in which decoding is five time
 def read_json_bytes(path: str | Path) -> bytes | memoryview:
     """Return the UTF-8 text of a JSON object in a file, validated except for its syntax.
 
-    The two ends are checked before the file is read, so that a truncated one of any size is refused
-    at once. Compressed files are refused, too: pycocotools and most other tools read plain ones
-    only, and a small file cannot fill the memory.
+    A truncated file of any size is refused before it is read. Compressed files are refused, too:
+    most other tools read plain ones only, and a small file cannot fill the memory.
 
     Args:
         path (str | Path): The file, or a pipe.
@@ -40,8 +39,8 @@ def read_json_bytes(path: str | Path) -> bytes | memoryview:
         bytes | memoryview: Byte positions are those of the file: a byte order mark becomes blanks.
 
     Raises:
-        OSError: If there is no such file, or it cannot be read.
-        ValueError: If the file is empty, compressed, not UTF-8, or does not end as an object does.
+        OSError: If it cannot be read.
+        ValueError: If it is empty, compressed, not UTF-8, or does not end as an object does.
     """
     if os.path.isfile(path):  # a pipe can be read only once
         with open(path, 'rb') as file:
@@ -73,7 +72,7 @@ def _check_ends(path: str | Path, head: bytes, tail: bytes, size: int) -> None:
 
 
 def _check_utf8(path: str | Path, data: bytes | memoryview) -> None:
-    # The parser validates only the strings that it returns, and counts from the start of each.
+    # The parser validates only the strings that it returns.
     decoder = codecs.getincrementaldecoder('utf-8')()
     view = memoryview(data)
     for start in range(0, len(view), _CHUNK_BYTES):
@@ -112,8 +111,7 @@ def json_line(record: dict) -> bytes:
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict]]:
     """Yield the byte at which each record begins, and the record; nothing if there is no file.
 
-    An incomplete last line, as a killed process leaves it, is skipped, and so is a line that holds
-    anything but an object.
+    An incomplete last line, as a killed process leaves it, and all that is no object are skipped.
     """
     if not path.is_file():
         return
@@ -123,8 +121,8 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict]]:
             if line.endswith(b'\n'):
                 try:
                     record = json.loads(line)
-                except (ValueError, RecursionError):
-                    record = None  # bytes of a crash; the caller makes that record again
+                except (ValueError, RecursionError):  # bytes of a crash
+                    record = None
                 if isinstance(record, dict):
                     yield offset, record
             offset += len(line)
@@ -134,8 +132,7 @@ class JsonLinesAppender:
     """Append records to a file without buffering.
 
     Args:
-        path (Path): The file; its folder is created. An incomplete last line, as a killed process
-            leaves it, is removed.
+        path (Path): The file; its folder is created, an incomplete last line removed.
     """
 
     def __init__(self, path: Path):

@@ -19,9 +19,9 @@ from rich.text import Text
 def printable(text: str) -> str:
     r"""Escape what a terminal would act on, and what is no text.
 
-    These are control characters (``ESC``, which begins sequences that move the cursor or change the
-    title, newline and tab among them), characters that reverse the direction of writing, line and
-    paragraph separators, and bytes of a file name that are not UTF-8. All other text stays.
+    These are control characters (such as ``ESC``, newline and tab), characters that reverse the
+    direction of writing, line and paragraph separators, and bytes of a file name that are not
+    UTF-8. All other text stays.
 
     Example:
         >>> printable('a\x1b[2Jb')
@@ -30,18 +30,13 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = text.encode(errors='surrogateescape').decode(errors='backslashreplace')
-    return ''.join(_escaped(c) if unicodedata.category(c) in _ACTING else c for c in text)
+    return ''.join(c.encode('unicode_escape').decode() if _acts(c) else c for c in text)
 
 
-# Control, format (except the two that join letters and emoji), line and paragraph separators.
-_ACTING = {'Cc', 'Cf', 'Zl', 'Zp'}
-_JOINERS = '\u200c\u200d'
-
-
-def _escaped(character: str) -> str:
-    if character in _JOINERS:
-        return character
-    return character.encode('unicode_escape').decode()
+def _acts(character: str) -> bool:
+    # Control, format (except the two that join letters and emoji), line and paragraph separators.
+    is_joiner = character in '\u200c\u200d'
+    return not is_joiner and unicodedata.category(character) in ('Cc', 'Cf', 'Zl', 'Zp')
 
 
 def one_line(error: BaseException) -> str:

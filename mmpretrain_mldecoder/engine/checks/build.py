@@ -12,11 +12,6 @@ from mmpretrain import registry as host
 from ...errors import ConfigError, ConfigFileNotFoundError
 from .config_error import explained, near_names, unknown_type
 
-_LOOPS = (
-    ('train_dataloader', 'train_cfg', 'optim_wrapper'),
-    ('val_dataloader', 'val_cfg', 'val_evaluator'),
-    ('test_dataloader', 'test_cfg', 'test_evaluator'),
-)
 _DEFAULT_HOOKS = (
     *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
 )
@@ -43,9 +38,8 @@ _Part = tuple[str, object, str]
 class ExplainedBuilds:
     """Mixin over ``Runner``: what it builds from a config raises :class:`ConfigError`.
 
-    All types are looked up before the first part is built, so that a wrong name in the metric does
-    not wait until the data is read. Annotation files are looked up when a run begins, and only
-    those that it reads: a training needs no test data.
+    All types are looked up before the first part is built, so a wrong name in the metric does not
+    wait until the data is read. Annotation files are looked up when a run begins that reads them.
     """
 
     @classmethod
@@ -86,7 +80,9 @@ for _name, _sections in _STEPS.items():
 
 def check_loop_parts(cfg: Mapping) -> None:
     """Raise if a training, validation or test lacks a part, or the training's kind is ambiguous."""
-    for parts in _LOOPS:
+    for split in ('train', 'val', 'test'):
+        judge = 'optim_wrapper' if split == 'train' else f'{split}_evaluator'
+        parts = (f'{split}_dataloader', f'{split}_cfg', judge)
         absent = [key for key in parts if cfg.get(key) is None]
         if absent and len(absent) < len(parts):
             given = [key for key in parts if key not in absent]
@@ -126,16 +122,10 @@ def check_annotation_files(cfg: Mapping, *splits: str) -> None:
 
 
 def check_type_names(cfg: Mapping) -> None:
-    """Raise if a type in a config is registered nowhere.
+    """Raise if a type in a config, after its ``custom_imports``, is registered nowhere.
 
     Checked are the places that runner, classifier, datasets and evaluator build from. Types that
     are deeper, such as those of a normalisation layer, are found when they are built.
-
-    Args:
-        cfg (Mapping): The complete config, whose ``custom_imports`` have been imported.
-
-    Raises:
-        ConfigError: For the first that is wrong.
     """
     for path, part, registry in _parts(cfg):
         name = part.get('type') if isinstance(part, Mapping) else part

@@ -12,23 +12,18 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import Registry, root
+from mmengine.runner import Runner
 
 from ...errors import ConfigError, ConfigFileNotFoundError
 from ...fileio.terminal import one_line
 
 # What the runner and the tools read; any other key is a variable of the config.
 KNOWN_KEYS = (
-    *('model', 'data_preprocessor', 'work_dir', 'train_cfg', 'val_cfg', 'test_cfg'),
-    *('train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator'),
-    *('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'default_hooks', 'custom_hooks'),
-    *('load_from', 'resume', 'launcher', 'env_cfg', 'log_processor', 'log_level', 'visualizer'),
-    *('default_scope', 'randomness', 'experiment_name', 'custom_imports', 'runner_type'),
-    *('model_wrapper_cfg', 'sync_bn', 'find_unused_parameters', 'activation_checkpointing'),
-    *('efficient_conv_bn_eval', 'compile', 'channels_last', 'check_config'),
-    *('tta_model', 'tta_pipeline', 'evaluate_only'),
+    *inspect.signature(Runner).parameters,
+    *('custom_imports', 'runner_type', 'model_wrapper_cfg', 'sync_bn', 'find_unused_parameters'),
+    *('activation_checkpointing', 'efficient_conv_bn_eval', 'compile', 'channels_last'),
+    *('check_config', 'tta_model', 'tta_pipeline', 'evaluate_only'),
 )
-# Strings that stand for a number in one host or another.
-_WORDS = ('auto', 'dynamic')
 
 _UNREGISTERED = re.compile(r'(\S+) is not in the (?:\S+::)?(.+?) registry')
 _UNEXPECTED = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
@@ -36,14 +31,9 @@ _MISSING = re.compile(r'(\w+)\.__init__\(\) missing .* arguments?: (.*)')
 
 
 def read_config(path: str | os.PathLike) -> Config:
-    """Load a config. It is a Python file and is executed.
+    """Load a config, a Python file that is executed.
 
-    Args:
-        path (str | PathLike): The file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ConfigError: For any error that the file raises, with its line.
+    Raises ``FileNotFoundError``, or :class:`ConfigError` for any error of the file, with its line.
     """
     path = Path(path)
     if not path.is_file():
@@ -62,9 +52,8 @@ def read_config(path: str | os.PathLike) -> Config:
 def check_option(cfg: Config, key: str, value: object) -> None:
     """Raise if an option names a key that nothing reads, or a value that cannot be meant.
 
-    A number must stay a number (or None, a bool, a list, ``'auto'``, ``'dynamic'``), a dict may not
-    become a number or a string. Below the first level new keys pass: whatever is built from them
-    refuses those that it does not know.
+    A number may not become a string (but ``'auto'`` or ``'dynamic'``), nor a dict a number or a
+    string. Below the first level new keys pass: what is built from them refuses unknown ones.
 
     Args:
         cfg (Config): The config, without the option.
@@ -74,12 +63,11 @@ def check_option(cfg: Config, key: str, value: object) -> None:
     Raises:
         ConfigError: With the option and the fix.
     """
+    option = f'--cfg-options {key}={value}'
     first, *parts = key.split('.')
     if first not in cfg and first not in KNOWN_KEYS:
-        raise ConfigError(
-            f'--cfg-options {key}={value}: the config has no key {first!r}'
-            f'{near_names(first, {*cfg, *KNOWN_KEYS})}'
-        )
+        near = near_names(first, {*cfg, *KNOWN_KEYS})
+        raise ConfigError(f'{option}: the config has no key {first!r}{near}')
     old = cfg.get(first)
     for part in parts:
         if isinstance(old, list | tuple) and part.isdigit() and int(part) < len(old):
@@ -87,21 +75,17 @@ def check_option(cfg: Config, key: str, value: object) -> None:
         else:
             old = old.get(part) if isinstance(old, Mapping) else None
     is_number = isinstance(old, Number) and not isinstance(old, bool)
-    if is_number and isinstance(value, str) and value not in _WORDS:
-        raise ConfigError(f'--cfg-options {key}={value}: {key} must be a number, as {old!r} is')
+    if is_number and isinstance(value, str) and value not in ('auto', 'dynamic'):
+        raise ConfigError(f'{option}: {key} must be a number, as {old!r} is')
     if isinstance(old, Mapping) and isinstance(value, str | Number) and not isinstance(value, bool):
         raise ConfigError(
-            f'--cfg-options {key}={value}: {key} is a dict. Set one of its keys with '
-            f'{key}.KEY=VALUE: {", ".join(map(str, old))}'
+            f'{option}: {key} is a dict. Set one of its keys with {key}.KEY=VALUE: '
+            f'{", ".join(map(str, old))}'
         )
 
 
 def near_keys(cfg: Config) -> dict[str, str]:
-    """Return keys of a config that look like mistyped known ones, and these.
-
-    A config may have any variables. A key counts as mistyped if a known key differs from it by a
-    letter or two and is absent.
-    """
+    """Return unknown keys of a config, each with an absent known one a letter or two from it."""
     absent = [key for key in KNOWN_KEYS if key not in cfg and not key.startswith('tta_')]
     unknown = [key for key in cfg if key not in KNOWN_KEYS]
     near = {key: difflib.get_close_matches(key, absent, n=1, cutoff=0.9) for key in unknown}
@@ -148,15 +132,8 @@ def explained(cfg: Mapping, *sections: str) -> Iterator[None]:
     """Turn an error of what is built here into a :class:`ConfigError`.
 
     The host says which name or argument it does not know; this adds where the config has it, and
-    names that look alike. Other errors that a wrong value causes (``ValueError``, ``TypeError``,
-    ``AssertionError``, ``FileNotFoundError``) get the key or the sections before their message.
-
-    Args:
-        cfg (Mapping): The complete config.
-        *sections (str): The keys from which is built, such as ``'model'``.
-
-    Raises:
-        ConfigError: From the original error.
+    names that look alike. Other errors that a wrong value causes get the key, or the ``sections``
+    (keys of the config) from which is built, before their message.
     """
     try:
         yield
@@ -212,10 +189,8 @@ def _named_key(dicts: list[tuple[str, Mapping]], text: str) -> str | None:
 
 def _arguments(name: object) -> set[str]:
     """Return the names of the arguments of a registered class and of those it inherits from."""
-    names = set()
-    for cls in _classes(name):
-        if '__init__' in vars(cls):
-            names.update(inspect.signature(cls.__init__).parameters)
+    inits = [cls.__init__ for cls in _classes(name) if '__init__' in vars(cls)]
+    names = {each for init in inits for each in inspect.signature(init).parameters}
     return names - {'self', 'args', 'kwargs'}
 
 
@@ -232,10 +207,7 @@ def _dicts(value: object, path: str) -> Iterator[tuple[str, Mapping]]:
     """Yield all dicts within a part of a config, each with its path."""
     if isinstance(value, Mapping):
         yield path, value
-        parts = value.items()
-    elif isinstance(value, list | tuple):
-        parts = enumerate(value)
-    else:
+    elif not isinstance(value, list | tuple):
         return
-    for key, part in parts:
+    for key, part in value.items() if isinstance(value, Mapping) else enumerate(value):
         yield from _dicts(part, f'{path}.{key}')

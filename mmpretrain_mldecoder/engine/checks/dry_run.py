@@ -23,14 +23,11 @@ from ...errors import ConfigError, RunError
 from ...fileio.terminal import one_line
 from .config_error import near_names
 
-_WRONG = (ValueError, TypeError, RuntimeError, AssertionError, LookupError, AttributeError)
-
 
 def dry_run(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -> None:
     """Send the first image of a loop's dataset through pipeline, model and metrics.
 
-    It is loaded in this process, under a seed of its own: the random state of the training, and
-    the state of model and metrics, stay as they are.
+    The random state of the training, and the state of model and metrics, stay as they are.
     """
     key = f'{name}_dataloader'
     batch = _first_batch(key, loop.dataloader)
@@ -53,15 +50,8 @@ def _first_batch(key: str, loader: DataLoader) -> dict | None:
     dataset = loader.dataset
     if not hasattr(dataset, '__getitem__') or not hasattr(dataset, '__len__') or not len(dataset):
         return None
-    try:
-        with sample_random_state(0):
-            sample = dataset[0]
-    except RunError:
-        raise
-    except _WRONG as error:
-        raise ConfigError(
-            f'{key}.dataset.pipeline fails on the first image: {_text(error)}'
-        ) from error
+    with sample_random_state(0), _explained(f'{key}.dataset.pipeline fails on the first image'):
+        sample = dataset[0]
     if not isinstance(sample, dict):  # no pipeline of MMEngine
         return None
     if 'inputs' not in sample or 'data_samples' not in sample:
@@ -70,6 +60,18 @@ def _first_batch(key: str, loader: DataLoader) -> dict | None:
             "inputs and data_samples: end it with dict(type='PackMultiLabelInputs') or PackInputs"
         )
     return loader.collate_fn([sample]) if isinstance(sample['inputs'], Tensor) else None
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Raise :class:`ConfigError` for the errors that a wrong config causes."""
+    try:
+        yield
+    except (ConfigError, RunError, torch.OutOfMemoryError):
+        raise
+    except (ValueError, TypeError, RuntimeError, AssertionError, LookupError, AttributeError) as e:
+        kind = '' if isinstance(e, ValueError) else f'{type(e).__name__}: '
+        raise ConfigError(f'{what}: {kind}{one_line(e)}') from e
 
 
 @contextmanager
@@ -99,28 +101,20 @@ def _quiet() -> Iterator[None]:
 
 def _check_labels(key: str, model: ImageClassifier, batch: dict) -> None:
     sample = batch['data_samples'][0]
-    if not isinstance(model.head, ClsHead) or 'gt_label' not in sample:
-        return
-    if sample.gt_label.numel() != 1:
+    number = sample.gt_label.numel() if 'gt_label' in sample else 1
+    if isinstance(model.head, ClsHead) and number != 1:
         raise ConfigError(
             f'model.head.type = {type(model.head).__name__!r} is for one label per image, but the '
-            f'first of {key}.dataset has {sample.gt_label.numel()}: use MLDecoderHead, or another '
-            'dataset'
+            f'first of {key}.dataset has {number}: use MLDecoderHead, or another dataset'
         )
 
 
 def _check_forward(key: str, model: ImageClassifier, batch: dict) -> None:
-    try:
+    shape = tuple(batch['inputs'][0].shape)
+    with _explained(f'the model fails on the first image of {key}, {shape}'):
         feats = _features(model, batch)
         _check_channels(model, feats)
         model.head(feats)
-    except (ConfigError, torch.OutOfMemoryError):
-        raise
-    except _WRONG as error:
-        raise ConfigError(
-            f'the model fails on the first image of {key}, {tuple(batch["inputs"][0].shape)}: '
-            f'{_text(error)}'
-        ) from error
 
 
 def _features(model: ImageClassifier, batch: dict) -> tuple[Tensor, ...]:
@@ -153,9 +147,8 @@ def _check_channels(model: ImageClassifier, feats: object) -> None:
 def _check_batch_norms(model: ImageClassifier, loader: DataLoader, batch: dict) -> None:
     """Raise if batch norms are trained on single images.
 
-    That is so with ``batch_size=1``; and torch refuses a batch norm on a map of one position if the
-    last batch of an epoch holds one image. Norms that do not train (``norm_eval``, frozen
-    stages), and synchronised ones of several processes, are skipped.
+    That is so with ``batch_size=1``; and if the last batch of an epoch holds one image, torch
+    refuses a batch norm on a map of one position.
     """
     batch_size = loader.batch_size
     if batch_size is None or loader.sampler is None:
@@ -199,10 +192,9 @@ def _check_batch_norms(model: ImageClassifier, loader: DataLoader, batch: dict) 
 def _try_metrics(
     key: str, model: ImageClassifier, batch: dict, metrics: Sequence[BaseMetric]
 ) -> set[str] | None:
-    """Predict a batch and give it to copies of the metrics.
+    """Give a prediction to copies of the metrics; return the names of all scores.
 
-    Only MMPretrain's metrics and those here are tried: what others do with one image, such as
-    writing a file, is not known. Returns the names of all scores, None if one was not tried.
+    None if one was not tried: metrics of others may do more with an image, such as write a file.
     """
     batch = copy.deepcopy(batch)
     predictions = model(**model.data_preprocessor(batch, False), mode='predict')
@@ -214,13 +206,9 @@ def _try_metrics(
             continue
         trial = copy.copy(metric)
         trial.results = []
-        try:
+        with _explained(f'{key}: {type(metric).__name__} fails on the first image'):
             trial.process(batch, predictions)
             scores = trial.compute_metrics(trial.results)
-        except _WRONG as error:
-            raise ConfigError(
-                f'{key}: {type(metric).__name__} fails on the first image: {_text(error)}'
-            ) from error
         prefix = f'{metric.prefix}/' if metric.prefix else ''
         names |= {f'{prefix}{name}' for name in scores}
     return names if all_tried else None
@@ -241,8 +229,3 @@ def _check_monitored(hook: Hook, scores: set[str]) -> None:
                 f'{where} = {name!r}, but val_evaluator gives {", ".join(sorted(scores))}'
                 f'{near_names(name, scores)}'
             )
-
-
-def _text(error: Exception) -> str:
-    text = one_line(error)
-    return text if isinstance(error, ValueError) else f'{type(error).__name__}: {text}'

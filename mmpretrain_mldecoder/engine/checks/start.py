@@ -28,13 +28,10 @@ class ConfigCheckHook(Hook):
     Parts are compared with each other: classes of head, preprocessor and datasets; ``topk``; the
     kind of head and metric; ``save_best`` and the metric's scores; the length of schedule and
     training. Then a dry run sends one image of each loader through a classifier, which shows
-    whether channels, sizes and the fields that a metric reads fit. It changes nothing: the image
-    is made under a seed of its own, the model is in evaluation mode, metrics are copies.
+    whether channels, sizes and the fields that a metric reads fit. It changes nothing.
 
     Differences that may be meant are warnings in the log. ``check_config = False`` in the config
-    skips all of this.
-
-    ``PortableRunner`` adds this hook by itself.
+    skips all of this. ``PortableRunner`` adds this hook.
     """
 
     priority = 'HIGHEST'
@@ -78,8 +75,7 @@ def check_classes(
 ) -> None:
     """Raise unless head, preprocessor, datasets and metrics are for the same classes.
 
-    Compared are their number, names and order, and how many labels per image are asked for.
-    Datasets and metrics come with their keys in the config.
+    Compared are their number, names and order, and ``topk``. Keys are those of the config.
     """
     head, preprocessor = getattr(model, 'head', None), getattr(model, 'data_preprocessor', None)
     number = getattr(head, 'num_classes', None)

@@ -106,16 +106,9 @@ def check_schedules(
 ) -> list[str]:
     """Compare built schedules with the length of the training.
 
-    Args:
-        schedules (Sequence[_ParamScheduler]): As the runner has built them.
-        configs (Sequence[Mapping]): Their configs, whose lengths may be in epochs
-            (``convert_to_iter_based``).
-        max_epochs (int, optional): None for a training in iterations.
-        max_iters (int): Steps of the training.
-
-    Returns:
-        list[str]: Warnings of what is allowed, but rarely meant. A OneCycle that ends before the
-        training, which would then end in an error, is raised.
+    ``max_epochs`` is None for a training in iterations. Lengths in ``configs`` may be in epochs
+    (``convert_to_iter_based``). Returns warnings of what is allowed, but rarely meant; raises for a
+    OneCycle that ends before the training, which would then end in an error.
     """
     warnings, ends = [], []
     for index, (schedule, config) in enumerate(zip(schedules, configs, strict=True)):

@@ -16,8 +16,7 @@ Result = TypeVar('Result')
 def on_main_process(act: Callable[[], Result]) -> Result:
     """Call a function on the main process; return or raise on all ranks what it does there.
 
-    Otherwise the others would wait in their next exchange for a main process that has failed. What
-    it returns or raises must be picklable. Errors other than ``RunError``, ``ConfigError`` and
+    What it returns or raises must be picklable. Errors other than ``RunError``, ``ConfigError`` and
     ``OSError`` are a ``RunError`` on the other ranks.
     """
     return _on_some_ranks(act, is_main_process())[0]
@@ -55,9 +54,8 @@ def _on_some_ranks(act: Callable[[], Result], acts: bool) -> list[Result]:
 class RankVote:
     """Ask all ranks, any number of times, whether something is true on one of them.
 
-    The answers travel over gloo, in a group of its own where the run uses another backend, so no
-    GPU is waited for. All ranks ask at the same places of the run. A notice travels along with each
-    question, for what can wait until the next one: one exchange a step is enough for both.
+    The answers travel over gloo, so no GPU is waited for. All ranks ask at the same places of the
+    run. A notice travels along with each question, so one exchange a step is enough.
 
     Attributes:
         notice (Callable): Whether this rank has a notice. Defaults to "never".

@@ -13,14 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @MODEL_WRAPPERS.register_module()
 class CPUDistributedDataParallel(MMDistributedDataParallel):
-    """MMEngine's distributed model on the CPU, where torch accepts no device ids.
+    """MMEngine's distributed model on the CPU, where torch refuses the ``device_ids`` that it gets.
 
     With ``sync_bn='torch'`` in the config its batch norms are :class:`CPUSyncBatchNorm`.
-
-    Args:
-        module (nn.Module): The model.
-        device_ids: Ignored; MMEngine's runner always gives it.
-        **kwargs: As in ``MMDistributedDataParallel``.
     """
 
     def __init__(self, module: nn.Module, device_ids=None, **kwargs):
@@ -30,10 +25,9 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
 class CPUSyncBatchNorm(_BatchNorm):
     """torch's ``SyncBatchNorm``, which computes on GPUs only, for processes on the CPU.
 
-    Mean and variance are those of all images of the step, and gradients go through them to all
-    processes: a step of several processes is that of one process with all their images, within
-    rounding. Arguments and names in a checkpoint are those of a batch norm. The class inherits from
-    none of torch's, which a distributed model on the CPU refuses.
+    A step of several processes is that of one process with all their images, within rounding.
+    Arguments and names in a checkpoint are those of a batch norm. The class inherits from none of
+    torch's, which a distributed model on the CPU refuses.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -71,22 +65,13 @@ class CPUSyncBatchNorm(_BatchNorm):
 
     @classmethod
     def replace_in(cls, module: nn.Module) -> nn.Module:
-        """Replace each ``SyncBatchNorm``, keep its tensors, and return the module.
-
-        Args:
-            module (nn.Module): Changed in place, unless it is itself a ``SyncBatchNorm``.
-        """
+        """Replace each ``SyncBatchNorm`` in place, keep its tensors, and return the module."""
         for name, child in module.named_children():
             setattr(module, name, cls.replace_in(child))
         if type(module) is not nn.SyncBatchNorm:
             return module
-        own = cls(
-            module.num_features,
-            module.eps,
-            module.momentum,
-            module.affine,
-            module.track_running_stats,
-        )
+        names = ('num_features', 'eps', 'momentum', 'affine', 'track_running_stats')
+        own = cls(*(getattr(module, name) for name in names))
         own.weight, own.bias = module.weight, module.bias
         for name, buffer in module.named_buffers(recurse=False):
             setattr(own, name, buffer)
@@ -142,8 +127,8 @@ def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:
         hosts = subprocess.run(command, check=True, capture_output=True, text=True)
         os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
     _require('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
-    # It keeps the group of its first import as a default argument, and with it gloo's threads, past
-    # the end of the group: imported by a distributed model, that is too late.
+    # It keeps the group of its first import as a default argument, and so gloo's threads, past the
+    # end of the group: imported by a distributed model, that is too late.
     import torch.distributed.nn.functional  # noqa: F401
 
     wait = {} if timeout is None else dict(timeout=datetime.timedelta(seconds=timeout))

@@ -23,8 +23,8 @@ def convert_to_channels_last(model: nn.Module) -> None:
 def is_safe_in_channels_last(model: nn.Module) -> bool:
     """Return whether no convolution of the model triggers a known bug of oneDNN on the CPU.
 
-    Its backward pass of a strided 1x1 convolution in channels-last writes past its memory if there
-    are fewer input channels than a vector holds (github.com/uxlfoundation/oneDNN, issue 6035).
+    The backward pass of a strided 1x1 convolution of few channels writes past its memory
+    (github.com/uxlfoundation/oneDNN, issue 6035).
     """
     return not any(
         isinstance(module, nn.Conv2d)
@@ -39,8 +39,7 @@ def is_safe_in_channels_last(model: nn.Module) -> bool:
 def in_default_order(model: nn.Module) -> Iterator[None]:
     """Keep the weights of 2-D convolutions in torch's default order during the block.
 
-    Random numbers fill a tensor in the order of its memory: an initialisation in the block draws
-    what it draws for a model that was never converted.
+    Random numbers fill a tensor in the order of its memory: so they are as without channels-last.
     """
     convert_conv2d_weight_memory_format(model, torch.contiguous_format)
     try:
@@ -55,7 +54,6 @@ class ChannelsLastHook(Hook):
 
     So files are the same with and without channels-last, and a training resumes from either. On
     resume the optimiser's averages get the order of their parameters, as fused optimisers need it.
-
     ``PortableRunner`` adds this hook.
     """
 

@@ -1,7 +1,5 @@
 """Strict fitting of a checkpoint to the model, before anything is measured with it."""
 
-from dataclasses import replace
-
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop
@@ -9,6 +7,7 @@ from mmpretrain.registry import HOOKS
 from torch import nn
 
 from ...checkpoints.fit import (
+    Mismatch,
     below,
     check_fit,
     compare,
@@ -27,18 +26,15 @@ class CheckpointFitHook(Hook):
 
     MMEngine loads what fits and logs the rest. With this hook
 
-    - a test or a validation raises if a parameter or running statistic is missing or has another
-      shape, whatever the checkpoint: the number would be that of random weights; if one is NaN; or
-      if the checkpoint has the dataset's classes in another order. Other names of classes are a
-      warning, as these may be other words for the same;
+    - a test or a validation raises if a parameter or running statistic is missing, has another
+      shape or is NaN, or if the checkpoint has the dataset's classes in another order. Other names
+      of classes are a warning, as these may be other words for the same;
     - a training with ``load_from`` and *converted* weights (``meta['converted']``) raises if the
       backbone does not fit fully. Head weights that do not fit are randomly initialised, and one
       line of the log lists them. For all other checkpoints a training stays as MMEngine has it;
     - ``resume`` is left alone.
 
-    Raises:
-        WeightsMismatchError: As described; it lists names, and shapes in the file and in the model.
-        ValueError: If a weight is NaN.
+    It raises :class:`WeightsMismatchError` with names and shapes, and ``ValueError`` for NaN.
     """
 
     # Before the hooks that load the checkpoint into their own copies of the model.
@@ -51,19 +47,17 @@ class CheckpointFitHook(Hook):
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
         source = runner._load_from or 'the checkpoint'
+        # A loop is built when its run begins.
+        trains = isinstance(runner._train_loop, BaseLoop)
+        tests = [one for one in (runner._val_loop, runner._test_loop) if isinstance(one, BaseLoop)]
         if is_converted(checkpoint):
             checkpoint['state_dict'] = drop_surplus_outputs(model, checkpoint['state_dict'])
             _check_backbone(model, checkpoint['state_dict'], source)
-        # A loop is built when its run begins.
-        testing = [
-            loop for loop in (runner._val_loop, runner._test_loop) if isinstance(loop, BaseLoop)
-        ]
-        if isinstance(runner._train_loop, BaseLoop):
-            if is_converted(checkpoint):
+            if trains:
                 _complete(runner, model, checkpoint, source)
-        elif testing:
+        if tests and not trains:
             _check_whole(model, checkpoint, source)
-            _check_classes(runner, testing[0].dataloader.dataset, checkpoint, source)
+            _check_classes(runner, tests[0].dataloader.dataset, checkpoint, source)
 
 
 def _check_backbone(model: nn.Module, state_dict: dict, source: str) -> None:
@@ -106,12 +100,9 @@ def _check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
             'diverged leaves them: test an earlier checkpoint'
         )
     found = compare(model, state_dict)
-    mismatch = replace(
-        found,
-        missing=tuple(name for name in found.missing if name in needed),
-        misshaped={name: pair for name, pair in found.misshaped.items() if name in needed},
-        left_over=(),
-    )
+    missing = tuple(name for name in found.missing if name in needed)
+    misshaped = {name: shapes for name, shapes in found.misshaped.items() if name in needed}
+    mismatch = Mismatch(missing, misshaped, left_over=(), foreign=())
     names = {*mismatch.missing, *mismatch.misshaped}
     if names and not _adapts(model, state_dict, names):
         raise WeightsMismatchError(
@@ -121,7 +112,7 @@ def _check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
 
 
 def _adapts(model: nn.Module, state_dict: dict, names: set[str]) -> bool:
-    """Whether the model's own loading code fills the names, as for position embeddings."""
+    """Whether the model's own loading code fills the names, such as position embeddings."""
     try:
         return names.isdisjoint(model.load_state_dict(state_dict, strict=False).missing_keys)
     except RuntimeError:  # another shape

@@ -16,8 +16,7 @@ from ...errors import RunError
 from ...fileio.atomic_write import remove_stale_files
 from ..distributed.agree import on_main_process
 
-# In the message hub: the best checkpoints before the last validation, which may still be there, and
-# the names of the scores that the records are of.
+# In the message hub: the best checkpoints before the last validation, and which scores they are of.
 _FORMER_BEST, _SCORES_OF = 'former_best_ckpts', 'best_scores_of'
 
 
@@ -30,16 +29,11 @@ class DurableCheckpointHook(CheckpointHook):
     ``last_checkpoint`` is replaced in one step, when the file that it names is complete.
 
     What a killed run left (old checkpoints, the former best, temporary files) is removed when it is
-    resumed, in the folder of the checkpoints only: resuming a copy leaves the original as it is.
+    resumed, in the folder of the checkpoints only: resuming a copy leaves the original as it is. A
+    resumed run with another ``save_best`` forgets the record of the former.
 
-    NaN is never the best score, as in MMEngine. A resumed run with another ``save_best`` forgets
-    the record of the former.
-
-    ``PortableRunner`` uses this hook where a config has ``type='CheckpointHook'``. The arguments
-    are those of ``CheckpointHook``.
-
-    Raises:
-        RunError: At the start of a training, if the folder cannot be written.
+    ``PortableRunner`` uses this hook for ``type='CheckpointHook'``; the arguments are the same. A
+    folder that cannot be written is a :class:`RunError` at the start of a training.
     """
 
     def before_train(self, runner) -> None:
@@ -141,11 +135,9 @@ class DurableCheckpointHook(CheckpointHook):
         return self.file_backend.join_path(self.out_dir, Path(path).name)
 
     def _remove(self, path: str) -> None:
-        if not is_main_process():
-            return
-        if self.file_backend.isfile(path):
+        if is_main_process() and self.file_backend.isfile(path):
             self.file_backend.remove(path)
-        elif self.file_backend.isdir(path):  # as other strategies save
+        elif is_main_process() and self.file_backend.isdir(path):  # as other strategies save
             self.file_backend.rmtree(path)
 
 

@@ -1,7 +1,6 @@
 """Moving average of the weights, evaluated and saved beside the raw weights."""
 
 import copy
-import itertools
 
 import torch
 from mmengine.dist import broadcast
@@ -12,6 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, autocast, load_state_dict
 from mmpretrain.registry import HOOKS
 
+from ...checkpoints.fit import below
 from ...evaluation.metrics.dump_results import AtomicDumpResults
 
 
@@ -26,10 +26,9 @@ class DualEMAHook(EMAHook):
     ``state_dict`` is the EMA and ``ema_state_dict`` the raw weights, as in MMEngine: the checkpoint
     named best for ``coco/mAP`` holds the weights that scored, where every loader looks for them.
 
-    Differs from ``EMAHook`` in: buffers are averaged, and the first step counts like any other,
-    where ``EMAHook`` copies the weights (the recipes do both); before a validation all ranks get
-    the buffers of the main process, which the checkpoint holds; a test in the process of the
-    training keeps the averages.
+    Differs from ``EMAHook`` in: buffers are averaged, and the first step counts like any other (as
+    in the recipes); before a validation all ranks get the buffers of the main process, which the
+    checkpoint holds; a test in the process of the training keeps the averages.
 
     Args:
         decay (float): Share of the old average that stays at each step, in ``(0, 1)``. (MMEngine's
@@ -77,12 +76,7 @@ class DualEMAHook(EMAHook):
             self.has_both = 'ema_state_dict' in checkpoint
             if self.has_both:
                 self._swap_ema_state_dict(checkpoint)
-                prefix = 'module.'
-                state_dict = {
-                    name.removeprefix(prefix): value
-                    for name, value in checkpoint['ema_state_dict'].items()
-                    if name.startswith(prefix)
-                }
+                state_dict = below(checkpoint['ema_state_dict'], 'module.')
             elif self.test_weights == 'raw':
                 raise ValueError(
                     'the checkpoint has no raw weights (ema_state_dict): test it without '
@@ -91,8 +85,7 @@ class DualEMAHook(EMAHook):
         load_state_dict(self.ema_model.module, state_dict, strict=self.strict_load)
 
     def before_val_epoch(self, runner) -> None:
-        buffers = itertools.chain(self.src_model.buffers(), self.ema_model.module.buffers())
-        for buffer in buffers:
+        for buffer in (*self.src_model.buffers(), *self.ema_model.module.buffers()):
             broadcast(buffer)
         super().before_val_epoch(runner)
         self._begin_raw(runner.val_evaluator)

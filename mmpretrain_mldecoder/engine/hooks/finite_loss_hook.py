@@ -4,7 +4,6 @@ import json
 import math
 from pathlib import Path
 
-import torch
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
@@ -30,17 +29,14 @@ class FiniteLossHook(Hook):
             {"rank": 0, "losses": {"loss": "nan"}, "images": ["train2017/1.jpg", ...]}]}
 
     With ``optim_wrapper.max_skips=N`` in the config, up to N steps of the whole training (resumed
-    parts together) are skipped instead; each is logged and has a file of its own.
-
-    A gradient may overflow where its loss did not: no checkpoint is saved of weights that are not
-    finite, the training ends there too.
+    parts together) are skipped instead; each is logged and has a file of its own. The training also
+    ends instead of saving a checkpoint of weights that are not finite.
 
     ``PortableRunner`` adds this hook. MMEngine's log reads the loss in each step anyway, so no GPU
     waits for this hook.
 
     Args:
-        vote (RankVote, optional): By which all ranks agree once a step; another hook may send a
-            notice along. Defaults to one of its own.
+        vote (RankVote, optional): By which all ranks agree once a step. Defaults to one of its own.
     """
 
     priority = 'VERY_HIGH'
@@ -56,11 +52,9 @@ class FiniteLossHook(Hook):
         losses = {n: v.item() for n, v in (outputs or {}).items() if 'loss' in n}
         wrapper = runner.optim_wrapper
         can_skip = isinstance(wrapper, SkippingMixin)
-        if can_skip:
-            is_bad = wrapper.skipped  # the same on all ranks
-        else:
-            is_bad = self._vote.any(not all(map(math.isfinite, losses.values())))
-        if not is_bad:
+        is_finite = all(map(math.isfinite, losses.values()))
+        # What was skipped is the same on all ranks.
+        if not (wrapper.skipped if can_skip else self._vote.any(not is_finite)):
             return
         what, file = _write_report(runner, losses, data_batch)
         if not can_skip:
@@ -130,4 +124,4 @@ def _is_broken(value, is_parameter: bool) -> bool:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return False
     # A buffer may hold infinities on purpose, as masks of attention do.
-    return not torch.isfinite(value).all() if is_parameter else bool(torch.isnan(value).any())
+    return not value.isfinite().all() if is_parameter else bool(value.isnan().any())

@@ -6,8 +6,6 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS, MODELS
 
-LARGER = 8 / 7  # 256 px beside 224
-
 
 @HOOKS.register_module()
 class TestTimeAugHook(Hook):
@@ -39,14 +37,11 @@ def apply_tta(cfg: Config) -> None:
     """Add test-time augmentation to the test of a config.
 
     A config may have its own ``tta_model`` and ``tta_pipeline``, as MMPretrain's have. Without
-    them, scores are averaged over the views of :func:`tta_pipeline`.
+    them, scores are averaged over the views of :func:`tta_pipeline`. Raises ``ValueError`` if the
+    test dataset has no pipeline of its own, or ``tta_pipeline`` no ``TestTimeAug``.
 
     Args:
         cfg (Config): With a ``test_dataloader``; changed in place.
-
-    Raises:
-        ValueError: If the test dataset has no pipeline of its own, or ``tta_pipeline`` no
-            ``TestTimeAug``.
     """
     dataset = cfg.test_dataloader.dataset
     if 'pipeline' not in dataset:
@@ -60,7 +55,7 @@ def apply_tta(cfg: Config) -> None:
         raise ValueError('tta_pipeline has no TestTimeAug, which makes the views')
     tta_model = cfg.get('tta_model') or dict(type=_default_model(cfg))
     views = ' x '.join(
-        '(' + ' or '.join(map(_in_words, choices)) + ')'
+        f'({" or ".join(map(_in_words, choices))})'
         for choices in augment[0]['transforms']
         if len(choices) > 1
     )
@@ -69,13 +64,10 @@ def apply_tta(cfg: Config) -> None:
 
 
 def tta_pipeline(pipeline: list[dict]) -> list[dict]:
-    """Return a pipeline of several views: flipped or not, and at two sizes.
+    """Return a test pipeline of several views: flipped or not, and at two sizes.
 
     A single ``SquareResize`` is done at its scale and at 8/7 of it (224 and 256 px). Without one
     the views are the two flips.
-
-    Args:
-        pipeline (list[dict]): The test pipeline. It is not changed.
     """
     steps = [dict(step) for step in copy.deepcopy(list(pipeline))]
     resizes = [i for i, step in enumerate(steps) if step['type'] == 'SquareResize']
@@ -83,7 +75,7 @@ def tta_pipeline(pipeline: list[dict]) -> list[dict]:
     choices = [[step] for step in steps[start:]]
     if len(resizes) == 1:
         (resize,) = choices[0]
-        choices[0].append(dict(resize, scale=round(LARGER * resize['scale'])))
+        choices[0].append(dict(resize, scale=round(8 / 7 * resize['scale'])))
     flips = [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)]
     choices.insert(-1, flips)  # the last step packs
     return [*steps[:start], dict(type='TestTimeAug', transforms=choices)]

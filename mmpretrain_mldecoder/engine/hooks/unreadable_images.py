@@ -23,8 +23,8 @@ class UnreadableImagesHook(Hook):
     In validation and tests one of them ends the run.
 
     The training's datasets list them in ``unreadable_images.jsonl`` in the log folder of the run,
-    see :class:`SkipUnreadableMixin`. So counting begins again with each start. Machines that do not
-    share the folder count by themselves. ``PortableRunner`` adds this hook.
+    see :class:`SkipUnreadableMixin`: each start, and each machine with a folder of its own, counts
+    by itself. ``PortableRunner`` adds this hook.
     """
 
     def before_train(self, runner) -> None:

@@ -62,10 +62,8 @@ class NoDecay1DConstructor(DefaultOptimWrapperConstructor):
 class SkippingMixin:
     """Skip a step whose loss is NaN or infinite on any rank.
 
-    Neither parameters nor buffers change (the forward pass updates the statistics of batch norms,
-    so they are restored), there is no backward pass, and gradients that earlier steps accumulated
-    are dropped. Schedules and averages of the weights continue.
-
+    Neither parameters nor buffers change (statistics of batch norms are restored), there is no
+    backward pass, and accumulated gradients are dropped. Schedules and averages continue.
     :class:`FiniteLossHook` counts the steps and ends the training after too many.
 
     Args:

@@ -18,22 +18,12 @@ _NOT_WRITABLE |= {errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.
 def exit_on_error(after_interrupt: str) -> Iterator[None]:
     """End a tool with one line on standard error and a status, where its run cannot continue.
 
-    ======  ============================================================================
-    status  after
-    ======  ============================================================================
-    1       a :class:`RunError`, a disk that cannot be written, a download that fails
-    2       a :class:`ConfigError`
-    75      :class:`Preempted`
-    130     Ctrl-C
-    ======  ============================================================================
-
-    All other errors are raised, with their traceback.
+    The status is 1 after a :class:`RunError`, a disk that cannot be written or a download that
+    fails, 2 after a :class:`ConfigError`, 75 after :class:`Preempted`, and 130 after Ctrl-C. All
+    other errors are raised, with their traceback.
 
     Args:
         after_interrupt (str): Follows "interrupted: "; what is kept and how to continue.
-
-    Raises:
-        SystemExit: As listed.
     """
     try:
         yield

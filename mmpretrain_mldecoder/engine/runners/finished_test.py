@@ -39,8 +39,7 @@ class FinishedTest(msgspec.Struct, frozen=True):
         settings (str): :func:`settings_digest` of the config with its options.
         date (datetime): When the test ended, with the time zone.
         versions (dict[str, str]): Of this package, MMPretrain, MMEngine and torch.
-        tta (bool): Whether the scores are averages over several views. Defaults to False, as older
-            files lack it.
+        tta (bool): Whether the scores are averages over several views; older files lack it.
     """
 
     config: str
@@ -55,11 +54,7 @@ class FinishedTest(msgspec.Struct, frozen=True):
 
 
 def settings_digest(cfg: Config) -> str:
-    """Return 16 hex digits that change with each setting that may change a test's metrics.
-
-    These are model, preprocessing, dataset and metrics, but not the folder of the data, what else
-    is reported, batch size or workers.
-    """
+    """Return 16 hex digits that change with each setting that may change a test's metrics."""
     full = cfg.to_dict()
     parts = [full['model'], full.get('data_preprocessor'), full['test_evaluator']]
     parts.append(full['test_dataloader']['dataset'])
@@ -79,14 +74,9 @@ def _without_other_keys(value):
 def write_finished_test(
     runner: Runner, cfg: Config, config: str, checkpoint: str, metrics: dict
 ) -> None:
-    """Write ``test_<time>.json`` into the work dir, on the main process.
+    """Write ``test_<time>.json`` into the work dir of a runner after its test, on the main process.
 
-    Args:
-        runner (Runner): After its test.
-        cfg (Config): That the runner was built from.
-        config (str): Path of the config.
-        checkpoint (str): What was tested.
-        metrics (dict): What ``runner.test()`` returned; only scalars are kept.
+    Of the metrics scalars are kept.
     """
     test = FinishedTest(
         config=str(config),
@@ -116,11 +106,7 @@ def _tested_weights(runner: Runner) -> str:
 
 
 def read_finished_test(path: Path) -> FinishedTest:
-    """Load what :func:`write_finished_test` wrote.
-
-    Raises:
-        ValueError: If the file cannot be read or holds something else.
-    """
+    """Load what :func:`write_finished_test` wrote; raises ``ValueError`` for anything else."""
     try:
         test = msgspec.json.decode(path.read_bytes(), type=FinishedTest)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

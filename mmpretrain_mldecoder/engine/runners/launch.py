@@ -55,18 +55,13 @@ def load_config(args: argparse.Namespace) -> Config:
 
     ``work_dir`` is the argument, else that of the config, else ``work_dirs/<name of the config>``
     in the current folder. Data loaders get MMPretrain's defaults. ``--cfg-options`` come last.
-
-    Raises:
-        FileNotFoundError: If there is no such config.
-        ConfigError: If the config cannot be loaded, ``work_dir`` is an address, or an option does
-            not fit the config.
+    Raises what :func:`read_config` does, and :class:`ConfigError` if an argument does not fit.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
     cfg.setdefault('runner_type', 'mmpretrain.PortableRunner')
     cfg.launcher = args.launcher
-    default = str(Path('work_dirs', Path(args.config).stem))
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     if '://' in cfg.work_dir:  # MMEngine would make a folder "s3:" here
         raise ConfigError(
             f'work_dir = {cfg.work_dir!r} is an address, but logs are written to a folder: name '
@@ -83,21 +78,16 @@ def load_config(args: argparse.Namespace) -> Config:
         try:
             cfg.merge_from_dict({key: value})
         except (TypeError, KeyError, ValueError, AssertionError) as error:
-            raise ConfigError(
-                f'--cfg-options {key}={value} does not fit the config: {error}'
-            ) from error
+            what = f'--cfg-options {key}={value} does not fit the config'
+            raise ConfigError(f'{what}: {error}') from error
     return cfg
 
 
 def apply_train_arguments(cfg: Config, args: argparse.Namespace) -> None:
     """Merge ``resume``, ``amp``, ``no_validate`` and ``auto_scale_lr`` into a config.
 
-    ``resume='auto'`` is left to the runner, see :class:`ResumingRunner`.
-
-    Raises:
-        FileNotFoundError: If ``resume`` names a file that does not exist.
-        ConfigError: If the config has no training (its variable ``evaluate_only`` may say why), or
-            no batch size to scale the learning rate from.
+    Raises ``FileNotFoundError`` if ``resume`` names no file, :class:`ConfigError` if the config has
+    no training (its variable ``evaluate_only`` may say why), or no batch size to scale from.
     """
     if cfg.get('train_cfg') is None:
         reason = f', because {cfg.evaluate_only}' if 'evaluate_only' in cfg else ''
@@ -124,11 +114,8 @@ def apply_train_arguments(cfg: Config, args: argparse.Namespace) -> None:
 def apply_test_arguments(cfg: Config, args: argparse.Namespace) -> None:
     """Merge ``checkpoint`` and ``weights`` into a config.
 
-    With ``weights='ema'`` or ``'raw'`` a :class:`DualEMAHook` replaces the config's.
-
-    Raises:
-        FileNotFoundError: If the checkpoint does not exist.
-        ConfigError: If the config has no test.
+    With ``weights='ema'`` or ``'raw'`` a :class:`DualEMAHook` replaces the config's. Raises
+    ``FileNotFoundError`` without the checkpoint, :class:`ConfigError` if the config has no test.
     """
     if cfg.get('test_cfg') is None:
         raise ConfigError(f'{args.config} has no test_cfg: it cannot be tested')
@@ -159,11 +146,7 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def train(cfg: Config) -> None:
-    """Train as a config says, in this process or in one of several.
-
-    Raises:
-        Preempted: After SIGTERM or SIGUSR1.
-    """
+    """Train as a config says; raises :class:`Preempted` after SIGTERM or SIGUSR1."""
     runner = build_runner(cfg)
     try:
         runner.train()
@@ -180,13 +163,9 @@ def train(cfg: Config) -> None:
 def test(
     cfg: Config, config: str, checkpoint: str, more_metrics: Sequence[BaseMetric] = ()
 ) -> dict[str, float]:
-    """Test as a config says, write ``test_<time>.json``, and return the metrics.
+    """Test as a config says, with more metrics, and return the metrics.
 
-    Args:
-        cfg (Config): What to test, and how.
-        config (str): Path of the config, for the file.
-        checkpoint (str): What is tested, for the file.
-        more_metrics (Sequence[BaseMetric]): Besides those of the config.
+    ``test_<time>.json`` names the paths ``config`` and ``checkpoint``.
     """
     runner = build_runner(cfg)
     runner.test_evaluator.metrics += more_metrics
@@ -199,8 +178,8 @@ def test(
 def end_run(runner: Runner) -> None:
     """End the workers of a runner's data loaders, and the process group on all ranks together.
 
-    The end of the interpreter would kill workers, which then leave temporary folders, and a thread
-    of gloo that asks for Python by then aborts the process. The runner cannot be used afterwards.
+    The end of the interpreter would kill workers, which then leave temporary folders; and threads
+    of gloo could abort the process. The runner cannot be used afterwards.
     """
     has_group = dist.is_available() and dist.is_initialized()
     if has_group:

@@ -24,9 +24,7 @@ _LOST = re.compile(r'DataLoader worker .*(killed by signal|exited unexpectedly)'
 def explained_loading(key: str, loader: DataLoader | dict | None) -> Iterator[None]:
     """Raise :class:`RunError` with a fix for a lost worker and for images that end a run.
 
-    Args:
-        key (str): Of the data loader in the config.
-        loader (DataLoader | dict, optional): The data loader, or its config.
+    ``key`` is that of the data loader, or of its config, in the config.
     """
     try:
         try:
@@ -66,7 +64,7 @@ def _is_lost_worker(error: Exception) -> bool:
     return is_read or 'in pin memory thread' in str(error)
 
 
-# sun_path of Linux holds 108 bytes, the last of them zero; macOS' holds 104.
+# A path of a socket has 108 bytes on Linux, the last of them zero; on macOS 104.
 _LONGEST = 103 if os.uname().sysname == 'Darwin' else 107
 _BELOW = len('/pymp-xxxxxxxx/listener-xxxxxxxx')  # what multiprocessing makes in the folder
 
@@ -74,8 +72,7 @@ _BELOW = len('/pymp-xxxxxxxx/listener-xxxxxxxx')  # what multiprocessing makes i
 def check_worker_sockets() -> None:
     """Raise :class:`ConfigError` if the name of the temporary folder is too long for sockets.
 
-    Workers send the handles of tensors through a Unix socket below ``tempfile.gettempdir()``. One
-    that cannot make it loses the batch, for which the training would wait forever.
+    A worker that cannot make its Unix socket there loses the batch, and the training waits forever.
     """
     folder = tempfile.gettempdir()
     length = len(os.fsencode(folder))

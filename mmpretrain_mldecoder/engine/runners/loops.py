@@ -19,8 +19,8 @@ RESUME_OR_LOAD = (
 class ResumableLoop(BaseLoop):
     """Mixin over a loop of MMEngine that resumes in the middle of a pass over the data.
 
-    - A checkpoint is written before the validation that is due then. If the run ended before or in
-      that validation, it runs first on resume: the best score is that of the unbroken run.
+    - A validation that was due at the checkpoint and did not end runs first on resume: the best
+      score is that of the unbroken run.
     - The number of processes may change if processes x batch size, the images of a step, stays:
       then each step has the images of the unbroken run. Otherwise it raises.
 
@@ -35,10 +35,7 @@ class ResumableLoop(BaseLoop):
     validated = False
 
     def position(self) -> dict:
-        """Return where the training is: what a resume by any number of processes needs.
-
-        ``steps`` of ``epoch_steps`` are done; ``step_images`` is 0 if the loader has no batch size.
-        """
+        """Return where the training is; ``step_images`` is 0 if the loader has no batch size."""
         processes = get_world_size()
         return dict(
             counts=self.counts,
@@ -49,11 +46,7 @@ class ResumableLoop(BaseLoop):
         )
 
     def go_to(self, position: dict) -> None:
-        """Continue at the :meth:`position` of a checkpoint, or raise if it does not match.
-
-        It must count the same, and have as many images per step and, in the middle of an epoch, as
-        many steps per epoch.
-        """
+        """Continue at the :meth:`position` of a checkpoint, or raise if it does not match."""
         own = self.position()
         if position.get('counts', self.counts) != self.counts:
             raise RunError(
@@ -91,10 +84,9 @@ class ResumableLoop(BaseLoop):
         """Return the :meth:`position` of a checkpoint without one, as MMEngine's runner saves it.
 
         It raises if ``epoch`` and ``iteration`` contradict each other, with epochs of this length.
-        A training by iterations counts as one epoch.
         """
         own = self.position()
-        if self.counts == 'iterations' and epoch <= 1:
+        if self.counts == 'iterations' and epoch <= 1:  # the whole training counts as one
             return own
         steps = iteration - epoch * own['epoch_steps']
         if self.counts == 'iterations' or not 0 <= steps <= own['epoch_steps']:
@@ -109,8 +101,7 @@ class ResumableLoop(BaseLoop):
     def batches_after(self, steps: int) -> Iterator:
         """Return the batches of the present pass over the data without its first ones.
 
-        A sampler with ``skip_images`` (:class:`SeededSampler`) skips their images; with another one
-        they are read and dropped.
+        They are skipped by a sampler with ``skip_images``, else read and dropped.
         """
         sampler = self.dataloader.sampler
         if hasattr(sampler, 'skip_images'):
@@ -119,9 +110,9 @@ class ResumableLoop(BaseLoop):
         return itertools.islice(self.dataloader, steps, None)
 
     def validate_if_due(self, done: int, total: int, is_missing: bool = False) -> None:
-        """Validate after ``done`` of ``total`` epochs or iterations, if a validation is due.
+        """Validate after ``done`` of ``total`` epochs or iterations, if it is due.
 
-        ``is_missing`` tells that it was due before the run was resumed.
+        ``is_missing``: it was due before the run was resumed.
         """
         self._decide_current_val_interval()
         is_due = done % self.val_interval == 0 or done == total
@@ -145,8 +136,7 @@ def _step(images: int, processes: int) -> str:
 class ResumableEpochLoop(ResumableLoop, EpochBasedTrainLoop):
     """``EpochBasedTrainLoop`` that also resumes in the middle of an epoch.
 
-    ``PortableRunner`` uses it for ``train_cfg = dict(by_epoch=True, ...)``. The arguments are those
-    of ``EpochBasedTrainLoop``.
+    ``PortableRunner`` uses it for ``train_cfg = dict(by_epoch=True, ...)``; arguments are the same.
     """
 
     counts = 'epochs'
@@ -180,13 +170,12 @@ class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
     Each step has the images that it has in ``IterBasedTrainLoop``: pass after pass over the data,
     each shuffled again. Differs from it in:
 
-    - a sampler with ``skip_images`` (:class:`SeededSampler`) is resumed in the pass and at the
-      image where the training was. With another one, also with an ``InfiniteSampler``, the earlier
-      batches are read and dropped, as by ``IterBasedTrainLoop``;
+    - a sampler with ``skip_images`` (:class:`SeededSampler`) is resumed where the training was;
+      with another one, such as ``InfiniteSampler``, the earlier batches are read and dropped;
     - workers are started at the first step, and a new pass begins without a pause of 2 s.
 
-    ``PortableRunner`` uses it for ``train_cfg = dict(by_epoch=False, ...)``. The arguments are
-    those of ``IterBasedTrainLoop``.
+    ``PortableRunner`` uses it for ``train_cfg = dict(by_epoch=False, ...)``; arguments are the
+    same.
     """
 
     counts = 'iterations'
@@ -231,10 +220,7 @@ class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
 
 
 class _NotStarted:
-    """Stands in for a data loader while MMEngine's loop is built, which would start its workers.
-
-    They start when the hooks have prepared them, and on the pass that is resumed.
-    """
+    """Stands in for a data loader while MMEngine's loop is built, which would start its workers."""
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset

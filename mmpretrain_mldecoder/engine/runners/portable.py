@@ -18,17 +18,12 @@ def portable_parts(parts: Mapping) -> dict:
     - ``train_cfg.by_epoch`` chooses :class:`ResumableEpochLoop` or :class:`ResumableIterLoop`.
     - ``optim_wrapper.max_skips`` chooses a wrapper that knows it.
     - Without a GPU, ``AmpOptimWrapper`` becomes ``OptimWrapper``.
-
-    Args:
-        parts (Mapping): Arguments of ``Runner``; they stay as they are.
     """
     parts = dict(parts)
     hooks = parts['default_hooks'] = dict(parts.get('default_hooks') or {})
     checkpoint = hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
-    if isinstance(checkpoint, dict) and checkpoint.get('type') in (
-        *('CheckpointHook', 'mmengine.CheckpointHook'),
-        CheckpointHook,
-    ):
+    plain = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
+    if isinstance(checkpoint, dict) and checkpoint.get('type') in plain:
         hooks['checkpoint'] = {**checkpoint, 'type': DurableCheckpointHook}
     loop = parts.get('train_cfg')
     if isinstance(loop, dict) and 'type' not in loop and 'by_epoch' in loop:
@@ -55,11 +50,7 @@ def needs_fp32(optim_wrapper: object) -> bool:
 
 
 def portable_loader(loader: dict) -> dict:
-    """Return the config of a data loader without what needs a GPU or worker processes.
-
-    Raises:
-        ConfigError: If its workers cannot be started, see :func:`check_worker_sockets`.
-    """
+    """Return the config of a data loader without what needs a GPU or worker processes."""
     loader = loader.copy()
     if get_device() == 'cpu':
         loader['pin_memory'] = False

@@ -34,8 +34,8 @@ class PreemptionHook(Hook):
     continues from it. :class:`DurableCheckpointHook` removes it when there is a later one.
 
     In a validation whose weights are saved, the run ends at once, and the validation runs again on
-    resume. If they are not saved (an interval above 1) the validation is finished first. Before the
-    first step the run ends at once. A second signal, two seconds later or more, acts by default.
+    resume; else (an interval above 1) the validation is finished first. Before the first step the
+    run ends at once. A second signal, two seconds later or more, acts by default.
 
     ``PortableRunner`` adds this hook, and listens during ``train()`` of a :class:`ResumableLoop` in
     the main thread.
@@ -56,10 +56,7 @@ class PreemptionHook(Hook):
 
     @contextmanager
     def listen(self) -> Iterator[None]:
-        """Catch the two signals during the block, which then raises :class:`Preempted`.
-
-        Outside the main thread nothing is caught.
-        """
+        """Catch the two signals during the block, which then raises :class:`Preempted`."""
         self._received = None
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._receive) for number in SIGNALS}
@@ -146,7 +143,7 @@ class PreemptionHook(Hook):
 class _Undisturbed:
     """``worker_init_fn`` of workers that survive a signal to all processes, as the step needs them.
 
-    A signal of the process that they work for still ends them, and so does a second signal.
+    A signal of their own process still ends them, and so does a second one.
     """
 
     def __init__(self, init_fn: Callable[[int], None] | None):

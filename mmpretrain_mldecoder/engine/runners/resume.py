@@ -16,6 +16,7 @@ from mmengine.utils import apply_to
 from mmpretrain.registry import HOOKS
 from torch import nn
 
+from ...checkpoints.fit import listed
 from ...checkpoints.load import is_archive
 from ...checkpoints.resume import find_damage, find_resume_checkpoint
 from ...errors import ConfigError, RunError
@@ -29,8 +30,7 @@ class ResumingRunner(Runner):
 
     ``resume='auto'``, or ``resume=True`` without ``load_from``, resumes from the newest complete
     checkpoint of the work dir. Without one the training starts as the config says, ``load_from``
-    included. The first rank of each machine compares the file with its checksums; each rank loads
-    it once.
+    included. The first rank of each machine compares the file with its checksums.
     """
 
     _resumed: dict | None = None  # loaded, until the model gets its weights
@@ -41,15 +41,15 @@ class ResumingRunner(Runner):
         Raises :class:`ConfigError` if it is damaged, :class:`RunError` if it does not match the
         training or machines find different ones.
         """
-        if self._resume:
-            self._load_from, self._resume = self._find_checkpoint()
-        if self._resume:
-            self._load_start()
-        else:
-            self._warn_of_earlier_run()
+        found = self._find_checkpoint() if self._resume else None
+        if found is not None:
+            self._load_from, self._resume = found, True
+            self._load_start(found)
+            return
+        self._resume = False
+        self._warn_of_earlier_run()
 
-    def _find_checkpoint(self) -> tuple[str | None, bool]:
-        """Return what to load, and whether the training is resumed from it."""
+    def _find_checkpoint(self) -> str | None:
         found = on_each_machine(self._find_on_this_machine)
         names = [Path(path).name if path else 'none' for path in found]
         if len(set(names)) > 1:
@@ -58,10 +58,9 @@ class ResumingRunner(Runner):
                 f'({", ".join(f"{rank}: {name}" for rank, name in enumerate(names))}): '
                 f'{self.work_dir} must be one folder for all, or hold the same files everywhere'
             )
-        if found[get_rank()] is not None:
-            return found[get_rank()], True
-        self.logger.warning(f'Nothing to resume in {self.work_dir}: a new training starts.')
-        return self._load_from, False
+        if found[get_rank()] is None:
+            self.logger.warning(f'Nothing to resume in {self.work_dir}: a new training starts.')
+        return found[get_rank()]
 
     def _find_on_this_machine(self) -> str | None:
         try:
@@ -74,25 +73,20 @@ class ResumingRunner(Runner):
             raise ConfigError(f'{damage}. Name another checkpoint')
         return self._load_from
 
-    def _load_start(self) -> None:
+    def _load_start(self, path: str) -> None:
         try:
-            checkpoint = CheckpointLoader.load_checkpoint(self._load_from, map_location='cpu')
+            checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
         except ValueError as error:  # of a file that is damaged, or holds something else
             raise ConfigError(f'{str(error).rstrip(".")}. Name another checkpoint') from error
         schedules = self.param_schedulers or []
         is_one = not isinstance(schedules, list | dict) or 'type' in schedules
-        self._resumed = check_resumable(
-            checkpoint,
-            self._load_from,
-            self.model,
-            num_schedules=1 if is_one else len(schedules),
-            has_average=any(isinstance(hook, EMAHook) for hook in self.hooks),
-        )
-        seed = checkpoint['meta']['seed']
-        if self._randomness_cfg.get('seed') not in (None, seed):
+        num_schedules = 1 if is_one else len(schedules)
+        has_average = any(isinstance(hook, EMAHook) for hook in self.hooks)
+        self._resumed = check_resumable(checkpoint, path, self.model, num_schedules, has_average)
+        seed, own = checkpoint['meta']['seed'], self._randomness_cfg.get('seed')
+        if own not in (None, seed):
             self.logger.warning(
-                f"The run continues with the checkpoint's seed {seed}, not with that of the "
-                f'config, {self._randomness_cfg["seed"]}.'
+                f"The run continues with the checkpoint's seed {seed}, not the config's, {own}."
             )
         self._randomness_cfg.update(seed=seed)
         self.set_randomness(**self._randomness_cfg)
@@ -100,11 +94,10 @@ class ResumingRunner(Runner):
     def _warn_of_earlier_run(self) -> None:
         names = earlier_checkpoints(self.work_dir)
         if names:
-            more = f' and {len(names) - 5} more' if len(names) > 5 else ''
             self.logger.warning(
-                f'{self.work_dir} holds checkpoints of an earlier run, {", ".join(names[:5])}{more}'
-                '. This new training overwrites those of the same names: add --resume to continue '
-                'the earlier run, or another --work-dir to keep them.'
+                f'{self.work_dir} holds checkpoints of an earlier run, {listed(names, 5)}. This '
+                'new training overwrites those of the same names: add --resume to continue the '
+                'earlier run, or another --work-dir to keep them.'
             )
 
     def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
@@ -122,17 +115,10 @@ class ResumingRunner(Runner):
 def check_resumable(
     checkpoint: object, source: str, model: nn.Module, num_schedules: int, has_average: bool
 ) -> dict:
-    """Raise :class:`RunError` if a training cannot be resumed from a checkpoint.
+    """Raise :class:`RunError` if a training cannot be resumed from what was loaded from ``source``.
 
-    Args:
-        checkpoint (object): What was loaded.
-        source (str): Where from.
-        model (nn.Module): As the config builds it, wrapped or not.
-        num_schedules (int): Of the config's ``param_scheduler``.
-        has_average (bool): Whether the config has a hook that averages the weights.
-
-    Returns:
-        dict: The checkpoint, its weights named as those of the model without a wrapper.
+    Compared are ``model``, wrapped or not, the number of the config's ``param_scheduler``, and
+    whether a hook averages the weights. Returns the checkpoint with names of no wrapper.
     """
     needed = ['state_dict', 'meta', 'message_hub', 'optimizer']
     parts = checkpoint if isinstance(checkpoint, Mapping) else {}
@@ -183,10 +169,9 @@ class ResumeHook(Hook):
     - ``meta['loop']`` is the :meth:`~ResumableLoop.position` of the training, and whether it was
       validated there. A checkpoint without it, by MMEngine's own loops, counts as not validated, at
       the position that follows from its numbers of epochs and iterations.
-    - Log histories are saved as tensors and numpy numbers as Python's. A pickled ``HistoryBuffer``
-      looks up its statistics with ``getattr``, which a weights-only load must not allow. So the
-      checkpoint opens with plain ``torch.load``. (MMEngine's own ``Runner`` also resumes it, with
-      empty log histories and a warning.)
+    - Log histories are saved as tensors and numpy numbers as Python's, so that the checkpoint opens
+      with plain ``torch.load``. (MMEngine's own ``Runner`` also resumes it, with empty log
+      histories and a warning.)
     - The state of another kind of optimiser or schedule is refused.
 
     ``PortableRunner`` adds this hook.
@@ -226,8 +211,8 @@ class ResumeHook(Hook):
             return
         if isinstance(runner.param_schedulers, list):
             saved = checkpoint.get('param_schedulers') or []
-            for index, pair in enumerate(zip(runner.param_schedulers, saved, strict=True)):
-                schedule, state = pair
+            pairs = zip(runner.param_schedulers, saved, strict=True)
+            for index, (schedule, state) in enumerate(pairs):
                 name = f'schedule than {type(schedule).__name__}, param_scheduler.{index}'
                 _check_settings(name, schedule.state_dict(), state)
         loop, meta = runner._train_loop, checkpoint['meta']
@@ -257,12 +242,10 @@ def _check_settings(name: str, own: Mapping, saved: Mapping) -> None:
 class IterSeedHook(Hook):
     """Seed ``random``, ``numpy.random`` and torch (all devices) before each training step.
 
-    The seeds follow from (the runner's seed, iteration, rank). So dropout, batch augmentation and
-    the like draw the same numbers in an unbroken run and in one resumed at that iteration, and
-    each rank draws its own. They are also set at the start of an epoch, for what is drawn before
-    its first step, such as samples that are made in the main process.
-
-    Augmentation in worker processes is not reached from here: ``SeededSampler`` sees to it.
+    The seeds follow from (the runner's seed, iteration, rank), so dropout, batch augmentation and
+    the like draw the same numbers in an unbroken run and in a resumed one. They are also set at the
+    start of an epoch, for samples that are made in the main process. ``SeededSampler`` sees to
+    augmentation in worker processes.
     """
 
     priority = 'VERY_HIGH'

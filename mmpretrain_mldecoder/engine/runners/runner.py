@@ -44,11 +44,10 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
 
     - Without a GPU: processes talk over gloo, the model is wrapped for the CPU, mixed precision
       becomes fp32 (with a warning), memory is not pinned (:func:`portable_parts`).
-    - Checkpoints are written under a temporary name and then renamed, hold plain data only, and
-      none is removed before the next one is complete (:class:`DurableCheckpointHook`).
+    - Checkpoints hold plain data only, and none is removed before the next one is complete
+      (:class:`DurableCheckpointHook`).
     - Resume takes the newest complete checkpoint, and its seed before the data loaders are built,
-      so the remaining samples are those of the unbroken run; weights that ``init_cfg`` names are
-      not read again (:class:`ResumingRunner`).
+      so the remaining samples are those of the unbroken run (:class:`ResumingRunner`).
     - Errors in the config, and a checkpoint that does not fit the model, raise at the start
       (:class:`ConfigCheckHook`, :class:`CheckpointFitHook`). A loss that is not finite ends the
       training (:class:`FiniteLossHook`), SIGTERM ends it with a checkpoint
@@ -121,11 +120,7 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
             self.register_hook(ChannelsLastHook())
 
     def dump_config(self) -> None:
-        """Write nothing while the runner is built, which may be for a test.
-
-        The config beside the checkpoints is that of their training, and :meth:`train` writes it.
-        The config of each run is in its log folder, by the visualizer.
-        """
+        """Write nothing while the runner is built, maybe for a test: :meth:`train` writes it."""
 
     def train(self) -> nn.Module:
         if self._replaces_amp:
@@ -145,9 +140,7 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
             return super().test()
 
     def _init_model_weights(self) -> None:
-        # All weights are about to come from the checkpoint. Reading those of `init_cfg` first
-        # would only ask for a file that may be out of reach by now.
-        if self._resume:
+        if self._resume:  # all come from the checkpoint; a file of `init_cfg` may be gone by now
             return
         with in_default_order(self.model) if self._channels_last else nullcontext():
             super()._init_model_weights()

@@ -23,14 +23,10 @@ LOCK_FILE = '.training.lock'
 
 
 class WorkDirLock:
-    """A lock on a work dir, held until :meth:`release` or the end of the process.
+    """A lock on a work dir that exists, held until :meth:`release` or the end of the process.
 
     It is an ``flock`` on ``.training.lock``, which names its holder. The system releases it however
-    the process ends, SIGKILL included; the file stays. Processes that this one starts by ``fork``
-    do not hold it.
-
-    Args:
-        work_dir (str | PathLike): The work dir; it exists.
+    the process ends; the file stays. Processes that this one starts by ``fork`` do not hold it.
 
     Attributes:
         is_held (bool): False where the file system has no locks.
@@ -119,9 +115,6 @@ def claim_timestamp(work_dir: str | os.PathLike, timestamp: str) -> str:
 
 def earlier_checkpoints(work_dir: str | os.PathLike) -> list[str]:
     """Return the names of the checkpoints in a folder, the latest first."""
-    found = {
-        path.name: int(match[1])
-        for path in Path(work_dir).glob('*.pth')
-        if (match := re.search(r'(?:epoch|iter)_(\d+)\.pth$', path.name))
-    }
-    return sorted(found, key=lambda name: (-found[name], name))
+    matches = [re.search(r'(?:epoch|iter)_(\d+)\.pth$', p.name) for p in Path(work_dir).iterdir()]
+    found = sorted((-int(match[1]), match.string) for match in matches if match)
+    return [name for _, name in found]
