@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,10 @@ def paddleclas_ml_decoder(
         'fc.group_conv.weight': (num_queries * group_size, dims, 1, 1),
         'fc.group_conv.bias': (num_queries * group_size,),
     }
+
+
+def save_paddle(folder: Path, shapes: Shapes) -> str:
+    """Write random weights as PaddleClas does, and return the path."""
+    path = folder / 'weights.pdparams'
+    path.write_bytes(pickle.dumps(random_arrays(shapes), protocol=4))
+    return str(path)

@@ -1,8 +1,6 @@
-import os
 import re
 import resource
 import socket
-import threading
 from pathlib import Path
 
 import pytest
@@ -72,21 +70,6 @@ def test_no_network(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_server_that_hangs_up(tmp_path):
-    with socket.create_server(('127.0.0.1', 0)) as listener:
-
-        def hang_up():
-            connection, _ = listener.accept()
-            connection.recv(1000)
-            connection.close()
-
-        thread = threading.Thread(target=hang_up)
-        thread.start()
-        with pytest.raises(ConnectionError, match=r'cannot be downloaded: .*(closed|reset)'):
-            download(f'http://127.0.0.1:{listener.getsockname()[1]}/a.pth', tmp_path / 'a.pth')
-        thread.join()
-
-
 def test_write_that_fails_leaves_nothing(tmp_path, server):
     # A limit on the size of a file fails in the middle, as a full disk does.
     server.answers['/a.pth'] = Answer(BODY)
@@ -108,15 +91,6 @@ def test_folder_that_cannot_be_made(tmp_path, server):
         download(f'{server.url}/a.pth', tmp_path / 'file' / 'hub' / 'a.pth')
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason='root may write everywhere')
-def test_read_only_folder(tmp_path, server):
-    server.answers['/a.pth'] = Answer(BODY)
-    tmp_path.chmod(0o500)
-    with pytest.raises(PermissionError, match=r'Permission denied.*TORCH_HOME'):
-        download(f'{server.url}/a.pth', tmp_path / 'a.pth')
-    assert names(tmp_path) == []
-
-
 # ---- which file is whose
 
 
@@ -127,23 +101,14 @@ def test_found_file_is_not_downloaded(tmp_path, server):
 
 
 def test_addresses_of_one_file_name_have_a_file_each(folder, server):
-    contents = {'/run1/a.pth': b'one', '/run2/a.pth': b'two', '/run3/a.pth': b'three'}
-    server.answers.update({path: Answer(content) for path, content in contents.items()})
-    for _ in range(2):
-        for path, content in contents.items():
-            found = download_once(server.url + path)
-            assert found.name == 'a.pth' and found.read_bytes() == content
-    assert server.requests == list(contents)
+    addresses = ['/run1/a.pth', '/run2/a.pth', '/run2/a.pth?version=2']
+    for number in [0, 1, 2, 0, 1, 2]:
+        server.answers[addresses[number].partition('?')[0]] = Answer(f'file {number}'.encode())
+        found = download_once(server.url + addresses[number])
+        assert found.name == 'a.pth' and found.read_text() == f'file {number}'
+    assert len(server.requests) == 3
     assert download_once(f'{server.url}/run1/a.pth#part') == folder / 'a.pth'
     assert len(names(folder)) == 3 and 'a.pth' in names(folder)
-
-
-def test_query_belongs_to_the_address(folder, server):
-    server.answers['/a.pth'] = Answer(b'first')
-    assert download_once(f'{server.url}/a.pth?version=1').read_bytes() == b'first'
-    server.answers['/a.pth'] = Answer(b'second')
-    assert download_once(f'{server.url}/a.pth?version=2').read_bytes() == b'second'
-    assert download_once(f'{server.url}/a.pth?version=1').read_bytes() == b'first'
 
 
 def test_a_file_that_lies_there_belongs_to_the_first_address(folder, server):

@@ -1,36 +1,24 @@
-import pickle
-
 import pytest
 import torch
 from mmengine.model import BaseModule
 from mmengine.model import PretrainedInit as MMEnginePretrainedInit
-from mmengine.registry import WEIGHT_INITIALIZERS
 from mmpretrain.registry import MODELS
 from published_names import (
     paddleclas_fc,
     paddleclas_ml_decoder,
     paddleclas_resnet,
     random_arrays,
+    save_paddle,
 )
 from torch import nn
 
 from mmpretrain_mldecoder.checkpoints import PretrainedInit, convert
-from mmpretrain_mldecoder.checkpoints.fit import below, compare, drop_surplus_outputs, listed
+from mmpretrain_mldecoder.checkpoints.fit import compare, drop_surplus_outputs
 from mmpretrain_mldecoder.errors import WeightsMismatchError
 
 WIDTH = 4
 NARROW = dict(stem_channels=WIDTH, base_channels=WIDTH)
 VD = dict(type='ResNetVd', depth=18, **NARROW)
-
-
-@pytest.fixture
-def save(tmp_path):
-    def save(shapes) -> str:
-        path = tmp_path / 'weights.pdparams'
-        path.write_bytes(pickle.dumps(random_arrays(shapes), protocol=4))
-        return str(path)
-
-    return save
 
 
 # ---- comparison
@@ -54,12 +42,6 @@ def test_every_kind_of_mismatch():
         'file, (3, 2) in the model); 1 left over (a.more)'
     )
     assert str(compare(module, module.state_dict())) == ''
-
-
-def test_names():
-    assert listed('abcde') == 'a, b, c, d, ...' and listed('abcd') == 'a, b, c, d'
-    state = {'backbone.a': torch.ones(1), 'backbones.a': torch.ones(1)}
-    assert list(below(state, 'backbone.')) == ['a']
 
 
 # ---- surplus outputs of PaddleClas' group layer
@@ -108,9 +90,13 @@ def test_nothing_to_drop(model):
 
 # ---- init_cfg
 
+SHAPES = paddleclas_resnet(18, True, WIDTH) | paddleclas_fc(WIDTH * 8, 3)
+STATE = convert(random_arrays(SHAPES)).state_dict
 
-def shapes_of_vd(depth=18):
-    return paddleclas_resnet(depth, True, WIDTH) | paddleclas_fc(WIDTH * 8, 3)
+
+@pytest.fixture
+def checkpoint(tmp_path) -> str:
+    return save_paddle(tmp_path, SHAPES)
 
 
 def build(cfg, checkpoint, **more):
@@ -126,41 +112,35 @@ def assert_holds(module, state_dict, prefix):
             assert torch.equal(value, state_dict[f'{prefix}{name}']), name
 
 
-def test_replaces_mmengine_s():
-    assert WEIGHT_INITIALIZERS.get('Pretrained') is PretrainedInit
-
-
-def test_backbone(save):
-    expected = convert(random_arrays(shapes_of_vd())).state_dict
-    assert_holds(build(VD, save(shapes_of_vd())), expected, 'backbone.')
+def test_backbone(checkpoint):
+    assert_holds(build(VD, checkpoint), STATE, 'backbone.')
     # The last stage is left out of a backbone that has only three.
     three = dict(num_stages=3, out_indices=(2,), strides=(1, 2, 2), dilations=(1, 1, 1))
-    assert_holds(build(VD | three, save(shapes_of_vd())), expected, 'backbone.')
+    assert_holds(build(VD | three, checkpoint), STATE, 'backbone.')
 
 
-def test_whole_model(save):
+def test_whole_model(checkpoint):
     cfg = dict(
         type='ImageClassifier',
         backbone=VD,
         neck=dict(type='GlobalAveragePooling'),
         head=dict(type='LinearClsHead', num_classes=3, in_channels=WIDTH * 8),
-        pretrained=save(shapes_of_vd()),
+        pretrained=checkpoint,
     )
     model = MODELS.build(cfg)
     model.init_weights()
-    assert_holds(model, convert(random_arrays(shapes_of_vd())).state_dict, '')
+    assert_holds(model, STATE, '')
     cfg['head']['num_classes'] = 5
     message = r'ImageClassifier.*fc\.bias: \(3,\) in the file, \(5,\)'
     with pytest.raises(WeightsMismatchError, match=message):
         MODELS.build(cfg).init_weights()
 
 
-def test_prefix(save):
-    checkpoint = save(shapes_of_vd())
+def test_prefix(checkpoint):
     head = dict(type='LinearClsHead', num_classes=3, in_channels=WIDTH * 8)
     for prefix in ('head', 'head.'):
         model = build(head, checkpoint, prefix=prefix)
-        assert_holds(model, convert(random_arrays(shapes_of_vd())).state_dict, 'head.')
+        assert_holds(model, STATE, 'head.')
     message = r'nothing below neck\. \(prefix .*but backbone, head'
     with pytest.raises(WeightsMismatchError, match=message):
         build(head, checkpoint, prefix='neck')
@@ -176,10 +156,10 @@ def test_prefix(save):
         (dict(type='ConvNeXt', arch='atto'), r'\d+ missing \('),
     ],
 )
-def test_other_networks_are_refused(save, cfg, what):
+def test_other_networks_are_refused(checkpoint, cfg, what):
     message = rf'weights\.pdparams does not fit the {cfg["type"]}.*{what}.*Choose the type and dep'
     with pytest.raises(WeightsMismatchError, match=message):
-        build(cfg, save(shapes_of_vd()))
+        build(cfg, checkpoint)
 
 
 class Net(BaseModule):

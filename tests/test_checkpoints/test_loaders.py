@@ -5,10 +5,9 @@ import re
 import socket
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import mmpretrain
-import numpy as np
 import pytest
 import torch
 import torchvision
@@ -19,12 +18,10 @@ from mmpretrain.registry import MODELS
 from published_names import paddleclas_fc, paddleclas_resnet, random_arrays
 from web_server import Answer, serve
 
-from mmpretrain_mldecoder.apis import MultiLabelInferencer
 from mmpretrain_mldecoder.checkpoints import (
     PUBLISHED,
     PublishedFile,
     find_published,
-    load_from_published,
     load_weights_only,
     loaders,
 )
@@ -35,7 +32,6 @@ ROOT = Path(__file__).parents[2]
 WIDTH = 8
 # PaddleClas' ResNet18_vd at an eighth of the width, for 3 classes.
 ARRAYS = random_arrays(paddleclas_resnet(18, True, WIDTH) | paddleclas_fc(8 * WIDTH, 3))
-BACKBONE = dict(type='ResNetVd', depth=18, stem_channels=WIDTH, base_channels=WIDTH)
 NAME, FILE = 'paddleclas://ResNet18_vd', 'ResNet18_vd_pretrained.pdparams'
 
 
@@ -63,10 +59,7 @@ def server(cache, monkeypatch):
     """A server that has one file; its address stands in the table."""
     with serve() as server:
         server.answers[f'/{FILE}'] = Answer(pickle.dumps(ARRAYS, protocol=4))
-        published = PublishedFile(
-            f'{server.url}/{FILE}',
-            (FILE, 'ResNet18_vd.pdparams'),
-        )
+        published = PublishedFile(f'{server.url}/{FILE}', (FILE, 'ResNet18_vd.pdparams'))
         monkeypatch.setitem(PUBLISHED['paddleclas'], 'ResNet18_vd', published)
         yield server
 
@@ -88,48 +81,35 @@ def host_model():
     return MODELS.build(dict(type='ImageClassifier', backbone=dict(type='ResNet', depth=18)))
 
 
-@pytest.mark.parametrize('ending', ['.pdparams', '.pdema'])
-def test_paddle(tmp_path, ending):
-    path = tmp_path / f'a{ending}'
-    path.write_bytes(pickle.dumps(ARRAYS, protocol=4))
+@pytest.mark.parametrize('file', ['a.pdparams', 'a.pdema', 'a.safetensors', 'a.pth', 'wrapped.pth'])
+def test_published_weights_are_converted(tmp_path, file):
+    path = tmp_path / file
+    if path.suffix.startswith('.pd'):
+        path.write_bytes(pickle.dumps(ARRAYS, protocol=4))
+    elif path.suffix == '.safetensors':
+        pytest.importorskip('safetensors.torch').save_file(classifier(), path)
+    else:
+        torch.save(
+            dict(state_dict=classifier(), epoch=3) if 'wrapped' in file else classifier(), path
+        )
     loaded = load(str(path))
-    assert loaded['meta']['converted'] == dict(source=str(path), family='paddleclas', skipped=[])
-    assert np.array_equal(loaded['state_dict']['head.fc.bias'], ARRAYS['fc.bias'])
+    family = 'paddleclas' if path.suffix.startswith('.pd') else 'torchvision'
+    assert loaded['meta']['converted'].items() >= dict(source=str(path), family=family).items()
+    assert loaded['state_dict']['head.fc.weight'].shape[0] == 3
 
 
-def test_safetensors(tmp_path):
-    save_file = pytest.importorskip('safetensors.torch').save_file
-    save_file(classifier(), tmp_path / 'a.safetensors')
-    loaded = load(str(tmp_path / 'a.safetensors'))
-    assert loaded['meta']['converted']['family'] == 'torchvision'
-    assert loaded['state_dict']['head.fc.weight'].shape == (3, 512)
+OTHERS = {
+    'ours': dict(meta=dict(epoch=1), state_dict=host_model().state_dict(), optimizer={}),
+    'no meta': dict(state_dict=host_model().state_dict(), meta=None),
+    'backbone': host_model().backbone.state_dict(),  # torchvision's names, but no classifier
+    'other': dict(model=3, weights=torch.ones(2)),
+    'list': [torch.ones(2)],
+    'empty': {},
+    'text': 'text',
+}
 
 
-@pytest.mark.parametrize('wrapped', [False, True])
-def test_whole_classifier(tmp_path, wrapped):
-    state = classifier()
-    torch.save(dict(state_dict=state, epoch=3) if wrapped else state, tmp_path / 'a.pth')
-    loaded = load(str(tmp_path / 'a.pth'))
-    result = host_model().load_state_dict(
-        {k: v for k, v in loaded['state_dict'].items() if k.startswith('backbone.')}, strict=False
-    )
-    assert all(name.endswith('num_batches_tracked') for name in result.missing_keys)
-    assert torch.equal(loaded['state_dict']['backbone.conv1.weight'], state['conv1.weight'])
-
-
-@pytest.mark.parametrize(
-    'content',
-    [
-        dict(meta=dict(epoch=1), state_dict=host_model().state_dict(), optimizer={}),
-        dict(state_dict=host_model().state_dict(), meta=None),
-        host_model().backbone.state_dict(),  # torchvision's names, but no classifier
-        dict(model=3, weights=torch.ones(2)),
-        [torch.ones(2)],
-        {},
-        'text',
-    ],
-    ids=['ours', 'no meta', 'backbone', 'other', 'list', 'empty', 'text'],
-)
+@pytest.mark.parametrize('content', OTHERS.values(), ids=OTHERS)
 def test_all_other_files_are_untouched(tmp_path, content):
     torch.save(content, tmp_path / 'a.pth')
     loaded, plain = load(str(tmp_path / 'a.pth')), load_weights_only(tmp_path / 'a.pth')
@@ -222,16 +202,13 @@ def stores(monkeypatch):
             return files[address.rpartition('/')[2]]
 
     def get(name):
-        def download(path):
-            Path(path).write_bytes(files[name])
+        return SimpleNamespace(download=lambda path: Path(path).write_bytes(files[name]))
 
-        return SimpleNamespace(name='../../elsewhere.pth', download=download)
-
-    petrel, pavi = ModuleType('petrel_client'), ModuleType('pavi')
-    petrel.client, pavi.modelcloud = SimpleNamespace(Client=Client), SimpleNamespace(get=get)
-    monkeypatch.setitem(sys.modules, 'petrel_client', petrel)
-    monkeypatch.setitem(sys.modules, 'petrel_client.client', petrel.client)
-    monkeypatch.setitem(sys.modules, 'pavi', pavi)
+    petrel = SimpleNamespace(client=SimpleNamespace(Client=Client))
+    pavi = SimpleNamespace(modelcloud=SimpleNamespace(get=get))
+    modules = {'petrel_client': petrel, 'petrel_client.client': petrel.client, 'pavi': pavi}
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
 
 
 @pytest.mark.parametrize(
@@ -247,25 +224,17 @@ def test_stores(stores, address):
 # ---- published names
 
 
-def test_schemes_are_ours_and_no_others():
-    for scheme in PUBLISHED:
-        assert CheckpointLoader._get_checkpoint_loader(f'{scheme}://x') is load_from_published
-    for name in ('model.pth', 'https://host/model.pth', 'torchvision://resnet50', 'x/timm.pth'):
-        assert CheckpointLoader._get_checkpoint_loader(name) is not load_from_published
-
-
 def test_addresses(monkeypatch):
-    assert PUBLISHED['paddleclas']['ResNet50_vd_ssld'].url == (
-        'https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/legendary_models/'
-        'ResNet50_vd_ssld_pretrained.pdparams'
-    )
-    assert PUBLISHED['timm']['resnet50.a1_in1k'].url == (
-        'https://huggingface.co/timm/resnet50.a1_in1k/resolve/main/model.safetensors'
-    )
-    assert PUBLISHED['miil']['tresnet_l_coco_448'].url == (
-        'https://miil-public-eu.oss-eu-central-1.aliyuncs.com/model-zoo/ML_Decoder/'
-        'tresnet_l_COCO__448_90_0.pth'
-    )
+    for scheme, name, url in (
+        (
+            'paddleclas',
+            'ResNet50_vd_ssld',
+            '/legendary_models/ResNet50_vd_ssld_pretrained.pdparams',
+        ),
+        ('timm', 'resnet50.a1_in1k', '/timm/resnet50.a1_in1k/resolve/main/model.safetensors'),
+        ('miil', 'tresnet_l_coco_448', '/model-zoo/ML_Decoder/tresnet_l_COCO__448_90_0.pth'),
+    ):
+        assert PUBLISHED[scheme][name].url.endswith(url)
     monkeypatch.setenv('HF_ENDPOINT', 'https://mirror.invalid/')
     mirrored = loaders._timm()['resnet50.a1_in1k'].url
     assert mirrored.startswith('https://mirror.invalid/timm/resnet50.a1_in1k/resolve/main/')
@@ -291,7 +260,7 @@ def test_timm_knows_the_timm_names():
     [
         (
             'paddleclas://resnet50_VD',
-            r'Did you mean paddleclas://ResNet50_vd or paddleclas.*\? Known are .*ResNet152,',
+            r'Did you mean paddleclas://ResNet50_vd or .*Known are .*152,',
         ),
         ('timm://resnet50.a1', r'Did you mean timm://resnet50.a1'),
         ('miil://tresnet_l_448', r'Did you mean miil://tresnet_l_coco_448'),
@@ -326,25 +295,15 @@ def test_own_folder_that_is_not_there(tmp_path, cache, server, monkeypatch):
     find_published(NAME)
 
 
-def test_get_model_and_inferencer(server, fake_coco):
-    pipeline = [
-        dict(type='LoadImageFromFile'),
-        dict(type='Resize', scale=(32, 32)),
-        dict(type='PackInputs'),
-    ]
-    dataset = dict(type='COCOMultiLabel', classes=('a', 'b', 'c'), pipeline=pipeline)
+def test_get_model(server):
     model = dict(
         type='ImageClassifier',
-        backbone=BACKBONE,
+        backbone=dict(type='ResNetVd', depth=18, stem_channels=WIDTH, base_channels=WIDTH),
         neck=dict(type='GlobalAveragePooling'),
         head=dict(type='MultiLabelLinearClsHead', num_classes=3, in_channels=8 * WIDTH),
     )
-    config = Config(dict(model=model, test_dataloader=dict(dataset=dataset)))
-    model = mmpretrain.get_model(config, pretrained=NAME)
+    model = mmpretrain.get_model(Config(dict(model=model)), pretrained=NAME)
     assert torch.equal(model.head.fc.weight, torch.from_numpy(ARRAYS['fc.weight'].T.copy()))
-    inferencer = MultiLabelInferencer(config, NAME, device='cpu')
-    (image,) = inferencer(str(fake_coco / 'val2017' / f'{0:012d}.jpg'), thr=0)
-    assert sorted(image['labels']) == ['a', 'b', 'c']
 
 
 def test_no_network_says_where_to_put_the_file(cache, monkeypatch):

@@ -15,6 +15,7 @@ import mmpretrain_mldecoder  # noqa: F401
 from mmpretrain_mldecoder.checkpoints.conversion import convert, recognise
 
 WIDTH = 8
+DECODER_HEAD = dict(type='MLDecoderHead', num_classes=80, in_channels=2048)
 
 
 def build(depth, vd, head, width=64):
@@ -37,14 +38,7 @@ def linear_head(in_channels, num_classes):
     return dict(type='LinearClsHead', num_classes=num_classes, in_channels=in_channels)
 
 
-def decoder_head(in_channels=2048, num_classes=80, **arguments):
-    return dict(type='MLDecoderHead', num_classes=num_classes, in_channels=in_channels, **arguments)
-
-
-SMALL_DECODER = dict(embed_dims=16, num_heads=4, feedforward_channels=24)
-
-
-# ---- the published lists
+# ---- names; test_recorded_models.py compares values
 
 
 @pytest.mark.parametrize(
@@ -65,7 +59,7 @@ def test_published_lists_map_strictly(name, vd, head):
     conversion = convert(arrays)
     assert conversion.family == 'paddleclas'
     assert sorted(conversion.sources.values()) == sorted(shapes)  # each is used once
-    model = build(50, vd, linear_head(2048, 1000) if head == 'fc' else decoder_head())
+    model = build(50, vd, linear_head(2048, 1000) if head == 'fc' else DECODER_HEAD)
     model.load_state_dict(conversion.state_dict, strict=True)
 
 
@@ -86,58 +80,6 @@ def test_all_depths_map_strictly(depth, vd):
         assert len(left_over) == 5
     assert result.missing_keys == []
     assert set(result.unexpected_keys) == left_over
-
-
-# ---- by value: the backbone is compared in test_recorded_models.py
-
-
-@pytest.mark.parametrize(('num_queries', 'group_size'), [(10, 1), (4, 3), (1, 5)])
-def test_decoder_is_followed_by_value(num_queries, group_size):
-    backbone = paddleclas_resnet(18, True, WIDTH)
-    arrays = random_arrays(
-        backbone | paddleclas_ml_decoder(64, num_queries, group_size, dims=16, hidden=24)
-    )
-    state = convert(arrays).state_dict
-    num_classes = num_queries * group_size
-    head = decoder_head(64, num_classes, num_groups=num_queries, **SMALL_DECODER)
-    model = build(18, True, head, WIDTH)
-    model.load_state_dict(state, strict=True)
-
-    decoder, layer = model.head.decoder, model.head.decoder.layers[0]
-    theirs = {name.removeprefix('fc.decoder.layers.0.'): a for name, a in arrays.items()}
-    # paddle.nn.Linear keeps (in, out).
-    for ours, name in {
-        layer.attention.query_proj: 'cross_attn.q_proj',
-        layer.attention.key_proj: 'cross_attn.k_proj',
-        layer.attention.value_proj: 'cross_attn.v_proj',
-        layer.attention.out_proj: 'cross_attn.out_proj',
-        layer.ffn_in: 'linear1',
-        layer.ffn_out: 'linear2',
-    }.items():
-        assert np.array_equal(ours.weight.detach(), theirs[f'{name}.weight'].T), name
-        assert np.array_equal(ours.bias.detach(), theirs[f'{name}.bias']), name
-    for ours, name in {
-        layer.query_norm: 'norm1',  # after self-attention, in Paddle's decoder layer
-        layer.attention_norm: 'norm2',
-        layer.ffn_norm: 'norm3',
-    }.items():
-        assert np.array_equal(ours.weight.detach(), theirs[f'{name}.weight']), name
-        assert np.array_equal(ours.bias.detach(), theirs[f'{name}.bias']), name
-    assert np.array_equal(decoder.queries, arrays['fc.query_pos_embed.weight'])
-    assert np.array_equal(decoder.input_proj.bias.detach(), arrays['fc.input_proj.bias'])
-    projected = torch.from_numpy(arrays['fc.input_proj.weight'])[:, :, 0, 0]
-    assert torch.equal(decoder.input_proj.weight, projected)
-
-    # The output as there: queries one after the other as channels, a grouped 1x1 convolution.
-    embeddings = torch.randn(2, num_queries, 16)
-    expected = torch.nn.functional.conv2d(
-        embeddings.flatten(1)[..., None, None],
-        torch.from_numpy(arrays['fc.group_conv.weight']),
-        torch.from_numpy(arrays['fc.group_conv.bias']),
-        groups=num_queries,
-    ).flatten(1)
-    # float32: only the order of the sums differs.
-    torch.testing.assert_close(decoder.group_linear(embeddings), expected, rtol=1e-5, atol=1e-5)
 
 
 # ---- other files of PaddleClas
@@ -168,20 +110,14 @@ def test_names_of_paddleclas_2_0():
         for i in range(3):
             name = name.replace(f'stem.{i}.', f'conv1_{i + 1}.')
         older[name.replace('fc.', 'out.')] = value
-    for name in ('conv1_3._batch_norm._variance', 'bb_3_2.conv1._conv.weight', 'out.bias'):
-        assert name in older
+    assert {'conv1_3._batch_norm._variance', 'bb_3_2.conv1._conv.weight', 'out.bias'} <= {*older}
     assert recognise(older) == 'paddleclas'
     conversion, expected = convert(older), convert(arrays)
-    assert conversion.sources['backbone.layer2.0.downsample.1.weight'] == (
-        'bb_1_0.short._conv.weight'
-    )
+    source = conversion.sources['backbone.layer2.0.downsample.1.weight']
+    assert source == 'bb_1_0.short._conv.weight'
     assert conversion.state_dict.keys() == expected.state_dict.keys()
     for name, value in expected.state_dict.items():
         assert torch.equal(conversion.state_dict[name], value), name
-    with pytest.raises(
-        ValueError, match=r'1 of \d+ names are unknown.*: bb_0_0\.se\._conv\.weight$'
-    ):
-        convert(older | {'bb_0_0.se._conv.weight': np.zeros(1, np.float32)})
 
 
 def test_self_attention_is_refused():
@@ -191,11 +127,11 @@ def test_self_attention_is_refused():
         convert(random_arrays(shapes))
 
 
-@pytest.mark.parametrize(('number', 'count'), [(5, 7), (7, 7)])
-def test_missing_block(number, count):
+@pytest.mark.parametrize('number', [5, 7])
+def test_missing_block(number):
     arrays = random_arrays(paddleclas_resnet(18, True, WIDTH))
     arrays = {k: v for k, v in arrays.items() if not k.startswith(f'blocks.{number}.')}
-    with pytest.raises(ValueError, match=rf'{count} blocks, up to number .* are no ResNet'):
+    with pytest.raises(ValueError, match=r'7 blocks, up to number .* are no ResNet'):
         convert(arrays)
 
 

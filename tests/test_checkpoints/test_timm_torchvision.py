@@ -88,21 +88,21 @@ def test_logits_and_features_are_the_same(library, name, backbone):
     assert_same(ours, theirs, TRESNET_SIZES if 'tresnet' in name else SIZES)
 
 
-@pytest.mark.parametrize('depth', [101, 152])
-@pytest.mark.parametrize('suffix', ['', 'd'])
-def test_deeper_names_map_strictly(depth, suffix):
-    with torch.device('meta'):
-        theirs = timm.create_model(f'resnet{depth}{suffix}')
-    ours = build(dict(type='ResNetVd' if suffix else 'ResNet', depth=depth), 1000, 2048)
-    ours.load_state_dict(convert(theirs.state_dict()).state_dict, strict=True, assign=True)
-
-
-@pytest.mark.parametrize('name', ['tresnet_l', 'tresnet_xl', 'tresnet_v2_l'])
-def test_tresnet_names_map_strictly(name):
+@pytest.mark.parametrize(
+    ('name', 'backbone'),
+    [
+        *((f'resnet{depth}', dict(type='ResNet', depth=depth)) for depth in (101, 152)),
+        *((f'resnet{depth}d', dict(type='ResNetVd', depth=depth)) for depth in (101, 152)),
+        *(
+            (name, dict(type='TIMMBackbone', model_name=name))
+            for name in ('tresnet_l', 'tresnet_xl', 'tresnet_v2_l')
+        ),
+    ],
+)
+def test_larger_names_map_strictly(name, backbone):
     with torch.device('meta'):
         theirs = timm.create_model(name)
-        backbone = dict(type='TIMMBackbone', model_name=name)
-        ours = build(backbone, 1000, theirs.num_features)
+    ours = build(backbone, 1000, theirs.num_features)
     ours.load_state_dict(convert(theirs.state_dict()).state_dict, strict=True, assign=True)
 
 

@@ -5,17 +5,16 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import CosineAnnealingLR, OneCycleLR
-from tiny_run import ROOT, build_runner, load_tool, write_tiny_config
+from tiny_run import ROOT, assert_same_training, build_runner, load_tool, write_tiny_config
 
 from mmpretrain_mldecoder.engine.checks import check_option, explained
 from mmpretrain_mldecoder.engine.checks.build import check_annotation_files, check_type_names
-from mmpretrain_mldecoder.engine.checks.config_error import near_keys, near_names
+from mmpretrain_mldecoder.engine.checks.config_error import near_keys
 from mmpretrain_mldecoder.engine.checks.training import check_schedules
 from mmpretrain_mldecoder.engine.runners import launch
 from mmpretrain_mldecoder.errors import ConfigError
 
 _NUMBERS = count()
-_POOLING = dict(type='GlobalAveragePooling')
 
 
 def _linear(in_channels):
@@ -25,25 +24,17 @@ def _linear(in_channels):
 
 # Messages before the first step, and the options, or lines of a config, that they are about.
 ERRORS = {
-    'model.head.num_classes = 5, but train_dataloader.dataset has 4 classes': {
-        'model.head.num_classes': 5
-    },
-    'data_preprocessor.num_classes = 3, but model.head.num_classes = 4': {
-        'model.data_preprocessor.num_classes': 3
-    },
+    'num_classes = 5, but train_dataloader.dataset has 4 classes': {'model.head.num_classes': 5},
+    'data_preprocessor.num_classes = 3, but': {'model.data_preprocessor.num_classes': 3},
     "label 0 is 'ant' in train_dataloader.dataset and 'bee' in val_dataloader.dataset": {
         'val_dataloader.dataset.metainfo': {'classes': ['bee', 'ant', 'cat', 'dog']}
     },
-    'model.head.in_channels = 64, but model.backbone (ResNet) gives 32 channels': {
-        'model.head.in_channels': 64
-    },
-    'model.head.in_channels = 48, but model.backbone (ResNet) gives 32 channels': {
+    'in_channels = 64, but model.backbone (ResNet) gives 32': {'model.head.in_channels': 64},
+    'in_channels = 48, but model.backbone (ResNet) gives 32 channels': {
         'model.head': _linear(48),
-        'model.neck': _POOLING,
+        'model.neck': dict(type='GlobalAveragePooling'),
     },
-    "model.head.type = 'MultiLabelLinearClsHead' takes pooled features": {
-        'model.head': _linear(32)
-    },
+    "'MultiLabelLinearClsHead' takes pooled features": {'model.head': _linear(32)},
     'the model fails on the first image of train_dataloader, (3, 32, 32): RuntimeError': {
         'model.backbone.in_channels': 1
     },
@@ -60,62 +51,40 @@ ERRORS = {
         'val_evaluator.by_size': True,
         'val_dataloader.dataset.pipeline.2.meta_keys': ('sample_idx',),
     },
-    "val_evaluator.type = 'Accuracy' is for one label per image": {
-        'val_evaluator.type': 'Accuracy'
-    },
-    "model.head.type = 'MLDecoderClsHead' is for one label per image": {
-        'model.head.type': 'MLDecoderClsHead'
-    },
+    "val_evaluator.type = 'Accuracy' is for one label": {'val_evaluator.type': 'Accuracy'},
+    "'MLDecoderClsHead' is for one label per image": {'model.head.type': 'MLDecoderClsHead'},
     'train_dataloader.dataset.pipeline ends with gt_lab': {'lines': 'train_pipeline.pop()\n'},
-    'train_dataloader.batch_size = 1: each of the 20 batch norms': {
-        'train_dataloader.batch_size': 1
-    },
-    'train_dataloader.batch_size = 11: the last batch of an epoch has 1 of the 12 images': {
-        'train_dataloader.batch_size': 11
-    },
+    'batch_size = 1: each of the 20 batch norms': {'train_dataloader.batch_size': 1},
+    'the last batch of an epoch has 1 of the 12 images': {'train_dataloader.batch_size': 11},
     "default_hooks.checkpoint.save_best = 'coco/map', but val_evaluator gives coco/mAP": {
         'default_hooks.checkpoint.save_best': 'coco/map'
     },
-    'default_hooks.checkpoint.intervall = 2: DurableCheckpointHook takes no argument': {
-        'default_hooks.checkpoint.intervall': 2
-    },
-    'default_hooks.checkpoint.interval = 0: it must be at least 1': {
-        'default_hooks.checkpoint.interval': 0
-    },
+    'DurableCheckpointHook takes no argument': {'default_hooks.checkpoint.intervall': 2},
+    'checkpoint.interval = 0: it must be at least 1': {'default_hooks.checkpoint.interval': 0},
     'train_cfg.val_interval = 0': {'train_cfg.val_interval': 0},
-    'default_hooks.checkpoint.max_keep_ckpts = 0: it must be an integer of at least 1': {
-        'default_hooks.checkpoint.max_keep_ckpts': 0
-    },
+    'max_keep_ckpts = 0: it must be an integer': {'default_hooks.checkpoint.max_keep_ckpts': 0},
     'train_dataloader gives no batch: it has 12 images, batch_size = 50': {
         'train_dataloader.batch_size': 50,
         'train_dataloader.drop_last': True,
         'lines': 'param_scheduler = None\n',
     },
-    "train_cfg has type = 'EpochBasedTrainLoop' and by_epoch = True": {
-        'train_cfg.type': 'EpochBasedTrainLoop'
-    },
+    "type = 'EpochBasedTrainLoop' and by_epoch = True": {'train_cfg.type': 'EpochBasedTrainLoop'},
     "train_cfg.by_epoch = 'no': it must be True": {'train_cfg.by_epoch': 'no'},
     'env_cfg: cannot find context for': {'env_cfg': {'mp_cfg': {'mp_start_method': 'nope'}}},
     'log_processor.window = 1: ': {'log_processor': {'window': 1}},
     "visualizer.type = 'Nope': no visuali": {'visualizer': {'type': 'Nope'}},
     'randomness: Seed must be between 0 and': {'randomness.seed': -1},
     'param_scheduler.total_steps = 2, but': {'param_scheduler.total_steps': 2},
-    "model.head.num_head = 2: MLDecoderHead takes no argument 'num_head'; near: num_heads": {
-        'model.head.num_head': 2
-    },
-    'train_dataloader.batchsize = 8: DataLoader takes no argument': {
-        'train_dataloader.batchsize': 8
-    },
-    "clip_grad.max_nrm = 1: clip_grad_norm_ takes no argument 'max_nrm'; near: max_norm": {
+    "takes no argument 'num_head'; near: num_heads": {'model.head.num_head': 2},
+    'batchsize = 8: DataLoader takes no argument': {'train_dataloader.batchsize': 8},
+    "clip_grad_norm_ takes no argument 'max_nrm'; near: max_norm": {
         'optim_wrapper.clip_grad': {'max_nrm': 1}
     },
     'optim_wrapper.clip_grad.clip_value = None: it must be a number above 0': {
         'optim_wrapper.clip_grad': {'type': 'value', 'foreach': True}
     },
-    'optim_wrapper.clip_grad.max_norm = -1: it must be a number above 0': {
-        'optim_wrapper.clip_grad': {'max_norm': -1}
-    },
-    "optim_wrapper.clip_grad = {'max_norm': 1, 'norm_type': 'l2'}: clip_grad_norm_ raises": {
+    'max_norm = -1: it must be a number above 0': {'optim_wrapper.clip_grad': {'max_norm': -1}},
+    "{'max_norm': 1, 'norm_type': 'l2'}: clip_grad_norm_ raises": {
         'optim_wrapper.clip_grad': {'max_norm': 1, 'norm_type': 'l2'}
     },
     "val_evaluator.type = 'Evaluatr': no evaluator of that name; near: Evaluator": {
@@ -170,18 +139,12 @@ def test_names_are_looked_up_before_anything_is_built(folder):
         assert re.search(message, str(caught.value))
 
 
-@pytest.mark.parametrize(
-    ('key', 'name', 'message'),
-    [
-        ('train_dataloader.dataset.ann_file', 'x.json', r"ann_file = 'x.json': no file .*coco.x"),
-        ('val_dataloader.dataset.data_root', 'nowhere', "data_root .now 'nowhere'."),
-    ],
-)
-def test_missing_annotations_come_before_a_loader_is_built(folder, key, name, message):
-    runner = build_runner(folder / 'tiny.py', folder / 'run', **{key: name})
-    with pytest.raises(FileNotFoundError, match=re.escape(key.rpartition('.')[0])) as caught:
+def test_missing_annotations_come_before_a_loader_is_built(folder):
+    option = {'val_dataloader.dataset.data_root': 'nowhere'}
+    runner = build_runner(folder / 'tiny.py', folder / 'run', **option)
+    message = r"val_dataloader.dataset.ann_file = .*: no file nowhere/.*data_root .now 'nowhere'."
+    with pytest.raises(FileNotFoundError, match=message):
         runner.train()
-    assert re.search(message, str(caught.value))
     assert isinstance(runner._train_loop, dict)
 
 
@@ -189,7 +152,7 @@ def test_a_training_needs_no_annotations_of_a_test(folder):
     cfg = Config.fromfile(folder / 'tiny.py')
     cfg.test_dataloader.dataset.ann_file = 'absent.json'
     check_annotation_files(cfg, 'train', 'val')
-    with pytest.raises(ConfigError, match=r'test_dataloader\.dataset\.ann_file'):
+    with pytest.raises(ConfigError, match=r"test_.*\.ann_file = 'absent.json': no file .*coco.abs"):
         check_annotation_files(cfg, 'test')
 
 
@@ -207,19 +170,10 @@ def test_tools_end_in_one_line(folder, tmp_path, capsys, tool):
 
 
 def test_check_can_be_left_out_and_changes_nothing(folder, tmp_path):
-    states = []
     for check in (True, False):
-        runner = build_runner(
-            folder / 'tiny.py',
-            tmp_path / str(check),
-            check_config=check,
-            **{'train_cfg.max_epochs': 1},
-        )
-        runner.train()
-        state = torch.load(tmp_path / str(check) / 'epoch_1.pth', weights_only=True)
-        states.append(state['state_dict'])
-    for name, value in states[0].items():
-        assert torch.equal(value, states[1][name]), name
+        options = {'train_cfg.max_epochs': 1, 'check_config': check}
+        build_runner(folder / 'tiny.py', tmp_path / str(check), **options).train()
+    assert_same_training(tmp_path / 'True/epoch_1.pth', tmp_path / 'False/epoch_1.pth')
 
 
 @pytest.mark.parametrize(
@@ -238,13 +192,14 @@ def test_option_that_makes_no_sense(folder, option, message):
 
 
 def test_option_that_makes_sense(folder):
-    cfg = Config.fromfile(folder / 'tiny.py')
-    check_option(cfg, 'optim_wrapper.optimizer.lr', None)
-    check_option(cfg, 'optim_wrapper.loss_scale', 'dynamic')
-    check_option(cfg, 'train_cfg.dynamic_intervals', [(1, 1)])
-    check_option(cfg, 'val_evaluator', None)
-    check_option(cfg, 'compile', True)  # known, but absent
-    check_option(cfg, 'work_dir', 'a')
+    for key, value in {
+        'optim_wrapper.optimizer.lr': None,
+        'train_dataloader.batch_size': 'auto',
+        'train_cfg.dynamic_intervals': [(1, 1)],
+        'val_evaluator': None,
+        'compile': True,  # known, but absent
+    }.items():
+        check_option(Config.fromfile(folder / 'tiny.py'), key, value)
 
 
 def test_keys_that_nothing_reads():
@@ -324,11 +279,6 @@ def test_other_errors_pass():
         raise RuntimeError('other')
     with pytest.raises(KeyError, match=r'^.other.$'), explained({}, 'model'):
         raise KeyError('other')
-
-
-def test_near_names():
-    assert near_names('resnet', ['ResNet', 'ViT']) == '; near: ResNet'
-    assert near_names('abc', ['ResNet']) == ''
 
 
 def test_wrong_runner(folder):

@@ -80,14 +80,14 @@ def _names(folder):
     return {path.name for path in folder.glob('*.pth')}
 
 
-def _in_a_killed_run(monkeypatch, part):
-    """End the run in the middle of writing a file whose name has ``part``, once."""
+def _fail_at(monkeypatch, part, error):
+    """Raise in the middle of writing a file whose name has ``part``."""
     put = LocalBackend.put
 
     def put_half(self, content, path):
         if part in path:
             Path(path).write_bytes(bytes(content)[:1000])
-            raise KeyboardInterrupt
+            raise error
         put(self, content, path)
 
     monkeypatch.setattr(LocalBackend, 'put', put_half)
@@ -113,7 +113,7 @@ def test_new_file_is_complete_before_an_old_one_is_removed(train, files_at_save,
 
 @pytest.mark.parametrize('part', ['epoch_2.pth', 'best_given_acc_epoch_2.pth'])
 def test_interrupted_save_leaves_the_earlier_files(train, tmp_path, monkeypatch, part):
-    _in_a_killed_run(monkeypatch, part)
+    _fail_at(monkeypatch, part, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         train()
     last = 1 if part.startswith('epoch') else 2
@@ -139,12 +139,8 @@ def test_resumed_run_has_the_files_and_records_of_the_unbroken(train, tmp_path, 
     assert _names(broken) == _names(unbroken)
 
     def record(folder):
-        info = read(folder / 'epoch_3.pth')['message_hub']['runtime_info']
-        return {
-            k: str(v).replace(str(folder), '')
-            for k, v in info.items()
-            if 'ckpt' in k or 'best' in k
-        }
+        info = read(folder / 'epoch_3.pth')['message_hub']['runtime_info'].items()
+        return {k: str(v).replace(str(folder), '') for k, v in info if 'ckpt' in k or 'best' in k}
 
     assert record(broken) == record(unbroken)
     assert {'last_ckpt', 'keep_ckpt_ids', 'former_best_ckpts'} <= record(unbroken).keys()
@@ -205,15 +201,7 @@ def test_record_of_another_score_does_not_count(train, tmp_path):
 
 
 def test_failed_write_is_a_run_error(train, tmp_path, monkeypatch):
-    put = LocalBackend.put
-
-    def fail(self, content, path):
-        if 'epoch_2.pth' in path:
-            Path(path).write_bytes(bytes(content)[:1000])
-            raise OSError(errno.EDQUOT, 'no more')
-        put(self, content, path)
-
-    monkeypatch.setattr(LocalBackend, 'put', fail)
+    _fail_at(monkeypatch, 'epoch_2.pth', OSError(errno.EDQUOT, 'no more'))
     with pytest.raises(RunError, match=r'run/epoch_2.pth cannot be written: no more. The earlier'):
         train()
     assert _names(tmp_path / 'run') == {'epoch_1.pth', 'best_given_acc_epoch_1.pth'}

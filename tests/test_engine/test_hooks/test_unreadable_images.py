@@ -24,9 +24,17 @@ def config_with(folder: Path, bad: dict[str, bytes | None], more: str = '') -> P
     return config
 
 
-def lines(work_dir: Path) -> list[dict]:
-    (file,) = work_dir.glob('*/unreadable_images.jsonl')
-    return [json.loads(line) for line in file.read_text().splitlines()]
+@pytest.fixture
+def error_of(capsys):
+    """What runs a tool that must end with status 1, and returns the last line of its errors."""
+
+    def error_of(tool, *arguments) -> str:
+        with pytest.raises(SystemExit) as ended:
+            tool(*arguments)
+        assert ended.value.code == 1
+        return capsys.readouterr().err.strip().splitlines()[-1]
+
+    return error_of
 
 
 @pytest.fixture(scope='module')
@@ -46,7 +54,9 @@ def trained(tmp_path_factory):
 def test_images_are_skipped_counted_and_logged(trained):
     work_dir = trained[1]
     assert (work_dir / 'epoch_2.pth').is_file()
-    found = {Path(line['path']).name: line['reason'] for line in lines(work_dir)}
+    (file,) = work_dir.glob('*/unreadable_images.jsonl')
+    records = map(json.loads, file.read_text().splitlines())
+    found = {Path(record['path']).name: record['reason'] for record in records}
     assert found == {
         '000000000005.jpg': 'no image in it',
         '000000000007.jpg': 'it ends after 2,900 bytes',
@@ -58,42 +68,34 @@ def test_images_are_skipped_counted_and_logged(trained):
     assert re.search(r'2 images could not be read, .*: see .*/unreadable_images\.jsonl', text)
 
 
-def test_a_test_stops_with_the_path(trained, capsys):
+def test_a_test_stops_with_the_path(trained, error_of):
     config, work_dir = trained
     image = config.parent / 'coco/val2017/000000000003.jpg'
     content = image.read_bytes()
     image.write_bytes(content[:500])
+    arguments = (config, work_dir / 'epoch_2.pth', '--work-dir', work_dir.parent / 'test')
     try:
-        with pytest.raises(SystemExit) as ended:
-            run_test(config, work_dir / 'epoch_2.pth', '--work-dir', work_dir.parent / 'test')
+        error = error_of(run_test, *arguments)
     finally:
         image.write_bytes(content)
-    assert ended.value.code == 1
-    error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith(f'error: cannot read image {image}: it ends after 500 bytes. Without')
     assert not list((work_dir.parent / 'test').glob('test_*.json'))
 
 
-def test_a_training_stops_at_one_too_many(tmp_path, capsys):
+def test_a_training_stops_at_one_too_many(tmp_path, error_of):
     bad = {f'train2017/{i:012d}.jpg': b'' for i in (1, 4)}
     more = "train_dataloader['dataset']['max_unreadable'] = 1\n" + NO_WORKERS
-    with pytest.raises(SystemExit) as ended:
-        run_train(config_with(tmp_path, bad, more), '--work-dir', tmp_path / 'run')
-    assert ended.value.code == 1
-    error = capsys.readouterr().err.strip().splitlines()[-1]
+    error = error_of(run_train, config_with(tmp_path, bad, more), '--work-dir', tmp_path / 'run')
     assert error.startswith('error: 2 images cannot be read, more than max_unreadable=1 of the')
     for name in bad:
         assert f'{name} (the file is empty)' in error
     assert 'train_dataloader.dataset.max_unreadable' in error
 
 
-def test_a_validation_stops_with_the_path(tmp_path, capsys):
+def test_a_validation_stops_with_the_path(tmp_path, error_of):
     """The dataset has no test_mode here, with which it would raise anyway."""
     config = config_with(tmp_path, {'val2017/000000000002.jpg': b''}, NO_WORKERS)
-    with pytest.raises(SystemExit) as ended:
-        run_train(config, '--work-dir', tmp_path / 'run')
-    assert ended.value.code == 1
-    error = capsys.readouterr().err.strip().splitlines()[-1]
+    error = error_of(run_train, config, '--work-dir', tmp_path / 'run')
     assert 'val2017/000000000002.jpg: the file is empty' in error
     assert (tmp_path / 'run/epoch_1.pth').is_file()  # nothing is lost
 
