@@ -9,25 +9,17 @@ from ...apis.inference.multi_label_inferencer import MultiLabelInferencer
 from .demo_view import attention_of, has_attention, predict_photo
 
 TITLE = 'What is in the photo?'
-
-SECONDS_KEPT = 3600
-"""How long Gradio keeps an uploaded image on the disk, and its prediction in memory."""
-
+SECONDS_KEPT = 3600  # an uploaded image on the disk, and its prediction in memory
 MAX_UPLOAD = '20mb'
-"""Largest file that is accepted."""
-
-MAX_WAITING = 20
-"""Requests that may wait for the network, one of which runs; more are refused."""
+MAX_WAITING = 20  # requests for the network, one of which runs; more are refused
 
 
 def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
     """Make the page: an image in, its labels with scores, and where the model looked for each.
 
     The network runs once per image. The threshold then only chooses among the scores, and a click
-    on a label shows its attention. A file that is no image is answered by a message.
-
-    Nothing is sent anywhere: no usage statistics, and a page whose fonts and scripts come from
-    this machine.
+    on a label shows its attention. A file that is no image is answered by a message. Nothing is
+    sent anywhere: no usage statistics, and fonts and scripts come from this machine.
 
     Args:
         inferencer (MultiLabelInferencer): Of the model. With a head without attention, the page
@@ -97,8 +89,8 @@ def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
 def serve(app: gr.Blocks, host: str, port: int) -> None:
     """Serve the page until Ctrl-C or SIGTERM, which both delete what was uploaded.
 
-    Files up to :data:`MAX_UPLOAD` are accepted; up to :data:`MAX_WAITING` requests wait. Only files
-    in Gradio's own folder are served. For a public page, put a proxy with limits in front.
+    Files of up to 20 MB are accepted, and 20 requests wait. Only files in Gradio's own folder are
+    served. For a public page, put a proxy with limits in front.
 
     Args:
         app (gr.Blocks): What :func:`build_app` made.

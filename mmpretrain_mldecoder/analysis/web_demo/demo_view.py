@@ -2,20 +2,16 @@
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from ...apis.inference.multi_label_inferencer import MultiLabelInferencer
+from ...datasets.decode_image import check_header
+from ...datasets.image_files import read_image_file
 from ...errors import UnreadableImageError
 from ...visualization import attention_overlay, times_average
 
-MAX_LABELS = 100
-"""Labels per image that are kept, the best. Each has its attention maps, in memory."""
-
-MAX_PIXELS = 50_000_000
-"""Of an image; a file of a few kilobytes can unpack to gigabytes."""
-
-SHOWN_SIDE = 640
-"""Minimum pixels of the longer side of an overlay, so that small images are seen."""
+MAX_LABELS = 100  # best labels per image that are kept, each with its attention maps in memory
+MAX_PIXELS = 50_000_000  # of an image; a file of a few kilobytes can unpack to gigabytes
+SHOWN_SIDE = 640  # minimum pixels of the longer side of an overlay, so that small images are seen
 
 
 def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
@@ -33,13 +29,15 @@ def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
         ``shares_query_with`` and ``seen`` if the head has attention.
 
     Raises:
-        ValueError: If the file is no image that can be read, or its header tells of more than
-            :data:`MAX_PIXELS`.
+        ValueError: If the file is no image that can be read, or has more than 50 million pixels.
     """
-    _check_pixels(path)
     try:
+        check_header(path, read_image_file(path), max_pixels=MAX_PIXELS)
         image = inferencer.pipeline.for_drawing(path)
     except UnreadableImageError as error:
+        if error.code == 'too_large':
+            message = f'This image has more than {MAX_PIXELS // 1_000_000} million pixels.'
+            raise ValueError(message) from error
         raise ValueError('This file cannot be read as an image.') from error
     attention = has_attention(inferencer)
     return inferencer(image, thr=0.0, topk=MAX_LABELS, return_attention=attention)[0]
@@ -50,24 +48,10 @@ def has_attention(inferencer: MultiLabelInferencer) -> bool:
     return hasattr(inferencer.model.head, 'attention_maps')
 
 
-def _check_pixels(path: str) -> None:
-    try:
-        with Image.open(path) as image:
-            pixels = image.width * image.height
-    except Image.DecompressionBombError:
-        pixels = MAX_PIXELS + 1
-    except (OSError, ValueError, SyntaxError):
-        return  # no image that Pillow knows: the loader refuses or reads it
-    if pixels > MAX_PIXELS:
-        raise ValueError(f'This image has more than {MAX_PIXELS // 1_000_000} million pixels.')
-
-
 def attention_of(prediction: dict, label: str) -> tuple[np.ndarray, str]:
-    """Draw and explain where the model looked for one label.
+    """Return an overlay of where the model looked for a label, and its caption.
 
-    Returns:
-        tuple[np.ndarray, str]: The overlay, RGB ``uint8`` of at least 640 pixels on the longer
-        side, and its caption.
+    The overlay is RGB ``uint8``, of at least 640 pixels on the longer side.
     """
     place = prediction['labels'].index(label)
     maps = prediction['attention'][place]  # (num_heads, H, W)

@@ -6,11 +6,7 @@ import pytest
 from PIL import Image
 from tiny_classifier import CLASSES, write_classifier
 
-from mmpretrain_mldecoder.analysis.web_demo.demo_view import (
-    attention_of,
-    has_attention,
-    predict_photo,
-)
+from mmpretrain_mldecoder.analysis.web_demo.demo_view import attention_of, predict_photo
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
 
 
@@ -30,20 +26,12 @@ def test_upload_is_never_taken_for_other_files(inferencer, photo, tmp_path):
     other, strange = tmp_path / 'a.jpg', tmp_path / '[ab]*.jpg'  # a pattern, for the inferencer
     for path in (other, strange):
         shutil.copy(photo, path)
-    with pytest.raises(ValueError, match='cannot be read as an image'):
-        predict_photo(inferencer, str(listing))
     assert predict_photo(inferencer, str(strange))['scores']
     strange.unlink()
-    with pytest.raises(ValueError, match='cannot be read as an image'):
-        predict_photo(inferencer, str(strange))
-
-
-@pytest.mark.parametrize('content', [b'', b'no image', b'\xff\xd8\xff\xe0 cut off'])
-def test_what_is_no_image_is_said(inferencer, tmp_path, content):
-    path = tmp_path / 'photo.jpg'
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r'^This file cannot be read as an image\.$'):
-        predict_photo(inferencer, str(path))
+    other.write_bytes(b'\xff\xd8\xff\xe0 cut off')
+    for path in (listing, strange, other):
+        with pytest.raises(ValueError, match=r'^This file cannot be read as an image\.$'):
+            predict_photo(inferencer, str(path))
 
 
 def test_many_classes_are_cut(folder, photo):
@@ -57,10 +45,8 @@ def test_many_classes_are_cut(folder, photo):
     assert f'also answers for {", ".join(names[:5])} and 43 more.' in caption
 
 
-def test_head_without_attention_gives_labels_only(folder, photo, inferencer):
+def test_head_without_attention_gives_labels_only(folder, photo):
     linear = MultiLabelInferencer(*write_classifier(folder, 'linear'), device='cpu')
-    assert has_attention(inferencer)
-    assert not has_attention(linear)
     assert predict_photo(linear, photo).keys() == {'index', 'labels', 'scores'}
 
 

@@ -23,9 +23,8 @@ def test_a_photo_then_thresholds_then_a_label(inferencer, photo, monkeypatch):
     (expected,) = inferencer(photo, thr=0)
     scores = expected['scores']
     middle = (scores[1] + scores[2]) / 2
-    found, message, labels, overlay, caption, chosen = functions['predict'](
-        dict(path=photo), middle
-    )
+    prediction = functions['predict'](dict(path=photo), middle)
+    found, message, labels, overlay, caption, chosen = prediction
     assert found['scores'] == scores
     assert message.startswith('2 labels. Click one')
     best, second = expected['labels'][:2]
@@ -53,17 +52,14 @@ def test_a_photo_then_thresholds_then_a_label(inferencer, photo, monkeypatch):
     assert overlay.label.startswith(f'Attention: {second}')
 
 
-def test_no_label_over_the_threshold_is_said(inferencer, photo):
+def test_no_label_and_no_image(inferencer, photo, tmp_path):
     _, functions = build(inferencer)
     found, message, labels, overlay, caption, _ = functions['predict'](dict(path=photo), 1)
     best, score = found['labels'][0], found['scores'][0]
     assert score < 1
     assert message == f'No label reaches 1.00. The best is **{best}** with {score:.2f}.'
     assert (labels.visible, value(overlay), caption) == (False, None, '')
-
-
-def test_no_image_and_a_removed_one_clear_the_page(inferencer, tmp_path):
-    _, functions = build(inferencer)
+    # no image, and a removed one, clear the page
     path = tmp_path / 'photo.jpg'
     path.write_text('no image')
     for upload, expected in (
@@ -85,10 +81,7 @@ def test_without_attention_there_are_labels_only(folder, photo):
     assert value(overlay) is None
     columns = [block.visible for block in app.blocks.values() if type(block).__name__ == 'Column']
     assert columns == [True, True, False]
-
-
-def test_nothing_is_sent_anywhere(inferencer):
-    app, _ = build(inferencer)
+    # nothing is sent anywhere
     assert app.analytics_enabled is False
     for block in app.blocks.values():
         assert 'share' not in (getattr(block, 'buttons', None) or ())
