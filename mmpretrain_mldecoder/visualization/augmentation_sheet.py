@@ -2,7 +2,7 @@
 
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,36 +27,24 @@ class AugmentedImage:
     Attributes:
         title: Usually the name of its file.
         labels: The names of its labels; all are written.
-        tiles: BGR ``uint8`` arrays ``(H, W, 3)``: the original, then what became of it.
-        captions: What stands beneath each tile.
+        tiles: BGR ``uint8`` arrays ``(H, W, 3)``, the original first, by what stands beneath them.
     """
 
     title: str
     labels: Sequence[str]
-    tiles: Sequence[np.ndarray]
-    captions: Sequence[str]
+    tiles: Mapping[str, np.ndarray]
 
 
 def augmentation_sheet(
     images: Sequence[AugmentedImage], caption: str, out: str | os.PathLike
 ) -> Path:
-    """Draw one group of tiles per image, with its name and labels above.
-
-    As many groups stand in a row as six tiles allow.
+    """Draw one group of tiles per image, with its name and labels above; six tiles fill a row.
 
     Args:
-        images: With equally many tiles each.
-        caption (str): What the sheet shows; stands on top.
-        out (str | PathLike): The PNG to write; it appears when it is complete.
-
-    Returns:
-        Path: ``out``.
-
-    Raises:
-        ValueError: If there is no image.
+        images: At least one, with equally many tiles each.
+        caption (str): Stands on top.
+        out (str | PathLike): The PNG to write, and to return.
     """
-    if not images:
-        raise ValueError('nothing to draw: no image')
     tiles = max(len(image.tiles) for image in images)
     group = tiles * (TILE + GAP) - GAP
     columns = max(1, min(MAX_TILES // tiles, len(images)))
@@ -66,7 +54,7 @@ def augmentation_sheet(
     shapes = []  # inches of the headings and of the tiles of each row
     for row in rows:
         lines = max(len(headings[i]) for i in row)
-        aspect = max(t.shape[0] / t.shape[1] for i in row for t in images[i].tiles)
+        aspect = max(t.shape[0] / t.shape[1] for i in row for t in images[i].tiles.values())
         shapes.append((lines * LINE, TILE * min(aspect, 1.0)))
     top = textwrap.wrap(caption, int(width * CHARACTERS_AN_INCH))
     height = sum(sum(shape) + 2 * LINE + GROUP_GAP / 2 for shape in shapes)
@@ -84,11 +72,10 @@ def augmentation_sheet(
             color = '0.5' if not images[i].labels else BLUE
             text = '\n'.join(labels)
             figure.text(x / width, (y - LINE) / height, text, color=color, **words)
-            for tile, tile_caption in zip(images[i].tiles, images[i].captions, strict=True):
-                box = (x, y - heading - tile_height - 0.04, TILE, tile_height)
-                axes = figure.add_axes(
-                    [v / s for v, s in zip(box, (width, height) * 2, strict=True)]
-                )
+            for tile_caption, tile in images[i].tiles.items():
+                bottom = y - heading - tile_height - 0.04
+                box = np.divide((x, bottom, TILE, tile_height), (width, height) * 2)
+                axes = figure.add_axes(box)
                 # a small image in its own pixels, not smoothed
                 style = 'nearest' if max(tile.shape[:2]) < TILE * DPI else 'auto'
                 axes.imshow(thumbnail(tile, TILE)[..., ::-1], interpolation=style)

@@ -33,10 +33,7 @@ def plot_label_counts(
     Args:
         classes: C names.
         counts: For each split, ``(C,)`` images.
-        out (str | PathLike): The PNG to write; it appears when it is complete.
-
-    Returns:
-        Path: ``out``.
+        out (str | PathLike): The PNG to write, and to return.
     """
     first = next(iter(counts))
     order = np.argsort(-counts[first], kind='stable')
@@ -113,14 +110,11 @@ def _plot_ranks(axes: Axes, counts: Mapping[str, np.ndarray]) -> None:
 def plot_labels_per_image(numbers: Mapping[str, np.ndarray], out: str | os.PathLike) -> Path:
     """Draw the share of images that have 0, 1, 2, ... labels, for each split.
 
-    The few with most labels (beyond the 99.5th percentile) share the last bar.
+    Those beyond the 99.5th percentile share the last bar.
 
     Args:
         numbers: For each split, the number of labels of each image, ``(N,)``.
-        out (str | PathLike): The PNG to write; it appears when it is complete.
-
-    Returns:
-        Path: ``out``.
+        out (str | PathLike): The PNG to write, and to return.
     """
     last = max(int(np.percentile(values, 99.5, method='higher')) for values in numbers.values())
     is_cut = any(values.max() > last for values in numbers.values())
@@ -146,11 +140,7 @@ def plot_labels_per_image(numbers: Mapping[str, np.ndarray], out: str | os.PathL
 
 
 def classes_to_plot(counts: np.ndarray) -> np.ndarray:
-    """Return the labels of a heat map: all with an image, or of over 100 the 40 most frequent.
-
-    Args:
-        counts (np.ndarray): ``(C,)`` images that have each label.
-    """
+    """Return the labels of a heat map, by their images ``(C,)``: all, of over 100 the first 40."""
     order = np.argsort(-counts, kind='stable')
     order = order[counts[order] > 0]
     return np.sort(order if len(order) <= MAX_CLASSES else order[:MOST_FREQUENT])
@@ -165,14 +155,10 @@ def plot_cooccurrence(
 
     Args:
         names: K names.
-        together (np.ndarray): ``(K, K)`` images that have both, as ``LabelLists.together``
-            gives them; the diagonal is not 0.
+        together (np.ndarray): ``(K, K)`` images that have both; the diagonal is not 0.
         split (str): What was counted.
         num_classes (int): Of the dataset; more than K if some are left out.
-        out (str | PathLike): The PNG to write; it appears when it is complete.
-
-    Returns:
-        Path: ``out``.
+        out (str | PathLike): The PNG to write, and to return.
     """
     counts = together.diagonal()
     share = together / counts[:, None]
@@ -212,11 +198,7 @@ def plot_cooccurrence(
 
 
 def order_by_similarity(similarity: np.ndarray) -> list[int]:
-    """Order K things so that similar ones stand together: each is followed by the most similar.
-
-    Args:
-        similarity (np.ndarray): ``(K, K)``, symmetric, at least 0; larger is more similar.
-    """
+    """Order K things by their similarity ``(K, K)``, at least 0: each before the most similar."""
     order = [int(similarity.sum(axis=1).argmax())]
     is_left = np.ones(len(similarity), bool)
     for _ in similarity[1:]:

@@ -89,7 +89,7 @@ def test_names_that_no_font_has_in_all_drawings(tmp_path):
         labelled_image(IMAGE, prediction('a.jpg'), tmp_path / 'labelled.jpg')
         for per_head in (False, True):
             attention_figure(prediction('a.jpg'), tmp_path / f'{per_head}.png', per_head)
-        tiles = [AugmentedImage(name, NAMES, [IMAGE], ['']) for name in NAMES]
+        tiles = [AugmentedImage(name, NAMES, {'': IMAGE}) for name in NAMES]
         augmentation_sheet(tiles, 'caption', tmp_path / 'augmented.png')
         plot_label_counts(NAMES, dict(train=counts), tmp_path / 'counts.png')
         together = np.diag(counts) + 1

@@ -36,7 +36,7 @@ class BrowsedDataset:
         splits: Which were checked.
         findings: Of all of them.
         looked_for: Codes of what could have been found.
-        files: Images, plots and ``findings.json``.
+        files: ``findings.json``, plots and sheets.
     """
 
     splits: list[DatasetSplit]
@@ -111,8 +111,8 @@ def browse_dataset(
 
 def _draw_labels(splits: Sequence[DatasetSplit], out_dir: Path) -> list[Path]:
     first, classes = splits[0], splits[0].classes
-    counts = {split.name: split.labels.counts(len(classes)) for split in splits}
-    per_image = {split.name: split.labels.per_image for split in splits}
+    counts = {split.name: split.images_per_label() for split in splits}
+    per_image = {split.name: split.labels_per_image() for split in splits}
     files = [
         plot_label_counts(classes, counts, out_dir / 'label_counts.png'),
         plot_labels_per_image(per_image, out_dir / 'labels_per_image.png'),
@@ -120,7 +120,7 @@ def _draw_labels(splits: Sequence[DatasetSplit], out_dir: Path) -> list[Path]:
     shown = classes_to_plot(counts[first.name])
     if len(shown) > 1 and max(per_image[first.name]) > 1:
         names = [classes[i] for i in shown]
-        together = first.labels.together(shown)
+        together = first.images_with_both(shown)
         out = out_dir / 'cooccurrence.png'
         files.append(plot_cooccurrence(names, together, first.name, len(classes), out))
     return files
@@ -161,12 +161,8 @@ def _augmented(split: DatasetSplit, index: int, draws: int, seed: int) -> Augmen
     for epoch, sample in enumerate(samples, 1):
         title = f'epoch {epoch}' if split.name == 'train' else 'as the network gets it'
         tiles[title] = _as_image(sample, split.name)
-    return AugmentedImage(
-        title=os.path.basename(path),
-        labels=split.labels_of(index),
-        tiles=list(tiles.values()),
-        captions=[f'{t}, {tile.shape[1]} x {tile.shape[0]}' for t, tile in tiles.items()],
-    )
+    tiles = {f'{title}, {t.shape[1]} x {t.shape[0]}': t for title, t in tiles.items()}
+    return AugmentedImage(os.path.basename(path), split.labels_of(index), tiles)
 
 
 def _sample(split: DatasetSplit, index: int, epoch: int, seed: int) -> dict:
@@ -179,7 +175,7 @@ def _sample(split: DatasetSplit, index: int, epoch: int, seed: int) -> dict:
 
 
 def _as_image(sample: dict, name: str) -> np.ndarray:
-    """Turn the packed input back into an image; nothing else is undone."""
+    """Turn the packed input back into an image."""
     inputs = sample.get('inputs') if isinstance(sample, dict) else None
     if not isinstance(inputs, torch.Tensor) or inputs.ndim != 3:
         raise ValueError(

@@ -19,11 +19,8 @@ MIN_CONTRAST = 8.0  # grey levels (standard deviation); below, an image shows to
 def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
     """Find labels without an image, and images without a label, in each split.
 
-    Args:
-        splits: With the same classes in the same order.
-
     Raises:
-        ValueError: If the classes of two splits differ.
+        ValueError: If the classes of two splits, or their order, differ.
     """
     first = splits[0]
     for split in splits:
@@ -34,7 +31,7 @@ def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
                 f'the classes of {first.name} and {split.name} differ: {len(first.classes)} and '
                 f'{len(split.classes)}{place}. Give both datasets the same `classes`'
             )
-    counts = {split.name: split.labels.counts(len(first.classes)) for split in splits}
+    counts = {split.name: split.images_per_label() for split in splits}
     findings = []
     for split in splits:
         others = {name: count for name, count in counts.items() if name != split.name}
@@ -47,7 +44,7 @@ def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
         ]
         unlabelled = [
             dict(path=split.paths[i], detail='')
-            for i in np.flatnonzero(split.labels.per_image == 0)
+            for i in np.flatnonzero(split.labels_per_image() == 0)
         ]
         code = 'no_positives_train' if split.name == 'train' else 'no_positives'
         findings += [
@@ -62,12 +59,8 @@ def image_findings(
 ) -> list[Finding]:
     """Read every image once, and find those that are broken, unusual or there twice.
 
-    Memory grows by 0.4 kB per image.
-
-    Args:
-        splits: Whose images to read.
-        quick: See :class:`ImageChecker`. Defaults to False.
-        workers: Processes. Defaults to the cores that this process may use.
+    Memory grows by 0.4 kB per image. ``quick`` is as in :class:`ImageChecker`, ``workers`` as in
+    :func:`parallel_map`.
     """
     found: dict[tuple[str, str], list[dict]] = defaultdict(list)
     places = [(split, index) for split in splits for index in range(len(split.paths))]

@@ -1,6 +1,6 @@
 """Paths, sizes and labels of one split of a config's data."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,41 +17,9 @@ from ...datasets.skip_unreadable import SkipUnreadableMixin
 SPLITS = ('train', 'val', 'test')
 
 
-class LabelLists:
-    """Labels of N images in two arrays, each label once per image.
-
-    Attributes:
-        labels (np.ndarray): int64, those of the first image, of the second, and so on.
-        per_image (np.ndarray): ``(N,)``, number of labels of each image.
-    """
-
-    def __init__(self, lists: Iterable[Sequence[int]]):
-        unique = [np.unique(np.asarray(labels, np.int64)) for labels in lists]
-        self.labels = np.concatenate([np.zeros(0, np.int64), *unique])
-        self.per_image = np.array([len(labels) for labels in unique], np.int64)
-        self._ends = self.per_image.cumsum()
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        end = self._ends[index]
-        return self.labels[end - self.per_image[index] : end]
-
-    def counts(self, num_classes: int) -> np.ndarray:
-        """Number of images that have each label, ``(C,)``."""
-        return np.bincount(self.labels, minlength=num_classes)
-
-    def together(self, classes: Sequence[int]) -> np.ndarray:
-        """Count the images that have both of two labels, ``(K, K)``, for K labels."""
-        rows = np.repeat(np.arange(len(self.per_image)), self.per_image)
-        # float32 counts exactly up to 2**24 images, and is multiplied by a fast library
-        present = np.zeros((len(self.per_image), len(classes)), np.float32)
-        for column, label in enumerate(classes):
-            present[rows[self.labels == label], column] = 1
-        return (present.T @ present).astype(np.int64)
-
-
 @dataclass(frozen=True)
 class DatasetSplit:
-    """The images and labels of one split.
+    """The ``N`` images and ``C`` labels of one split.
 
     Attributes:
         name: ``'train'``, ``'val'`` or ``'test'``.
@@ -59,22 +27,40 @@ class DatasetSplit:
             without ``RepeatDataset`` and ``ClassBalancedDataset`` around it: each image once.
         paths: Of the images, in the order of the dataset.
         sizes: Height and width by the annotations, or None, for each.
-        labels: Of the images.
-        classes: Their names.
-        loader: The transform that reads its images.
+        labels: int64, each once, ascending, for each image.
+        classes: The names of the labels.
+        loader: The transform that reads the images.
     """
 
     name: str
     dataset: Dataset
     paths: list[str]
     sizes: list[tuple[int, int] | None]
-    labels: LabelLists
+    labels: list[np.ndarray]
     classes: tuple[str, ...]
     loader: LoadImageFromFile
 
     def labels_of(self, index: int) -> list[str]:
         """Return the names of the labels of an image."""
         return [self.classes[label] for label in self.labels[index]]
+
+    def labels_per_image(self) -> np.ndarray:
+        """Count the labels of each image, ``(N,)``."""
+        return np.array(list(map(len, self.labels)))
+
+    def images_per_label(self) -> np.ndarray:
+        """Count the images that have each label, ``(C,)``."""
+        return np.bincount(np.concatenate(self.labels), minlength=len(self.classes))
+
+    def images_with_both(self, labels: Sequence[int]) -> np.ndarray:
+        """Count the images that have both of two labels, ``(K, K)``, for K labels."""
+        column = np.full(len(self.classes), -1)
+        column[labels] = range(len(labels))
+        # float32 counts exactly up to 2**24 images, and is multiplied by a fast library
+        present = np.zeros((len(self.labels), len(labels) + 1), np.float32)
+        for row, of_image in zip(present, self.labels, strict=True):
+            row[column[of_image]] = 1  # the last column is that of all others
+        return (present.T @ present)[:-1, :-1].astype(np.int64)
 
 
 def default_splits(cfg: Config) -> list[str]:
@@ -102,10 +88,6 @@ def dataloader_config(cfg: Config, name: str) -> ConfigDict:
 def read_split(cfg: Config, name: str) -> DatasetSplit:
     """Read paths and labels of a split; files that are missing are no error here.
 
-    Args:
-        cfg (Config): As ``engine.runners.launch.load_config`` gives it.
-        name (str): ``'train'``, ``'val'`` or ``'test'``.
-
     Raises:
         ValueError: If the config has no such split, or its dataset has no list of image files
             with labels from 0 to the number of classes - 1.
@@ -125,10 +107,10 @@ def read_split(cfg: Config, name: str) -> DatasetSplit:
         has_size = {'height', 'width'} <= info.keys()
         sizes.append((info['height'], info['width']) if has_size else None)
         if 'gt_score' in info:
-            labels.append(np.flatnonzero(np.asarray(info['gt_score']) > 0))
+            of_image = np.flatnonzero(np.asarray(info['gt_score']) > 0)
         else:
-            labels.append(np.atleast_1d(info.get('gt_label', ())))
-    labels = LabelLists(labels)
+            of_image = info.get('gt_label', ())
+        labels.append(np.unique(np.asarray(of_image, np.int64)))
     classes = _class_names(dataset, labels, name)
     return DatasetSplit(name, dataset, paths, sizes, labels, classes, _loader_of(dataset))
 
@@ -158,10 +140,11 @@ def _lazily(dataset_cfg: ConfigDict) -> ConfigDict:
     return lazy
 
 
-def _class_names(dataset: Dataset, labels: LabelLists, name: str) -> tuple[str, ...]:
+def _class_names(dataset: Dataset, labels: list[np.ndarray], name: str) -> tuple[str, ...]:
     """Return the names of the classes, numbers where the dataset has none."""
     found = [getattr(inner, 'metainfo', {}).get('classes') for inner in inner_datasets(dataset)]
-    low, high = (labels.labels.min(), labels.labels.max()) if len(labels.labels) else (0, -1)
+    given = np.concatenate([*labels, np.zeros(0, np.int64)])
+    low, high = (given.min(), given.max()) if len(given) else (0, -1)
     classes = next(filter(None, found), [f'class {i}' for i in range(high + 1)])
     if low < 0 or high >= len(classes):
         raise ValueError(

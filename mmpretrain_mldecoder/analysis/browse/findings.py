@@ -154,11 +154,7 @@ def print_findings(
 ) -> None:
     """Print one row per kind of finding: how many in each split, an example, what it means.
 
-    Args:
-        findings: Of all splits.
-        splits: Which were checked.
-        looked_for: Codes that could have been found.
-        console: Where to print.
+    What of ``looked_for``, codes, was not found is listed below.
     """
     table = Table(title='findings', title_justify='left')
     table.add_column('finding, first of them')
@@ -166,9 +162,8 @@ def print_findings(
         table.add_column(split.name, justify='right')
     table.add_column('what it means  →  fix')
     found = {finding.code for finding in findings}
-    for code, (name, meaning, fix) in FINDING_KINDS.items():
-        if code not in found:
-            continue
+    for code in filter(found.__contains__, FINDING_KINDS):
+        name, meaning, fix = FINDING_KINDS[code]
         of_kind = [finding for finding in findings if finding.code == code]
         mark, style = (' (!)', 'bold') if code in HARMFUL else ('', '')
         title = Text(name + mark, style)
@@ -182,14 +177,14 @@ def print_findings(
         table.add_row(title, *numbers, Text(f'{meaning}  →  {fix}'), end_section=True)
     if found:
         console.print(table)
-    if any(finding.is_harmful for finding in findings):
+    if found.intersection(HARMFUL):
         console.print('(!) spoils a training or its scores')
-    for heading, codes in (
-        ('not found', [code for code in looked_for if code not in found]),
-        ('not looked for', [code for code in FINDING_KINDS if code not in looked_for]),
+    for heading, codes, others in (
+        ('not found', looked_for, found),
+        ('not looked for', FINDING_KINDS, looked_for),
     ):
-        if codes:
-            titles = [FINDING_KINDS[code][0] for code in codes]
+        titles = [FINDING_KINDS[code][0] for code in codes if code not in others]
+        if titles:
             console.print(f'[bold]{heading}:[/bold] {", ".join(titles)}')
 
 
@@ -211,22 +206,16 @@ def write_findings(
     """Write everything that was found, and the counts of the labels, as JSON; return ``out``."""
     content = dict(splits={}, findings=[])
     for split in splits:
-        counts = split.labels.counts(len(split.classes)).tolist()
+        counts = split.images_per_label().tolist()
         content['splits'][split.name] = dict(
             images=len(split.paths),
-            labels=len(split.labels.labels),
+            labels=sum(counts),
             images_with_label=dict(zip(split.classes, counts, strict=True)),
         )
     for finding in findings:
-        content['findings'].append(
-            dict(
-                code=finding.code,
-                splits=finding.splits,
-                harmful=finding.is_harmful,
-                count=len(finding.entries),
-                entries=finding.entries,
-            )
-        )
+        kind = dict(code=finding.code, splits=finding.splits, harmful=finding.is_harmful)
+        entries = dict(count=len(finding.entries), entries=finding.entries)
+        content['findings'].append(kind | entries)
     with atomic_write(out) as path:
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding='utf-8')
     return Path(out)

@@ -60,24 +60,27 @@ class ImageChecker:
         self.quick = quick
 
     def check(self, image: tuple[str, tuple[int, int] | None]) -> ImageCheck:
-        """Check one image; never raises for what is in the file.
-
-        Args:
-            image (tuple): Path, and height and width by the annotations, or None.
-        """
+        """Check a path, with height and width by the annotations or None; never raises for it."""
         path, annotated_size = image
+        loader, pixels = self.loader, None
+        rules = (loader.imdecode_backend, self.max_pixels)
         try:
-            content = read_image_file(path, self.loader.backend_args)
+            content = read_image_file(path, loader.backend_args)
         except UnreadableImageError as error:
             detail = '' if error.code == 'missing' else error.reason
             return ImageCheck((Fault(error.code, detail),))
         digest = hashlib.blake2b(content, digest_size=16).digest()
         with caught_standard_error() as messages:
             try:
-                pixels = self._read(path, content)
+                if self.quick:
+                    check_header(path, content, *rules)
+                else:
+                    pixels = decode_image(path, content, loader.color_type, *rules)
+                header = read_image_header(content)
             except UnreadableImageError as error:
                 return ImageCheck((Fault(error.code, error.reason),), digest)
-            header = _header(content)
+            except Image.DecompressionBombError:  # more than Pillow's limit, not the loader's
+                header = None
         faults = {} if header is None else self._faults(header)
         if damage := next((line for line in messages if line.startswith(_DAMAGE)), None):
             faults['damaged'] = damage.strip()
@@ -93,14 +96,6 @@ class ImageChecker:
                 faults['other_size'] = f'{width} x {height} px, by the annotations {annotated}'
         found = tuple(Fault(*item) for item in faults.items())
         return ImageCheck(found, digest, None if pixels is None else _thumbnail(pixels))
-
-    def _read(self, path: str, content: bytes) -> np.ndarray | None:
-        """Return the pixels that the loader gives, None if only the header is checked."""
-        backend = self.loader.imdecode_backend
-        if self.quick:
-            check_header(path, content, backend, self.max_pixels)
-            return None
-        return decode_image(path, content, self.loader.color_type, backend, self.max_pixels)
 
     def _faults(self, header: ImageHeader) -> dict[str, str]:
         """Return what is unusual about a header: details by code."""
@@ -119,14 +114,6 @@ class ImageChecker:
             code = 'rotated' if is_turned else 'rotated_ignored'
             faults[code] = f'orientation {header.orientation}'
         return faults
-
-
-def _header(content: bytes) -> ImageHeader | None:
-    """Read it; None where Pillow cannot, or would not for the number of its pixels."""
-    try:
-        return read_image_header(content)
-    except Image.DecompressionBombError:
-        return None
 
 
 def _is_grey(pixels: np.ndarray) -> bool:

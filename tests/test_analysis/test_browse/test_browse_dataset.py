@@ -181,12 +181,12 @@ def test_draws_are_what_training_sees(cfg):
         loader.sampler.set_epoch(epoch)
         (batch,) = loader
         for inputs, sample in zip(batch['inputs'], batch['data_samples'], strict=True):
-            drawn = images[sample.sample_idx].tiles[1 + epoch]
+            drawn = images[sample.sample_idx].tiles[f'epoch {1 + epoch}, 24 x 24']
             assert torch.equal(torch.from_numpy(drawn).permute(2, 0, 1), inputs)
     assert [image.title for image in images] == [f'{i}.png' for i in range(7)]
     assert [list(images[i].labels) for i in (2, 3, 4)] == [['thing'], ['thing', 'other'], []]
-    assert images[0].captions == ['original, 80 x 60', 'epoch 1, 24 x 24', 'epoch 2, 24 x 24']
-    assert np.array_equal(images[0].tiles[0][..., ::-1], photo(0))
+    assert [*images[0].tiles] == ['original, 80 x 60', 'epoch 1, 24 x 24', 'epoch 2, 24 x 24']
+    assert np.array_equal(images[0].tiles['original, 80 x 60'][..., ::-1], photo(0))
 
 
 def test_some_are_chosen_broken_ones_are_not_and_random_states_stay(cfg):

@@ -8,7 +8,7 @@ from faulty_images import encoded, photo, write_dataset
 from mmengine.config import Config
 
 from mmpretrain_mldecoder.analysis.browse.dataset_split import (
-    LabelLists,
+    DatasetSplit,
     default_splits,
     read_split,
 )
@@ -60,7 +60,10 @@ def test_the_hosts_multi_label_dataset(tmp_path):
     (tmp_path / 'a.jpg').write_bytes(encoded(photo(0)))
     content = dict(
         metainfo=dict(classes=['x', 'y', 'z']),
-        data_list=[dict(img_path='a.jpg', gt_label=[2, 0]), dict(img_path='b.jpg', gt_label=[1])],
+        data_list=[
+            dict(img_path='a.jpg', gt_label=[2, 0, 2]),
+            dict(img_path='b.jpg', gt_label=[1]),
+        ],
     )
     (tmp_path / 'labels.json').write_text(json.dumps(content))
     dataset = dict(
@@ -127,19 +130,15 @@ def test_which_splits_are_looked_at(root):
     assert default_splits(config(test=val)) == ['test']
 
 
-def test_label_lists_count_as_one_hot_rows_do():
+def test_labels_are_counted_as_in_one_hot_rows():
     rng = np.random.default_rng(0)
-    lists = [rng.choice(9, rng.integers(0, 6), replace=False).tolist() for _ in range(50)]
-    lists += [[], [3, 3, 1]]
-    present = np.zeros((len(lists), 12), int)
+    lists = [np.sort(rng.choice(9, rng.integers(0, 6), replace=False)) for _ in range(50)]
+    present = np.zeros((50, 12), int)
     for row, row_labels in zip(present, lists, strict=True):
         row[row_labels] = 1
-    found = LabelLists(lists)
-    assert [found[i].tolist() for i in range(len(lists))] == [sorted(set(row)) for row in lists]
-    assert found.per_image.tolist() == present.sum(axis=1).tolist()
-    assert found.counts(12).tolist() == present.sum(axis=0).tolist()
-    for classes in (range(9), [7, 2, 5], [8], [0, 11]):
-        chosen = present[:, list(classes)]
-        assert np.array_equal(found.together(classes), chosen.T @ chosen)
-    assert LabelLists([]).counts(3).tolist() == [0, 0, 0]
-    assert LabelLists([[], []]).together([0, 1]).tolist() == [[0, 0], [0, 0]]
+    split = DatasetSplit('train', None, [], [], lists, tuple('abcdefghijkl'), None)
+    assert split.labels_per_image().tolist() == present.sum(axis=1).tolist()
+    assert split.images_per_label().tolist() == present.sum(axis=0).tolist()
+    for labels_ in (np.arange(9), np.array([7, 2, 5]), np.array([8]), np.array([0, 11])):
+        chosen = present[:, labels_]
+        assert np.array_equal(split.images_with_both(labels_), chosen.T @ chosen)
