@@ -1,9 +1,4 @@
-"""The table and the figure of the study of classes; nothing here is timed."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
+"""The table and the figure of the study of classes."""
 
 from class_scaling import draw, rows
 

@@ -1,12 +1,6 @@
-import sys
-from pathlib import Path
-
 import pytest
-from pycocotools.coco import COCO
-
-sys.path.append(str(Path(__file__).parents[2] / 'benchmarks'))
-
 from coco_json import ANNOTATIONS, CATEGORY_IDS, IMAGES, UNLABELLED, write_instances
+from pycocotools.coco import COCO
 
 
 def test_the_random_file_is_like_cocos(tmp_path):

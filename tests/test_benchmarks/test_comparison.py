@@ -1,13 +1,8 @@
-"""The arithmetic of the benchmarks' table; nothing here is timed."""
+"""The arithmetic of the benchmarks' table."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
-
 from comparison import Comparison, cells, markdown, report, seconds_in_turn
 
 
@@ -38,7 +33,7 @@ def test_functions_take_turns_and_warm_up_first():
     assert all(0 <= value < 1 for value in seconds.values())
 
 
-def test_report_prints_what_it_writes(tmp_path, capsys):
+def test_report_prints_what_it_writes_and_markdown_has_a_row_for_each(tmp_path, capsys):
     rows = [Comparison('head', 1.0, 's', 1.5, 'timm', 1.4, 'note of the row')]
     path = report('head', rows, tmp_path, ('numpy', 'no-such-package'))
     printed = capsys.readouterr().out
@@ -48,9 +43,7 @@ def test_report_prints_what_it_writes(tmp_path, capsys):
     assert content['versions']['no-such-package'] == 'absent'
     for cell in (*cells(rows[0]), 'note of the row', content['machine']['processor']):
         assert cell in printed
-
-
-def test_markdown_has_a_row_for_each(tmp_path):
+    tmp_path = tmp_path / 'markdown'
     report('b', [Comparison('two', 2.0, 's')], tmp_path, ())
     report('a', [Comparison('one', 1.0, 's', 3.0, 'peer', 2.0)], tmp_path, ())
     assert markdown(tmp_path).splitlines()[2:] == [

@@ -1,8 +1,7 @@
-"""That both sides of the benchmark read, augment and collate the same photos; nothing is timed."""
+"""That both sides of the benchmark read, augment and collate the same photos."""
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +9,6 @@ import torch
 from mmengine import Config
 from mmengine.dataset import default_collate
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
 
 data_pipeline = pytest.importorskip('data_pipeline')
 

@@ -1,13 +1,9 @@
 import importlib
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from mmpretrain_mldecoder.layers import asymmetric_loss
-
-sys.path.append(str(Path(__file__).parents[2] / 'benchmarks'))
 
 
 @pytest.fixture(scope='module')

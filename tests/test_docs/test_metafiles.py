@@ -1,11 +1,11 @@
 """The model index reads by OpenMMLab's loader and says what the configs and tables say."""
 
 import pytest
+from finished_tests import rows
 from markdown_pages import ROOT
 from mmengine.config import Config
 from modelindex.load_model_index import load
 from modelindex.models.ModelIndex import ModelIndex
-from test_readme import rows
 
 FOLDERS = ('mldecoder', 'linear', 'imagenet')
 NOT_NUMBERS = ('Source', 'Unverified')
@@ -36,23 +36,18 @@ def test_every_row_is_listed_once(model_index):
     assert {model.config: model.name for model in model_index.models} == expected
 
 
-def test_costs_are_those_of_the_models(model_index):
+def test_costs_and_recipes_are_those_of_the_configs(model_index):
     costs = {row.name: row.cost for row in rows()}
-    for model in model_index.models:
-        metadata = model.metadata.data
-        assert (metadata['Parameters'], metadata['FLOPs']) == costs[model.name], model.name
-
-
-def test_recipes_are_those_of_the_configs(model_index):
     for model in model_index.models:
         cfg = Config.fromfile(ROOT / model.config)
         metadata = model.metadata.data
+        assert (metadata['Parameters'], metadata['FLOPs']) == costs[model.name], model.name
         assert metadata.get('Epochs') in (None, cfg.get('train_cfg', {}).get('max_epochs'))
         batch = cfg.get('auto_scale_lr', {}).get('base_batch_size')
         assert metadata.get('Batch Size') in (None, batch)
 
 
-def test_what_is_published_has_a_source_in_both_languages(model_index):
+def test_what_is_published_has_a_source_and_nothing_else_is_reported(model_index):
     for model in model_index.models:
         published = model.metadata.data.get('Published')
         if published is not None:
@@ -60,11 +55,7 @@ def test_what_is_published_has_a_source_in_both_languages(model_index):
             digits = [value for key, value in published.items() if key not in NOT_NUMBERS]
             # as text: YAML would read 83.50 as 83.5
             assert digits and all(isinstance(x, str) and float(x) for x in digits), model.name
-
-
-def test_nothing_unmeasured_is_reported(model_index):
-    """Weights are those of others, of the whole model: the backbones' rows, the authors' zoo."""
-    for model in model_index.models:
+        # Nothing unmeasured is reported; weights are those of others, of the whole model.
         assert all(result.metrics == {} for result in model.results)
         if 'imagenet_' in model.name:
             assert model.weights.partition('://')[0] in ('paddleclas', 'timm'), model.name

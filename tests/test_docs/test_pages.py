@@ -4,6 +4,7 @@ import ast
 import copy
 import importlib
 import inspect
+import itertools
 import re
 import shlex
 from functools import lru_cache
@@ -82,13 +83,18 @@ def test_commands_have_targets_and_options_that_exist(page):
         tool = next((word for word in words if re.match(r'tools/.*\.(py|sh)$', word)), None)
         if tool is None:
             continue
-        options = (
-            ROOT / tool.replace('dist_', '').replace('slurm_', '').replace('.sh', '.py')
-        ).read_text()
+        script = tool.replace('dist_', '').replace('slurm_', '').replace('.sh', '.py')
+        options = (ROOT / script).read_text()
         options += (ROOT / 'mmpretrain_mldecoder/engine/runners/launch.py').read_text()
         for word in words[words.index(tool) :]:
             if word.startswith('--'):
                 assert f"'{word}'" in options or f"('{word[2:]}'" in options, f'{tool} {word}'
+
+
+def parent_of(key: str, cfg: Config):
+    for name in key.split('.')[:-1]:
+        cfg = cfg[int(name)] if name.isdigit() else cfg[name]
+    return cfg
 
 
 @pytest.mark.parametrize('page', PAGES)
@@ -97,14 +103,11 @@ def test_cfg_options_fit_the_config(page):
         if '--cfg-options' not in words:
             continue
         path = next(word for word in words if word.startswith('configs/'))
-        for option in words[words.index('--cfg-options') + 1 :]:
-            if '=' not in option:
-                break
+        options = words[words.index('--cfg-options') + 1 :]
+        for option in itertools.takewhile(lambda word: '=' in word, options):
             key, _, value = option.partition('=')
             cfg = copy.deepcopy(config(path))
-            parent = cfg
-            for name in key.split('.')[:-1]:
-                parent = parent[int(name)] if name.isdigit() else parent[name]
+            parent_of(key, cfg)  # it is there
             cfg.merge_from_dict({key: value})
 
 
@@ -113,10 +116,7 @@ def test_inline_config_keys_exist(page):
     """``test_evaluator.map_type=11point`` in a sentence is a key of the COCO configs."""
     cfg = config('configs/mldecoder/r50_coco.py')
     for text in re.findall(r'`(?:--cfg-options )?([a-z_]+\.[^`\s]+)=[^`]*`', without_code(page)):
-        names = text.split('.')
-        parent = cfg
-        for name in names[:-1]:
-            parent = parent[int(name)] if name.isdigit() else parent[name]
+        names, parent = text.split('.'), parent_of(text, cfg)
         assert parent is not None, f'{page} names {text}'
         if names[-2] in ARGUMENTS:
             assert names[-1] in ARGUMENTS[names[-2]], f'{page} names {text}'
@@ -135,15 +135,8 @@ def test_error_messages_are_in_the_code():
 
 
 @pytest.mark.parametrize('page', PAGES)
-def test_python_blocks_compile(page):
-    for block in code_blocks(page):
-        if block.language == 'python':
-            compile(block.code, page, 'exec')
-
-
-@pytest.mark.parametrize('page', PAGES)
-def test_imports_exist(page):
-    """Most Python blocks need data and are only compiled; what they import from here is there."""
+def test_python_blocks_parse_and_imports_exist(page):
+    """Most Python blocks need data and are not run; what they import from here is there."""
     for block in code_blocks(page):
         for node in ast.walk(ast.parse(block.code if block.language == 'python' else '')):
             if isinstance(node, ast.ImportFrom) and node.module.startswith('mmpretrain_mldecoder'):
@@ -181,8 +174,7 @@ def test_every_page_is_listed(index):
     assert sorted(row[0] for row in rows if '](docs/' in row[0]) == [f'[{p}]({p})' for p in pages]
 
 
-def test_pages_are_there_and_not_long():
-    assert {'README.md', 'README_zh-CN.md', 'CHANGELOG.md', 'docs/train.md'} <= set(PAGES)
+def test_pages_have_a_title_and_are_not_long():
     for page in PAGES:
         assert read(page).startswith('# '), f'{page} has no title'
         assert read(page).count('\n') < 300, f'{page} is long'

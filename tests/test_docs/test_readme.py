@@ -1,25 +1,20 @@
 """The results tables are the output of the tool, and both READMEs say the same."""
 
 import re
-from functools import cache
 
 import pytest
+from finished_tests import rows
 from markdown_pages import ROOT, code_blocks, read, tables, without_code
 from mmengine.config import Config
 
 from mmpretrain_mldecoder.analysis.model_table.model_cost import model_cost
 from mmpretrain_mldecoder.analysis.model_table.model_table import replace_tables
-from mmpretrain_mldecoder.analysis.model_table.table_rows import TableRow, newest_results, read_rows
+from mmpretrain_mldecoder.analysis.model_table.table_rows import newest_results
 
 READMES = ('README.md', 'README_zh-CN.md')
 MODEL_PAGE = 'configs/mldecoder/README.md'
 # Where a measured number of the tables has to come from.
 RESULTS = ROOT / 'docs/results'
-
-
-@cache
-def rows() -> list[TableRow]:
-    return read_rows(ROOT / 'model-index.yml')
 
 
 @pytest.mark.parametrize('page', [*READMES, MODEL_PAGE])
