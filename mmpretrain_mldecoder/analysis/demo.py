@@ -36,7 +36,7 @@ def run_demo(
     Args:
         config_file (Path): What is trained.
         data (Path): Folder of the dataset; rendered if it is not there.
-        work_dir (Path): Folder of everything else that is written.
+        work_dir (Path): Folder of everything else.
         run_tool (Callable): Runs a tool, given its name and arguments.
         note (Callable): Called with a sentence before each step.
 
@@ -86,12 +86,7 @@ def run_demo(
 
 
 def best_checkpoint(work_dir: str | os.PathLike) -> Path | None:
-    """Find the best checkpoint of a training so far, ``best_<metric>_epoch_<n>.pth``.
-
-    Returns:
-        Path, optional: None if there is none yet. Of several, the one of the latest epoch: a
-        better one replaces its predecessor.
-    """
+    """Return the newest ``best_<metric>_epoch_<n>.pth`` of a training, None if there is none."""
     found = {
         int(match[1]): path
         for path in Path(work_dir).glob('best_*.pth')
@@ -105,12 +100,11 @@ def read_test_metrics(work_dir: str | os.PathLike, checkpoint: str | os.PathLike
 
     Args:
         work_dir (str | PathLike): Folder of tests of this checkpoint, and of no other.
-        checkpoint (str | PathLike): A result that is older than this file is that of a
-            predecessor of the same name, and does not count.
+        checkpoint (str | PathLike): An older result is that of a predecessor of the same name.
 
     Returns:
         dict, optional: Such as ``coco/mAP`` in percent; None if the checkpoint was not tested yet,
-        or the file is damaged: then a warning names it.
+        or the file is damaged, which a warning names.
     """
     path = max(Path(work_dir).glob('test_*.json'), default=None)
     if path is None or path.stat().st_mtime < Path(checkpoint).stat().st_mtime:

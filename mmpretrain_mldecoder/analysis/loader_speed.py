@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from math import ceil
 
 import cv2
@@ -90,10 +90,9 @@ def loader_speed(
             not a list of samples.
         FileNotFoundError: If the data is not there.
     """
-    if photos < 1:
-        raise ValueError(f'photos must be at least 1, but got {photos}')
-    if workers is not None and workers < 0:
-        raise ValueError(f'workers must be at least 0, but got {workers}')
+    for name, number, low in (('photos', photos, 1), ('workers', workers, 0)):
+        if number is not None and number < low:
+            raise ValueError(f'{name} must be at least {low}, but got {number}')
     loader = _build_loader(cfg, split, workers)
     with progress_bar() as bar, _one_thread(), sample_random_state(0):
         stages, core_share = _time_stages(loader, photos, bar)
@@ -140,11 +139,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> tuple[dict[str, float], float]:
-    """Make samples and batches in this process.
-
-    Returns:
-        tuple: Milliseconds per image of each stage, and the share of a core that this process had.
-    """
+    """Return the milliseconds per image of each stage, and the share of a core that was had."""
     dataset, batches = loader.dataset, loader.batch_sampler
     is_seeded = any(isinstance(d, SeededSamplesMixin) for d in inner_datasets(dataset))
     task = bar.add_task('one core', total=photos)
@@ -179,18 +174,16 @@ def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> tuple[dict[s
 def _time_loader(loader: DataLoader, photos: int, bar: Progress) -> float:
     """Return the images per second that come through the loader."""
     batches = chain.from_iterable(repeat(loader))  # restarts: a loader that lasts keeps its workers
-    sizes = map(len, chain.from_iterable(repeat(loader.batch_sampler)))
     warm_up = max(loader.num_workers, 1)
     timed = max(ceil(photos / len(next(iter(loader.batch_sampler)))), 4 * loader.num_workers)
     task = bar.add_task(f'{loader.num_workers} workers', total=warm_up + timed)
-    made = 0
-    for number, _, size in zip(range(warm_up + timed), batches, sizes, strict=False):
+    for number, _ in enumerate(islice(batches, warm_up + timed), 1):
         bar.advance(task)
-        if number == warm_up - 1:
+        if number == warm_up:
             start = time.perf_counter()
-        elif number >= warm_up:
-            made += size
-    return made / (time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    sizes = map(len, chain.from_iterable(repeat(loader.batch_sampler)))
+    return sum(islice(sizes, warm_up, warm_up + timed)) / seconds
 
 
 class StageClock:
@@ -251,10 +244,7 @@ class StageClock:
 def print_loader_speed(speed: LoaderSpeed, gpu_rate: float | None, console: Console) -> None:
     """Print the stages as a table, the rates, and the cores that a GPU needs.
 
-    Args:
-        speed: What was measured.
-        gpu_rate: Images per second that a GPU trains; None prints the rule.
-        console: Where to print.
+    ``gpu_rate`` is the images per second that it trains; None prints the rule.
     """
     table = Table(title=f'{speed.split}: one sample on one core', title_justify='left')
     table.add_column('stage')

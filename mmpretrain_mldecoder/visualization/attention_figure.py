@@ -1,7 +1,7 @@
 """Attention maps: one laid over an image, and a figure of all labels or heads of an image."""
 
 import os
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from textwrap import fill
 
@@ -14,11 +14,8 @@ from matplotlib.figure import Figure
 from ..fileio.terminal import printable
 from .figure import DPI, save_figure, shorten
 
-COLORMAP = 'inferno'
-"""Its lightness rises throughout, so that it reads for the colour-blind and in grey."""
-
+COLORMAP = 'inferno'  # its lightness rises throughout: it reads for the colour-blind and in grey
 OPACITY = 0.6
-
 PANEL_INCHES, PANEL_CHARACTERS = 2.2, 30  # width of a panel, and what fits above it
 HEAD_PANEL_INCHES, HEAD_PANEL_CHARACTERS = 1.5, 20  # heads are many
 GAP_INCHES = 0.15
@@ -33,8 +30,8 @@ BAR_ROOM_INCHES = 0.45
 def attention_overlay(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Lay an attention map over an image: bright where the query looked.
 
-    The map is enlarged bilinearly, and its colours go from 0 to its strongest cell. They cover the
-    image evenly by 60 %, and the image is drawn grey, so that colour only means attention.
+    The map is enlarged bilinearly; its colours, from 0 to its strongest cell, cover the image by
+    60 %. The image is drawn grey, so that colour only means attention.
 
     Args:
         seen (np.ndarray): BGR ``uint8``, ``(h, w, 3)``.
@@ -43,11 +40,8 @@ def attention_overlay(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:
     Returns:
         np.ndarray: RGB ``uint8``, ``(h, w, 3)``.
     """
-    height, width = seen.shape[:2]
     strongest = max(float(weights.max()), np.finfo(np.float32).tiny)
-    enlarged = cv2.resize(
-        (weights / strongest).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
-    )
+    enlarged = cv2.resize((weights / strongest).astype(np.float32), seen.shape[1::-1])
     heat = matplotlib.colormaps[COLORMAP](enlarged)[..., :3]
     grey = cv2.cvtColor(seen, cv2.COLOR_BGR2GRAY)[..., None] / 255
     mixed = OPACITY * heat + (1 - OPACITY) * grey
@@ -69,12 +63,9 @@ def attention_figure(prediction: dict, out: str | os.PathLike, per_head: bool = 
         prediction (dict): Of :class:`MultiLabelInferencer` with ``return_attention``: ``labels``,
             ``scores``, ``attention``, ``shares_query_with`` and ``seen``. Up to 23 labels are
             drawn, the first. Without any, the figure says so.
-        out (str | PathLike): The PNG; its folder is made, an older file is replaced.
+        out (str | PathLike): The PNG to write, and to return.
         per_head (bool): Whether to draw a row per label and a column per head, instead of the mean
             of the heads. Defaults to False.
-
-    Returns:
-        Path: ``out``.
 
     Raises:
         ValueError: If the prediction has no attention.
@@ -120,20 +111,27 @@ def attention_figure(prediction: dict, out: str | os.PathLike, per_head: bool = 
 
 
 def _panels(prediction: dict, per_head: bool) -> list[tuple[np.ndarray, str]]:
-    """Return the image and the title of each panel, in the order of reading."""
-    seen = prediction['seen']
-    titles = _titles(prediction, HEAD_PANEL_CHARACTERS if per_head else PANEL_CHARACTERS)
-    if not titles:
-        return [(seen[..., ::-1], 'no label reaches the threshold')]
-    panels = [] if per_head else [(seen[..., ::-1], 'the image')]
-    for title, maps in zip(titles, prediction['attention'], strict=False):
+    """Return image and title of each panel, in the order of reading.
+
+    A title has the label, its score, with groups whose map it also is, and how peaked the map is.
+    """
+    photo = prediction['seen'][..., ::-1]
+    if not prediction['labels']:
+        return [(photo, 'no label reaches the threshold')]
+    length = HEAD_PANEL_CHARACTERS if per_head else PANEL_CHARACTERS
+    panels = [] if per_head else [(photo, 'the image')]
+    columns = (prediction[key] for key in ('labels', 'scores', 'shares_query_with', 'attention'))
+    for label, score, others, maps in islice(zip(*columns, strict=True), MAX_LABELS):
+        title = f'{shorten(label, length - 6)}  {score:.2f}'
+        if others:
+            title += f'\nalso {_enumerate([*map(printable, others)], length - 5)}'
         if per_head:
-            panels.append((seen[..., ::-1], title))
+            panels.append((photo, title))
             parts = [(f'head {head}\n', weights) for head, weights in enumerate(maps, 1)]
         else:
             parts = [(f'{title}\nstrongest ', maps.mean(axis=0))]
         for words, weights in parts:
-            overlay = attention_overlay(seen, weights)
+            overlay = attention_overlay(prediction['seen'], weights)
             panels.append((overlay, f'{words}{times_average(weights):.1f}× average'))
     return panels
 
@@ -145,19 +143,6 @@ def _draw_bar(axes: Axes) -> None:
     axes.imshow(attention_overlay(strip, rising), extent=(0, 1, 0, 1), aspect='auto')
     axes.set_xticks([0, 0.5, 1], labels=['0', 'half', 'strongest cell'], fontsize=7)
     axes.set_yticks([])
-
-
-def _titles(prediction: dict, length: int) -> list[str]:
-    """Name each label that is drawn, its score and, with groups, whose map it also is."""
-    titles = []
-    for label, score, others in zip(
-        prediction['labels'], prediction['scores'], prediction['shares_query_with'], strict=True
-    ):
-        title = f'{shorten(label, length - 6)}  {score:.2f}'
-        if others:
-            title += f'\nalso {_enumerate([*map(printable, others)], length - 5)}'
-        titles.append(title)
-    return titles[:MAX_LABELS]
 
 
 def _enumerate(names: list[str], length: int) -> str:

@@ -41,12 +41,9 @@ def contact_sheet(
         images: Paths, or BGR ``uint8`` arrays ``(H, W, 3)``.
         predictions: One dict per image with ``labels`` (names) and ``scores`` (in ``[0, 1]``), as
             :class:`MultiLabelInferencer` gives them.
-        out (str | PathLike): The PNG to write; it appears when it is complete.
+        out (str | PathLike): The PNG to write, and to return.
         columns (int): Images per row, at least 1. Defaults to 4.
         truth: The names of the true labels of each image. Defaults to None.
-
-    Returns:
-        Path: ``out``.
 
     Raises:
         ValueError: If there is no image, ``columns`` is below 1, or the lengths differ.
@@ -54,10 +51,10 @@ def contact_sheet(
     if not images or columns < 1:
         raise ValueError(f'nothing to draw: {len(images)} images in {columns} columns')
     if len(predictions) != len(images) or (truth is not None and len(truth) != len(images)):
+        truths = 'no' if truth is None else len(truth)
         raise ValueError(
             f'{len(images)} images need as many predictions and truths, but there are '
-            f'{len(predictions)} predictions and '
-            f'{"no" if truth is None else len(truth)} truths'
+            f'{len(predictions)} predictions and {truths} truths'
         )
     entries = list(map(_entries, predictions, truth or [None] * len(images)))
     thumbnails = [thumbnail(mmcv.imread(image), CELL_INCHES) for image in images]
@@ -94,15 +91,9 @@ def contact_sheet(
         _draw_labels(figure.add_subplot(grid[3 * row + 2, column]), entries[i], lines[row])
     if truth is not None:
         kinds = (HIT, FALSE_ALARM, MISS)
-        figure.legend(
-            handles=[Patch(color=color, label=f'{sign} {name}') for sign, color, name in kinds],
-            loc='upper center',
-            ncols=len(kinds),
-            frameon=False,
-            fontsize=8,
-            handlelength=1,
-            columnspacing=1,
-        )
+        handles = [Patch(color=color, label=f'{sign} {name}') for sign, color, name in kinds]
+        style = dict(frameon=False, fontsize=8, handlelength=1, columnspacing=1)
+        figure.legend(handles=handles, loc='upper center', ncols=len(kinds), **style)
     return save_figure(figure, out)
 
 

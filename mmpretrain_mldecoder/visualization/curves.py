@@ -13,17 +13,12 @@ from .figure import BLUE, DPI, GREEN, ORANGE, YELLOW, save_figure
 def plot_curves(work_dir: str | os.PathLike, out: str | os.PathLike) -> Path:
     """Draw what MMEngine logged while a model was trained.
 
-    Left: training loss, and the learning rate on an axis of its own, over iterations. Right: mAP
-    in percent on the validation split over epochs, of the averaged weights (EMA) and of the raw
-    ones, each with its best.
+    Left: training loss and learning rate over iterations. Right: mAP in percent on the validation
+    split over epochs, of the averaged weights (EMA) and of the raw ones, each with its best.
 
     Args:
-        work_dir (str | PathLike): Folder of the training, with ``<time>/vis_data/scalars.json`` in
-            it. Several runs there, as resuming leaves them, are joined; see :func:`read_scalars`.
-        out (str | PathLike): The PNG to write; it appears when it is complete.
-
-    Returns:
-        Path: ``out``.
+        work_dir (str | PathLike): Folder of the training, see :func:`read_scalars`.
+        out (str | PathLike): The PNG to write, and to return.
 
     Raises:
         FileNotFoundError: If ``work_dir`` holds no training log.
@@ -73,15 +68,15 @@ def plot_curves(work_dir: str | os.PathLike, out: str | os.PathLike) -> Path:
 def read_scalars(work_dir: str | os.PathLike) -> tuple[list[dict], list[dict]]:
     """Read the scalars of all runs of one training, in the order of their steps.
 
-    A run that was resumed repeats the steps since the checkpoint; the later run's values count.
+    A resumed run repeats the steps since the checkpoint; its values count.
 
     Args:
-        work_dir (str | PathLike): Folder of the training.
+        work_dir (str | PathLike): Folder of the training, with ``<time>/vis_data/scalars.json``.
 
     Returns:
         tuple: The training records (``step`` is the iteration; ``loss``, ``lr``, ...) and the
-        validation records (``step`` is the epoch; ``coco/mAP``, ...). A line that is no such
-        record, as a run that was killed leaves it, is left out; a warning counts them.
+        validation records (``step`` is the epoch; ``coco/mAP``, ...). Lines that are no such
+        record, as a killed run leaves them, are left out; a warning counts them.
 
     Raises:
         ValueError: If a log has lines, but none is a record.

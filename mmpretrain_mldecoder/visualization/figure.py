@@ -58,15 +58,11 @@ def shorten(text: str, width: float, measure: Callable[[str], float] = len) -> s
 def label_font(text: str, size: int) -> ImageFont.FreeTypeFont:
     """Return the first font that has every character of ``text``, else DejaVu Sans.
 
-    Args:
-        text (str): What will be written.
-        size (int): Height of the letters with their line, in pixels.
+    ``size`` is the height of the letters with their line, in pixels.
     """
-    needed = {ord(character) for character in text}
-    files = _font_files()
-    return _load(
-        next((file for file, known in files.items() if needed <= known), next(iter(files))), size
-    )
+    needed, files = set(map(ord, text)), _font_files()
+    fitting = (file for file, known in files.items() if needed <= known)
+    return _load(next(fitting, next(iter(files))), size)
 
 
 @lru_cache
@@ -82,9 +78,7 @@ def _font_files() -> dict[str, frozenset[int]]:
     return files
 
 
-@lru_cache(maxsize=64)
-def _load(file: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(file, size)
+_load = lru_cache(maxsize=64)(ImageFont.truetype)
 
 
 def thumbnail(image: np.ndarray, inches: float) -> np.ndarray:
@@ -94,15 +88,7 @@ def thumbnail(image: np.ndarray, inches: float) -> np.ndarray:
 
 
 def save_figure(figure: Figure, out: str | os.PathLike) -> Path:
-    """Write ``figure`` as a PNG, complete or not at all.
-
-    Args:
-        figure (Figure): Made with ``matplotlib.figure.Figure``, outside of pyplot.
-        out (str | PathLike): The PNG; its folder is made, an older file is replaced.
-
-    Returns:
-        Path: ``out``.
-    """
+    """Write a figure as a PNG, complete or not at all; return ``out``, whose folder is made."""
     with atomic_write(out) as path:
         FigureCanvasAgg(figure).print_png(path)
     return Path(out)

@@ -27,18 +27,18 @@ def labelled_image(image: np.ndarray, prediction: dict, out: str | os.PathLike) 
     Args:
         image (np.ndarray): BGR ``uint8``, ``(H, W, 3)``.
         prediction (dict): With ``labels`` (names) and ``scores`` (in ``[0, 1]``), best first.
-        out (str | PathLike): The file; its folder is made, an older file is replaced.
-
-    Returns:
-        Path: ``out``.
+        out (str | PathLike): The file to write, and to return.
     """
-    image = _fit(image)
+    side = max(image.shape[:2])
+    scale = np.clip(side, MIN_SIDE, MAX_SIDE) / side
+    if scale != 1:
+        size = [max(round(length * scale), 1) for length in image.shape[1::-1]]
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        image = cv2.resize(image, size, interpolation=how)
     height, width = image.shape[:2]
     line = round(np.clip(max(height, width) / 30, 22, 42))
     canvas_width = max(width, 10 * line)
-    entries: list[tuple[str, float | None]] = list(
-        zip(map(printable, prediction['labels']), prediction['scores'], strict=True)
-    )
+    entries = list(zip(map(printable, prediction['labels']), prediction['scores'], strict=True))
     if len(entries) > MAX_LABELS:
         entries[MAX_LABELS - 1 :] = [(f'… {len(entries) - MAX_LABELS + 1} more', None)]
     entries = entries or [('no label', None)]
@@ -46,9 +46,8 @@ def labelled_image(image: np.ndarray, prediction: dict, out: str | os.PathLike) 
     columns = _columns([label for label, _ in entries], canvas_width, line)
     rows = -(-len(entries) // columns)
     canvas = Image.new('RGB', (canvas_width, height + rows * line + gap * (rows + 1)), 'white')
-    canvas.paste(
-        Image.fromarray(np.ascontiguousarray(image[..., ::-1])), ((canvas_width - width) // 2, 0)
-    )
+    rgb = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
+    canvas.paste(rgb, ((canvas_width - width) // 2, 0))
     draw = ImageDraw.Draw(canvas)
     cell_width = (canvas_width - gap * (columns + 1)) // columns
     for i, (label, score) in enumerate(entries):
@@ -59,16 +58,6 @@ def labelled_image(image: np.ndarray, prediction: dict, out: str | os.PathLike) 
     with atomic_write(out) as path:
         canvas.save(path, 'JPEG', quality=90)
     return Path(out)
-
-
-def _fit(image: np.ndarray) -> np.ndarray:
-    """Scale an image so that its labels have room, and its file is no larger than is looked at."""
-    side = max(image.shape[:2])
-    scale = np.clip(side, MIN_SIDE, MAX_SIDE) / side
-    if scale == 1:
-        return image
-    size = tuple(max(round(length * scale), 1) for length in image.shape[1::-1])
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
 def _columns(labels: list[str], width: int, line: int) -> int:

@@ -49,22 +49,16 @@ def test_image_and_one_panel_a_label(draw):
     p = prediction()
     figure = draw(p)
     drawn = panels(figure)
-    assert [title.splitlines()[0] for title, _ in drawn] == [
-        'the image',
-        'dog  0.95',
-        'ball  0.75',
-        'a name as lo…ass has one  0.55',
-    ]
+    names = ['the image', 'dog  0.95', 'ball  0.75', 'a name as lo…ass has one  0.55']
+    assert [title.splitlines()[0] for title, _ in drawn] == names
     assert np.array_equal(drawn[0][1], p['seen'][..., ::-1])
     for (title, image), maps in zip(drawn[1:], p['attention'], strict=True):
         weights = (maps[0] + maps[1]) / 2
         assert np.array_equal(image, attention_overlay(p['seen'], weights))
         # 20 cells, weights that sum to 1.
         assert title.splitlines()[-1] == f'strongest {20 * weights.max():.1f}× average'
-    text = caption(figure)
-    assert 'last layer, the mean of its 2 heads, on 4 × 5 cells' in text
-    assert 'no proof' in text
-    assert 'Groups' not in text
+    assert 'last layer, the mean of its 2 heads, on 4 × 5 cells' in caption(figure)
+    assert 'Groups' not in caption(figure)
 
 
 def test_a_row_a_label_and_a_column_a_head(draw):
@@ -110,6 +104,8 @@ def test_no_label_and_many_labels(draw, per_head):
     figure = draw(prediction(num_labels=30), per_head=per_head)
     assert len(panels(figure)) == 23 * (3 if per_head else 1) + (not per_head)
     assert 'The 23 best of 30 labels are drawn' in caption(figure)
+    with pytest.raises(ValueError, match='return_attention=True'):
+        draw(dict(labels=[], scores=[]))
 
 
 @pytest.mark.parametrize('image', [(10, 200), (200, 10), (300, 400), (1, 1)])
@@ -130,18 +126,12 @@ def test_panels_keep_the_aspect_and_do_not_overlap(draw, image, per_head):
         assert not any(box.overlaps(other) for other in boxes[:i])
 
 
-def test_prediction_without_attention_is_refused(tmp_path):
-    with pytest.raises(ValueError, match='return_attention=True'):
-        attention_figure(dict(labels=[], scores=[]), tmp_path / 'a.png')
-
-
 def test_overlay_is_heat_over_the_grey_image():
     rng = np.random.default_rng(0)
     seen = rng.integers(0, 256, (30, 50, 3), np.uint8)
     weights = rng.random((3, 5))
     overlay = attention_overlay(seen, weights)
-    assert overlay.shape == seen.shape
-    assert overlay.dtype == np.uint8
+    assert (overlay.shape, overlay.dtype) == (seen.shape, np.uint8)
     luma = seen @ [0.114, 0.587, 0.299]  # BGR, ITU-R BT.601
     # Between the centres of four cells, the enlarged map is their mean.
     for row in (1, 2):
@@ -161,8 +151,7 @@ def test_strongest_cell_is_the_brightest_and_scale_does_not_matter():
     overlay = attention_overlay(seen, weights)
     lightness = cv2.cvtColor(overlay, cv2.COLOR_RGB2GRAY)
     row, column = np.unravel_index(lightness.argmax(), lightness.shape)
-    assert row >= 32
-    assert column >= 64
+    assert row >= 32 and column >= 64
     assert np.array_equal(attention_overlay(seen, 1000 * weights), overlay)
     dark = attention_overlay(seen, np.zeros((2, 3), np.float32))
     assert (dark <= 0.4 * 100 + 3).all()  # inferno begins at (0, 0, 0.014)

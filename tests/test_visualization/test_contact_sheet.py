@@ -37,22 +37,15 @@ def test_images_are_shown_in_their_order_and_colours(tmp_path):
 def test_without_truth_labels_and_scores(tmp_path, figures):
     prediction = dict(path='/data/photo.jpg', labels=['dog', '$x$'], scores=[0.987, 0.5])
     contact_sheet([solid(0)], [prediction], tmp_path / 'sheet.png')
-    assert {text for text, _ in drawn_texts(figures[0])} == {
-        'photo.jpg',
-        'dog',
-        '0.99',
-        '$x$',
-        '0.50',
-    }
+    texts = {text for text, _ in drawn_texts(figures[0])}
+    assert texts == {'photo.jpg', 'dog', '0.99', '$x$', '0.50'}
 
 
 def test_truth_is_marked_by_symbol_and_colour(tmp_path, figures):
     prediction = dict(labels=['dog', 'cat'], scores=[0.9, 0.6])
     out = contact_sheet([solid(255)], [prediction], tmp_path / 'sheet.png', truth=[['ball', 'dog']])
     signs = {text: color for text, color in drawn_texts(figures[0]) if text in '✓✗○'}
-    assert signs['✓'] == GREEN
-    assert signs['✗'] == ORANGE
-    assert len(set(signs.values())) == 3
+    assert (signs['✓'], signs['✗'], len(set(signs.values()))) == (GREEN, ORANGE, 3)
     texts = [text for text, _ in drawn_texts(figures[0])]
     assert texts.count('✓') == texts.count('✗') == texts.count('○') == 1
     assert {'ball', '✓ hit', '✗ false alarm', '○ miss'} < set(texts)

@@ -1,10 +1,7 @@
 """Costs of a config's model: learnable parameters, and FLOPs of one image."""
 
-import copy
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -36,19 +33,15 @@ def image_side(cfg: Config) -> int:
 
 
 def model_cost(cfg: Config, side: int) -> ModelCost:
-    """Count the learnable parameters and the FLOPs of a config's model.
+    """Count the learnable parameters and the FLOPs of a config's model on an image of a side.
 
     The model is built without weights. FLOPs are those of the operations that
     ``torch.utils.flop_counter`` knows: convolutions and matrix products, attention included.
 
-    Args:
-        cfg (Config): With ``model``; it is not changed.
-        side (int): Height and width of the image.
-
     Raises:
         RuntimeError: If the model needs timm, and it is not installed.
     """
-    model = copy.deepcopy(cfg.model.to_dict())
+    model = cfg.model.to_dict()
     model['backbone'].pop('init_cfg', None)  # the weights that a training starts from
     model.pop('train_cfg', None)  # mixup costs nothing at test time
     return _cost(json.dumps(model, sort_keys=True), side)
@@ -56,8 +49,14 @@ def model_cost(cfg: Config, side: int) -> ModelCost:
 
 @cache  # many rows differ in their weights only
 def _cost(model_config: str, side: int) -> ModelCost:
-    with _EmptyOnMeta(), _quiet_log():
-        model = MODELS.build(json.loads(model_config)).eval().to('meta')  # shapes are enough
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # its lines on standard output would be among the tables
+    try:
+        with _EmptyOnMeta():
+            model = MODELS.build(json.loads(model_config)).eval().to('meta')  # shapes are enough
+    finally:
+        logger.setLevel(level)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, 3, side, side, device='meta'))
@@ -73,15 +72,3 @@ class _EmptyOnMeta(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         return func(*args, **(kwargs | dict(device='meta') if func is torch.empty else kwargs))
-
-
-@contextmanager
-def _quiet_log() -> Iterator[None]:
-    """Keep what the building of a model logs, on the standard output, out of the tables."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -20,15 +20,15 @@ FULL_SPLITS = {'ImageNet-1k': 50_000, 'COCO 2017': 5_000, 'COCO 2014': 40_137}
 class TableRow:
     """One config and what its metafile says.
 
-    Args:
-        name (str): Of the model, as ``get_model`` takes it.
-        label (str): Of the row; rows with the same backbone and weights share it.
-        dataset (str): What the row's number is of.
-        weights (str, optional): Published weights of the whole model.
-        published (Mapping): ``mAP`` or ``Top 1`` and other numbers as the source prints them, and
-            ``Source``, a dict of one text for each language.
-        path (Path): The config's file, in ``configs/<folder>/``.
-        cfg (Config): Its content.
+    Attributes:
+        name: Of the model, as ``get_model`` takes it.
+        label: Of the row; rows with the same backbone and weights share it.
+        dataset: What the row's number is of.
+        weights: Published weights of the whole model, if any.
+        published: ``mAP`` or ``Top 1`` and other numbers as the source prints them, and ``Source``,
+            a text for each language.
+        path: The config's file, in ``configs/<folder>/``.
+        cfg: Its content.
     """
 
     name: str
@@ -44,11 +44,6 @@ class TableRow:
         """Name of the row's number among the published ones."""
         return 'Top 1' if self.dataset == 'ImageNet-1k' else 'mAP'
 
-    @property
-    def is_variant(self) -> bool:
-        """Whether the name of the config has a suffix: a deviation from the table's recipe."""
-        return '-' in self.path.stem
-
     @cached_property
     def cost(self) -> ModelCost:
         """Parameters and FLOPs of the model, at the image size of the test."""
@@ -63,11 +58,7 @@ class TableRow:
 
 
 def read_rows(model_index: Path) -> list[TableRow]:
-    """Read all rows, in the order of the model index.
-
-    Args:
-        model_index (Path): ``model-index.yml``; ``configs`` lies beside it.
-    """
+    """Read all rows of ``model-index.yml``, in its order; ``configs`` lies beside it."""
     return [
         TableRow(
             name=model.name,
@@ -87,9 +78,8 @@ def newest_results(
 ) -> dict[str, FinishedTest]:
     """Find the newest finished test of each row.
 
-    A test belongs to a row if folder and name of its config are those of the row, its settings
-    (model, preprocessing, metric) are the row's, and it covers all images of the split, without
-    test-time augmentation.
+    A test belongs to a row if folder and name of its config and its settings (model, preprocessing,
+    metric) are the row's, and it covers the full split, without test-time augmentation.
 
     Args:
         rows (list[TableRow]): The rows.

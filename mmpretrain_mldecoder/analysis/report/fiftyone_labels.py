@@ -1,9 +1,8 @@
 """A test run for FiftyOne, in the JSON that it documents for image classification.
 
-Source: FiftyOne's user guide, "Importing data", FiftyOneImageClassificationDataset (multi-label:
-the target of an image is a list). That format holds one field, so labels and predictions are two
-files. FiftyOneDataset would hold both, but is the dump of its database: it needs the version of
-FiftyOne that reads it.
+Source: FiftyOne's user guide, "Importing data", FiftyOneImageClassificationDataset. That format
+holds one field, so labels and predictions are two files; FiftyOneDataset, which would hold both,
+is the dump of a database and tied to a version.
 """
 
 import json

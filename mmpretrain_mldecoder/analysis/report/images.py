@@ -4,6 +4,7 @@ import base64
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -39,9 +40,8 @@ def image_roots(cfg: Config) -> list[str]:
 def is_inside(path: str, roots: Sequence[str]) -> bool:
     """Whether a file lies in one of the folders, after ``..`` and links; a wrong name does not."""
     try:
-        real = os.path.realpath(path)
-        return any(os.path.commonpath([real, root]) == root for root in roots)
-    except ValueError:  # NUL in the name, or another drive
+        return any(Path(os.path.realpath(path)).is_relative_to(root) for root in roots)
+    except ValueError:  # NUL in the name
         return False
 
 
@@ -53,7 +53,7 @@ def attention_overlays(
     Args:
         config (Config): Of the model.
         checkpoint (str | PathLike): Its weights; those of its EMA where training kept one.
-        classes (Sequence[str]): The names in the report; the checkpoint must have the same.
+        classes (Sequence[str]): The names in the report.
 
     Returns:
         Callable: Takes a path and a class, and returns the overlay as a data address, and the
@@ -85,19 +85,16 @@ def worst_errors(
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Find image and class of the negatives that score highest and the positives that score lowest.
 
-    An image stands for its worst error only, so it comes once in each list. No threshold is
-    applied: no choice of one corrects these errors. Ties are in the order of images.
+    No threshold is applied: no choice of one corrects these errors. An image stands for its worst
+    error only, so it comes once in each list. Ties are in the order of images.
     """
-    alarms = _worst(np.where(targets == 0, -scores, np.inf), number)
-    misses = _worst(np.where(targets == 1, scores, np.inf), number)
-    return alarms, misses
-
-
-def _worst(goodness: np.ndarray, number: int) -> list[tuple[int, int]]:
-    labels = goodness.argmin(axis=1)
-    lowest = goodness.min(axis=1)
-    order = np.argsort(lowest, kind='stable')[:number]
-    return [(int(i), int(labels[i])) for i in order if np.isfinite(lowest[i])]
+    lists = []
+    for target, badness in ((0, scores), (1, -scores)):
+        badness = np.where(targets == target, badness, -np.inf)
+        labels, worst = badness.argmax(axis=1), badness.max(axis=1)
+        order = np.argsort(-worst, kind='stable')[:number]
+        lists.append([(int(i), int(labels[i])) for i in order if np.isfinite(worst[i])])
+    return lists[0], lists[1]
 
 
 def read_thumbnail(path: str) -> str | None:
@@ -140,8 +137,7 @@ def error_card(
         error (tuple[int, int]): Image and class.
         classes (Sequence[str]): ``C`` names.
         roots (Sequence[str]): Folders from which images may be copied into the page.
-        attend (Callable, optional): Gives the overlay of an image and a class, and the names of
-            the other classes that share its query. Defaults to None.
+        attend (Callable, optional): See :func:`attention_overlays`. Defaults to None.
 
     Returns:
         dict: ``file``, ``label``, ``score``, ``truth`` (names), ``more`` (labels not named),

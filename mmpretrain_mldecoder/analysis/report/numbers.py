@@ -1,7 +1,7 @@
 """Numbers of the report: counts at every threshold, AP, curves, sizes, frequency, confusions.
 
-The page only adds and divides whole numbers that are counted here by the metric's own rule
-(``score >= threshold``), so what its slider shows is what
+The page only adds and divides what is counted here by the metric's rule (``score >= threshold``),
+so its slider shows what
 :func:`~mmpretrain_mldecoder.evaluation.precision_recall_at_threshold` gives.
 """
 
@@ -11,24 +11,12 @@ import numpy as np
 
 from ...evaluation.functional import SIZE_BINS, average_precision, class_mean, object_size_targets
 
-THRESHOLDS = np.arange(101) / 100
-"""The positions of the slider."""
-
-MAX_CURVES = 500
-"""For more classes the page draws curves through the 101 thresholds instead of exact ones."""
-
-MAX_POINTS = 120
-"""Of a curve that is drawn."""
-
-MAX_CANDIDATES = 200
-"""Of the missed and of the falsely reported classes, so many of the most frequent are paired."""
-
-MAX_PAIRS = 15
-"""Confusions that are listed."""
-
-MAX_CONFUSED = 15
-"""Classes on each side of the heatmap of confusions."""
-
+THRESHOLDS = np.arange(101) / 100  # the positions of the slider
+MAX_CURVES = 500  # for more classes the page draws curves through the thresholds, not exact ones
+MAX_POINTS = 120  # of a curve that is drawn
+MAX_CANDIDATES = 200  # most frequent missed and falsely reported classes, which are paired
+MAX_PAIRS = 15  # confusions that are listed
+MAX_CONFUSED = 15  # classes on each side of the heatmap of confusions
 _SAMPLES_AT_A_TIME = 256
 
 
@@ -60,8 +48,8 @@ def precision_recall_curve(
 ) -> dict[str, list[float]]:
     """Return precision and recall in percent at the scores of the positives, best first.
 
-    Only there recall grows. Tied scores are one threshold. A curve of more than ``max_points`` is
-    drawn through some of them, evenly chosen, the first and the last included.
+    Tied scores are one threshold. Of more than ``max_points``, so many are chosen evenly, the first
+    and the last included.
 
     Args:
         scores (np.ndarray): Of one class, or of all (micro), flat.
@@ -76,8 +64,8 @@ def precision_recall_curve(
     hits = len(positives) - np.searchsorted(positives, thresholds)
     retrieved = len(known) - np.searchsorted(known, thresholds)
     return dict(
-        recall=_percent(hits / max(1, len(positives))),
-        precision=_percent(hits / np.maximum(1, retrieved)),
+        recall=(100 * hits / max(1, len(positives))).round(3).tolist(),
+        precision=(100 * hits / np.maximum(1, retrieved)).round(3).tolist(),
         thr=thresholds.astype(float).round(6).tolist(),
     )
 
@@ -85,8 +73,8 @@ def precision_recall_curve(
 def frequency_thirds(positives: np.ndarray, ap: np.ndarray) -> list[dict]:
     """Mean AP of the rare, the medium and the common third of the classes.
 
-    Classes are ordered by their number of positive images, ties by index, and cut in three parts
-    of as equal size as can be; classes without positives belong to none.
+    Classes are ordered by their number of positive images, ties by index; those without positives
+    belong to no third.
 
     Returns:
         list[dict]: ``name``, ``classes`` (how many), ``fewest``, ``most`` (positives) and ``mAP``
@@ -113,29 +101,24 @@ def series_numbers(
 ) -> dict:
     """Return all numbers of one set of scores, ready for JSON.
 
-    Args:
-        name (str): What the page calls it, such as ``'EMA'``.
-        scores (np.ndarray): ``(N, C)`` probabilities.
-        targets (np.ndarray): ``(N, C)``.
-        size_masks (np.ndarray, optional): ``(N, C)``; None leaves AP by size out.
+    ``name`` is what the page calls it. The arrays are those of a :class:`TestRun`; without
+    ``size_masks`` there is no AP by size.
     """
     ap = average_precision(scores, targets)
     positives, negatives = count_scores(scores, targets)
-    num_classes = scores.shape[1]
     curves = []
-    if num_classes <= MAX_CURVES:
+    if scores.shape[1] <= MAX_CURVES:
         columns = zip(scores.T, targets.T, strict=True)
         curves = [precision_recall_curve(*map(np.ascontiguousarray, pair)) for pair in columns]
     sizes = []
     for size in SIZE_BINS if size_masks is not None else ():
         sized = object_size_targets(targets, size_masks, size)
         sized_ap = average_precision(scores, sized)
-        scored = ~np.isnan(sized_ap)
         sizes.append(
             dict(
                 name=size,
                 mAP=_number(100 * class_mean(sized_ap)),
-                classes=int(scored.sum()),
+                classes=int((~np.isnan(sized_ap)).sum()),
                 positives=int((sized == 1).sum()),
             )
         )
@@ -157,10 +140,9 @@ def find_confusions(
 ) -> dict:
     """Count the images on which class i is missed while class j is a false alarm.
 
-    With many labels per image, a miss and a false alarm meet by chance too. Chance is counted among
-    the images that show i and do not show j, where both can happen: their number, times the share
-    of i's images on which it is missed, times the share of the images without j on which it is
-    reported. Pairs are ordered by the number of images above that.
+    With many labels per image, the two also meet by chance: on the number of images with i and
+    without j, times the share of i's images on which it is missed, times the share of the images
+    without j on which it is reported. Pairs are ordered by the number of images above that.
 
     Args:
         scores (np.ndarray): ``(N, C)`` probabilities.
@@ -170,9 +152,8 @@ def find_confusions(
 
     Returns:
         dict: ``thr``; ``pairs``, the first with ``missed``, ``reported``, ``count`` and
-        ``expected``; ``missed`` and ``reported``, the class names of the heatmap's rows and
-        columns; ``count`` and ``expected``, its cells; ``candidates``, how many classes were paired
-        on each side.
+        ``expected``; the heatmap's ``missed`` (rows), ``reported`` (columns), ``count`` and
+        ``expected``; ``candidates``, how many classes were paired on each side.
     """
     reported = scores >= thr
     missed_at, alarmed_at = ~reported & (targets == 1), reported & (targets == 0)
@@ -217,10 +198,6 @@ def _most_frequent(errors: np.ndarray) -> np.ndarray:
     counts = errors.sum(axis=0)
     order = np.argsort(-counts, kind='stable')[:MAX_CANDIDATES]
     return order[counts[order] > 0]
-
-
-def _percent(fractions: np.ndarray) -> list[float]:
-    return (100 * fractions).round(3).tolist()
 
 
 def _number(value: float) -> float | None:

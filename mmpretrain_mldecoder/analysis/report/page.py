@@ -48,11 +48,8 @@ def write_report(
         predictions (str | PathLike): The file of ``tools/test.py --out``.
         out_dir (str | PathLike): The folder; it is made, an older page is replaced.
         checkpoint (str | PathLike, optional): For overlays of the head's attention on the images.
-            Defaults to None, none.
-        compare (str | PathLike, optional): Another file of ``tools/test.py --out``, of the same
-            images and classes. Defaults to None.
-        thumbnails (int): Images of false alarms and of misses, so many of each, at least 0.
-            Defaults to 12.
+        compare (str | PathLike, optional): Another such file, of the same images and classes.
+        thumbnails (int): Images of false alarms, and of misses, at least 0. Defaults to 12.
         thr (float): In ``[0, 1]``: where the slider starts, and the score from which a class counts
             as reported among the confusions. Defaults to 0.5.
 
@@ -74,8 +71,7 @@ def write_report(
     cfg = config if isinstance(config, Config) else read_config(config)
     runs = [read_test_run(path) for path in (predictions, compare) if path is not None]
     run = runs[0]
-    for other in runs[1:]:
-        check_same_images(run, other)
+    check_same_images(run, runs[-1])
     classes, no_names = read_class_names(cfg, run.num_classes)
     attend = None
     if checkpoint is not None and thumbnails:
@@ -86,15 +82,12 @@ def write_report(
         for errors in worst_errors(run.scores, run.targets, thumbnails)
     )
     notes = [] if run.raw_scores is not None else [_NO_RAW]
-    notes += _image_notes(alarms + misses)
-    notes += [no_names] if no_names else []
+    notes += [*_image_notes(alarms + misses), *filter(None, [no_names])]
     data = dict(
         version=__version__,
         config=str(cfg.filename or ''),
         checkpoint=None if checkpoint is None else str(checkpoint),
-        runs=[
-            dict(file=str(one.path), date=one.date.isoformat(timespec='minutes')) for one in runs
-        ],
+        runs=[dict(file=str(r.path), date=r.date.isoformat(timespec='minutes')) for r in runs],
         images=len(run.images),
         unlabelled=int((~(run.targets == 1).any(axis=1)).sum()),
         unknown=int((run.targets == -1).sum()),
@@ -117,58 +110,47 @@ def write_report(
 
 def _image_notes(cards: list[dict]) -> list[str]:
     """Explain images that are not shown."""
-    notes = []
     outside = sum(card['outside'] for card in cards)
-    if outside:
-        notes.append(
-            f'{outside} of {len(cards)} images are not shown: they lie outside data_root and '
-            'data_prefix of the config, and what a file of predictions names elsewhere is not '
-            'copied into a page.'
-        )
     unreadable = sum(card['image'] is None for card in cards) - outside
-    if unreadable:
-        notes.append(
-            f'{unreadable} of {len(cards)} images could not be read where the test read them; run '
-            'the report in the same folder, with the images there.'
-        )
-    return notes
+    reasons = {
+        'are not shown: they lie outside data_root and data_prefix of the config, and what a file '
+        'of predictions names elsewhere is not copied into a page.': outside,
+        'could not be read where the test read them; run the report in the same folder, with the '
+        'images there.': unreadable,
+    }
+    return [f'{n} of {len(cards)} images {reason}' for reason, n in reasons.items() if n]
 
 
 def _series(runs: list[TestRun]) -> list[dict]:
     """Return the numbers of all sets of scores, named by weights, and by A and B if two runs."""
+    truth = runs[0].targets, runs[0].size_masks  # which objects there are, for both
     series = []
-    for letter, run in zip('AB', runs, strict=False):
-        named = dict(tested=run.scores)
-        if run.raw_scores is not None:
-            named = dict(EMA=run.scores, raw=run.raw_scores)
-        prefix = f'{letter}: ' if len(runs) > 1 else ''
-        # The first run's file says for both which objects there are.
-        series += [
-            series_numbers(prefix + name, scores, runs[0].targets, runs[0].size_masks)
-            for name, scores in named.items()
-        ]
+    for prefix, run in zip(('A: ', 'B: ') if len(runs) > 1 else ('',), runs, strict=True):
+        if run.raw_scores is None:
+            series.append(series_numbers(prefix + 'tested', run.scores, *truth))
+        else:
+            series.append(series_numbers(prefix + 'EMA', run.scores, *truth))
+            series.append(series_numbers(prefix + 'raw', run.raw_scores, *truth))
     return series
 
 
 def _render_page(data: dict, plotly_js: str) -> str:
     """Put data, styles and scripts into the page's frame.
 
-    No text of the data is part of the HTML: the scripts read it from a block of JSON, in which
-    nothing can end the block, and write it as text.
+    Names are never HTML: the scripts read them from a block of JSON, which nothing in it can end,
+    and write them as text.
     """
     # ASCII: a file name may hold bytes that are no UTF-8.
     text = json.dumps(data, separators=(',', ':'), allow_nan=False)
     for character in '<>&':
         text = text.replace(character, f'\\u{ord(character):04x}')
-    template = files(__package__) / 'template'
-    parts = dict(
-        styles=(template / 'page.css').read_text(encoding='utf-8'),
-        scripts='\n'.join((template / name).read_text(encoding='utf-8') for name in _SCRIPTS),
-        plotly=plotly_js,
-        data=text,
-    )
-    frame = (template / 'page.html').read_text(encoding='utf-8')
-    return re.sub(r'\{\{(\w+)\}\}', lambda place: parts[place[1]], frame)
+
+    def read(name: str) -> str:
+        return (files(__package__) / 'template' / name).read_text(encoding='utf-8')
+
+    scripts = '\n'.join(map(read, _SCRIPTS))
+    parts = dict(styles=read('page.css'), scripts=scripts, plotly=plotly_js, data=text)
+    return re.sub(r'\{\{(\w+)\}\}', lambda place: parts[place[1]], read('page.html'))
 
 
 def _plotly_js() -> str:

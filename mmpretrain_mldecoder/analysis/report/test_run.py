@@ -17,9 +17,7 @@ from ...evaluation.metrics.sample_arrays import sample_arrays
 def read_class_names(cfg: Config, num_classes: int) -> tuple[list[str], str | None]:
     """Return the class names of the config's test dataset, whose images need not be there.
 
-    Returns:
-        tuple[list[str], str | None]: The names, and None; or, if the annotations are not there,
-        numbers as names, and why.
+    Without its annotations they are numbers, and the second value says why, else None.
 
     Raises:
         ValueError: If the config has no test dataset, or not as many classes as the predictions.
@@ -43,14 +41,13 @@ class TestRun:
     """The predictions and labels of ``N`` images and ``C`` classes.
 
     Attributes:
-        path (Path): The file they come from.
-        date (datetime): When that file was written.
-        images (list[str]): ``N`` paths as the test had them; empty text where there was none.
-        scores (np.ndarray): ``(N, C)`` float32 probabilities: of the EMA weights where both were
-            tested.
-        targets (np.ndarray): ``(N, C)`` int8: 1 positive, 0 negative, -1 unknown.
-        raw_scores (np.ndarray, optional): ``(N, C)``, of the raw weights, where both were tested.
-        size_masks (np.ndarray, optional): ``(N, C)`` uint8, one
+        path: The file they come from.
+        date: When that file was written.
+        images: ``N`` paths as the test had them; empty text where there was none.
+        scores: ``(N, C)`` float32 probabilities: of the EMA weights where both were tested.
+        targets: ``(N, C)`` int8: 1 positive, 0 negative, -1 unknown.
+        raw_scores: ``(N, C)``, of the raw weights, where both were tested.
+        size_masks: ``(N, C)`` uint8, one
             :func:`~mmpretrain_mldecoder.evaluation.object_size_mask` an image, where the samples
             have the areas of their objects.
     """
@@ -81,9 +78,7 @@ def read_test_run(path: str | Path) -> TestRun:
     """
     path = Path(path).expanduser()
     samples = read_predictions(path)
-    with_sizes = all(
-        'instance_labels' in sample and 'instance_areas' in sample for sample in samples
-    )
+    with_sizes = all({'instance_labels', 'instance_areas'} <= sample.keys() for sample in samples)
     try:
         arrays = sample_arrays(samples, with_sizes=with_sizes)
         raw = None
@@ -106,11 +101,10 @@ def read_test_run(path: str | Path) -> TestRun:
 
 def _check(scores: np.ndarray, targets: np.ndarray) -> None:
     check_scores_and_targets(scores, targets)
-    if scores.min() < 0 or scores.max() > 1:
-        raise ValueError(
-            f'scores must be probabilities, in [0, 1], but go from {scores.min():.3g} to '
-            f'{scores.max():.3g}'
-        )
+    low, high = scores.min(), scores.max()
+    if low < 0 or high > 1:
+        given = f'from {low:.3g} to {high:.3g}'
+        raise ValueError(f'scores must be probabilities, in [0, 1], but go {given}')
 
 
 def check_same_images(run: TestRun, other: TestRun) -> None:
@@ -120,10 +114,8 @@ def check_same_images(run: TestRun, other: TestRun) -> None:
     """
     names, others = ([Path(image).name for image in one.images] for one in (run, other))
     if run.scores.shape != other.scores.shape:
-        reason = (
-            f'{len(names)} images and {run.num_classes} classes against {len(others)} and '
-            f'{other.num_classes}'
-        )
+        numbers = f'{len(others)} and {other.num_classes}'
+        reason = f'{len(names)} images and {run.num_classes} classes against {numbers}'
     elif names != others:
         index = next(i for i in range(len(names)) if names[i] != others[i])
         reason = (

@@ -15,7 +15,6 @@ def test_rows_are_those_of_the_metafiles():
     one = row('mldecoder_r50_coco-448px')
     assert (one.label, one.dataset, one.metric) == ('ResNet50', 'COCO 2017', 'mAP')
     assert one.published['mAP'] == '83.50'  # the digits of the source
-    assert one.is_variant and not row('mldecoder_r50_coco').is_variant
     assert row('imagenet_r50_in1k').metric == 'Top 1'
 
 
@@ -70,10 +69,3 @@ def test_split_of_unknown_size(tmp_path):
     write_test(tmp_path / 'test_1.json', name, {'coco/mAP': 86.8}, images=125_436)
     found, (note,) = find(tmp_path)
     assert found == {} and 'that of OpenImages, 9,605 classes is not known' in note
-
-
-def test_top_1_is_a_fraction_as_published(tmp_path):
-    name = 'imagenet_r50_in1k'
-    write_test(tmp_path / 'test_1.json', name, {'accuracy/top1': 76.5}, images=50_000)
-    found, notes = find(tmp_path)
-    assert row(name).measured(found[name]) == pytest.approx(0.765) and not notes

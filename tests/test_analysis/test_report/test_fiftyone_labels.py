@@ -27,9 +27,5 @@ def test_images_without_a_path_of_their_own(tmp_path, images):
     run = read_test_run(write_dump(tmp_path / 'a.pkl', scores, targets, images=images))
     with pytest.raises(ValueError, match='not every sample has an img_path of its own'):
         write_fiftyone(run, 'xyz', tmp_path)
-
-
-def test_threshold(tmp_path):
-    run = read_test_run(write_dump(tmp_path / 'a.pkl', *random_run(2, 3)))
     with pytest.raises(ValueError, match=r'thr must be in \[0, 1\], but got 2'):
         write_fiftyone(run, 'xyz', tmp_path, thr=2)

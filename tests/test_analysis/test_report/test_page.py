@@ -71,16 +71,14 @@ def test_needs_no_network_and_ends_no_block(tmp_path):
     assert not re.findall(r'<(?:script|link|img)[^>]*(?:src|href)=["\']?http', page.read_text())
 
 
-@pytest.mark.parametrize(
-    ('options', 'message'),
-    [
-        (dict(thr=1.5), r'thr must be in \[0, 1\], but got 1.5'),
-        (dict(thumbnails=-1), 'thumbnails must be at least 0, but got -1'),
-    ],
-)
-def test_arguments(run, tmp_path, options, message):
-    with pytest.raises(ValueError, match=message):
-        write_report(*run, tmp_path, **options)
+def test_errors(run, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r'thr must be in \[0, 1\], but got 1.5'):
+        write_report(*run, tmp_path, thr=1.5)
+    with pytest.raises(ValueError, match='thumbnails must be at least 0, but got -1'):
+        write_report(*run, tmp_path, thumbnails=-1)
+    monkeypatch.setitem(sys.modules, 'plotly.offline', None)  # as if it were not installed
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'mmpretrain_mldecoder\[report\]'"):
+        write_report(*run, tmp_path)
 
 
 def test_classes_without_names(run, tmp_path):
@@ -105,12 +103,6 @@ def test_names_come_from_the_annotations(fake_coco, tmp_path):
     annotations = json.loads((fake_coco / 'annotations/instances_val2017.json').read_text())
     by_id = sorted(annotations['categories'], key=lambda category: category['id'])
     assert names == [category['name'] for category in by_id]
-
-
-def test_without_plotly(run, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'plotly.offline', None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'mmpretrain_mldecoder\[report\]'"):
-        write_report(*run, tmp_path)
 
 
 def test_only_images_of_the_dataset_are_copied_into_the_page(tmp_path):
