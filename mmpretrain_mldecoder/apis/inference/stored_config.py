@@ -78,9 +78,6 @@ def _for_prediction(stored: dict, stored_classes: list | None) -> Config:
 MAX_CHARACTERS = 1_000_000
 """Longer texts are refused; those of the shipped configs have 3,000 to 8,000."""
 
-# How MMEngine writes what Python has no literal for.
-_NUMBERS = dict(inf=math.inf, nan=math.nan)
-
 
 def read_config_text(text: str) -> dict:
     """Return the variables of a config as MMEngine writes it: ``name = value``, one after another.
@@ -96,69 +93,51 @@ def read_config_text(text: str) -> dict:
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f'it has {len(text):,} characters, more than {MAX_CHARACTERS:,}')
     try:
-        tree = ast.parse(text)
+        return dict(map(_variable, _AsLiterals().visit(ast.parse(text)).body))
     except SyntaxError as error:
         raise ValueError(f'line {error.lineno} is no Python: {error.msg}') from None
-    except (ValueError, MemoryError, RecursionError) as error:  # NUL; nested too deeply
-        raise ValueError(f'it cannot be parsed: {error or type(error).__name__}') from None
-    variables = {}
-    for statement in tree.body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                variables[name] = _value(value)
-            case _:
-                raise _refused(statement, 'a line that is not NAME = VALUE')
-    return variables
+    except (MemoryError, RecursionError):
+        raise ValueError('it cannot be parsed, as it is nested too deeply') from None
 
 
-def _value(node: ast.expr):
-    match node:
-        case ast.Constant(value=value):
-            return value
-        case ast.Name(id=name) if name in _NUMBERS:
-            return _NUMBERS[name]
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant() | ast.Name() as operand):
-            number = _value(operand)
-            if type(number) not in (int, float):
-                raise _refused(node, f'a minus before {number!r:.40}')
-            return -number
-        case ast.List(elts=items):
-            return [_value(item) for item in items]
-        case ast.Tuple(elts=items):
-            return tuple(_value(item) for item in items)
-        case ast.Set(elts=items):
-            return {_key(item) for item in items}
-        case ast.Dict(keys=keys, values=values):
-            pairs = zip(keys, values, strict=True)
-            return _dict(node, [(key and _key(key), value) for key, value in pairs])
-        case ast.Call(func=ast.Name(id='dict'), args=[] | [ast.Dict()] as first, keywords=words):
-            pairs = [(None, argument) for argument in first]  # dict({2: 3}) as dict(**{2: 3})
-            return _dict(node, pairs + [(word.arg, word.value) for word in words])
-    raise _refused(node, f'{ast.unparse(node):.60}, which is no plain value')
+_LITERALS = (ast.Constant, ast.UnaryOp, ast.List, ast.Tuple, ast.Set, ast.Dict)
+_NUMBERS = dict(inf=math.inf, nan=math.nan)  # for which Python has no literal
 
 
-def _dict(node: ast.expr, pairs: list[tuple]) -> dict:
-    """Build a dict; a key of None is what ``**`` stands before."""
-    built = {}
-    for key, value in pairs:
-        content = _value(value)
-        if key is not None:
-            built[key] = content
-        elif isinstance(content, dict):
-            built |= content
-        else:
-            raise _refused(node, '** before something that is no dict')
-    return built
+class _AsLiterals(ast.NodeTransformer):
+    """Replace ``dict(...)``, ``inf`` and ``nan`` by literals."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        number = _NUMBERS.get(node.id)
+        return node if number is None else ast.copy_location(ast.Constant(number), node)
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        match node:
+            case ast.Call(func=ast.Name(id='dict'), args=[] | [_] as first, keywords=words):
+                parts = first + [
+                    ast.Dict([ast.Constant(word.arg)], [word.value]) if word.arg else word.value
+                    for word in words
+                ]
+                if all(isinstance(part, ast.Dict) for part in parts):
+                    keys = [key for part in parts for key in part.keys]
+                    values = [value for part in parts for value in part.values]
+                    return ast.copy_location(ast.Dict(keys, values), node)
+        return node
 
 
-def _key(node: ast.expr) -> str | int | float | bool:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float):
-        return node.value
-    raise _refused(node, f'the key {ast.unparse(node):.60}, which is neither text nor number')
-
-
-def _refused(node: ast.AST, what: str) -> ValueError:
-    return ValueError(f'line {node.lineno} has {what}')
+def _variable(statement: ast.stmt) -> tuple[str, object]:
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            try:
+                return name, ast.literal_eval(value)
+            except (TypeError, ValueError):  # such as an unhashable key
+                parts = (part for part in ast.walk(value) if isinstance(part, ast.expr))
+                part = next((part for part in parts if not isinstance(part, _LITERALS)), value)
+                raise ValueError(
+                    f'line {part.lineno} has {ast.unparse(part):.60}, which is no plain value'
+                ) from None
+    raise ValueError(f'line {statement.lineno} has a line that is not NAME = VALUE')
 
 
 # What may be built: classes of these modules. They were looked through: none of them reads a file,
@@ -166,22 +145,19 @@ def _refused(node: ast.AST, what: str) -> ValueError:
 # `_plain` lets through. Not here, among others: VQA and ArcFace heads and the vector quantizer
 # (they read files), HuggingFaceClassifier and TimmClassifier (they download, and may run what they
 # get), `torchvision/...` transforms (a `dtype` goes to `eval`), Albumentations.
+# fmt: off
+_HEADS = (
+    'cls_head', 'conformer_head', 'deit_head', 'efficientformer_head', 'levit_head', 'linear_head',
+    'multi_label_cls_head', 'multi_label_csra_head', 'multi_label_linear_head', 'stacked_head',
+    'vision_transformer_head',
+)
+# fmt: on
 _MODULES = (
     'mmpretrain_mldecoder.models',
     'mmpretrain_mldecoder.datasets.transforms',
     'mmpretrain.models.backbones',
     'mmpretrain.models.classifiers.image',
-    'mmpretrain.models.heads.cls_head',
-    'mmpretrain.models.heads.conformer_head',
-    'mmpretrain.models.heads.deit_head',
-    'mmpretrain.models.heads.efficientformer_head',
-    'mmpretrain.models.heads.levit_head',
-    'mmpretrain.models.heads.linear_head',
-    'mmpretrain.models.heads.multi_label_cls_head',
-    'mmpretrain.models.heads.multi_label_csra_head',
-    'mmpretrain.models.heads.multi_label_linear_head',
-    'mmpretrain.models.heads.stacked_head',
-    'mmpretrain.models.heads.vision_transformer_head',
+    *(f'mmpretrain.models.heads.{name}' for name in _HEADS),
     'mmpretrain.models.losses',
     'mmpretrain.models.necks',
     'mmpretrain.models.utils.attention',
@@ -233,18 +209,17 @@ def plain_model(config: Mapping, registry: Registry, where: str) -> dict:
 
 def _plain(value, registry: Registry, where: str):
     if isinstance(value, Mapping):
-        keys = [key for key in value if key not in _LEFT_OUT]
-        if bad := [key for key in keys if not (isinstance(key, str) and key.isidentifier())]:
-            raise ValueError(f'{where} has the key {bad[0]!r:.80}')
-        known = {key: value[key] for key in keys if key != 'type'}
-        if 'type' not in keys:
-            return {key: _plain(v, registry, f'{where}.{key}') for key, v in known.items()}
-        name = _type_name(value['type'], registry, where)
+        arguments = {key: v for key, v in value.items() if key not in _LEFT_OUT}
+        for key in arguments:
+            if not (isinstance(key, str) and key.isidentifier()):
+                raise ValueError(f'{where} has the key {key!r:.80}')
+        has_type = 'type' in arguments
+        name = _type_name(arguments.pop('type'), registry, where) if has_type else None
         if name == 'TIMMBackbone':
-            _check_timm(known, where)
-            return dict(known, type=name)
-        plain = {key: _plain(v, registry, f'{where}.{key}') for key, v in known.items()}
-        return dict(plain, type=name)
+            _check_timm(arguments, where)
+        else:
+            arguments = {k: _plain(v, registry, f'{where}.{k}') for k, v in arguments.items()}
+        return dict(arguments, type=name) if has_type else arguments
     if isinstance(value, list | tuple):
         items = [_plain(item, registry, f'{where}[{i}]') for i, item in enumerate(value)]
         return type(value)(items)
