@@ -16,10 +16,7 @@ from ...errors import RunError
 from .onnx_model import OnnxModel, check_onnx_packages, missing_onnx_packages
 
 SECONDS_WORTH_AN_EXPORT = 60
-"""An export to ONNX pays for itself if torch would take this long for the rest.
-
-It takes 5 to 10 s, and saves a fifth of torch's time or more.
-"""
+"""An export pays if torch needs this long for the rest: it takes 5 to 10 s and saves a fifth."""
 
 
 class NetworkRunner:
@@ -99,11 +96,10 @@ def check_backend(backend: str | None, device: str | torch.device) -> None:
     """
     if backend not in (None, 'torch', 'onnx'):
         raise ValueError(f"backend must be 'torch', 'onnx' or None, but got {backend!r}")
-    if backend != 'onnx':
-        return
-    if torch.device(device).type != 'cpu':
-        raise ValueError(f"backend 'onnx' predicts on the CPU, but device is {device}")
-    check_onnx_packages("backend 'onnx'")
+    if backend == 'onnx':
+        if torch.device(device).type != 'cpu':
+            raise ValueError(f"backend 'onnx' predicts on the CPU, but device is {device}")
+        check_onnx_packages("backend 'onnx'")
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -115,10 +111,10 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 def fold_batch_norm(module: nn.Module) -> int:
     """Scale the weights of convolutions by the batch norms that follow, which become identities.
 
-    The outputs stay the same but for rounding. Which norm follows which convolution is read from a
-    trace of ``forward`` (``torch.fx``). A pair is folded if the norm alone reads the convolution's
-    output, and both are called once. The rest stays as it is: norms with an activation inside,
-    those ahead of their convolution, and all of them if ``forward`` cannot be traced.
+    The outputs stay the same but for rounding. A pair is folded if, in a trace of ``forward``
+    (``torch.fx``), the norm alone reads the convolution's output, and both are called once. Other
+    norms stay: those with an activation inside or ahead of their convolution, and all of them if
+    ``forward`` cannot be traced.
 
     Args:
         module (nn.Module): In evaluation mode, with one argument for ``forward``. It is changed,
@@ -142,20 +138,11 @@ def fold_batch_norm(module: nn.Module) -> int:
     return len(pairs)
 
 
-class _Tracer(fx.Tracer):
-    """Keep convolutions and norms whole, also those that are defined outside torch."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return type(m) in (*_CONVOLUTIONS, *_NORMS) or super().is_leaf_module(
-            m, module_qualified_name
-        )
-
-
 def _pairs(module: nn.Module) -> list[tuple[str, str]]:
     """Return the names of the convolutions and norms that can be folded."""
     try:
         # Of a copy, as some networks keep what they compute, and would keep what the tracer passes.
-        graph = _Tracer().trace(copy.deepcopy(module))
+        graph = fx.Tracer().trace(copy.deepcopy(module))
     except Exception:  # whatever a network does to a tensor that has no values
         return []
     calls = [node for node in graph.nodes if node.op == 'call_module']
@@ -170,16 +157,11 @@ def _pairs(module: nn.Module) -> list[tuple[str, str]]:
             and times_named[id(m)] == 1  # else it would be replaced under one of its names only
         )
 
-    pairs = []
-    for norm in calls:
-        conv = norm.args[0] if norm.args else None
-        if (
-            isinstance(conv, fx.Node)
-            and conv.op == 'call_module'
-            and len(conv.users) == 1
-            and once(norm, _NORMS)
-            and once(conv, _CONVOLUTIONS)
-            and module.get_submodule(norm.target).running_mean is not None
-        ):
-            pairs.append((conv.target, norm.target))
-    return pairs
+    return [
+        (conv.target, norm.target)
+        for norm in calls
+        for conv in norm.all_input_nodes
+        if conv in calls and len(conv.users) == 1
+        if once(norm, _NORMS) and once(conv, _CONVOLUTIONS)
+        if module.get_submodule(norm.target).running_mean is not None
+    ]
