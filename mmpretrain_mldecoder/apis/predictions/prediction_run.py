@@ -1,4 +1,4 @@
-"""Prediction of many images into a folder, resumable and on several ranks."""
+"""Prediction of the images on a command line: results, drawings, and lines to print."""
 
 import atexit
 import datetime
@@ -126,10 +126,14 @@ class PredictionRun:
         self.inferencer = inferencer
         self.options = options
         self.num_failed = 0
-        self._thresholds = dict(
-            zip(inferencer.classes, inferencer.thresholds(options.thr).tolist(), strict=True)
+        thresholds = inferencer.thresholds(options.thr).tolist()
+        self._thresholds = dict(zip(inferencer.classes, thresholds, strict=True))
+        identity, config = checkpoint_identity(inferencer.checkpoint), inferencer.config.filename
+        self._model = dict(
+            config=config and os.path.basename(config),  # None: that in the checkpoint
+            checkpoint=identity['checkpoint'],
+            sha256=identity['sha256'] and identity['sha256'][:8],  # as in MMPretrain's file names
         )
-        self._model = _model_identity(inferencer)
         self._drawn = [name for name in DRAWINGS if getattr(options, name)]
         self._out = None if options.out_dir is None else Path(options.out_dir)
         self.paths = self._without_drawings(paths)
@@ -209,7 +213,9 @@ class PredictionRun:
                 return
             if self._folder:
                 self._draw(prediction)  # first: what is added is never predicted again
-                self._folder.add(self._record(prediction))
+                record = {key: prediction[key] for key in ('path', 'labels', 'scores')}
+                record['thresholds'] = [self._thresholds[label] for label in record['labels']]
+                self._folder.add(dict(record, model=self._model))
             yield prediction
 
     def line(self, result: dict) -> str:
@@ -232,9 +238,8 @@ class PredictionRun:
         files = [self._folder.predictions]
         table = self._out / 'predictions.csv'
         if self.options.csv or table.is_file():  # an older one must not lag behind
-            files.append(
-                write_prediction_table(self._folder.read(), self.inferencer.classes, table)
-            )
+            write_prediction_table(self._folder.read(), self.inferencer.classes, table)
+            files.append(table)
         files += [self._out / name for name in self._drawn]
         shown = list(islice(self._folder.read(), MAX_ON_SHEET))
         if shown:
@@ -270,15 +275,6 @@ class PredictionRun:
             thresholds=self._thresholds,
         )
 
-    def _record(self, prediction: dict) -> dict:
-        return dict(
-            path=prediction['path'],
-            labels=prediction['labels'],
-            scores=prediction['scores'],
-            thresholds=[self._thresholds[label] for label in prediction['labels']],
-            model=self._model,
-        )
-
     def _drawing(self, kind: str, path: str) -> Path:
         return self._out / kind / drawing_name(path, DRAWINGS[kind])
 
@@ -296,40 +292,20 @@ class PredictionRun:
             attention_figure(prediction, out, per_head=self.options.per_head)
 
 
-def _model_identity(inferencer: MultiLabelInferencer) -> dict:
-    """Return the names of config and checkpoint, and 8 digits of the checkpoint's SHA-256.
-
-    MMPretrain puts these digits into the names of its files. The config is None if it is that in
-    the checkpoint.
-    """
-    identity = checkpoint_identity(inferencer.checkpoint)
-    config = inferencer.config.filename
-    return dict(
-        config=config and os.path.basename(config),
-        checkpoint=identity['checkpoint'],
-        sha256=identity['sha256'] and identity['sha256'][:8],
-    )
-
-
-OUTSIDE = '_'
-"""Folder of the drawings of images outside the current folder."""
+_OUTSIDE = '_'  # folder of the drawings of images outside the current folder
 
 
 def drawing_name(path: str, suffix: str) -> Path:
-    """Return the name of the drawing of an image, relative to the folder of the drawings.
+    """Return where the drawing of an image goes, relative to the folder of the drawings.
 
-    It is the path of the image relative to the current folder, with ``suffix``: ``a/1.jpg`` and
-    ``b/1.jpg`` have their own. The path of an image outside the current folder follows ``_``.
-
-    Args:
-        path (str): Of the image.
-        suffix (str): Such as ``'.png'``; it is added unless the name ends in it already.
+    It is the path of the image relative to the current folder, or behind ``_`` if the image is
+    outside. ``suffix``, such as ``'.png'``, is added unless the path ends in it.
     """
     absolute = os.path.abspath(path)
     relative = os.path.relpath(absolute)
     first = Path(relative).parts[0]
-    if first in (os.pardir, OUTSIDE) or os.path.isabs(relative):
-        relative = os.path.join(OUTSIDE, os.path.splitdrive(absolute)[1].lstrip(os.sep))
+    if first in (os.pardir, _OUTSIDE) or os.path.isabs(relative):
+        relative = os.path.join(_OUTSIDE, os.path.splitdrive(absolute)[1].lstrip(os.sep))
     return Path(relative if relative.endswith(suffix) else relative + suffix)
 
 
