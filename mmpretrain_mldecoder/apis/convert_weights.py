@@ -1,6 +1,7 @@
 """Conversion of a file of published weights to a checkpoint."""
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,9 +34,8 @@ def convert_weights(
             torchvision (``.pth``, ``.safetensors``), its address, or a published name such as
             ``'paddleclas://ResNet50_vd'``.
         out (str | PathLike): The checkpoint, ``.pth``. It is complete or absent.
-        config (str | PathLike | Config, optional): The model that it is for. The weights must fill
-            it exactly. Its class names are stored where the file has none and the config knows
-            them: ``classes``, those of the dataset's type, or those of the annotation file if it is
+        config (str | PathLike | Config, optional): The model that the weights must fill exactly.
+            Class names that the file lacks are taken from its test dataset, if its annotations are
             there. Defaults to None: nothing is compared.
         backbone_only (bool): Leave the head out, for a model of other classes. Defaults to False.
 
@@ -80,14 +80,10 @@ def _find(source: str) -> Path:
 
 def _without_head(conversion: Conversion) -> Conversion:
     kept = {n: t for n, t in conversion.state_dict.items() if n.startswith('backbone.')}
-    dropped = [conversion.sources[name] for name in conversion.state_dict if name not in kept]
-    return replace(
-        conversion,
-        state_dict=kept,
-        sources={name: conversion.sources[name] for name in kept},
-        skipped=(*conversion.skipped, *dropped),
-        classes=None,
-    )
+    sources = {name: conversion.sources[name] for name in kept}
+    dropped = [source for name, source in conversion.sources.items() if name not in kept]
+    skipped = (*conversion.skipped, *dropped)
+    return replace(conversion, state_dict=kept, sources=sources, skipped=skipped, classes=None)
 
 
 def _fitted(conversion: Conversion, config: Config, source: str, backbone_only: bool) -> Conversion:
@@ -115,21 +111,12 @@ def _fitted(conversion: Conversion, config: Config, source: str, backbone_only: 
                 'The backbone fits. Set model.head.num_classes (num_groups for an ML-Decoder) to '
                 'those of the file, or keep the backbone alone with --backbone-only'
             )
+        listed = ''.join(f'\n  {line}' for line in lines.values())
         raise WeightsMismatchError(
-            f'{source} does not fit {config.filename}, {len(lines)} names:\n  '
-            + '\n  '.join(lines.values())
-            + f'\n{hint}'
+            f'{source} does not fit {config.filename}, {len(lines)} names:{listed}\n{hint}'
         )
-    classes = conversion.classes
-    if classes is None and not backbone_only:
-        classes = _classes_of(config)
+    classes, dataset = conversion.classes, config.get('test_dataloader', {}).get('dataset')
+    if classes is None and dataset and not backbone_only:
+        with suppress(OSError, ValueError):  # its annotations are not here
+            classes = tuple(dataset_class_names(dataset)) or None
     return replace(conversion, state_dict=state_dict, classes=classes)
-
-
-def _classes_of(config: Config) -> tuple[str, ...] | None:
-    """Return the class names that the config's test dataset has, if they can be known here."""
-    dataset = config.get('test_dataloader', {}).get('dataset')
-    try:
-        return tuple(dataset_class_names(dataset)) or None if dataset else None
-    except (OSError, ValueError):  # its annotations are not here
-        return None

@@ -17,10 +17,7 @@ from ..errors import WeightsMismatchError
 def load_trained(
     model: BaseModel, config: Config, checkpoint: str | os.PathLike
 ) -> tuple[list[str], dict]:
-    """Load a checkpoint into a config's model; return the class names and its ``meta``.
-
-    Strict, where the host's test tool only warns: here nobody looks at a log or a mAP that would
-    give a wrong checkpoint away.
+    """Load a checkpoint strictly into a config's model; return the class names and its ``meta``.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -33,12 +30,11 @@ def load_trained(
             model, os.fspath(checkpoint), map_location='cpu', strict=True, logger='silent'
         )
     except RuntimeError as error:  # of hundreds of lines
-        first, *others = [s for line in str(error).splitlines()[1:] if (s := line.strip())] or [
-            error
-        ]
-        more = f' (and {len(others)} more of the kind)' if others else ''
+        lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
+        first = lines[0] if lines else str(error)
+        more = f' (and {len(lines) - 1} more of the kind)' if len(lines) > 1 else ''
         raise WeightsMismatchError(
-            f'{checkpoint} is not of this model: {first!s:.200}{more}'
+            f'{checkpoint} is not of this model: {first:.200}{more}'
         ) from error
     for name, weight in model.state_dict().items():
         if weight.is_floating_point() and weight.isnan().any():
@@ -56,13 +52,11 @@ def class_names(model: BaseModel, config: Config, checkpoint: dict) -> list[str]
         ValueError: If there are none, or others than texts (numbers will do), or not as many as the
             head has classes.
     """
-    names = classes_of(checkpoint)
-    reason = ''
-    if names is None:
-        try:
-            names = dataset_class_names(config.test_dataloader.dataset)
-        except (OSError, ValueError) as error:  # absent or damaged
-            reason = f': {error}'
+    names, reason = classes_of(checkpoint), ''
+    try:
+        names = names or dataset_class_names(config.test_dataloader.dataset)
+    except (OSError, ValueError) as error:  # absent or damaged
+        reason = f': {error}'
     if not names:
         raise ValueError(
             'no class names: the checkpoint has none in meta.dataset_meta.classes, and neither '
@@ -80,21 +74,14 @@ def class_names(model: BaseModel, config: Config, checkpoint: dict) -> list[str]
 
 
 def dataset_class_names(dataset: dict) -> list[str]:
-    """Return the class names of a dataset; its images need not be there.
-
-    Args:
-        dataset (dict): Its config.
-
-    Returns:
-        list[str]: Empty if it has none.
+    """Return the class names of the config of a dataset, whose images need not be there, or [].
 
     Raises:
         OSError: If its annotations are not there.
         ValueError: If they cannot be read.
     """
-    names = written_classes(dataset) or written_classes(
-        getattr(DATASETS.get(dataset.get('type')), 'METAINFO', {})
-    )
+    kind = DATASETS.get(dataset.get('type'))
+    names = written_classes(dataset) or written_classes(getattr(kind, 'METAINFO', {}))
     if names is None:
         built = DATASETS.build(dict(dataset, lazy_init=True))
         names = built.metainfo.get('classes')

@@ -43,8 +43,8 @@ def export_model(
     """Export a checkpoint, read the file back, and compare its scores with torch's.
 
     The file takes any batch of what the config's test pipeline packs; the normalisation is inside.
-    Scores of real photos are compared in batches of 1, 2 and 7. Only if they agree, the file gets
-    its name; an older one is replaced.
+    Scores of real photos are compared in batches of 1, 2 and 7. The file gets its name, and
+    replaces an older one, only if they agree.
 
     Args:
         config (Config): Of the model.
@@ -52,16 +52,15 @@ def export_model(
         out (str | PathLike): ``.onnx``, or ``.pt2`` for an archive of ``torch.export``.
         dynamic_size (bool): Whether height and width are free. Defaults to False: they are those
             of the packed photos.
-        precision (str): ``'fp32'``, ``'fp16'`` or ``'int8'``; only ONNX has the last two. Defaults
-            to ``'fp32'``.
+        precision (str): ``'fp32'`` (default), or for ONNX ``'fp16'`` or ``'int8'``.
         calibration (str | PathLike, optional): Folder of photos that int8 is calibrated on.
         sigmoid (bool): Whether the file gives scores instead of logits. Defaults to False.
         photos (Sequence[str | PathLike]): Files, folders or globs to compare on. Defaults to the
             first photos of the config's test data.
-        tolerance (float, optional): How far a score may be from torch's. Defaults to None, which
-            means ``TOLERANCES``. int8 is judged by the metric instead.
-        max_map_drop (float): For int8, by how many points the metric on the config's test data may
-            fall. Defaults to 1.0.
+        tolerance (float, optional): How far a score may be from torch's. Defaults to
+            ``TOLERANCES``; int8 has none.
+        max_map_drop (float): How many points int8 may lose in the metric on the config's test
+            data. Defaults to 1.0.
 
     Returns:
         Export: The comparison; :func:`export_report` formats it.
@@ -103,6 +102,8 @@ def export_model(
         values = stored_thresholds(meta, classes).tolist()
         about = {k: v for k, v in meta['thresholds'].items() if k not in ('classes', 'values')}
         metadata['thresholds'] = dict(values=values, **about)
+    size = None if dynamic_size else groups[0].shape[1:]
+    batches = calibration_batches(config, calibration, size) if calibration else ()
     export = Export(out, metadata)
     common = (model, groups[0], metadata, dynamic_size, sigmoid)
     with atomic_write(out) as temporary:
@@ -111,12 +112,8 @@ def export_model(
                 write_torch_archive(temporary, *common)
                 run, _ = read_torch_archive(temporary)
             else:
-                size = None if dynamic_size else groups[0].shape[1:]
-                batches = calibration and calibration_batches(config, calibration, size)
                 write_onnx(temporary, *common, precision, batches)
                 run = read_onnx(temporary)
-        except (FileNotFoundError, ValueError):  # of the calibration photos
-            raise
         except Exception as error:  # of torch's exporter, or of ONNX Runtime: any
             raise RunError(f'the model cannot be exported: {first_line(error)}') from error
         export.num_bytes = temporary.stat().st_size

@@ -1,7 +1,6 @@
 """Writers and readers of the exported formats: ONNX (fp32, fp16, int8) and torch.export."""
 
 import json
-import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterable
@@ -13,7 +12,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ..inference.onnx_model import WholeNetwork, example_of, onnx_session, to_onnx
+from ..inference.onnx_model import WholeNetwork, errors_only, example_of, onnx_session, to_onnx
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -31,20 +30,10 @@ def write_onnx(
     precision: Precision = 'fp32',
     calibration: Iterable[Tensor] = (),
 ) -> None:
-    """Export a classifier and write it, with the metadata in ``metadata_props`` as JSON.
+    """Export a classifier as :func:`to_onnx` does, and write the file ``out``.
 
-    Args:
-        out (str | PathLike): The file.
-        model (BaseModel): A classifier on the CPU, in evaluation mode.
-        images (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
-        metadata (dict): What JSON can hold.
-        dynamic_size (bool): Whether height and width are free too. Defaults to False.
-        sigmoid (bool): Whether to give scores instead of logits. Defaults to False.
-        precision (str): ``'fp32'``, ``'fp16'`` or ``'int8'``. Defaults to ``'fp32'``.
-        calibration (Iterable[Tensor]): The batches that int8 is calibrated on.
-
-    Raises:
-        Exception: Of torch's exporter, if it cannot export the model.
+    ``metadata``, which JSON can hold, goes to ``metadata_props``; ``calibration`` are the batches
+    that int8 is calibrated on.
     """
     import onnx  # an extra
 
@@ -57,8 +46,7 @@ def write_onnx(
         exported = convert_float_to_float16(exported, keep_io_types=True)
     if precision == 'int8':
         exported = to_int8(exported, (batch.numpy() for batch in calibration))
-    # torch's exporter notes for each node the lines of Python that it comes from, with the folders
-    # of the machine.
+    # From torch's exporter: the lines of Python, with the folders of this machine.
     graph = exported.graph
     for part in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
         del part.metadata_props[:]
@@ -78,16 +66,12 @@ _SCOPES = 'pkg.torch.onnx.name_scopes'  # where torch's exporter says which modu
 
 
 def to_int8(model: 'ModelProto', batches: Iterable[np.ndarray]) -> 'ModelProto':
-    """Quantize a model by ONNX Runtime's static quantization, with photos to calibrate on.
+    """Quantize a model of :func:`to_onnx` by ONNX Runtime's static quantization.
 
-    Activations are unsigned, from their least to their greatest value; weights are signed, one
-    scale per channel, in 7 of the 8 bits, because processors without VNNI saturate where two full
-    products are added. The normalisation, the first convolution, which reads the pixels, and the
-    head stay in float.
-
-    Args:
-        model (ModelProto): What :func:`to_onnx` returns; its nodes say which module they are from.
-        batches (Iterable[ndarray]): The calibration photos, packed, ``(B, 3, H, W)`` each.
+    Activations are unsigned, from their least to their greatest value in ``batches`` of packed
+    photos, ``(B, 3, H, W)``; weights are signed, one scale per channel, in 7 of the 8 bits, because
+    processors without VNNI saturate where two full products are added. The normalisation, the first
+    convolution, which reads the pixels, and the head stay in float.
     """
     import onnx  # extras
     from onnxruntime.quantization import (
@@ -104,26 +88,21 @@ def to_int8(model: 'ModelProto', batches: Iterable[np.ndarray]) -> 'ModelProto':
             batch = next(self.feeds, None)
             return None if batch is None else dict(image=batch)
 
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # it advises a preparation that torch's exporter has done
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder, 'int8.onnx')
-            quantize_static(
-                model,
-                out,
-                Photos(),
-                quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                per_channel=True,
-                reduce_range=True,
-                nodes_to_exclude=_in_float(model),
-            )
-            return onnx.load(out)
-    finally:
-        root.setLevel(level)
+    # It advises a preparation that torch's exporter has done.
+    with errors_only(), tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, 'int8.onnx')
+        quantize_static(
+            model,
+            out,
+            Photos(),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+            nodes_to_exclude=_in_float(model),
+        )
+        return onnx.load(out)
 
 
 def _in_float(model: 'ModelProto') -> list[str]:
@@ -149,23 +128,15 @@ def write_torch_archive(
     dynamic_size: bool = False,
     sigmoid: bool = False,
 ) -> None:
-    """Export a classifier and write the archive, with the metadata as its ``metadata.json``.
-
-    The arguments are those of :func:`write_onnx`.
-
-    Raises:
-        Exception: Of torch's exporter, if it cannot export the model.
-    """
+    """As :func:`write_onnx`, but by ``torch.export``; the metadata is ``metadata.json``."""
     example, free_axes = example_of(images, dynamic_size)
     with torch.no_grad():
         program = torch.export.export(
             WholeNetwork(model, sigmoid).eval(), example, dynamic_shapes=free_axes
         )
-    # As a stream: of a path, torch wants that it ends in .pt2.
-    with open(out, 'wb') as stream:
-        torch.export.save(
-            program, stream, extra_files={_METADATA: json.dumps(metadata, ensure_ascii=False)}
-        )
+    extra = {_METADATA: json.dumps(metadata, ensure_ascii=False)}
+    with open(out, 'wb') as stream:  # torch refuses a path that does not end in .pt2
+        torch.export.save(program, stream, extra_files=extra)
 
 
 def read_torch_archive(path: str | os.PathLike) -> tuple[Callable[[Tensor], Tensor], dict]:

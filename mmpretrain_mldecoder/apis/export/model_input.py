@@ -23,11 +23,8 @@ from ...datasets.transforms import (
 from ..inference.image_inputs import ImagePipeline, expand_inputs
 from ..inference.onnx_model import first_line
 
-NUM_PHOTOS = 32
-"""So many are compared at most, the first."""
-
-NUM_CALIBRATION_PHOTOS = 256
-"""So many are used for calibration at most, the first."""
+NUM_PHOTOS, NUM_CALIBRATION_PHOTOS = 32, 256
+"""So many are compared, and calibrated on, at most: the first."""
 
 UNKNOWN = 'unknown: prepare the input yourself'
 """The rule of a pipeline that does more than the steps say."""
@@ -76,39 +73,25 @@ def _steps_of(transform: BaseTransform) -> list[dict] | None:
     if kind in (LoadImageFromFile, LoadWholeImage):
         upright = transform.imdecode_backend in (None, 'cv2', 'pillow')
         return [] if upright and transform.color_type == 'color' else None
-    if kind is SquareResize:
-        return [_squash((transform.scale,) * 2, dict(_BILINEAR, antialias=transform.antialias))]
-    if kind is ShortSideResize:
-        return [
-            dict(op='short_side', size=transform.scale, rounding='nearest', even=True, **_BILINEAR)
-        ]
     if kind is CenterCrop and not transform.auto_pad:
         width, height = transform.crop_size
         return [dict(op='center_crop', width=width, height=height)]
+    if kind is SquareResize:
+        step = dict(op='squash', width=transform.scale, height=transform.scale)
+        return [dict(step, filter='bilinear', antialias=transform.antialias)]
+    if kind is ShortSideResize:
+        step = dict(op='short_side', size=transform.scale, rounding='nearest', even=True)
+        return [dict(step, filter='bilinear', antialias=False)]
     if kind is Resize and not transform.keep_ratio and transform.scale is not None:
-        how = _filter(transform)
-        return how and [_squash(transform.scale, how)]
-    if kind is ResizeEdge and transform.edge == 'short':
-        how = _filter(transform)
-        return how and [
-            dict(op='short_side', size=transform.scale, rounding='down', even=False, **how)
-        ]
-    return None
-
-
-_BILINEAR = dict(filter='bilinear', antialias=False)
-
-
-def _squash(size: tuple[int, int], how: dict) -> dict:
-    return dict(op='squash', width=size[0], height=size[1], **how)
-
-
-def _filter(transform: Resize | ResizeEdge) -> dict | None:
-    """Return how a transform of the host resizes, None if Pillow and ``INTER_LINEAR`` do not."""
+        step = dict(op='squash', width=transform.scale[0], height=transform.scale[1])
+    elif kind is ResizeEdge and transform.edge == 'short':
+        step = dict(op='short_side', size=transform.scale, rounding='down', even=False)
+    else:
+        return None
     if transform.backend == 'pillow' and transform.interpolation in _PILLOW_FILTERS:
-        return dict(filter=transform.interpolation, antialias=True)
+        return [dict(step, filter=transform.interpolation, antialias=True)]
     if transform.backend == 'cv2' and transform.interpolation == 'bilinear':
-        return dict(_BILINEAR)
+        return [dict(step, filter='bilinear', antialias=False)]
     return None
 
 

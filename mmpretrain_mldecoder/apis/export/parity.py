@@ -1,7 +1,7 @@
 """Parity of an exported model with torch: scores, metric, and the report."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,8 +24,6 @@ BATCHES = (1, 2, 7)
 
 TOLERANCES = dict(fp32=1e-4, fp16=1e-2)
 """How far a score may be from torch's. Trained networks are 1e-6 and 1e-3 away."""
-
-_METRICS = ('mAP', 'accuracy/top1')
 
 
 @dataclass(frozen=True)
@@ -95,11 +93,8 @@ def check_parity(
     export.tolerance = TOLERANCES[precision] if tolerance is None else tolerance
     if not export.largest <= export.tolerance:
         export.rounding = rounding_of_torch(model, groups[0])
-        raise ParityError(
-            f'scores are up to {export.largest:.2g} off, more than {export.tolerance:g}: '
-            f'{export.path} is not written',
-            export,
-        )
+        off = f'scores are up to {export.largest:.2g} off, more than {export.tolerance:g}'
+        raise ParityError(f'{off}: {export.path} is not written', export)
 
 
 def torch_scores(model: BaseModel, images: Tensor) -> Tensor:
@@ -110,10 +105,7 @@ def torch_scores(model: BaseModel, images: Tensor) -> Tensor:
 
 
 def compare_scores(
-    scores_of: Callable[[Tensor], Tensor],
-    expected: Tensor,
-    images: Tensor,
-    batches: Sequence[int] = BATCHES,
+    scores_of: Callable[[Tensor], Tensor], expected: Tensor, images: Tensor
 ) -> list[Difference]:
     """Compare the scores of an exported model with the expected ``(N, C)``, per batch size.
 
@@ -121,7 +113,7 @@ def compare_scores(
     those of a last, smaller batch count too. If a score is not a number, ``largest`` is nan.
     """
     rows = []
-    for size in batches:
+    for size in BATCHES:
         at = torch.arange(max(size, len(images))) % len(images)  # a full batch at least
         scores = torch.cat([scores_of(batch) for batch in images[at].split(size)])
         apart = (scores - expected[at]).abs()
@@ -139,10 +131,9 @@ def rounding_of_torch(model: BaseModel, images: Tensor) -> dict[str, float]:
     in another order, and those in float64. An export that is off by about as much is not wrong.
     """
     other_order = copy.deepcopy(model).to(memory_format=torch.channels_last)
-    wide = copy.deepcopy(model)
     # The data preprocessor casts to float32, so it is left out of the cast.
-    prepared = wide.data_preprocessor(dict(inputs=images))['inputs'].double()
-    wide.double()
+    prepared = model.data_preprocessor(dict(inputs=images))['inputs'].double()
+    wide = copy.deepcopy(model).double()
     with torch.no_grad():
         samples = [s for batch in prepared.split(16) for s in wide(batch, mode='predict')]
     others = {
@@ -170,11 +161,8 @@ def check_metric(
     export.metric, values = evaluate_scores(config, runs)
     export.before, export.after = values['before'], values['after']
     if not export.before - export.after <= max_map_drop:
-        raise ParityError(
-            f'{export.metric} falls from {export.before:.2f} to {export.after:.2f}, by more than '
-            f'{max_map_drop:g}: {export.path} is not written',
-            export,
-        )
+        change = f'from {export.before:.2f} to {export.after:.2f}, by more than {max_map_drop:g}'
+        raise ParityError(f'{export.metric} falls {change}: {export.path} is not written', export)
 
 
 def evaluate_scores(
@@ -183,8 +171,7 @@ def evaluate_scores(
     """Evaluate several runtimes on the config's test data; every image is read once.
 
     Returns:
-        tuple[str, dict[str, float]]: The metric, an mAP or the top-1 accuracy, and its value in
-        percent by the name of the runtime.
+        tuple[str, dict[str, float]]: The name of the metric, and its percentage per runtime.
     """
     loader_config = copy.deepcopy(config.test_dataloader)
     loader_config.update(pin_memory=False, persistent_workers=False)
@@ -201,7 +188,7 @@ def evaluate_scores(
             evaluator.process(samples)
     results = {name: e.evaluate(len(loader.dataset)) for name, e in evaluators.items()}
     first = next(iter(results.values()))
-    key = next((key for key in first if key.endswith(_METRICS)), None)
+    key = next((key for key in first if key.endswith(('mAP', 'accuracy/top1'))), None)
     if key is None:
         raise ValueError(f'test_evaluator gives {", ".join(first)}, but no mAP or top-1 accuracy')
     return key, {name: float(result[key]) for name, result in results.items()}
@@ -213,24 +200,19 @@ def export_report(export: Export) -> Group:
     for name in ('batch', 'images', 'height x width', 'largest difference', 'mean'):
         table.add_column(name, justify='right')
     for row in export.differences:
-        size = f'{row.height} x {row.width}'
-        table.add_row(
-            str(row.batch), str(row.num_images), size, f'{row.largest:.2e}', f'{row.mean:.1e}'
-        )
+        counts = (f'{row.batch}', f'{row.num_images}', f'{row.height} x {row.width}')
+        table.add_row(*counts, f'{row.largest:.2e}', f'{row.mean:.1e}')
     lines = []
     if export.tolerance is not None:
-        lines.append(
-            f'scores differ from those of torch by {export.largest:.2e} at most, '
-            f'{export.tolerance:g} is allowed'
-        )
+        largest = f'scores differ from those of torch by {export.largest:.2e} at most'
+        lines.append(f'{largest}, {export.tolerance:g} is allowed')
     for how, apart in export.rounding.items():
         lines.append(f"torch's own scores differ in {how} by {apart:.2e} at most")
     if export.rounding:
         lines.append('a difference of that order is rounding (--tolerance); a larger one is not')
     if export.metric is not None:
-        lines.append(
-            f'{export.metric}: {export.before:.2f} before, {export.after:.2f} after quantization'
-        )
+        before, after = f'{export.before:.2f} before', f'{export.after:.2f} after quantization'
+        lines.append(f'{export.metric}: {before}, {after}')
     if export.written:
         about = export.metadata
         lines += [

@@ -54,14 +54,14 @@ def expand_inputs(inputs: ImageInputs) -> list[SingleImage]:
     if isinstance(inputs, (str, os.PathLike)):
         return _expand_path(os.fspath(inputs))
     if isinstance(inputs, np.ndarray):
-        if inputs.dtype != np.uint8 or inputs.shape[2:] not in ((), (3,), (4,)) or inputs.ndim < 2:
+        has_channels = inputs.ndim >= 2 and inputs.shape[2:] in ((), (3,), (4,))
+        if inputs.dtype != np.uint8 or not has_channels:
             raise ValueError(
                 'an array must be one image, uint8 of shape (H, W, 3) as BGR, (H, W, 4) as BGRA '
                 f'or (H, W), but got {inputs.dtype} of shape {inputs.shape}; several images go '
                 'in a list'
             )
-        return [inputs]
-    if isinstance(inputs, Image.Image):
+    if isinstance(inputs, np.ndarray | Image.Image):
         return [inputs]
     if isinstance(inputs, Sequence):
         return [image for item in inputs for image in expand_inputs(item)]
@@ -72,7 +72,6 @@ def expand_inputs(inputs: ImageInputs) -> list[SingleImage]:
 
 
 def _expand_path(path: str) -> list[str]:
-    """List the image files behind one path, folder, glob or list file."""
     _refuse_address(path, 'an input')
     path = os.path.expanduser(path)
     if os.path.isfile(path):
@@ -90,9 +89,8 @@ def _expand_path(path: str) -> list[str]:
 
 
 def _read_list(path: Path) -> list[str]:
-    """Read the paths of a list file."""
-    # utf-8-sig leaves out the mark that editors on Windows put in front; a file name that is no
-    # UTF-8 comes through as the system's own calls spell it.
+    # Without the mark that editors on Windows put in front; a file name that is no UTF-8 comes
+    # through as the system's own calls spell it.
     text = path.read_text(encoding='utf-8-sig', errors='surrogateescape')
     if '\0' in text:
         line = text[: text.index('\0')].count('\n') + 1

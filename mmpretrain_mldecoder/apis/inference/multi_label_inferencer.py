@@ -33,22 +33,21 @@ _NONSENSE += (NotImplementedError, TypeError)
 class MultiLabelInferencer(BaseInferencer):
     """Predict the labels of an image whose scores reach a threshold.
 
-    Images go through the config's test pipeline, so that they get the scores that
-    ``tools/test.py`` gives them: the head's ``pred_score``, of a multi-label head, ours or the
-    host's, the sigmoid of each logit, of a single-label head the softmax. The class names are
-    those that training stored in the checkpoint, else the test dataset's.
+    The scores are those of ``tools/test.py``: images go through the config's test pipeline, and a
+    multi-label head, ours or the host's, gives the sigmoid of each logit, a single-label head the
+    softmax. The class names are those in the checkpoint, else the test dataset's.
 
     Args:
         model (str | PathLike | Config): Config of the model. It is not changed.
-        pretrained (str | PathLike, optional): Checkpoint; its ``state_dict`` must fit the model
-            exactly. Where training kept an average of the weights, that is what it holds.
-            Defaults to None, which means the config's ``load_from``.
-        device (str | torch.device, optional): Defaults to None: the accelerator if there is one,
-            else the CPU.
+        pretrained (str | PathLike, optional): Checkpoint; its ``state_dict``, the average of the
+            weights where training kept one, must fit the model exactly. Defaults to the config's
+            ``load_from``.
+        device (str | torch.device, optional): Defaults to the accelerator if there is one, else
+            the CPU.
         batch_size (int): Images per forward pass. Defaults to 32. Images that the pipeline leaves
             at different sizes go through the network size by size.
-        backend (str, optional): What runs the network. The scores are those of
-            ``tools/test.py`` but for rounding (1e-6 for a trained network on real photos).
+        backend (str, optional): What runs the network; the scores agree but for rounding (1e-6 for
+            a trained network on real photos).
 
             - ``'torch'``: torch, with the batch norms folded into the convolutions, and on the CPU
               with the weights in channels-last order.
@@ -113,8 +112,8 @@ class MultiLabelInferencer(BaseInferencer):
     ) -> 'MultiLabelInferencer':
         """Build an inferencer from a checkpoint alone, without running anybody's config.
 
-        Reading a Python config runs it. The text that training stored in the checkpoint is parsed
-        as data instead, see :func:`.stored_config`. The arguments are those of the class.
+        The config in the checkpoint is parsed as data, see :func:`.stored_config`. The arguments
+        are those of the class.
 
         Raises:
             ValueError: Also if the checkpoint has no config, or one that asks for more than models
@@ -145,7 +144,7 @@ class MultiLabelInferencer(BaseInferencer):
             thr (float | str): Lowest score of a label, in ``[0, 1]``, or ``'tuned'`` for the
                 threshold per class that the checkpoint carries. Defaults to 0.5.
             topk (int, optional): At most that many labels, the best; with ``thr=0`` exactly so
-                many. Defaults to None, all that reach ``thr``.
+                many. Defaults to None: all that reach ``thr``.
             return_attention (bool): Whether to return the attention maps of each label; the
                 network is then run by torch. Defaults to False.
 
@@ -155,8 +154,7 @@ class MultiLabelInferencer(BaseInferencer):
             (floats in ``[0, 1]``), best first, ties by class. With ``return_attention`` also
 
             - ``attention``: float32 ``(n, heads, H, W)`` for ``n`` labels; each map sums to 1;
-            - ``shares_query_with``: for each label, the names of the other classes that the same
-              query answers for, and whose map it therefore is as well;
+            - ``shares_query_with``: per label, the other classes of the same query and map;
             - ``seen``: BGR ``uint8`` ``(h, w, 3)``, what the maps lie over: the image as the
               network saw it, in the photo's aspect where the pipeline only squashed it.
 
@@ -202,16 +200,17 @@ class MultiLabelInferencer(BaseInferencer):
         """
         thresholds = self.thresholds(thr)
         for start in range(0, len(images), self.batch_size):
+            end = min(start + self.batch_size, len(images))
             packed = {}
-            for index, image in enumerate(images[start : start + self.batch_size], start):
+            for index in range(start, end):
                 try:
-                    packed[index] = self.pipeline(image)
+                    packed[index] = self.pipeline(images[index])
                 except UnreadableImageError as error:
                     if on_unreadable is None:
                         raise
                     on_unreadable(error.path, error.reason)
-            num_left = max(len(images) - start - self.batch_size, 0)
-            predicted = self._predict(packed, thresholds, topk, return_attention, num_left)
+            left = len(images) - end
+            predicted = self._predict(packed, thresholds, topk, return_attention, left)
             for index in packed:
                 image = images[index]
                 name = dict(path=image) if isinstance(image, str) else dict(index=index)
@@ -265,18 +264,16 @@ class MultiLabelInferencer(BaseInferencer):
                 samples, maps = self._network.with_attention(batch)
             else:
                 samples, maps = self._network(batch, num_left), [None] * len(indices)
-            if len(samples[0].pred_score) != len(self.classes):  # of a head without num_classes
-                raise ValueError(
-                    f'the model scores {len(samples[0].pred_score)} classes, but '
-                    f'{len(self.classes)} class names are known'
-                )
+            number = len(samples[0].pred_score)
+            if number != len(self.classes):  # of a head without num_classes
+                known = f'{len(self.classes)} class names are known'
+                raise ValueError(f'the model scores {number} classes, but {known}')
             for index, sample, own_maps in zip(indices, samples, maps, strict=True):
                 scores = sample.pred_score.float().cpu().numpy().astype(np.float64)
                 order = np.argsort(-scores, kind='stable')
                 labels = order[scores[order] >= thresholds[order]][:topk]
-                predicted[index] = dict(
-                    labels=[self.classes[i] for i in labels], scores=scores[labels].tolist()
-                )
+                names = [self.classes[i] for i in labels]
+                predicted[index] = dict(labels=names, scores=scores[labels].tolist())
                 if return_attention:
                     predicted[index] |= self._attention(labels, own_maps)
                     predicted[index]['seen'] = self.pipeline.seen(packed[index])

@@ -2,6 +2,8 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
@@ -100,31 +102,36 @@ def to_onnx(
         model (BaseModel): A classifier on the CPU, in evaluation mode.
         images (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
         dynamic_size (bool): Whether height and width are free too. Defaults to False.
-        sigmoid (bool): Whether the output is the sigmoid of the logits, named ``scores``. Defaults
-            to False.
+        sigmoid (bool): Whether the output is ``scores``, after the sigmoid. Defaults to False.
 
     Raises:
         Exception: Of torch's exporter, if it cannot export the model.
     """
     example, free_axes = example_of(images, dynamic_size)
-    quiet = logging.getLogger('onnxscript')
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter('ignore')
-            program = torch.onnx.export(
-                WholeNetwork(model, sigmoid).eval(),
-                example,
-                dynamo=True,
-                dynamic_shapes=free_axes,
-                input_names=['image'],
-                output_names=['scores' if sigmoid else 'logits'],
-                verbose=False,
-            )
-    finally:
-        quiet.setLevel(level)
+    with warnings.catch_warnings(), errors_only('onnxscript'), torch.no_grad():
+        warnings.simplefilter('ignore')
+        program = torch.onnx.export(
+            WholeNetwork(model, sigmoid).eval(),
+            example,
+            dynamo=True,
+            dynamic_shapes=free_axes,
+            input_names=['image'],
+            output_names=['scores' if sigmoid else 'logits'],
+            verbose=False,
+        )
     return program.model_proto
+
+
+@contextmanager
+def errors_only(name: str | None = None) -> Iterator[None]:
+    """Silence the warnings of a logger, by default of the root."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def onnx_session(model: bytes | str) -> 'InferenceSession':
@@ -162,10 +169,8 @@ class OnnxModel:
         except Exception as error:  # of torch's exporter, or of ONNX Runtime: any
             raise RunError(f'the model cannot be exported to ONNX: {first_line(error)}') from error
         if not apart <= _WRONG:
-            raise RunError(
-                f'the model exported to ONNX gives scores that are {apart:.2g} off, more than '
-                f'{_WRONG:g}'
-            )
+            off = f'{apart:.2g} off, more than {_WRONG:g}'
+            raise RunError(f'the model exported to ONNX gives scores that are {off}')
 
     def accepts(self, images: Tensor) -> bool:
         """Return whether the images have the type, height and width that it was built for."""

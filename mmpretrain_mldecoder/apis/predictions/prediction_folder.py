@@ -9,8 +9,7 @@
         predictions.csv         on request
         partial/                while it runs: predictions.<rank>.jsonl and failed.<rank>.jsonl
 
-Every rank appends to files of its own; at the end the main process merges them. An image is
-identified by its path.
+Every rank appends to files of its own; at the end the main process merges them.
 """
 
 import csv
@@ -30,7 +29,7 @@ _FIX = 'Name another --out-dir, or replace them with --overwrite.'
 
 
 class PredictionFolder:
-    """Results of images, added one by one and merged at the end.
+    """Results of images, added one by one and merged at the end; an image is its path.
 
     Under ``torch.distributed`` the ranks share the images. All must get the same arguments.
 
@@ -40,8 +39,8 @@ class PredictionFolder:
         paths (Sequence[str]): All images, in the order of the results; may contain duplicates.
         overwrite (bool): Whether to replace earlier results. Defaults to False: they are kept if
             they were made with the same settings, of images in ``paths``.
-        is_complete (Callable, optional): Tells whether all that belongs to a prediction (a dict)
-            is there, such as its drawing; else it is predicted again. Defaults to None: always.
+        is_complete (Callable): Whether all that belongs to a prediction (a dict), such as its
+            drawing, is there; else it is predicted again. Defaults to always.
 
     Attributes:
         todo (list[str]): What this rank has left to predict.
@@ -57,7 +56,7 @@ class PredictionFolder:
         settings: dict,
         paths: Sequence[str],
         overwrite: bool = False,
-        is_complete: Callable[[dict], bool] | None = None,
+        is_complete: Callable[[dict], bool] = lambda prediction: True,
     ):
         self.folder = Path(folder)
         self.predictions = self.folder / 'predictions.jsonl'
@@ -107,11 +106,7 @@ class PredictionFolder:
         if self._rank:
             return None
         # The newest line of each image: its file, and where it begins.
-        places = {
-            record['path']: (source, offset)
-            for source in self._sources()
-            for offset, record in _predictions(source)
-        }
+        places = {record['path']: place for *place, record in self._predictions()}
         with ExitStack() as stack, atomic_write(self.predictions) as out, out.open('wb') as file:
             sources = {s: stack.enter_context(s.open('rb')) for s, _ in places.values()}
             for path in self._paths:
@@ -153,28 +148,26 @@ class PredictionFolder:
             old = None
         old = old if isinstance(old, dict) else {}  # damaged: all settings are other ones
         new = json.loads(json.dumps(settings))  # a tuple becomes a list
-        changes = [
-            f'{key} was {old.get(key)} and is {new.get(key)}'
-            if max(len(str(old.get(key))), len(str(new.get(key)))) <= 60
-            else key
-            for key in sorted({*old, *new})
-            if old.get(key) != new.get(key)
-        ]
+        changes = []
+        for key in sorted({*old, *new}):
+            was, now = old.get(key), new.get(key)
+            if was != now:
+                is_short = max(len(str(was)), len(str(now))) <= 60
+                changes.append(f'{key} was {was} and is {now}' if is_short else key)
         if changes:
             raise ValueError(
                 f'{self.folder} holds predictions that were made with other settings: '
                 f'{", ".join(changes)}. {_FIX}'
             )
 
-    def _done(self, is_complete: Callable[[dict], bool] | None) -> set[str]:
+    def _done(self, is_complete: Callable[[dict], bool]) -> set[str]:
         """Return the paths of the complete predictions; all must be of images in ``paths``."""
         known, done, others = set(self._paths), set(), {}
-        for source in self._sources():
-            for _, record in _predictions(source):
-                if record['path'] not in known:
-                    others[record['path']] = None
-                elif is_complete is None or is_complete(record):
-                    done.add(record['path'])
+        for _, _, record in self._predictions():
+            if record['path'] not in known:
+                others[record['path']] = None
+            elif is_complete(record):
+                done.add(record['path'])
         if others:
             raise ValueError(
                 f'{self.folder} holds predictions of {len(others)} images that are not among '
@@ -182,21 +175,21 @@ class PredictionFolder:
             )
         return done
 
-
-def _predictions(source: Path) -> Iterator[tuple[int, dict]]:
-    """Yield offset and record of the lines that name an image."""
-    records = read_json_lines(source)
-    return ((offset, record) for offset, record in records if isinstance(record.get('path'), str))
+    def _predictions(self) -> Iterator[tuple[Path, int, dict]]:
+        """Yield file, offset and record of the lines that name an image."""
+        for source in self._sources():
+            for offset, record in read_json_lines(source):
+                if isinstance(record.get('path'), str):
+                    yield source, offset, record
 
 
 def write_predictions(predictions: Iterable[dict], out: str | os.PathLike) -> Path:
     """Write one JSON object per line: ``path`` (or ``index``), ``labels``, ``scores``.
 
-    The file is written under a temporary name and then renamed, so that it is complete or absent.
-
     Args:
         predictions: What :class:`MultiLabelInferencer` gives.
-        out (str | PathLike): The file; its folder is made, an older file is replaced.
+        out (str | PathLike): The file, complete or absent; its folder is made, an older file is
+            replaced.
 
     Returns:
         Path: ``out``.
@@ -211,17 +204,8 @@ def write_prediction_table(
 ) -> Path:
     """Write a CSV of one row per image and one column per class, after the column ``path``.
 
-    A path or a name that a spreadsheet would take for a formula (it begins with ``=``, ``+``,
-    ``-``, ``@`` or tab) gets an apostrophe before it, which shows as text there. A cell holds the
-    score of a predicted label, with 6 decimals, and is empty elsewhere.
-
-    Args:
-        predictions: Dicts with ``path``, ``labels`` and ``scores``.
-        classes (Sequence[str]): All names, in the order of the columns.
-        out (str | PathLike): The file, UTF-8; its folder is made, an older file is replaced.
-
-    Returns:
-        Path: ``out``.
+    A cell holds the score of a predicted label, with 6 decimals, and is empty elsewhere. A path or
+    a name that a spreadsheet would take for a formula gets an apostrophe before it.
     """
     with (
         atomic_write(out) as path,

@@ -39,7 +39,7 @@ class SplitScores:
 
 
 class _KeptScores(MultiLabelMAP):
-    """Keep the arrays that the metric is computed from, on the main process."""
+    """Keeps the arrays that the metric is computed from, on the main process."""
 
     kept: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -51,7 +51,7 @@ class _KeptScores(MultiLabelMAP):
 
 
 class _SameClassesHook(Hook):
-    """Compare the class names: a label index means nothing without them."""
+    """Compares the class names: a label index means nothing without them."""
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         stored = classes_of(checkpoint)
@@ -83,10 +83,8 @@ def split_scores(cfg: Config, split: str) -> SplitScores | None:
     runner = launch.build_runner(cfg)
     head = getattr(runner.model, 'module', runner.model).head
     if not isinstance(head, MultiLabelClsHead):
-        raise ValueError(
-            f'a {type(head).__name__} predicts one class per image: thresholds need a multi-label '
-            'head'
-        )
+        kind = f'a {type(head).__name__} predicts one class per image'
+        raise ValueError(f'{kind}: thresholds need a multi-label head')
     metric = _KeptScores()
     runner.test_evaluator.metrics = [metric]
     metric.dataset_meta = runner.test_dataloader.dataset.metainfo
@@ -101,11 +99,11 @@ def split_scores(cfg: Config, split: str) -> SplitScores | None:
 
 
 def use_split(cfg: Config, split: str) -> None:
-    """Let the test of a config run on another split.
+    """Let the test of a config run on another split, in the order of its annotations.
 
-    The training split is read in the order of its annotations and through the test pipeline,
-    without augmentation. Moving averages are left out of the hooks: a checkpoint's ``state_dict``,
-    which thresholds belong to, is the average already.
+    The training split goes through the test pipeline, without augmentation. Moving averages are
+    left out of the hooks: a checkpoint's ``state_dict``, which thresholds belong to, is the average
+    already.
 
     Raises:
         ValueError: If the config has no such split, or no pipeline of its own can be replaced.
@@ -149,10 +147,7 @@ def split_warnings(cfg: Config, split: str) -> list[str]:
 
 
 def image_source(cfg: Config, split: str) -> str | None:
-    """Return where the images of a split come from, None if the config has no such split.
-
-    The text is equal if the images are the same.
-    """
+    """Return text that is equal if the images of two splits are; None if there is no such split."""
     loader = cfg.get(f'{split}_dataloader')
     if loader is None:
         return None
@@ -185,8 +180,8 @@ def use_stored_thresholds(cfg: Config, checkpoint: str) -> None:
             '(--cfg-options test_dataloader.dataset.ann_file=...); held-out numbers of this one '
             'are what tune_thresholds.py prints'
         )
-    evaluators = cfg.test_evaluator
-    evaluators = evaluators if isinstance(evaluators, list | tuple) else [evaluators]
+    evaluator = cfg.test_evaluator
+    evaluators = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
     metrics = [e for e in evaluators if str(e['type']).rpartition('.')[2] == 'MultiLabelMAP']
     if not metrics:
         raise ValueError('the test_evaluator has no MultiLabelMAP to report F1 at thresholds')

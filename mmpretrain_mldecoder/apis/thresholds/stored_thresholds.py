@@ -32,13 +32,12 @@ def store_thresholds(
 ) -> Path:
     """Write the checkpoint with ``meta['thresholds']``; older thresholds are replaced.
 
-    The file is written under a temporary name and then renamed: it is the old one or the new one.
-    A link stays a link to the file that is replaced.
+    The file is the old one or the new one at any moment; a link stays a link to it.
 
     Args:
         checkpoint (str | PathLike): A checkpoint of MMEngine's on this machine.
         thresholds (dict): Plain values only: what :func:`stored_thresholds` reads.
-        out (str | PathLike, optional): The file to write. Defaults to None: ``checkpoint`` itself.
+        out (str | PathLike, optional): The file to write. Defaults to ``checkpoint`` itself.
 
     Returns:
         Path: The file that was written.
@@ -74,8 +73,7 @@ def read_trained(checkpoint: str | os.PathLike) -> dict:
 def stored_thresholds(meta: dict, classes: Sequence[str]) -> np.ndarray:
     """Return the threshold per class that ``tools/analysis_tools/tune_thresholds.py`` stored.
 
-    A class is predicted where its score is at least its threshold. Nothing in the file is trusted:
-    neither the types nor the range, nor which class a threshold is of.
+    A class is predicted where its score is at least its threshold. Nothing in the file is trusted.
 
     Args:
         meta (dict): The ``meta`` of a checkpoint. Its ``thresholds`` is a dict with ``classes``,
@@ -92,10 +90,8 @@ def stored_thresholds(meta: dict, classes: Sequence[str]) -> np.ndarray:
     """
     stored = meta.get('thresholds') if isinstance(meta, dict) else None
     if stored is None:
-        raise ValueError(
-            f'the checkpoint has no thresholds of its own: store some with {TOOL}, or name one '
-            'number for all classes'
-        )
+        fix = f'store some with {TOOL}, or name one number for all classes'
+        raise ValueError(f'the checkpoint has no thresholds of its own: {fix}')
     if error := _invalid(stored, classes):
         raise ValueError(f'{error}: fit them again with {TOOL}')
     return np.array(stored['values'], dtype=np.float64)
@@ -107,22 +103,16 @@ def _invalid(stored: object, classes: Sequence[str]) -> str | None:
     if not isinstance(names, list | tuple) or not isinstance(values, list | tuple):
         return "the checkpoint's meta.thresholds is not a dict with lists of classes and values"
     if len(names) != len(classes):
-        return (
-            f'the thresholds in the checkpoint are of {len(names)} classes, the model has '
-            f'{len(classes)}'
-        )
+        model = f'the model has {len(classes)}'
+        return f'the thresholds in the checkpoint are of {len(names)} classes, {model}'
     if len(values) != len(names):
         return f'the checkpoint has {len(values)} thresholds for {len(names)} classes'
     for index, (stored_name, name, value) in enumerate(zip(names, classes, values, strict=True)):
         if stored_name != name:
-            return (
-                f'the thresholds in the checkpoint are not of the model: class {index} is '
-                f'{stored_name!r} there and {name!r} here'
-            )
+            other = f'class {index} is {stored_name!r} there and {name!r} here'
+            return f'the thresholds in the checkpoint are not of the model: {other}'
         # A bool is a number to Python; `not` because nan compares false.
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
-            return (
-                f'the threshold of class {name!r} in the checkpoint must be a number in [0, 1], '
-                f'but is {value!r}'
-            )
+            wanted = f'must be a number in [0, 1], but is {value!r}'
+            return f'the threshold of class {name!r} in the checkpoint {wanted}'
     return None

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from ...checkpoints.fit import listed
 from ...evaluation.functional import (
     best_f1_thresholds,
     class_f1,
@@ -83,10 +85,9 @@ def tune_thresholds(
 ) -> TunedThresholds:
     """Fit one threshold per class to a split, and cross-validate the gain.
 
-    On the split that thresholds were fitted to, their F1 cannot be worse than that at 0.5, whatever
-    they are worth: so nothing is measured there. The images are split into folds at random; each
-    fold is predicted at thresholds that were fitted to the others. A class that has no positives
-    in these is predicted at :data:`FALLBACK`.
+    Nothing is measured on the images that thresholds were fitted to, where F1 can only gain: each
+    of several random folds is predicted at thresholds that were fitted to the others. A class that
+    has no positives in these is predicted at :data:`FALLBACK`.
 
     Args:
         scores (np.ndarray): Probabilities in ``[0, 1]``.
@@ -111,18 +112,17 @@ def tune_thresholds(
     if scores.shape[1:] != (len(classes),):
         raise ValueError(f'{len(classes)} class names for scores of shape {scores.shape}')
 
-    def fit(images: np.ndarray | slice) -> np.ndarray:
-        if precision is None:
-            return best_f1_thresholds(scores[images], targets[images])
-        return precision_thresholds(scores[images], targets[images], precision)
-
-    fitted = fit(slice(None))
+    criterion, fit = 'f1', best_f1_thresholds
+    if precision is not None:
+        criterion = f'precision>={float(precision):g}'
+        fit = partial(precision_thresholds, precision=precision)
+    fitted = fit(scores, targets)
     fold_of = np.random.default_rng(seed).permutation(len(scores)) % num_folds
     predictions = np.empty((2, *scores.shape), dtype=bool)  # at 0.5, tuned
     fold_scores = {name: np.empty((num_folds, 2)) for name in GAIN_NAMES}
     for fold in range(num_folds):
         held_out = fold_of == fold
-        tuned = _usable(fit(~held_out))
+        tuned = _usable(fit(scores[~held_out], targets[~held_out]))
         for column, thr in enumerate((np.full(len(classes), 0.5), tuned)):
             predicted = predictions[column, held_out] = scores[held_out] >= thr
             measured = precision_recall_at_threshold(scores[held_out], targets[held_out], thr)
@@ -131,7 +131,7 @@ def tune_thresholds(
                 fold_scores[name][fold, column] = measured[name]
     return TunedThresholds(
         classes=list(classes),
-        criterion='f1' if precision is None else f'precision>={float(precision):g}',
+        criterion=criterion,
         values=_usable(fitted),
         positives=(targets == 1).sum(axis=0),
         without_positives=np.isnan(fitted),
@@ -149,7 +149,6 @@ def _precision(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def _usable(fitted: np.ndarray) -> np.ndarray:
-    """Put numbers in ``[0, 1]`` in the place of nan and inf."""
     return np.where(np.isnan(fitted), FALLBACK, np.minimum(fitted, NEVER))
 
 
@@ -158,40 +157,40 @@ def threshold_report(tuned: TunedThresholds) -> Group:
     return Group(_class_table(tuned), '', _gain_table(tuned), '', *map(Text, remarks(tuned)))
 
 
+def _table(first: str, *others: str) -> Table:
+    table = Table(first, box=None, pad_edge=False)
+    for name in others:
+        table.add_column(name, justify='right' if name else 'left', no_wrap=True)
+    return table
+
+
 def _class_table(tuned: TunedThresholds) -> Table:
     """Threshold, positives and held-out F1 per class, and precision where it was asked for."""
-    with_precision = tuned.criterion != 'f1'
-    table = Table('class', box=None, pad_edge=False)
-    for name in ('threshold', 'positives', *['precision'] * with_precision):
-        table.add_column(name, justify='right', no_wrap=True)
-    for name in ('F1 at 0.5', 'tuned', 'change'):
-        table.add_column(name, justify='right', no_wrap=True)
-    table.add_column('', no_wrap=True)
+    precision = ['precision'] if tuned.criterion != 'f1' else []
+    table = _table(
+        'class', 'threshold', 'positives', *precision, 'F1 at 0.5', 'tuned', 'change', ''
+    )
     for i, name in enumerate(tuned.classes):
         before, after = 100 * tuned.class_scores[i]
-        precision = [_number(100 * tuned.class_precision[i, 1])] * with_precision
+        remark = 'rare' if tuned.positives[i] < RARE else ''
+        if tuned.unreachable[i]:
+            remark = 'precision not reached'
+        if tuned.without_positives[i]:
+            remark = 'no positives'
         table.add_row(
             Text(printable(name)),
             f'{tuned.values[i]:.4f}',
             str(tuned.positives[i]),
-            *precision,
+            *(_number(100 * tuned.class_precision[i, 1]) for _ in precision),
             *(_number(before), _number(after), _number(after - before, '+.1f')),
-            'no positives'
-            if tuned.without_positives[i]
-            else 'precision not reached'
-            if tuned.unreachable[i]
-            else 'rare'
-            if tuned.positives[i] < RARE
-            else '',
+            remark,
         )
     return table
 
 
 def _gain_table(tuned: TunedThresholds) -> Table:
     """:data:`GAIN_NAMES` at 0.5 and tuned: mean and standard deviation over held-out folds."""
-    table = Table('', box=None, pad_edge=False)
-    for name in ('at 0.5', 'tuned', 'change'):
-        table.add_column(name, justify='right', no_wrap=True)
+    table = _table('', 'at 0.5', 'tuned', 'change')
     for name in GAIN_NAMES:
         before, after = 100 * tuned.fold_scores[name].T
         change = _spread(after - before, '+.2f')
@@ -211,21 +210,16 @@ def remarks(tuned: TunedThresholds) -> list[str]:
         'with fewer positives than folds: some folds have none of them, and '
         f'{FALLBACK} is used where the other folds have none': scarce,
     }
-    return [
+    lines = [
         'All in percent and held-out: each image is predicted at thresholds fitted to the other '
         f'{folds - 1} of {folds} folds (mean ± standard deviation over the folds). On the split '
-        'that thresholds are fitted to, they gain by construction, so that is not reported.',
-        *(
-            f'{mask.sum()} of {len(mask)} classes {what}: {_names(tuned.classes, mask)}.'
-            for what, mask in groups.items()
-            if mask.any()
-        ),
+        'that thresholds are fitted to, they gain by construction, so that is not reported.'
     ]
-
-
-def _names(classes: Sequence[str], mask: np.ndarray) -> str:
-    names = [printable(classes[i]) for i in np.flatnonzero(mask)]
-    return ', '.join(names[:10]) + (', ...' if len(names) > 10 else '')
+    for what, mask in groups.items():
+        if mask.any():
+            names = listed([printable(tuned.classes[i]) for i in np.flatnonzero(mask)], 10)
+            lines.append(f'{mask.sum()} of {len(mask)} classes {what}: {names}.')
+    return lines
 
 
 def _number(value: float, form: str = '.1f') -> str:

@@ -29,16 +29,13 @@ def test_every_image_is_compared_in_every_batch_size():
 
 
 def test_too_few_images_are_repeated():
-    images, expected = torch.zeros(2, 3, 4, 4), torch.tensor([[0.0], [1.0]])
+    images = torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1).expand(2, 3, 4, 4)
     sizes = []
-    (row,) = compare_scores(
-        lambda batch: sizes.append(len(batch)) or torch.tensor([[0.0], [1.0]] * 3 + [[0.0]]),
-        expected,
-        images,
-        batches=(7,),
+    rows = compare_scores(
+        lambda batch: sizes.append(len(batch)) or batch[:, 0, 0, :1], images[:, 0, 0, :1], images
     )
-    assert sizes == [7]
-    assert (row.num_images, row.largest) == (2, 0)
+    assert sizes == [1, 1, 2, 7]
+    assert [(row.num_images, row.largest) for row in rows] == [(2, 0)] * 3
 
 
 @pytest.fixture
