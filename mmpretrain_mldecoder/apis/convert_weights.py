@@ -91,19 +91,14 @@ def _fitted(conversion: Conversion, config: Config, source: str, backbone_only: 
     model = MODELS.build(config.model)
     state_dict = drop_surplus_outputs(model, conversion.state_dict)
     mismatch = compare(model, state_dict)
-    lines = {
-        name: f'missing in the file: {name}'
-        for name in mismatch.missing
-        if not (backbone_only and name.startswith('head.'))
-    }
-    lines |= {
-        name: f'another shape: {name} is {file} in the file and {ours} in the model'
-        for name, (file, ours) in mismatch.misshaped.items()
-    }
-    lines |= {
-        name: f'left over in the file: {conversion.sources[name]} ({name})'
-        for name in (*mismatch.left_over, *mismatch.foreign)
-    }
+    lines = {}
+    for name in mismatch.missing:
+        if not (backbone_only and name.startswith('head.')):
+            lines[name] = f'missing in the file: {name}'
+    for name, (file, ours) in mismatch.misshaped.items():
+        lines[name] = f'another shape: {name} is {file} in the file and {ours} in the model'
+    for name in (*mismatch.left_over, *mismatch.foreign):
+        lines[name] = f'left over in the file: {conversion.sources[name]} ({name})'
     if lines:
         hint = 'Name the config of the network that the weights are of'
         if all(name.startswith('head.') for name in lines):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmpretrain_mldecoder.apis.predictions.prediction_run import PredictionTable
+from mmpretrain_mldecoder.apis.predictions.prediction_run import table_row
 from mmpretrain_mldecoder.evaluation.metrics.multi_label_map import class_table
 from mmpretrain_mldecoder.fileio.terminal import one_line, printable
 
@@ -32,7 +32,7 @@ def test_what_a_terminal_acts_on_is_escaped(text, escaped):
 
 
 def test_tables_of_names_are_safe_to_print():
-    row = PredictionTable([CLEAR], [CLEAR]).row(dict(path=CLEAR, labels=[CLEAR], scores=[0.5]))
+    row = table_row(dict(path=CLEAR, labels=[CLEAR], scores=[0.5]), 8, 8)
     assert row.isprintable()
     table = class_table([CLEAR], np.array([1]), np.array([0.5]))
     assert all(line.isprintable() for line in table.splitlines())

@@ -81,10 +81,8 @@ def export_model(
     classes, meta = load_trained(model, config, checkpoint)
     activation = activation_of(model)
     if sigmoid and activation != 'sigmoid':
-        raise ValueError(
-            f'a {type(model.head).__name__} predicts one class: its scores are the softmax of the '
-            'logits, and --sigmoid would give others'
-        )
+        kind = f'a {type(model.head).__name__} predicts one class'
+        raise ValueError(f'{kind}: its scores are a softmax, and --sigmoid would give others')
     groups = photos_to_compare(config, photos, dynamic_size)
     metadata = dict(
         classes=classes,
@@ -143,10 +141,8 @@ def _check_options(
     if precision == 'int8' and tolerance is not None:
         raise ValueError('int8 is judged by the metric (max_map_drop), not by a tolerance')
     if max_map_drop < 0 or (tolerance is not None and not tolerance > 0):
-        raise ValueError(
-            f'a tolerance must be above 0 and a drop at least 0, but they are {tolerance} and '
-            f'{max_map_drop}'
-        )
+        got = f'they are {tolerance} and {max_map_drop}'
+        raise ValueError(f'a tolerance must be above 0 and a drop at least 0, but {got}')
 
 
 def _to_scores(run: Callable[[Tensor], Tensor], then: str | None) -> Callable[[Tensor], Tensor]:

@@ -25,10 +25,10 @@ def write_onnx(
     model: BaseModel,
     images: Tensor,
     metadata: dict,
-    dynamic_size: bool = False,
-    sigmoid: bool = False,
-    precision: Precision = 'fp32',
-    calibration: Iterable[Tensor] = (),
+    dynamic_size: bool,
+    sigmoid: bool,
+    precision: Precision,
+    calibration: Iterable[Tensor],
 ) -> None:
     """Export a classifier as :func:`to_onnx` does, and write the file ``out``.
 
@@ -74,19 +74,13 @@ def to_int8(model: 'ModelProto', batches: Iterable[np.ndarray]) -> 'ModelProto':
     convolution, which reads the pixels, and the head stay in float.
     """
     import onnx  # extras
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
     class Photos(CalibrationDataReader):
-        feeds = iter(batches)
+        feeds = (dict(image=batch) for batch in batches)
 
         def get_next(self) -> dict | None:
-            batch = next(self.feeds, None)
-            return None if batch is None else dict(image=batch)
+            return next(self.feeds, None)
 
     # It advises a preparation that torch's exporter has done.
     with errors_only(), tempfile.TemporaryDirectory() as folder:
@@ -95,7 +89,6 @@ def to_int8(model: 'ModelProto', batches: Iterable[np.ndarray]) -> 'ModelProto':
             model,
             out,
             Photos(),
-            quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
@@ -121,19 +114,13 @@ _METADATA = 'metadata.json'
 
 
 def write_torch_archive(
-    out: str | os.PathLike,
-    model: BaseModel,
-    images: Tensor,
-    metadata: dict,
-    dynamic_size: bool = False,
-    sigmoid: bool = False,
+    out: Path, model: BaseModel, images: Tensor, metadata: dict, dynamic_size: bool, sigmoid: bool
 ) -> None:
     """As :func:`write_onnx`, but by ``torch.export``; the metadata is ``metadata.json``."""
     example, free_axes = example_of(images, dynamic_size)
+    network = WholeNetwork(model, sigmoid).eval()
     with torch.no_grad():
-        program = torch.export.export(
-            WholeNetwork(model, sigmoid).eval(), example, dynamic_shapes=free_axes
-        )
+        program = torch.export.export(network, example, dynamic_shapes=free_axes)
     extra = {_METADATA: json.dumps(metadata, ensure_ascii=False)}
     with open(out, 'wb') as stream:  # torch refuses a path that does not end in .pt2
         torch.export.save(program, stream, extra_files=extra)

@@ -24,7 +24,7 @@ from ..inference.image_inputs import ImagePipeline, expand_inputs
 from ..inference.onnx_model import first_line
 
 NUM_PHOTOS, NUM_CALIBRATION_PHOTOS = 32, 256
-"""So many are compared, and calibrated on, at most: the first."""
+"""So many photos are compared, and calibrated on, at most: the first."""
 
 UNKNOWN = 'unknown: prepare the input yourself'
 """The rule of a pipeline that does more than the steps say."""
@@ -38,8 +38,7 @@ def resize_rule(pipeline: Sequence[dict]) -> list[dict] | str:
     Returns:
         list[dict] | str: Steps, in their order; none where the image is packed as it is.
 
-        - ``dict(op='squash', width, height, filter, antialias)``: to that size, the aspect ratio
-          not kept.
+        - ``dict(op='squash', width, height, filter, antialias)``: to exactly that size.
         - ``dict(op='short_side', size, rounding, even, filter, antialias)``: the short side to
           ``size``, the long one in proportion, ``rounding`` 'nearest' (half to even) or 'down';
           with ``even``, the last row or column of an odd side is left out.
@@ -55,11 +54,9 @@ def resize_rule(pipeline: Sequence[dict]) -> list[dict] | str:
         transform = TRANSFORMS.build(config)
         found = _steps_of(transform)
         if found is None:
-            warnings.warn(
-                f'{transform} of the test pipeline cannot be written down as a resize rule: users '
-                'of the file must prepare its input themselves',
-                stacklevel=2,
-            )
+            fix = 'users of the file must prepare its input themselves'
+            what = f'{transform} of the test pipeline cannot be written down as a resize rule'
+            warnings.warn(f'{what}: {fix}', stacklevel=2)
             return UNKNOWN
         steps += found
     return steps
@@ -98,15 +95,9 @@ def _steps_of(transform: BaseTransform) -> list[dict] | None:
 def input_entry(images: Tensor, dynamic_size: bool) -> dict:
     """Describe the input; ``height`` and ``width`` are None where they are free."""
     height, width = (None, None) if dynamic_size else images.shape[2:]
-    return dict(
-        name='image',
-        dtype=str(images.dtype).removeprefix('torch.'),
-        layout='NCHW',
-        channels='BGR',
-        orientation='upright (EXIF)',
-        height=height,
-        width=width,
-    )
+    dtype = str(images.dtype).removeprefix('torch.')
+    kind = dict(layout='NCHW', channels='BGR', orientation='upright (EXIF)')
+    return dict(name='image', dtype=dtype, **kind, height=height, width=width)
 
 
 def photos_to_compare(

@@ -48,11 +48,9 @@ class Export:
         num_bytes (int): Its size.
         differences (list[Difference]): Of the scores, between torch and the file.
         tolerance (float, optional): How large they may be; None for int8.
-        metric (str, optional): For int8, the name of the metric before and after.
-        before (float, optional): Of torch, in percent.
-        after (float, optional): Of the file, in percent.
-        rounding (dict[str, float]): How far torch's own scores move by rounding; filled where the
-            scores do not agree.
+        metric (str, optional): For int8, the name of the metric.
+        before, after (float, optional): Its value of torch and of the file, in percent.
+        rounding (dict[str, float]): Where the scores do not agree, how far rounding moves torch's.
         written (bool): Whether the file has its name.
     """
 
@@ -80,11 +78,7 @@ def check_parity(
     scores_of: Callable[[Tensor], Tensor],
     tolerance: float | None = None,
 ) -> None:
-    """Compare the scores of images, grouped by size, and fill ``export.differences``.
-
-    Raises:
-        ParityError: If a score is further off.
-    """
+    """Fill ``export.differences`` for images grouped by size, or raise a ``ParityError``."""
     for images in groups:
         export.differences += compare_scores(scores_of, torch_scores(model, images), images)
     precision = export.metadata['source']['precision']
@@ -151,7 +145,7 @@ def check_metric(
     scores_of: Callable[[Tensor], Tensor],
     max_map_drop: float,
 ) -> None:
-    """Evaluate model and file on the config's test data, and fill ``metric``, before and after.
+    """Fill ``metric``, ``before`` and ``after`` on the config's test data.
 
     Raises:
         ParityError: If the metric falls by more than ``max_map_drop`` points.
@@ -168,11 +162,7 @@ def check_metric(
 def evaluate_scores(
     config: Config, scores_of: dict[str, Callable[[Tensor], Tensor]]
 ) -> tuple[str, dict[str, float]]:
-    """Evaluate several runtimes on the config's test data; every image is read once.
-
-    Returns:
-        tuple[str, dict[str, float]]: The name of the metric, and its percentage per runtime.
-    """
+    """Return the metric on the config's test data: its name, and its percentage per runtime."""
     loader_config = copy.deepcopy(config.test_dataloader)
     loader_config.update(pin_memory=False, persistent_workers=False)
     with DefaultScope.overwrite_default_scope('mmpretrain'):

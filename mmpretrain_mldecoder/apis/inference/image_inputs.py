@@ -124,9 +124,6 @@ class ImagePipeline:
     An image in memory is treated as its file would be: turned upright by its EXIF orientation,
     without transparency, grey as three equal channels, 16 bits as their upper 8. Files are read by
     the rules of ``LoadWholeImage``, also where the config, as older ones do, has the host's loader.
-
-    Args:
-        pipeline (list[dict]): The config of the pipeline.
     """
 
     def __init__(self, pipeline: list[dict | Config]):
@@ -182,7 +179,6 @@ class ImagePipeline:
         return results
 
     def _wrap(self, image: np.ndarray | Image.Image) -> dict:
-        """Give an image in memory the keys and the kind of pixels that a loaded file has."""
         pixels = _as_bgr(image)
         if self._loader.color_type == 'grayscale':
             pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
@@ -195,13 +191,8 @@ def _whole(loader: LoadImageFromFile) -> LoadImageFromFile:
     """Return our loader in place of the host's; it gives the same pixels or raises."""
     if type(loader) is not LoadImageFromFile or loader.file_client_args is not None:
         return loader
-    return LoadWholeImage(
-        loader.to_float32,
-        loader.color_type,
-        loader.imdecode_backend,
-        loader.ignore_empty,
-        backend_args=loader.backend_args,
-    )
+    names = ('to_float32', 'color_type', 'imdecode_backend', 'ignore_empty', 'backend_args')
+    return LoadWholeImage(**{name: getattr(loader, name) for name in names})
 
 
 def _as_bgr(image: np.ndarray | Image.Image) -> np.ndarray:

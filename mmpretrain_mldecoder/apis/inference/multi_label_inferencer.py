@@ -92,10 +92,8 @@ class MultiLabelInferencer(BaseInferencer):
             raise ValueError('the config has no test_dataloader, whose pipeline is needed')
         self.checkpoint = pretrained or config.get('load_from')
         if not self.checkpoint:
-            raise ValueError(
-                'no checkpoint: the scores of an untrained model mean nothing. Name one with '
-                'pretrained=..., or set load_from in the config'
-            )
+            fix = 'Name one with pretrained=..., or set load_from in the config'
+            raise ValueError(f'no checkpoint: the scores of an untrained model mean nothing. {fix}')
         with explained(config, 'model', 'data_preprocessor', 'test_dataloader'):
             super().__init__(config, pretrained=None, device=device)
         self.classes, self._meta = load_trained(self.model, self.config, self.checkpoint)
@@ -194,10 +192,7 @@ class MultiLabelInferencer(BaseInferencer):
         return_attention: bool = False,
         on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[dict]:
-        """Predict as :meth:`stream` does what :func:`expand_inputs` has listed.
-
-        Arguments are not checked. A path without a file counts as an unreadable image.
-        """
+        """Do as :meth:`stream` with what :func:`expand_inputs` listed; no argument is checked."""
         thresholds = self.thresholds(thr)
         for start in range(0, len(images), self.batch_size):
             end = min(start + self.batch_size, len(images))
@@ -223,17 +218,14 @@ class MultiLabelInferencer(BaseInferencer):
             raise ValueError(f'topk must be at least 1, but got {topk}')
         head = getattr(self.model, 'head', None)
         if return_attention and not hasattr(head, 'attention_maps'):
-            raise ValueError(
-                f'a {type(head).__name__} has no attention: only MLDecoderHead and '
-                'MLDecoderClsHead have attention maps'
-            )
+            heads = 'only MLDecoderHead and MLDecoderClsHead have attention maps'
+            raise ValueError(f'a {type(head).__name__} has no attention: {heads}')
 
     def thresholds(self, thr: Threshold) -> np.ndarray:
         """Return the threshold of each class, ``(C,)`` float64.
 
         Raises:
-            ValueError: If ``thr`` is neither a number in ``[0, 1]`` nor ``'tuned'``, or the
-                checkpoint has no thresholds.
+            ValueError: If ``thr`` is out of range, or the checkpoint has no thresholds.
         """
         if thr == 'tuned':
             return stored_thresholds(self._meta, self.classes)

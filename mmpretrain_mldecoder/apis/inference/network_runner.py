@@ -33,9 +33,8 @@ class NetworkRunner:
         self.model = model
         self.backend = backend
         self._onnx: OnnxModel | None = None
-        self._may_export = device.type == 'cpu' and (
-            backend == 'onnx' or (backend is None and not missing_onnx_packages())
-        )
+        pays = backend is None and device.type == 'cpu' and not missing_onnx_packages()
+        self._may_export = backend == 'onnx' or pays
         if isinstance(model, ImageClassifier):
             fold_batch_norm(model.backbone)
         if device.type == 'cpu':
@@ -67,18 +66,13 @@ class NetworkRunner:
 
     @torch.no_grad()
     def with_attention(self, batch: dict) -> tuple[list[DataSample], Tensor]:
-        """Predict a packed batch by torch, and return the attention maps ``(B, heads, K, H, W)``.
-
-        Raises:
-            ValueError: If the head has tokens that are no square of positions.
-        """
+        """Predict a batch by torch, and return the attention maps, ``(B, heads, K, H, W)``, too."""
         data = self.model.data_preprocessor(batch)
         feats = self.model.extract_feat(data['inputs'])
         samples = self.model.head.predict(feats, data['data_samples'])
         return samples, self.model.head.attention_maps(feats)
 
     def _export(self, batch: dict) -> None:
-        """Switch to ONNX Runtime."""
         if not isinstance(self.model, ImageClassifier):
             raise RunError(
                 f'a {type(self.model).__name__} cannot be exported to ONNX, only an ImageClassifier'
@@ -88,12 +82,7 @@ class NetworkRunner:
 
 
 def check_backend(backend: str | None, device: str | torch.device) -> None:
-    """Raise if a network cannot be run so; to be called before a model is built.
-
-    Raises:
-        ValueError: If ``backend`` is unknown, or ``'onnx'`` on another device than the CPU.
-        ModuleNotFoundError: If it is ``'onnx'`` and its packages are not installed.
-    """
+    """Raise a ``ValueError``, or ``ModuleNotFoundError``, if a network cannot be run so."""
     if backend not in (None, 'torch', 'onnx'):
         raise ValueError(f"backend must be 'torch', 'onnx' or None, but got {backend!r}")
     if backend == 'onnx':
@@ -103,8 +92,7 @@ def check_backend(backend: str | None, device: str | torch.device) -> None:
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-# With their running statistics these three compute the same. Subclasses may do more, such as the
-# activation inside TResNet's norms.
+# Subclasses may do more, such as the activation inside TResNet's norms.
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from onnxruntime import InferenceSession
 
-# Scores that far from torch's are not due to rounding, which moves those of trained networks by
-# 1e-6, and of random ones whose logits are scaled up by 4e-4.
+# Rounding moves the scores of trained networks by 1e-6, of random, scaled-up ones by 4e-4.
 _WRONG = 1e-3
 _PACKAGES = ('onnxruntime', 'onnx', 'onnxscript')  # to run; to hold the model; to export it
 
@@ -43,11 +42,7 @@ def first_line(error: Exception) -> str:
 
 
 def activation_of(model: BaseModel) -> Literal['sigmoid', 'softmax']:
-    """Return what turns the logits of a classifier into its ``pred_score``.
-
-    Raises:
-        ValueError: If the model has no head whose scores are the sigmoid or softmax of logits.
-    """
+    """Return what turns a classifier's logits into ``pred_score``, or raise a ``ValueError``."""
     head = getattr(model, 'head', None)
     if isinstance(head, MultiLabelClsHead):
         return 'sigmoid'
@@ -78,14 +73,11 @@ class WholeNetwork(nn.Module):
 
 
 def example_of(images: Tensor, dynamic_size: bool) -> tuple[tuple[Tensor], tuple[dict]]:
-    """Return an example for torch's exporters, and its free axes: batch, H and W on request.
-
-    The example has two images, as exporters take a batch of 1 for a constant. H and W may be bound
-    to each other or to multiples by the network; the exporter finds out.
-    """
+    """Return an example for torch's exporters, and its free axes: batch, H and W on request."""
     free = {0: torch.export.Dim('batch')}
-    if dynamic_size:
+    if dynamic_size:  # whatever multiples the network asks for
         free |= {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    # Two images, as exporters take a batch of 1 for a constant.
     return (images[:1].expand(2, -1, -1, -1).contiguous(),), (free,)
 
 
@@ -152,8 +144,7 @@ class OnnxModel:
 
     Args:
         model (BaseModel): A classifier on the CPU, in evaluation mode.
-        images (Tensor): What the test pipeline packs, ``(B, 3, H, W)``. Others must have the
-            same type, height and width (:meth:`accepts`); ``B`` is free.
+        images (Tensor): What the test pipeline packs, ``(B, 3, H, W)``; only ``B`` is free.
 
     Raises:
         RunError: If the model cannot be exported, or then gives other scores.

@@ -20,10 +20,9 @@ _FIX = 'name a config file that you trust'
 def stored_config(checkpoint: str | os.PathLike) -> Config:
     """Return the config for predicting with a checkpoint that comes alone.
 
-    Training stores the text of its config in ``meta.cfg``. It is parsed as data
-    (:func:`.read_config_text`). The model, its preprocessing and the test pipeline are used, if
-    they hold only allowed types and plain values (:func:`.plain_model`). All else (imports of
-    modules, data sets, hooks, where weights come from) is dropped.
+    The text that training stored in ``meta.cfg`` is parsed as data (:func:`.read_config_text`). The
+    model, its preprocessing and the test pipeline are used, if they hold only allowed types and
+    plain values (:func:`.plain_model`). All else (imports, data sets, hooks, ...) is dropped.
 
     Args:
         checkpoint (str | PathLike): File or address of a training's checkpoint; it is read
@@ -57,10 +56,11 @@ def _for_prediction(stored: dict, stored_classes: list | None) -> Config:
     pipeline = dataset.get('pipeline')
     if not isinstance(model, Mapping) or not isinstance(pipeline, list | tuple):
         raise ValueError('it has no model, or no test_dataloader.dataset.pipeline')
-    parts = dict(model=plain_model(model, MODELS, 'model'))
-    preprocessor = stored.get('data_preprocessor')
-    if isinstance(preprocessor, Mapping):
-        parts['data_preprocessor'] = plain_model(preprocessor, MODELS, 'data_preprocessor')
+    parts = {
+        name: plain_model(stored[name], MODELS, name)
+        for name in ('model', 'data_preprocessor')
+        if isinstance(stored.get(name), Mapping)
+    }
     transforms = []
     for i, step in enumerate(pipeline):
         where = f'test_dataloader.dataset.pipeline[{i}]'
@@ -82,10 +82,9 @@ MAX_CHARACTERS = 1_000_000
 def read_config_text(text: str) -> dict:
     """Return the variables of a config as MMEngine writes it: ``name = value``, one after another.
 
-    A value is a literal (number, text, list, tuple, dict, set, ``True``, ``None``, ...) or a call
-    ``dict(key=value)`` or ``dict({key: value})`` of such. Nothing else is understood, so nothing
-    in the text is run: no import, no other call, no reference to another variable, and ``_base_``
-    has no meaning.
+    A value is a literal (number, text, list, tuple, dict, ``None``, ...) or a call
+    ``dict(key=value)`` or ``dict({key: value})`` of such. Nothing else is understood, and nothing
+    is run: no import, no other call, no reference to a variable, and ``_base_`` has no meaning.
 
     Raises:
         ValueError: If there is anything else in it; the line is named.
@@ -189,19 +188,13 @@ _TIMM_NAME = re.compile(r'[a-z0-9_]{1,64}(\.[a-z0-9_]{1,64})?')
 
 
 def plain_model(config: Mapping, registry: Registry, where: str) -> dict:
-    """Copy a part of a config, each type as its name in the registry.
+    """Copy a part of a config, each type as its name in the registry or its parents.
 
-    Args:
-        config (Mapping): Of a model, or of one transform: dicts, lists, tuples, numbers, text.
-        registry (Registry): ``MODELS`` or ``TRANSFORMS``. Types are looked up in it and its
-            parents, and nowhere else; they must come from the modules that are allowed here.
-        where (str): What the part is called in errors.
-
-    Returns:
-        dict: Without ``init_cfg``, ``pretrained`` and others that a trained model does not need.
+    Left out are ``init_cfg``, ``pretrained`` and others that a trained model does not need.
 
     Raises:
-        ValueError: If it asks for another type, or holds text that is no plain word.
+        ValueError: If it, called ``where`` in the error, asks for a type that is not of the modules
+            allowed here, or holds text that is no plain word.
     """
     registry.import_from_location()
     return _plain(config, registry, where)
@@ -248,10 +241,10 @@ def _type_name(name, registry: Registry, where: str) -> str:
 
 
 def _is_allowed(registered: type, name: str) -> bool:
-    module = getattr(registered, '__module__', '')
+    module = getattr(registered, '__module__', '') + '.'
     if name in _TRANSFORMS and module.startswith(('mmcv.transforms.', 'mmpretrain.datasets.')):
         return True
-    return any(module == one or module.startswith(one + '.') for one in _MODULES)
+    return module.startswith(tuple(f'{allowed}.' for allowed in _MODULES))
 
 
 def _check_timm(arguments: Mapping, where: str) -> None:

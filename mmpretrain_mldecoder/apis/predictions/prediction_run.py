@@ -97,9 +97,7 @@ class PredictionOptions:
 
 
 class PredictionRun:
-    """Predict images, and write and draw the results.
-
-    Under ``torch.distributed`` the ranks share the images.
+    """Predict images, and write and draw the results; ranks share the images.
 
     Args:
         inferencer (MultiLabelInferencer): The model.
@@ -137,7 +135,7 @@ class PredictionRun:
         self._drawn = [name for name in DRAWINGS if getattr(options, name)]
         self._out = None if options.out_dir is None else Path(options.out_dir)
         self.paths = self._without_drawings(paths)
-        self._table = PredictionTable(self.paths, inferencer.classes)
+        self._widths = _width(self.paths), _width(inferencer.classes)
         self._folder = None
         if self._out is None:
             rank, num_ranks = get_dist_info()
@@ -155,8 +153,6 @@ class PredictionRun:
     @classmethod
     def from_arguments(cls, args: Namespace) -> 'PredictionRun':
         """Load the model and list the images that the arguments of ``tools/infer.py`` name.
-
-        ``args.inputs`` ends with config and checkpoint, with ``no_config`` with the checkpoint.
 
         Raises:
             ImportError, OSError, RunError, ValueError: If an argument is wrong.
@@ -182,12 +178,7 @@ class PredictionRun:
         return cls(MultiLabelInferencer(config, *model), paths, options)
 
     def results(self) -> Iterator[dict]:
-        """Predict what is left to do, with a progress bar if there is more than one batch.
-
-        Yields:
-            dict: A prediction, once it is written; or ``path`` and ``reason`` of an image that
-            cannot be read.
-        """
+        """Yield each prediction once it is written, or ``path`` and ``reason`` of a failure."""
         has_bar = is_main_process() and len(self.todo) > self.inferencer.batch_size
         with progress_bar(disable=not has_bar) as bar:
             yield from bar.track(self._results(), len(self.todo), description='predicting')
@@ -222,14 +213,13 @@ class PredictionRun:
         """Return a result as a line for the terminal; columns are aligned over all images."""
         if 'reason' in result:
             return f'cannot read image {printable(result["path"])}: {printable(result["reason"])}'
-        return self._table.row(result)
+        return table_row(result, *self._widths)
 
     def finish(self) -> list[Path]:
         """Merge the results of all ranks, and draw the contact sheet.
 
         Returns:
-            list[Path]: The complete files; empty on other ranks than the main process, and without
-            an output folder.
+            list[Path]: The complete files, on the main process and if there is an output folder.
         """
         num_failed = self._folder and self._folder.finish()
         if num_failed is None:
@@ -321,23 +311,15 @@ def check_names_differ(paths: Iterable[str], suffix: str) -> None:
             )
 
 
-class PredictionTable:
-    """Format predictions as rows with aligned columns, as they come.
+def _width(texts: Iterable[str]) -> int:
+    return max((cell_len(printable(text)) for text in texts), default=0)
 
-    Args:
-        paths (Iterable[str]): Those of all images to come.
-        labels (Iterable[str]): All names that may come.
-    """
 
-    def __init__(self, paths: Iterable[str], labels: Iterable[str]):
-        self._path_width = max((cell_len(printable(path)) for path in paths), default=0)
-        self._label_width = max((cell_len(printable(label)) for label in labels), default=0)
-
-    def row(self, prediction: dict) -> str:
-        """Return one line: path, labels and scores, ``-`` if there is no label."""
-        cells = [
-            f'{set_cell_size(printable(label), self._label_width)} {score:.3f}'
-            for label, score in zip(prediction['labels'], prediction['scores'], strict=True)
-        ]
-        path = set_cell_size(printable(prediction['path']), self._path_width)
-        return f'{path}  {"  ".join(cells) or "-"}'
+def table_row(prediction: dict, path_width: int, label_width: int) -> str:
+    """Return path, labels and scores in aligned columns, ``-`` if there is no label."""
+    cells = [
+        f'{set_cell_size(printable(label), label_width)} {score:.3f}'
+        for label, score in zip(prediction['labels'], prediction['scores'], strict=True)
+    ]
+    path = set_cell_size(printable(prediction['path']), path_width)
+    return f'{path}  {"  ".join(cells) or "-"}'

@@ -20,14 +20,9 @@ from ...evaluation.functional import (
 )
 from ...fileio.terminal import printable
 
-FALLBACK = 0.5
-"""Threshold of a class without positives."""
-
-NEVER = 1.0
-"""Threshold of a class that reaches the precision nowhere: a score of exactly 1 still passes."""
-
-RARE = 20
-"""With fewer positives than this, a threshold depends on a handful of images."""
+FALLBACK = 0.5  # of a class without positives
+NEVER = 1.0  # of a class that reaches the precision nowhere; a score of exactly 1 still passes
+RARE = 20  # with fewer positives, a threshold depends on a handful of images
 
 GAIN_NAMES = ('CF1', 'OF1', 'macro F1', 'CP', 'CR', 'OP', 'OR')
 
@@ -41,8 +36,8 @@ class TunedThresholds:
         criterion: ``'f1'``, or such as ``'precision>=0.9'``.
         values: ``(C,)`` float64 in ``[0, 1]``.
         positives: ``(C,)``, how many images of the split have the class.
-        without_positives: ``(C,)`` bool: no positive image, the threshold is :data:`FALLBACK`.
-        unreachable: ``(C,)`` bool: no threshold reaches the precision, it is :data:`NEVER`.
+        without_positives: ``(C,)`` bool: no positive image, the threshold is 0.5.
+        unreachable: ``(C,)`` bool: no threshold reaches the precision, it is 1.
         fold_scores: For each of :data:`GAIN_NAMES` an array ``(folds, 2)``, fractions: of each
             held-out fold at 0.5, and at the thresholds that were fitted to the other folds. macro
             F1 is the mean of the F1s of the classes that are in the fold.
@@ -86,8 +81,8 @@ def tune_thresholds(
     """Fit one threshold per class to a split, and cross-validate the gain.
 
     Nothing is measured on the images that thresholds were fitted to, where F1 can only gain: each
-    of several random folds is predicted at thresholds that were fitted to the others. A class that
-    has no positives in these is predicted at :data:`FALLBACK`.
+    of several random folds is predicted at thresholds that were fitted to the others, or at 0.5
+    where a class has no positives in these.
 
     Args:
         scores (np.ndarray): Probabilities in ``[0, 1]``.
@@ -165,7 +160,6 @@ def _table(first: str, *others: str) -> Table:
 
 
 def _class_table(tuned: TunedThresholds) -> Table:
-    """Threshold, positives and held-out F1 per class, and precision where it was asked for."""
     precision = ['precision'] if tuned.criterion != 'f1' else []
     table = _table(
         'class', 'threshold', 'positives', *precision, 'F1 at 0.5', 'tuned', 'change', ''
@@ -189,7 +183,6 @@ def _class_table(tuned: TunedThresholds) -> Table:
 
 
 def _gain_table(tuned: TunedThresholds) -> Table:
-    """:data:`GAIN_NAMES` at 0.5 and tuned: mean and standard deviation over held-out folds."""
     table = _table('', 'at 0.5', 'tuned', 'change')
     for name in GAIN_NAMES:
         before, after = 100 * tuned.fold_scores[name].T

@@ -4,9 +4,9 @@ import pytest
 
 from mmpretrain_mldecoder.apis import expand_inputs
 from mmpretrain_mldecoder.apis.predictions.prediction_run import (
-    PredictionTable,
     check_names_differ,
     drawing_name,
+    table_row,
 )
 
 
@@ -55,9 +55,8 @@ def test_columns_are_aligned():
         dict(path='照片.jpg', labels=['鸟', 'dog'], scores=[1.0, 0.75]),
         dict(path=b'caf\xe9.jpg'.decode(errors='surrogateescape'), labels=[], scores=[]),
     ]
-    table = PredictionTable([p['path'] for p in predictions], ['dog', 'cat', '鸟'])
     # Chinese characters are two columns wide; a byte that is no UTF-8 is escaped.
-    assert [table.row(p) for p in predictions] == [
+    assert [table_row(p, path_width=11, label_width=3) for p in predictions] == [
         'a.jpg        dog 0.988  cat 0.500',
         '照片.jpg     鸟  1.000  dog 0.750',
         'caf\\xe9.jpg  -',
