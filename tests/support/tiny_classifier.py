@@ -5,8 +5,7 @@ from pathlib import Path
 
 import torch
 from fake_coco import write_coco
-from mmengine.config import Config
-from mmengine.model import BaseModule
+from mmengine.model import BaseModel, BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
@@ -67,6 +66,20 @@ class TwoConvolutions(BaseModule):
         return (self.layers(image),)
 
 
+def build_classifier(head: str) -> BaseModel:
+    """Build the model in evaluation mode; its scores differ from image to image."""
+    torch.manual_seed(0)
+    preprocessor = dict(mean=[100, 110, 120], std=[60, 50, 40], to_rgb=True)
+    model = MODELS.build(
+        dict(type='ImageClassifier', data_preprocessor=preprocessor)
+        | dict(backbone=dict(type='TwoConvolutions'), **HEADS[head])
+    )
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    model.eval()
+    return model
+
+
 def write_classifier(
     folder: Path,
     head: str = 'groups',
@@ -80,12 +93,8 @@ def write_classifier(
     config.write_text(
         _CONFIG.format(model=HEADS[head], resize=resize, data_root=str(folder / 'coco'))
     )
-    cfg = Config.fromfile(config)
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.3)  # scores that differ from image to image
-    number = cfg.model.head.num_classes
+    model = build_classifier(head)
+    number = model.head.num_classes
     names = CLASSES if number == 4 else [f'class {i}' for i in range(number)]
     meta = dict(dataset_meta=dict(classes=names))
     if thresholds:

@@ -10,10 +10,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 from fake_coco import write_coco
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 
 from mmpretrain_mldecoder.engine import PortableRunner
@@ -144,6 +147,14 @@ def load_tool(name: str) -> Callable:
     return call
 
 
+def refusal(capsys, tool: Callable, *arguments) -> str:
+    """Run a tool that is to end with status 2; return what it says, as one line."""
+    with pytest.raises(SystemExit) as stop:
+        tool(*arguments)
+    assert stop.value.code == 2
+    return ' '.join(capsys.readouterr().err.split())
+
+
 def run(*command: str | Path, check: bool = True, **environment: str) -> str:
     """Run a command with this interpreter as ``PYTHON`` and return what it printed.
 
@@ -179,21 +190,24 @@ def assert_same_training(one: Path, other: Path) -> None:
     """Compare all that a training resumes from, bit by bit."""
     one, other = read(one), read(other)
     for part in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers'):
-        _assert_equal(one[part], other[part], part)
+        assert_equal(one[part], other[part], part)
     for part in ('epoch', 'iter', 'seed'):
         assert one['meta'][part] == other['meta'][part]
 
 
-def _assert_equal(one, other, where: str) -> None:
+def assert_equal(one, other, where: str = '') -> None:
+    assert type(one) is type(other), where
     if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), where
+        assert one.dtype == other.dtype and torch.equal(one, other), where
+    elif isinstance(one, HistoryBuffer):
+        assert np.array_equal(one.data, other.data), where
     elif isinstance(one, dict):
         assert one.keys() == other.keys(), where
         for key in one:
-            _assert_equal(one[key], other[key], f'{where}.{key}')
+            assert_equal(one[key], other[key], f'{where}.{key}')
     elif isinstance(one, list | tuple):
         assert len(one) == len(other), where
         for index, pair in enumerate(zip(one, other, strict=True)):
-            _assert_equal(*pair, f'{where}.{index}')
+            assert_equal(*pair, f'{where}.{index}')
     else:
         assert one == other, where

@@ -2,7 +2,6 @@
 
 import pickle
 import re
-import runpy
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,13 @@ import torch
 from fake_coco import write_coco
 from mmengine.config import Config
 from published_names import paddleclas_fc, paddleclas_ml_decoder, paddleclas_resnet, random_arrays
+from tiny_run import ROOT, load_main, refusal
 from web_server import Answer, serve
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
 from mmpretrain_mldecoder.apis.convert_weights import convert_weights
 from mmpretrain_mldecoder.checkpoints import load_weights_only
-from mmpretrain_mldecoder.errors import WeightsMismatchError
 
-ROOT = Path(__file__).parents[2]
 CONFIG = """
 custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)
 default_scope = 'mmpretrain'
@@ -41,7 +39,7 @@ test_dataloader = dict(dataset=dict(
 
 
 def run_tool(*arguments: str | Path) -> None:
-    runpy.run_path(str(ROOT / 'tools/convert_weights.py'))['main']([*map(str, arguments)])
+    load_main('convert_weights')([*map(str, arguments)])
 
 
 def save(folder: Path, depth: int = 18, head: dict | None = None) -> Path:
@@ -128,33 +126,25 @@ def test_every_name_that_does_not_fit_is_listed(
 ):
     path = save(tmp_path, depth)
     config.write_text(config.read_text().replace(*change))
-    with pytest.raises(SystemExit) as error:
-        run_tool(path, tmp_path / 'ours.pth', '--config', config)
-    assert error.value.code == 2
-    printed = capsys.readouterr().err
+    printed = refusal(capsys, run_tool, path, tmp_path / 'ours.pth', '--config', config)
     count = int(re.search(r'does not fit .*r18vd.py, (\d+) names', printed)[1])
-    kinds = r'^  (missing in the file|another shape|left over in the file): '
-    assert len(re.findall(kinds, printed, re.M)) == count
+    kinds = r' (missing in the file|another shape|left over in the file): '
+    assert len(re.findall(kinds, printed)) == count
     assert re.search(kind, printed) and re.search(hint, printed), printed
     assert not (tmp_path / 'ours.pth').exists()
-    with pytest.raises(WeightsMismatchError, match=kind):
-        convert_weights(str(path), tmp_path / 'ours.pth', config)
 
 
 @pytest.mark.parametrize(
     ('name', 'content', 'match'),
     [
         ('page.pdparams', b'<!DOCTYPE html><html>403</html>', 'page.pdparams'),
-        ('cut.pdparams', pickle.dumps({'fc.bias': np.ones(3)}, 4)[:-9], 'cut.pdparams'),
-        ('evil.pdparams', pickle.dumps({'fc.bias': print}, 4), r'builtins.print'),
+        ('evil.pdparams', pickle.dumps({'fc.bias': print}, 4), 'builtins.print'),
         ('other.pdparams', pickle.dumps({'encoder.w': np.ones(3)}, 4), 'encoder.w'),
     ],
 )
 def test_bad_file(tmp_path, capsys, name, content, match):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(SystemExit):
-        run_tool(tmp_path / name, tmp_path / 'ours.pth')
-    assert re.search(match, capsys.readouterr().err)
+    assert match in refusal(capsys, run_tool, tmp_path / name, tmp_path / 'ours.pth')
     assert not (tmp_path / 'ours.pth').exists()
 
 
@@ -164,10 +154,8 @@ def test_linear_head_and_classes_of_imagenet(tmp_path):
     config = ROOT / 'configs/imagenet/r50vd_in1k.py'
     made = convert_weights(str(tmp_path / 'r50vd.pdparams'), tmp_path / 'ours.pth', config)
     assert len(made.classes) == 1000 and made.classes[1].startswith('goldfish')
-    assert torch.equal(
-        load_weights_only(tmp_path / 'ours.pth')['state_dict']['head.fc.bias'],
-        made.state_dict['head.fc.bias'],
-    )
+    written = load_weights_only(tmp_path / 'ours.pth')['state_dict']['head.fc.bias']
+    assert torch.equal(written, made.state_dict['head.fc.bias'])
 
 
 def test_an_address_is_downloaded_and_an_unknown_scheme_is_no_file(
@@ -178,6 +166,5 @@ def test_an_address_is_downloaded_and_an_unknown_scheme_is_no_file(
         server.answers['/r18vd.pdparams'] = Answer(weights.read_bytes())
         run_tool(f'{server.url}/r18vd.pdparams', tmp_path / 'ours.pth')
     assert (tmp_path / 'ours.pth').is_file()
-    with pytest.raises(SystemExit):
-        run_tool('paddle://ResNet18_vd', tmp_path / 'no.pth')
-    assert 'no checkpoint at' in capsys.readouterr().err
+    error = refusal(capsys, run_tool, 'paddle://ResNet18_vd', tmp_path / 'no.pth')
+    assert 'no checkpoint at' in error

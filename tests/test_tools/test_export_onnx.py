@@ -1,31 +1,18 @@
 import re
-import runpy
-import sys
-from pathlib import Path
 
 import pytest
 from tiny_classifier import read_with_other_logits, write_classifier
+from tiny_run import load_tool, refusal
 
 from mmpretrain_mldecoder.apis.export import export_model
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'export_onnx.py'
+run_tool = load_tool('export_onnx')
 
 
-@pytest.fixture
-def run_tool(monkeypatch, capsys):
-    """Run the tool as a script in this process; return what it printed."""
-
-    def run(*args) -> str:
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, args)])
-        runpy.run_path(str(TOOL), run_name='__main__')
-        return capsys.readouterr().out
-
-    return run
-
-
-def test_table_and_file(run_tool, tmp_path):
+def test_table_and_file(tmp_path, capsys):
     out = tmp_path / 'out.pt2'
-    lines = run_tool(*write_classifier(tmp_path), out, '--sigmoid', '--dynamic-size').splitlines()
+    run_tool(*write_classifier(tmp_path), out, '--sigmoid', '--dynamic-size')
+    lines = capsys.readouterr().out.splitlines()
     rows = [line.split() for line in lines if line.startswith('    ')]
     assert [row[:5] for row in rows] == [
         [batch, '7', *size] for size in (['32', 'x', '32'], ['40', 'x', '24']) for batch in '127'
@@ -37,7 +24,7 @@ def test_table_and_file(run_tool, tmp_path):
     assert lines[-1] == 'resize: squash 32x32'
 
 
-def test_scores_that_are_off(run_tool, tmp_path, capsys, monkeypatch):
+def test_scores_that_are_off(tmp_path, capsys, monkeypatch):
     out = tmp_path / 'out.pt2'
     monkeypatch.setattr(export_model, 'read_torch_archive', read_with_other_logits)
     with pytest.raises(SystemExit) as caught:
@@ -57,16 +44,12 @@ def test_scores_that_are_off(run_tool, tmp_path, capsys, monkeypatch):
         ('{config} {ckpt} {out} --fp16', 'fp16 is for ONNX'),
         ('{config} {ckpt} {out} --photos nowhere', 'no such image, folder'),
         ('{config} {ckpt} {out} --cfg-options model.head.num_classes=7', 'size mismatch'),
-        ('{config} {ckpt} {out} --cfg-options model.head', 'not KEY=VALUE'),
         ('nix.py {ckpt} {out}', 'nix.py'),
         ('{config} nix.pth {out}', 'nix.pth'),
     ],
 )
-def test_what_is_wrong_ends_in_one_line(run_tool, tmp_path, capsys, args, message):
+def test_what_is_wrong_is_said(tmp_path, capsys, args, message):
     config, checkpoint = write_classifier(tmp_path)
     args = args.format(config=config, ckpt=checkpoint, out=tmp_path / 'out.pt2')
-    with pytest.raises(SystemExit) as caught:
-        run_tool(*args.split())
-    assert caught.value.code == 2
-    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert message in refusal(capsys, run_tool, *args.split())
     assert not (tmp_path / 'out.pt2').exists()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fake_coco import write_coco
 from four_classes import tiny_config, write_checkpoint
-from tiny_run import ROOT, load_main, load_tool, run
+from tiny_run import ROOT, load_main, load_tool, refusal, run
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
 
@@ -20,12 +20,12 @@ TOOL = ROOT / 'tools' / 'infer.py'
 CLASSES = ('ant', 'bee, or wasp', '猫', 'dog')
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def coco(tmp_path_factory) -> Path:
     return write_coco(tmp_path_factory.mktemp('infer') / 'coco', dict(val=7), classes=CLASSES)
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def model_files(coco) -> list[str]:
     """A config and a checkpoint of a tiny model with four classes."""
     config, path = tiny_config(coco), coco.parent / 'tiny.py'
@@ -141,17 +141,6 @@ def test_checkpoint_alone(run_tool, coco, model_files, tmp_path):
     assert [sorted(line['labels']) for line in lines] == [sorted(CLASSES)] * 7
     assert lines[0]['model']['config'] is None
     assert lines[0]['model']['checkpoint'] == 'tiny.pth'
-
-
-def test_config_in_a_checkpoint_is_not_run(run_tool, coco, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    config = tiny_config(coco)
-    text = config.pretty_text + "\nopen('marker', 'w')"
-    checkpoint = write_checkpoint(config, tmp_path / 'evil.pth', cfg=text)
-    status, _, error = run_tool(coco / 'val2017', checkpoint, '--no-config')
-    assert status == 2
-    assert 'not NAME = VALUE; name a config file' in error.splitlines()[-1]
-    assert not (tmp_path / 'marker').exists()
 
 
 def test_unreadable_images_are_listed_and_the_rest_is_predicted(run_tool, model_files, tmp_path):
@@ -271,34 +260,24 @@ def test_other_settings_need_overwrite(run_tool, coco, model_files, tmp_path):
     ('args', 'message'),
     [
         ('{images} {config} {ckpt} --csv', '--csv needs --out-dir'),
-        ('{images} {config} {ckpt} --overwrite', '--overwrite needs --out-dir'),
         ('{images} {config} {ckpt} --per-head --out-dir out', '--per-head needs --attention'),
         (
             '{images} {config} {ckpt} --attention --out-dir out --backend onnx',
             '--attention needs torch',
         ),
         ('{images} {config} {ckpt} --thr best', "thr must be in [0, 1] or 'tuned', but got 'best'"),
-        ('{images} {config} {ckpt} --topk 0', 'topk must be at least 1, but got 0'),
         ('{images} {config} {ckpt} --cfg-options model.head.type=Gone', 'Gone'),
         ('{images} {config} {ckpt} --cfg-options model.head.embed_dims=8', 'is not of this model'),
         ('{images} {ckpt}', 'are required: INPUT CONFIG CHECKPOINT'),
         ('{ckpt} --no-config', 'are required: INPUT CHECKPOINT'),
         ('{images} {ckpt} --no-config --cfg-options a=1', '--cfg-options changes a CONFIG'),
         ('gone.jpg {config} {ckpt}', 'no such image, folder, glob or list file: gone.jpg'),
-        ('{images} gone.py {ckpt}', 'no config at gone.py'),
         ('{images} README.md {ckpt}', 'Only py/yml/yaml/json type are supported'),
-        ('{images} {config} gone.pth', 'no checkpoint at gone.pth'),
         ('{images} {config} setup.py', 'setup.py is not a checkpoint'),
-        ('{images} {config} {ckpt} --backend onnx --device cuda', "'onnx' predicts on the CPU"),
     ],
 )
 def test_what_is_wrong_ends_in_one_line(coco, model_files, capsys, monkeypatch, args, message):
     monkeypatch.chdir(ROOT)
     config, checkpoint = model_files
     args = args.format(images=coco / 'val2017', config=config, ckpt=checkpoint)
-    with pytest.raises(SystemExit) as stop:
-        load_main('infer')(args.split())
-    assert stop.value.code == 2
-    printed, error = capsys.readouterr()
-    assert printed == ''
-    assert message in error.splitlines()[-1]
+    assert message in refusal(capsys, load_main('infer'), args.split())

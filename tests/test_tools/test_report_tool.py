@@ -3,7 +3,7 @@ import re
 
 import pytest
 from prediction_dumps import random_run, write_classes_config, write_dump
-from tiny_run import load_tool, write_tiny_config
+from tiny_run import load_tool, refusal, write_tiny_config
 
 pytest.importorskip('plotly')
 
@@ -44,12 +44,10 @@ def test_attention_lies_over_the_images(tested, tmp_path, capsys):
     for card in data['alarms'] + data['misses']:
         assert card['attention'].startswith('data:image/jpeg;base64,')
         assert card['attention'] != card['image'] and card['shares'] == []
-    with pytest.raises(SystemExit):
-        run_report(config, dump, *options, '--cfg-options', 'model.head.embed_dims=16')
-    assert 'size mismatch' in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        run_report(config, dump, '--checkpoint', 'absent.pth')
-    assert 'no checkpoint at' in capsys.readouterr().err
+    other = ['--cfg-options', 'model.head.embed_dims=16']
+    assert 'size mismatch' in refusal(capsys, run_report, config, dump, *options, *other)
+    absent = ['--checkpoint', 'absent.pth']
+    assert 'no checkpoint at' in refusal(capsys, run_report, config, dump, *absent)
 
 
 def test_export_names_images_that_are_there(tested, tmp_path, capsys):
@@ -75,20 +73,13 @@ def test_errors_are_short(tmp_path, capsys, tool, config, predictions, message):
     write_classes_config(tmp_path / 'two.py', ['cat', 'dog'])
     write_dump(tmp_path / 'a.pkl', *random_run(9, 3))
     out = tmp_path / 'out'
-    with pytest.raises(SystemExit) as caught:
-        load_tool(tool)(
-            tmp_path / config,
-            tmp_path / predictions,
-            *(['--out', out] if tool == 'report' else [out]),
-        )
-    assert caught.value.code == 2
-    assert message in capsys.readouterr().err
+    files = [tmp_path / config, tmp_path / predictions, *['--out'] * (tool == 'report'), out]
+    assert message in refusal(capsys, load_tool(tool), *files)
     assert not out.exists()
 
 
 def test_runs_that_cannot_be_compared(tmp_path, capsys):
     config = write_classes_config(tmp_path / 'three.py', ['cat', 'dog', 'cow'])
     runs = [write_dump(tmp_path / f'{number}.pkl', *random_run(number, 3)) for number in (9, 8)]
-    with pytest.raises(SystemExit):
-        run_report(config, runs[0], '--compare', runs[1])
-    assert 'cannot be compared: 9 images and 3 classes against 8' in capsys.readouterr().err
+    error = refusal(capsys, run_report, config, runs[0], '--compare', runs[1])
+    assert 'cannot be compared: 9 images and 3 classes against 8' in error

@@ -1,23 +1,21 @@
 import os
-import re
-import runpy
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import cv2
 import pytest
 from fake_coco import write_coco
+from tiny_run import ROOT, load_main, refusal
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_tools' / 'resize.py'
+TOOL = ROOT / 'tools' / 'dataset_tools' / 'resize.py'
 
 
 @pytest.fixture
 def run(capsys):
     """Run the tool in this process; its exit status and what it printed."""
-    main = runpy.run_path(str(TOOL))['main']
+    main = load_main('dataset_tools/resize')
 
     def run_tool(*args) -> tuple[int, str]:
         status = main([*map(str, args), '--workers=0'])
@@ -51,14 +49,9 @@ def test_unreadable_images_are_named_and_the_status_is_1(run, fake_coco, tmp_pat
 
 
 def test_errors_have_no_traceback(run, fake_coco, tmp_path, capsys):
-    for args, message in [
-        ((tmp_path / 'nowhere', tmp_path / 'out', '--size=32'), 'error: no folder at '),
-        ((fake_coco, fake_coco, '--size=32'), 'error: .* is the source itself'),
-        ((fake_coco, tmp_path / 'out'), 'error: the following arguments are required: --size'),
-    ]:
-        with pytest.raises(SystemExit):
-            run(*args)
-        assert re.search(message, capsys.readouterr().err)
+    error = refusal(capsys, run, tmp_path / 'nowhere', tmp_path / 'out', '--size=32')
+    assert 'error: no folder at ' in error
+    assert 'is the source itself' in refusal(capsys, run, fake_coco, fake_coco, '--size=32')
 
 
 @pytest.mark.faults

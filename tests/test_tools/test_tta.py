@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from tiny_run import ROOT, load_tool, run, write_tiny_config
+from tiny_run import ROOT, load_tool, read_log, refusal, run, write_tiny_config
 
 run_train, run_test = load_tool('train'), load_tool('test')
 
@@ -37,8 +37,8 @@ def variant(trained, tmp_path, more: str):
 
 def outcome(config, checkpoint, tmp_path, *options) -> tuple[dict, list[dict]]:
     """Test, and return the metrics and the dumped samples."""
-    out = tmp_path / 'out.pkl'
-    metrics = run_test(config, checkpoint, '--out', out, '--work-dir', tmp_path / 'w', *options)
+    out, work_dir = tmp_path / 'out.pkl', tmp_path / ('tta' if '--tta' in options else 'plain')
+    metrics = run_test(config, checkpoint, '--out', out, '--work-dir', work_dir, *options)
     return metrics, pickle.loads(out.read_bytes())
 
 
@@ -75,19 +75,10 @@ def test_flips_are_the_mean_of_two_tests(trained, tmp_path, weights):
         expected = torch.where(one['pred_score'] >= 0.5)[0]
         assert torch.equal(one['pred_label'], expected)
         np.testing.assert_array_equal(one['instance_areas'], other['instance_areas'])
-    (test,) = [json.loads(path.read_text()) for path in (tmp_path / 'w').glob('test_*.json')][-1:]
     assert metrics.keys() >= {'coco/mAP', 'coco/mAP_large', 'coco/OF1'}
-    assert test['images'] == 7
-
-
-def test_the_result_says_so(trained, tmp_path):
-    config, checkpoint = trained
-    run_test(config, checkpoint, '--tta', '--work-dir', tmp_path)
-    (path,) = tmp_path.glob('test_*.json')
-    test = json.loads(path.read_text())
-    assert test['tta'] is True and test['weights'] == 'ema'
-    (log,) = tmp_path.glob('*/*.log')
-    assert 'scores averaged over (RandomFlip(prob=0.0' in log.read_text()
+    tests = [json.loads(path.read_text()) for path in (tmp_path / 'tta').glob('test_*.json')]
+    assert [(test['tta'], test['images']) for test in tests] == [(True, 7)]
+    assert 'scores averaged over (RandomFlip(prob=0.0' in read_log(tmp_path / 'tta')
 
 
 @pytest.mark.faults
@@ -104,6 +95,5 @@ def test_two_processes_print_the_same(trained, tmp_path):
 
 def test_config_without_views(trained, tmp_path, capsys):
     config = variant(trained, tmp_path, 'tta_pipeline = test_pipeline\n')
-    with pytest.raises(SystemExit):
-        run_test(config, trained[1], '--tta')
-    assert 'tta_pipeline has no TestTimeAug' in capsys.readouterr().err
+    error = refusal(capsys, run_test, config, trained[1], '--tta')
+    assert 'tta_pipeline has no TestTimeAug' in error

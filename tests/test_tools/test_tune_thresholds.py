@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from tiny_run import ROOT, load_tool, read, run, write_tiny_config
+from tiny_run import ROOT, load_tool, read, refusal, run, write_tiny_config
 
 from mmpretrain_mldecoder.apis import stored_thresholds
 from mmpretrain_mldecoder.evaluation.functional import best_f1_thresholds, precision_thresholds
@@ -43,11 +43,9 @@ def test_fits_the_averaged_weights_to_val(trained, copied, tmp_path, capsys, pre
     options = ['--split', 'val', '--folds', 2, '--work-dir', tmp_path / 'w']
     tune(config, checkpoint, *wanted, *options)
     _, _, scores, targets = trained
-    fitted = (
-        precision_thresholds(scores, targets, precision)
-        if precision
-        else best_f1_thresholds(scores, targets)
-    )
+    fitted = best_f1_thresholds(scores, targets)
+    if precision:
+        fitted = precision_thresholds(scores, targets, precision)
     meta = read(checkpoint)['meta']
     thresholds = stored_thresholds(meta, CLASSES)
     expected = np.where(np.isnan(fitted), 0.5, np.minimum(fitted, 1))
@@ -96,9 +94,7 @@ def test_tested_on_another_split_only(trained, copied, tmp_path, capsys):
     config, checkpoint = copied
     options = ['--weights', 'ema', '--tuned-thresholds', '--work-dir', tmp_path / 't']
     for message in ('no thresholds of its own', 'fitted to the images of this test'):
-        with pytest.raises(SystemExit):
-            run_test(config, checkpoint, *options)
-        assert message in ' '.join(capsys.readouterr().err.split())
+        assert message in refusal(capsys, run_test, config, checkpoint, *options)
         tune(config, checkpoint, '--split', 'val', '--folds', 2, '--work-dir', tmp_path / 'w')
     other = tmp_path / 'other.py'  # the training images
     other.write_text(
@@ -117,22 +113,13 @@ def test_tested_on_another_split_only(trained, copied, tmp_path, capsys):
         predicted += len(chosen)
         positives += len(labels)
     assert metrics['coco/OF1'] == pytest.approx(100 * 2 * hits / (predicted + positives))
-    with pytest.raises(SystemExit):
-        run_test(other, checkpoint, *options, '--tta')
-    assert 'not allowed with argument --tuned-thresholds' in ' '.join(
-        capsys.readouterr().err.split()
-    )
     other.write_text(other.read_text() + "test_evaluator = dict(type='MultiLabelMetric')\n")
-    with pytest.raises(SystemExit):
-        run_test(other, checkpoint, *options)
-    assert 'has no MultiLabelMAP' in ' '.join(capsys.readouterr().err.split())
+    assert 'has no MultiLabelMAP' in refusal(capsys, run_test, other, checkpoint, *options)
 
 
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ([], 'required: --split'),
-        (['--split', 'all'], 'invalid choice'),
         (['--split', 'val', '--precision', 1.5], 'must be in (0, 1], but got 1.5'),
         (['--split', 'val', '--folds', 1], '--folds must be at least 2'),
         (['--split', 'val', '--folds', 8], '7 images cannot be split into 8 folds'),
@@ -144,10 +131,7 @@ def test_tested_on_another_split_only(trained, copied, tmp_path, capsys):
 def test_errors_are_short(trained, tmp_path, capsys, options, message):
     config, checkpoint, _, _ = trained
     before = checkpoint.read_bytes()
-    with pytest.raises(SystemExit) as caught:
-        tune(config, checkpoint, *options, '--work-dir', tmp_path)
-    assert caught.value.code == 2
-    assert message in ' '.join(capsys.readouterr().err.split())
+    assert message in refusal(capsys, tune, config, checkpoint, *options, '--work-dir', tmp_path)
     assert checkpoint.read_bytes() == before
 
 
@@ -157,12 +141,9 @@ def test_other_classes_and_heads(trained, tmp_path, capsys):
     options = ['--split', 'val', '--folds', 2, '--work-dir', tmp_path / 'w']
     content['meta']['dataset_meta']['classes'] = ['wolf', *CLASSES[1:]]
     torch.save(content, tmp_path / 'a.pth')
-    with pytest.raises(SystemExit):
-        tune(config, tmp_path / 'a.pth', *options)
     message = 'the checkpoint has 4 classes (wolf, ...)'
-    assert message in ' '.join(capsys.readouterr().err.split())
+    assert message in refusal(capsys, tune, config, tmp_path / 'a.pth', *options)
     plain = write_tiny_config(config.parent, "model['head']['type'] = 'MLDecoderClsHead'\n")
-    with pytest.raises(SystemExit):
-        tune(plain, checkpoint, *options)
-    assert 'a MLDecoderClsHead predicts one class per image' in capsys.readouterr().err
+    message = 'a MLDecoderClsHead predicts one class per image'
+    assert message in refusal(capsys, tune, plain, checkpoint, *options)
     assert not list(tmp_path.glob('.a*'))

@@ -1,7 +1,6 @@
 import pytest
 import torch
-from mmpretrain.registry import MODELS
-from tiny_classifier import HEADS
+from tiny_classifier import build_classifier
 
 from mmpretrain_mldecoder.apis.export.parity import compare_scores, rounding_of_torch, torch_scores
 
@@ -38,19 +37,8 @@ def test_too_few_images_are_repeated():
     assert [(row.num_images, row.largest) for row in rows] == [(2, 0)] * 3
 
 
-@pytest.fixture
-def model():
-    torch.manual_seed(0)
-    config = dict(
-        type='ImageClassifier',
-        backbone=dict(type='TwoConvolutions'),
-        data_preprocessor=dict(mean=[100, 110, 120], std=[60, 50, 40]),
-        **HEADS['groups'],
-    )
-    return MODELS.build(config).eval()
-
-
-def test_rounding_is_far_below_the_tolerance_and_leaves_the_model_alone(model):
+def test_rounding_is_far_below_the_tolerance_and_leaves_the_model_alone():
+    model = build_classifier('groups')
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
     before = torch_scores(model, images)
     rounding = rounding_of_torch(model, images)
@@ -67,8 +55,9 @@ def test_rounding_is_far_below_the_tolerance_and_leaves_the_model_alone(model):
         ('channels-last', lambda features: features.stride(1) == 1),
     ],
 )
-def test_rounding_is_measured_where_it_is_called_so(model, measured, is_so):
+def test_rounding_is_measured_where_it_is_called_so(measured, is_so):
     """The difference is made, as a processor may give the same bits in both."""
+    model = build_classifier('groups')
     model.backbone.layers[3].register_forward_hook(
         lambda _, __, features: features + 1 if is_so(features) else None
     )

@@ -41,12 +41,6 @@ def test_file_array_and_pil_agree(inferencer, fake_coco, tmp_path):
     assert from_file == from_array == from_pil
 
 
-def test_unreadable_image(inferencer, tmp_path):
-    (tmp_path / 'broken.jpg').write_bytes(b'not an image')
-    with pytest.raises(ValueError, match=r'cannot read image .*broken\.jpg'):
-        inferencer(tmp_path / 'broken.jpg')
-
-
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
@@ -102,8 +96,7 @@ def test_heads_of_the_host(config, tmp_path, fake_coco, head, neck, activation):
     if neck:
         config.model.neck = dict(type='GlobalAveragePooling')
     checkpoint = write_checkpoint(config, tmp_path / 'host.pth')
-    model = MODELS.build(config.model | dict(data_preprocessor=config.data_preprocessor)).eval()
-    model.load_state_dict(torch.load(checkpoint, weights_only=True)['state_dict'])
+    model = loaded(config, checkpoint)
     item = DATASETS.build(config.test_dataloader.dataset)[3]
     with torch.no_grad():
         logits = model(model.data_preprocessor(default_collate([item]))['inputs'])[0]
@@ -117,12 +110,18 @@ def test_heads_of_the_host(config, tmp_path, fake_coco, head, neck, activation):
         inferencer(path, return_attention=True)
 
 
+def loaded(config, checkpoint):
+    """The model itself."""
+    model = MODELS.build(config.model | dict(data_preprocessor=config.data_preprocessor)).eval()
+    model.load_state_dict(torch.load(checkpoint, weights_only=True)['state_dict'])
+    return model
+
+
 def test_attention_of_the_labels(config, checkpoint, inferencer, fake_coco):
     folder = fake_coco / 'val2017'
     plain = inferencer(folder, thr=0.2, topk=3)
     explained = inferencer(folder, thr=0.2, topk=3, return_attention=True)
-    model = MODELS.build(config.model | dict(data_preprocessor=config.data_preprocessor)).eval()
-    model.load_state_dict(torch.load(checkpoint, weights_only=True)['state_dict'])
+    model = loaded(config, checkpoint)
     dataset = DATASETS.build(config.test_dataloader.dataset)
     for index, (got, want) in enumerate(zip(explained, plain, strict=True)):
         assert (got['path'], got['labels']) == (want['path'], want['labels'])
@@ -135,10 +134,8 @@ def test_attention_of_the_labels(config, checkpoint, inferencer, fake_coco):
         np.testing.assert_allclose(got['attention'], expected.numpy(), atol=1e-5)
         np.testing.assert_allclose(got['attention'].sum((2, 3)), 1, atol=1e-5)
         assert got['shares_query_with'] == [[]] * len(got['labels'])  # a query a class
-        height, width = cv2.imread(got['path']).shape[:2]
-        assert got['seen'].shape[1] / got['seen'].shape[0] == pytest.approx(
-            width / height, rel=0.03
-        )
+        (height, width, _), seen = cv2.imread(got['path']).shape, got['seen'].shape
+        assert seen[1] / seen[0] == pytest.approx(width / height, rel=0.03)
 
 
 def test_attention_of_a_shared_query(config, tmp_path, fake_coco):
@@ -179,9 +176,11 @@ def test_results_come_before_the_last_image_is_read(inferencer, fake_coco, monke
     assert seen == read == paths
 
 
-def test_unreadable_images_are_left_out(inferencer, fake_coco, tmp_path):
+def test_unreadable_images_raise_or_are_left_out(inferencer, fake_coco, tmp_path):
     good = [str(path) for path in sorted((fake_coco / 'val2017').iterdir())]
     (tmp_path / 'broken.jpg').write_bytes(b'not an image')
+    with pytest.raises(ValueError, match=r'cannot read image .*broken\.jpg'):
+        inferencer(tmp_path / 'broken.jpg')
     (tmp_path / 'list.txt').write_text('broken.jpg\ngone.jpg')
     reported = []
     predictions = inferencer.stream(
@@ -193,10 +192,9 @@ def test_unreadable_images_are_left_out(inferencer, fake_coco, tmp_path):
     for got, want in zip(predictions, inferencer(good, thr=0), strict=True):
         assert got['path'] == want['path']
         assert got['scores'] == pytest.approx(want['scores'], abs=1e-5)
-    assert [path for path, _ in reported] == [str(tmp_path / n) for n in ('broken.jpg', 'gone.jpg')]
-    assert [reason.partition(':')[0] for _, reason in reported] == [
-        'no image in it',
-        'No such file or directory',
+    assert [(path, reason.partition(':')[0]) for path, reason in reported] == [
+        (str(tmp_path / 'broken.jpg'), 'no image in it'),
+        (str(tmp_path / 'gone.jpg'), 'No such file or directory'),
     ]
 
 

@@ -21,19 +21,15 @@ def cfg() -> Config:
     return Config.fromfile(ROWS / 'r50_coco.py')
 
 
-def test_training_images_through_the_test_pipeline(cfg):
+def test_training_images_through_the_test_pipeline_with_the_weights_of_the_checkpoint(cfg):
     test_pipeline = cfg.test_dataloader.dataset.pipeline
-    train_prefix, train_sampler = cfg.train_dataloader.dataset.data_prefix, cfg.train_dataloader
-    use_split(cfg, 'train')
-    assert cfg.test_dataloader.dataset.data_prefix == train_prefix == 'train2017'
-    assert cfg.test_dataloader.dataset.pipeline == test_pipeline
-    assert cfg.test_dataloader.sampler.type == 'DefaultSampler' != train_sampler.sampler.type
-    assert not cfg.test_dataloader.sampler.shuffle
-
-
-def test_averages_are_those_of_the_checkpoint(cfg):
     assert any('EMA' in hook.type for hook in cfg.custom_hooks)
-    use_split(cfg, 'val')
+    assert cfg.train_dataloader.sampler.type != 'DefaultSampler'
+    use_split(cfg, 'train')
+    assert cfg.test_dataloader.dataset.data_prefix == 'train2017'
+    assert cfg.test_dataloader.dataset.pipeline == test_pipeline
+    assert cfg.test_dataloader.sampler.type == 'DefaultSampler'
+    assert not cfg.test_dataloader.sampler.shuffle
     assert not any('EMA' in hook.type for hook in cfg.custom_hooks)
 
 
