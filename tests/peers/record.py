@@ -20,7 +20,7 @@ from peer_python import run_paddle
 
 TESTS = Path(__file__).parents[1]
 sys.path.append(str(TESTS / 'support'))
-from augmentation_cases import CASES, case_key, count_draws, formula_picture, summary  # noqa: E402
+from augmentation_cases import CASES, case_key, count_draws, sample_image, summary  # noqa: E402
 from formula_weights import formula_images  # noqa: E402
 from metric_cases import metric_cases  # noqa: E402
 from training_recipes import RECIPES, Recipe, batches  # noqa: E402
@@ -45,7 +45,7 @@ def record_augment(folder: Path) -> dict:
 
     ``outputs`` of PaddleClas are those that differ from the authors'.
     """
-    np.savez(folder / 'images.npz', formula=formula_picture())
+    np.savez(folder / 'images.npz', formula=sample_image())
     outputs, draws = {}, {}
     for peer in ('authors', 'paddleclas'):
         if peer == 'authors':

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import our_augmentation
 import pytest
-from augmentation_cases import CASES, CENTER, SIGNED, case_key, count_draws, formula_picture
+from augmentation_cases import CASES, CENTER, SIGNED, case_key, count_draws, sample_image
 from scipy import stats
 from training_recipes import RECIPES
 
@@ -37,7 +37,7 @@ def photos(shared_data):
 @pytest.fixture(scope='module')
 def images(photos):
     """The RGB images that every operation is compared on, by name."""
-    return dict(formula=formula_picture()) | {photo.stem: resize(photo, 448) for photo in photos}
+    return dict(formula=sample_image()) | {photo.stem: resize(photo, 448) for photo in photos}
 
 
 @pytest.fixture(scope='module')

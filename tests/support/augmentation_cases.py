@@ -1,4 +1,4 @@
-"""What the recipe's augmentation is compared on: operations, a picture, and how draws are counted.
+"""What the recipe's augmentation is compared on: operations, a image, and how draws are counted.
 
 Imports numpy only, as the peers' interpreter uses it too.
 """
@@ -21,8 +21,8 @@ CASES = (
 )
 # Row and column of the centre of a cutout; the largest box (40 pixels) fits around it.
 CENTER = 24
-# Rows and columns that are recorded of the formula picture: corners, where the fill colour shows,
-# the box of a cutout and its border, and the picture's inside.
+# Rows and columns that are recorded of the formula image: corners, where the fill colour shows,
+# the box of a cutout and its border, and the image's inside.
 PIXELS = ((0, 0), (47, 63), (2, 60), (20, 20), (24, 43), (30, 10))
 
 
@@ -30,8 +30,8 @@ def case_key(name: str, level: int, sign: int) -> str:
     return f'{name}/{sign * level:+d}'
 
 
-def formula_picture() -> np.ndarray:
-    """Return an RGB picture ``(48, 64, 3)``, uint8: gradients, edges and noise, from 30 to 220."""
+def sample_image() -> np.ndarray:
+    """Return an RGB image ``(48, 64, 3)``, uint8: gradients, edges and noise, from 30 to 220."""
     rows, columns, channels = np.mgrid[:48, :64, :3]
     smooth = 2 * columns + (3 - channels) * rows
     edges = 60 * ((rows // 12 + columns // 16 + channels) % 2)
@@ -39,18 +39,18 @@ def formula_picture() -> np.ndarray:
     return (30 + (smooth + edges + noise) % 191).astype(np.uint8)
 
 
-def summary(picture: np.ndarray) -> list[int]:
-    """Return the sum of each channel and the values at ``PIXELS`` of an RGB picture."""
-    pixels = [picture[row, column] for row, column in PIXELS]
-    sums = picture.sum(axis=(0, 1), dtype=np.int64)
+def summary(image: np.ndarray) -> list[int]:
+    """Return the sum of each channel and the values at ``PIXELS`` of an RGB image."""
+    pixels = [image[row, column] for row, column in PIXELS]
+    sums = image.sum(axis=(0, 1), dtype=np.int64)
     return np.concatenate([sums, *pixels]).tolist()
 
 
 def count_draws(draws: list[list[tuple[str, int, int]]]) -> dict:
-    """Count what was applied to each picture, given as ``(name, level, sign)`` in order.
+    """Count what was applied to each image, given as ``(name, level, sign)`` in order.
 
     Returns:
-        dict: ``number`` of operations a picture, 0 to 2; ``levels`` 1 to 9 and ``signs`` (minus,
+        dict: ``number`` of operations a image, 0 to 2; ``levels`` 1 to 9 and ``signs`` (minus,
         plus) of each operation; ``pairs``, the first and the second operation where both were
         applied, as a matrix in the order of ``NAMES``.
     """

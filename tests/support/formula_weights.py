@@ -15,12 +15,7 @@ def fill(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
     Values come from a random stream that the name seeds, so no two tensors are alike; their spread
     keeps activations of size 1 in a deep network. Running statistics are random too: means around
-    0, variances from 0.5 to 1.5.
-
-    Args:
-        name (str): The peer's name, such as ``blocks.0.conv0.bn._variance``.
-        shape (tuple[int]): The peer's shape: ``(out, in, H, W)`` for a convolution, ``(in, out)``
-            for a linear layer, ``(num, dims)`` for an embedding.
+    0, variances from 0.5 to 1.5. A linear layer's shape is the peer's, ``(in, out)``.
     """
     # RandomState's streams are frozen by numpy's compatibility policy; default_rng's are not.
     random = np.random.RandomState(zlib.crc32(name.encode()))

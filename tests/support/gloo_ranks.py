@@ -11,13 +11,9 @@ import torch.multiprocessing as mp
 
 
 def in_processes(function: Callable, world_size: int, folder: Path, *arguments) -> list:
-    """Return what ``function(rank, world_size, *arguments)`` returns on each rank.
+    """Return what ``function(rank, world_size, *arguments)`` returns on each rank, by pickle.
 
-    Args:
-        function (Callable): What it returns goes through a pickle.
-        world_size (int): Number of processes.
-        folder (Path): Is made, for what the processes exchange.
-        *arguments: Further ones of the function.
+    ``folder`` is made, for what the processes exchange.
     """
     folder.mkdir()
     # Children of a server need not import everything again, and it has never used autograd: after

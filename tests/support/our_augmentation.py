@@ -15,16 +15,16 @@ OPERATIONS = {operation.name: operation for operation in module.OPERATIONS}
 SHARE_APART = dict(shear_x=0.01, shear_y=0.01, color=0.01, sharpness=0.01)
 
 
-def apply(picture: np.ndarray, name: str, level: int, sign: int) -> np.ndarray:
-    """Return an RGB picture after one operation; a cutout is centred at ``CENTER``."""
+def apply(image: np.ndarray, name: str, level: int, sign: int) -> np.ndarray:
+    """Return an RGB image after one operation; a cutout is centred at ``CENTER``."""
     operation = OPERATIONS[name]
-    bgr = np.ascontiguousarray(picture[..., ::-1])
+    bgr = np.ascontiguousarray(image[..., ::-1])
     with patch('numpy.random.randint', lambda *args: CENTER):
         return operation.apply(bgr, sign * operation.magnitudes[level], 128)[..., ::-1]
 
 
 def draw(count: int) -> list[list[tuple[str, int, int]]]:
-    """Return name, level and sign of what was applied to each of ``count`` pictures."""
+    """Return name, level and sign of what was applied to each of ``count`` images."""
     draws = []
 
     def spy(operation):

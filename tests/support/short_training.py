@@ -110,17 +110,11 @@ def train(
     epoch_length: int = 1,
     options: Mapping | None = None,
 ) -> Training:
-    """Train one step a batch by ``configs/{row}``.
+    """Train one step a batch by ``configs/{row}``, from the weights ``state_dict``.
 
-    Args:
-        row (str): A file below ``configs/``.
-        state_dict (Mapping): The weights to start from.
-        images (np.ndarray): ``(S, B, 3, H, W)``, normalised: one batch a step.
-        targets (np.ndarray): ``(S, B, C)`` of 0 and 1.
-        work_dir (Path): Gets the log and the start.
-        dtype (torch.dtype): Of weights and computation.
-        epoch_length (int): Steps of an epoch. With 1, a few steps see a good part of the schedule.
-        options (Mapping, optional): What differs from the row, as for ``--cfg-options``.
+    ``images`` are normalised, ``(S, B, 3, H, W)``, and ``targets`` 0 or 1, ``(S, B, C)``. With an
+    ``epoch_length`` of 1, a few steps see a good part of the schedule. ``options`` differ from the
+    row, as with ``--cfg-options``.
     """
     config = Config.fromfile(CONFIGS / row)
     config.merge_from_dict(

@@ -13,7 +13,7 @@ class Recipe(NamedTuple):
         row (str): Our config, below ``configs/``.
         config (str): PaddleClas' config, below ``ppcls/configs/`` of its checkout.
         checkout (str): The environment variable that names the folder of that checkout.
-        epoch_length (int): Steps of an epoch on COCO 2017's 118,287 pictures.
+        epoch_length (int): Steps of an epoch on COCO 2017's 118,287 images.
     """
 
     row: str

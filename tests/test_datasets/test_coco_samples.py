@@ -51,21 +51,6 @@ def test_items_slices_and_takes(samples):
             samples.take([beyond])
 
 
-def test_keys_and_types(samples):
-    info = samples[0]
-    assert list(info) == [
-        'img_path',
-        'img_id',
-        'height',
-        'width',
-        'gt_label',
-        'instance_labels',
-        'instance_areas',
-    ]
-    assert [type(value) for value in info.values()] == [str, int, int, int] + [np.ndarray] * 3
-    assert [info[key].dtype for key in list(info)[4:]] == [np.int64, np.int64, np.float32]
-
-
 def test_a_dict_is_the_callers_own(samples):
     info = samples[0]
     info['height'] = 0

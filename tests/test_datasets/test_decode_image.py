@@ -86,10 +86,8 @@ def test_exif_turns_upright(format):
 
 @pytest.mark.parametrize('format', [*FORMATS, 'progressive'])
 def test_truncated_files_are_refused(format):
-    if format == 'progressive':
-        content = encoded(photo(0), progressive=True)
-    else:
-        content = encoded(photo(0), format)
+    options = dict(progressive=True) if format == 'progressive' else dict(format=format)
+    content = encoded(photo(0), **options)
     for part in (0.3, 0.6, 0.95):
         with pytest.raises(UnreadableImageError, match=r'cannot read image folder/image: .+'):
             decode(content[: int(len(content) * part)])
@@ -124,13 +122,6 @@ def test_refusals_have_path_code_and_reason(content, code, message):
     ) as error:
         decode(content)
     assert error.value.code == code and error.value.path == 'folder/image'
-
-
-def test_cv2_alone_would_decode_a_truncated_file():
-    """The reason for the check: OpenCV makes an image of a file whose end is zeros."""
-    content = encoded(photo(0), quality=95)
-    filled = np.frombuffer(content[: len(content) // 2] + bytes(4096), np.uint8)
-    assert cv2.imdecode(filled, cv2.IMREAD_COLOR) is not None
 
 
 def test_max_pixels_is_the_largest_that_is_read():
@@ -216,7 +207,5 @@ def test_decoder_that_fails_at_the_second_look(monkeypatch):
             None if flag == 'unchanged' else original(content, flag=flag, **options)
         ),
     )
-    with pytest.raises(
-        UnreadableImageError, match=r'a\.tif: TIFF, which the loader \(cv2\) cannot'
-    ):
+    with pytest.raises(UnreadableImageError, match=r'a\.tif: TIFF, which the loader \(cv2\)'):
         decode_image('a.tif', content)

@@ -68,13 +68,6 @@ def test_paths_that_cannot_be_read(tmp_path, name, code, reason):
     assert str(caught.value).isprintable()
 
 
-def test_good_file_and_link_are_read(tmp_path):
-    (tmp_path / 'a.jpg').write_bytes(b'content')
-    (tmp_path / 'b.jpg').symlink_to(tmp_path / 'a.jpg')
-    assert read_image_file(str(tmp_path / 'b.jpg')) == b'content'
-    assert read_image_file(str(tmp_path / 'a.jpg'), dict(backend='local')) == b'content'
-
-
 def test_missing_files_of_several_folders(tmp_path, monkeypatch):
     (tmp_path / 'a').mkdir()
     for name in ('a/1.jpg', '2.jpg'):

@@ -66,12 +66,6 @@ def test_values_are_those_of_the_host_and_gradients_are_not(gamma_neg, gamma_pos
     assert (gradient - host_gradient).abs().max() > 0.1 * host_gradient.abs().max()
 
 
-def test_default_settings_are_the_recipe():
-    loss = build()
-    assert (loss.gamma_neg, loss.gamma_pos, loss.clip, loss.reduction) == (4, 0, 0.05, 'sum')
-    assert loss.loss_weight == 1
-
-
 def test_wrong_reduction_is_named(batch):
     logits, targets, _ = batch
     with pytest.raises(ValueError, match=r"reduction must be one of .* but is 'average'"):

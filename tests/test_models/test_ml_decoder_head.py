@@ -9,6 +9,7 @@ import mmpretrain_mldecoder  # noqa: F401  (registers the heads)
 pytestmark = pytest.mark.usefixtures('float64')
 
 DECODER = dict(num_groups=3, embed_dims=16, num_heads=2, feedforward_channels=24)
+RESNET = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8)
 VIT = dict(
     type='VisionTransformer',
     arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=24),
@@ -16,12 +17,9 @@ VIT = dict(
 )
 # Backbone and the channels of its last output, at 64 px; every backbone gives more than 1 position.
 BACKBONES = {
-    'resnet': (dict(type='ResNet', depth=18, stem_channels=8, base_channels=8), 64),
-    'resnet_stages': (
-        dict(type='ResNet', depth=18, stem_channels=8, base_channels=8, out_indices=(1, 2)),
-        32,
-    ),
-    'resnet_vd': (dict(type='ResNetVd', depth=18, stem_channels=8, base_channels=8), 64),
+    'resnet': (RESNET, 64),
+    'resnet_stages': (dict(RESNET, out_indices=(1, 2)), 32),
+    'resnet_vd': (dict(RESNET, type='ResNetVd'), 64),
     'convnext': (
         dict(
             type='ConvNeXt',
@@ -269,14 +267,6 @@ def test_default_loss_is_the_sum_over_classes_and_batch():
     torch.testing.assert_close(loss, expected)
 
 
-def test_unknown_labels_do_not_train():
-    head = build_head(num_groups=7)
-    data_samples = [DataSample().set_gt_score(np.array([1, 0, -1, 0, 0, 0, 0]))]
-    head.loss((torch.randn(1, 12, 2, 2),), data_samples)['loss'].backward()
-    assert head.decoder.group_linear.bias.grad[2] == 0
-    assert head.decoder.group_linear.weight.grad[2].eq(0).all()
-
-
 def test_labels_outside_the_classes_are_named():
     for label in (7, -1):
         with pytest.raises(ValueError, match=r'from 0 to num_classes - 1 = 6, but are .* -?\d'):
@@ -294,21 +284,6 @@ def test_threshold_and_topk_choose_the_predicted_labels():
     assert by_threshold.pred_label.tolist() == scores.ge(middle).nonzero().flatten().tolist()
     (by_rank,) = build_head(topk=2).predict(feats)
     assert by_rank.pred_label.tolist() == scores.argsort(descending=True)[:2].tolist()
-
-
-def test_half_precision_scores():
-    head = build_head()
-    feats = torch.randn(2, 12, 3, 3)
-    scores = head((feats,)).sigmoid()
-    head.float()
-    with torch.autocast('cpu', torch.bfloat16):
-        loss = head.loss((feats.float(),), samples([1], []))['loss']
-        results = head.predict((feats.float(),))
-    assert loss.dtype == torch.float32
-    # A sigmoid passes on a quarter, at most, of what some 20 roundings by eps / 2 make of a logit.
-    close = dict(rtol=0, atol=2 * torch.finfo(torch.bfloat16).eps, check_dtype=False)
-    for result, score in zip(results, scores, strict=True):
-        torch.testing.assert_close(result.pred_score, score, **close)
 
 
 # ---- configuration

@@ -80,12 +80,8 @@ def views_of(*scores) -> list[DataSample]:
     [({}, [0, 2]), (dict(thr=0.8), [2]), (dict(thr=0.25), [0, 1, 2]), (dict(topk=1), [2])],
 )
 def test_labels_are_those_of_the_mean(head, expected):
-    (merged,) = build(**head).merge_preds([views_of([0.75, 0.5, 0.875], [0.25, 0.0, 0.875])])
+    views = views_of([0.75, 0.5, 0.875], [0.25, 0.0, 0.875])
+    (merged,) = build(**head).merge_preds([views])
     assert merged.pred_score.tolist() == [0.5, 0.25, 0.875]
     assert merged.pred_label.tolist() == expected
-
-
-def test_views_are_left_as_they_are():
-    views = views_of([0.75, 0.5, 0.875], [0.25, 0.0, 0.875])
-    build().merge_preds([views])
-    assert views[0].pred_score.tolist() == [0.75, 0.5, 0.875]
+    assert views[0].pred_score.tolist() == [0.75, 0.5, 0.875]  # left as it is

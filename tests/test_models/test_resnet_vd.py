@@ -4,10 +4,9 @@ from math import ceil
 import pytest
 import timm
 import torch
-from mmpretrain.models import ResNet, ResNetV1d
+from mmpretrain.models import ResNetV1d
 from mmpretrain.registry import MODELS
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmpretrain_mldecoder.models.backbones import ResNetVd
 
@@ -38,21 +37,6 @@ def test_depth_50_has_the_published_number_of_parameters():
     # The published table: 25.580 M with the fc; the published checkpoint's list sums to 25,576,264.
     num_backbone = sum(p.numel() for p in ResNetVd(50).parameters())
     assert num_backbone + 2048 * 1000 + 1000 == 25_576_264
-
-
-@pytest.mark.parametrize(
-    ('backbone', 'size', 'giga'),
-    # Multiply-add = 2, with the fc. The published table prints 8.670, 17.696 and 8.190 (0.2 % off).
-    [(ResNetVd, 224, 8.658), (ResNetVd, 320, 17.664), (ResNet, 224, 8.178)],
-)
-def test_flops(backbone, size, giga):
-    model = backbone(50).to('meta')
-    model.eval()
-    fc = nn.Linear(2048, 1000, device='meta')
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        (feats,) = model(torch.empty(1, 3, size, size, device='meta'))
-        fc(feats.mean((2, 3)))
-    assert counter.get_total_flops() / 1e9 == pytest.approx(giga, rel=1e-4)
 
 
 @pytest.mark.parametrize(('depth', 'name', 'size'), [(50, 'resnet50d', 75), (18, 'resnet18d', 64)])
@@ -98,12 +82,8 @@ def test_shapes(depth, expansion):
             stride = 4 * 2**stage
             channels = 32 * 2**stage * expansion
             assert out.shape == (1, channels, ceil(height / stride), ceil(width / stride))
-
-
-def test_width_is_ours_to_choose():
-    full, half = ResNetVd(18), half_width(18)
-    assert half.feat_dim * 2 == full.feat_dim == 512
-    assert half.stem[2].conv.out_channels == 32
+    with pytest.raises(KeyError, match='invalid depth 26'):
+        ResNetVd(26)
 
 
 @pytest.mark.parametrize('depth', [18, 50])
@@ -123,15 +103,6 @@ def test_frozen_stages_stay_frozen():
     assert 'layer1.0.downsample.0.weight' in frozen
 
 
-def test_doubled_batch_gives_the_doubled_answer():
-    model = randomise(half_width(18))
-    images = torch.randn(2, 3, 65, 65)
-    with torch.no_grad():
-        (single,), (double,) = model(images), model(torch.cat([images, images]))
-    # The order of the sums may depend on the batch size.
-    torch.testing.assert_close(double, torch.cat([single, single]), rtol=1e-10, atol=1e-10)
-
-
 def test_layer_depth_is_the_host_s():
     for depth in (34, 101):
         host, ours = ResNetV1d(depth=depth), ResNetVd(depth)
@@ -139,8 +110,3 @@ def test_layer_depth_is_the_host_s():
             name = f'backbone.{name}'
             depths = [one.get_layer_depth(name, 'backbone.') for one in (ours, host)]
             assert depths[0] == depths[1], name
-
-
-def test_unknown_depth():
-    with pytest.raises(KeyError, match='invalid depth 26'):
-        ResNetVd(26)

@@ -114,24 +114,21 @@ def assert_is_mean(img: np.ndarray, path: str) -> None:
     assert np.abs(img.astype(int) - box)[1:-1, 1:-1].max() <= 6
 
 
-@pytest.mark.parametrize('upright', [False, True])
 @pytest.mark.parametrize(
-    'min_side, denominator', [(25, 8), (26, 4), (50, 4), (51, 2), (100, 2), (101, 1), (999, 1)]
+    ('size', 'min_side', 'denominator'),
+    [
+        *(((200, 304), *case) for case in ((25, 8), (26, 4), (50, 4), (51, 2), (100, 2), (101, 1))),
+        *(((304, 200), *case) for case in ((25, 8), (26, 4), (999, 1))),
+        *(((203, 310), *case) for case in ((101, 2), (102, 1))),  # rounded up
+    ],
 )
-def test_takes_the_smallest_scale_that_keeps_both_sides(tmp_path, min_side, denominator, upright):
-    height, width = (304, 200) if upright else (200, 304)
-    path = saved(tmp_path / 'a.jpg', smooth_image(height, width), quality=95)
+def test_takes_the_smallest_scale_that_keeps_both_sides(tmp_path, size, min_side, denominator):
+    path = saved(tmp_path / 'a.jpg', smooth_image(*size), quality=95)
     img = scaled(path, min_side)
-    assert img.shape == (height // denominator, width // denominator, 3)
+    assert img.shape == (*(-(-side // denominator) for side in size), 3)
     assert_is_mean(img, path)
     if denominator == 1:
         np.testing.assert_array_equal(img, by_the_host(path)['img'])
-
-
-@pytest.mark.parametrize('min_side, shape', [(101, (102, 155, 3)), (102, (203, 310, 3))])
-def test_sides_that_cannot_be_halved_are_rounded_up(tmp_path, min_side, shape):
-    path = saved(tmp_path / 'a.jpg', smooth_image(203, 310))
-    assert scaled(path, min_side).shape == shape
 
 
 @pytest.mark.parametrize(

@@ -48,34 +48,18 @@ def test_equals_pillow_on_photos(shared_data):
             assert np.abs(out - resized_by_pillow(img, scale)).max() <= 1
             assert np.abs(out - resized_by_pillow(img, scale)).mean() < 0.03
             # The plain call, with the axes in whatever order this Pillow takes them.
-            plain = np.asarray(
-                Image.fromarray(img).resize((scale, scale), Image.Resampling.BILINEAR)
-            )
+            plain = Image.fromarray(img).resize((scale, scale), Image.Resampling.BILINEAR)
             assert np.abs(out - plain).max() <= 1
             assert np.abs(out - plain).mean() < 0.25
 
 
-def test_shrinking_averages():
-    """A checkerboard of single pixels turns grey; without antialias it would alias."""
-    board = np.indices((256, 256)).sum(0) % 2 * 255
-    img = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
-    out = SquareResize(32)(dict(img=img))['img']
-    assert np.abs(out[1:-1, 1:-1].astype(int) - 127.5).max() <= 1.5
-
-
-def test_without_antialias_it_is_the_hosts_resize():
-    img = random_image(60, 50)
-    ours = TRANSFORMS.build(dict(type='SquareResize', scale=20, antialias=False))(dict(img=img))
-    np.testing.assert_array_equal(ours['img'], Resize(20)(dict(img=img))['img'])
-
-
-def test_keys_are_those_of_the_hosts_resize():
-    img = random_image(30, 50)
-    ours = SquareResize(20)(dict(img=img.copy(), img_shape=(30, 50), ori_shape=(30, 50)))
-    host = Resize(20)(dict(img=img.copy(), img_shape=(30, 50), ori_shape=(30, 50)))
-    assert {k: v for k, v in ours.items() if k != 'img'} == {
-        k: v for k, v in host.items() if k != 'img'
-    }
+@pytest.mark.parametrize('antialias', [False, True])
+def test_keys_are_those_of_the_hosts_resize_and_pixels_without_antialias(antialias):
+    results = dict(img=random_image(60, 50), img_shape=(60, 50), ori_shape=(60, 50))
+    resize = TRANSFORMS.build(dict(type='SquareResize', scale=20, antialias=antialias))
+    ours, host = resize(dict(results)), Resize(20)(dict(results))
+    assert np.array_equal(ours.pop('img'), host.pop('img')) != antialias
+    assert ours == host
 
 
 def test_input_is_left_alone_and_flipped_input_is_taken():
@@ -88,21 +72,6 @@ def test_input_is_left_alone_and_flipped_input_is_taken():
         np.testing.assert_allclose(flipped[:, ::-1].astype(int), straight.astype(int), atol=1)
         straight[:] = 0
         np.testing.assert_array_equal(img, before)
-
-
-def test_runs_in_the_hosts_pipeline(fake_coco):
-    steps = [
-        dict(type='LoadImageFromFile'),
-        dict(type='SquareResize', scale=32),
-        dict(type='RandomCutout', size=0.5),
-        dict(type='TwoOpRandAugment'),
-        dict(type='PackInputs'),
-    ]
-    pipeline = Compose([TRANSFORMS.build(step) for step in steps])
-    path = sorted((fake_coco / 'train2017').iterdir())[1]
-    packed = pipeline(dict(img_path=str(path), gt_label=[0, 2]))
-    assert packed['inputs'].shape == (3, 32, 32)
-    assert packed['data_samples'].img_shape == (32, 32)
 
 
 def cropped_by_the_rule(img: np.ndarray, short: int, crop: int) -> np.ndarray:
@@ -126,15 +95,6 @@ def test_short_side_for_every_long_side(short, crop, portrait):
     for long in range(300, 340):
         img = rng.integers(0, 256, (300, long, 3), dtype=np.uint8)
         img = img.transpose(1, 0, 2) if portrait else img
-        np.testing.assert_array_equal(
-            cropped(img, short, crop), cropped_by_the_rule(img, short, crop)
-        )
-
-
-@pytest.mark.parametrize(('short', 'crop'), [(256, 224), (320, 320)])
-def test_short_side_of_photos(shared_data, short, crop):
-    for path in sorted((shared_data / 'imagenet_tiny' / 'val').glob('*/*')):
-        img = cv2.imread(str(path))
         np.testing.assert_array_equal(
             cropped(img, short, crop), cropped_by_the_rule(img, short, crop)
         )
