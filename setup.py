@@ -44,7 +44,8 @@ class BuildWithMim(build_py):
 FOR_THE_HOST = ['matplotlib<3.11']
 
 # ONNX Runtime predicts; the other two are what torch exports with.
-ONNX = ['onnxruntime>=1.20', 'onnx>=1.17', 'onnxscript>=0.5']
+# onnxscript below 0.6 does not go with onnx-ir 1, and with both torch 2.6 exports no batch norm.
+ONNX = ['onnxruntime>=1.20', 'onnx>=1.17', 'onnxscript>=0.6.2']
 
 REPORT = ['plotly>=5.24']
 APP = ['gradio>=6']
@@ -85,8 +86,8 @@ setup(
     # Exactly one of the extras below (or an environment that has them already) brings them.
     # OpenCV comes with mmengine, for the same reason.
     install_requires=[
-        'torch>=2.6',
-        'torchvision>=0.21',
+        'torch>=2.7',
+        'torchvision>=0.22',
         'numpy>=1.26',
         'matplotlib>=3.8',
         'msgspec>=0.19',

@@ -74,7 +74,7 @@ class WholeNetwork(nn.Module):
 
 def example_of(images: Tensor, dynamic_size: bool) -> tuple[tuple[Tensor], tuple[dict]]:
     """Return an example for torch's exporters, and its free axes: batch, H and W on request."""
-    # Without an upper end, torch 2.6 refuses the batch: it must not be the largest integer.
+    # Without an upper end, torch 2.7 refuses the batch: it must not be the largest integer.
     free = {0: torch.export.Dim('batch', max=2**31 - 1)}
     if dynamic_size:  # whatever multiples the network asks for
         free |= {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
