@@ -1,7 +1,6 @@
 """COCOMultiLabel: its samples, its errors, and its behaviour in the host."""
 
 import json
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from coco_dataset import build, check_samples, infos, plain_samples
-from fake_coco import write_coco
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
@@ -114,24 +112,6 @@ def test_loading_logs_one_line(fake_coco, monkeypatch, options, parts):
     build(fake_coco, **options)
     assert len(lines) == 1
     assert all(part in lines[0] for part in parts), lines[0]
-
-
-def test_other_json_in_subfolders(tmp_path):
-    root = write_coco(tmp_path / 'own', dict(train=4), classes=('left', 'right'))
-    path = root / ANN_FILE
-    content = json.loads(path.read_text())
-    for i, image in enumerate(content['images']):
-        folder = root / 'train2017' / f'part{i % 2}' / 'jpg'
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.move(root / 'train2017' / image['file_name'], folder)
-        image['file_name'] = f'part{i % 2}/jpg//{image["file_name"]}'  # a doubled slash is legal
-    path.write_text(json.dumps(content))
-
-    dataset = build(root, pipeline=[dict(type='LoadImageFromFile')])
-    assert dataset.metainfo['classes'] == ('left', 'right')
-    assert [dataset[i]['img'].shape[:2] for i in range(4)] == [
-        (image['height'], image['width']) for image in content['images']
-    ]
 
 
 def test_samples_reach_the_model_with_labels_and_instances(fake_coco):

@@ -148,12 +148,6 @@ def test_each_generator_draws_what_its_own_seed_gives(num_workers):
         )
 
 
-def test_numpy_and_torch_do_not_draw_the_same_numbers():
-    with sample_random_state(1):
-        words = np.random.randint(0, 2**32, 100, dtype=np.uint64)
-        assert not set(words.tolist()) & set(torch.randint(0, 2**32, (100,)).tolist())
-
-
 def test_samples_do_not_depend_on_the_workers():
     loader = make_loader(0)
     expected = [run_epoch(loader, 0), run_epoch(loader, 1)]

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from gloo_ranks import in_processes
-from mmengine.dataset import DefaultSampler
 
 from mmpretrain_mldecoder.evaluation import MultiLabelMAP
 from mmpretrain_mldecoder.evaluation.metrics import gather
@@ -98,16 +97,6 @@ def test_every_rank_gets_what_one_process_computes(world_size, tmp_path):
     assert all('no sample to evaluate' in result['nobody'] for result in results)
     assert all('NaN, the first one for sample 3, class 2' in r['nan'] for r in results)
     assert all('thr must name each class once' in result['thr'] for result in results)
-
-
-@pytest.mark.parametrize('world_size', [2, 3, 4])
-def test_the_split_is_that_of_mmengine(world_size, monkeypatch):
-    for rank in range(world_size):
-        monkeypatch.setattr(
-            'mmengine.dataset.sampler.get_dist_info', lambda rank=rank: (rank, world_size)
-        )
-        sampler = DefaultSampler(range(NUM_IMAGES), shuffle=False)
-        assert list(sampler) == split_like_the_sampler(rank, world_size)
 
 
 def test_one_process_returns_its_rows():
