@@ -12,11 +12,7 @@ def draw(tmp_path, image, labels, scores) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ('shape', 'width', 'height'),
-    [
-        ((64, 96), 360, 240),
-        ((4000, 3000), 1200, 1600),
-        ((30, 3000), 1600, 16),
-    ],
+    [((64, 96), 360, 240), ((4000, 3000), 1200, 1600), ((30, 3000), 1600, 16)],
 )
 def test_image_is_whole_and_of_a_size_to_look_at(tmp_path, shape, width, height):
     image = np.full((*shape, 3), (200, 40, 20), np.uint8)

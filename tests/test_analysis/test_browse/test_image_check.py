@@ -1,4 +1,3 @@
-import mmcv
 import numpy as np
 import pytest
 from faulty_images import encoded, faulty_files, orientation, photo
@@ -79,17 +78,6 @@ def test_the_loader_turns_an_image_upright_or_is_said_to_ignore_it(path):
             loader = LoadImageFromFile(color_type=color_type, imdecode_backend=backend)
             assert loader(dict(img_path=file))['img_shape'] == shape
             assert codes(ImageChecker(loader).check((file, None))) == {code}
-
-
-def test_what_is_said_of_odd_modes_is_true():
-    """Alpha is dropped, the upper 8 of 16 bits are kept, grey becomes three equal channels."""
-    pixels = photo(0)
-    see_through = np.dstack([pixels, np.full((60, 80), 7, np.uint8)])
-    read = mmcv.imfrombytes(encoded(see_through, 'PNG'))
-    assert np.array_equal(read[..., ::-1], pixels)
-    deep = pixels[..., 0].astype(np.uint16) * 256 + 255
-    read = mmcv.imfrombytes(encoded(deep, 'PNG'))
-    assert all(np.array_equal(read[..., c], pixels[..., 0]) for c in range(3))
 
 
 def test_a_thumbnail_is_the_grey_image_made_small(path):

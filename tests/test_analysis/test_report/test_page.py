@@ -107,7 +107,7 @@ def test_names_come_from_the_annotations(fake_coco, tmp_path):
 
 def test_only_images_of_the_dataset_are_copied_into_the_page(tmp_path):
     data, private = tmp_path / 'data', tmp_path / 'private'
-    for folder in (data / 'val', private):
+    for folder in (data / 'val', private, tmp_path / 'data2'):
         folder.mkdir(parents=True)
         Image.new('RGB', (8, 8)).save(folder / 'a.jpg')
     (data / 'val' / 'link.jpg').symlink_to(private / 'a.jpg')
@@ -115,11 +115,12 @@ def test_only_images_of_the_dataset_are_copied_into_the_page(tmp_path):
         str(data / 'val' / 'a.jpg'),
         str(data / 'val' / '..' / '..' / 'private' / 'a.jpg'),
         str(private / 'a.jpg'),
+        str(tmp_path / 'data2' / 'a.jpg'),
         str(data / 'val' / 'link.jpg'),
         'nul\0.jpg',
     ]
-    scores = np.tile(np.float32([0.9, 0.1]), (5, 1))
-    targets = np.tile(np.int8([0, 1]), (5, 1))
+    scores = np.tile(np.float32([0.9, 0.1]), (6, 1))
+    targets = np.tile(np.int8([0, 1]), (6, 1))
     dump = write_dump(tmp_path / 'predictions.pkl', scores, targets, images=images)
     config = write_classes_config(tmp_path / 'c.py', ['ant', 'bee'], str(data))
     page = write_report(config, dump, tmp_path / 'report')
@@ -127,4 +128,4 @@ def test_only_images_of_the_dataset_are_copied_into_the_page(tmp_path):
     for kind in ('alarms', 'misses'):
         shown = {card['file']: card['image'] is not None for card in content[kind]}
         assert shown == {image: image == images[0] for image in images}
-    assert any(note.startswith('8 of 10 images are not shown') for note in content['notes'])
+    assert any(note.startswith('10 of 12 images are not shown') for note in content['notes'])
