@@ -30,10 +30,8 @@ from ..engine import PortableRunner
 from ..fileio.terminal import progress_bar
 from .browse.dataset_split import dataloader_config
 
-SEEDING = 'seeding'
 LABELS = 'labels'
 READING = 'reading the file'
-COLLATION = 'collation'
 WARM_UP = 8  # images, on which libraries are loaded and buffers made
 
 
@@ -154,14 +152,14 @@ def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> tuple[dict[s
             samples = []
             for index in batch[: photos - made]:
                 if is_seeded and isinstance(index, SampleIndex):
-                    with clock.stage(SEEDING):
+                    with clock.stage('seeding'):
                         seed_generators(index.seed)
                 start, in_pipeline = time.perf_counter(), sum(clock.seconds.values())
                 samples.append(dataset[int(index)])
                 in_pipeline = sum(clock.seconds.values()) - in_pipeline
                 clock.seconds[LABELS] += time.perf_counter() - start - in_pipeline
                 bar.advance(task)
-            with clock.stage(COLLATION):
+            with clock.stage('collation'):
                 loader.collate_fn(samples)
             made += len(samples)
             if made == photos:

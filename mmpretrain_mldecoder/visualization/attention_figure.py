@@ -1,7 +1,7 @@
 """Attention maps: one laid over an image, and a figure of all labels or heads of an image."""
 
 import os
-from itertools import islice, zip_longest
+from itertools import islice
 from pathlib import Path
 from textwrap import fill
 
@@ -96,12 +96,12 @@ def attention_figure(prediction: dict, out: str | os.PathLike, per_head: bool = 
         hspace=(title + GAP_INCHES) / height,
     )
     grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw=place)
-    for axes, (image, name) in zip_longest(grid.flat, panels, fillvalue=(None, '')):
+    for axes in grid.flat:
         axes.set_axis_off()
         axes.set_anchor('NW')
-        if image is not None:
-            axes.imshow(image)
-            axes.set_title(name, loc='left', fontsize=8, pad=3, parse_math=False)
+    for axes, (image, name) in zip(grid.flat, panels, strict=False):
+        axes.imshow(image)
+        axes.set_title(name, loc='left', fontsize=8, pad=3, parse_math=False)
     if prediction['labels']:
         box = (left, (bottom - 0.1) / full_height, min(inside, 2.2) / full_width, 0.1 / full_height)
         _draw_bar(figure.add_axes(box))

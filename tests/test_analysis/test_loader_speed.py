@@ -1,5 +1,6 @@
 import io
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -203,20 +204,10 @@ def test_a_file_behind_a_backend_is_not_read():
 
 def printed(gpu_rate=None, **change) -> str:
     """Print a measurement with changes, without its line breaks."""
-    facts = dict(
-        split='train',
-        photos=1000,
-        stages=dict(labels=0.2, LoadImageFromFile=3.0, SquareResize=0.8, x=1.0),
-        core_rate=200.0,
-        core_share=0.97,
-        workers=8,
-        loader_rate=800.0,
-        batch_size=56,
-        num_photos=96_000,
-        cores=4,
-    )
+    stages = dict(labels=0.2, LoadImageFromFile=3.0, SquareResize=0.8, x=1.0)
+    speed = LoaderSpeed('train', 1000, stages, 200.0, 0.97, 8, 800.0, 56, 96_000, cores=4)
     out = io.StringIO()
-    print_loader_speed(LoaderSpeed(**(facts | change)), gpu_rate, Console(file=out, width=100))
+    print_loader_speed(replace(speed, **change), gpu_rate, Console(file=out, width=100))
     return ' '.join(out.getvalue().split())
 
 

@@ -19,14 +19,11 @@ def model_index(monkeypatch) -> ModelIndex:
     return index
 
 
-def test_loader_finds_no_error(model_index):
+def test_loader_finds_no_error_and_every_config(model_index):
     # OpenMMLab's paths start at the repository; the loader looks beside the metafile for a README.
     errors = [error for error in model_index.check(silent=True) if 'README' not in error]
     assert errors == []
     assert all((ROOT / collection.readme).is_file() for collection in model_index.collections)
-
-
-def test_every_row_is_listed_once(model_index):
     expected = {
         f'configs/{folder}/{path.name}': f'{folder}_{path.stem}'
         for folder in FOLDERS

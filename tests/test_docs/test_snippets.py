@@ -1,10 +1,6 @@
 """The Python blocks of the pages run, on small data laid out as the pages say."""
 
-import os
-import re
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +9,7 @@ from fake_coco import write_coco
 from markdown_pages import PAGES, ROOT, CodeBlock, code_blocks
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS
+from tiny_run import load_tool, write_tiny_config
 
 import mmpretrain_mldecoder  # noqa: F401  (registers everything)
 
@@ -23,17 +20,6 @@ SNIPPETS = [
     for i, block in enumerate(code_blocks(page))
     if block.test
 ]
-
-# The recipe's config with a network of a few thousand parameters and the four classes of the data.
-_TINY = """
-_base_ = './configs/mldecoder/r50_coco.py'
-model = dict(
-    backbone=dict(depth=18, stem_channels=4, base_channels=4, init_cfg=None),
-    head=dict(num_classes=4, in_channels=32, num_groups=4, embed_dims=8, num_heads=2,
-              feedforward_channels=8))
-data_preprocessor = dict(num_classes=4)
-test_dataloader = dict(num_workers=0)
-"""
 
 
 @pytest.fixture(scope='module')
@@ -80,18 +66,11 @@ def save_untrained(config: Path, work_dir: Path) -> None:
 @pytest.fixture(scope='module')
 def printed_map(workspace) -> float:
     """Test a tiny model with ``--out predictions.pkl``; the mAP that the tool prints."""
-    (workspace / 'tiny.py').write_text(_TINY)
-    save_untrained(workspace / 'tiny.py', workspace / 'work_dirs/tiny')
-    checkpoint = 'work_dirs/tiny/best_coco_mAP_epoch_40.pth'
-    run = subprocess.run(
-        [sys.executable, 'tools/test.py', 'tiny.py', checkpoint, '--out', 'predictions.pkl'],
-        cwd=workspace,
-        env=os.environ | dict(OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore'),
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-    return float(re.findall(r'coco/mAP: ([\d.]+)', run.stdout + run.stderr)[-1])
+    config = write_tiny_config(workspace)
+    save_untrained(config, workspace / 'work_dirs/tiny')
+    checkpoint = workspace / 'work_dirs/tiny/best_coco_mAP_epoch_40.pth'
+    options = ['--out', workspace / 'predictions.pkl', '--work-dir', workspace / 'work_dirs/test']
+    return load_tool('test')(config, checkpoint, *options)['coco/mAP']
 
 
 @pytest.mark.parametrize('block', SNIPPETS)
@@ -108,8 +87,7 @@ def test_snippet(block: CodeBlock, workspace, monkeypatch, capsys, request):
         return
     names = runpy.run_path(str(path))
     if argument == 'mAP':
-        # printed with four decimals
-        assert float(capsys.readouterr().out) == pytest.approx(expected, abs=1e-4)
+        assert float(capsys.readouterr().out.splitlines()[-1]) == pytest.approx(expected, abs=1e-4)
     elif argument == 'backbones':
         pytest.importorskip('timm')
         for backbone, in_channels in names['backbones']:

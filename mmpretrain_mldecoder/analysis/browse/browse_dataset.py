@@ -69,13 +69,11 @@ def browse_dataset(
     Args:
         cfg (Config): As ``engine.runners.launch.load_config`` gives it.
         out_dir (str | PathLike): Folder to write to; older files of these names are replaced.
-        splits (Sequence[str], optional): Of train, val and test. Defaults to those that the
-            config has, see :func:`default_splits`.
+        splits (Sequence[str], optional): Defaults to the config's, see :func:`default_splits`.
         images (int): On each sheet; 0 draws none. Defaults to 8.
         draws (int): Augmented versions of each training image, at least 1. Defaults to 4.
         read_files (bool): Whether to read every image. Defaults to True.
-        quick (bool): Whether to read headers only, see :class:`ImageChecker`. Defaults to
-            False.
+        quick (bool): Whether to read headers only (:class:`ImageChecker`). Defaults to False.
         workers (int, optional): Processes. Defaults to the cores that this process may use.
 
     Raises:

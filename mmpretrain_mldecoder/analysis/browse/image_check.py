@@ -17,8 +17,7 @@ from ...datasets.image_files import read_image_file
 from ...datasets.image_header import ImageHeader, read_image_header
 from ...errors import UnreadableImageError
 
-# Rows and columns of the small grey images that duplicates are found with.
-THUMBNAIL = (16, 18)
+THUMBNAIL = (16, 18)  # rows and columns of the small grey images that duplicates are found with
 GREY_SPREAD = 2  # levels by which the channels of a grey image may differ, for rounding
 _DAMAGE = ('Corrupt JPEG data', 'Premature end of JPEG')
 _GREY_MODES = ('1', 'L', 'LA', 'La', 'I', 'F')

@@ -8,7 +8,6 @@ from prediction_dumps import write_dump
 
 from mmpretrain_mldecoder.analysis.report import read_test_run
 from mmpretrain_mldecoder.analysis.report.images import (
-    encode_attention,
     error_card,
     image_roots,
     read_thumbnail,
@@ -42,16 +41,6 @@ def test_thumbnail_is_small_and_upright(tmp_path):
     (tmp_path / 'a.jpg').write_bytes(b'\xff\xd8 no photo')
     assert read_thumbnail(str(tmp_path / 'a.jpg')) is None
     assert read_thumbnail(str(tmp_path / 'absent.jpg')) is None
-
-
-def test_overlay_is_bright_where_the_attention_is():
-    seen = np.full((60, 120, 3), 90, np.uint8)
-    attention = np.zeros((2, 4, 8))
-    attention[:, 1, 6] = 1
-    overlay = np.asarray(decode(encode_attention(seen, attention)).convert('L')).astype(int)
-    assert overlay.shape == (120, 240)
-    row, column = np.unravel_index(overlay.argmax(), overlay.shape)
-    assert abs(row - 45) < 15 and abs(column - 195) < 15
 
 
 def test_card(tmp_path):
