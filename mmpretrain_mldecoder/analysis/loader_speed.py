@@ -30,7 +30,6 @@ from ..engine import PortableRunner
 from ..fileio.terminal import progress_bar
 from .browse.dataset_split import dataloader_config
 
-LABELS = 'labels'
 READING = 'reading the file'
 WARM_UP = 8  # images, on which libraries are loaded and buffers made
 
@@ -144,7 +143,7 @@ def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> tuple[dict[s
     for index in next(iter(batches))[:WARM_UP]:
         dataset[int(index)]
     clock = StageClock()
-    clock.seconds[LABELS] = 0.0  # the first in the table
+    clock.seconds['labels'] = 0.0  # the first in the table
     made = 0
     began, worked = time.perf_counter(), time.thread_time()
     with clock.on_pipelines(dataset):
@@ -157,7 +156,7 @@ def _time_stages(loader: DataLoader, photos: int, bar: Progress) -> tuple[dict[s
                 start, in_pipeline = time.perf_counter(), sum(clock.seconds.values())
                 samples.append(dataset[int(index)])
                 in_pipeline = sum(clock.seconds.values()) - in_pipeline
-                clock.seconds[LABELS] += time.perf_counter() - start - in_pipeline
+                clock.seconds['labels'] += time.perf_counter() - start - in_pipeline
                 bar.advance(task)
             with clock.stage('collation'):
                 loader.collate_fn(samples)

@@ -162,7 +162,7 @@ def print_findings(
         table.add_column(split.name, justify='right')
     table.add_column('what it means  →  fix')
     found = {finding.code for finding in findings}
-    for code in filter(found.__contains__, FINDING_KINDS):
+    for code in [code for code in FINDING_KINDS if code in found]:
         name, meaning, fix = FINDING_KINDS[code]
         of_kind = [finding for finding in findings if finding.code == code]
         mark, style = (' (!)', 'bold') if code in HARMFUL else ('', '')
