@@ -3,6 +3,7 @@
 import argparse
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
+from mmpretrain_mldecoder.fileio.terminal import one_line
 
 WRONG = (OSError, ValueError, RuntimeError, ImportError, KeyError, SyntaxError)
 
@@ -34,7 +35,7 @@ def main() -> None:
     try:
         inferencer = MultiLabelInferencer(args.config, args.checkpoint, args.device)
     except WRONG as error:
-        parser.error(' '.join(str(error).split()) or type(error).__name__)
+        parser.error(one_line(error))
     app = build_app(inferencer)
     print(f'serving on http://{args.host}:{args.port} until Ctrl-C', flush=True)
     try:

@@ -38,10 +38,8 @@ def load_trained(
         ) from error
     for name, weight in model.state_dict().items():
         if weight.is_floating_point() and weight.isnan().any():
-            raise ValueError(
-                f'{checkpoint} has NaN among its weights, the first in {name}: the training '
-                'diverged. Use an earlier checkpoint'
-            )
+            what = f'{checkpoint} has NaN among its weights, the first in {name}'
+            raise ValueError(f'{what}: the training diverged. Use an earlier checkpoint')
     return class_names(model, config, content), content.get('meta') or {}
 
 

@@ -1,12 +1,13 @@
 """Export of a classifier to one file that is enough to predict, if its scores agree."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmpretrain.apis import get_model
-from torch import Tensor
 
 from ...checkpoints.loaders import checkpoint_identity
 from ...engine.checks import explained
@@ -25,6 +26,8 @@ from .model_input import (
     resize_rule,
 )
 from .parity import Export, check_metric, check_parity
+
+_ACTIVATIONS = dict(sigmoid=torch.sigmoid, softmax=partial(torch.softmax, dim=1))
 
 
 def export_model(
@@ -115,7 +118,7 @@ def export_model(
         except Exception as error:  # of torch's exporter, or of ONNX Runtime: any
             raise RunError(f'the model cannot be exported: {first_line(error)}') from error
         export.num_bytes = temporary.stat().st_size
-        scores_of = _to_scores(run, metadata['output']['then'])
+        scores_of = run if sigmoid else lambda images: _ACTIVATIONS[activation](run(images))
         check_parity(export, model, groups, scores_of, tolerance)
         if precision == 'int8':
             check_metric(export, config, model, scores_of, max_map_drop)
@@ -143,11 +146,3 @@ def _check_options(
     if max_map_drop < 0 or (tolerance is not None and not tolerance > 0):
         got = f'they are {tolerance} and {max_map_drop}'
         raise ValueError(f'a tolerance must be above 0 and a drop at least 0, but {got}')
-
-
-def _to_scores(run: Callable[[Tensor], Tensor], then: str | None) -> Callable[[Tensor], Tensor]:
-    if then == 'sigmoid':
-        return lambda images: run(images).sigmoid()
-    if then == 'softmax':
-        return lambda images: run(images).softmax(dim=1)
-    return run

@@ -109,16 +109,8 @@ def photos_to_compare(
         FileNotFoundError: If there are no images.
         ValueError: If they are of several sizes without ``dynamic_size``, or one cannot be read.
     """
-    if paths:
-        images = pack_photos(config, paths)
-    else:
-        try:
-            images = _test_images(config, NUM_PHOTOS)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(
-                'no photos to compare, as the test data is not there: name some with --photos '
-                f'({first_line(error)})'
-            ) from error
+    otherwise = 'no photos to compare, as the test data is not there: name some with --photos'
+    images = pack_photos(config, paths) if paths else _test_images(config, NUM_PHOTOS, otherwise)
     groups = _by_size(images, NUM_PHOTOS)
     if not dynamic_size and len(groups) > 1:
         sizes = ' and '.join(map(_pixels, groups[:2]))
@@ -149,13 +141,8 @@ def calibration_batches(
 
 def check_test_data(config: Config) -> None:
     """Raise a ``FileNotFoundError`` if the data that int8 is judged on is not there."""
-    try:
-        _test_images(config, 1)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            'int8 is judged by the metric before and after, but the test data is not there: '
-            f'{first_line(error)}'
-        ) from error
+    need = 'int8 is judged by the metric before and after, but the test data is not there'
+    _test_images(config, 1, need)
 
 
 def pack_photos(config: Config, inputs: Sequence[str | os.PathLike]) -> Iterator[Tensor]:
@@ -164,9 +151,12 @@ def pack_photos(config: Config, inputs: Sequence[str | os.PathLike]) -> Iterator
     return (pipeline(path)['inputs'] for path in expand_inputs(list(inputs)))
 
 
-def _test_images(config: Config, number: int) -> list[Tensor]:
-    dataset = DATASETS.build(copy.deepcopy(config.test_dataloader.dataset))
-    return [dataset[i]['inputs'] for i in range(min(number, len(dataset)))]
+def _test_images(config: Config, number: int, otherwise: str) -> list[Tensor]:
+    try:
+        dataset = DATASETS.build(copy.deepcopy(config.test_dataloader.dataset))
+        return [dataset[i]['inputs'] for i in range(min(number, len(dataset)))]
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{otherwise} ({first_line(error)})') from error
 
 
 def _by_size(images: Iterator[Tensor], number: int) -> list[Tensor]:

@@ -19,7 +19,6 @@ from ...errors import UnreadableImageError
 from ...fileio.terminal import one_line
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
-LIST_SUFFIX = '.txt'
 
 SingleImage = str | np.ndarray | Image.Image
 ImageInputs = SingleImage | os.PathLike | Sequence
@@ -75,7 +74,7 @@ def _expand_path(path: str) -> list[str]:
     _refuse_address(path, 'an input')
     path = os.path.expanduser(path)
     if os.path.isfile(path):
-        return _read_list(Path(path)) if path.lower().endswith(LIST_SUFFIX) else [path]
+        return _read_list(Path(path)) if path.lower().endswith('.txt') else [path]
     if os.path.isdir(path):
         found = Path(path).rglob('*')
     elif glob.has_magic(path):

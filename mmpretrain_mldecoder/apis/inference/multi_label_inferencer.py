@@ -116,9 +116,6 @@ class MultiLabelInferencer(BaseInferencer):
         Raises:
             ValueError: Also if the checkpoint has no config, or one that asks for more than models
                 and transforms that MMPretrain or this package register.
-
-        Example:
-            >>> inferencer = MultiLabelInferencer.from_checkpoint('checkpoint.pth')
         """
         config = stored_config(checkpoint)
         try:
@@ -234,7 +231,6 @@ class MultiLabelInferencer(BaseInferencer):
         return np.full(len(self.classes), thr, np.float64)
 
     def forward(self, inputs: dict) -> list[DataSample]:
-        """Predict one batch that the pipeline made; see the host's class."""
         return self._network(inputs)
 
     def _predict(
@@ -284,5 +280,4 @@ class MultiLabelInferencer(BaseInferencer):
         return dict(attention=attention, shares_query_with=shared)
 
     def _init_pipeline(self, cfg: Config) -> ImagePipeline:
-        """Build the test pipeline; called by the base class."""
         return ImagePipeline(cfg.test_dataloader.dataset.pipeline)

@@ -48,10 +48,9 @@ def activation_of(model: BaseModel) -> Literal['sigmoid', 'softmax']:
         return 'sigmoid'
     if isinstance(head, ClsHead):
         return 'softmax'
-    raise ValueError(
-        f'a {type(model).__name__} with a {type(head).__name__} cannot be exported, only an '
-        'ImageClassifier with a single-label or multi-label head'
-    )
+    kinds = 'an ImageClassifier with a single-label or multi-label head'
+    what = f'a {type(model).__name__} with a {type(head).__name__}'
+    raise ValueError(f'{what} cannot be exported, only {kinds}')
 
 
 class WholeNetwork(nn.Module):

@@ -25,12 +25,10 @@ def stored_config(checkpoint: str | os.PathLike) -> Config:
     plain values (:func:`.plain_model`). All else (imports, data sets, hooks, ...) is dropped.
 
     Args:
-        checkpoint (str | PathLike): File or address of a training's checkpoint; it is read
-            weights-only.
+        checkpoint (str | PathLike): File or address of a training's checkpoint.
 
     Returns:
-        Config: With ``model``, ``data_preprocessor`` and ``test_dataloader``, for
-        :class:`MultiLabelInferencer`.
+        Config: With ``model``, ``data_preprocessor`` and ``test_dataloader``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -49,12 +47,12 @@ def stored_config(checkpoint: str | os.PathLike) -> Config:
 
 
 def _for_prediction(stored: dict, stored_classes: list | None) -> Config:
-    model, dataset = stored.get('model'), stored
+    dataset = stored
     for key in ('test_dataloader', 'dataset'):
         dataset = dataset.get(key)
         dataset = dataset if isinstance(dataset, Mapping) else {}
     pipeline = dataset.get('pipeline')
-    if not isinstance(model, Mapping) or not isinstance(pipeline, list | tuple):
+    if not isinstance(stored.get('model'), Mapping) or not isinstance(pipeline, list | tuple):
         raise ValueError('it has no model, or no test_dataloader.dataset.pipeline')
     parts = {
         name: plain_model(stored[name], MODELS, name)

@@ -249,7 +249,6 @@ class PredictionRun:
         return [path for path, full in absolute if full != sheet and not full.startswith(drawings)]
 
     def _settings(self) -> dict:
-        """Return what the results depend on."""
         config = self.inferencer.config
         parts = dict(
             model=config.model,

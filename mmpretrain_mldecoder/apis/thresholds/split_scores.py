@@ -108,21 +108,18 @@ def use_split(cfg: Config, split: str) -> None:
     Raises:
         ValueError: If the config has no such split, or no pipeline of its own can be replaced.
     """
-    name = f'{split}_dataloader'
-    for needed in (name, 'test_dataloader'):
+    for needed in (f'{split}_dataloader', 'test_dataloader'):
         if cfg.get(needed) is None:
             raise ValueError(f'the config has no {needed}, so there is no split {split!r}')
     if split == 'train':
         dataset, test_dataset = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
         if 'pipeline' not in dataset or 'pipeline' not in test_dataset:
-            raise ValueError(
-                f'the training dataset {dataset.get("type")} has no pipeline of its own to put the '
-                'test pipeline in its place: name another split'
-            )
+            what = f'the training dataset {dataset.get("type")} has no pipeline of its own'
+            raise ValueError(f'{what} to put the test pipeline in its place: name another split')
         dataset.pipeline = test_dataset.pipeline
         cfg.test_dataloader.dataset = dataset
     else:
-        cfg.test_dataloader = cfg[name]
+        cfg.test_dataloader = cfg[f'{split}_dataloader']
     cfg.test_evaluator = dict(type='MultiLabelMAP')
     cfg.custom_hooks = [
         hook for hook in cfg.get('custom_hooks') or [] if not launch.is_ema_hook(hook['type'])
