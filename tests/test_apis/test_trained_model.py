@@ -38,10 +38,8 @@ def test_class_names_fall_back_to_the_config_and_the_annotations(
 
 
 def test_class_names_of_a_type_of_dataset():
-    assert dataset_class_names(dict(type='CIFAR10', data_prefix='absent'))[:2] == [
-        'airplane',
-        'automobile',
-    ]
+    names = dataset_class_names(dict(type='CIFAR10', data_prefix='absent'))
+    assert names[:2] == ['airplane', 'automobile']
 
 
 @pytest.mark.parametrize(

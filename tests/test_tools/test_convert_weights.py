@@ -24,8 +24,8 @@ model = dict(
     type='ImageClassifier',
     backbone=dict(type='ResNetVd', depth=18, stem_channels=8, base_channels=8),
     head=dict(
-        type='MLDecoderHead', num_classes=4, in_channels=64, embed_dims=16, num_heads=8,
-        feedforward_channels=32,
+        type='MLDecoderHead', num_classes=4, num_groups=3, in_channels=64, embed_dims=16,
+        num_heads=8, feedforward_channels=32,
     ),
 )
 data_preprocessor = dict(num_classes=4, mean=[0, 0, 0], std=[255, 255, 255])
@@ -42,9 +42,9 @@ def run_tool(*arguments: str | Path) -> None:
     load_main('convert_weights')([*map(str, arguments)])
 
 
-def save(folder: Path, depth: int = 18, head: dict | None = None) -> Path:
-    """A narrow ResNet_vd with 4 queries for 4 classes, as PaddleClas saves it."""
-    head = head or paddleclas_ml_decoder(64, 4, dims=16, hidden=32)
+def save(folder: Path, depth: int = 18) -> Path:
+    """A narrow ResNet_vd with 3 queries for 4 classes, of which PaddleClas saves 6 outputs."""
+    head = paddleclas_ml_decoder(64, 3, 2, dims=16, hidden=32)
     path = folder / 'model.pdparams'
     path.write_bytes(pickle.dumps(random_arrays(paddleclas_resnet(depth, True, 8) | head), 4))
     return path
@@ -80,6 +80,8 @@ def test_output_is_a_checkpoint_of_ours(weights, config, tmp_path, capsys):
     assert converted['file'] == 'model.pdparams' and len(converted['sha256']) == 64
     ours = checkpoint['state_dict']['head.decoder.layers.0.ffn_in.weight']
     np.testing.assert_array_equal(ours, theirs['fc.decoder.layers.0.linear1.weight'].T)
+    bias = checkpoint['state_dict']['head.decoder.group_linear.bias']
+    np.testing.assert_array_equal(bias, theirs['fc.group_conv.bias'][:4])
 
     # the tools take it: strict loading, and the names of the classes come along
     cfg = Config.fromfile(config)
@@ -99,21 +101,10 @@ def test_backbone_only(weights, config, tmp_path, capsys):
     assert names and all(name.startswith('backbone.') for name in names)
 
 
-def test_surplus_outputs_are_cut(config, tmp_path):
-    # 3 queries for 4 classes: Paddle stores 6 outputs, the model has 4
-    path = save(tmp_path, head=paddleclas_ml_decoder(64, 3, 2, dims=16, hidden=32))
-    cfg = Config.fromfile(config)
-    cfg.model.head.num_groups = 3
-    made = convert_weights(str(path), tmp_path / 'ours.pth', cfg)
-    bias = made.state_dict['head.decoder.group_linear.bias']
-    theirs = pickle.loads(path.read_bytes())
-    np.testing.assert_array_equal(bias, theirs['fc.group_conv.bias'][:4])
-
-
 @pytest.mark.parametrize(
     ('depth', 'change', 'kind', 'hint'),
     [
-        (18, ('num_classes=4', 'num_classes=5'), r'another shape: head\..* is \(4,\) .* and \(5,\)',
+        (18, ('num_classes=4', 'num_classes=7'), r'another shape: head\..* is \(6,\) .* and \(7,\)',
          r'model\.head\.num_classes.*--backbone-only'),
         (18, ('depth=18', 'depth=34'), r'missing in the file: backbone\.layer1\.2\.conv1\.weight',
          'Name the config of the'),

@@ -110,16 +110,9 @@ for tool, *arguments in (
     assert (work_dir / 'epoch_2.pth').exists()
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (['absent.py'], 'no config at absent.py'),
-        (['{config}', '--resume', 'absent.pth'], 'no checkpoint at absent.pth'),
-    ],
-)
-def test_errors_are_short(unbroken, capsys, arguments, message):
-    arguments = [argument.format(config=unbroken[0]) for argument in arguments]
-    assert message in refusal(capsys, run_train, *arguments)
+def test_errors_are_short(unbroken, capsys):
+    error = refusal(capsys, run_train, unbroken[0], '--resume', 'absent.pth')
+    assert 'no checkpoint at absent.pth' in error
 
 
 @pytest.mark.parametrize('script', ['dist_train', 'dist_test', 'slurm_train', 'slurm_test'])

@@ -7,7 +7,6 @@ import torch
 from four_classes import CLASSES, assert_scores_of_a_test_run, write_checkpoint
 from mmengine.dataset import default_collate
 from mmpretrain.registry import DATASETS, MODELS
-from PIL import Image
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
 
@@ -29,16 +28,6 @@ def test_threshold_and_topk(inferencer, fake_coco):
             (got,) = inferencer(path, thr=thr, topk=topk)
             assert got['labels'] == [everything['labels'][k] for k in kept]
             assert got['scores'] == [scores[k] for k in kept]
-
-
-def test_file_array_and_pil_agree(inferencer, fake_coco, tmp_path):
-    bgr = cv2.imread(str(fake_coco / 'val2017' / '000000000004.jpg'))
-    path = tmp_path / 'lossless.png'
-    cv2.imwrite(str(path), bgr)
-    from_file, from_array, from_pil = inferencer([path, bgr, Image.open(path)], thr=0)
-    assert from_file.pop('path') == str(path)
-    assert (from_array.pop('index'), from_pil.pop('index')) == (1, 2)
-    assert from_file == from_array == from_pil
 
 
 @pytest.mark.parametrize(

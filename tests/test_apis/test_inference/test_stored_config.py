@@ -46,15 +46,12 @@ def test_checkpoint_alone_predicts_as_with_its_config(config, checkpoint, fake_c
         assert one['scores'] == pytest.approx(other['scores'], abs=1e-6)
 
 
-def test_nothing_but_model_preprocessing_and_pipeline_is_used(checkpoint):
+def test_model_preprocessing_pipeline_and_class_names_are_used(checkpoint):
     config = stored_config(checkpoint())
     assert set(config) == {'model', 'data_preprocessor', 'test_dataloader'}
     assert set(config.test_dataloader.dataset) == {'type', 'pipeline', 'metainfo'}
     assert config.test_dataloader.dataset.metainfo.classes == list(CLASSES)
     assert 'init_cfg' not in config.model.backbone
-
-
-def test_class_names_of_the_config(checkpoint):
     names = "\ntest_dataloader = dict(dataset=dict(pipeline=[], metainfo=dict(classes=['w', 'x'])))"
     config = stored_config(checkpoint(names, dataset_meta=None))
     assert config.test_dataloader.dataset.metainfo.classes == ['w', 'x']
@@ -92,16 +89,18 @@ def test_a_config_that_does_more_is_refused(checkpoint, text, reason, tmp_path, 
     assert not (tmp_path / 'marker').exists()
 
 
-@pytest.mark.parametrize('cfg', [None, 1, dict(a=1)])
-def test_checkpoint_without_config(checkpoint, cfg):
-    with pytest.raises(ValueError, match=r'carries no config \(meta.cfg\): name a config file'):
-        stored_config(checkpoint(cfg=cfg))
-
-
-@pytest.mark.parametrize('meta', [None, dict(classes=2), dict(classes=[])])
-def test_checkpoint_without_class_names(checkpoint, meta):
-    with pytest.raises(ValueError, match='no class names'):
-        stored_config(checkpoint(dataset_meta=meta))
+@pytest.mark.parametrize(
+    ('meta', 'message'),
+    [
+        (dict(cfg=None), r'carries no config \(meta.cfg\): name a config file'),
+        (dict(cfg=dict(a=1)), r'carries no config \(meta.cfg\): name a config file'),
+        (dict(dataset_meta=None), 'no class names'),
+        (dict(dataset_meta=dict(classes=2)), 'no class names'),
+    ],
+)
+def test_checkpoint_without_config_or_class_names(checkpoint, meta, message):
+    with pytest.raises(ValueError, match=message):
+        stored_config(checkpoint(**meta))
 
 
 def test_nonsense_arguments_are_a_value_error(checkpoint):
@@ -133,10 +132,10 @@ def test_what_mmengine_writes_is_read_back():
         ('a = 1\nb = a', 'line 2 has a, which is no plain value'),
         ("a = open('marker', 'w')", r"line 1 has open\('marker', 'w'\), which"),
         ("a = dict(b=[open('marker', 'w')])", r"open\('marker'"),
-        ("a = __import__('os').system('touch marker')", 'which is no plain value'),
-        ("a = f'{open(0)}'", 'which is no plain value'),
-        ("a = 'x' * 10**10", 'which is no plain value'),
-        ('a = [i for i in (1,)]', 'which is no plain value'),
+        *(
+            (f'a = {text}', 'which is no plain value')
+            for text in ("f'{open(0)}'", "'x' * 10**10", '[i for i in (1,)]', 'dict(x)')
+        ),
         ('a = dict(**[1])', r'line 1 has dict\(\*\*\[1\]\), which is no plain value'),
         ('a = {[1]: 3}', 'no plain value'),
         ("a = -'b'", "line 1 has -'b', which is no plain value"),
@@ -155,14 +154,6 @@ def test_anything_else_is_refused_and_not_run(text, reason, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def leaves(value) -> list:
-    if isinstance(value, dict):
-        return [leaf for inner in value.values() for leaf in leaves(inner)]
-    if isinstance(value, list | tuple):
-        return [leaf for inner in value for leaf in leaves(inner)]
-    return [value]
-
-
 def test_every_row_is_plain():
     rows = sorted((ROOT / 'configs').glob('[!_]*/*.py'))
     assert len(rows) > 20
@@ -170,26 +161,20 @@ def test_every_row_is_plain():
         cfg = Config.fromfile(path)
         model = plain_model(cfg.model.to_dict(), MODELS, 'model')
         assert model['type'] == cfg.model.type, path
-        assert not any('://' in str(leaf) for leaf in leaves(model))  # where weights come from
+        assert '://' not in str(model)  # where weights come from
         for step in cfg.test_dataloader.dataset.pipeline:
             assert plain_model(step.to_dict(), TRANSFORMS, 'step') == step.to_dict(), path
 
 
-def test_host_types_may_be_written_with_their_module():
-    written = dict(type='mmpretrain.models.ResNet', norm_cfg=dict(type='mmpretrain.BN'))
-    plain = plain_model(written, MODELS, 'model')
-    assert plain == dict(type='ResNet', norm_cfg=dict(type='BN'))
-
-
-def test_what_only_training_needs_is_left_out():
+def test_what_only_training_needs_is_left_out_and_types_lose_their_module():
     config = dict(
-        type='ImageClassifier',
+        type='mmpretrain.models.ImageClassifier',
         pretrained='http://host.invalid/evil.pth',
         train_cfg=dict(augments=dict(type='os.system')),
         init_cfg=dict(type='Pretrained', checkpoint='/etc/passwd'),
-        head=dict(type='LinearClsHead', in_channels=4, num_classes=2, init_cfg=[dict(type='x.y')]),
+        head=dict(type='mmpretrain.LinearClsHead', num_classes=2, init_cfg=[dict(type='x.y')]),
     )
-    head = dict(type='LinearClsHead', in_channels=4, num_classes=2)
+    head = dict(type='LinearClsHead', num_classes=2)
     assert plain_model(config, MODELS, 'model') == dict(type='ImageClassifier', head=head)
 
 

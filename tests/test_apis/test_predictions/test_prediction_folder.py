@@ -28,27 +28,21 @@ def names(folder) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_from_nothing_to_complete(tmp_path):
-    folder = PredictionFolder(tmp_path / 'out', SETTINGS, PATHS)
-    assert folder.todo == ['b.jpg', 'a.jpg', '狗, 1.jpg', 'd.jpg']
-    predict(folder)
-    assert names(tmp_path / 'out') == ['partial', 'settings.json']
-    assert folder.finish() == 0
-    assert names(tmp_path / 'out') == ['predictions.jsonl', 'settings.json']
-    assert lines(tmp_path / 'out') == PATHS
-    assert [record['labels'] for record in folder.read()] == [[path[0]] for path in PATHS]
-
-
 def test_resumes_after_a_kill(tmp_path):
-    predict(PredictionFolder(tmp_path, SETTINGS, PATHS), 2)
+    folder = PredictionFolder(tmp_path, SETTINGS, PATHS)
+    assert folder.todo == ['b.jpg', 'a.jpg', '狗, 1.jpg', 'd.jpg']
+    predict(folder, 2)
+    assert names(tmp_path) == ['partial', 'settings.json']
     with (tmp_path / 'partial' / 'predictions.0.jsonl').open('ab') as file:
         file.write(b'{}\n{"path": 5}\n{"path": "a.j')
     folder = PredictionFolder(tmp_path, SETTINGS, PATHS)
     assert folder.num_done == 2
     assert folder.todo == ['狗, 1.jpg', 'd.jpg']
     predict(folder)
-    folder.finish()
+    assert folder.finish() == 0
+    assert names(tmp_path) == ['predictions.jsonl', 'settings.json']
     assert lines(tmp_path) == PATHS
+    assert [record['labels'] for record in folder.read()] == [[path[0]] for path in PATHS]
 
 
 def test_new_images_join_and_failed_ones_are_tried_again(tmp_path):
@@ -68,7 +62,7 @@ def test_new_images_join_and_failed_ones_are_tried_again(tmp_path):
     assert not folder.failed.exists()
 
 
-def test_what_is_not_whole_is_made_again(tmp_path):
+def test_what_is_not_complete_is_made_again(tmp_path):
     folder = PredictionFolder(tmp_path, SETTINGS, PATHS)
     predict(folder)
     folder.finish()

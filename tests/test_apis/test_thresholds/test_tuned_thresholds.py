@@ -15,11 +15,11 @@ from mmpretrain_mldecoder.evaluation.functional import best_f1_thresholds, preci
 CLASSES = ['ant', 'bee', 'cat']
 
 
-def useful_scores(size=300, seed=0, shift=0.2):
+def useful_scores(size=300):
     """Scores that rank well, and of which 0.5 is not the best threshold."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     targets = (rng.random((size, 3)) < [0.3, 0.2, 0.4]).astype(np.int8)
-    scores = np.clip(rng.normal(0.25 + shift + 0.3 * targets, 0.15), 0, 1)
+    scores = np.clip(rng.normal(0.45 + 0.3 * targets, 0.15), 0, 1)
     return scores.astype(np.float32), targets
 
 
@@ -61,21 +61,6 @@ def test_every_fold_is_predicted_by_the_others(precision):
     np.testing.assert_array_equal(tuned.values, fitted)
     assert tuned.criterion == ('precision>=0.8' if precision else 'f1')
     assert tuned.positives.tolist() == targets.sum(axis=0).tolist()
-
-
-def test_a_shifted_score_gains_and_noise_does_not():
-    """On the split itself noise gains too, which is why nothing is measured there."""
-    scores, targets = useful_scores()
-    gain = np.diff(tune_thresholds(scores, targets, CLASSES).fold_scores['OF1'].mean(axis=0))
-    assert gain > 0.05
-    scores, targets = useful_scores(60, shift=0.05)
-    tuned = tune_thresholds(scores, targets, CLASSES)
-    held_out = np.diff(tuned.class_scores.mean(axis=0))
-    itself = [
-        f1_score(targets[:, c], scores[:, c] >= t) - f1_score(targets[:, c], scores[:, c] >= 0.5)
-        for c, t in enumerate(tuned.values)
-    ]
-    assert min(itself) >= 0 and np.mean(itself) > held_out + 0.01
 
 
 def test_folds_are_reproducible_and_follow_the_seed():
