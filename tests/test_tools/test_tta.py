@@ -1,5 +1,3 @@
-"""``tools/test.py --tta`` against plain tests of each view."""
-
 import json
 import pickle
 

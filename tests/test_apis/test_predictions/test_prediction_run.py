@@ -28,13 +28,10 @@ def test_names(tmp_path, monkeypatch, path, name):
     assert drawing_name(path, '.jpg') == Path(expected)
 
 
-def test_same_file_has_one_name(tmp_path, monkeypatch):
+def test_same_file_has_one_name_and_a_clash_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert drawing_name(str(tmp_path / 'a' / '1.jpg'), '.png') == Path('a/1.jpg.png')
     check_names_differ(['a/1.jpg', str(tmp_path / 'a' / '1.jpg'), 'a/1.png', 'b/1.jpg'], '.jpg')
-
-
-def test_clash_is_refused():
     with pytest.raises(ValueError, match=r'drawings of a\.png and a\.png\.jpg would have the same'):
         check_names_differ(['a.png', 'b.png', 'a.png.jpg'], '.jpg')
 

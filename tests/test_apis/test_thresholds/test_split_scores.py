@@ -1,5 +1,3 @@
-"""Which images are predicted, and what is said of them; tests of the tool predict some."""
-
 from pathlib import Path
 from types import SimpleNamespace
 
