@@ -15,8 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ...errors import RunError
 from .onnx_model import OnnxModel, check_onnx_packages, missing_onnx_packages
 
-SECONDS_WORTH_AN_EXPORT = 60
-"""An export pays if torch needs this long for the rest: it takes 5 to 10 s and saves a fifth."""
+SECONDS_WORTH_AN_EXPORT = 60  # left for torch; an export takes 5 to 10 s and saves a fifth
 
 
 class NetworkRunner:
