@@ -22,7 +22,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--out-dir', default='browse', help='folder to write to; default: browse')
     splits = 'default: train and val, and test if it has other data than val'
     parser.add_argument('--split', nargs='+', choices=SPLITS, help=splits)
-    parser.add_argument('--images', type=int, default=8, help='on each sheet; default: 8')
+    parser.add_argument(
+        '--images', '--pictures', type=int, default=8, help='on each sheet; default: 8'
+    )
     parser.add_argument('--draws', type=int, default=4, help='of each on train; default: 4')
     parser.add_argument('--no-files', action='store_true', help='check labels, not images')
     parser.add_argument('--quick', action='store_true', help='read headers, decode nothing')
