@@ -73,8 +73,7 @@ def _check_host() -> None:
             '(the maintained onedl-* forks). A full mmcv that is already installed replaces '
             'mmcv-lite.'
         )
-    # Where both are there, MMPretrain imports its multimodal models, which inherit from names that
-    # transformers 5 no longer has. The TypeError that it then raises does not say so.
+    # Where both are there, MMPretrain imports multimodal models, whose bases transformers 5 lacks.
     transformers = _version('transformers')
     if transformers and int(transformers.partition('.')[0]) >= 5 and _version('pycocotools'):
         warnings.warn(
@@ -94,10 +93,9 @@ def _version(package: str) -> str | None:
 
 @cache  # once a process
 def _register_model_index() -> None:
-    """Make every row known by name; reads the four small YAML files of the index (0.03 s).
+    """Make every row known by name, from the four small YAML files of the index (0.03 s).
 
-    MMPretrain offers no hook to do so when a model is asked for. If a name is taken, because the
-    index was registered by hand or another package has it, a warning names both files.
+    If a name is taken, by hand or by another package, a warning names both files.
     """
     from mmpretrain.apis.model import ModelHub
 

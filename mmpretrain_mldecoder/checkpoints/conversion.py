@@ -29,8 +29,7 @@ class Conversion:
         sources (dict[str, str]): Each of these names to the name in the file that it comes from.
         skipped (tuple[str]): Names in the file that become nothing: ``num_batches_tracked``, which
             no norm with a fixed momentum reads; ``Teacher.*`` of PaddleClas' distillations.
-        classes (tuple[str], optional): Class names in the order of the outputs, where the file has
-            them (``idx_to_class`` of miil).
+        classes (tuple[str], optional): Their names in order, from ``idx_to_class`` of miil.
     """
 
     family: str
@@ -49,9 +48,8 @@ def convert(checkpoint: Mapping) -> Conversion:
     """Rename and reshape published weights.
 
     Args:
-        checkpoint (Mapping): What the file held: a state dict, or a dict that holds one as
-            ``model`` or ``state_dict``. Values are numpy arrays or tensors. A ``module.`` before
-            every name, as DistributedDataParallel and EMA wrappers leave it, is taken off.
+        checkpoint (Mapping): A state dict of numpy arrays or tensors, or a dict that holds one as
+            ``model`` or ``state_dict``. A ``module.`` before every name is taken off.
 
     Returns:
         Conversion: Every name of the file is in it, as a source or as skipped.
@@ -97,13 +95,8 @@ def convert(checkpoint: Mapping) -> Conversion:
 def to_checkpoint(conversion: Conversion, source: str) -> dict:
     """Return a checkpoint in MMEngine's format, of tensors and plain values only.
 
-    Args:
-        conversion (Conversion): The weights.
-        source (str): Where they come from: a published name, an address or a file name.
-
-    Returns:
-        dict: ``state_dict`` and ``meta``, with the provenance in ``converted`` and the ``classes``,
-        where they are known, in ``dataset_meta``.
+    Its ``meta`` has the provenance in ``converted``, ``source`` (a published name, an address or a
+    file name) included, and the ``classes``, where they are known, in ``dataset_meta``.
     """
     meta = dict(
         converted=dict(source=source, family=conversion.family, skipped=list(conversion.skipped))

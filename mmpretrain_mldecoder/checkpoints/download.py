@@ -36,7 +36,7 @@ def find_or_download(find: Callable[[], Path | None], url: str, path: Path, hint
     """
     try:
         found = find()
-        is_first = not dist.is_distributed() or int(os.environ.get('LOCAL_RANK', 0)) == 0
+        is_first = not dist.is_distributed() or os.environ.get('LOCAL_RANK', '0') == '0'
         if found is None and is_first:
             download(url, path, hint)
     finally:
@@ -59,8 +59,7 @@ def download_once(url: str) -> Path:
 
     Raises:
         ValueError: If the address ends in no name of a file.
-        ConnectionError, OSError: If it cannot be downloaded or kept; it says where to put the file
-            by hand.
+        ConnectionError, OSError: As :func:`download`.
     """
     url = urldefrag(url).url
     name = Path(urlparse(url).path).name

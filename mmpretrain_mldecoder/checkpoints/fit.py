@@ -21,8 +21,7 @@ class Mismatch:
     Attributes:
         missing (tuple[str]): In the module, not in the state dict.
         misshaped (dict[str, tuple]): Name to its shape in the state dict, and in the module.
-        left_over (tuple[str]): Only in the state dict, in a child that the module has: the child is
-            another one, such as a stage with more blocks.
+        left_over (tuple[str]): Only in the state dict, in a child that the module has.
         foreign (tuple[str]): Only in the state dict, in a child that the module has not.
     """
 
@@ -61,14 +60,10 @@ def compare(module: nn.Module, state_dict: Mapping[str, Tensor]) -> Mismatch:
     )
 
 
-def check_fit(module: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> Mismatch:
+def check_fit(module: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> tuple[str, ...]:
     """Compare converted weights, called ``source`` in the error, with the module they are for.
 
-    Returns:
-        Mismatch: With nothing but ``foreign`` names.
-
-    Raises:
-        WeightsMismatchError: If a weight is missing, has another shape or is left over.
+    Returns the ``foreign`` names; anything else is a :class:`WeightsMismatchError`.
     """
     mismatch = compare(module, state_dict)
     if mismatch.missing or mismatch.misshaped or mismatch.left_over:
@@ -77,7 +72,7 @@ def check_fit(module: nn.Module, state_dict: Mapping[str, Tensor], source: str) 
             'depth of the network that the weights are of (ResNetVd for ResNet*_vd), or other '
             'weights'
         )
-    return mismatch
+    return mismatch.foreign
 
 
 def is_converted(checkpoint: object) -> bool:
@@ -128,17 +123,13 @@ class PretrainedInit(MMEnginePretrainedInit):
 
     Of a converted checkpoint a module without a child ``backbone`` takes the names below
     ``backbone.``, any other module takes all. Every parameter and running statistic of the module
-    must be there in its shape, and nothing may be left over in a child that the module has. Weights
-    of a child that it does not have (``layer4`` of a backbone with ``num_stages=3``) are left out
-    with a warning.
+    must be there in its shape, or it raises :class:`WeightsMismatchError`, and nothing may be left
+    over, but for children that it does not have (``layer4``, with ``num_stages=3``): a warning.
 
     Args:
         checkpoint (str): File, address or published name.
         prefix (str, optional): Take the names below it. Defaults to None, as described.
         map_location (str): As in ``torch.load``. Defaults to ``'cpu'``.
-
-    Raises:
-        WeightsMismatchError: If converted weights do not fit; it lists what does not.
     """
 
     def __call__(self, module: nn.Module) -> None:
@@ -149,7 +140,7 @@ class PretrainedInit(MMEnginePretrainedInit):
             super().__call__(module)
             return
         weights = self._weights_for(module, checkpoint['state_dict'])
-        foreign = check_fit(module, weights, self.checkpoint).foreign
+        foreign = check_fit(module, weights, self.checkpoint)
         network = type(module).__name__
         if foreign:
             what = f'{len(foreign)} weights are left out, as the {network} has no such part'

@@ -34,9 +34,6 @@ def load_weights_only(path: str | Path, map_location: Any = None) -> Any:
         path (str | Path): A local file; ``~`` is expanded.
         map_location: As in ``torch.load``. Defaults to None.
 
-    Returns:
-        What was saved; for MMEngine's checkpoints a dict with ``state_dict``, ``meta``, ...
-
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is empty, truncated, a web page or otherwise not a checkpoint, or if it
@@ -58,13 +55,13 @@ def load_weights_only(path: str | Path, map_location: Any = None) -> Any:
 def read_weights(path: str | Path) -> Mapping:
     """Read ``.pdparams`` and ``.pdema`` (Paddle), ``.safetensors``, or a file of ``torch.save``.
 
-    Nothing in the file is run. Names and shapes stay as they are in it.
+    Nothing in the file is run.
 
     Args:
         path (str | Path): A local file; ``~`` is expanded. The ending tells the format.
 
     Returns:
-        Mapping: What the file holds, on the CPU: arrays or tensors by name, or a dict around them.
+        Mapping: Arrays or tensors by name, on the CPU, or a dict around them.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -42,11 +42,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
     These are ``.pdparams``, ``.pdema`` and ``.safetensors``, and all other files whose names
     :func:`.recognise` knows; they become a checkpoint as of :func:`.to_checkpoint`, on the CPU.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ImportError: If safetensors is not installed.
-        ValueError: If the file is damaged or not allowed, or cannot be converted.
+    Raises what :func:`.read_weights` does, and ``ValueError`` if it cannot be converted.
     """
     return _load(filename, filename, map_location)
 
@@ -135,10 +131,8 @@ def load_from_store(filename: str, map_location: Any = None) -> Any:
 class PublishedFile:
     """Where the weights of a name are.
 
-    Attributes:
-        url (str): The address.
-        files (tuple[str]): Names that the file may have on this machine; a download gets the first.
-        note (str): What to know when the address fails. Defaults to nothing.
+    A file on this machine may have each name in ``files``; a download gets the first. The ``note``
+    is what to know when the address fails.
     """
 
     url: str
@@ -217,7 +211,7 @@ PUBLISHED: dict[str, dict[str, PublishedFile]] = dict(
     },
 )
 PUBLISHED['paddleclas']['Fix_ResNet50_vd_ssld'] = PublishedFile(
-    # Beside the folder of the others, as "_v2", with the top-1 (84.0) and FLOPs of the row.
+    # Beside the folder of the others, as "_v2", with the top-1 (84.0) of the row.
     url=f'{_PADDLECLAS}/Fix_ResNet50_vd_ssld_v2_pretrained.pdparams',
     files=(
         'Fix_ResNet50_vd_ssld_v2_pretrained.pdparams',
@@ -277,14 +271,13 @@ def _look_up(filename: str) -> PublishedFile:
 
 def _find(files: tuple[str, ...]) -> Path | None:
     folders = [download_folder()]
-    if os.environ.get('MLDECODER_WEIGHTS'):
-        own_folder = Path(os.environ['MLDECODER_WEIGHTS']).expanduser()
-        if not own_folder.is_dir():
+    if own_folder := os.environ.get('MLDECODER_WEIGHTS'):
+        folders.insert(0, Path(own_folder).expanduser())
+        if not folders[0].is_dir():
             raise FileNotFoundError(
-                f'the environment variable MLDECODER_WEIGHTS names {own_folder}, which is not a '
+                f'the environment variable MLDECODER_WEIGHTS names {folders[0]}, which is not a '
                 'folder: make it, or unset the variable'
             )
-        folders.insert(0, own_folder)
     paths = (folder / file for folder in folders for file in files)
     return next((path for path in paths if path.is_file()), None)
 

@@ -68,14 +68,9 @@ def _rename_body(name: str, value: Tensor) -> dict[str, Tensor] | None:
 def rename_head(name: str, value: Tensor) -> dict[str, Tensor] | None:
     """Rename a tensor of the authors' ML-Decoder, or of the linear layer in its place.
 
-    Args:
-        name (str): Name inside the head: ``fc.weight`` or ``weight`` of a linear one; for
-            ML-Decoder as published (``decoder.query_embed.weight``) or as in timm and the authors'
-            first version (``query_embed.weight``).
-        value (Tensor): The tensor.
-
-    Returns:
-        dict[str, Tensor] | None: Ours by name, three of a fused projection; None if unknown.
+    The name inside the head is ``fc.weight`` or ``weight`` of a linear one; for ML-Decoder as
+    published (``decoder.query_embed.weight``) or as in timm and the authors' first version
+    (``query_embed.weight``). Returns ours by name, three of a fused projection; None if unknown.
     """
     if name.removeprefix('fc.') in ('weight', 'bias'):
         return {f'head.fc.{name.removeprefix("fc.")}': value}

@@ -1,8 +1,7 @@
 """Restricted unpickling: Paddle's ``.pdparams``, and the predictions of ``tools/test.py --out``.
 
 A pickle may name any function, and ``pickle.load`` calls it. Here every name that a format needs is
-answered by a stand-in of this module, which only holds values or checks what it is given. Any other
-name is refused, and nothing of the file has run by then.
+answered by a stand-in, which only holds values or checks what it is given; any other is refused.
 """
 
 import io
@@ -27,8 +26,7 @@ def read_pdparams(path: str | Path) -> dict[str, np.ndarray]:
     """Read the arrays in a ``.pdparams`` file of ``paddle.save``, without PaddlePaddle.
 
     Takes what Paddle 2.0 to 3.3 writes for a state dict, at pickle protocols 2, 3 and 4, arrays
-    above 1 GiB in slices included. Paddle stores bfloat16 as 16-bit unsigned integers; they come
-    back as float32.
+    above 1 GiB in slices included; bfloat16, which Paddle stores as integers, becomes float32.
 
     Args:
         path (str | Path): A local file; ``~`` is expanded.
@@ -104,10 +102,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _unpickle(file: BinaryIO, stand_ins: Mapping) -> Any:
-    """Load the next pickle of a file, after a walk to its end, which a truncated file ends.
-
-    It looks for memo indices, the one opcode for which the unpickler takes any amount of memory.
-    """
+    """Load the next pickle of a file, after a walk to its end for indices that fill the memory."""
     start = file.tell()
     size = file.seek(0, io.SEEK_END)
     file.seek(start)
@@ -173,7 +168,7 @@ class _Array(np.ndarray):
 
 def _plain(name: object, value: object) -> np.ndarray:
     """Return a weight of Paddle's as a plain array."""
-    if isinstance(value, tuple) and len(value) == 2:  # Paddle's own name of the parameter
+    if isinstance(value, tuple) and len(value) == 2:  # with Paddle's own name
         value = value[1]
     if not isinstance(name, str):
         raise _Refused(f'names an array {name!r:.80}, not by a text')
@@ -226,10 +221,7 @@ _ARRAYS = {
     **{f'{builtins}.bytes': lambda: b'' for builtins in ('builtins', '__builtin__')},
     **{f'{builtins}.tuple': tuple for builtins in ('builtins', '__builtin__')},
 }
-_TENSORS = {
-    'torch.storage._load_from_bytes': _storage,
-    'torch._utils._rebuild_tensor_v2': _tensor,
-}
+_TENSORS = {'torch.storage._load_from_bytes': _storage, 'torch._utils._rebuild_tensor_v2': _tensor}
 _STORAGES = {
     f'torch.{kind}Storage': getattr(torch, kind.lower())
     for kind in ['Bool', 'Short', 'Int', 'Long', 'Half', 'BFloat16', 'Float', 'Double']

@@ -20,14 +20,7 @@ def find_resume_checkpoint(work_dir: str | Path) -> str | None:
     ``epoch_N_iter_M.pth`` with the highest numbers; if it is damaged, the one before it, and a line
     in the log. Files are compared with their checksums (3 s for each GB), which torch does not do.
 
-    Args:
-        work_dir (str | Path): The folder of the run; it need not exist.
-
-    Returns:
-        str | None: Path of the checkpoint, None if there is none.
-
-    Raises:
-        ValueError: If there are checkpoints, but each one is damaged.
+    Returns the path, None if there is none; raises ``ValueError`` if each one is damaged.
     """
     damaged: list[str] = []
     for path in _candidates(Path(work_dir)):

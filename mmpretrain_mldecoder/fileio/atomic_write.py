@@ -1,17 +1,13 @@
 """Atomic writes: a reader sees the old file or the complete new one."""
 
 import errno
+import fcntl
 import os
 import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock
-    fcntl = None  # type: ignore[assignment]
 
 _TEMPORARY = re.compile(r'\..+\.[0-9a-f]{16}\.tmp')
 
@@ -33,10 +29,6 @@ def atomic_write(out: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
 
     Raises:
         FileExistsError: At once, if ``out`` is a folder, a device (``/dev/null``) or the like.
-
-    Example:
-        >>> with atomic_write('out/notes.txt') as path:  # doctest: +SKIP
-        ...     path.write_text('complete or absent')
     """
     out = Path(out)
     if out.exists() and not out.is_file():
@@ -53,8 +45,7 @@ def atomic_write(out: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
                 _sync(out.parent)
     finally:
         temporary.unlink(missing_ok=True)
-        if lock is not None:
-            os.close(lock)
+        os.close(lock)
 
 
 def remove_stale_files(folder: str | os.PathLike) -> list[Path]:
@@ -67,33 +58,23 @@ def remove_stale_files(folder: str | os.PathLike) -> list[Path]:
         if not _TEMPORARY.fullmatch(path.name):
             continue
         with suppress(OSError), path.open('rb+') as file:  # a writer at work, or gone by now
-            _lock(file.fileno())
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
             removed.append(path)
     return removed
 
 
-def _create(out: Path) -> tuple[Path, int | None]:
+def _create(out: Path) -> tuple[Path, int]:
     """Create the temporary file and return it with the descriptor that holds its lock."""
     while True:
         # only the end of a long name, as file systems have a limit
         temporary = out.with_name(f'.{out.name[-40:]}.{secrets.token_hex(8)}.tmp')
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        if fcntl is None:  # and an open file cannot be renamed
-            os.close(descriptor)
-            return temporary, None
         with suppress(OSError):  # no locks here
-            _lock(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if temporary.exists():
             return temporary, descriptor
         os.close(descriptor)  # taken for a killed writer's before it was locked
-
-
-def _lock(descriptor: int) -> None:
-    """Lock a file at once or raise an ``OSError``."""
-    if fcntl is None:
-        raise OSError('this system has no flock')
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _sync(path: Path) -> None:

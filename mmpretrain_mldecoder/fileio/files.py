@@ -7,15 +7,9 @@ from pathlib import Path
 
 
 def read_head(path: Path, what: str) -> bytes:
-    """Return the first 256 bytes of a local file.
+    """Return the first 256 bytes of a local file that should hold ``what``, such as ``'weights'``.
 
-    Args:
-        path (Path): The file.
-        what (str): Its expected content, for the errors: ``'checkpoint'``, ``'weights'``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is empty or a web page.
+    Raises ``FileNotFoundError``, and ``ValueError`` if it is empty or a web page.
     """
     if not path.is_file():
         raise FileNotFoundError(f'no {what} at {path}' + (' (a folder)' if path.is_dir() else ''))

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from .files import read_whole_file
@@ -118,13 +119,11 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict]]:
     offset = 0
     with path.open('rb') as file:
         for line in file:
-            if line.endswith(b'\n'):
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):  # bytes of a crash
-                    record = None
-                if isinstance(record, dict):
-                    yield offset, record
+            record = None
+            with suppress(ValueError, RecursionError):  # bytes of a crash
+                record = json.loads(line)
+            if isinstance(record, dict) and line.endswith(b'\n'):
+                yield offset, record
             offset += len(line)
 
 

@@ -19,11 +19,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from rich.console import Console
-from rich.table import Table
 
 from mmpretrain_mldecoder.datasets.demo_scenes import make_demo_dataset
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
@@ -46,19 +45,16 @@ class Usage:
     def look(self, process: psutil.Process) -> None:
         """Look once; what ends meanwhile is not counted."""
         megabytes = files = count = 0
-        try:
-            tree = [process, *process.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return
+        tree = [process]
+        with suppress(psutil.Error):
+            tree += process.children(recursive=True)
         for member in tree:
-            try:
+            with suppress(psutil.Error):
                 # unique: what workers share with the process that forked them counts once, there
                 memory = member.memory_full_info()
                 megabytes += (memory.rss if member is process else memory.uss) / 2**20
                 files += member.num_fds()
                 count += 1
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
         self.megabytes = max(self.megabytes, megabytes)
         self.files = max(self.files, files)
         self.processes = max(self.processes, count)
@@ -95,11 +91,9 @@ def left_over(companions: list[psutil.Popen]) -> list[psutil.Process]:
         known |= {companion.pid, *(child.pid for child in companion.children(recursive=True))}
     left = []
     for process in psutil.process_iter():
-        try:
+        with suppress(psutil.Error):
             if process.environ().get(MARK) == str(os.getpid()) and process.pid not in known:
                 left.append(process)
-        except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
-            continue
     return left
 
 
@@ -107,10 +101,9 @@ def write_config(out: Path) -> Path:
     """Write the demo's config for a smaller dataset, which is rendered too."""
     data, config = out / 'data', out / 'config.py'
     make_demo_dataset(data, num_train=600, num_val=100)
-    lines = [f'_base_ = {str(CONFIG)!r}']
-    for split in ('train', 'val', 'test'):
-        lines.append(f'{split}_dataloader = dict(dataset=dict(data_root={str(data)!r}))')
-    config.write_text('\n'.join(lines) + '\n')
+    loader = f'_dataloader = dict(dataset=dict(data_root={str(data)!r}))\n'
+    loaders = ''.join(f'{split}{loader}' for split in ('train', 'val', 'test'))
+    config.write_text(f'_base_ = {str(CONFIG)!r}\n{loaders}')
     return config
 
 
@@ -238,12 +231,9 @@ def main() -> None:
         path.write_text(json.dumps(rows, indent=1))
     if len(rows) <= WARM_UP_ROUNDS:
         parser.exit(1, f'{len(rows)} rounds are too few to compare: take more --minutes\n')
-    table = Table(title=f'{len(rows)} rounds, first and last quarter', title_justify='left')
-    for title in ('figure', 'first', 'last', 'growth'):
-        table.add_column(title, justify='left' if title == 'figure' else 'right')
+    print(f'{len(rows)} rounds: first and last quarter, growth')
     for name, *figures in summary(rows):
-        table.add_row(name, *(f'{figure:,.1f}' for figure in figures))
-    Console(width=100).print(table)
+        print(f'{name:35s}', *(f'{figure:12,.1f}' for figure in figures))
 
 
 if __name__ == '__main__':

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-from tiny_run import ROOT, assert_same_training, build_runner, read, write_tiny_config
+from tiny_run import ROOT, build_runner, read, write_tiny_config
 
 pytestmark = pytest.mark.faults
 
@@ -158,17 +158,6 @@ def test_killed_worker_ends_a_test(slow, checkpoint, tmp_path):
     assert not list(work_dir.glob('test_*.json'))
 
 
-def test_killed_rank_ends_the_others(slow, tmp_path):
-    words = _torchrun(slow, '--work-dir', tmp_path / 'run')
-    with started(tmp_path / 'log', *words) as command:
-        command.wait_for_words('Epoch(train)')
-        ranks = [p.pid for p in _children(command) if 'train.py' in ' '.join(p.cmdline())]
-        os.kill(max(ranks), signal.SIGKILL)
-        assert command.end() == 1
-    assert 'Signal 9 (SIGKILL) received' in command.printed
-    _all_whole(tmp_path / 'run')
-
-
 def test_ctrl_c_in_a_training_that_then_goes_on(slow, tmp_path):
     work_dir = tmp_path / 'run'
     with started(tmp_path / 'log', TRAIN, slow, '--work-dir', work_dir) as command:
@@ -306,35 +295,10 @@ def test_nan_in_one_process_is_left_out_by_both(tmp_path):
         assert all(v.isfinite().all() for v in state[part].values() if v.is_floating_point())
 
 
-def test_two_trainings_started_together_in_one_folder(slow, tmp_path):
-    """One trains as it would alone; the other says who is there."""
-    options = ['--cfg-options', 'train_cfg.max_epochs=1']
-    alone, shared = tmp_path / 'alone', tmp_path / 'shared'
-    with started(tmp_path / 'log0', TRAIN, slow, '--work-dir', alone, *options) as command:
-        assert command.process.wait(240) == 0, command.printed
-    words = [TRAIN, slow, '--work-dir', shared, *options]
-    with (
-        started(tmp_path / 'log1', *words) as one,
-        started(tmp_path / 'log2', *words) as other,
-    ):
-        statuses = [command.process.wait(240) for command in (one, other)]
-    assert sorted(statuses) == [0, 1]
-    refused = one if statuses[0] else other
-    winner = other if statuses[0] else one
-    error = refused.printed.splitlines()[-1]
-    assert f'another training is running in {shared}' in error
-    assert f'pid {winner.process.pid}, since' in error
-    assert len([path for path in shared.iterdir() if path.is_dir()]) == 1  # the log of the winner
-    assert_same_training(shared / 'epoch_1.pth', alone / 'epoch_1.pth')
-
-
 def test_two_tests_of_one_second_write_two_results(slow, checkpoint, tmp_path):
     work_dir = tmp_path / 'run'
     words = [TEST, slow, checkpoint, '--work-dir', work_dir]
-    with (
-        started(tmp_path / 'log1', *words) as one,
-        started(tmp_path / 'log2', *words) as other,
-    ):
+    with started(tmp_path / 'log1', *words) as one, started(tmp_path / 'log2', *words) as other:
         for command in (one, other):
             assert command.process.wait(240) == 0, command.printed
     first, second = work_dir.glob('test_*.json')

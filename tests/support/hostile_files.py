@@ -19,7 +19,18 @@ class MakesMarker:
         return open, (self.marker, 'w')
 
 
-def _archive(content) -> bytes:
+class Call:
+    """Pickles as the call of a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+def archive(content) -> bytes:
+    """Return the file that torch.save makes."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
@@ -36,21 +47,21 @@ def hostile_checkpoints(marker: Path) -> dict[str, bytes]:
     evil = MakesMarker(marker)
     state = dict(state_dict=dict(weight=torch.ones(1)), meta=dict(seed=0, epoch=1, iter=1))
     files = {
-        'alone': _archive(evil),
-        'weight': _archive(dict(state, state_dict=dict(weight=evil))),
-        'meta': _archive(dict(state, meta=dict(cfg=evil))),
-        'optimizer': _archive(dict(state, optimizer=dict(state=evil, param_groups=[]))),
-        'message_hub': _archive(dict(state, message_hub=dict(log_scalars=evil))),
-        'ema': _archive(dict(state, ema_state_dict=dict(steps=evil))),
+        'alone': archive(evil),
+        'weight': archive(dict(state, state_dict=dict(weight=evil))),
+        'meta': archive(dict(state, meta=dict(cfg=evil))),
+        'optimizer': archive(dict(state, optimizer=dict(state=evil, param_groups=[]))),
+        'message_hub': archive(dict(state, message_hub=dict(log_scalars=evil))),
+        'ema': archive(dict(state, ema_state_dict=dict(steps=evil))),
         'legacy': _legacy(dict(state, optimizer=evil)),
-        'array of objects': _archive(dict(state, meta=np.array([evil], dtype=object))),
+        'array of objects': archive(dict(state, meta=np.array([evil], dtype=object))),
         **{f'pickle {n}': pickle.dumps(dict(state_dict=evil), protocol=n) for n in (0, 2, 4, 5)},
     }
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, 'w') as archive:  # what torch.package and others look for
-        archive.writestr('archive/data.pkl', pickle.dumps(evil))
-        archive.writestr('archive/version', '3\n')
-        archive.writestr('archive/byteorder', 'little')
+    with zipfile.ZipFile(buffer, 'w') as file:  # what torch.package and others look for
+        file.writestr('archive/data.pkl', pickle.dumps(evil))
+        file.writestr('archive/version', '3\n')
+        file.writestr('archive/byteorder', 'little')
     files['made by hand'] = buffer.getvalue()
     return files
 

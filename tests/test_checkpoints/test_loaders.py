@@ -1,5 +1,4 @@
 import hashlib
-import io
 import pickle
 import re
 import socket
@@ -11,6 +10,7 @@ import mmpretrain
 import pytest
 import torch
 import torchvision
+from hostile_files import archive
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
@@ -35,13 +35,7 @@ ARRAYS = random_arrays(paddleclas_resnet(18, True, WIDTH) | paddleclas_fc(8 * WI
 NAME, FILE = 'paddleclas://ResNet18_vd', 'ResNet18_vd_pretrained.pdparams'
 
 
-def saved(content) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
-
-
-EVIL = saved(dict(call=print))
+EVIL = archive(dict(call=print))
 
 
 @pytest.fixture
@@ -152,7 +146,7 @@ def test_parts_of_another_kind(tmp_path, content, what):
 
 def test_addresses_are_downloaded_once_and_converted(cache, server):
     server.answers['/a.pth'] = Answer(
-        saved(dict(weight=torch.ones(2), log=HistoryBuffer([1.0], [1])))
+        archive(dict(weight=torch.ones(2), log=HistoryBuffer([1.0], [1])))
     )
     server.answers['/evil.pth'] = Answer(EVIL)
     for _ in range(2):
@@ -191,7 +185,7 @@ def test_names_of_mmengine(cache, monkeypatch, hub):
 @pytest.fixture
 def stores(monkeypatch):
     """The clients of the stores, which answer by the last part of an address."""
-    good = saved(dict(weight=torch.ones(2), log=HistoryBuffer([1.0], [1])))
+    good = archive(dict(weight=torch.ones(2), log=HistoryBuffer([1.0], [1])))
     files = dict(good=good, evil=EVIL)
 
     class Client:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hostile_files import Call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.fileio import dump
@@ -194,16 +195,6 @@ def test_huge_memo_index_takes_no_memory(read, reader, memo):
 
 
 # ---- nothing is run
-
-
-class Call:
-    """Pickles as the call of a function."""
-
-    def __init__(self, function, *arguments):
-        self.call = (function, arguments)
-
-    def __reduce__(self):
-        return self.call
 
 
 def calls(target: str) -> dict[str, tuple[object, str]]:

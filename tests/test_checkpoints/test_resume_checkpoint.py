@@ -96,15 +96,6 @@ def test_own_checkpoints_count_where_another_folder_has_none(tmp_path, elsewhere
     assert 'notes.txt is not a checkpoint' in logged[0]
 
 
-def test_a_copy_of_a_run_is_resumed_from_its_own_files(tmp_path):
-    original, copy = tmp_path / 'run', tmp_path / 'copy'
-    for folder in (original, copy):
-        folder.mkdir()
-        save(folder / 'epoch_2.pth')
-        (folder / 'last_checkpoint').write_text(str(original / 'epoch_2.pth'))
-    assert find_resume_checkpoint(copy) == str(copy / 'epoch_2.pth')
-
-
 @pytest.mark.parametrize(
     'damage', ['truncated', 'end lost', 'empty', 'zeros', 'one bit', 'name of a part']
 )

@@ -7,9 +7,8 @@ from mmengine.config import Config
 from mmengine.optim import CosineAnnealingLR, OneCycleLR
 from tiny_run import ROOT, assert_same_training, build_runner, load_tool, write_tiny_config
 
-from mmpretrain_mldecoder.engine.checks import check_option, explained
 from mmpretrain_mldecoder.engine.checks.build import check_annotation_files, check_type_names
-from mmpretrain_mldecoder.engine.checks.config_error import near_keys
+from mmpretrain_mldecoder.engine.checks.config_error import check_option, explained, near_keys
 from mmpretrain_mldecoder.engine.checks.training import check_schedules
 from mmpretrain_mldecoder.engine.runners import launch
 from mmpretrain_mldecoder.errors import ConfigError

@@ -104,6 +104,7 @@ def test_file_of_a_killed_writer_is_removed_and_no_other(tmp_path, writer):
     assert temporary.exists() and not (tmp_path / 'a.txt').exists()
     assert remove_stale_files(tmp_path) == [temporary]
     assert sorted(tmp_path.iterdir()) == sorted(others)
+    assert remove_stale_files(tmp_path / 'absent') == []
 
 
 def test_nothing_is_removed_where_there_are_no_locks(tmp_path, writer, monkeypatch):
@@ -120,7 +121,3 @@ def test_nothing_is_removed_where_there_are_no_locks(tmp_path, writer, monkeypat
         path.write_text('whole')
     assert (tmp_path / 'b.txt').read_text() == 'whole'
     assert temporary.exists()
-
-
-def test_no_folder(tmp_path):
-    assert remove_stale_files(tmp_path / 'absent') == []

@@ -1,6 +1,5 @@
 import mmap
 import os
-import threading
 
 import pytest
 
@@ -62,13 +61,3 @@ def test_a_file_that_shrinks_meanwhile_ends_earlier(tmp_path, monkeypatch):
 
     monkeypatch.setattr(files.mmap, 'mmap', shorten)
     assert bytes(read_whole_file(path)) == b'x' * 150_000
-
-
-@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='needs pipes')
-def test_a_pipe(tmp_path):
-    path = tmp_path / 'pipe'
-    os.mkfifo(path)
-    writer = threading.Thread(target=path.write_bytes, args=(b'x' * 200_000,))
-    writer.start()
-    assert read_whole_file(path) == b'x' * 200_000
-    writer.join()

@@ -1,12 +1,7 @@
-import bz2
-import gzip
-import io
 import json
-import lzma
 import os
 import re
-import threading
-import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import pytest
@@ -33,15 +28,10 @@ def write(tmp_path):
     return write
 
 
-def zipped(content):
-    with io.BytesIO() as out:
-        with zipfile.ZipFile(out, 'w') as file:
-            file.writestr('ann.json', content)
-        return out.getvalue()
-
-
 @pytest.mark.parametrize('blanks', ['', ' \t\r\n' * 1000])
-def test_plain_text(write, blanks):
+@pytest.mark.parametrize('chunk', [1, 2, 5, 2**18])  # characters across chunks
+def test_plain_text(write, monkeypatch, blanks, chunk):
+    monkeypatch.setattr(json_files, '_CHUNK_BYTES', chunk)
     content = (blanks + TEXT + blanks).encode()
     assert read_json_bytes(write(content)) == content
 
@@ -53,28 +43,24 @@ def test_the_byte_order_mark_becomes_blanks(write, monkeypatch):
     assert read_json_bytes(path) == b'   ' + TEXT.encode()
 
 
-@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='needs pipes')
-@pytest.mark.parametrize('content', [TEXT, TEXT[:-1]])
-def test_a_pipe(tmp_path, content):
+def test_a_pipe(tmp_path):
     path = tmp_path / 'pipe'
     os.mkfifo(path)
-    writer = threading.Thread(target=path.write_bytes, args=(content.encode(),))
-    writer.start()
-    if content == TEXT:
+    with ThreadPoolExecutor() as pool:
+        pool.submit(path.write_bytes, TEXT.encode())
         assert read_json_bytes(path) == TEXT.encode()
-    else:
+        pool.submit(path.write_bytes, TEXT.encode()[:-1])
         with pytest.raises(ValueError, match='does not end in'):
             read_json_bytes(path)
-    writer.join()
 
 
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (gzip.compress(TEXT.encode()), 'compressed with gzip, not JSON: unpack it with gunzip'),
-        (zipped(TEXT), 'a zip archive, not JSON: unpack it with unzip'),
-        (bz2.compress(TEXT.encode()), 'bzip2'),
-        (lzma.compress(TEXT.encode()), 'compressed with xz'),
+        (b'\x1f\x8b\x08', 'compressed with gzip, not JSON: unpack it with gunzip'),
+        (b'PK\x03\x04', 'a zip archive, not JSON: unpack it with unzip'),
+        (b'BZh91AY', 'bzip2'),
+        (b'\xfd7zXZ\0', 'compressed with xz'),
         (bytes.fromhex('28b52ffd') + bytes(20), 'zstd'),
         (TEXT.encode('utf-16'), 'UTF-16, not JSON: convert it with iconv'),
         (TEXT.encode('utf-16-le'), 'UTF-16'),
@@ -87,7 +73,6 @@ def test_a_pipe(tmp_path, content):
         (TEXT.encode() + b'\0', 'does not end in'),
         (b' \n' * 2000 + TEXT.encode()[:-1], None),  # the head is all blanks: left to the parser
     ],
-    # archives hold the time they were made at, and all processes need the same names
     ids=lambda value: 'content' if isinstance(value, bytes) else None,
 )
 def test_what_is_no_json(write, content, message):
@@ -109,7 +94,7 @@ def test_an_incomplete_file_is_refused_before_it_is_read(write, monkeypatch):
         read_json_bytes(path)
 
 
-@pytest.mark.parametrize('chunk', [1, 2, 3, 5, 2**18])
+@pytest.mark.parametrize('chunk', [1, 3, 2**18])
 @pytest.mark.parametrize('wrong', [b'\xe9', b'\xed\xa0\x80', b'\xc0\x80', b'\xf4\x90\x80\x80'])
 def test_the_place_of_what_is_not_utf8(write, monkeypatch, chunk, wrong):
     monkeypatch.setattr(json_files, '_CHUNK_BYTES', chunk)
@@ -120,12 +105,6 @@ def test_the_place_of_what_is_not_utf8(write, monkeypatch, chunk, wrong):
         with pytest.raises(ValueError, match='is not UTF-8') as error:
             read_json_bytes(write(content))
         assert int(re.search(r'\(byte (\d+)\)', str(error.value))[1]) == oracle.value.start
-
-
-def test_characters_across_chunks(write, monkeypatch):
-    for chunk in range(1, 6):
-        monkeypatch.setattr(json_files, '_CHUNK_BYTES', chunk)
-        assert read_json_bytes(write(TEXT.encode())) == TEXT.encode()
 
 
 @pytest.mark.parametrize(
@@ -177,19 +156,12 @@ def test_torn_line_is_left_out_and_cut_off(tmp_path, whole, torn):
     assert path.read_bytes() == whole + b'{"a": 9}\n'
 
 
-def test_damaged_line_in_the_middle_is_left_out(tmp_path):
-    (tmp_path / 'x.jsonl').write_bytes(b'{"a": 1}\n\0\0\0\n{"a": 2}\n')
-    found = list(read_json_lines(tmp_path / 'x.jsonl'))
-    assert found == [(0, dict(a=1)), (13, dict(a=2))]
-
-
-@pytest.mark.parametrize(
-    'line',
-    [b'5', b'[]', b'"x"', b'null', b'[' * 10**5 + b']' * 10**5, b'1' * 5000, b'{"a": "\xe9"}'],
-)
-def test_a_line_that_holds_no_record_is_left_out(tmp_path, line):
-    (tmp_path / 'x.jsonl').write_bytes(line + b'\n{"a": 2}\n')
-    assert list(read_json_lines(tmp_path / 'x.jsonl')) == [(len(line) + 1, dict(a=2))]
+def test_lines_that_hold_no_record_are_left_out(tmp_path):
+    nested, long = b'[' * 10**5 + b']' * 10**5, b'1' * 5000
+    for line in (b'5', b'[]', b'"x"', b'null', b'\0\0', nested, long, b'{"a": "\xe9"}'):
+        (tmp_path / 'x.jsonl').write_bytes(b'{"a": 1}\n' + line + b'\n{"a": 2}\n')
+        found = list(read_json_lines(tmp_path / 'x.jsonl'))
+        assert found == [(0, dict(a=1)), (len(line) + 10, dict(a=2))]
 
 
 def test_no_file(tmp_path):

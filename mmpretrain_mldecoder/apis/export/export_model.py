@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmpretrain.apis import get_model
 
 from ...checkpoints.loaders import checkpoint_identity
-from ...engine.checks import explained
+from ...engine.checks.config_error import explained
 from ...errors import RunError
 from ...fileio.atomic_write import atomic_write
 from ...version import __version__

@@ -13,7 +13,7 @@ from mmpretrain.apis import BaseInferencer
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from ...engine.checks import explained, read_config
+from ...engine.checks.config_error import explained, read_config
 from ...errors import ConfigError, UnreadableImageError
 from ...fileio.terminal import one_line, progress_bar
 from ..thresholds.stored_thresholds import stored_thresholds

@@ -19,7 +19,7 @@ from rich.cells import cell_len, set_cell_size
 from torch import distributed
 
 from ...checkpoints.loaders import checkpoint_identity
-from ...engine.checks import read_config
+from ...engine.checks.config_error import read_config
 from ...fileio.terminal import printable, progress_bar
 from ...visualization.attention_figure import attention_figure
 from ...visualization.contact_sheet import contact_sheet

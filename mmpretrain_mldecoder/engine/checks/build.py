@@ -31,8 +31,7 @@ _STEPS = dict(
     _init_model_weights=('model',),
     load_or_resume=('load_from',),
 )
-# Where a part of a config is, the part, and the registry from which it is built.
-_Part = tuple[str, object, str]
+_Part = tuple[str, object, str]  # its place in the config, itself, the registry that builds it
 
 
 class ExplainedBuilds:
@@ -111,10 +110,8 @@ def check_annotation_files(cfg: Mapping, *splits: str) -> None:
                 continue
             kind, ann_file, root = map(part.get, ('type', 'ann_file', 'data_root'))
             is_ours = getattr(kind, '__name__', str(kind)).rpartition('.')[2] == 'COCOMultiLabel'
-            if not is_ours or not isinstance(ann_file, str) or not ann_file:
-                continue
-            file = os.path.join(root or '', ann_file)
-            if '://' not in file and not os.path.isfile(file):
+            file = os.path.join(root or '', str(ann_file))
+            if is_ours and ann_file and '://' not in file and not os.path.isfile(file):
                 raise ConfigFileNotFoundError(
                     f'{path}.ann_file = {ann_file!r}: no file {file}. Correct it, or '
                     f'{path}.data_root (now {root!r}), with which it is joined unless absolute'
@@ -122,10 +119,9 @@ def check_annotation_files(cfg: Mapping, *splits: str) -> None:
 
 
 def check_type_names(cfg: Mapping) -> None:
-    """Raise if a type in a config, after its ``custom_imports``, is registered nowhere.
+    """Raise if a type that runner, classifier, datasets or evaluator build is registered nowhere.
 
-    Checked are the places that runner, classifier, datasets and evaluator build from. Types that
-    are deeper, such as those of a normalisation layer, are found when they are built.
+    Deeper ones, such as those of a normalisation layer, are found when they are built.
     """
     for path, part, registry in _parts(cfg):
         name = part.get('type') if isinstance(part, Mapping) else part

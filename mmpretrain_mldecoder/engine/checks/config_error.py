@@ -55,13 +55,7 @@ def check_option(cfg: Config, key: str, value: object) -> None:
     A number may not become a string (but ``'auto'`` or ``'dynamic'``), nor a dict a number or a
     string. Below the first level new keys pass: what is built from them refuses unknown ones.
 
-    Args:
-        cfg (Config): The config, without the option.
-        key (str): Such as ``train_dataloader.batch_size``.
-        value (object): From the command line, as ``DictAction`` parses it.
-
-    Raises:
-        ConfigError: With the option and the fix.
+    The config is without the option; the value is as ``DictAction`` parses it.
     """
     option = f'--cfg-options {key}={value}'
     first, *parts = key.split('.')

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
-from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
+from mmengine.hooks import EarlyStoppingHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.models import ImageClassifier
@@ -118,8 +118,7 @@ def _check_forward(key: str, model: ImageClassifier, batch: dict) -> None:
 
 
 def _features(model: ImageClassifier, batch: dict) -> tuple[Tensor, ...]:
-    # Copied: the preprocessor writes into the data samples.
-    inputs = model.data_preprocessor(copy.deepcopy(batch), False)['inputs']
+    inputs = model.data_preprocessor(copy.deepcopy(batch), False)['inputs']  # which writes into it
     return model.extract_feat(inputs, stage='neck')
 
 
@@ -145,11 +144,7 @@ def _check_channels(model: ImageClassifier, feats: object) -> None:
 
 
 def _check_batch_norms(model: ImageClassifier, loader: DataLoader, batch: dict) -> None:
-    """Raise if batch norms are trained on single images.
-
-    That is so with ``batch_size=1``; and if the last batch of an epoch holds one image, torch
-    refuses a batch norm on a map of one position.
-    """
+    """Raise if batch norms are trained on single images, or get one value per channel."""
     batch_size = loader.batch_size
     if batch_size is None or loader.sampler is None:
         return
@@ -216,12 +211,9 @@ def _try_metrics(
 
 def _check_monitored(hook: Hook, scores: set[str]) -> None:
     """Raise if a hook waits for a score that no metric gives."""
-    if isinstance(hook, CheckpointHook):
-        monitored, where = hook.save_best, 'default_hooks.checkpoint.save_best'
-    elif isinstance(hook, EarlyStoppingHook):
+    monitored, where = getattr(hook, 'save_best', None), 'default_hooks.checkpoint.save_best'
+    if isinstance(hook, EarlyStoppingHook):
         monitored, where = hook.monitor, 'EarlyStoppingHook.monitor'
-    else:
-        return
     for name in [monitored] if isinstance(monitored, str) else monitored or ():
         # DualEMAHook adds those of the raw weights, such as coco/mAP_raw.
         if name != 'auto' and name.removesuffix('_raw') not in scores:

@@ -52,13 +52,11 @@ def check_start(runner: Runner) -> None:
 
     if 'train' in loops:
         check_training(runner, loops['train'], validates='val' in loops)
-    datasets = {
-        f'{name}_dataloader.dataset': loop.dataloader.dataset for name, loop in loops.items()
-    }
+    datasets = {f'{key}_dataloader.dataset': loop.dataloader.dataset for key, loop in loops.items()}
     metrics = [
-        (f'{name}_evaluator', metric)
-        for name, loop in loops.items()
-        if name != 'train'
+        (f'{key}_evaluator', metric)
+        for key, loop in loops.items()
+        if key != 'train'
         for metric in loop.evaluator.metrics
     ]
     check_classes(model, datasets, metrics)
@@ -69,9 +67,7 @@ def check_start(runner: Runner) -> None:
 
 
 def check_classes(
-    model: BaseModel,
-    datasets: Mapping[str, object],
-    metrics: Sequence[tuple[str, BaseMetric]],
+    model: BaseModel, datasets: Mapping[str, object], metrics: Sequence[tuple[str, BaseMetric]]
 ) -> None:
     """Raise unless head, preprocessor, datasets and metrics are for the same classes.
 
@@ -79,11 +75,8 @@ def check_classes(
     """
     head, preprocessor = getattr(model, 'head', None), getattr(model, 'data_preprocessor', None)
     number = getattr(head, 'num_classes', None)
-    classes = {
-        key: (getattr(dataset, 'metainfo', None) or {}).get('classes')
-        for key, dataset in datasets.items()
-    }
-    classes = {key: names for key, names in classes.items() if names}
+    infos = {key: getattr(data, 'metainfo', None) or {} for key, data in datasets.items()}
+    classes = {key: info['classes'] for key, info in infos.items() if info.get('classes')}
     if number is not None:
         for key, names in classes.items():
             if len(names) != number:
@@ -117,7 +110,7 @@ def check_classes(
 
 
 def _topk(part: nn.Module | BaseMetric) -> int | None:
-    """Return how many labels per image a head predicts or a metric counts, if topk decides it."""
+    """Return the number of labels per image that topk sets in a head or metric, if it does."""
     if (
         (isinstance(part, MultiLabelClsHead | MultiLabelMetric) and part.thr is None)
         or (isinstance(part, ClsHead) and part.cal_acc)

@@ -68,12 +68,11 @@ def check_hook(hook: Hook) -> None:
         raise ConfigError(
             f'{where}.max_keep_ckpts = {kept!r}: it must be an integer of at least 1, or -1 for all'
         )
-    saves = set(inspect.signature(Runner.save_checkpoint).parameters)
-    names = saves | set(inspect.signature(CheckpointHook).parameters)
+    saves = inspect.signature(Runner.save_checkpoint).parameters
+    names = {*saves, *inspect.signature(CheckpointHook).parameters}
     for key, value in hook.args.items():
         if key not in saves:
-            owner = type(hook).__name__
-            raise ConfigError(unknown_argument(f'{where}.{key}', value, owner, names))
+            raise ConfigError(unknown_argument(f'{where}.{key}', value, type(hook).__name__, names))
 
 
 def check_clip_grad(wrapper: OptimWrapper) -> None:
@@ -82,11 +81,11 @@ def check_clip_grad(wrapper: OptimWrapper) -> None:
     if options is None:
         return
     where, clip = 'optim_wrapper.clip_grad', wrapper.clip_func
-    _, limit, *others = inspect.signature(clip).parameters
+    _, *names = inspect.signature(clip).parameters
     for key, value in options.items():
-        if key not in (limit, *others):
-            names = [limit, *others]
+        if key not in names:
             raise ConfigError(unknown_argument(f'{where}.{key}', value, clip.__name__, names))
+    limit = names[0]
     value = options.get(limit)
     if not isinstance(value, Number) or not value > 0:
         raise ConfigError(f'{where}.{limit} = {value!r}: it must be a number above 0')

@@ -23,10 +23,7 @@ def on_main_process(act: Callable[[], Result]) -> Result:
 
 
 def on_each_machine(act: Callable[[], Result]) -> list[Result]:
-    """Call a function on the first rank of each machine, as :func:`on_main_process` does.
-
-    Returns the result of its machine for each rank, where the ranks of a machine follow each other.
-    """
+    """Call a function on the first rank of each machine, and return its result for each rank."""
     return _on_some_ranks(act, is_main_process() or os.environ.get('LOCAL_RANK') == '0')
 
 
@@ -58,7 +55,7 @@ class RankVote:
     run. A notice travels along with each question, so one exchange a step is enough.
 
     Attributes:
-        notice (Callable): Whether this rank has a notice. Defaults to "never".
+        notice (Callable): Whether this rank has a notice.
         noticed (bool): Whether a rank had one at the last question.
     """
 

@@ -96,23 +96,16 @@ class _SumOverProcesses(torch.autograd.Function):
 _NAMES: dict[str, dict[str, str]] = dict(
     pytorch={},
     slurm=dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID'),
-    mpi=dict(
-        RANK='OMPI_COMM_WORLD_RANK',
-        WORLD_SIZE='OMPI_COMM_WORLD_SIZE',
-        LOCAL_RANK='OMPI_COMM_WORLD_LOCAL_RANK',
-    ),
+    mpi={name: f'OMPI_COMM_WORLD_{name}' for name in ('RANK', 'LOCAL_RANK')}
+    | dict(WORLD_SIZE='OMPI_COMM_WORLD_SIZE'),
 )
 
 
 def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:
     """Join the process group over gloo, without asking for a CUDA device as MMEngine does.
 
-    Args:
-        launcher (str): ``'pytorch'`` (torchrun), ``'slurm'`` or ``'mpi'``.
-        timeout (float, optional): Seconds to wait for another process. Defaults to torch's.
-
-    Raises:
-        ValueError: If the launcher is unknown or did not set the environment variables.
+    The launcher is ``'pytorch'`` (torchrun), ``'slurm'`` or ``'mpi'``; another one, or one that did
+    not set its environment variables, is a ``ValueError``. ``timeout`` is in seconds.
     """
     if launcher not in _NAMES:
         raise ValueError(f"launcher must be 'pytorch', 'slurm' or 'mpi', but got {launcher!r}")

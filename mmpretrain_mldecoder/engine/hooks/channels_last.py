@@ -13,10 +13,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 
 def convert_to_channels_last(model: nn.Module) -> None:
-    """Store the weights of 2-D convolutions as ``(O, H, W, I)``; shapes and values stay.
-
-    torch then keeps feature maps in that order too, in which GPUs compute convolutions faster.
-    """
+    """Store the weights of 2-D convolutions as ``(O, H, W, I)``, which feature maps then follow."""
     convert_conv2d_weight_memory_format(model, torch.channels_last)
 
 

@@ -6,15 +6,8 @@ from mmengine.runner import BaseLoop
 from mmpretrain.registry import HOOKS
 from torch import nn
 
-from ...checkpoints.fit import (
-    Mismatch,
-    below,
-    check_fit,
-    compare,
-    drop_surplus_outputs,
-    is_converted,
-    listed,
-)
+from ...checkpoints import fit
+from ...checkpoints.fit import compare, is_converted, listed
 from ...checkpoints.load import classes_of
 from ...errors import WeightsMismatchError
 from ...fileio.terminal import printable
@@ -51,7 +44,7 @@ class CheckpointFitHook(Hook):
         trains = isinstance(runner._train_loop, BaseLoop)
         tests = [one for one in (runner._val_loop, runner._test_loop) if isinstance(one, BaseLoop)]
         if is_converted(checkpoint):
-            checkpoint['state_dict'] = drop_surplus_outputs(model, checkpoint['state_dict'])
+            checkpoint['state_dict'] = fit.drop_surplus_outputs(model, checkpoint['state_dict'])
             _check_backbone(model, checkpoint['state_dict'], source)
             if trains:
                 _complete(runner, model, checkpoint, source)
@@ -66,7 +59,7 @@ def _check_backbone(model: nn.Module, state_dict: dict, source: str) -> None:
             f'{source} has weights of a backbone and a head, and {type(model).__name__} has no '
             'backbone. Load them by the init_cfg of the part that they are for'
         )
-    check_fit(model.backbone, below(state_dict, 'backbone.'), source)
+    fit.check_fit(model.backbone, fit.below(state_dict, 'backbone.'), source)
 
 
 def _complete(runner, model: nn.Module, checkpoint: dict, source: str) -> None:
@@ -75,16 +68,15 @@ def _complete(runner, model: nn.Module, checkpoint: dict, source: str) -> None:
     mismatch = compare(model, state_dict)
     random = [*mismatch.missing, *mismatch.misshaped]
     unused = [*mismatch.left_over, *mismatch.foreign]
-    if not random and not unused:
-        return
-    fresh = model.state_dict()
-    kept = {name: value for name, value in state_dict.items() if name not in unused}
-    checkpoint['state_dict'] = kept | {name: fresh[name].clone() for name in random}
-    runner.logger.warning(
-        f'The training keeps the backbone of {source}. '
-        f'{len(random)} other weights are randomly initialised: {", ".join(random) or "none"}. '
-        f'{len(unused)} weights of the file are not used: {", ".join(unused) or "none"}.'
-    )
+    if random or unused:
+        fresh = model.state_dict()
+        kept = {name: value for name, value in state_dict.items() if name not in unused}
+        checkpoint['state_dict'] = kept | {name: fresh[name].clone() for name in random}
+        runner.logger.warning(
+            f'The training keeps the backbone of {source}. '
+            f'{len(random)} other weights are randomly initialised: {", ".join(random) or "none"}. '
+            f'{len(unused)} weights of the file are not used: {", ".join(unused) or "none"}.'
+        )
 
 
 def _check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
@@ -102,7 +94,7 @@ def _check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
     found = compare(model, state_dict)
     missing = tuple(name for name in found.missing if name in needed)
     misshaped = {name: shapes for name, shapes in found.misshaped.items() if name in needed}
-    mismatch = Mismatch(missing, misshaped, left_over=(), foreign=())
+    mismatch = fit.Mismatch(missing, misshaped, left_over=(), foreign=())
     names = {*mismatch.missing, *mismatch.misshaped}
     if names and not _adapts(model, state_dict, names):
         raise WeightsMismatchError(

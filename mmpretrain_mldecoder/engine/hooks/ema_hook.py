@@ -23,23 +23,21 @@ class DualEMAHook(EMAHook):
     ``ema = decay * ema + (1 - decay) * raw``, for parameters and floating buffers alike.
     Validation and test report the EMA weights under the metrics' own names and the raw weights
     with ``_raw`` (``coco/mAP`` and ``coco/mAP_raw``), on the same batches. In a checkpoint
-    ``state_dict`` is the EMA and ``ema_state_dict`` the raw weights, as in MMEngine: the checkpoint
-    named best for ``coco/mAP`` holds the weights that scored, where every loader looks for them.
+    ``state_dict`` is the EMA and ``ema_state_dict`` the raw weights, as in MMEngine.
 
     Differs from ``EMAHook`` in: buffers are averaged, and the first step counts like any other (as
     in the recipes); before a validation all ranks get the buffers of the main process, which the
     checkpoint holds; a test in the process of the training keeps the averages.
 
     Args:
-        decay (float): Share of the old average that stays at each step, in ``(0, 1)``. (MMEngine's
-            ``momentum`` is ``1 - decay``.) Defaults to 0.9997, as in the recipes of ML-Decoder.
+        decay (float): Share of the old average that stays at each step, in ``(0, 1)``, which is
+            1 - MMEngine's ``momentum``. Defaults to 0.9997, as in the recipes of ML-Decoder.
         test_weights (str, optional): What a test evaluates: ``'ema'``, ``'raw'`` (then under the
             metrics' own names), or None for both if the checkpoint has both. Defaults to None.
         **kwargs: ``begin_iter``, ``begin_epoch`` and ``strict_load`` of ``EMAHook``.
 
     Raises:
-        ValueError: If an argument is outside its range, or when loading a checkpoint without raw
-            weights for ``test_weights='raw'``.
+        ValueError: If an argument is outside its range, or a checkpoint lacks the raw weights.
     """
 
     # The raw metrics must be in place before RuntimeInfoHook (VERY_HIGH) passes them to the log.

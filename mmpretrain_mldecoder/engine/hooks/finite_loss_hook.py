@@ -32,11 +32,8 @@ class FiniteLossHook(Hook):
     parts together) are skipped instead; each is logged and has a file of its own. The training also
     ends instead of saving a checkpoint of weights that are not finite.
 
-    ``PortableRunner`` adds this hook. MMEngine's log reads the loss in each step anyway, so no GPU
-    waits for this hook.
-
-    Args:
-        vote (RankVote, optional): By which all ranks agree once a step. Defaults to one of its own.
+    ``PortableRunner`` adds this hook, whose ``vote`` all ranks take once a step. MMEngine's log
+    reads the loss in each step anyway, so no GPU waits for this hook.
     """
 
     priority = 'VERY_HIGH'
@@ -115,9 +112,7 @@ def _write_report(runner, losses: dict[str, float], data_batch) -> tuple[str, Pa
 def _images(data_batch) -> list[str]:
     """Return the path of each image of a batch, or its index in the dataset."""
     samples = data_batch.get('data_samples') if isinstance(data_batch, dict) else None
-    return [
-        str(sample.get('img_path', sample.get('sample_idx', 'unknown'))) for sample in samples or []
-    ]
+    return [str(s.get('img_path', s.get('sample_idx', 'unknown'))) for s in samples or []]
 
 
 def _is_broken(value, is_parameter: bool) -> bool:

@@ -11,12 +11,12 @@ from mmpretrain.registry import HOOKS, MODELS
 class TestTimeAugHook(Hook):
     """Wrap the model in one of test-time augmentation during a test.
 
-    Weights are loaded into the model itself, and averaged there, so whatever looks for them by name
-    finds them. (MMPretrain's own tool builds the wrapper in place of the model.)
+    Weights are loaded into the model itself, so whatever looks for them by name finds them.
+    (MMPretrain's own tool builds the wrapper in place of the model.)
 
     Args:
         tta_model (dict): Config of a ``BaseTTAModel`` without its ``module``.
-        views (str): The views in words, for the log. Defaults to ``''``.
+        views (str): The views in words, for the log.
     """
 
     __test__ = False  # for pytest
@@ -36,12 +36,9 @@ class TestTimeAugHook(Hook):
 def apply_tta(cfg: Config) -> None:
     """Add test-time augmentation to the test of a config.
 
-    A config may have its own ``tta_model`` and ``tta_pipeline``, as MMPretrain's have. Without
-    them, scores are averaged over the views of :func:`tta_pipeline`. Raises ``ValueError`` if the
-    test dataset has no pipeline of its own, or ``tta_pipeline`` no ``TestTimeAug``.
-
-    Args:
-        cfg (Config): With a ``test_dataloader``; changed in place.
+    A config, which is changed in place, may have its own ``tta_model`` and ``tta_pipeline``, as
+    MMPretrain's have; else scores are averaged over the views of :func:`tta_pipeline`. Raises
+    ``ValueError`` if the test dataset has no pipeline, or ``tta_pipeline`` no ``TestTimeAug``.
     """
     dataset = cfg.test_dataloader.dataset
     if 'pipeline' not in dataset:

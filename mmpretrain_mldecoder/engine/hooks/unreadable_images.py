@@ -1,7 +1,6 @@
 """Unreadable images: counted and logged in a training, an error elsewhere."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
@@ -9,11 +8,6 @@ from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader
 
 from ...fileio.terminal import printable
-
-if TYPE_CHECKING:
-    from ...datasets.skip_unreadable import SkipUnreadableMixin
-
-# The datasets import MMPretrain's, which takes long: only when a run begins.
 
 
 @HOOKS.register_module()
@@ -68,10 +62,9 @@ class UnreadableImagesHook(Hook):
                 )
 
 
-def _skipping(loader: DataLoader) -> 'list[SkipUnreadableMixin]':
+def _skipping(loader: DataLoader) -> list:
+    # They import MMPretrain's datasets, which takes long: only when a run begins.
     from ...datasets.dataset_wrappers import inner_datasets
     from ...datasets.skip_unreadable import SkipUnreadableMixin
 
-    return [
-        each for each in inner_datasets(loader.dataset) if isinstance(each, SkipUnreadableMixin)
-    ]
+    return [one for one in inner_datasets(loader.dataset) if isinstance(one, SkipUnreadableMixin)]

@@ -30,9 +30,8 @@ class NoDecay1DConstructor(DefaultOptimWrapperConstructor):
         ValueError: If there is a ``paramwise_cfg``, or when called, if nothing is trainable.
 
     Example:
-        >>> optim_wrapper = dict(
-        ...     optimizer=dict(type='Adam', lr=1e-4, weight_decay=1e-4),
-        ...     constructor='NoDecay1DConstructor')
+        >>> optimizer = dict(type='Adam', lr=1e-4, weight_decay=1e-4)
+        >>> optim_wrapper = dict(optimizer=optimizer, constructor='NoDecay1DConstructor')
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
@@ -68,14 +67,10 @@ class SkippingMixin:
 
     Args:
         max_skips (int): Steps that may be skipped in the whole training, at least 1.
-        **kwargs: Of the wrapper below.
 
     Attributes:
         skipped (bool): Whether the last step was skipped.
         vote (RankVote): By which all ranks agree; :class:`FiniteLossHook` gives it its own.
-
-    Raises:
-        ValueError: If ``max_skips`` is not an integer of at least 1.
     """
 
     def __init__(self, *, max_skips: int, **kwargs):
@@ -119,11 +114,7 @@ class SkippingAmpOptimWrapper(SkippingMixin, AmpOptimWrapper):
 
 
 def skipping(optim_wrapper: dict) -> dict:
-    """Return the config of a wrapper with ``max_skips``, with the class that knows the key.
-
-    Raises:
-        ConfigError: If its type is neither MMEngine's ``OptimWrapper`` nor ``AmpOptimWrapper``.
-    """
+    """Return the config of a wrapper with the class that knows ``max_skips``, or raise."""
     wrapper_type = optim_wrapper.get('type', 'OptimWrapper')
     name = getattr(wrapper_type, '__name__', str(wrapper_type)).rpartition('.')[2]
     classes = dict(OptimWrapper=SkippingOptimWrapper, AmpOptimWrapper=SkippingAmpOptimWrapper)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch.distributed as dist
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, DictAction
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ...errors import ConfigError, Preempted
-from ..checks import check_option, read_config, unknown_type
+from ..checks.config_error import check_option, read_config, unknown_type
 from .finished_test import write_finished_test
 from .preemption import SIGNALS
 from .resume import ResumingRunner
@@ -67,12 +67,11 @@ def load_config(args: argparse.Namespace) -> Config:
             f'work_dir = {cfg.work_dir!r} is an address, but logs are written to a folder: name '
             'one. Checkpoints can be saved elsewhere with default_hooks.checkpoint.out_dir'
         )
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        if cfg.get(name) is not None:
-            defaults = ConfigDict(pin_memory=True, collate_fn=dict(type='default_collate'))
-            defaults.persistent_workers = name != 'test_dataloader'
-            defaults.update(cfg[name])
-            cfg[name] = defaults
+    for split in ('train', 'val', 'test'):
+        if loader := cfg.get(f'{split}_dataloader'):
+            loader.setdefault('pin_memory', True)
+            loader.setdefault('collate_fn', dict(type='default_collate'))
+            loader.setdefault('persistent_workers', split != 'test')
     for key, value in args.cfg_options.items():
         check_option(cfg, key, value)
         try:

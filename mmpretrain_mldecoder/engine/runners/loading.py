@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, dataloader
 from ...errors import ConfigError, RunError, TooManyUnreadableError, UnreadableImageError
 from ...fileio.terminal import one_line
 
-# What reading from a process that has just gone gives, before torch has noticed.
+# From reading of a process that has just gone, before torch has noticed.
 _BROKEN = (ConnectionError, EOFError, FileNotFoundError)
 # torch's two messages: from its signal handler, and from a look at the workers of a data loader.
 _LOST = re.compile(r'DataLoader worker .*(killed by signal|exited unexpectedly)')
@@ -22,10 +22,7 @@ _LOST = re.compile(r'DataLoader worker .*(killed by signal|exited unexpectedly)'
 
 @contextmanager
 def explained_loading(key: str, loader: DataLoader | dict | None) -> Iterator[None]:
-    """Raise :class:`RunError` with a fix for a lost worker and for images that end a run.
-
-    ``key`` is that of the data loader, or of its config, in the config.
-    """
+    """Raise :class:`RunError` with a fix for a lost worker and for images that end a run."""
     try:
         try:
             yield

@@ -10,19 +10,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from ...errors import RunError
 
-RESUME_OR_LOAD = (
-    'Resume with the config that it was trained with, or start a new training from the weights '
-    'with load_from'
-)
+LOAD = 'start a new training from the weights with load_from'
+RESUME_OR_LOAD = f'Resume with the config that it was trained with, or {LOAD}'
 
 
 class ResumableLoop(BaseLoop):
     """Mixin over a loop of MMEngine that resumes in the middle of a pass over the data.
 
-    - A validation that was due at the checkpoint and did not end runs first on resume: the best
-      score is that of the unbroken run.
-    - The number of processes may change if processes x batch size, the images of a step, stays:
-      then each step has the images of the unbroken run. Otherwise it raises.
+    A validation that was due at the checkpoint and did not end runs first on resume. The number of
+    processes may change if processes x batch size, the images of a step, stays: then each step has
+    the images of the unbroken run. Otherwise it raises.
 
     Attributes:
         counts (str): What the loop counts and names checkpoints by: ``'epochs'``, ``'iterations'``.
@@ -47,25 +44,23 @@ class ResumableLoop(BaseLoop):
 
     def go_to(self, position: dict) -> None:
         """Continue at the :meth:`position` of a checkpoint, or raise if it does not match."""
-        own = self.position()
+        own, processes = self.position(), get_world_size()
         if position.get('counts', self.counts) != self.counts:
             raise RunError(
                 f'the checkpoint is of a training that counts {position["counts"]}, this one '
                 f'counts {self.counts} (train_cfg.by_epoch). {RESUME_OR_LOAD}'
             )
         then, now = position['step_images'], own['step_images']
-        processes = own['processes']
         if then != now or (not now and position['processes'] != processes):
+            fix = f'Set train_dataloader.batch_size={then // processes}'
             if not then:
                 fix = f'Use as many processes as before, {position["processes"]}'
             elif then % processes:
                 fix = f'Use a number of processes that divides {then}'
-            else:
-                fix = f'Set train_dataloader.batch_size={then // processes}'
             raise RunError(
                 f'the checkpoint is of a training with {_step(then, position["processes"])}, this '
                 f'one has {_step(now, processes)}: schedule and step counters would not match. '
-                f'{fix}, or start a new training from the weights with load_from'
+                f'{fix}, or {LOAD}'
             )
         if position['epoch_steps'] != own['epoch_steps']:
             what = (
@@ -93,8 +88,7 @@ class ResumableLoop(BaseLoop):
             raise RunError(
                 f'the checkpoint is of iteration {iteration} after {epoch} epochs, and here an '
                 f'epoch has {own["epoch_steps"]} steps and the training counts {self.counts}: keep '
-                'processes, batch size, dataset and train_cfg.by_epoch, or start a new training '
-                'from the weights with load_from'
+                f'processes, batch size, dataset and train_cfg.by_epoch, or {LOAD}'
             )
         return {**own, 'steps': steps}
 
@@ -167,8 +161,7 @@ class ResumableEpochLoop(ResumableLoop, EpochBasedTrainLoop):
 class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
     """``IterBasedTrainLoop`` that resumes exactly, and without reading what it has seen.
 
-    Each step has the images that it has in ``IterBasedTrainLoop``: pass after pass over the data,
-    each shuffled again. Differs from it in:
+    Each step has the images that it has there: pass after pass, each shuffled again. Differs in:
 
     - a sampler with ``skip_images`` (:class:`SeededSampler`) is resumed where the training was;
       with another one, such as ``InfiniteSampler``, the earlier batches are read and dropped;

@@ -42,11 +42,9 @@ def portable_parts(parts: Mapping) -> dict:
 
 def needs_fp32(optim_wrapper: object) -> bool:
     """Return whether mixed precision is asked for on a machine without a GPU."""
-    if not isinstance(optim_wrapper, dict) or get_device() not in ('cpu', 'mps'):
-        return False
-    wrapper_type = optim_wrapper.get('type')
-    name = getattr(wrapper_type, '__name__', str(wrapper_type))
-    return name.rpartition('.')[2] == 'AmpOptimWrapper'
+    kind = optim_wrapper.get('type') if isinstance(optim_wrapper, dict) else None
+    name = getattr(kind, '__name__', str(kind)).rpartition('.')[2]
+    return name == 'AmpOptimWrapper' and get_device() in ('cpu', 'mps')
 
 
 def portable_loader(loader: dict) -> dict:

@@ -38,17 +38,14 @@ class PreemptionHook(Hook):
     run ends at once. A second signal, two seconds later or more, acts by default.
 
     ``PortableRunner`` adds this hook, and listens during ``train()`` of a :class:`ResumableLoop` in
-    the main thread.
-
-    Args:
-        vote (RankVote): By which all ranks ask something once a step, before this hook acts.
+    the main thread. All ranks ask by the ``vote`` once a step, before this hook acts.
     """
 
     priority = 'LOWEST'  # the checkpoint holds what all hooks made of the step
 
     def __init__(self, vote: RankVote):
         self._vote = vote
-        self._vote.notice = lambda: self._received is not None
+        vote.notice = lambda: self._received is not None
         self._received: signal.Signals | None = None
         self._handlers: dict[int, object] = {}  # the earlier ones, while this hook listens
         self._is_training = False
@@ -158,8 +155,7 @@ class _Undisturbed:
 
 
 def _end_at_signals(parent: int) -> None:
-    # A handler is not told who sent the signal.
-    first = None
+    first = None  # not by a handler, which is not told who sent the signal
     while True:
         info = signal.sigwaitinfo(SIGNALS)
         if info.si_pid == parent:

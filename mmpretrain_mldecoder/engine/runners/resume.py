@@ -21,7 +21,7 @@ from ...checkpoints.load import is_archive
 from ...checkpoints.resume import find_damage, find_resume_checkpoint
 from ...errors import ConfigError, RunError
 from ..distributed.agree import on_each_machine
-from .loops import RESUME_OR_LOAD, ResumableLoop
+from .loops import LOAD, RESUME_OR_LOAD, ResumableLoop
 from .work_dir import earlier_checkpoints
 
 
@@ -47,7 +47,12 @@ class ResumingRunner(Runner):
             self._load_start(found)
             return
         self._resume = False
-        self._warn_of_earlier_run()
+        if names := earlier_checkpoints(self.work_dir):
+            self.logger.warning(
+                f'{self.work_dir} holds checkpoints of an earlier run, {listed(names, 5)}. This '
+                'new training overwrites those of the same names: add --resume to continue the '
+                'earlier run, or another --work-dir to keep them.'
+            )
 
     def _find_checkpoint(self) -> str | None:
         found = on_each_machine(self._find_on_this_machine)
@@ -91,15 +96,6 @@ class ResumingRunner(Runner):
         self._randomness_cfg.update(seed=seed)
         self.set_randomness(**self._randomness_cfg)
 
-    def _warn_of_earlier_run(self) -> None:
-        names = earlier_checkpoints(self.work_dir)
-        if names:
-            self.logger.warning(
-                f'{self.work_dir} holds checkpoints of an earlier run, {listed(names, 5)}. This '
-                'new training overwrites those of the same names: add --resume to continue the '
-                'earlier run, or another --work-dir to keep them.'
-            )
-
     def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
         """Load weights into the model; a checkpoint to resume is not read again."""
         if self._resumed is None:
@@ -130,8 +126,7 @@ def check_resumable(
     if absent:
         raise RunError(
             f'{source} cannot be resumed from: it has no {", ".join(absent)} (the best checkpoints '
-            'have weights only). Name an epoch_N.pth or iter_N.pth; or start a new training from '
-            'the weights with load_from'
+            f'have weights only). Name an epoch_N.pth or iter_N.pth; or {LOAD}'
         )
     saved = len(parts.get('param_schedulers') or ())
     if num_schedules and saved != num_schedules:
@@ -167,11 +162,10 @@ class ResumeHook(Hook):
     """Save what an exact resume needs, as plain data, and restore it.
 
     - ``meta['loop']`` is the :meth:`~ResumableLoop.position` of the training, and whether it was
-      validated there. A checkpoint without it, by MMEngine's own loops, counts as not validated, at
-      the position that follows from its numbers of epochs and iterations.
+      validated there. Without it, as MMEngine's own loops save, the position follows from the
+      numbers of epochs and iterations, and the checkpoint counts as not validated.
     - Log histories are saved as tensors and numpy numbers as Python's, so that the checkpoint opens
-      with plain ``torch.load``. (MMEngine's own ``Runner`` also resumes it, with empty log
-      histories and a warning.)
+      with plain ``torch.load``. (MMEngine's ``Runner`` resumes it with empty log histories.)
     - The state of another kind of optimiser or schedule is refused.
 
     ``PortableRunner`` adds this hook.
@@ -192,11 +186,10 @@ class ResumeHook(Hook):
         logs = apply_to(
             checkpoint['message_hub'], lambda x: isinstance(x, np.generic), lambda x: x.item()
         )
-        for name, buffer in logs['log_scalars'].items():
-            values, counts = map(torch.from_numpy, buffer.data)
-            logs['log_scalars'][name] = dict(
-                values=values, counts=counts, max_length=buffer.max_length
-            )
+        for name, log in logs['log_scalars'].items():
+            values, counts = map(torch.from_numpy, log.data)
+            history = dict(values=values, counts=counts, max_length=log.max_length)
+            logs['log_scalars'][name] = history
         checkpoint['message_hub'] = logs
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:

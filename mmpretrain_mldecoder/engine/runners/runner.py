@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from ...errors import ConfigError, RunError
 from ...fileio.atomic_write import atomic_write
 from ...layers import MLDecoder
-from ..checks import ExplainedBuilds
+from ..checks.build import ExplainedBuilds
 from ..distributed.agree import RankVote, on_main_process
 from ..distributed.cpu_distributed import init_cpu_process_group
 from ..hooks.channels_last import (
@@ -50,8 +50,7 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
       so the remaining samples are those of the unbroken run (:class:`ResumingRunner`).
     - Errors in the config, and a checkpoint that does not fit the model, raise at the start
       (:class:`ConfigCheckHook`, :class:`CheckpointFitHook`). A loss that is not finite ends the
-      training (:class:`FiniteLossHook`), SIGTERM ends it with a checkpoint
-      (:class:`PreemptionHook`).
+      training (:class:`FiniteLossHook`), SIGTERM with a checkpoint (:class:`PreemptionHook`).
     - One training at a time works in a work dir (:func:`one_training`), and only a training writes
       its config there. Each run has a log folder of its own.
 
@@ -60,8 +59,8 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
     - ``channels_last = True``: 2-D convolutions work in channels-last order, in training and in
       tests. Results agree within rounding; checkpoints are the same (:class:`ChannelsLastHook`).
     - ``compile = True``, or a dict of arguments of ``torch.compile``: a training compiles the
-      backbone and the ML-Decoder. Names of weights stay; another head is not compiled. (MMEngine
-      compiles the whole training step, again for each batch, as it depends on the labels.)
+      backbone and the ML-Decoder, but no other head. (MMEngine compiles the whole training step,
+      again for each batch, as it depends on the labels.)
 
     Use it with ``runner_type='PortableRunner'`` in the config. The arguments are ``Runner``'s, all
     but the first two by keyword; ``resume`` may also be ``'auto'``.
@@ -85,16 +84,13 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
                 'which some CPU libraries compute wrong in that order.'
             )
             self._channels_last = False
-        if self._channels_last:
-            # Before the wrapper, which remembers the order of the gradients.
+        if self._channels_last:  # before the wrapper, which remembers the order of the gradients
             convert_to_channels_last(model)
         if self.distributed and get_device() == 'cpu' and not is_model_wrapper(model):
-            model_wrapper_cfg = {
-                'broadcast_buffers': False,
-                'find_unused_parameters': self.cfg.get('find_unused_parameters', False),
-                **(model_wrapper_cfg or {}),
-                'type': 'mmpretrain.CPUDistributedDataParallel',
-            }
+            unused = self.cfg.get('find_unused_parameters', False)
+            defaults = dict(broadcast_buffers=False, find_unused_parameters=unused)
+            wrapper = dict(type='mmpretrain.CPUDistributedDataParallel')
+            model_wrapper_cfg = defaults | (model_wrapper_cfg or {}) | wrapper
         return super().wrap_model(model_wrapper_cfg, model)
 
     @staticmethod
@@ -147,7 +143,7 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
 
     def _maybe_compile(self, target: str) -> None:
         options = self.cfg.get('compile')
-        if not options and options != {}:
+        if options in (None, False):
             return
         model = self.model.module if is_model_wrapper(self.model) else self.model
         if not hasattr(model, 'backbone'):

@@ -17,7 +17,6 @@ from ...errors import WorkDirInUseError
 from ..distributed.agree import on_main_process
 
 _FORMAT = '%Y%m%d_%H%M%S'
-# Of file systems without locks, some network ones among them.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 LOCK_FILE = '.training.lock'
 
@@ -29,11 +28,10 @@ class WorkDirLock:
     the process ends; the file stays. Processes that this one starts by ``fork`` do not hold it.
 
     Attributes:
-        is_held (bool): False where the file system has no locks.
+        is_held (bool): False where the file system, such as a network one, has no locks.
 
     Raises:
         WorkDirInUseError: If another training holds it, with its host, process id and start.
-        OSError: If the file cannot be written.
     """
 
     def __init__(self, work_dir: str | os.PathLike):
@@ -68,20 +66,19 @@ class WorkDirLock:
 
 @contextmanager
 def one_training(runner: Runner) -> Iterator[None]:
-    """Hold the lock of a runner's work dir; the main process takes it for all of the run.
+    """Hold the lock of a work dir on the main process; if it is taken, all ranks raise.
 
-    If another training runs there, all ranks raise, and the log folder of this run is removed.
+    Then the log folder of this run is removed.
     """
-    lock = None
+    locks = []
 
     def take() -> bool:
-        nonlocal lock
         try:
-            lock = WorkDirLock(runner.work_dir)
+            locks.append(WorkDirLock(runner.work_dir))
         except WorkDirInUseError:
             shutil.rmtree(runner.log_dir, ignore_errors=True)
             raise
-        return lock.is_held
+        return locks[0].is_held
 
     try:
         if not on_main_process(take):
@@ -91,7 +88,7 @@ def one_training(runner: Runner) -> Iterator[None]:
             )
         yield
     finally:
-        if lock is not None:
+        for lock in locks:
             lock.release()
 
 

@@ -14,13 +14,7 @@ class LinearWarmupLR(LinearLR):
 
     Step ``t`` from ``begin`` on has ``start_factor + (end_factor - start_factor) * t / (end -
     begin)`` times the optimiser's rate, as in torch and PaddlePaddle. A schedule with ``begin=end``
-    of this one continues from there, if it is listed after it.
-
-    Args:
-        optimizer (Optimizer | OptimWrapper): The optimiser.
-        begin (int): First step. Defaults to 0.
-        end (int): Step that has ``end_factor``. Defaults to INF, which is of no use.
-        **kwargs: As in ``LinearLR``: ``start_factor``, ``end_factor``, ``by_epoch``, ...
+    of this one continues from there, if it is listed after it. Arguments are ``LinearLR``'s.
 
     Example:
         >>> param_scheduler = [
@@ -38,18 +32,16 @@ class LinearWarmupLR(LinearLR):
 class PlainOneCycleLR(OneCycleLR):
     """``OneCycleLR`` with a state that a weights-only load accepts.
 
-    The state of MMEngine's class holds its annealing function, pickled through ``getattr``; here
-    the function stays out of the state, and a loaded schedule keeps its own.
+    MMEngine's holds the annealing function, pickled through ``getattr``, which stays out here.
 
     The learning rate is that of ``torch.optim.lr_scheduler.OneCycleLR(cycle_momentum=False)``, step
-    by step. torch's default also moves Adam's first beta (0.95 to 0.85 and back); this schedule
-    leaves it alone.
+    by step; Adam's first beta, which torch's default moves too, stays.
 
     Args:
         optimizer (Optimizer | OptimWrapper): The optimiser.
         eta_max (float | Sequence[float], optional): Peak learning rate, one for all parameter
-            groups or one for each. Defaults to None, the optimiser's own: then ``auto_scale_lr``,
-            which scales that one, moves the whole curve. A peak that is given here is not scaled.
+            groups or one for each. Defaults to None, the optimiser's own, which alone
+            ``auto_scale_lr`` scales.
         **kwargs: As in ``OneCycleLR``: ``total_steps``, ``pct_start``, ``anneal_strategy``,
             ``div_factor``, ``final_div_factor``, ``three_phase``, ``by_epoch``, ... Without
             ``total_steps`` a runner gives it all of the training.

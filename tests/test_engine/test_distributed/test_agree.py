@@ -3,11 +3,7 @@ import os
 import pytest
 from gloo_ranks import in_processes
 
-from mmpretrain_mldecoder.engine.distributed.agree import (
-    RankVote,
-    on_each_machine,
-    on_main_process,
-)
+from mmpretrain_mldecoder.engine.distributed.agree import RankVote, on_each_machine, on_main_process
 from mmpretrain_mldecoder.errors import ConfigError, RunError
 
 ERRORS = (RunError('no room'), ConfigError('a = 1'), OSError(28, 'full'), KeyError('x'))

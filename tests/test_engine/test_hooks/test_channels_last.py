@@ -109,15 +109,6 @@ def test_training_is_the_same_within_rounding(trained, tmp_path):
     assert not all(weight.is_contiguous() for weight in convolutions)
 
 
-def test_first_weights_are_the_same(trained, tmp_path):
-    starts = []
-    for options in ({}, CHANNELS_LAST):
-        runner = build_runner(trained[0], tmp_path, **CALM, **options)
-        runner._init_model_weights()
-        starts.append(runner.model.state_dict())
-    assert all(torch.equal(value, starts[1][name]) for name, value in starts[0].items())
-
-
 @pytest.mark.parametrize('fused', [False, True])
 def test_resumes_from_either_order(trained, tmp_path, fused):
     config, run = trained

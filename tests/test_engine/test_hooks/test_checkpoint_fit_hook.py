@@ -8,7 +8,7 @@ from published_names import (
     random_arrays,
     save_paddle,
 )
-from tiny_run import build_runner, read, read_log, write_tiny_config
+from tiny_run import build_runner, read, read_log
 
 from mmpretrain_mldecoder.checkpoints import convert
 from mmpretrain_mldecoder.errors import RunError
@@ -23,13 +23,11 @@ def _decoder(num_queries: int) -> dict:
     return paddleclas_ml_decoder(32, num_queries, 1, dims=8, hidden=16)
 
 
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory):
+@pytest.fixture
+def trained(by_epoch):
     """A config and a checkpoint of its training."""
-    folder = tmp_path_factory.mktemp('fit')
-    config = write_tiny_config(folder)
-    build_runner(config, folder / 'run', **ONE_EPOCH).train()
-    return config, str(folder / 'run' / 'epoch_1.pth')
+    config, run = by_epoch
+    return config, str(run / 'epoch_1.pth')
 
 
 def _classes(number: int) -> dict:

@@ -7,8 +7,6 @@ from mmengine.config import Config
 from mmpretrain_mldecoder.engine.runners.finished_test import read_finished_test, settings_digest
 
 ROW = Path(__file__).parents[3] / 'configs/mldecoder/r50_coco.py'
-
-
 SAME = {
     'test_dataloader.dataset.data_root': '/elsewhere',
     'test_dataloader.dataset.ann_file': 'a.json',
@@ -74,8 +72,3 @@ def test_damaged_file_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r'test_1\.json is not the result of a test: '):
         read_finished_test(path)
-
-
-def test_folder_of_that_name(tmp_path):
-    with pytest.raises(ValueError, match='is not the result of a test'):
-        read_finished_test(tmp_path)

@@ -2,13 +2,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.hooks import Hook
-from tiny_run import (
-    assert_same_training,
-    build_runner,
-    read,
-    read_log,
-    train_and_list_images,
-)
+from tiny_run import assert_same_training, build_runner, read, read_log, train_and_list_images
 
 from mmpretrain_mldecoder.errors import RunError
 

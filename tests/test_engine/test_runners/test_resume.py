@@ -50,12 +50,8 @@ def test_complete_checkpoint():
 def test_absent_part(changed, absent):
     with pytest.raises(RunError, match=rf'it has no {absent}.*Name an epoch_N\.pth'):
         check(CHECKPOINT | changed)
-
-
-@pytest.mark.parametrize('checkpoint', [[1, 2], CHECKPOINT['state_dict']])
-def test_something_else(checkpoint):
     with pytest.raises(RunError, match=r'epoch_1\.pth cannot be resumed from'):
-        check(checkpoint)
+        check([1, 2])
 
 
 @pytest.mark.parametrize(
@@ -63,10 +59,7 @@ def test_something_else(checkpoint):
     [
         (dict(num_schedules=2), 'with 1 param_scheduler, and the config has 2'),
         (dict(has_average=False), 'the config has no DualEMAHook'),
-        (
-            dict(model=nn.Linear(3, 4)),
-            r'2 weights differ, the first is weight, \(2, 3\) in the file and \(4, 3\)',
-        ),
+        (dict(model=nn.Linear(3, 4)), r'2 weights differ, .* weight, \(2, 3\) in .* \(4, 3\)'),
         (dict(model=nn.Linear(3, 2, bias=False)), r'1 weights .* bias, \(2,\) .* absent in the'),
         (dict(model=nn.Sequential(nn.Linear(3, 2))), 'the first is 0.weight, absent in the file'),
     ],
@@ -124,10 +117,7 @@ def test_checkpoint_of_mmengines_runner(by_mmengine, tmp_path, steps):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (
-            {'train_dataloader.batch_size': 6},
-            r'iteration 8 after 2 epochs, and here .* has 2 steps',
-        ),
+        ({'train_dataloader.batch_size': 6}, '8 after 2 epochs, and here .* has 2 steps'),
         (
             {'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=9)},
             r'iteration 8 after 2 epochs, .*the training counts iterations',
@@ -139,10 +129,7 @@ def test_checkpoint_of_mmengines_runner(by_mmengine, tmp_path, steps):
             r'another schedule than CosineAnnealingLR, param_scheduler\.0: it has no T_max',
         ),
         ({'custom_hooks': []}, 'has no DualEMAHook'),
-        (
-            {'optim_wrapper.optimizer': dict(type='SGD', lr=0.1)},
-            'another optimiser than SGD: it has no .*momentum',
-        ),
+        ({'optim_wrapper.optimizer': dict(type='SGD', lr=0.1)}, 'than SGD: it has no .*momentum'),
     ],
 )
 def test_other_config_is_refused(by_mmengine, tmp_path, options, message):
@@ -205,17 +192,16 @@ def test_damaged_checkpoints(unseeded, tmp_path):
     config, run = unseeded
     damaged = tmp_path / 'epoch_2.pth'
     damaged.write_bytes((run / 'epoch_2.pth').read_bytes()[:-100])
-    runner = build_runner(config, tmp_path, resume='auto')
-    with pytest.raises(ConfigError, match=r'damaged: epoch_2\.pth'):
-        runner.find_start()
-    runner = build_runner(config, tmp_path, resume=True, load_from=str(damaged))
-    with pytest.raises(ConfigError, match=r'epoch_2\.pth is truncated.*Name another checkpoint'):
-        runner.find_start()
-    pickled = tmp_path / 'epoch_3.pth'
+    pickled = tmp_path / 'pickled.pth'
     torch.save(dict(state_dict={}, meta=pytest.raises), pickled)
-    runner = build_runner(config, tmp_path, resume=True, load_from=str(pickled))
-    with pytest.raises(ConfigError, match='could run code'):
-        runner.find_start()
+    for options, message in (
+        (dict(resume='auto'), r'damaged: epoch_2\.pth'),
+        (dict(load_from=str(damaged)), r'epoch_2\.pth is truncated.*Name another checkpoint'),
+        (dict(load_from=str(pickled)), 'could run code'),
+    ):
+        runner = build_runner(config, tmp_path, **dict(resume=True) | options)
+        with pytest.raises(ConfigError, match=message):
+            runner.find_start()
 
 
 def test_machines_that_find_different_checkpoints(unseeded, tmp_path, monkeypatch):
@@ -233,16 +219,7 @@ def test_a_test_that_is_asked_to_resume(unseeded, tmp_path):
     assert 'coco/mAP' in runner.test()
 
 
-@pytest.fixture
-def random_states():
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    yield
-    random.setstate(states[0])
-    np.random.set_state(states[1])
-    torch.set_rng_state(states[2])
-
-
-def test_random_numbers_of_a_step(random_states):
+def test_random_numbers_of_a_step():
     def draw(seed=0, rank=0, iteration=0, past=0, stage='iter'):
         torch.rand(past + 1), np.random.rand(past + 1), random.random()
         runner, hook = SimpleNamespace(seed=seed, rank=rank, iter=iteration), IterSeedHook()

@@ -5,8 +5,6 @@ import torch
 from mmengine.dist import is_distributed
 from mmengine.hooks import CheckpointHook
 from mmengine.model import BaseModel
-from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
-from mmpretrain.registry import RUNNERS
 from tiny_run import build_runner, free_port, read, read_log, write_tiny_config
 from torch._dynamo.utils import counters
 
@@ -21,11 +19,6 @@ from mmpretrain_mldecoder.engine.optimizers.optim_wrapper import SkippingOptimWr
 from mmpretrain_mldecoder.engine.runners.portable import portable_parts
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='what happens without a GPU')
-
-
-def test_found_in_both_registries():
-    assert RUNNERS.get('PortableRunner') is PortableRunner
-    assert MMENGINE_RUNNERS.get('PortableRunner') is PortableRunner
 
 
 def test_checkpoints_are_plain_data(unseeded):

@@ -73,15 +73,6 @@ def test_peak_is_the_optimizer_s_rate_unless_given():
     assert [group['max_lr'] for group in optimizer.param_groups] == [0.2, 0.1]
 
 
-def test_built_from_a_config_in_epochs():
-    optimizer = OptimWrapper(_optimizer())
-    schedule = PARAM_SCHEDULERS.build(
-        dict(type='PlainOneCycleLR', total_steps=40, by_epoch=True, convert_to_iter_based=True),
-        default_args=dict(optimizer=optimizer, epoch_length=7),
-    )
-    assert schedule.total_steps == 280 and not schedule.by_epoch
-
-
 def test_a_rise_of_one_step_is_no_division_by_zero():
     optimizer = _optimizer()
     schedule = PlainOneCycleLR(optimizer, begin=0, end=5, pct_start=0.2, by_epoch=False)
