@@ -123,8 +123,8 @@ class PretrainedInit(MMEnginePretrainedInit):
 
     Of a converted checkpoint a module without a child ``backbone`` takes the names below
     ``backbone.``, any other module takes all. Every parameter and running statistic of the module
-    must be there in its shape, or it raises :class:`WeightsMismatchError`, and nothing may be left
-    over, but for children that it does not have (``layer4``, with ``num_stages=3``): a warning.
+    must be there in its shape, and nothing may be left over in a child that the module has, or it
+    raises :class:`WeightsMismatchError`. Others (``layer4``) are left out with a warning.
 
     Args:
         checkpoint (str): File, address or published name.

@@ -114,7 +114,7 @@ def check_resumable(
     """Raise :class:`RunError` if a training cannot be resumed from what was loaded from ``source``.
 
     Compared are ``model``, wrapped or not, the number of the config's ``param_scheduler``, and
-    whether a hook averages the weights. Returns the checkpoint with names of no wrapper.
+    whether a hook averages the weights. Returns the checkpoint, ``module.`` removed from the names.
     """
     needed = ['state_dict', 'meta', 'message_hub', 'optimizer']
     parts = checkpoint if isinstance(checkpoint, Mapping) else {}
