@@ -1,15 +1,18 @@
+import copy
 import re
 from itertools import count
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.optim import CosineAnnealingLR, OneCycleLR
+from mmengine.optim import CosineAnnealingLR, OneCycleLR, build_optim_wrapper
 from tiny_run import ROOT, assert_same_training, build_runner, load_tool, write_tiny_config
+from torch import nn
 
+from mmpretrain_mldecoder.engine import PlainOneCycleLR
 from mmpretrain_mldecoder.engine.checks.build import check_annotation_files, check_type_names
 from mmpretrain_mldecoder.engine.checks.config_error import check_option, explained, near_keys
-from mmpretrain_mldecoder.engine.checks.training import check_schedules
+from mmpretrain_mldecoder.engine.checks.training import check_paramwise, check_schedules
 from mmpretrain_mldecoder.engine.runners import launch
 from mmpretrain_mldecoder.errors import ConfigError
 
@@ -263,6 +266,33 @@ def logged(folder, tmp_path, caplog):
 def test_what_may_be_meant_is_logged(logged):
     warnings = logged(**{'param_scheduler.total_steps': 10, 'train_cfg.max_epochs': 1})
     assert any('total_steps=10, but runs for 1 epochs' in line for line in warnings)
+
+
+def test_settings_of_parameters_act_or_a_line_says_why_not():
+    """Each that does nothing is named; following the line leaves none."""
+    model = nn.ModuleDict(dict(backbone=nn.Conv2d(3, 4, 1), head=nn.BatchNorm2d(4)))
+
+    def warnings(constructor='NoDecay1D', schedule=PlainOneCycleLR, eta_max=None, **paramwise):
+        config = dict(
+            optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1),
+            constructor=f'mmpretrain.{constructor}Constructor',
+            paramwise_cfg=dict(paramwise),
+        )
+        wrapper = build_optim_wrapper(model, copy.deepcopy(config))
+        cycle = schedule(wrapper, eta_max=eta_max, total_steps=9)
+        return check_paramwise(model, wrapper, config, [cycle])
+
+    slow = dict(backbone=dict(lr_mult=0.1))
+    assert not warnings(custom_keys=slow, flat_decay_mult=0)
+    default = 'DefaultOptimWrapper'
+    assert not warnings(default, custom_keys=slow)
+    (line,) = warnings(default, custom_keys=slow, flat_decay_mult=0)
+    assert '1 1-D parameters' in line and "'NoDecay1DConstructor'" in line
+    (line,) = warnings(custom_keys=dict(bckbone=dict(lr_mult=0.1)))
+    assert 'near: backbone' in line
+    (line,) = warnings(schedule=OneCycleLR, eta_max=1.0, custom_keys=slow)
+    assert "Remove eta_max and set param_scheduler.type to 'PlainOneCycleLR'" in line
+    assert not warnings(schedule=OneCycleLR, eta_max=1.0)
 
 
 def test_epochs_in_a_training_by_iterations_are_logged(logged):

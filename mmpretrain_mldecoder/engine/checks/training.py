@@ -16,7 +16,8 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from ...errors import ConfigError
-from .config_error import unknown_argument
+from ..optimizers.optim_wrapper import DECAYS_OF_1D
+from .config_error import near_names, unknown_argument
 
 # Schedules that have a length of their own, beside begin and end.
 _LENGTHS = {CosineAnnealingParamScheduler: 'T_max', OneCycleParamScheduler: 'total_steps'}
@@ -45,9 +46,13 @@ def check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
             runner.logger.warning(
                 'There is no validation: no checkpoint is kept as the best (save_best)'
             )
+    schedules = runner.param_schedulers
     if isinstance(runner.optim_wrapper, OptimWrapper):
         check_clip_grad(runner.optim_wrapper)
-    schedules, configs = runner.param_schedulers, runner.cfg.get('param_scheduler')
+        config = runner.cfg.get('optim_wrapper') or {}
+        for warning in check_paramwise(runner.model, runner.optim_wrapper, config, schedules):
+            runner.logger.warning(warning)
+    configs = runner.cfg.get('param_scheduler')
     configs = configs if isinstance(configs, list) else [configs]
     if isinstance(schedules, list) and len(configs) == len(schedules) and all(configs):
         max_epochs = loop.max_epochs if counts_epochs else None
@@ -95,6 +100,49 @@ def check_clip_grad(wrapper: OptimWrapper) -> None:
         clip([weight], **options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f'{where} = {options}: {clip.__name__} raises {error}') from error
+
+
+def check_paramwise(
+    model: nn.Module, wrapper: OptimWrapper, config: Mapping, schedules: object
+) -> list[str]:
+    """Return warnings of a ``paramwise_cfg`` (in the ``config`` of a wrapper) that acts not as set.
+
+    ``schedules`` are those of a runner; they may have the last word about the rates.
+    """
+    where = 'optim_wrapper.paramwise_cfg'
+    options = config.get('paramwise_cfg') or {}
+    custom = options.get('custom_keys') or {}
+    names = {id(param): name for name, param in model.named_parameters()}
+    parts = {part for name in names.values() for part in name.split('.')}
+    warnings = [
+        f'{where}.custom_keys has {key!r}, which is in the name of no parameter'
+        f'{near_names(key, parts)}: it does nothing'
+        for key in custom
+        if not any(key in name for name in names.values())
+    ]
+    rules = [key for key in DECAYS_OF_1D if key in options]
+    decayed = [
+        name
+        for group in wrapper.optimizer.param_groups
+        for name in (names[id(param)] for param in group['params'] if param.ndim < 2)
+        if group.get('weight_decay') and any(key in name for key in custom)
+    ]
+    if rules and decayed:
+        warnings.append(
+            f'{where}.custom_keys wins over {", ".join(rules)}: {len(decayed)} 1-D parameters are '
+            f'decayed, the first is {decayed[0]}. Set optim_wrapper.constructor to '
+            "'NoDecay1DConstructor', which decays none"
+        )
+    has_rates = any('lr_mult' in key for part in (options, *custom.values()) for key in part)
+    for schedule in schedules if isinstance(schedules, list) else ():
+        is_cycle = isinstance(schedule, OneCycleParamScheduler)
+        if has_rates and is_cycle and isinstance(schedule.eta_max, Number):
+            warnings.append(
+                f'param_scheduler.eta_max = {schedule.eta_max:g} is the peak of all parameter '
+                f'groups, so lr_mult in {where} does nothing. Remove eta_max and set '
+                "param_scheduler.type to 'PlainOneCycleLR'"
+            )
+    return warnings
 
 
 def check_schedules(

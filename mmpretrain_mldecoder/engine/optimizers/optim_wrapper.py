@@ -8,54 +8,113 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, OptimWrapper
 from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ...errors import ConfigError
 from ..distributed.agree import RankVote
 
+_NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
+# What DefaultOptimWrapperConstructor has for parameters that are never decayed here.
+DECAYS_OF_1D = ('norm_decay_mult', 'bias_decay_mult', 'flat_decay_mult')
+_PARAMWISE = ('custom_keys', 'bias_lr_mult', 'dwconv_decay_mult', 'bypass_duplicate')
+
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class NoDecay1DConstructor(DefaultOptimWrapperConstructor):
-    """Build the optimiser with two parameter groups, in this order.
+    """Build the optimiser with few parameter groups, and without decay of 1-D parameters.
 
     1. Parameters of two and more dimensions (weights), with the optimiser's ``weight_decay``.
     2. The others (biases, weights of norms, scalars), with ``weight_decay=0``.
+    3. With a ``paramwise_cfg``, one more for each other rate or decay.
 
-    Frozen parameters are in neither; a shared parameter is in one once.
+    Frozen parameters are in none; a shared parameter is in one once, by its first name. Differs
+    from ``DefaultOptimWrapperConstructor`` in: no custom key makes a 1-D parameter decay.
 
     Args:
         optim_wrapper_cfg (dict): As in MMEngine: ``optimizer`` and the arguments of the wrapper.
-        paramwise_cfg (dict, optional): Must be None or empty.
+        paramwise_cfg (dict, optional): ``custom_keys``, which maps parts of names to dicts of
+            ``lr_mult``, ``decay_mult`` and settings of the optimiser (the longest key that is in
+            the name of a parameter decides); where none is, ``bias_lr_mult`` (but of norms) and
+            ``dwconv_decay_mult``. Defaults to None.
 
     Raises:
-        ValueError: If there is a ``paramwise_cfg``, or when called, if nothing is trainable.
+        ValueError: If ``paramwise_cfg`` has another key, or asks for the decay of 1-D parameters;
+            when called, if nothing is trainable.
 
     Example:
-        >>> optimizer = dict(type='Adam', lr=1e-4, weight_decay=1e-4)
-        >>> optim_wrapper = dict(optimizer=optimizer, constructor='NoDecay1DConstructor')
+        >>> optim_wrapper = dict(
+        ...     optimizer=dict(type='Adam', lr=1e-4, weight_decay=1e-4),
+        ...     constructor='NoDecay1DConstructor',
+        ...     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))))
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
-        if paramwise_cfg:
-            raise ValueError(
-                f'NoDecay1DConstructor takes no paramwise_cfg, but got {dict(paramwise_cfg)}. '
-                'Remove it, or use constructor="DefaultOptimWrapperConstructor" (its '
-                'flat_decay_mult=0 also excludes 1-D parameters).'
-            )
-        super().__init__(optim_wrapper_cfg)
+        super().__init__(optim_wrapper_cfg, paramwise_cfg)
+        for key, value in self.paramwise_cfg.items():
+            if key in DECAYS_OF_1D and value:
+                raise ValueError(
+                    f'paramwise_cfg.{key} = {value!r}, but NoDecay1DConstructor decays no 1-D '
+                    "parameter: remove it, or set constructor='DefaultOptimWrapperConstructor'"
+                )
+            if key not in _PARAMWISE + DECAYS_OF_1D:
+                raise ValueError(
+                    f'paramwise_cfg.{key} = {value!r}: NoDecay1DConstructor takes '
+                    f'{", ".join(_PARAMWISE)}. Correct its name or remove it'
+                )
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         if is_model_wrapper(model):
             model = model.module
-        trainable = [p for p in model.parameters() if p.requires_grad]
-        if not trainable:
+        groups: list[tuple[dict, list]] = [({}, []), (dict(weight_decay=0.0), [])]
+        seen: set[nn.Parameter] = set()
+        for prefix, module in model.named_modules():
+            for name, param in module.named_parameters(prefix, recurse=False):
+                if not param.requires_grad or param in seen:
+                    continue
+                seen.add(param)
+                options = self._options(name, module, param)
+                members = next((params for own, params in groups if own == options), None)
+                if members is None:
+                    groups.append((options, members := []))
+                members.append(param)
+        if not seen:
             raise ValueError(f'{type(model).__name__} has no trainable parameter to optimise')
-        groups = [
-            dict(params=[p for p in trainable if p.ndim >= 2]),
-            dict(params=[p for p in trainable if p.ndim < 2], weight_decay=0.0),
-        ]
-        optimizer = OPTIMIZERS.build(dict(self.optimizer_cfg, params=groups))
+        params = [dict(params=members, **options) for options, members in groups]
+        optimizer = OPTIMIZERS.build(dict(self.optimizer_cfg, params=params))
+        for group in optimizer.param_groups:
+            for key in group.keys() - {'params', *optimizer.defaults}:
+                raise ValueError(
+                    f'paramwise_cfg.custom_keys sets {key} = {group[key]!r}, which '
+                    f'{type(optimizer).__name__} does not have: set lr_mult, decay_mult, or one of '
+                    f'{", ".join(optimizer.defaults)}'
+                )
         wrapper_cfg = {'type': 'OptimWrapper', **self.optim_wrapper_cfg}
         return OPTIM_WRAPPERS.build(wrapper_cfg, default_args=dict(optimizer=optimizer))
+
+    def _options(self, name: str, module: nn.Module, param: nn.Parameter) -> dict:
+        """Return the settings in which the group of a parameter differs from the optimiser's."""
+        custom = self.paramwise_cfg.get('custom_keys', {})
+        found = [key for key in custom if key in name]
+        if found:
+            options = dict(custom[min(found, key=lambda key: (-len(key), key))])
+        else:
+            options = {}
+            is_norm = isinstance(module, _NORMS)
+            if name.endswith('bias') and not is_norm and 'bias_lr_mult' in self.paramwise_cfg:
+                options['lr_mult'] = self.paramwise_cfg['bias_lr_mult']
+            is_depthwise = isinstance(module, nn.Conv2d) and module.in_channels == module.groups
+            if is_depthwise and 'dwconv_decay_mult' in self.paramwise_cfg:
+                options['decay_mult'] = self.paramwise_cfg['dwconv_decay_mult']
+        for key, mult, base in (
+            ('lr', options.pop('lr_mult', 1), self.base_lr),
+            ('weight_decay', options.pop('decay_mult', 1), self.base_wd),
+        ):
+            if mult != 1:
+                if base is None:
+                    raise ValueError(f'{name} gets {mult} times the {key}: set optimizer.{key}')
+                options[key] = base * mult
+        return options if param.ndim >= 2 else {**options, 'weight_decay': 0.0}
 
 
 class SkippingMixin:

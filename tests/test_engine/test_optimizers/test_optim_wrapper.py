@@ -4,7 +4,6 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
 
-from mmpretrain_mldecoder.engine import NoDecay1DConstructor
 from mmpretrain_mldecoder.engine.optimizers.optim_wrapper import (
     SkippingAmpOptimWrapper,
     SkippingOptimWrapper,
@@ -40,9 +39,72 @@ def test_two_groups_by_dimension():
     assert [len(group['params']) for group in wrapper.optimizer.param_groups] == [1, 0]
 
 
-def test_refuses_paramwise_cfg():
-    with pytest.raises(ValueError, match=r"takes no paramwise_cfg.*'norm_decay_mult': 0"):
-        NoDecay1DConstructor(_cfg(), paramwise_cfg=dict(norm_decay_mult=0))
+def _settings(model: nn.Module, paramwise_cfg: dict, **optimizer) -> dict[str, tuple]:
+    """Rate and decay of each parameter, by name."""
+    cfg = _cfg(paramwise_cfg=paramwise_cfg)
+    cfg['optimizer'] |= optimizer
+    groups = build_optim_wrapper(model, cfg).optimizer.param_groups
+    of = {id(p): (g['lr'], g['weight_decay']) for g in groups for p in g['params']}
+    return {name: of[id(p)] for name, p in model.named_parameters() if p.requires_grad}
+
+
+def test_rates_and_decays_by_name():
+    """Those of MMEngine's constructor, but for the decay of 1-D parameters."""
+    model = nn.ModuleDict(dict(backbone=_model(), head=nn.Linear(2, 3)))
+    model['depthwise'] = nn.Conv2d(4, 4, 3, groups=4)
+    keys = {'backbone': dict(lr_mult=0.1), 'backbone.0': dict(lr_mult=0.5, decay_mult=2)}
+    paramwise = dict(custom_keys=keys, bias_lr_mult=3, dwconv_decay_mult=0.5)
+    found = _settings(model, paramwise)
+    default = dict(paramwise, bypass_duplicate=True)
+    cfg = dict(_cfg(paramwise_cfg=default), constructor='DefaultOptimWrapperConstructor')
+    oracle = {
+        id(p): (group['lr'], group['weight_decay'])
+        for group in build_optim_wrapper(model, cfg).optimizer.param_groups
+        for p in group['params']
+    }
+    for name, param in model.named_parameters():
+        if param.requires_grad:
+            rate, decay = oracle[id(param)]
+            assert found[name] == (rate, decay if param.ndim > 1 else 0), name
+    assert found['backbone.2.weight'] == (1e-4, 0.3)
+    assert found['head.bias'] == (3e-3, 0)
+
+
+def test_a_group_for_each_setting():
+    """Not one for each parameter: a fused step takes a group at once."""
+    model = nn.ModuleDict(dict(backbone=_model(), head=_model()))
+    keys = dict(backbone=dict(lr_mult=0.1, betas=(0.8, 0.9)))
+    optimizer = build_optim_wrapper(model, _cfg(paramwise_cfg=dict(custom_keys=keys))).optimizer
+    assert len(optimizer.param_groups) == 4
+    assert [group['betas'] for group in optimizer.param_groups].count((0.8, 0.9)) == 2
+
+
+@pytest.mark.parametrize('key', ['norm_decay_mult', 'bias_decay_mult', 'flat_decay_mult'])
+def test_decay_of_1d_parameters_is_refused(key):
+    plain = _settings(_model(), {})
+    assert _settings(_model(), {key: 0}) == plain
+    with pytest.raises(ValueError, match=f'paramwise_cfg.{key} = 0.5.*remove it'):
+        _settings(_model(), {key: 0.5})
+
+
+@pytest.mark.parametrize(
+    ('paramwise', 'named'),
+    [
+        (dict(custom_key={}), 'custom_key'),
+        (dict(dcn_offset_lr_mult=0.1), 'dcn_offset_lr_mult'),
+        (dict(custom_keys={'0': dict(lr_mul=0.1)}), 'lr_mul'),
+    ],
+)
+def test_what_would_do_nothing_is_refused(paramwise, named):
+    with pytest.raises(ValueError, match=rf'{named}\b'):
+        _settings(_model(), paramwise)
+
+
+def test_multiple_of_nothing():
+    cfg = _cfg(paramwise_cfg=dict(custom_keys={'0': dict(decay_mult=2)}))
+    del cfg['optimizer']['weight_decay']
+    with pytest.raises(ValueError):
+        build_optim_wrapper(_model(), cfg)
 
 
 def test_nothing_to_train():
