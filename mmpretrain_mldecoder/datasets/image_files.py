@@ -1,13 +1,61 @@
-"""Finding of missing image files, and reading of those that are there."""
+"""Finding of image files, under names that are nearly right, too, and reading of them."""
 
+import logging
 import os
 import os.path as osp
+import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from urllib.parse import unquote
 
 from mmengine import fileio
+from mmengine.logging import print_log
 
 from ..errors import UnreadableImageError
+from ..fileio.near_names import DIFFERENCES, difference, plain_name
+from ..fileio.terminal import printable
+
+_SUFFIX = re.compile(r'\.(jpe?g|jpe|jfif|png|bmp|webp|tiff?|gif|avif|jp2)$')
+# In what the name of a file may differ from that on the disk.
+_DIFFERENCES = {
+    'percent codes': unquote,
+    'backslashes': lambda name: name.replace('\\', '/'),
+    **{what: change for what, change in DIFFERENCES.items() if 'underscores' not in what},
+    'suffix': lambda name: _SUFFIX.sub('', name),
+}
+_ADDRESS = re.compile(r'[a-z][a-z0-9+.-]*://[^/]*/?', re.IGNORECASE)
+_MOST_TRIED = 100  # of the missing files, until one has a near name
+_MOST_FOLDERS = 20
+
+
+class _Folder:
+    """The names in a folder ('': the working directory) and those below it, each listed once."""
+
+    def __init__(self, folder: str | os.PathLike):
+        self._folder = folder
+        self._names: dict[str, set[str]] = {}
+        self._plain: dict[str, dict[str, list[str]]] = {}
+
+    def names(self, head: str = '') -> set[str]:
+        if head not in self._names:
+            path = osp.join(self._folder, head) or '.'
+            self._names[head] = set(os.listdir(path)) if osp.isdir(path) else set()
+        return self._names[head]
+
+    def __contains__(self, name: str) -> bool:
+        head, tail = osp.split(name)
+        return tail in self.names(head)
+
+    def alike(self, head: str, name: str) -> list[str]:
+        """Return the names in a folder below that are this one, else those that look like it."""
+        if name in self.names(head):
+            return [name]
+        if head not in self._plain:
+            self._plain[head] = {}
+            for each in sorted(self.names(head)):
+                self._plain[head].setdefault(plain_name(each, _DIFFERENCES), []).append(each)
+        return self._plain[head].get(plain_name(name, _DIFFERENCES), [])
 
 
 def missing_files(folder: str | os.PathLike, names: Iterable[str]) -> list[str]:
@@ -15,22 +63,90 @@ def missing_files(folder: str | os.PathLike, names: Iterable[str]) -> list[str]:
 
     Each folder is listed once, which takes seconds where a look per file takes minutes.
     """
+    present = _Folder(folder)
+    directly = present.names()  # the usual case, without splitting the name
+    return [name for name in names if name not in directly and name not in present]
 
-    def listed(path: str) -> set[str]:
-        return set(os.listdir(path or '.')) if osp.isdir(path or '.') else set()
 
-    directly = listed(folder)
-    present: dict[str, set[str]] = {}
-    missing = []
-    for name in names:
-        if name in directly:  # the usual case, without splitting the name
-            continue
-        head, tail = osp.split(name)
-        if head not in present:
-            present[head] = listed(osp.join(folder, head))
-        if tail not in present[head]:
-            missing.append(name)
-    return missing
+def decoded_names(
+    folder: str | os.PathLike, missing: Sequence[str], source: str
+) -> tuple[dict[str, str], list[str]]:
+    """Read names with backslashes as slashes, and those with percent codes without, or both.
+
+    A name is decoded where one file below the folder results. One line of the log counts them.
+
+    Args:
+        folder (str | PathLike): Of the images.
+        missing (Sequence[str]): Names of :func:`missing_files`.
+        source (str): Where they are written, for the log.
+
+    Returns:
+        tuple[dict, list]: The file of each decoded name, and the other names.
+    """
+    present, decoded = _Folder(folder), {}
+    for name in missing:
+        slashed = name.replace('\\', '/')
+        readings = {slashed, unquote(name), unquote(slashed), unquote(name).replace('\\', '/')}
+        there = [
+            reading
+            for reading in readings - {name}
+            if '..' not in reading.split('/') and not osp.isabs(reading) and reading in present
+        ]
+        if len(there) == 1:
+            decoded[name] = there[0]
+    if decoded:
+        name, file = next(iter(decoded.items()))
+        print_log(
+            f'{source}: {len(decoded)} file names have backslashes or percent codes and '
+            f'are decoded, the first, {printable(name)}, to {printable(file)}',
+            'current',
+            logging.WARNING,
+        )
+    return decoded, [name for name in missing if name not in decoded]
+
+
+def near_name(folder: str | os.PathLike, missing: Sequence[str]) -> str:
+    """Return ``'; near: A (differs in upper and lower case)'`` for the first name that has one.
+
+    Found are files below the folder whose names differ from a missing one in what is easily
+    overlooked, or in folders, a root or an address in front. '' if there are none.
+    """
+    return _near_name(_Folder(folder), missing[:_MOST_TRIED])
+
+
+def _near_name(present: _Folder, missing: Sequence[str]) -> str:
+    for name in missing:
+        if not name.strip():
+            return '; the name is empty'
+        address = _ADDRESS.match(name)
+        rest = name[address.end() :] if address else name
+        rest = re.sub(r'(^|/)(\./|/)+', r'\1', rest)
+        parts = [part for part in re.split(r'[\\/]', unquote(rest)) if part not in ('', '.')]
+        parts = parts[-_MOST_FOLDERS:]
+        for front in range(len(parts)):
+            found = ['']
+            for part in parts[front:]:
+                found = [osp.join(head, n) for head in found for n in present.alike(head, part)]
+            if found:
+                other = '/'.join((*parts[:front], found[0]))
+                ways = ['the address'] if address else ['folders in front'] if front else []
+                ways += filter(None, [difference(rest, other, _DIFFERENCES)])
+                differs = f' (differs in {" and ".join(ways)})' if ways else ''
+                return f'; near: {" or ".join(map(printable, found[:3]))}{differs}'
+    return ''
+
+
+@lru_cache(maxsize=16)
+def _listed(folder: str, changed: float) -> _Folder:
+    return _Folder(folder)
+
+
+def _near_path(path: str) -> str:
+    folder, name = osp.split(path)
+    try:
+        return _near_name(_listed(folder, os.stat(folder or '.').st_mtime), [name])
+    except (OSError, ValueError):
+        return ''
 
 
 def read_image_file(path: str, backend_args: dict | None = None) -> bytes:
@@ -48,7 +164,8 @@ def read_image_file(path: str, backend_args: dict | None = None) -> bytes:
     try:
         return fileio.get(path, backend_args=backend_args)
     except FileNotFoundError as error:
-        raise UnreadableImageError(path, 'No such file or directory', 'missing') from error
+        reason = f'No such file or directory{_near_path(path)}'
+        raise UnreadableImageError(path, reason, 'missing') from error
     except OSError as error:
         raise UnreadableImageError(path, error.strerror or str(error)) from error
     except ValueError as error:  # a NUL byte in the path

@@ -1,10 +1,13 @@
 """ImageNet for ``SeededSampler``, with list files that are validated."""
 
+import os.path as osp
+
 from mmengine.fileio import LocalBackend, get_file_backend, list_from_file
 from mmpretrain.datasets import ImageNet
 from mmpretrain.registry import DATASETS
 
-from .image_files import missing_files
+from ..fileio.terminal import printable
+from .image_files import decoded_names, missing_files, near_name
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
 
@@ -65,11 +68,20 @@ class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
         is_local = isinstance(get_file_backend(self.img_prefix), LocalBackend)
         if not (self.checks_files and is_local):
             return data_list
-        missing = missing_files('', (info['img_path'] for info in data_list))
+        places = {info['img_path']: info for info in data_list}
+        places = {
+            path.removeprefix(self.img_prefix).lstrip('/'): places[path]
+            for path in missing_files('', places)
+        }
+        decoded, missing = decoded_names(self.img_prefix, list(places), self.ann_file)
+        for name, file in decoded.items():
+            places[name]['img_path'] = osp.join(self.img_prefix, file)
         if missing:
             raise FileNotFoundError(
                 f'{len(missing)} of {len(data_list)} files of {self.ann_file} are missing, first: '
-                f'{missing[0]}. Its paths are joined with {self.img_prefix!r}: correct `data_root` '
-                'and `data_prefix`, and leave `split` empty for a list that names train/ or val/.'
+                f'{printable(osp.join(self.img_prefix, missing[0]))}'
+                f'{near_name(self.img_prefix, missing)}. Its paths are joined with '
+                f'{self.img_prefix!r}: correct `data_root` and `data_prefix`, and leave `split` '
+                'empty for a list that names train/ or val/.'
             )
         return data_list

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker
-from mmpretrain_mldecoder.datasets.image_files import missing_files, read_image_file
+from mmpretrain_mldecoder.datasets.image_files import (
+    decoded_names,
+    missing_files,
+    near_name,
+    read_image_file,
+)
 from mmpretrain_mldecoder.datasets.transforms import LoadScaledImage, LoadWholeImage
 from mmpretrain_mldecoder.errors import UnreadableImageError
 
@@ -78,3 +83,45 @@ def test_missing_files_of_several_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert missing_files('', names) == missing
     assert missing_files(tmp_path / 'none', ['1.jpg']) == ['1.jpg']
+
+
+@pytest.mark.parametrize(
+    ('name', 'near', 'ways'),
+    [
+        ('images\\1.jpg', '1.jpg', ['folders in front', 'backslashes']),
+        ('http://example.org/pets/1.jpg', '1.jpg', ['the address']),
+        ('/home/somebody/pets/a/2.jpg', 'a/2.JPEG', ['folders in front', 'upper', 'suffix']),
+        ('C:\\pets\\A\\2.JPEG', 'a/2.JPEG', ['folders in front', 'backslashes', 'upper']),
+        ('./a//2.jpeg', 'a/2.JPEG', ['upper and lower case']),
+        ('1.png', '1.jpg', ['suffix']),
+        (' 1.jpg ', '1.jpg', ['blanks']),
+        ('Ku%CC%88che.jpg', 'K\u00fcche.jpg', ['percent codes', 'Unicode form']),
+        ('3.gif', '3.jpg or 3.png', ['suffix']),
+    ],
+)
+def test_the_near_name_of_a_missing_file_is_shown_with_what_differs(tmp_path, name, near, ways):
+    (tmp_path / 'a').mkdir()
+    for file in ('1.jpg', 'a/2.JPEG', 'K\u00fcche.jpg', '3.jpg', '3.png'):
+        (tmp_path / file).touch()
+    hint = near_name(tmp_path, ['other.jpg', name])
+    assert hint.startswith(f'; near: {near} (differs in {ways[0]}')
+    assert hint.count(' and ') - hint.count('upper and lower') == len(ways) - 1
+    assert all(way in hint for way in ways)
+    assert near_name(tmp_path, ['other.jpg', '../1.gif/2.jpg']) == ''
+    assert near_name(tmp_path, ['']) == '; the name is empty'
+    with pytest.raises(UnreadableImageError, match=r'near: 1\.jpg \(differs in upper') as caught:
+        read_image_file(str(tmp_path / '1.JPG'))
+    assert caught.value.code == 'missing'
+
+
+def test_names_are_decoded_in_one_way_only_and_never_out_of_the_folder(tmp_path):
+    folder = tmp_path / 'images'
+    (folder / 'a').mkdir(parents=True)
+    for file in (tmp_path / 'x y.jpg', folder / 'a/b c.jpg', folder / 'a' / 'b%20c.jpg'):
+        file.touch()
+    absolute = str(tmp_path / 'x%20y.jpg')
+    names = ['a\\b%20c.jpg', '..%2Fx%20y.jpg', absolute, 'a%5Cb c.jpg', 'a%00b']
+    # the first may be either of two files
+    decoded, missing = decoded_names(folder, names, 'a list')
+    assert decoded == {'a%5Cb c.jpg': 'a/b c.jpg'}
+    assert missing == [name for name in names if name not in decoded]

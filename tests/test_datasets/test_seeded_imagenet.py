@@ -111,6 +111,16 @@ def test_missing_files_are_counted(lists):
         build(lists, ann_file='val_list.txt')
 
 
+def test_names_in_a_list_that_are_nearly_right(lists):
+    (lists / 'val_list.txt').write_text('val\\v_1.JPEG 5\nval%2Fv_2.JPEG 6\n')
+    dataset = build(lists, ann_file='val_list.txt')
+    paths = [dataset.get_data_info(i)['img_path'] for i in (0, 1)]
+    assert paths == [str(lists / 'val/v_1.JPEG'), str(lists / 'val/v_2.JPEG')]
+    (lists / 'val_list.txt').write_text('val/v_1.jpg 5\n')
+    with pytest.raises(FileNotFoundError, match=r'near: val/v_1.JPEG \(differs in upper'):
+        build(lists, ann_file='val_list.txt')
+
+
 def test_augmentation_follows_the_seed_of_the_index(folders):
     dataset = build(folders, split='train', classes=['first', 'second'], pipeline=CROP)
     first, again, other = (dataset[SampleIndex(2, seed)]['img'] for seed in (5, 5, 6))

@@ -10,7 +10,8 @@ from mmengine.runner import Runner
 from mmpretrain import registry as host
 
 from ...errors import ConfigError, ConfigFileNotFoundError
-from .config_error import explained, near_names, unknown_type
+from ...fileio.near_names import near_names
+from .config_error import explained, unknown_type
 
 _DEFAULT_HOOKS = (
     *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),

@@ -15,6 +15,7 @@ from mmengine.registry import Registry, root
 from mmengine.runner import Runner
 
 from ...errors import ConfigError, ConfigFileNotFoundError
+from ...fileio.near_names import near_names
 from ...fileio.terminal import one_line
 
 # What the runner and the tools read; any other key is a variable of the config.
@@ -84,16 +85,6 @@ def near_keys(cfg: Config) -> dict[str, str]:
     unknown = [key for key in cfg if key not in KNOWN_KEYS]
     near = {key: difflib.get_close_matches(key, absent, n=1, cutoff=0.9) for key in unknown}
     return {key: names[0] for key, names in near.items() if names}
-
-
-def near_names(name: str, names: Iterable[str]) -> str:
-    """Return ``'; near: A, B'``, the names that look alike whatever their capitals, or ''."""
-    lowered: dict[str, str] = {}
-    for other in sorted(names):
-        lowered.setdefault(other.lower(), other)
-    near = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.75)
-    near = near or [key for key in lowered if len(name) > 3 and key.startswith(name.lower())][:3]
-    return f'; near: {", ".join(lowered[key] for key in near)}' if near else ''
 
 
 def unknown_argument(path: str, value: object, owner: str, names: Iterable[str]) -> str:

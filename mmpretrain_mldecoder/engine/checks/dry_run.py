@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader
 
 from ...datasets.seeded_sampler import sample_random_state
 from ...errors import ConfigError, RunError
+from ...fileio.near_names import near_names
 from ...fileio.terminal import one_line
-from .config_error import near_names
 
 
 def dry_run(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -> None:

@@ -1,0 +1,55 @@
+"""Names that look alike: the one that may be meant, and what differs."""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+
+from .terminal import printable
+
+# What two names can differ in and still look the same, and the change that takes it away.
+DIFFERENCES: dict[str, Callable[[str], str]] = {
+    'Unicode form (NFC, NFD)': lambda name: unicodedata.normalize('NFC', name),
+    'upper and lower case': str.casefold,
+    'blanks': lambda name: ''.join(name.split()),
+    'underscores or hyphens': lambda name: re.sub('[_-]', '', name),
+}
+
+
+def plain_name(name: str, differences: Mapping[str, Callable] = DIFFERENCES) -> str:
+    """Return a name without what is easily mistaken."""
+    for change in differences.values():
+        name = change(name)
+    return name
+
+
+def difference(
+    name: str, other: str, differences: Mapping[str, Callable[[str], str]] = DIFFERENCES
+) -> str:
+    """Return in what two names differ, such as ``'blanks'``; '' if they do not look the same."""
+    if plain_name(name, differences) != plain_name(other, differences):
+        return ''
+    found = []
+    for what in differences:
+        rest = {key: change for key, change in differences.items() if key != what}
+        if plain_name(name, rest) != plain_name(other, rest):
+            found.append(what)
+    return ' and '.join(found)
+
+
+def near_names(name: str, names: Iterable[str]) -> str:
+    """Return ``'; near: A, B'``, the names that look alike, or ''.
+
+    Of names that differ in form only (case, blanks, Unicode form, ...) it says in what.
+    """
+    names = sorted(names)
+    same = [(other, difference(name, other)) for other in names]
+    near = [f'{printable(other)} (differs in {what})' for other, what in same if what]
+    if not near:
+        lowered: dict[str, str] = {}
+        for other in names:
+            lowered.setdefault(other.lower(), other)
+        close = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.75)
+        close = close or [k for k in lowered if len(name) > 3 and k.startswith(name.lower())][:3]
+        near = [printable(lowered[key]) for key in close]
+    return f'; near: {", ".join(near[:3])}' if near else ''

@@ -1,0 +1,35 @@
+"""What two names that look alike differ in."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmpretrain_mldecoder.fileio.near_names import difference, near_names
+
+
+@pytest.mark.parametrize(
+    ('name', 'near'),
+    [
+        ('Cat', 'cat (differs in upper and lower case)'),
+        ('traffic_light', 'traffic light (differs in blanks and underscores or hyphens)'),
+        ('Ku\u0308che', 'K\u00fcche (differs in Unicode form (NFC, NFD))'),
+        ('cat ', 'cat (differs in blanks)'),
+        ('cats', 'cat'),
+        ('traffic', 'traffic light'),
+        ('zebra', None),
+    ],
+)
+def test_near_names(name, near):
+    names = ['cat', 'dog', 'K\u00fcche', 'traffic light']
+    assert near_names(name, names) == (f'; near: {near}' if near else '')
+
+
+@given(st.text(max_size=8), st.text(max_size=8))
+def test_what_differs_is_named_for_names_that_look_alike_only(name, other):
+    assert difference(name, name) == ''
+    changed = f' {name.upper()}_'
+    if changed.casefold() != f' {name}_'.casefold():
+        return  # such as the long s
+    assert {'blanks', 'underscores or hyphens'} <= set(difference(changed, name).split(' and '))
+    if name.isalnum() and other.isalnum() and name.isascii() and other.isascii():
+        assert bool(difference(name, other)) == (name != other and name.lower() == other.lower())
