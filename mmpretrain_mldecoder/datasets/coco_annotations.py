@@ -5,13 +5,15 @@ file, the segmentations above all, is checked for syntax and skipped, which take
 generic JSON reader takes a minute and gigabytes.
 """
 
+import contextlib
 import math
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -20,20 +22,21 @@ from ..fileio.json_files import place_of_nesting, read_json_bytes
 from .coco_samples import PackedStrings
 
 _EXPECTED = (
-    'Expected is COCO instances JSON: an object with the lists images (id, file_name, height, '
-    'width), annotations (image_id, category_id, area or bbox) and categories (id, name), such as '
-    'instances_train2017.json; captions and test-info files have no labels.'
+    'Expected is COCO instances JSON: an object with the lists images (id, file_name), annotations '
+    '(image_id, category_id) and categories (id, name), such as instances_train2017.json; captions '
+    'and test-info files have no labels.'
 )
 # the most levels that COCO has are {annotations: [{segmentation: [[x, y, ...]]}]}
 _LEVELS = 5
+_MAX_AREA = float(np.finfo(np.float32).max)
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class _Image(msgspec.Struct, gc=False):
     id: _Int64
     file_name: str
-    height: _Int64
-    width: _Int64
+    height: _Int64 | None = None
+    width: _Int64 | None = None
 
 
 class _Category(msgspec.Struct, gc=False):
@@ -45,13 +48,54 @@ class _Annotation(msgspec.Struct, gc=False):
     image_id: _Int64
     category_id: _Int64
     area: float | None = None
-    iscrowd: int | bool = 0
+    iscrowd: int | bool | None = None
+    ignore: int | bool | None = None
+    difficult: int | bool | None = None
+    is_difficult: int | bool | None = None
 
 
 class _Instances(msgspec.Struct):
     images: list[_Image]
     annotations: list[_Annotation]
     categories: list[_Category]
+
+
+# What is read if a file does not fit the above: text as ids, and anything where no label needs it.
+_Id = int | float | str
+_OPTIONAL = (
+    dict.fromkeys(('height', 'width'), _Int64)
+    | dict(area=float)
+    | dict.fromkeys(('iscrowd', 'ignore', 'difficult', 'is_difficult'), int | bool)
+)
+_NOT_A_NUMBER = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|-?\bInfinity\b|\bNaN\b', re.DOTALL)
+
+
+class _AnyImage(msgspec.Struct):
+    id: _Id
+    file_name: str
+    height: Any = None
+    width: Any = None
+
+
+class _AnyCategory(msgspec.Struct):
+    id: _Id
+    name: _Id
+
+
+class _AnyAnnotation(msgspec.Struct):
+    image_id: _Id
+    category_id: _Id
+    area: Any = None
+    iscrowd: Any = None
+    ignore: Any = None
+    difficult: Any = None
+    is_difficult: Any = None
+
+
+class _AnyInstances(msgspec.Struct):
+    images: list[_AnyImage]
+    annotations: list[_AnyAnnotation]
+    categories: list[_AnyCategory]
 
 
 class _Box(msgspec.Struct, gc=False):
@@ -67,28 +111,32 @@ class CocoAnnotations:
     """The images, categories and boxes of a COCO JSON with N images, C categories and M boxes.
 
     ``annotation_areas`` are as ``area`` says (in COCO that of the segment, not of the box); width
-    times height of the bbox where the file gives no ``area``.
+    times height of the bbox where the file gives no ``area``; NaN where it gives neither. If no
+    area of the file is above 0, or each is that of its whole image, all are NaN: they say nothing.
     """
 
-    image_ids: np.ndarray  # (N,) int64, in the order of the file
+    image_ids: np.ndarray  # (N,) int64 in the order of the file; str objects if not all are ints
     file_names: PackedStrings  # N paths relative to the image folder
-    heights: np.ndarray  # (N,) int64, pixels
-    widths: np.ndarray  # (N,) int64, pixels
-    category_ids: np.ndarray  # (C,) int64, ascending
+    heights: np.ndarray  # (N,) int64, pixels; 0 where the file does not say
+    widths: np.ndarray  # (N,) int64, as heights
+    category_ids: np.ndarray  # (C,) as image_ids, but ascending
     category_names: tuple[str, ...]  # C different names, in the order of category_ids
     annotation_images: np.ndarray  # (M,) int64, position in image_ids
     annotation_categories: np.ndarray  # (M,) int64, position in category_ids
     annotation_areas: np.ndarray  # (M,) float64, square pixels
     annotation_is_crowd: np.ndarray  # (M,) bool
+    annotation_is_difficult: np.ndarray  # (M,) bool: ``ignore``, ``difficult``, ``is_difficult``
 
 
 def read_coco_annotations(path: str | Path) -> CocoAnnotations:
     """Read the images, categories and boxes of a COCO instances JSON.
 
-    Any file of that form will do: COCO 2014 and 2017, or one's own classes. Ids may have gaps and
-    any order, within 64 bits. Numbers may be written as ``5.0`` or ``"5"``; a UTF-8 byte order mark
-    is accepted. Of a key that an object has twice the last counts, as everywhere in Python; file
-    names are taken as they are, ``../`` and all.
+    Any file of that form will do: COCO 2014 and 2017, or one's own classes. Needed are ``id`` and
+    ``file_name`` of images, ``id`` and ``name`` of categories, ``image_id`` and ``category_id`` of
+    annotations. Ids may have gaps and any order. They are numbers, also written as ``5.0`` or
+    ``"5"``, or text, which is sorted as text; a ``category_id`` may then be the category's name.
+    ``NaN`` counts as null, a UTF-8 byte order mark is accepted. Of a key that an object has twice
+    the last counts, as everywhere in Python; file names are taken as they are, ``../`` and all.
 
     Args:
         path (str | Path): The JSON file.
@@ -99,10 +147,9 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is empty, compressed, not UTF-8, not JSON (``NaN`` is not) or not
-            COCO instances JSON, if it lists an image or category twice, or if it has a box of an
-            unknown image or category, or an area that is negative or not finite. The message names
-            the file, the place (a byte, or which record) and the fix.
+        ValueError: If the file is empty, compressed, not UTF-8, not JSON or not COCO instances
+            JSON, if it lists an image or category twice, or if it has a box of an unknown image or
+            category. The message names the file, the place (a byte, or which record) and the fix.
     """
     try:
         data = read_json_bytes(path)
@@ -112,36 +159,50 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
             'unless absolute); COCO 2017 has annotations/instances_train2017.json and '
             'annotations/instances_val2017.json.'
         ) from error
-    instances: _Instances = _decode(path, data, _Instances)
+    data, instances = _decode_instances(path, data)
     images, annotations = instances.images, instances.annotations
     categories = sorted(instances.categories, key=attrgetter('id'))
     for name, records in (('images', images), ('categories', categories)):
         if not records:
             raise ValueError(f'{path}: the list of {name} is empty. {_EXPECTED}')
 
-    image_ids = _column(images, 'id', np.int64)
-    category_ids = _column(categories, 'id', np.int64)
+    image_ids = _ids(images)
+    category_ids = _ids(categories)
     names = tuple(category.name for category in categories)
     _check_unique(path, 'image id', image_ids.tolist())
     _check_unique(path, 'category id', category_ids.tolist())
     _check_unique(path, 'category name', names)
+    heights, widths = (_sizes(images, name) for name in ('height', 'width'))
+    annotation_images = _resolve(path, annotations, 'image', image_ids)
+    areas = _areas(data, annotations)
+    if len(areas) and (areas == (heights * widths)[annotation_images]).all():
+        areas[:] = np.nan
+    difficult = [i for i, a in enumerate(annotations) if a.ignore or a.difficult or a.is_difficult]
+    is_difficult = np.zeros(len(annotations), bool)
+    is_difficult[difficult] = True
     return CocoAnnotations(
         image_ids=image_ids,
         file_names=PackedStrings(map(attrgetter('file_name'), images)),
-        heights=_column(images, 'height', np.int64),
-        widths=_column(images, 'width', np.int64),
+        heights=heights,
+        widths=widths,
         category_ids=category_ids,
         category_names=names,
-        annotation_images=_resolve(path, annotations, 'image', image_ids),
+        annotation_images=annotation_images,
         annotation_categories=_resolve(path, annotations, 'category', category_ids),
-        annotation_areas=_areas(path, data, annotations),
+        annotation_areas=areas,
         annotation_is_crowd=_column(annotations, 'iscrowd', bool),
+        annotation_is_difficult=is_difficult,
     )
 
 
-def _decode(path: str | Path, data: bytes | memoryview, content: type):
+def _decode_instances(
+    path: str | Path, data: bytes | memoryview
+) -> tuple[bytes | memoryview, _Instances]:
+    """Return the records, those of a file of loose form in the types of ``_Instances``."""
+    with contextlib.suppress(msgspec.DecodeError, RecursionError):
+        return data, msgspec.json.decode(data, type=_Instances, strict=False)
     try:
-        return msgspec.json.decode(data, type=content, strict=False)
+        instances = msgspec.json.decode(data, type=_AnyInstances)
     except msgspec.ValidationError as error:
         where = '' if ' - at `$' in str(error) else ' at the top level'
         raise ValueError(f'{path}: {error}{where}. {_EXPECTED}') from error
@@ -151,14 +212,65 @@ def _decode(path: str | Path, data: bytes | memoryview, content: type):
             f'deeper than can be read. {_EXPECTED}'
         ) from error
     except msgspec.DecodeError as error:
+        if re.search(rb'\bNaN\b|\bInfinity\b', data):
+            plain = _NOT_A_NUMBER.sub(lambda found: found[1] or b'null', data)
+            if plain != data:
+                return _decode_instances(path, plain)
         raise ValueError(
-            f'{path} ({len(data)} bytes) is not valid JSON: {error}. An incomplete download or a '
-            'writer that puts NaN or Infinity are the usual causes: get or write the file again.'
+            f'{path} ({len(data)} bytes) is not valid JSON: {error}. An incomplete download is the '
+            'usual cause: get or write the file again.'
         ) from error
+    for record in instances.images + instances.annotations:
+        for name in _OPTIONAL.keys() & set(record.__struct_fields__):
+            setattr(record, name, _plain(getattr(record, name), _OPTIONAL[name]))
+    for category in instances.categories:
+        category.name = str(category.name)
+    _make_ids_alike(path, instances.images, instances.annotations, 'image')
+    _make_ids_alike(path, instances.categories, instances.annotations, 'category')
+    return data, instances
+
+
+def _plain(value: object, kind: type, otherwise: Callable[[object], object] = lambda _: None):
+    """Return a number of a kind, as the strict records have it, or what ``otherwise`` makes."""
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except (msgspec.ValidationError, TypeError):
+        return otherwise(value)
+
+
+def _make_ids_alike(path: str | Path, records: list, annotations: list, what: str) -> None:
+    """Make the ids of records and those that annotations refer to all ints, or else all text."""
+    ids = [_plain(record.id, _Int64, str) for record in records]
+    wanted = [_plain(getattr(a, f'{what}_id'), _Int64, str) for a in annotations]
+    known = set(ids)
+    by_name = (
+        {record.name: i for record, i in zip(records, ids, strict=True)}
+        if (what == 'category')
+        else {}
+    )
+    wanted = [i if i in known else by_name.get(i, i) for i in wanted]
+    unknown = [i for i, id_ in enumerate(wanted) if id_ not in known]
+    if unknown:
+        raise _unknown_id(path, what, ids, wanted[unknown[0]], unknown, len(wanted))
+    kind = int if all(isinstance(i, int) for i in ids) else str
+    for record, id_ in zip(records, ids, strict=True):
+        record.id = kind(id_)
+    for annotation, id_ in zip(annotations, wanted, strict=True):
+        setattr(annotation, f'{what}_id', kind(id_))
 
 
 def _column(records: Sequence, name: str, dtype: type) -> np.ndarray:
     return np.fromiter(map(attrgetter(name), records), dtype, len(records))
+
+
+def _ids(records: Sequence, name: str = 'id') -> np.ndarray:
+    is_text = bool(records) and isinstance(getattr(records[0], name), str)
+    return _column(records, name, object if is_text else np.int64)
+
+
+def _sizes(images: list[_Image], name: str) -> np.ndarray:
+    values = [getattr(image, name) or 0 for image in images]
+    return np.array(values, np.int64).clip(min=0)
 
 
 def _check_unique(path: str | Path, what: str, values: Sequence[int] | Sequence[str]) -> None:
@@ -175,6 +287,10 @@ def _resolve(
     path: str | Path, annotations: list[_Annotation], what: str, ids: np.ndarray
 ) -> np.ndarray:
     """Return the position in ``ids`` of each annotation's image or category."""
+    if ids.dtype == object:
+        places = {id_: place for place, id_ in enumerate(ids)}
+        found = [places[getattr(annotation, f'{what}_id')] for annotation in annotations]
+        return np.array(found, np.int64)
     wanted = _column(annotations, f'{what}_id', np.int64)
     order = np.argsort(ids)
     # ascending, because looking up ids in any order misses the processor's cache each time
@@ -184,50 +300,46 @@ def _resolve(
     found[ascending] = order[place]
     unknown = np.flatnonzero(ids[found] != wanted)
     if len(unknown):
-        first = unknown[0]
-        shown = ', '.join(map(str, ids[:100].tolist())) + (', ...' if len(ids) > 100 else '')
-        listed = 'images' if what == 'image' else f'categories (ids [{shown}])'
-        raise ValueError(
-            f'{path}: annotations[{first}] has {what}_id {wanted[first]}, which is not among the '
-            f'{listed}; {len(unknown)} of {len(wanted)} annotations are like that. Add what is '
-            'missing, or remove these annotations.'
-        )
+        raise _unknown_id(path, what, ids, wanted[unknown[0]], unknown, len(wanted))
     return found
 
 
-def _areas(
-    path: str | Path, data: bytes | memoryview, annotations: list[_Annotation]
-) -> np.ndarray:
-    given = [annotation.area for annotation in annotations]
-    without = [i for i, area in enumerate(given) if area is None]
-    if without:
-        boxes = _decode(path, data, _Boxes).annotations
-        for i in without:
-            given[i] = _bbox_area(path, i, boxes[i].bbox)
-    areas = np.array(given, np.float64)
+def _unknown_id(
+    path: str | Path,
+    what: str,
+    ids: Sequence,
+    wanted: int | str,
+    unknown: Sequence[int],
+    number: int,
+) -> ValueError:
+    shown = ', '.join(map(str, ids[:100])) + (', ...' if len(ids) > 100 else '')
+    listed = 'images' if what == 'image' else f'categories (ids [{shown}])'
+    return ValueError(
+        f'{path}: annotations[{unknown[0]}] has {what}_id {wanted}, which is not among the '
+        f'{listed}; {len(unknown)} of {number} annotations are like that. Add what is missing, or '
+        'remove these annotations.'
+    )
+
+
+def _areas(data: bytes | memoryview, annotations: list[_Annotation]) -> np.ndarray:
+    areas = np.array([annotation.area for annotation in annotations], np.float64)
     # what is negative, nan (written "nan") or infinite, also in the float32 of a sample
-    wrong = np.flatnonzero(~((areas >= 0) & (areas <= np.finfo(np.float32).max)))
-    if len(wrong):
-        raise ValueError(
-            f'{path}: annotations[{wrong[0]}] has the area {areas[wrong[0]]:g}; {len(wrong)} of '
-            f'{len(areas)} annotations have one that is negative, too large or no number. Write 0 '
-            'where it is not known, or leave it out where there is a bbox.'
-        )
+    areas[~((areas >= 0) & (areas <= _MAX_AREA))] = np.nan
+    says_nothing = not (areas > 0).any()
+    without = np.flatnonzero(np.isnan(areas) | says_nothing)
+    if len(without):
+        boxes = msgspec.json.decode(data, type=_Boxes, strict=False).annotations
+        areas[without] = [_bbox_area(boxes[i].bbox) for i in without.tolist()]
+        if not (areas > 0).any():
+            areas[:] = np.nan
     return areas
 
 
-def _bbox_area(path: str | Path, index: int, bbox: msgspec.Raw) -> float:
+def _bbox_area(bbox: msgspec.Raw) -> float:
     try:
         box = msgspec.json.decode(bbox, type=tuple[float, float, float, float], strict=False)
-    except msgspec.DecodeError as error:
-        raise ValueError(
-            f'{path}: annotations[{index}] has neither an `area` nor a bbox of the form [x, y, '
-            'width, height]. Add one of them.'
-        ) from error
+    except msgspec.DecodeError:
+        return np.nan
     _, _, width, height = box
-    if width < 0 or height < 0 or not all(map(math.isfinite, box)):
-        raise ValueError(
-            f'{path}: annotations[{index}] has the bbox {list(box)}, from which its area cannot be '
-            'computed. Write [x, y, width, height] (not the other corner), or an `area`.'
-        )
-    return width * height
+    is_box = width >= 0 and height >= 0 and all(map(math.isfinite, box))
+    return width * height if is_box and width * height <= _MAX_AREA else np.nan

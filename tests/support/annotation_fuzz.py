@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from coco_mutations import NotInstances, truth
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
@@ -38,6 +39,8 @@ def check(path: Path, data: bytes) -> str:
         annotation_images=coco.image_ids[coco.annotation_images],
         annotation_categories=coco.category_ids[coco.annotation_categories],
     )
+    areas = found.pop('annotation_areas')
+    np.testing.assert_array_equal(areas, np.array(expected.pop('annotation_areas'), float))
     assert {name: list(values) for name, values in found.items()} == expected
     return 'read'
 

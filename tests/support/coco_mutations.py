@@ -1,7 +1,7 @@
 """Small COCO instances JSONs, damaged in bytes or in content, and what should be read of each.
 
-The truth comes from ``json`` and pycocotools, after the numbers that are written in another form
-(``5.0``, ``"5"``), which our reader takes for numbers, are made numbers.
+The truth comes from ``json`` and pycocotools, after ids that are written in another form (``5.0``,
+``"5"``, the name of a category), which our reader takes for ids, are made ids.
 """
 
 import contextlib
@@ -14,9 +14,8 @@ import re
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
-_WHOLE_FIELDS = dict(
-    images=('id', 'height', 'width'), categories=('id',), annotations=('image_id', 'category_id')
-)
+_LISTS = ('images', 'categories', 'annotations')
+_FLAGS = ('iscrowd', 'ignore', 'difficult', 'is_difficult')
 _DOCUMENT = dict(
     info=dict(year=2017, note='é 猫 😀'),
     images=[
@@ -48,7 +47,10 @@ _VALUES = [
     *('1e1', 'nan', 'inf', 'null', 'true', 'True', ' 7', '+7', '07', 'x', '\ud800', 'a\0', '../a'),
     *([], {}, [[]], [0, 0, -1, 2], [0, 0, '3', 4.5], [1, 2, 3], ['nan', 0, 1, 'nan'], dict(id=7)),
 ]
-_KEYS = ['id', 'image_id', 'category_id', 'area', 'bbox', 'iscrowd', 'name', 'images', 'x', '']
+_KEYS = [
+    *('id', 'image_id', 'category_id', 'area', 'bbox', 'iscrowd', 'ignore', 'difficult', 'name'),
+    *('is_difficult', 'height', 'images', 'x', ''),
+]
 
 
 @st.composite
@@ -139,16 +141,27 @@ class _Truth:
         text = data.decode('utf-8-sig')
         self.may_be_refused |= bool(re.search(r'\\ud[89a-f]', text, re.IGNORECASE))
         document = json.loads(text, object_pairs_hook=self._pairs, parse_constant=self._constant)
-        images, categories, annotations = (document[name] for name in _WHOLE_FIELDS)
-        for name, fields in _WHOLE_FIELDS.items():
+        images, categories, annotations = (document[name] for name in _LISTS)
+        for name in _LISTS:
             if not isinstance(document[name], list):
                 raise TypeError(name)
-            for record in document[name]:
-                record.update({field: self._whole(record[field]) for field in fields})
+        for record in categories:
+            if isinstance(record['name'], bool) or not isinstance(
+                record['name'], str | int | float
+            ):
+                raise TypeError('name')
+            record['name'] = str(record['name'])
+        self._make_ids(images, annotations, 'image_id', {})
+        names = {record['name']: record for record in reversed(categories)}
+        self._make_ids(categories, annotations, 'category_id', names)
+        for image in images:
+            for side in ('height', 'width'):
+                image[side] = max(self._optional(self._whole, image.get(side)) or 0, 0)
         for i, record in enumerate(annotations):
-            record['area'] = self._area(record)
-            record['iscrowd'] = self._crowd(record.get('iscrowd', 0))
+            record['area'] = self._area(record['area']) if 'area' in record else math.nan
+            record |= {flag: self._flag(record.get(flag)) for flag in _FLAGS}
             record['id'] = i  # pycocotools needs one, and different ones; our reader none
+        self._fill_areas(annotations, {image['id']: image for image in images})
 
         coco = COCO()
         coco.dataset = document
@@ -178,6 +191,9 @@ class _Truth:
             annotation_categories=[record['category_id'] for record in annotations],
             annotation_areas=[record['area'] for record in annotations],
             annotation_is_crowd=[record['iscrowd'] for record in annotations],
+            annotation_is_difficult=[
+                any(record[flag] for flag in _FLAGS[1:]) for record in annotations
+            ],
         )
 
     def _pairs(self, items: list[tuple]) -> dict:
@@ -185,9 +201,8 @@ class _Truth:
         self.may_be_refused |= len(content) < len(items)
         return content
 
-    def _constant(self, name: str) -> float:
-        self.may_be_refused = True
-        return float(name)
+    def _constant(self, name: str) -> None:
+        return None
 
     def _number(self, value) -> int | float:
         if isinstance(value, str):
@@ -207,22 +222,59 @@ class _Truth:
         self.may_be_refused |= isinstance(number, float) and abs(number) > 2**53
         return int(number)
 
-    def _crowd(self, value) -> bool:
-        self.may_be_refused |= value not in (0, 1, '0', '1')
+    def _make_ids(self, records: list, annotations: list, key: str, names: dict) -> None:
+        for record in records:
+            record['id'] = self._id(record['id'])
+        known = {record['id'] for record in records}
+        for annotation in annotations:
+            wanted = self._id(annotation[key])
+            if wanted not in known and wanted in names:
+                wanted = names[wanted]['id']
+            annotation[key] = wanted
+        if any(isinstance(record['id'], str) for record in records):
+            for holder, name in [(r, 'id') for r in records] + [(a, key) for a in annotations]:
+                holder[name] = str(holder[name])
+
+    def _id(self, value) -> int | str:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise TypeError(value)
+        if isinstance(value, float) and math.isinf(value):
+            raise ValueError(value)
+        whole = self._optional(self._whole, value)
+        return str(value) if whole is None else whole
+
+    def _optional(self, read, value):
+        with contextlib.suppress(ValueError, TypeError, ArithmeticError):
+            return read(value)
+
+    def _flag(self, value) -> bool:
         if isinstance(value, str) and value.lower() in ('true', 'false'):
             return value.lower() == 'true'
-        return bool(value if isinstance(value, int) else self._number(value))
+        return bool(value if isinstance(value, int) else self._optional(self._whole, value))
 
-    def _area(self, record: dict) -> float:
-        area = record.get('area')
-        if isinstance(area, str) and area.lower() == 'null':
-            area = None
-        if area is None:
-            _, _, width, height = map(self._number, record['bbox'])
-            if not isinstance(record['bbox'], list) or width < 0 or height < 0:
-                raise ValueError('bbox')
-            area = float(width) * float(height)
-        area = float(self._number(area))
-        if not 0 <= area < 2.0**128:
-            raise ValueError('area')
-        return area
+    def _area(self, value) -> float:
+        area = self._optional(self._number, value)
+        return math.nan if area is None or not 0 <= area < 2.0**128 else float(area)
+
+    def _fill_areas(self, annotations: list, images: dict) -> None:
+        says_nothing = not any(record['area'] > 0 for record in annotations)
+        for record in annotations:
+            if says_nothing or math.isnan(record['area']):
+                record['area'] = self._area(self._optional(self._box_area, record.get('bbox')))
+        areas = [record['area'] for record in annotations]
+        whole = [
+            images[record['image_id']]['height'] * images[record['image_id']]['width']
+            for record in annotations
+            if record['image_id'] in images
+        ]
+        if not any(area > 0 for area in areas) or areas == whole:
+            for record in annotations:
+                record['area'] = math.nan
+
+    def _box_area(self, bbox) -> float:
+        if not isinstance(bbox, list):
+            raise TypeError(bbox)
+        _, _, width, height = map(self._number, bbox)
+        if width < 0 or height < 0:
+            raise ValueError(bbox)
+        return float(width) * float(height)
