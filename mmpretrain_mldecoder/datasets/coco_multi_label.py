@@ -1,29 +1,40 @@
 """COCO instances as a multi-label dataset."""
 
 import contextlib
-import difflib
 import io
 import json
 import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
+from ..fileio.near_names import near_names
 from ..fileio.terminal import printable
 from .coco_annotations import CocoAnnotations, read_coco_annotations
-from .coco_samples import CocoSamples
-from .image_files import missing_files
+from .coco_samples import CocoSamples, PackedStrings
+from .image_files import decoded_names, missing_files, near_name
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
 
 if TYPE_CHECKING:
     from pycocotools.coco import COCO
+
+# Arguments of MMDetection's datasets, and of older ones, that have another name or place here.
+_OTHER_ARGUMENTS = dict(
+    **dict.fromkeys(('img_prefix', 'img_dir', 'image_dir'), 'write data_prefix={value!r}'),
+    filter_empty_gt='write keep_unlabelled={other}, or filter_cfg=dict(filter_empty_gt={value!r})',
+    min_size='write filter_cfg=dict(min_size={value!r})',
+    CLASSES='write classes={value!r}',
+    **dict.fromkeys(('backend_args', 'file_client_args'), 'give it to the loader in the pipeline'),
+    **dict.fromkeys(('seg_prefix', 'proposal_file', 'PALETTE'), 'labels need none, remove it'),
+)
 
 
 @DATASETS.register_module()
@@ -53,14 +64,18 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
       ``with_crowd`` or ``min_box_area`` are among them.
     - Label 0 is the category with the lowest id, and so on, unless ``classes`` gives another order.
       The gaps in COCO's ids (1 to 90 for 80 classes) vanish.
+    - A box with ``ignore``, ``difficult`` or ``is_difficult`` makes no label. A class that an image
+      has in such boxes only is unknown, see :class:`PackMultiLabelInputs`.
     - Areas are the ``area`` of the JSON, in square pixels of the original image: in COCO that of
-      the segment, not of the box. A file without ``area`` gets width times height of the box.
+      the segment, not of the box. A file without ``area`` gets width times height of the box, NaN
+      where it has no box, see :class:`CocoAnnotations`.
 
-    A sample has ``img_path``, ``img_id``, ``height``, ``width`` (pixels, as the JSON says),
+    A sample has ``img_path``, ``img_id``, ``height``, ``width`` (pixels, where the JSON has them),
     ``gt_label`` (int64, ascending, each once), and per box ``instance_labels`` (int64) and
-    ``instance_areas`` (float32), from which AP by object size is computed. ``metainfo['classes']``
-    holds the names. Loading logs one line with what was kept and dropped. With ``SeededSampler``
-    the augmentation follows from the seed, the epoch and the image.
+    ``instance_areas`` (float32), from which AP by object size is computed; ``gt_label_difficult``
+    (as ``gt_label``) if the file has such boxes. ``metainfo['classes']`` holds the names. Loading
+    logs one line with what was kept and dropped. With ``SeededSampler`` the augmentation follows
+    from the seed, the epoch and the image.
 
     The samples are arrays (:class:`CocoSamples`), which workers share; their dicts are made on
     demand, and changing one has no effect. A subclass that changes samples returns a list,
@@ -70,23 +85,31 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
     Args:
         ann_file (str): The JSON, joined with ``data_root`` unless absolute.
         data_root (str): Folder of the dataset. Defaults to ''.
-        data_prefix (str | dict): Folder of the images, joined with ``data_root`` unless absolute.
+        data_prefix (str | dict): Folder of the images, joined with ``data_root`` unless absolute;
+            in a dict under ``img_path``, or ``img`` as in MMDetection. Names in the JSON that are
+            written with backslashes or percent codes are read so where a file has that name.
             Defaults to ''.
         classes (Sequence[str] | str, optional): Names of the classes to use, in the order of the
             labels, or a file with one name per line. Boxes of other categories are excluded.
-            Defaults to all categories of the JSON, by id.
+            Also taken from ``metainfo``, as ``classes`` or ``CLASSES``. Defaults to all categories
+            of the JSON, by id.
         keep_unlabelled (bool): Whether images without a label are samples. Defaults to True.
         min_box_area (float): Boxes with a smaller area, in square pixels, are excluded; at least
             0. Defaults to 0.0.
         with_crowd (bool): Whether crowd boxes are labels. Defaults to True.
         max_unreadable (int): Images that a training may skip, at least 0, see
             :class:`SkipUnreadableMixin`. Defaults to 10.
+        filter_cfg (dict, optional): As in MMDetection, but in tests, too: ``filter_empty_gt=True``
+            is ``keep_unlabelled=False``, and ``min_size`` drops images with a shorter side, in
+            pixels. Defaults to None.
+        metainfo (dict, optional): As in the host. Defaults to None.
         **kwargs: Other arguments of MMPretrain's ``BaseDataset``, such as ``pipeline``.
 
     Raises:
-        ValueError: If ``min_box_area`` or ``max_unreadable`` is negative, or ``classes`` is empty;
-            when the file is read, if it is not COCO instances JSON, if ``classes`` has a name that
-            the file lacks or has one twice, or if no image is left.
+        ValueError: If ``min_box_area`` or ``max_unreadable`` is negative, ``classes`` is empty or
+            given twice, or an argument or key is none; when the file is read, if it is not COCO
+            instances JSON, if ``classes`` has a name that the file lacks or has one twice, if areas
+            or sizes are unknown that ``min_box_area`` or ``min_size`` needs, or no image is left.
         FileNotFoundError: If the JSON, the image folder or an image is missing.
 
     Example:
@@ -106,23 +129,35 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         min_box_area: float = 0.0,
         with_crowd: bool = True,
         max_unreadable: int = 10,
+        filter_cfg: dict | None = None,
+        metainfo: dict | None = None,
         **kwargs,
     ):
+        for name in kwargs.keys() & _OTHER_ARGUMENTS:
+            if (value := kwargs.pop(name)) is not None:
+                fix = _OTHER_ARGUMENTS[name].format(value=value, other=not value)
+                raise ValueError(f'{name} is no argument of {type(self).__name__}: {fix}')
         if min_box_area < 0:
             raise ValueError(f'min_box_area must be at least 0, got {min_box_area}')
-        if isinstance(classes, str):
-            classes = read_class_file(classes)
-        if classes is not None and len(classes) == 0:
-            raise ValueError('`classes` is empty: leave it out to use all categories')
+        self.min_size = 0
+        if type(self).filter_data is BaseDataset.filter_data:  # a subclass may read other keys
+            filters = dict(filter_empty_gt=False, min_size=0)
+            _check_keys('filter_cfg', filter_cfg, filters)
+            filters |= filter_cfg or {}
+            self.min_size = filters['min_size']
+            keep_unlabelled = keep_unlabelled and not filters['filter_empty_gt']
+        classes, metainfo = _classes(classes, metainfo)
         self.keep_unlabelled = keep_unlabelled
         self.min_box_area = min_box_area
         self.with_crowd = with_crowd
         super().__init__(
             ann_file=ann_file,
-            data_root=data_root,
-            data_prefix=data_prefix,
+            data_root=data_root or '',
+            data_prefix=_image_folder(data_prefix),
             classes=classes,
             max_unreadable=max_unreadable,
+            filter_cfg=filter_cfg,
+            metainfo=metainfo,
             **kwargs,
         )
 
@@ -159,27 +194,41 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         crowd = chosen & coco.annotation_is_crowd
         if not self.with_crowd:
             chosen &= ~crowd
+        difficult = chosen & coco.annotation_is_difficult
+        chosen &= ~difficult
+        unknown_area = chosen & np.isnan(coco.annotation_areas)
+        if self.min_box_area and unknown_area.any():
+            raise ValueError(
+                f'{self.ann_file}: {unknown_area.sum()} of {chosen.sum()} annotations have no area '
+                f'(first: annotations[{unknown_area.argmax()}]), which min_box_area='
+                f'{self.min_box_area:g} needs. Write an `area` or a bbox for each, or set '
+                'min_box_area=0'
+            )
         small = chosen & (coco.annotation_areas < self.min_box_area)
         boxes = np.flatnonzero(chosen & ~small)
         # by image, and within an image in the order of the file: faster than a stable argsort
         boxes = np.sort(coco.annotation_images[boxes] * len(labels) + boxes) % max(len(labels), 1)
         box_images, box_labels = coco.annotation_images[boxes], labels[boxes]
-        # each label of each image once, ascending: in a tenth of the time of np.unique
-        pairs = np.sort(box_images * len(classes) + box_labels)
-        pairs = pairs[np.diff(pairs, prepend=-1) > 0]
-        label_images, gt_labels = np.divmod(pairs, len(classes))
-
         num_images = len(coco.image_ids)
-        label_bounds = _bounds(label_images, num_images)
+        gt_labels, label_bounds = _distinct(box_images, box_labels, num_images, len(classes))
         labelled = np.diff(label_bounds) > 0
-        kept = np.flatnonzero(labelled | self.keep_unlabelled)
+        chosen_images = labelled | self.keep_unlabelled
+        too_small = self._too_small(coco) & chosen_images
+        kept = np.flatnonzero(chosen_images & ~too_small)
+        counts = {
+            f'boxes below min_box_area={self.min_box_area:g} dropped': small.sum(),
+            f'images below min_size={self.min_size:g} dropped': too_small.sum(),
+            'difficult or ignored boxes, whose classes are unknown': difficult.sum(),
+            'boxes without area': unknown_area.sum(),
+        }
+        told = [f'{n} {what}' for what, n in counts.items() if n or 'below min_box' in what]
         print_log(
             f'{type(self).__name__} {self.ann_file}: {len(kept)} images, {len(classes)} classes, '
             f'{len(gt_labels)} labels from {len(boxes)} boxes; '
             f'{(~labelled).sum()} images without labels '
             f'{"kept" if self.keep_unlabelled else "dropped"}; '
             f'{crowd.sum()} crowd boxes {"kept" if self.with_crowd else "dropped"}; '
-            f'{small.sum()} boxes below min_box_area={self.min_box_area:g} dropped',
+            f'{"; ".join(told)}',
             logger='current',
         )
         if len(kept) == 0:
@@ -187,14 +236,17 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
                 f'{self.ann_file}: none of the {num_images} images has a label and '
                 'keep_unlabelled=False drops them all. Check `classes` and `min_box_area`, or set '
                 'keep_unlabelled=True.'
+                if not too_small.any()
+                else f'{self.ann_file}: no image is left by min_size={self.min_size:g} of '
+                'filter_cfg: set a smaller one'
             )
-        if self.checks_files:
-            file_names = list(coco.file_names)
-            self._check_images([file_names[i] for i in kept.tolist()])
+        difficult_labels, difficult_bounds = _distinct(
+            coco.annotation_images[difficult], labels[difficult], num_images, len(classes)
+        )
         return CocoSamples(
             rows=kept,
             folder=self.img_prefix,
-            file_names=coco.file_names,
+            file_names=self._found_images(coco.file_names, kept),
             image_ids=coco.image_ids,
             heights=coco.heights,
             widths=coco.widths,
@@ -203,7 +255,19 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
             box_labels=box_labels,
             box_areas=coco.annotation_areas[boxes].astype(np.float32),
             box_bounds=_bounds(box_images, num_images),
+            difficult_labels=difficult_labels,
+            difficult_bounds=difficult_bounds,
         )
+
+    def _too_small(self, coco: CocoAnnotations) -> np.ndarray:
+        sides = np.minimum(coco.heights, coco.widths)
+        if self.min_size and (sides == 0).any():
+            raise ValueError(
+                f'{self.ann_file}: {(sides == 0).sum()} of {len(sides)} images have no height and '
+                f'width, which min_size={self.min_size:g} of filter_cfg needs. Write both for each '
+                '(pixels), or leave out min_size'
+            )
+        return sides < self.min_size
 
     def _serialize_data(self) -> tuple[np.ndarray, np.ndarray]:
         """Serialize a list of dicts, as the host does; arrays are shared as they are."""
@@ -220,36 +284,94 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
     def _labels_of_categories(self, coco: CocoAnnotations, classes: Sequence[str]) -> np.ndarray:
         """Return the label of each category, -1 for one that is not among ``classes``."""
         names = coco.category_names
-        lowered = {name.lower(): name for name in names}
         labels = np.full(len(names), -1, np.int64)
         for label, name in enumerate(classes):
             if name not in names:
-                near = [lowered[key] for key in difflib.get_close_matches(name.lower(), lowered)]
-                hint = f' (near: {", ".join(map(printable, near))})' if near else ''
+                new_id = max(coco.category_ids) + 1 if coco.category_ids.dtype != object else 'new'
                 raise ValueError(
-                    f'{self.ann_file} has no category {name!r}{hint}. Correct `classes`; its '
-                    f'categories are: {", ".join(map(printable, names))}.'
+                    f'{self.ann_file} has no category {name!r}{near_names(str(name), names)}. '
+                    'Correct `classes`; or, if no image here shows it, add it to the categories of '
+                    f'the file: {{"id": {new_id}, "name": {json.dumps(name)}}}. Its categories '
+                    f'are: {", ".join(map(printable, names))}.'
                 )
             if labels[names.index(name)] >= 0:
                 raise ValueError(f'`classes` has {name!r} twice: remove one.')
             labels[names.index(name)] = label
         return labels
 
-    def _check_images(self, file_names: list[str]) -> None:
+    def _found_images(self, names: PackedStrings, kept: np.ndarray) -> PackedStrings:
+        """Return the names as they are on the disk; raise if images are missing there."""
         if not osp.isdir(self.img_prefix or '.'):
+            if not self.checks_files:
+                return names
             raise FileNotFoundError(
                 f'{self.img_prefix} is not a folder: no images there for {self.ann_file}. Set '
                 f'`data_prefix` to their folder below `data_root` (now {self.data_root!r}), or to '
                 'an absolute path.'
             )
-        missing = missing_files(self.img_prefix, file_names)
-        if missing:
+        file_names = list(names)
+        missing = missing_files(self.img_prefix, [file_names[i] for i in kept.tolist()])
+        decoded, missing = decoded_names(self.img_prefix, missing, self.ann_file)
+        if decoded:
+            names = PackedStrings(decoded.get(name, name) for name in file_names)
+        if missing and self.checks_files:
+            near = near_name(self.img_prefix, missing)
+            fix = 'Correct the names, or complete' if near else 'Complete'
             raise FileNotFoundError(
-                f'{len(missing)} of {len(file_names)} images of {self.ann_file} are not in '
-                f'{self.img_prefix}, first: {printable(missing[0])}. Complete the folder, or set '
-                f'`data_prefix` (joined with `data_root`, now {self.data_root!r}) to the one that '
-                'has them.'
+                f'{len(missing)} of {len(kept)} images of {self.ann_file} are not in '
+                f'{self.img_prefix}, first: {printable(missing[0])}{near}. {fix} the folder, or '
+                f'set `data_prefix` (joined with `data_root`, now {self.data_root!r}) to the one '
+                'that has them.'
             )
+        return names
+
+
+def _check_keys(argument: str, given: Mapping | None, known: Collection[str]) -> None:
+    for key in given or ():
+        if key not in known:
+            raise ValueError(
+                f'{argument} has no key {key!r}{near_names(key, known)}. Its keys are: '
+                f'{", ".join(known)}'
+            )
+
+
+def _image_folder(data_prefix: str | Mapping | None) -> str:
+    if not isinstance(data_prefix, Mapping):
+        return data_prefix or ''
+    _check_keys('data_prefix', data_prefix, ('img_path', 'img'))
+    folders = {folder or '' for folder in data_prefix.values()} or {''}
+    if len(folders) > 1:
+        raise ValueError(f'data_prefix has two folders of images, {data_prefix}: give one')
+    return folders.pop()
+
+
+def _classes(
+    classes: Sequence[str] | str | None, metainfo: Mapping | None
+) -> tuple[tuple[str, ...] | None, Mapping | None]:
+    """Return the names that an argument or ``metainfo`` gives, and the rest of ``metainfo``."""
+    given = dict(classes=classes)
+    if isinstance(metainfo, Mapping):
+        metainfo = dict(metainfo)
+        upper = metainfo.pop('CLASSES', None)
+        given |= {'metainfo.classes': metainfo.pop('classes', None), 'metainfo.CLASSES': upper}
+    given = {key: names for key, names in given.items() if names is not None}
+    for key, names in given.items():
+        given[key] = read_class_file(names) if isinstance(names, str) else tuple(names)
+        if not given[key]:
+            raise ValueError(f'`{key}` is empty: leave it out to use all categories')
+    if len(set(given.values())) > 1:
+        raise ValueError(f'{" and ".join(given)} are different names: give one of them')
+    return next(iter(given.values()), None), metainfo
+
+
+def _distinct(
+    images: np.ndarray, labels: np.ndarray, num_images: int, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each label of each image once, ascending, and the bounds of the images."""
+    # in a tenth of the time of np.unique
+    pairs = np.sort(images * num_classes + labels)
+    images, labels = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], num_classes)
+    return labels, _bounds(images, num_images)
 
 
 def _bounds(images: np.ndarray, num_images: int) -> np.ndarray:
@@ -268,8 +390,10 @@ def read_class_file(path: str | Path) -> tuple[str, ...]:
     """
     path = Path(path).expanduser()
     if not path.is_file():
+        names = [name.strip() for name in str(path).split(',')]
         raise FileNotFoundError(
-            f'{path} is not a file: `classes` is a list of names, or a file with one name per line.'
+            f'{path} is not a file: `classes` is a list of names, or a file with one name per '
+            f'line. If these are the names, write classes={names}'
         )
     try:
         text = path.read_text(encoding='utf-8-sig')

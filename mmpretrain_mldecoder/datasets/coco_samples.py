@@ -50,14 +50,16 @@ class CocoSamples(Sequence[dict]):
     rows: np.ndarray  # which of the N images are samples, in order
     folder: str
     file_names: PackedStrings  # N paths relative to the folder
-    image_ids: np.ndarray  # (N,) int64
-    heights: np.ndarray  # (N,) int64, pixels
+    image_ids: np.ndarray  # (N,) int64, or str objects
+    heights: np.ndarray  # (N,) int64, pixels; 0 where unknown, as in widths
     widths: np.ndarray  # (N,) int64, pixels
     labels: np.ndarray  # int64, those of the first image, of the second, ...
     label_bounds: np.ndarray  # (N + 1,) int64
     box_labels: np.ndarray  # int64
-    box_areas: np.ndarray  # float32, square pixels
+    box_areas: np.ndarray  # float32, square pixels; NaN where unknown
     box_bounds: np.ndarray  # (N + 1,) int64
+    difficult_labels: np.ndarray  # int64, as labels
+    difficult_bounds: np.ndarray  # (N + 1,) int64
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -68,15 +70,21 @@ class CocoSamples(Sequence[dict]):
         row = self.rows[index].item()
         labels = slice(*self.label_bounds[row : row + 2].tolist())
         boxes = slice(*self.box_bounds[row : row + 2].tolist())
-        return dict(
-            img_path=osp.join(self.folder, self.file_names[row]),
-            img_id=self.image_ids[row].item(),
-            height=self.heights[row].item(),
-            width=self.widths[row].item(),
+        sample = dict(
+            img_path=osp.join(self.folder, self.file_names[row]), img_id=self.image_ids.item(row)
+        )
+        height, width = self.heights[row].item(), self.widths[row].item()
+        if height and width:
+            sample |= dict(height=height, width=width)
+        sample |= dict(
             gt_label=self.labels[labels].copy(),
             instance_labels=self.box_labels[boxes].copy(),
             instance_areas=self.box_areas[boxes].copy(),
         )
+        if len(self.difficult_labels):
+            doubtful = slice(*self.difficult_bounds[row : row + 2].tolist())
+            sample['gt_label_difficult'] = self.difficult_labels[doubtful].copy()
+        return sample
 
     def __deepcopy__(self, memo: dict) -> 'CocoSamples':
         return self  # nothing here ever changes

@@ -1,10 +1,12 @@
 """COCOMultiLabel: its samples, its errors, and its behaviour in the host."""
 
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from coco_dataset import build, check_samples, infos, plain_samples
@@ -14,7 +16,12 @@ from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from pycocotools.coco import COCO
 from torch.utils.data import DataLoader
 
-from mmpretrain_mldecoder.datasets import COCOMultiLabel, CocoSamples, coco_multi_label
+from mmpretrain_mldecoder.datasets import (
+    COCOMultiLabel,
+    CocoSamples,
+    coco_multi_label,
+    image_files,
+)
 from mmpretrain_mldecoder.datasets.coco_multi_label import read_class_file
 
 ANN_FILE = 'annotations/instances_train2017.json'
@@ -40,7 +47,7 @@ def test_samples_are_those_of_a_plain_loop_on_real_annotations(shared_data, spli
 @given(
     ids=st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=6, unique=True),
     category_ids=st.lists(st.integers(0, 300), min_size=1, max_size=5, unique=True),
-    boxes=st.lists(st.tuples(st.integers(0), st.integers(0), st.floats(0, 1e6)), max_size=30),
+    boxes=st.lists(st.tuples(st.integers(0), st.integers(0), st.floats(1e3, 1e6)), max_size=30),
     chosen=st.data(),
 )
 def test_samples_are_those_of_a_plain_loop_on_random_files(ids, category_ids, boxes, chosen):
@@ -208,11 +215,152 @@ def test_a_filter_may_keep_the_arrays(fake_coco):
     check_samples(infos(dataset), plain_samples(fake_coco)[::2])
 
 
+def edit(root, change):
+    """Change the content of the training annotations."""
+    content = json.loads((root / ANN_FILE).read_text())
+    change(content)
+    (root / ANN_FILE).write_text(json.dumps(content))
+
+
+def test_arguments_of_mmdetection_are_those_of_here(fake_coco):
+    labelled = [sample for sample in plain_samples(fake_coco) if len(sample['gt_label'])]
+    options = dict(filter_cfg=dict(filter_empty_gt=True, min_size=52), backend_args=None)
+    dataset = build(fake_coco, **options, test_mode=True, max_refetch=3)
+    large = [sample for sample in labelled if min(sample['height'], sample['width']) >= 52]
+    check_samples(infos(dataset), large)
+    assert 0 < len(large) < len(labelled)
+    for key in ('img', 'img_path'):
+        dataset = COCOMultiLabel(ANN_FILE, str(fake_coco), {key: 'train2017/'})
+        assert dataset.get_data_info(1)['img_path'] == str(
+            fake_coco / 'train2017' / f'{1:012d}.jpg'
+        )
+    for metainfo in (
+        dict(CLASSES=('dog', 'bee')),
+        dict(classes=['dog', 'bee'], PALETTE=[(1, 2, 3)]),
+    ):
+        dataset = build(fake_coco, metainfo=metainfo)
+        expected = infos(build(fake_coco, classes=('dog', 'bee')))
+        assert [i['gt_label'].tolist() for i in infos(dataset)] == [
+            i['gt_label'].tolist() for i in expected
+        ]
+        assert dataset.metainfo['classes'] == ('dog', 'bee')
+    assert dataset.metainfo['PALETTE'] == [(1, 2, 3)]
+    unset = COCOMultiLabel(str(fake_coco / ANN_FILE), None, None, lazy_init=True)
+    assert (unset.data_root, unset.img_prefix) == ('', '')
+
+
+@pytest.mark.parametrize(
+    ('options', 'message', 'fixed'),
+    [
+        (dict(img_prefix='x'), "img_prefix is no .*: write data_prefix='x'", {}),
+        (dict(filter_empty_gt=True), 'write keep_unlabelled=False', dict(keep_unlabelled=False)),
+        (dict(min_size=9), r'filter_cfg=dict\(min_size=9\)', dict(filter_cfg=dict(min_size=9))),
+        (dict(CLASSES=['bee']), r"write classes=\['bee'\]", dict(classes=['bee'])),
+        (dict(backend_args=dict(backend='s3')), 'backend_args is no .*: give it to the loader', {}),
+        (
+            dict(filter_cfg=dict(filter_empty=True)),
+            "no key 'filter_empty'; near: filter_empty_gt",
+            dict(filter_cfg=dict(filter_empty_gt=True)),
+        ),
+        (
+            dict(classes=['bee'], metainfo=dict(CLASSES=['ant'])),
+            'classes and metainfo.CLASSES are different',
+            dict(classes=['bee'], metainfo=dict(CLASSES=('bee',))),
+        ),
+        (dict(metainfo=dict(classes=[])), 'metainfo.classes` is empty', dict(metainfo={})),
+        (dict(classes='bee, ant'), r"write classes=\['bee', 'ant'\]", dict(classes=['bee', 'ant'])),
+        (dict(metainfo=dict(CLASSES='bee')), r"classes=\['bee'\]", dict(classes=['bee'])),
+    ],
+)
+def test_arguments_of_other_names_are_refused_with_the_right_one(
+    fake_coco, options, message, fixed
+):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        build(fake_coco, **options)
+    build(fake_coco, **fixed)
+    with pytest.raises(ValueError, match="data_prefix has no key 'seg'"):
+        COCOMultiLabel(ANN_FILE, str(fake_coco), dict(img='train2017', seg='panoptic'))
+
+
+def test_sizes_and_areas_are_asked_for_where_they_are_needed(fake_coco):
+    def remove(content):
+        content['images'][4].update(height=None)
+        del content['annotations'][3]['area'], content['annotations'][3]['bbox']
+
+    expected = plain_samples(fake_coco)
+    edit(fake_coco, remove)
+    dataset = build(fake_coco)
+    samples = infos(dataset)
+    assert ['height' in sample for sample in samples].count(False) == 1
+    assert sum(np.isnan(sample['instance_areas']).sum() for sample in samples) == 1
+    for sample, one in zip(samples, expected, strict=True):
+        assert sample['gt_label'].tolist() == one['gt_label'].tolist()
+    with pytest.raises(ValueError, match=r'1 of 22 annotations have no area.*annotations\[3\]'):
+        build(fake_coco, min_box_area=1)
+    with pytest.raises(ValueError, match='1 of 12 images have no height and width, which min_size'):
+        build(fake_coco, filter_cfg=dict(min_size=1))
+
+
+def test_difficult_boxes_make_no_label(fake_coco):
+    """A class is unknown where all boxes of it are doubtful, by a loop over them."""
+    rng = np.random.default_rng(0)
+    flags = ['ignore', 'difficult', 'is_difficult']
+
+    def doubt(content):
+        for box in content['annotations']:
+            if rng.random() < 0.5:
+                box[rng.choice(flags)] = 1
+
+    edit(fake_coco, doubt)
+    content = json.loads((fake_coco / ANN_FILE).read_text())
+    ids = sorted(category['id'] for category in content['categories'])
+    dataset = build(fake_coco)
+    for info in infos(dataset):
+        certain, doubtful = [], set()
+        for box in content['annotations']:
+            if box['image_id'] == info['img_id']:
+                label = ids.index(box['category_id'])
+                (doubtful.add if any(map(box.get, flags)) else certain.append)(label)
+        assert info['gt_label'].tolist() == sorted(set(certain))
+        assert info['instance_labels'].tolist() == certain
+        assert info['gt_label_difficult'].tolist() == sorted(doubtful)
+    assert 'gt_label_difficult' not in build(fake_coco, 'val').get_data_info(1)
+
+
+@pytest.mark.parametrize(
+    ('written', 'on_disk'),
+    [
+        ('sub\\{}.jpg', 'sub/{}.jpg'),
+        ('a%20{}.jpg', 'a {}.jpg'),
+        ('sub%2FK%C3%BCche%20{}.jpg', 'sub/K\u00fcche {}.jpg'),
+        ('sub\\a%25{}.jpg', 'sub/a%{}.jpg'),
+        ('%{}%20.jpg', '%{}%20.jpg'),  # as written, where that file is there
+    ],
+)
+def test_backslashes_and_percent_codes_in_file_names(fake_coco, monkeypatch, written, on_disk):
+    lines = []
+    monkeypatch.setattr(image_files, 'print_log', lambda line, *args: lines.append(line))
+    folder = fake_coco / 'train2017'
+    (folder / 'sub').mkdir()
+
+    def rename(content):
+        for i, image in enumerate(content['images']):
+            (folder / image['file_name']).rename(folder / on_disk.format(i))
+            image['file_name'] = written.format(i)
+
+    edit(fake_coco, rename)
+    paths = [info['img_path'] for info in infos(build(fake_coco))]
+    assert paths == [str(folder / on_disk.format(i)) for i in range(12)]
+    assert len(lines) == (written != on_disk)
+    assert all('12 file names have' in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(classes=['bee', 'Catt']), r"has no category 'Catt' \(near: cat\)\..* are: ant, bee"),
+        (dict(classes=['bee', 'Catt']), r"has no category 'Catt'; near: cat\..* are: ant, bee"),
         (dict(classes=['xylophone']), r"has no category 'xylophone'\. Correct"),
+        (dict(classes=['BEE ']), r'near: bee \(differs in upper and lower case and blanks\)'),
         (dict(classes=['bee', 'bee']), r"`classes` has 'bee' twice"),
         (dict(min_box_area=-1), r'min_box_area must be at least 0, got -1'),
         (
@@ -226,6 +374,14 @@ def test_errors_of_the_arguments(fake_coco, options, message):
         build(fake_coco, **options)
 
 
+def test_a_class_that_a_file_lacks_can_be_added_as_the_error_says(fake_coco):
+    with pytest.raises(ValueError, match='add it to the categories') as error:
+        build(fake_coco, classes=['bee', 'zebra'])
+    record = json.loads(re.search(r'\{.*?\}', str(error.value))[0])
+    edit(fake_coco, lambda content: content['categories'].append(record))
+    assert build(fake_coco, classes=['bee', 'zebra']).CLASSES == ('bee', 'zebra')
+
+
 def test_missing_images(fake_coco):
     for i in (4, 2, 0):
         (fake_coco / 'train2017' / f'{i:012d}.jpg').unlink()
@@ -235,6 +391,16 @@ def test_missing_images(fake_coco):
         r'first: 000000000002\.jpg\. .*`data_prefix`.*`data_root`',
     ):
         build(fake_coco, keep_unlabelled=False)  # the first image is no sample
+
+
+def test_a_missing_image_is_shown_with_the_one_that_may_be_meant(fake_coco):
+    (fake_coco / 'train2017' / f'{3:012d}.jpg').rename(fake_coco / 'train2017' / 'K\u00fcche.JPG')
+    edit(fake_coco, lambda content: content['images'][3].update(file_name='Ku\u0308che.jpg'))
+    message = (
+        r'first: .*; near: K\u00fcche.JPG \(differs in Unicode form .* and upper and lower case\)'
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        build(fake_coco)
 
 
 def test_without_root_and_prefix_the_working_directory_is_searched(fake_coco, monkeypatch):

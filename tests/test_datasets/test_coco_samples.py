@@ -22,6 +22,8 @@ def samples():
         box_labels=np.array([2, 0, 2, 1, 2]),
         box_areas=np.array([1, 2, 3, 4, 5.5], np.float32),
         box_bounds=np.array([0, 3, 3, 4, 5]),
+        difficult_labels=np.zeros(0, np.int64),
+        difficult_bounds=np.zeros(5, np.int64),
     )
 
 
