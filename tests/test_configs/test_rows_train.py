@@ -21,12 +21,26 @@ ROWS = (
     'mldecoder/r50vd_coco-448px.py',
     'linear/r50vd_ssld_coco.py',
 )
-SMALL_RESNET = {'model.backbone.depth': 18, 'model.head.in_channels': 512}
-SMALL_TRESNET = {'model.backbone.layers': (1, 1, 1, 1)}
+SMALL_RESNET = {
+    'model.backbone.depth': 18,
+    'model.backbone.stem_channels': 8,
+    'model.backbone.base_channels': 8,
+    'model.head.in_channels': 64,
+}
+SMALL_HEAD = {
+    'model.head.embed_dims': 32,
+    'model.head.num_heads': 2,
+    'model.head.feedforward_channels': 32,
+}
+SMALL_TRESNET = {
+    'model.backbone.layers': (1, 1, 1, 1),
+    'model.backbone.width_factor': 0.25,
+    'model.head.in_channels': 512,
+}
 
 
 def two_iterations(cfg: Config, work_dir: Path) -> dict:
-    """Train on 4 photos in batches of 2, validate, and return the last scalars."""
+    """Train on 4 small photos in batches of 2, validate, and return the last scalars."""
     options = {
         'work_dir': str(work_dir),
         'model.backbone.init_cfg': None,
@@ -37,6 +51,9 @@ def two_iterations(cfg: Config, work_dir: Path) -> dict:
     for split in ('train', 'val', 'test'):
         options[f'{split}_dataloader.num_workers'] = 0
         options[f'{split}_dataloader.dataset.indices'] = 4
+        for step in cfg[f'{split}_dataloader'].dataset.pipeline:
+            if step['type'] == 'SquareResize':
+                step['scale'] = 96
     cfg.merge_from_dict(options)
     runner = build_runner(cfg)
     runner.train()
@@ -48,9 +65,9 @@ def two_iterations(cfg: Config, work_dir: Path) -> dict:
 
 @pytest.mark.parametrize('row', ROWS)
 def test_two_iterations_and_a_validation(row, shared_data, tmp_path):
-    """Everything is the row's but the depth, the batch and the number of photos."""
+    """Everything is the row's but the size of the network, the batch, and the photos."""
     cfg = Config.fromfile(CONFIGS / row)
-    cfg.merge_from_dict(SMALL_RESNET)
+    cfg.merge_from_dict(SMALL_RESNET | (SMALL_HEAD if row.startswith('mldecoder') else {}))
     for split in ('train', 'val', 'test'):
         cfg[f'{split}_dataloader'].dataset.data_root = str(shared_data / 'coco_tiny')
 
@@ -70,7 +87,7 @@ def test_tresnet_trains(shared_data, tmp_path):
         annotations = root / f'annotations/instances_{split}2014.json'
         annotations.symlink_to(coco / f'annotations/instances_{split}2017.json')
     cfg = Config.fromfile(CONFIGS / 'mldecoder/tresnet_m_coco2014.py')
-    cfg.merge_from_dict(SMALL_TRESNET)
+    cfg.merge_from_dict(SMALL_TRESNET | SMALL_HEAD)
     for split in ('train', 'val', 'test'):
         cfg[f'{split}_dataloader'].dataset.data_root = str(root)
 
@@ -92,10 +109,9 @@ def test_imagenet_trains(shared_data, tmp_path):
     assert {'val/accuracy/top1', 'val/accuracy/top5'} <= scalars.keys()
 
 
-@pytest.mark.parametrize('row', ['r50vd_ssld_in1k', 'r50vd_fix_ssld_in1k'])
-def test_imagenet_rows_give_top1_and_top5(row, shared_data, tmp_path):
+def test_imagenet_rows_give_top1_and_top5(shared_data, tmp_path):
     """A classifier that says 0, then 1, 2, ... to every photo; the list gives 4 of 16 a 0."""
-    path = CONFIGS / f'imagenet/{row}.py'
+    path = CONFIGS / 'imagenet/r50vd_ssld_in1k.py'
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(SMALL_RESNET)
     state = MODELS.build(cfg.model).state_dict()
