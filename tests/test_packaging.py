@@ -45,8 +45,8 @@ def test_rows_are_known_by_name_from_the_wheel(wheel, tmp_path):
     wheel.extractall(tmp_path)
     script = (
         'import mmpretrain_mldecoder\n'
-        'from mmpretrain import get_model, list_models\n'
-        "print(get_model('mldecoder_r50vd_ssld_coco')._config.filename)\n"
+        'from mmpretrain.apis.model import ModelHub, list_models\n'
+        "print(ModelHub.get('mldecoder_r50vd_ssld_coco').config.filename)\n"
         "print(*list_models('*mldecoder*'))\n"
     )
     result = subprocess.run(
