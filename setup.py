@@ -40,8 +40,9 @@ class BuildWithMim(build_py):
                 shutil.copy2(ROOT / name, mim / name)
 
 
-# MMPretrain's browse_dataset.py calls a private function that matplotlib 3.11 changed.
-FOR_THE_HOST = ['matplotlib<3.11']
+# With either stack. MMPretrain's browse_dataset.py calls a private function that matplotlib 3.11
+# changed; COCOMultiLabel.coco is an object of pycocotools.
+WITH_THE_HOST = ['matplotlib<3.11', 'pycocotools>=2.0.8']
 
 # ONNX Runtime predicts; the other two are what torch exports with.
 # onnxscript below 0.6 does not go with onnx-ir 1, and with both torch 2.6 exports no batch norm.
@@ -95,16 +96,14 @@ setup(
         'wrapt>=1.14',
     ],
     extras_require={
-        'lite': ['mmengine>=0.10.7', 'mmcv-lite>=2.2.0', 'mmpretrain>=1.2.0', *FOR_THE_HOST],
+        'lite': ['mmengine>=0.10.7', 'mmcv-lite>=2.2.0', 'mmpretrain>=1.2.0', *WITH_THE_HOST],
         'onedl': [
             'onedl-mmengine>=0.10.10',
             'onedl-mmcv>=2.3.4',
             'onedl-mmpretrain>=1.3.5',
-            *FOR_THE_HOST,
+            *WITH_THE_HOST,
         ],
-        # Not required: where transformers 5 is installed too, it makes MMPretrain import its
-        # multimodal models, and that fails.
-        'coco': ['pycocotools>=2.0.8'],
+        'coco': [],  # of older instructions; pycocotools comes with the stacks
         'safetensors': ['safetensors>=0.4'],
         'timm': ['timm>=1.0.20'],
         # Prediction on the CPU at about twice the speed: used where it is installed.

@@ -9,19 +9,22 @@
   replaced by ones that load weights-only; ``checkpoints/loaders.py`` says why none can stay.
 - MMEngine's initializer ``Pretrained`` is replaced by one that is strict with published weights.
 - mmcv-lite's warning about a missing compiled op is filtered: nothing here uses compiled ops.
+- Beside a transformers that is too new for them, MMPretrain's multimodal models are left out.
 
 What belongs to a part of the host waits until that part is imported: the host's parts take most of
-a second to import, and MMEngine's registries import them when a name is first looked up.
+a second to import, and MMEngine's registries import them when a name is first looked up. Without
+the host nothing is registered, and what needs it says so when it is imported.
 """
 
+import sys
 import warnings
+from collections.abc import Sequence
 from functools import cache, partial
 from importlib import import_module, metadata
+from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-
-import wrapt
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -34,16 +37,32 @@ _FOLLOWERS = {
     'mmpretrain.datasets': ('datasets',),
     'mmpretrain.evaluation': ('evaluation',),
 }
-SUBPACKAGES = tuple(dict.fromkeys(name for names in _FOLLOWERS.values() for name in names))
+_FOLLOWING = tuple(dict.fromkeys(name for names in _FOLLOWERS.values() for name in names))
+_NEED_HOST = (*_FOLLOWING, 'visualization', 'apis', 'analysis')
+SUBPACKAGES = ('layers', *_NEED_HOST)
 
 
 def register() -> None:
-    """Check the host stack (``ImportError``), then arrange for what the module docstring lists."""
-    _check_host()
-    _register_model_index()
+    """Arrange for what the module docstring lists.
+
+    Raises:
+        RunError: If MMEngine imports the package for a config, and the rest of the host is missing.
+    """
+    if missing := _missing_host():
+        if _caller_of_import().startswith('mmengine.'):
+            from .errors import RunError  # an ImportError would be replaced by one without a reason
+
+            raise RunError(missing)
+        sys.meta_path.insert(0, _HostCheck())
+        return
+    import wrapt  # not there where torch alone is
+
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+    after = wrapt.register_post_import_hook
+    after(_leave_out_multimodal_models, 'mmpretrain.utils.dependency')
+    _register_model_index()
     for part, subpackages in _FOLLOWERS.items():
-        wrapt.register_post_import_hook(partial(_import, subpackages), part)
+        after(partial(_import, subpackages), part)
 
 
 def find_model_index() -> Path | None:
@@ -63,32 +82,60 @@ def _import(subpackages: tuple[str, ...], _: ModuleType) -> None:
         import_module(f'.{name}', __package__)
 
 
-def _check_host() -> None:
-    missing = [name for name in ('mmengine', 'mmcv', 'mmpretrain') if find_spec(name) is None]
-    if missing:
-        raise ImportError(
-            f'mmpretrain_mldecoder runs on MMPretrain, and {", ".join(missing)} cannot be '
-            "imported. Install one host stack, not both: pip install 'mmpretrain_mldecoder[lite]' "
-            "(mmengine, mmcv-lite, mmpretrain) or pip install 'mmpretrain_mldecoder[onedl]' "
-            '(the maintained onedl-* forks). A full mmcv that is already installed replaces '
-            'mmcv-lite.'
-        )
-    # Where both are there, MMPretrain imports multimodal models, whose bases transformers 5 lacks.
-    transformers = _version('transformers')
-    if transformers and int(transformers.partition('.')[0]) >= 5 and _version('pycocotools'):
-        warnings.warn(
-            f'transformers {transformers} and pycocotools are both installed: importing '
-            'mmpretrain.models then fails with a TypeError, because its multimodal models need '
-            'transformers below 5. Uninstall one of the two; nothing here needs transformers, and '
-            'pycocotools is only for COCOMultiLabel.coco.'
-        )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
+def _missing_host() -> str | None:
+    """Return what to install, if a part of the host cannot be imported."""
+    missing = [name for name in ('mmengine', 'mmcv', 'mmpretrain') if not _is_found(name)]
+    if not missing:
         return None
+    return (
+        f'mmpretrain_mldecoder runs on MMPretrain, and {", ".join(missing)} cannot be imported. '
+        'Install one host stack, not both: pip install mmengine mmcv-lite mmpretrain, or the '
+        'maintained forks, pip install onedl-mmengine onedl-mmcv onedl-mmpretrain. A full mmcv '
+        'that is already installed replaces mmcv-lite. mmpretrain_mldecoder.layers needs torch only'
+    )
+
+
+def _is_found(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ImportError:  # of a finder that refuses it
+        return False
+
+
+class _HostCheck(MetaPathFinder):
+    """Raises an ``ImportError`` that says what to install, where the host is needed."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None):
+        package, _, subpackage = name.rpartition('.')
+        if package == __package__ and subpackage in _NEED_HOST and (missing := _missing_host()):
+            raise ImportError(missing)
+        return None
+
+
+def _caller_of_import() -> str:
+    """Return the name of the module that imports this package."""
+    frame, name = sys._getframe(), __name__
+    while frame.f_back and name.startswith(('importlib', __package__)):
+        frame = frame.f_back
+        name = frame.f_globals.get('__name__', '')
+    return name
+
+
+# What BLIP and OFA take from transformers.modeling_utils is gone since then; import of all models
+# fails, with a TypeError that does not say so. Their datasets are left out with them.
+_TOO_NEW_FOR_MULTIMODAL = (4, 52)
+
+
+def _leave_out_multimodal_models(dependency: ModuleType) -> None:
+    """Have MMPretrain do as if its multimodal models' requirements were not installed."""
+    if dependency.WITH_MULTIMODAL:
+        transformers = metadata.version('transformers')
+        if tuple(map(int, transformers.split('.')[:2])) >= _TOO_NEW_FOR_MULTIMODAL:
+            dependency.WITH_MULTIMODAL = False
+            warnings.warn(
+                "MMPretrain's multimodal models (BLIP, OFA, ...) are left out: they need "
+                f'transformers below 4.52, and {transformers} is installed.'
+            )
 
 
 @cache  # once a process

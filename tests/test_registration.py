@@ -5,14 +5,10 @@ import json
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 import pytest
-
-from mmpretrain_mldecoder.registration import _check_host as check_host
 
 ROOT = Path(__file__).parents[1]
 # Forks an interpreter for each script, which has imported neither us nor the host, but what the
@@ -208,43 +204,70 @@ def test_package_without_its_configs(run, tmp_path):
     )
 
 
-# ---- where the host is missing or cannot be imported
+# ---- where the host is missing, or too old for what is beside it
+
+# What an environment without these packages has: they can neither be imported nor found.
+HIDE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Hidden(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in {names}:
+            raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)
+
+sys.meta_path.insert(0, Hidden())
+"""
 
 
-def test_missing_host_says_what_to_install(run):
-    """With the host hidden from the import system, as on a machine that lacks it."""
+def test_what_needs_the_host_says_what_is_missing(run):
+    """When it is imported; test_examples/test_plain_torch.py shows what runs without."""
     run(
-        'import importlib.util as util\n'
-        'find = util.find_spec\n'
-        "util.find_spec = lambda name, *a: None if name == 'mmcv' else find(name, *a)\n"
+        HIDE.format(names={'mmcv'}) + 'import mmpretrain_mldecoder\n'
+        'from mmpretrain_mldecoder.layers import MLDecoder\n'
+        'for name in (*mmpretrain_mldecoder.SUBPACKAGES[1:], "MultiLabelInferencer"):\n'
+        '    try:\n'
+        '        getattr(mmpretrain_mldecoder, name)\n'
+        '    except ImportError as error:\n'
+        '        assert "mmcv cannot be imported. Install" in str(error), error\n'
+        '    else:\n'
+        '        raise AssertionError(name)\n'
+    )
+
+
+def test_config_of_a_user_without_mmpretrain(run, tmp_path):
+    """MMEngine replaces an ImportError by one without a reason, and with advice that is wrong."""
+    config = tmp_path / 'config.py'
+    config.write_text("custom_imports = dict(imports=['mmpretrain_mldecoder'])")
+    run(
+        HIDE.format(names={'mmpretrain'}) + 'from mmengine.config import Config\n'
         'try:\n'
-        '    import mmpretrain_mldecoder\n'
-        'except ImportError as error:\n'
-        "    assert all(part in str(error) for part in ('mmcv cannot be imported',\n"
-        "        'mmpretrain_mldecoder[lite]', 'mmpretrain_mldecoder[onedl]')), error\n"
+        f'    Config.fromfile({str(config)!r})\n'
+        'except RuntimeError as error:\n'
+        "    assert 'mmpretrain cannot be imported. Install' in str(error), error\n"
         'else:\n'
         '    raise AssertionError\n'
+        # their own code may use the layers beside MMEngine
+        'import mmpretrain_mldecoder.layers\n'
     )
 
 
 @pytest.mark.parametrize(
-    ('installed', 'num_warnings'),
-    [
-        (dict(transformers='5.0.1', pycocotools='2.0.10'), 1),
-        (dict(transformers='4.57.0', pycocotools='2.0.10'), 0),
-        (dict(transformers='5.0.1'), 0),
-        (dict(pycocotools='2.0.10'), 0),
-    ],
+    ('transformers', 'left_out'),
+    [('5.24.0', True), ('4.57.6', True), ('4.52.0.dev0', True), ('4.51.3', False), (None, False)],
 )
-def test_newer_transformers_beside_pycocotools(monkeypatch, installed, num_warnings):
-    def version(package):
-        if package not in installed:
-            raise metadata.PackageNotFoundError(package)
-        return installed[package]
-
-    monkeypatch.setattr(metadata, 'version', version)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter('always')
-        check_host()
-    assert len(caught) == num_warnings
-    assert all('Uninstall one of the two' in str(warning.message) for warning in caught)
+def test_multimodal_models_beside_a_newer_transformers(run, tmp_path, transformers, left_out):
+    """With pycocotools, MMPretrain imports them where it finds any transformers from 4.28 on."""
+    if transformers:
+        folder = tmp_path / f'transformers-{transformers}.dist-info'
+        folder.mkdir()
+        (folder / 'METADATA').write_text(f'Name: transformers\nVersion: {transformers}\n')
+    printed = run(
+        f'import sys; sys.path.insert(0, {str(tmp_path)!r})\n'
+        'import mmpretrain_mldecoder\n'
+        'from mmpretrain.utils.dependency import WITH_MULTIMODAL\n'
+        f'assert WITH_MULTIMODAL == {transformers == "4.51.3"}\n'
+        f'if {left_out}:\n'
+        '    import mmpretrain.models\n'
+    )
+    assert ('transformers below 4.52' in printed) == left_out
