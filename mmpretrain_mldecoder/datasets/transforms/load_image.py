@@ -20,7 +20,8 @@ class LoadWholeImage(LoadImageFromFile):
     reason; :func:`decode_image` has the rules. COCOMultiLabel and SeededImageNet skip such images
     in training, see :class:`SkipUnreadableMixin`.
 
-    Required key: ``img_path``. Modified keys: ``img`` (BGR uint8, ``(H, W, 3)`` by default),
+    Required key: ``img_path``; or only ``img``, BGR uint8, where the image has been read before, as
+    MMPretrain's inferencers do. Modified keys: ``img`` (BGR uint8, ``(H, W, 3)`` by default),
     ``img_shape`` and ``ori_shape``, which are both the height and width of ``img``.
 
     Args:
@@ -57,18 +58,29 @@ class LoadWholeImage(LoadImageFromFile):
         self.max_pixels = max_pixels
 
     def transform(self, results: dict) -> dict | None:
-        path = results['img_path']
-        try:
-            img = self._decode(path, read_image_file(path, self.backend_args))
-        except UnreadableImageError:
-            if self.ignore_empty:
-                return None
-            raise
+        if 'img_path' not in results and 'img' in results:
+            img = self._convert(results['img'])
+        else:
+            path = results['img_path']
+            try:
+                img = self._decode(path, read_image_file(path, self.backend_args))
+            except UnreadableImageError:
+                if self.ignore_empty:
+                    return None
+                raise
         if self.to_float32:
             img = img.astype(np.float32)
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
+
+    def _convert(self, img: np.ndarray) -> np.ndarray:
+        """Give an image in memory the channels that its file would have."""
+        if img.ndim == 2:
+            img = cv2.cvtColor(img, cv2.COLOR_GRAY2BGR)
+        img = img[..., :3]
+        is_grey = self.color_type.startswith('gray')
+        return cv2.cvtColor(img, cv2.COLOR_BGR2GRAY) if is_grey else img
 
     def _decode(self, path: str, content: bytes) -> np.ndarray:
         return decode_image(path, content, self.color_type, self.imdecode_backend, self.max_pixels)
