@@ -56,8 +56,7 @@ def convert_weights(
     if backbone_only:
         conversion = _without_head(conversion)
     if config is not None:
-        config = config if isinstance(config, Config) else read_config(config)
-        conversion = _fitted(conversion, config, source, backbone_only)
+        conversion = _fitted(conversion, read_config(config), source, backbone_only)
     checkpoint = to_checkpoint(conversion, source)
     checkpoint['meta']['converted'] |= dict(
         file=path.name,

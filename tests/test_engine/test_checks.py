@@ -6,12 +6,19 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import CosineAnnealingLR, OneCycleLR, build_optim_wrapper
+from mmengine.registry import VISBACKENDS
+from mmengine.visualization import LocalVisBackend
 from tiny_run import ROOT, assert_same_training, build_runner, load_tool, write_tiny_config
 from torch import nn
 
 from mmpretrain_mldecoder.engine import PlainOneCycleLR
 from mmpretrain_mldecoder.engine.checks.build import check_annotation_files, check_type_names
-from mmpretrain_mldecoder.engine.checks.config_error import check_option, explained, near_keys
+from mmpretrain_mldecoder.engine.checks.config_error import (
+    check_option,
+    explained,
+    near_keys,
+    read_config,
+)
 from mmpretrain_mldecoder.engine.checks.training import check_paramwise, check_schedules
 from mmpretrain_mldecoder.engine.runners import launch
 from mmpretrain_mldecoder.errors import ConfigError
@@ -93,7 +100,21 @@ ERRORS = {
         'val_evaluator': {'_delete_': True, 'type': 'Evaluatr', 'metrics': []}
     },
     'val_evaluator is missing or None': {'lines': 'val_evaluator = None\n'},
+    "log_level = 'LOUD': it must be": {'log_level': 'LOUD'},
+    "launcher = 'ssh': it must be": {'launcher': 'ssh'},
+    'load_from = 3: it must be a text': {'load_from': 3},
+    'model = None: it must be a dict': {'lines': 'model = None\n'},
+    'model.backbone.depth = 19: invalid depth 19 for resnet': {'model.backbone.depth': 19},
+    'visualizer.vis_backends: AbsentBackend cannot start: ImportError: pip install absent': {
+        'visualizer': dict(type='Visualizer', vis_backends=[dict(type='AbsentBackend')])
+    },
 }
+
+
+@VISBACKENDS.register_module()
+class AbsentBackend(LocalVisBackend):
+    def _init_env(self):
+        raise ImportError('pip install absent')
 
 
 @pytest.fixture(scope='module')
@@ -204,6 +225,34 @@ def test_option_that_makes_sense(folder):
         check_option(Config.fromfile(folder / 'tiny.py'), key, value)
 
 
+PURE = """
+from mmengine.dataset import default_collate
+from mmpretrain.models import ImageClassifier
+from torch.optim import AdamW
+from mmpretrain_mldecoder.models.heads import MLDecoderHead
+from mmpretrain_mldecoder.engine import NoDecay1DConstructor
+from collections import Counter
+
+model = dict(type=ImageClassifier, head=dict(type=MLDecoderHead, num_classes=3))
+train_dataloader = dict(collate_fn=dict(type=default_collate), batch_size=8)
+optim_wrapper = dict(optimizer=dict(type=AdamW, betas=(0, 0.9)), constructor=NoDecay1DConstructor)
+mine = [dict(type=Counter)]
+default_scope = 'mmpretrain'
+"""
+
+
+def test_classes_in_a_config_are_read_as_their_names(tmp_path):
+    """What a pure Python config says is what its twin of text says."""
+    (tmp_path / 'pure.py').write_text(PURE)
+    kept = [line for line in PURE.splitlines() if 'import' not in line]
+    text = re.sub(r'\b(type|constructor)=(\w+)', r"\1='\2'", '\n'.join(kept))
+    (tmp_path / 'text.py').write_text(text.replace("'Counter'", "'collections.Counter'"))
+    pure, twin = (read_config(tmp_path / f'{name}.py') for name in ('pure', 'text'))
+    assert pure.to_dict() == twin.to_dict()
+    assert read_config(Config.fromfile(tmp_path / 'pure.py')).to_dict() == twin.to_dict()
+    assert read_config(twin) is twin
+
+
 def test_keys_that_nothing_reads():
     cfg = Config(dict(param_schedulers=[], data_root='a', test_pipeline=[], custom_hook=[]))
     assert near_keys(cfg) == {'param_schedulers': 'param_scheduler', 'custom_hook': 'custom_hooks'}
@@ -268,14 +317,14 @@ def test_what_may_be_meant_is_logged(logged):
     assert any('total_steps=10, but runs for 1 epochs' in line for line in warnings)
 
 
-def test_settings_of_parameters_act_or_a_line_says_why_not():
+def test_settings_of_parameters_act_or_a_line_says_why_not(folder):
     """Each that does nothing is named; following the line leaves none."""
     model = nn.ModuleDict(dict(backbone=nn.Conv2d(3, 4, 1), head=nn.BatchNorm2d(4)))
 
     def warnings(constructor='NoDecay1D', schedule=PlainOneCycleLR, eta_max=None, **paramwise):
         config = dict(
             optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1),
-            constructor=f'mmpretrain.{constructor}Constructor',
+            constructor=f'{constructor}Constructor',
             paramwise_cfg=dict(paramwise),
         )
         wrapper = build_optim_wrapper(model, copy.deepcopy(config))

@@ -68,7 +68,7 @@ def write_report(
     if thumbnails < 0:
         raise ValueError(f'thumbnails must be at least 0, but got {thumbnails}')
     plotly_js = _plotly_js()
-    cfg = config if isinstance(config, Config) else read_config(config)
+    cfg = read_config(config)
     runs = [read_test_run(path) for path in (predictions, compare) if path is not None]
     run = runs[0]
     check_same_images(run, runs[-1])

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmpretrain.apis import get_model
 
 from ...checkpoints.loaders import checkpoint_identity
-from ...engine.checks.config_error import explained
+from ...engine.checks.config_error import explained, read_config
 from ...errors import RunError
 from ...fileio.atomic_write import atomic_write
 from ...version import __version__
@@ -75,7 +75,7 @@ def export_model(
         ModuleNotFoundError: If a package for ONNX is not installed.
         RunError: If torch or ONNX Runtime cannot export the model.
     """
-    out = Path(out)
+    out, config = Path(out), read_config(config)
     _check_options(out, precision, calibration, tolerance, max_map_drop)
     if precision == 'int8':  # before the minutes that the rest takes
         check_test_data(config)

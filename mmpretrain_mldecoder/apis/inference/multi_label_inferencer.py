@@ -87,7 +87,7 @@ class MultiLabelInferencer(BaseInferencer):
         except (AssertionError, RuntimeError) as error:
             reason = one_line(error)
             raise ValueError(f'device is {device}, which torch cannot use: {reason}') from error
-        config = model if isinstance(model, Config) else read_config(model)
+        config = read_config(model)
         if config.get('test_dataloader') is None:
             raise ValueError('the config has no test_dataloader, whose pipeline is needed')
         self.checkpoint = pretrained or config.get('load_from')

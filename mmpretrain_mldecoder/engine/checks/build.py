@@ -1,16 +1,22 @@
 """Checks of a config before and while a runner is built from it."""
 
 import functools
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 
 from mmengine import registry as roots
+from mmengine.dist import is_main_process
 from mmengine.registry import Registry
 from mmengine.runner import Runner
+from mmengine.visualization.vis_backend import BaseVisBackend
 from mmpretrain import registry as host
+from torch import nn
+from torch.utils.data import DataLoader
 
 from ...errors import ConfigError, ConfigFileNotFoundError
 from ...fileio.near_names import near_names
+from ...fileio.terminal import one_line
 from .config_error import explained, unknown_type
 
 _DEFAULT_HOOKS = (
@@ -20,7 +26,6 @@ _DEFAULT_HOOKS = (
 _STEPS = dict(
     setup_env=('env_cfg',),
     build_log_processor=('log_processor',),
-    build_visualizer=('visualizer',),
     set_randomness=('randomness',),
     register_hooks=('default_hooks', 'custom_hooks'),
     build_train_loop=('train_dataloader', 'train_cfg'),
@@ -44,8 +49,17 @@ class ExplainedBuilds:
 
     @classmethod
     def from_cfg(cls, cfg):
+        check_values(cfg)
         check_loop_parts(cfg)
         return super().from_cfg(cfg)
+
+    def build_visualizer(self, visualizer=None):
+        with explained(self.cfg, 'visualizer'):
+            built = super().build_visualizer(visualizer)
+        if is_main_process():  # as MMEngine does next
+            for name, backend in built._vis_backends.items():
+                _start_backend(name, backend)
+        return built
 
     def build_model(self, model):
         check_type_names(self.cfg)
@@ -76,6 +90,35 @@ def _explained_step(name: str, sections: tuple[str, ...]) -> Callable:
 
 for _name, _sections in _STEPS.items():
     setattr(ExplainedBuilds, _name, _explained_step(_name, _sections))
+
+
+def _start_backend(name: str, backend: BaseVisBackend) -> None:
+    try:
+        _ = backend.experiment
+    except OSError:
+        raise
+    except Exception as error:  # of another program's package
+        raise ConfigError(
+            f'visualizer.vis_backends: {name} cannot start: {type(error).__name__}: '
+            f'{one_line(error)}. Follow that, or remove {type(backend).__name__}'
+        ) from error
+
+
+def check_values(cfg: Mapping) -> None:
+    """Raise for a value at which MMEngine's runner fails without saying which."""
+    dicts = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader')
+    for key, kinds in {
+        **dict.fromkeys(dicts, ('a dict', Mapping | nn.Module | DataLoader)),
+        **dict.fromkeys(('work_dir', 'load_from'), ('a text', str | os.PathLike)),
+    }.items():
+        value = cfg.get(key)
+        if not isinstance(value, kinds[1]) and (value is not None or key == 'model'):
+            raise ConfigError(f'{key} = {value!r}: it must be {kinds[0]}')
+    level, launcher = cfg.get('log_level', 'INFO'), cfg.get('launcher', 'none')
+    if not isinstance(logging.getLevelName(level), str if isinstance(level, int) else int):
+        raise ConfigError(f'log_level = {level!r}: it must be DEBUG, INFO, WARNING or ERROR')
+    if launcher not in ('none', 'pytorch', 'slurm', 'mpi'):
+        raise ConfigError(f'launcher = {launcher!r}: it must be none, pytorch, slurm or mpi')
 
 
 def check_loop_parts(cfg: Mapping) -> None:

@@ -26,28 +26,72 @@ KNOWN_KEYS = (
     *('check_config', 'tta_model', 'tta_pipeline', 'evaluate_only'),
 )
 
+# What a wrong value or a missing package raises where it is built.
+_OF_CONFIGS = (KeyError, ValueError, TypeError, AssertionError, FileNotFoundError, ImportError)
+
 _UNREGISTERED = re.compile(r'(\S+) is not in the (?:\S+::)?(.+?) registry')
 _UNEXPECTED = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
 _MISSING = re.compile(r'(\w+)\.__init__\(\) missing .* arguments?: (.*)')
 
 
-def read_config(path: str | os.PathLike) -> Config:
-    """Load a config, a Python file that is executed.
+def read_config(path: str | os.PathLike | Config) -> Config:
+    """Load a config, a Python file that is executed, or take one, with :func:`named_types`.
 
     Raises ``FileNotFoundError``, or :class:`ConfigError` for any error of the file, with its line.
     """
+    if isinstance(path, Config):
+        return named_types(path)
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'no config at {path}')
+        raise ConfigFileNotFoundError(f'no config at {path}{", a folder" * path.is_dir()}')
     try:
-        return Config.fromfile(path)
+        return named_types(Config.fromfile(path))
     except Exception as error:  # a config is Python, and may raise anything
         text = ' '.join(str(error).split()).partition(', the current sys.path is')[0]
+        if getattr(error, 'name', None) == 'pkg_resources':
+            text = (
+                'MMEngine needs pkg_resources to find another package: pip install "setuptools<82"'
+            )
         text = text or 'what a config imports cannot be computed with: MMEngine imports it lazily'
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
         where = f'{path}, line {lines[-1]},' if lines else path
         raise ConfigError(f'{where} cannot be read: {type(error).__name__}: {text}') from error
+
+
+def named_types(cfg: Config) -> Config:
+    """Return a config with names in place of classes and functions, as those of text have them.
+
+    MMEngine's pure Python configs (``type=Class``) build, but the host compares and looks up names.
+    """
+    items = {k: v for k, v in cfg.items() if k not in getattr(cfg, '_imported_names', ())}
+    scope = cfg.get('default_scope') or 'mmpretrain'
+    classes: set[str] = set()
+
+    def named(value: object) -> object:
+        if isinstance(value, Mapping):
+            return {key: named(part) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(map(named, value))
+        if isinstance(value, type) or inspect.isroutine(value):
+            value = _registered_name(value, scope)
+            classes.add(value)
+        return value
+
+    items = named(items)
+    if not classes:
+        return cfg
+    return Config({'default_scope': scope, **items}, filename=cfg.filename)
+
+
+def _registered_name(value: object, scope: str) -> str:
+    for family in _families():
+        for registry in family:
+            for name, known in registry.module_dict.items():
+                if known is value:
+                    is_found = registry.scope in (scope, root.MODELS.scope)
+                    return name if is_found else f'{registry.scope}.{name}'
+    return f'{value.__module__}.{value.__qualname__}'
 
 
 def check_option(cfg: Config, key: str, value: object) -> None:
@@ -124,7 +168,7 @@ def explained(cfg: Mapping, *sections: str) -> Iterator[None]:
         yield
     except ConfigError:
         raise
-    except (KeyError, ValueError, TypeError, AssertionError, FileNotFoundError) as error:
+    except _OF_CONFIGS as error:
         message = _message(cfg, sections, error)
         if message is None:
             raise
@@ -141,7 +185,7 @@ def _message(cfg: Mapping, sections: tuple[str, ...], error: Exception) -> str |
             name = found[1].strip('\'"')
             path = next((f'{p}.{k}' for p, d in dicts for k, v in d.items() if v == name), place)
             return unknown_type(path, name, found[2])
-        return f'{place}: {text}' if 'must contain the key "type"' in text else None
+        return f'{_named_key(dicts, text) or place}: {text}' if ' ' in text else None
     if found := _UNEXPECTED.search(text):
         owner, key = found.groups()
         for path, part in dicts:
@@ -162,12 +206,14 @@ def _message(cfg: Mapping, sections: tuple[str, ...], error: Exception) -> str |
 
 def _named_key(dicts: list[tuple[str, Mapping]], text: str) -> str | None:
     """Return ``'model.head.num_groups = 9'`` for the first key that a message names."""
-    first, *words = re.findall(r'[\w`\']+', text) or ['']
-    # Within a sentence a plain word such as "size" may not be a key's name.
-    for word in (first, *(word for word in words if '_' in word or word[0] in "`'")):
-        key = word.strip("`'")
+    words = re.findall(r'[\w`\']+', text)
+    for index, (word, following) in enumerate(zip(words, [*words[1:], ''], strict=True)):
+        # Within a sentence a plain word such as "size" may not be a key's name.
+        is_name, key = index == 0 or '_' in word or word[0] in "`'", word.strip("`'")
         for path, part in dicts:
-            if key != 'type' and key in part and not isinstance(part[key], Mapping | list):
+            if key == 'type' or key not in part or isinstance(part[key], Mapping | list):
+                continue
+            if is_name or str(part[key]) == following:
                 return f'{path}.{key} = {part[key]!r}'
     return None
 

@@ -16,8 +16,9 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from ...errors import ConfigError
+from ...fileio.near_names import near_names
 from ..optimizers.optim_wrapper import DECAYS_OF_1D
-from .config_error import near_names, unknown_argument
+from .config_error import unknown_argument
 
 # Schedules that have a length of their own, beside begin and end.
 _LENGTHS = {CosineAnnealingParamScheduler: 'T_max', OneCycleParamScheduler: 'total_steps'}

@@ -47,7 +47,7 @@ def apply_tta(cfg: Config) -> None:
             'the views in a dataset that has one'
         )
     dataset.pipeline = cfg.get('tta_pipeline') or tta_pipeline(dataset.pipeline)
-    augment = [step for step in dataset.pipeline if step['type'] == 'TestTimeAug']
+    augment = [step for step in dataset.pipeline if _type(step) == 'TestTimeAug']
     if not augment:
         raise ValueError('tta_pipeline has no TestTimeAug, which makes the views')
     tta_model = cfg.get('tta_model') or dict(type=_default_model(cfg))
@@ -67,7 +67,7 @@ def tta_pipeline(pipeline: list[dict]) -> list[dict]:
     the views are the two flips.
     """
     steps = [dict(step) for step in copy.deepcopy(list(pipeline))]
-    resizes = [i for i, step in enumerate(steps) if step['type'] == 'SquareResize']
+    resizes = [i for i, step in enumerate(steps) if _type(step) == 'SquareResize']
     start = resizes[0] if len(resizes) == 1 else len(steps) - 1
     choices = [[step] for step in steps[start:]]
     if len(resizes) == 1:
@@ -85,6 +85,10 @@ def _default_model(cfg: Config) -> str:
     return 'MultiLabelTTA' if issubclass(head, MultiLabelClsHead) else 'AverageClsScoreTTA'
 
 
+def _type(step: dict) -> str:
+    return str(step['type']).rpartition('.')[2]  # without the scope
+
+
 def _in_words(step: dict) -> str:
     arguments = ', '.join(f'{key}={value}' for key, value in step.items() if key != 'type')
-    return f'{step["type"]}({arguments})'
+    return f'{_type(step)}({arguments})'
