@@ -1,9 +1,10 @@
 """What people call from Python: prediction, thresholds, export, and conversion of weights."""
 
+from ..datasets.image_header import image_suffixes
 from .convert_weights import convert_weights
 from .export.export_model import export_model
 from .export.parity import Export, export_report
-from .inference.image_inputs import IMAGE_SUFFIXES, expand_inputs
+from .inference.image_inputs import expand_inputs
 from .inference.multi_label_inferencer import MultiLabelInferencer
 from .predictions.prediction_folder import write_predictions
 from .thresholds.split_scores import SplitScores, split_scores, use_stored_thresholds
@@ -11,7 +12,6 @@ from .thresholds.stored_thresholds import check_storable, store_thresholds, stor
 from .thresholds.tuned_thresholds import TunedThresholds, threshold_report, tune_thresholds
 
 __all__ = [
-    'IMAGE_SUFFIXES',
     'Export',
     'MultiLabelInferencer',
     'PredictionOptions',
@@ -23,6 +23,7 @@ __all__ = [
     'expand_inputs',
     'export_model',
     'export_report',
+    'image_suffixes',
     'split_scores',
     'store_thresholds',
     'stored_thresholds',

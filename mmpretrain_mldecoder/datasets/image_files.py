@@ -15,14 +15,20 @@ from mmengine.logging import print_log
 from ..errors import UnreadableImageError
 from ..fileio.near_names import DIFFERENCES, difference, plain_name
 from ..fileio.terminal import printable
+from .image_header import image_suffixes
 
-_SUFFIX = re.compile(r'\.(jpe?g|jpe|jfif|png|bmp|webp|tiff?|gif|avif|jp2)$')
+
+def _without_suffix(name: str) -> str:
+    stem, suffix = osp.splitext(name)
+    return stem if suffix in image_suffixes() else name
+
+
 # In what the name of a file may differ from that on the disk.
 _DIFFERENCES = {
     'percent codes': unquote,
     'backslashes': lambda name: name.replace('\\', '/'),
     **{what: change for what, change in DIFFERENCES.items() if 'underscores' not in what},
-    'suffix': lambda name: _SUFFIX.sub('', name),
+    'suffix': _without_suffix,
 }
 _ADDRESS = re.compile(r'[a-z][a-z0-9+.-]*://[^/]*/?', re.IGNORECASE)
 _MOST_TRIED = 100  # of the missing files, until one has a near name

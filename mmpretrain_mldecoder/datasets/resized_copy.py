@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,14 @@ from ..fileio.atomic_write import atomic_write, remove_stale_files
 from ..fileio.json_files import json_line
 from ..fileio.terminal import one_line
 from .image_files import may_never_end, missing_files
+from .image_header import image_suffixes
+from .image_search import is_metadata, list_kinds
 from .parallel_map import parallel_map
 from .transforms import LoadWholeImage, SquareResize
 
-# Read by the host's loader and written by OpenCV, in the format that the suffix names.
-IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+# Formats that OpenCV writes, without loss but for JPEG; images of other formats become PNGs, under
+# their name, which annotations have.
+_WRITTEN = dict(JPEG='.jpg', BMP='.bmp', PPM='.ppm', TIFF='.tif', WEBP='.webp')
 ARCHIVE_SUFFIXES = ('.tar', '.tar.gz', '.tgz', '.zip')
 SETTINGS_FILE = 'resized_copy.json'
 FAILED_FILE = 'failed.jsonl'
@@ -32,6 +36,7 @@ class ResizedCopy:
     written: int = 0  # images
     present: int = 0  # images that were there already
     others: int = 0  # other files copied
+    kinds: Counter[str] = field(default_factory=Counter)  # of the other files: number by suffix
     left_out: list[str] = field(default_factory=list)  # archives, not copied
     outside: list[str] = field(default_factory=list)  # files behind a link out of the dataset
     failed: list[dict[str, str]] = field(default_factory=list)  # path and error of unreadable files
@@ -51,10 +56,12 @@ def make_resized_copy(
     Folders and names stay, so that annotations and configs keep working; so do the heights,
     widths and areas in them, which are those of the originals.
 
-    - Images are read as training reads them (colour, turned upright by their EXIF tag) and
-      written in the format of their suffix, without metadata: JPEG with full colour resolution
-      (4:4:4), the others without loss where the format can. Label maps come out blurred.
-    - Other files are copied. Archives (``ARCHIVE_SUFFIXES``) are skipped.
+    - Images are read as training reads them (colour, upright) and written under their name,
+      without metadata: JPEG with full colour resolution (4:4:4), BMP, PNG, PPM, TIFF and WebP
+      without loss; of other formats, such as GIF, the file is a PNG, which readers recognise by
+      its content. Label maps come out blurred.
+    - Other files are copied. Archives (``ARCHIVE_SUFFIXES``) are skipped, and what systems put
+      beside images (``._1.jpg``, ``.DS_Store``).
     - Links to images and folders are followed, other links only inside ``source``: a dataset from
       elsewhere could have one to a key of its user, and the copy may be passed on.
 
@@ -180,8 +187,9 @@ def _list_files(source: Path, target: Path, copy: ResizedCopy) -> tuple[list[str
             copy.outside.append(path)
         elif path not in (SETTINGS_FILE, FAILED_FILE):  # those of a source that is such a copy
             others.append(path)
+            copy.kinds[Path(path).suffix.lower() or 'without an ending'] += 1
     if not images:
-        raise ValueError(f'{source} holds no image: none ends in {", ".join(IMAGE_SUFFIXES)}')
+        raise ValueError(f'{source} holds no image: {list_kinds(copy.kinds) or "it is empty"}')
     return images, others
 
 
@@ -201,16 +209,16 @@ def _files_below(source: Path, target: Path) -> list[str]:
             real = Path(folder, name).resolve()
             if real.is_relative_to(target):
                 raise ValueError(f'{folder}/{name} is a link into the target {target}: remove it')
-            if real in around:
+            if real in around or is_metadata(name):
                 folders.remove(name)
-        paths = [os.path.join(folder, name) for name in names]
+        paths = [os.path.join(folder, name) for name in names if not is_metadata(name)]
         found += [path for path in paths if os.path.isfile(path) or os.path.islink(path)]
     start = len(os.path.join(source, ''))
     return sorted(path[start:].replace(os.sep, '/') for path in found)
 
 
 def _is_image(path: str) -> bool:
-    return path.lower().endswith(IMAGE_SUFFIXES)
+    return Path(path).suffix.lower() in image_suffixes()
 
 
 def _is_stale(copy: Path, source: Path) -> bool:
@@ -248,6 +256,5 @@ def _resized(path: Path, size: int, quality: int) -> bytes:
     results = SquareResize(size)(LoadWholeImage()(dict(img_path=str(path))))
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    suffix = path.suffix.lower()
-    is_jpeg = suffix in ('.jpg', '.jpeg')
-    return cv2.imencode(suffix, results['img'], options if is_jpeg else [])[1].tobytes()
+    suffix = _WRITTEN.get(image_suffixes()[path.suffix.lower()], '.png')
+    return cv2.imencode(suffix, results['img'], options if suffix == '.jpg' else [])[1].tobytes()

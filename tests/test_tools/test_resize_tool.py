@@ -9,6 +9,8 @@ import pytest
 from fake_coco import write_coco
 from tiny_run import ROOT, load_main, refusal
 
+from mmpretrain_mldecoder.datasets import image_header
+
 TOOL = ROOT / 'tools' / 'dataset_tools' / 'resize.py'
 
 
@@ -43,6 +45,17 @@ def test_unreadable_images_are_named_and_the_status_is_1(run, fake_coco, tmp_pat
     assert 'cannot be read: train2017/000000000003.jpg: ' in printed
     assert 'skipped, an archive: val2017.zip' in printed
     assert printed.endswith(f'1 could not be read (listed in {tmp_path}/out/failed.jsonl)\n')
+
+
+def test_images_that_are_not_read_are_copied_and_said(run, fake_coco, tmp_path, monkeypatch):
+    for name in ('1.heic', '2.heic', '._3.jpg', '.DS_Store'):
+        (fake_coco / 'val2017' / name).write_bytes(b'some')
+    known = {'.jpg': 'JPEG'}
+    monkeypatch.setattr(image_header, 'image_suffixes', lambda: known)
+    status, printed = run(fake_coco, tmp_path / 'out', '--size=32')
+    assert status == 0 and '4 other files copied' in printed
+    assert '2 .heic (needs pillow-heif)' in printed and '.json' not in printed
+    assert not list((tmp_path / 'out').rglob('.[_D]*'))
 
 
 def test_errors_have_no_traceback(run, fake_coco, tmp_path, capsys):

@@ -2,7 +2,10 @@
 
 import argparse
 import sys
+from collections import Counter
 
+from mmpretrain_mldecoder.datasets.image_header import package_for
+from mmpretrain_mldecoder.datasets.image_search import list_kinds
 from mmpretrain_mldecoder.datasets.resized_copy import FAILED_FILE, make_resized_copy
 from mmpretrain_mldecoder.fileio.terminal import printable
 
@@ -39,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f'skipped, {len(copy.outside):,} files in all that a link leads to')
     for entry in copy.failed[:10]:
         print(f'cannot be read: {printable(entry["path"])}: {printable(entry["error"])}')
+    if unread := Counter({k: n for k, n in copy.kinds.items() if package_for(k)}):
+        print(f'images in other files, copied as they are: {list_kinds(unread)}')
     sizes = f', {copy.bytes_before / 1e6:,.0f} MB before, {copy.bytes_after / 1e6:,.0f} MB now'
     print(
         f'{args.target}: {copy.written:,} images of {args.size} px written'

@@ -93,14 +93,14 @@ FINDING_KINDS = {
         'stretch them to 8 bits yourself',
     ),
     'rotated': (
-        'turned by EXIF',
+        'turned by EXIF or XMP',
         'the loader turns them upright, as viewers do',
         'nothing to do; boxes drawn on the unrotated image do not fit (labels do)',
     ),
     'rotated_ignored': (
         'EXIF orientation that the pipeline ignores',
         'the network sees them rotated or upside down',
-        "color_type='color' of the loader turns them upright",
+        "LoadWholeImage with color_type='color' turns them upright",
     ),
     'other_size': (
         'another size than annotated',

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import cv2
+import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
@@ -15,9 +16,11 @@ from PIL import Image
 from ...datasets.decode_image import MAX_PIXELS, check_header, decode_image
 from ...datasets.image_files import read_image_file
 from ...datasets.image_header import ImageHeader, read_image_header
+from ...datasets.transforms import LoadWholeImage
 from ...errors import UnreadableImageError
 
 THUMBNAIL = (16, 18)  # rows and columns of the small grey images that duplicates are found with
+_ROUNDING = 2  # levels by which decoders may differ on average
 GREY_SPREAD = 2  # levels by which the channels of a grey image may differ, for rounding
 _DAMAGE = ('Corrupt JPEG data', 'Premature end of JPEG')
 _GREY_MODES = ('1', 'L', 'LA', 'La', 'I', 'F')
@@ -80,7 +83,7 @@ class ImageChecker:
                 return ImageCheck((Fault(error.code, error.reason),), digest)
             except Image.DecompressionBombError:  # more than Pillow's limit, not the loader's
                 header = None
-        faults = {} if header is None else self._faults(header)
+        faults = {} if header is None else self._faults(header, content)
         if damage := next((line for line in messages if line.startswith(_DAMAGE)), None):
             faults['damaged'] = damage.strip()
         if pixels is not None and 'greyscale' not in faults and _is_grey(pixels):
@@ -96,7 +99,7 @@ class ImageChecker:
         found = tuple(Fault(*item) for item in faults.items())
         return ImageCheck(found, digest, None if pixels is None else _thumbnail(pixels))
 
-    def _faults(self, header: ImageHeader) -> dict[str, str]:
+    def _faults(self, header: ImageHeader, content: bytes) -> dict[str, str]:
         """Return what is unusual about a header: details by code."""
         kind = f'{header.format} {header.mode}'
         found = {
@@ -108,11 +111,22 @@ class ImageChecker:
         faults = {code: kind for code, is_found in found.items() if is_found}
         if header.bits > 8:
             faults['deep'] = f'{header.format}, {header.bits} bits a channel'
-        if header.orientation in range(2, 9):
-            is_turned = self.loader.color_type in ('color', 'grayscale')
-            code = 'rotated' if is_turned else 'rotated_ignored'
+        if header.orientation > 1:
+            code = 'rotated' if self._turns(content) else 'rotated_ignored'
             faults[code] = f'orientation {header.orientation}'
         return faults
+
+    def _turns(self, content: bytes) -> bool:
+        """Whether the loader turns an image upright; the host's leaves it to its decoder."""
+        kind, backend = self.loader.color_type, self.loader.imdecode_backend
+        if isinstance(self.loader, LoadWholeImage) or kind not in ('color', 'grayscale'):
+            return kind in ('color', 'grayscale')
+        try:
+            upright = decode_image('', content, kind, max_pixels=self.max_pixels)
+        except UnreadableImageError:  # seen without --quick
+            return True
+        seen = mmcv.imfrombytes(content, kind, backend=backend)
+        return seen.shape == upright.shape and cv2.absdiff(seen, upright).mean() < _ROUNDING
 
 
 def _is_grey(pixels: np.ndarray) -> bool:

@@ -9,10 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from mmengine.config import Config
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ...apis import MultiLabelInferencer
+from ...datasets.decode_image import image_to_bgr
 from ...datasets.image_files import read_image_file
+from ...datasets.image_header import open_image
 from ...fileio.terminal import printable
 from ...visualization import attention_overlay
 from .test_run import TestRun
@@ -100,13 +102,13 @@ def worst_errors(
 def read_thumbnail(path: str) -> str | None:
     """Return an image as a small JPEG in a data address; None if it cannot be read."""
     try:
-        with Image.open(io.BytesIO(read_image_file(path))) as image:
+        with open_image(read_image_file(path)) as image:
             image.draft('RGB', (2 * SIDE, 2 * SIDE))  # of a JPEG, decodes no more than is shown
-            image = ImageOps.exif_transpose(image).convert('RGB')
-            image.thumbnail((SIDE, SIDE))
+            small = Image.fromarray(image_to_bgr(image, path)[..., ::-1])
+            small.thumbnail((SIDE, SIDE))
     except Exception:  # each decoder has its own
         return None
-    return _encode_jpeg(image)
+    return _encode_jpeg(small)
 
 
 def encode_attention(seen: np.ndarray, attention: np.ndarray) -> str:

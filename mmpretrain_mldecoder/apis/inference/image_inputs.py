@@ -1,8 +1,10 @@
 """Images of any kind of input, through the test pipeline of a config."""
 
 import glob
+import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,15 +12,16 @@ import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile, Resize
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmpretrain.datasets import PackInputs, ResizeEdge
 from mmpretrain.registry import TRANSFORMS
-from PIL import Image, ImageOps
+from PIL import Image
 
+from ...datasets.decode_image import image_to_bgr
+from ...datasets.image_search import describe_left_out, find_images, glob_images
 from ...datasets.transforms import LoadWholeImage, ShortSideResize, SquareResize
 from ...errors import UnreadableImageError
 from ...fileio.terminal import one_line
-
-IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
 SingleImage = str | np.ndarray | Image.Image
 ImageInputs = SingleImage | os.PathLike | Sequence
@@ -33,8 +36,9 @@ def expand_inputs(inputs: ImageInputs) -> list[SingleImage]:
         inputs: Any of these, or a list of them.
 
             - A file, with any suffix but ``.txt``.
-            - A folder, searched recursively, or a glob (``**`` crosses folders): the files with an
-              image's suffix (``IMAGE_SUFFIXES``, in either case), sorted by path.
+            - A folder, searched recursively, or a glob (``**`` crosses folders): the files with the
+              ending of an image, sorted by path; see :func:`.find_images`. The log says what was
+              left out.
             - A list file, which ends in ``.txt``: one path per line, UTF-8, relative to the folder
               of the list. Empty lines and lines that begin with ``#`` are skipped (``./#1.jpg``
               names a file that begins so). The images may be missing.
@@ -50,8 +54,16 @@ def expand_inputs(inputs: ImageInputs) -> list[SingleImage]:
         ValueError: If an array is no image, or a path is an address, as nothing is downloaded.
         TypeError: If an element is none of the above.
     """
+    left_out: Counter[str] = Counter()
+    images = _expand(inputs, left_out)
+    if left_out:
+        print_log(describe_left_out(left_out), 'current', logging.WARNING)
+    return images
+
+
+def _expand(inputs: ImageInputs, left_out: Counter[str]) -> list[SingleImage]:
     if isinstance(inputs, (str, os.PathLike)):
-        return _expand_path(os.fspath(inputs))
+        return _expand_path(os.fspath(inputs), left_out)
     if isinstance(inputs, np.ndarray):
         has_channels = inputs.ndim >= 2 and inputs.shape[2:] in ((), (3,), (4,))
         if inputs.dtype != np.uint8 or not has_channels:
@@ -63,27 +75,28 @@ def expand_inputs(inputs: ImageInputs) -> list[SingleImage]:
     if isinstance(inputs, np.ndarray | Image.Image):
         return [inputs]
     if isinstance(inputs, Sequence):
-        return [image for item in inputs for image in expand_inputs(item)]
+        return [image for item in inputs for image in _expand(item, left_out)]
     raise TypeError(
         'inputs must be a path, a folder, a glob, a list file, a uint8 array, a PIL image or a '
         f'list of them, but got {type(inputs).__name__}'
     )
 
 
-def _expand_path(path: str) -> list[str]:
+def _expand_path(path: str, left_out: Counter[str]) -> list[str]:
     _refuse_address(path, 'an input')
     path = os.path.expanduser(path)
     if os.path.isfile(path):
         return _read_list(Path(path)) if path.lower().endswith('.txt') else [path]
     if os.path.isdir(path):
-        found = Path(path).rglob('*')
+        images, others = find_images(path)
     elif glob.has_magic(path):
-        found = map(Path, glob.glob(path, recursive=True))
+        images, others = glob_images(path)
     else:
         raise FileNotFoundError(f'no such image, folder, glob or list file: {path}')
-    images = sorted(str(f) for f in found if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file())
     if not images:
-        raise FileNotFoundError(f'no image in {path}: none ends in {", ".join(IMAGE_SUFFIXES)}')
+        why = describe_left_out(others) if others else 'nothing is there'
+        raise FileNotFoundError(f'no image in {path}: {why}')
+    left_out.update(others)
     return images
 
 
@@ -120,9 +133,8 @@ _RESIZES = (Resize, ResizeEdge, ShortSideResize, SquareResize, PackInputs)
 class ImagePipeline:
     """Load or wrap an image, and apply what follows the loading in the test pipeline.
 
-    An image in memory is treated as its file would be: turned upright by its EXIF orientation,
-    without transparency, grey as three equal channels, 16 bits as their upper 8. Files are read by
-    the rules of ``LoadWholeImage``, also where the config, as older ones do, has the host's loader.
+    Files and images in memory are read by the rules of :func:`decode_image`, also where the config,
+    as older ones do, has the host's loader.
     """
 
     def __init__(self, pipeline: list[dict | Config]):
@@ -178,7 +190,7 @@ class ImagePipeline:
         return results
 
     def _wrap(self, image: np.ndarray | Image.Image) -> dict:
-        pixels = _as_bgr(image)
+        pixels = image_to_bgr(image)
         if self._loader.color_type == 'grayscale':
             pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
         if self._loader.to_float32:
@@ -192,16 +204,3 @@ def _whole(loader: LoadImageFromFile) -> LoadImageFromFile:
         return loader
     names = ('to_float32', 'color_type', 'imdecode_backend', 'ignore_empty', 'backend_args')
     return LoadWholeImage(**{name: getattr(loader, name) for name in names})
-
-
-def _as_bgr(image: np.ndarray | Image.Image) -> np.ndarray:
-    """Turn an image in memory into BGR ``uint8``, as OpenCV decodes a file."""
-    if isinstance(image, Image.Image):
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith('I'):  # 16 bits, which Pillow would cut off at 255
-            image = (np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)
-        else:
-            image = np.asarray(image.convert('RGB'))[..., ::-1]
-    if image.ndim == 2:
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-    return np.ascontiguousarray(image[..., :3])
