@@ -1,7 +1,7 @@
 """Weights of a trained model, and the names of its classes."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -15,9 +15,15 @@ from ..errors import WeightsMismatchError
 
 
 def load_trained(
-    model: BaseModel, config: Config, checkpoint: str | os.PathLike
+    model: BaseModel,
+    config: Config,
+    checkpoint: str | os.PathLike | None,
+    classes: Sequence[str] | None = None,
 ) -> tuple[list[str], dict]:
     """Load a checkpoint strictly into a config's model; return the class names and its ``meta``.
+
+    Without a checkpoint, the weights of the model and what ``mmpretrain.get_model`` attached to it
+    are taken. ``classes`` are the names to use in place of those that are found.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -26,9 +32,12 @@ def load_trained(
             :func:`class_names` raises.
     """
     try:
-        content = load_checkpoint(
-            model, os.fspath(checkpoint), map_location='cpu', strict=True, logger='silent'
-        )
+        if checkpoint is None:
+            content = dict(meta=dict(dataset_meta=getattr(model, '_dataset_meta', None)))
+        else:
+            content = load_checkpoint(
+                model, os.fspath(checkpoint), map_location='cpu', strict=True, logger='silent'
+            )
     except RuntimeError as error:  # of hundreds of lines
         lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
         first = lines[0] if lines else str(error)
@@ -38,19 +47,23 @@ def load_trained(
         ) from error
     for name, weight in model.state_dict().items():
         if weight.is_floating_point() and weight.isnan().any():
-            what = f'{checkpoint} has NaN among its weights, the first in {name}'
+            what = f'{checkpoint or "the model"} has NaN among its weights, the first in {name}'
             raise ValueError(f'{what}: the training diverged. Use an earlier checkpoint')
-    return class_names(model, config, content), content.get('meta') or {}
+    return class_names(model, config, content, classes), content.get('meta') or {}
 
 
-def class_names(model: BaseModel, config: Config, checkpoint: dict) -> list[str]:
-    """Return the class names that training stored in a checkpoint, else those of the test dataset.
+def class_names(
+    model: BaseModel, config: Config, checkpoint: dict, given: Sequence[str] | None = None
+) -> list[str]:
+    """Return the given names, else those in a checkpoint, else those of the test dataset.
 
     Raises:
         ValueError: If there are none, or others than texts (numbers will do), or not as many as the
             head has classes.
     """
-    names, reason = classes_of(checkpoint), ''
+    if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
+        raise ValueError(f'classes is a list of names, not {given!r:.100}')
+    names, reason = given or classes_of(checkpoint), ''
     try:
         names = names or dataset_class_names(config.test_dataloader.dataset)
     except (OSError, ValueError) as error:  # absent or damaged
@@ -64,9 +77,10 @@ def class_names(model: BaseModel, config: Config, checkpoint: dict) -> list[str]
     names = [_text(name) for name in names]
     num_classes = getattr(getattr(model, 'head', None), 'num_classes', len(names))
     if len(names) != num_classes:
+        known = 'known: config and checkpoint do not belong together'
         raise ValueError(
-            f'the model scores {num_classes} classes, but {len(names)} class names are known: '
-            'config and checkpoint do not belong together'
+            f'the model scores {num_classes} classes, but {len(names)} class names are '
+            f'{"given as classes=" if given else known}'
         )
     return names
 

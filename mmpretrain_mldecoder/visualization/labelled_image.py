@@ -19,7 +19,7 @@ INK, PALE_INK = (20, 20, 20), (110, 110, 110)
 
 
 def labelled_image(image: np.ndarray, prediction: dict, out: str | os.PathLike) -> Path:
-    """Write a JPEG of an image, and beneath it its labels in columns, with scores and bars.
+    """Write a JPEG or PNG of an image, and beneath it its labels in columns, with scores and bars.
 
     Nothing covers the image. It is scaled so that its longer side has 360 to 1,600 pixels, the
     writing with it. Up to 30 labels are shown, and how many more there are.
@@ -27,7 +27,7 @@ def labelled_image(image: np.ndarray, prediction: dict, out: str | os.PathLike) 
     Args:
         image (np.ndarray): BGR ``uint8``, ``(H, W, 3)``.
         prediction (dict): With ``labels`` (names) and ``scores`` (in ``[0, 1]``), best first.
-        out (str | PathLike): The file to write, and to return.
+        out (str | PathLike): The file to write, and to return; a PNG if it ends in ``.png``.
     """
     side = max(image.shape[:2])
     scale = np.clip(side, MIN_SIDE, MAX_SIDE) / side
@@ -56,7 +56,7 @@ def labelled_image(image: np.ndarray, prediction: dict, out: str | os.PathLike) 
         top = height + gap + row * (line + gap)
         _draw_label(draw, (left, top, cell_width, line), label, score)
     with atomic_write(out) as path:
-        canvas.save(path, 'JPEG', quality=90)
+        canvas.save(path, 'PNG' if Path(out).suffix == '.png' else 'JPEG', quality=90)
     return Path(out)
 
 

@@ -173,9 +173,10 @@ class ImagePipeline:
         size = (max(width, round(height * aspect)), max(height, round(width / aspect)))
         return image if size == (width, height) else cv2.resize(image, size)
 
-    def for_drawing(self, path: str) -> np.ndarray:
-        """Return a file as it is loaded, for drawing: BGR ``uint8``, ``(H, W, 3)``."""
-        pixels = self._read(path)['img'].clip(0, 255).astype(np.uint8)
+    def for_drawing(self, image: SingleImage) -> np.ndarray:
+        """Return an image as it is loaded, for drawing: BGR ``uint8``, ``(H, W, 3)``."""
+        results = self._read(image) if isinstance(image, str) else self._wrap(image)
+        pixels = results['img'].clip(0, 255).astype(np.uint8)
         return pixels if pixels.shape[2:] == (3,) else cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
 
     def _read(self, path: str) -> dict:

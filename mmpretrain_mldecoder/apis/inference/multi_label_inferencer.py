@@ -1,7 +1,10 @@
 """Prediction of the labels of images with a trained multi-label model."""
 
+import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -9,12 +12,15 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.device import get_device
-from mmpretrain.apis import BaseInferencer
+from mmengine.model import BaseModel
+from mmpretrain.apis import BaseInferencer, ModelHub, list_models
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from ...checkpoints import classes_of
 from ...engine.checks.config_error import explained, read_config
 from ...errors import ConfigError, UnreadableImageError
+from ...fileio.near_names import near_names
 from ...fileio.terminal import one_line, progress_bar
 from ..thresholds.stored_thresholds import stored_thresholds
 from ..trained_model import load_trained
@@ -38,10 +44,13 @@ class MultiLabelInferencer(BaseInferencer):
     softmax. The class names are those in the checkpoint, else the test dataset's.
 
     Args:
-        model (str | PathLike | Config): Config of the model. It is not changed.
-        pretrained (str | PathLike, optional): Checkpoint; its ``state_dict``, the average of the
-            weights where training kept one, must fit the model exactly. Defaults to the config's
-            ``load_from``.
+        model (str | PathLike | Config | BaseModel): Config of the model, or the name of a row, as
+            ``mmpretrain.list_models`` lists them, or a model that ``mmpretrain.get_model`` built.
+            It is not changed.
+        pretrained (str | PathLike | bool, optional): Checkpoint; its ``state_dict``, the average of
+            the weights where training kept one, must fit the model exactly. Defaults to None, as
+            True: the published weights of the named row, the config's ``load_from``, or the weights
+            that the built model has.
         device (str | torch.device, optional): Defaults to the accelerator if there is one, else
             the CPU.
         batch_size (int): Images per forward pass. Defaults to 32. Images that the pipeline leaves
@@ -56,10 +65,13 @@ class MultiLabelInferencer(BaseInferencer):
             - None (default): torch; on the CPU, where the packages for ONNX are installed, ONNX
               Runtime from the second batch on, if the first one shows that a minute of work is
               left, and in later calls. If that is impossible, a warning says why.
+        classes (Sequence[str], optional): Names to use for the classes, in the order of the scores.
+            Defaults to those above.
 
     Raises:
-        ValueError: If there is no checkpoint or it is damaged or has NaN in its weights, if no
-            class names are found, or an argument is out of range or not available here.
+        ValueError: If no row has this name, if there is no checkpoint or it is damaged or has NaN
+            in its weights, if no class names are found, or an argument is out of range or not
+            available here.
         WeightsMismatchError: If the checkpoint belongs to another model.
         RunError: When called, if the backend is ``'onnx'`` and the model cannot be exported.
         ModuleNotFoundError: If the backend is ``'onnx'`` and its packages are not installed.
@@ -72,14 +84,16 @@ class MultiLabelInferencer(BaseInferencer):
 
     def __init__(
         self,
-        model: str | os.PathLike | Config,
-        pretrained: str | os.PathLike | None = None,
+        model: str | os.PathLike | Config | BaseModel,
+        pretrained: str | os.PathLike | bool | None = None,
         device: str | torch.device | None = None,
         batch_size: int = 32,
         backend: Literal['torch', 'onnx'] | None = None,
+        classes: Sequence[str] | None = None,
     ):
         if batch_size < 1:
             raise ValueError(f'batch_size must be at least 1, but got {batch_size}')
+        config, self.checkpoint = _config_and_checkpoint(model, pretrained)
         device = device or ('cpu' if backend == 'onnx' else get_device())
         check_backend(backend, device)
         try:
@@ -87,16 +101,14 @@ class MultiLabelInferencer(BaseInferencer):
         except (AssertionError, RuntimeError) as error:
             reason = one_line(error)
             raise ValueError(f'device is {device}, which torch cannot use: {reason}') from error
-        config = read_config(model)
         if config.get('test_dataloader') is None:
             raise ValueError('the config has no test_dataloader, whose pipeline is needed')
-        self.checkpoint = pretrained or config.get('load_from')
-        if not self.checkpoint:
-            fix = 'Name one with pretrained=..., or set load_from in the config'
-            raise ValueError(f'no checkpoint: the scores of an untrained model mean nothing. {fix}')
+        # A copy, as batch norms are folded below.
+        source = copy.deepcopy(model) if isinstance(model, BaseModel) else config
         with explained(config, 'model', 'data_preprocessor', 'test_dataloader'):
-            super().__init__(config, pretrained=None, device=device)
-        self.classes, self._meta = load_trained(self.model, self.config, self.checkpoint)
+            super().__init__(source, pretrained=None, device=device)
+        trained = load_trained(self.model, self.config, self.checkpoint, classes)
+        self.classes, self._meta = trained
         self.batch_size = batch_size
         self._network = NetworkRunner(self.model, backend)
 
@@ -130,7 +142,9 @@ class MultiLabelInferencer(BaseInferencer):
         thr: Threshold = 0.5,
         topk: int | None = None,
         return_attention: bool = False,
-    ) -> list[dict]:
+        return_datasamples: bool = False,
+        show_dir: str | os.PathLike | None = None,
+    ) -> list[dict] | list[DataSample]:
         """Predict the labels of one or many images.
 
         Args:
@@ -142,11 +156,18 @@ class MultiLabelInferencer(BaseInferencer):
                 many. Defaults to None: all that reach ``thr``.
             return_attention (bool): Whether to return the attention maps of each label; the
                 network is then run by torch. Defaults to False.
+            return_datasamples (bool): Whether to return the data samples of the head in place of
+                dicts: ``pred_score`` ``(C,)``, and as ``pred_label`` the labels that the dict would
+                have. Defaults to False.
+            show_dir (str | PathLike, optional): Folder to draw each image in, with its labels and
+                scores beneath, as a PNG named like the image, or ``<index>.png``. The second image
+                of a name gets ``_1``. Defaults to None: nothing is drawn.
 
         Returns:
-            list[dict]: One per image, in the order of the inputs: ``path`` (or ``index``, the
-            position among the inputs, for what has no path), ``labels`` (names) and ``scores``
-            (floats in ``[0, 1]``), best first, ties by class. With ``return_attention`` also
+            list[dict] | list[DataSample]: One per image, in the order of the inputs: ``path`` (or
+            ``index``, the position among the inputs, for what has no path), ``labels`` (names) and
+            ``scores`` (floats in ``[0, 1]``), best first, ties by class. With ``return_attention``
+            also
 
             - ``attention``: float32 ``(n, heads, H, W)`` for ``n`` labels; each map sums to 1;
             - ``shares_query_with``: per label, the other classes of the same query and map;
@@ -159,10 +180,19 @@ class MultiLabelInferencer(BaseInferencer):
                 checkpoint has no thresholds, or the head has no attention.
         """
         self.check(thr, topk, return_attention)
+        if return_datasamples and return_attention:
+            raise ValueError('return_datasamples=True leaves no place for attention: ask for one')
         images = expand_inputs(inputs)
-        results = self.stream_expanded(images, thr, topk, return_attention)
+        stream = self._stream(images, thr, topk, return_attention)
+        results, names = [], set()
         with progress_bar(disable=len(images) <= self.batch_size) as bar:
-            return list(bar.track(results, len(images), description='predicting'))
+            tracked = bar.track(stream, len(images), description='predicting')
+            for index, prediction, sample in tracked:
+                if show_dir is not None:
+                    name = _drawing_name(images[index], index, names)
+                    self._draw(images[index], prediction, Path(show_dir, f'{name}.png'))
+                results.append(sample if return_datasamples else prediction)
+        return results
 
     def stream(
         self,
@@ -190,6 +220,18 @@ class MultiLabelInferencer(BaseInferencer):
         on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[dict]:
         """Do as :meth:`stream` with what :func:`expand_inputs` listed; no argument is checked."""
+        stream = self._stream(images, thr, topk, return_attention, on_unreadable)
+        return (prediction for _, prediction, _ in stream)
+
+    def _stream(
+        self,
+        images: Sequence[SingleImage],
+        thr: Threshold,
+        topk: int | None,
+        return_attention: bool,
+        on_unreadable: OnUnreadable | None = None,
+    ) -> Iterator[tuple[int, dict, DataSample]]:
+        """Yield the index of each image, its prediction and its data sample."""
         thresholds = self.thresholds(thr)
         for start in range(0, len(images), self.batch_size):
             end = min(start + self.batch_size, len(images))
@@ -206,7 +248,8 @@ class MultiLabelInferencer(BaseInferencer):
             for index in packed:
                 image = images[index]
                 name = dict(path=image) if isinstance(image, str) else dict(index=index)
-                yield name | predicted.pop(index)
+                prediction, sample = predicted.pop(index)
+                yield index, name | prediction, sample
 
     def check(self, thr: Threshold, topk: int | None, return_attention: bool) -> None:
         """Raise a ``ValueError`` if images cannot be predicted with these arguments."""
@@ -225,7 +268,8 @@ class MultiLabelInferencer(BaseInferencer):
             ValueError: If ``thr`` is out of range, or the checkpoint has no thresholds.
         """
         if thr == 'tuned':
-            return stored_thresholds(self._meta, self.classes)
+            names = classes_of(dict(meta=self._meta))  # before classes= renamed them
+            return stored_thresholds(self._meta, [str(name) for name in names or self.classes])
         if isinstance(thr, str) or not 0 <= thr <= 1:
             raise ValueError(f"thr must be in [0, 1] or 'tuned', but got {thr!r}")
         return np.full(len(self.classes), thr, np.float64)
@@ -240,7 +284,7 @@ class MultiLabelInferencer(BaseInferencer):
         topk: int | None,
         return_attention: bool,
         num_left: int,
-    ) -> dict[int, dict]:
+    ) -> dict[int, tuple[dict, DataSample]]:
         """Predict packed images, those of one size together."""
         sizes: dict[torch.Size, list[int]] = {}
         for index, image in packed.items():
@@ -260,11 +304,13 @@ class MultiLabelInferencer(BaseInferencer):
                 scores = sample.pred_score.float().cpu().numpy().astype(np.float64)
                 order = np.argsort(-scores, kind='stable')
                 labels = order[scores[order] >= thresholds[order]][:topk]
+                sample.set_pred_label(torch.tensor(labels, device=sample.pred_score.device))
                 names = [self.classes[i] for i in labels]
-                predicted[index] = dict(labels=names, scores=scores[labels].tolist())
+                prediction = dict(labels=names, scores=scores[labels].tolist())
                 if return_attention:
-                    predicted[index] |= self._attention(labels, own_maps)
-                    predicted[index]['seen'] = self.pipeline.seen(packed[index])
+                    prediction |= self._attention(labels, own_maps)
+                    prediction['seen'] = self.pipeline.seen(packed[index])
+                predicted[index] = prediction, sample
         return predicted
 
     def _attention(self, labels: np.ndarray, maps: Tensor) -> dict:
@@ -279,5 +325,60 @@ class MultiLabelInferencer(BaseInferencer):
         attention = maps[:, queries].transpose(0, 1).float().cpu().numpy()
         return dict(attention=attention, shares_query_with=shared)
 
+    def _draw(self, image: SingleImage, prediction: dict, out: Path) -> None:
+        from ...visualization.labelled_image import labelled_image  # matplotlib takes long
+
+        labelled_image(self.pipeline.for_drawing(image), prediction, out)
+
     def _init_pipeline(self, cfg: Config) -> ImagePipeline:
         return ImagePipeline(cfg.test_dataloader.dataset.pipeline)
+
+
+def _config_and_checkpoint(
+    model: str | os.PathLike | Config | BaseModel, pretrained: str | os.PathLike | bool | None
+) -> tuple[Config, str | os.PathLike | None]:
+    """Return a model's config and the checkpoint to load, None for the weights that it has."""
+    fix = 'set load_from in the config'
+    if isinstance(model, BaseModel):
+        if getattr(model, '_config', None) is None:
+            raise ValueError(
+                'the model does not know its config, whose test pipeline is needed: build it with '
+                'mmpretrain.get_model(config, checkpoint), or set its attribute _config'
+            )
+        return model._config, None if isinstance(pretrained, bool) else pretrained
+    if isinstance(model, str) and Path(model).suffix not in ('.py', '.json', '.yaml', '.yml'):
+        config, weights = _named_row(model)
+        fix = f'train one with {config.filename}: none of the complete model is published'
+    elif isinstance(model, str | os.PathLike | Config):
+        config = read_config(model)
+        weights = config.get('load_from')
+    else:
+        kinds = 'a config, its path, the name of a row or a built model'
+        raise TypeError(f'model must be {kinds}, not {type(model).__name__}')
+    checkpoint = weights if pretrained is None or pretrained is True else pretrained
+    if not checkpoint:
+        why = 'no checkpoint: the scores of an untrained model mean nothing'
+        raise ValueError(f'{why}. Name one with pretrained=..., or {fix}')
+    return config, checkpoint
+
+
+def _named_row(name: str) -> tuple[Config, str | None]:
+    """Return config and published weights of what ``mmpretrain.list_models`` lists."""
+    known = list_models()
+    if name.lower() not in known:
+        near = near_names(name, known)
+        raise ValueError(
+            f'no model is called {name!r}{near}. mmpretrain.list_models() has all names; the path '
+            'of a config ends in .py'
+        )
+    row = ModelHub.get(name)
+    return row.config, row.weights
+
+
+def _drawing_name(image: SingleImage, index: int, taken: set[str]) -> str:
+    """Return the name of an image without its ending, or its index; different from those taken."""
+    stem = Path(image).stem if isinstance(image, str) else str(index)
+    names = (f'{stem}_{number}' if number else stem for number in count())
+    name = next(name for name in names if name not in taken)
+    taken.add(name)
+    return name

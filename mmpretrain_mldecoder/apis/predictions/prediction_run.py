@@ -113,8 +113,9 @@ class PredictionRun:
             process, how many no rank could.
 
     Raises:
-        ValueError: If an option is out of range, if there is nothing to predict, if the output
-            folder holds results of other settings or images, or two drawings would have one name.
+        ValueError: If an option is out of range, if the model has no checkpoint, if there is
+            nothing to predict, if the output folder holds results of other settings or images, or
+            two drawings would have one name.
     """
 
     def __init__(
@@ -126,6 +127,11 @@ class PredictionRun:
         self.num_failed = 0
         thresholds = inferencer.thresholds(options.thr).tolist()
         self._thresholds = dict(zip(inferencer.classes, thresholds, strict=True))
+        if inferencer.checkpoint is None:
+            why = (
+                'predictions are kept with the name of their checkpoint, and a built model has none'
+            )
+            raise ValueError(f'{why}: give the inferencer its checkpoint with pretrained=...')
         identity, config = checkpoint_identity(inferencer.checkpoint), inferencer.config.filename
         self._model = dict(
             config=config and os.path.basename(config),  # None: that in the checkpoint

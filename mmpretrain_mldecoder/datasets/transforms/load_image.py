@@ -6,7 +6,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmpretrain.registry import TRANSFORMS
 
 from ...errors import UnreadableImageError
-from ..decode_image import MAX_PIXELS, decode_image
+from ..decode_image import MAX_PIXELS, decode_image, image_to_bgr
 from ..image_files import read_image_file
 from ..image_header import jpeg_size
 
@@ -76,10 +76,8 @@ class LoadWholeImage(LoadImageFromFile):
 
     def _convert(self, img: np.ndarray) -> np.ndarray:
         """Give an image in memory the channels that its file would have."""
-        if img.ndim == 2:
-            img = cv2.cvtColor(img, cv2.COLOR_GRAY2BGR)
-        img = img[..., :3]
-        is_grey = self.color_type.startswith('gray')
+        img = image_to_bgr(img)
+        is_grey = self.color_type == 'grayscale'
         return cv2.cvtColor(img, cv2.COLOR_BGR2GRAY) if is_grey else img
 
     def _decode(self, path: str, content: bytes) -> np.ndarray:

@@ -4,9 +4,12 @@ import pytest
 import torch
 from four_classes import CLASSES, assert_scores_of_a_test_run, tiny_config, write_checkpoint
 from mmengine.dataset import default_collate
+from mmpretrain import get_model
+from mmpretrain.apis import ModelHub
 from mmpretrain.registry import DATASETS, MODELS
 
-from mmpretrain_mldecoder.apis import MultiLabelInferencer
+from mmpretrain_mldecoder import MultiLabelInferencer
+from mmpretrain_mldecoder.apis import PredictionOptions, PredictionRun
 
 
 def test_scores_are_those_of_a_test_run(config, checkpoint, inferencer, fake_coco):
@@ -215,3 +218,136 @@ def test_checkpoint_of_the_config(config, checkpoint):
 def test_wrong_start(config, checkpoint, kwargs, message):
     with pytest.raises(ValueError, match=message):
         MultiLabelInferencer(config, checkpoint, **kwargs)
+
+
+# ---- other ways to name a model
+
+
+@pytest.fixture
+def rows(config, checkpoint, tmp_path, monkeypatch):
+    """Two more rows that ``mmpretrain.list_models`` lists, of which one has published weights."""
+    config.dump(tmp_path / 'tiny.py')
+    (tmp_path / 'model-index.yml').write_text('Import:\n  - metafile.yml\n')
+    (tmp_path / 'metafile.yml').write_text(
+        'Models:\n'
+        f'  - {{Name: tiny_Published, Config: tiny.py, Weights: {checkpoint}}}\n'
+        '  - {Name: tiny_untrained, Config: tiny.py, Weights: null}\n'
+    )
+    monkeypatch.setattr(ModelHub, '_models_dict', dict(ModelHub._models_dict))
+    ModelHub.register_model_index(tmp_path / 'model-index.yml', tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('name', 'pretrained'),
+    [
+        ('tiny_published', None),
+        ('tiny_Published', True),
+        ('tiny_published', 'given'),
+        ('tiny_untrained', 'given'),
+    ],
+)
+def test_name_of_a_row(rows, config, checkpoint, tmp_path, fake_coco, name, pretrained):
+    if pretrained == 'given':
+        pretrained = write_checkpoint(config, tmp_path / 'other.pth', ('w', 'x', 'y', 'z'))
+    used = checkpoint if pretrained in (None, True) else pretrained
+    want = MultiLabelInferencer(config, used, device='cpu')
+    got = MultiLabelInferencer(name, pretrained, device='cpu')
+    assert got.classes == want.classes
+    assert got(fake_coco / 'val2017', thr=0) == want(fake_coco / 'val2017', thr=0)
+
+
+def test_names_that_cannot_be_used(rows):
+    for pretrained in (None, True, False):
+        with pytest.raises(ValueError, match=r'pretrained=\.\.\., or train one with .*tiny\.py'):
+            MultiLabelInferencer('tiny_untrained', pretrained)
+    with pytest.raises(ValueError, match='no checkpoint'):
+        MultiLabelInferencer('mldecoder_r50vd_ssld_coco')
+    with pytest.raises(ValueError, match=r"'mldecoder_r50vd_sld_coco'; near: mldecoder_r50vd_ssld"):
+        MultiLabelInferencer('mldecoder_r50vd_sld_coco')
+    with pytest.raises(FileNotFoundError, match=r'no config at .*tiny_published\.py'):
+        MultiLabelInferencer('tiny_published.py')
+    with pytest.raises(TypeError, match='built model, not Linear'):
+        MultiLabelInferencer(torch.nn.Linear(1, 1))
+
+
+def test_built_model(config, checkpoint, inferencer, fake_coco, tmp_path):
+    model = get_model(config, pretrained=str(checkpoint)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    built = MultiLabelInferencer(model)
+    assert built.classes == list(CLASSES)
+    folder = fake_coco / 'val2017'
+    for got, want in zip(built(folder, thr=0), inferencer(folder, thr=0), strict=True):
+        assert got['labels'] == want['labels']
+        assert got['scores'] == pytest.approx(want['scores'], abs=1e-5)
+    # The caller's model can still be trained.
+    assert model.training
+    assert before.keys() == model.state_dict().keys()
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+    with pytest.raises(ValueError, match='give the inferencer its checkpoint with pretrained='):
+        PredictionRun(built, [str(folder)], PredictionOptions())
+    other = write_checkpoint(config, tmp_path / 'other.pth', ('w', 'x', 'y', 'z'))
+    assert MultiLabelInferencer(model, other).classes == ['w', 'x', 'y', 'z']
+
+
+def test_built_model_without_its_config(config, checkpoint, inferencer, fake_coco):
+    model = loaded(config, checkpoint)
+    with pytest.raises(ValueError, match=r'get_model\(config, checkpoint\), or set .*_config'):
+        MultiLabelInferencer(model)
+    model._config = config
+    got = MultiLabelInferencer(model)(fake_coco / 'val2017', thr=0)
+    assert [image['labels'] for image in got] == [
+        image['labels'] for image in inferencer(fake_coco / 'val2017', thr=0)
+    ]
+
+
+# ---- other names of the classes, other results
+
+
+def test_other_class_names(config, checkpoint, fake_coco):
+    path = fake_coco / 'val2017' / '000000000003.jpg'
+    tuned = dict(classes=list(CLASSES), values=[0.0, 1.0, 0.0, 1.0])
+    write_checkpoint(config, checkpoint, thresholds=tuned)
+    names = ('Ameise', 'Biene', 'Katze', 'Hund')
+    (want,) = MultiLabelInferencer(config, checkpoint, device='cpu')(path, thr=0)
+    inferencer = MultiLabelInferencer(config, checkpoint, device='cpu', classes=names)
+    (got,) = inferencer(path, thr=0)
+    assert got['labels'] == [names[CLASSES.index(name)] for name in want['labels']]
+    assert got['scores'] == want['scores']
+    # Thresholds are those of the classes, whatever they are called.
+    assert set(inferencer(path, thr='tuned')[0]['labels']) == {'Ameise', 'Katze'}
+
+    for wrong, message in (
+        (names[:3], '3 class names are given as classes='),
+        ('Ameise', "list of names, not 'Ameise'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            MultiLabelInferencer(config, checkpoint, device='cpu', classes=wrong)
+    write_checkpoint(config, checkpoint, classes=None)
+    config.test_dataloader.dataset.ann_file = 'absent.json'
+    assert MultiLabelInferencer(config, checkpoint, classes=names).classes == list(names)
+
+
+def test_data_samples(inferencer, fake_coco):
+    folder = fake_coco / 'val2017'
+    for kwargs in (dict(), dict(thr=0.3, topk=2), dict(thr=1)):
+        samples = inferencer(folder, return_datasamples=True, **kwargs)
+        for sample, image in zip(samples, inferencer(folder, **kwargs), strict=True):
+            assert [CLASSES[i] for i in sample.pred_label] == image['labels']
+            scores = sample.pred_score[sample.pred_label].tolist()
+            assert scores == pytest.approx(image['scores'], abs=1e-6)
+            assert sample.img_path == image['path']
+    with pytest.raises(ValueError, match='return_datasamples=True leaves no place'):
+        inferencer(folder, return_datasamples=True, return_attention=True)
+
+
+def test_images_are_drawn(inferencer, fake_coco, tmp_path):
+    first, *others = sorted((fake_coco / 'val2017').iterdir())
+    (tmp_path / 'other').mkdir()
+    same_name = tmp_path / 'other' / first.name
+    same_name.write_bytes(others[0].read_bytes())
+    inputs = [first, cv2.imread(str(first)), same_name]
+    assert inferencer(inputs, show_dir=tmp_path / 'a/b') == inferencer(inputs)
+    drawn = {path.name: cv2.imread(str(path)) for path in (tmp_path / 'a/b').iterdir()}
+    assert drawn.keys() == {f'{first.stem}.png', '1.png', f'{first.stem}_1.png'}
+    np.testing.assert_array_equal(drawn['1.png'], drawn[f'{first.stem}.png'])
+    assert drawn['1.png'].std() > 10
