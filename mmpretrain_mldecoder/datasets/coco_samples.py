@@ -89,6 +89,12 @@ class CocoSamples(Sequence[dict]):
     def __deepcopy__(self, memo: dict) -> 'CocoSamples':
         return self  # nothing here ever changes
 
+    def images_per_label(self, num_classes: int) -> np.ndarray:
+        """Count the samples that have each label, ``(C,)``."""
+        images = np.repeat(np.arange(len(self.label_bounds) - 1), np.diff(self.label_bounds))
+        times = np.bincount(self.rows, minlength=len(self.label_bounds) - 1)
+        return np.bincount(self.labels, times[images], num_classes).astype(np.int64)
+
     def take(self, indices: Sequence[int]) -> 'CocoSamples':
         """Return the samples at ``indices``, which may repeat or be negative."""
         return replace(self, rows=self.rows[np.array(indices, np.int64)])

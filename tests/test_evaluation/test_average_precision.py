@@ -9,6 +9,7 @@ from sklearn.metrics import average_precision_score
 from torchmetrics.classification import MultilabelAveragePrecision
 
 from mmpretrain_mldecoder.evaluation import MultiLabelMAP, average_precision, class_mean
+from mmpretrain_mldecoder.evaluation.functional import MAP_TYPES
 
 # Both sides add up a few hundred float64 fractions in another order.
 EXACT = dict(rtol=0, atol=1e-12)
@@ -24,20 +25,26 @@ def random_case(seed, num_samples, num_classes, num_levels=None, unknown=0.0, dt
     return scores.astype(dtype), targets
 
 
-def loop_11point(scores, targets):
-    """One class: lower the threshold from one distinct score to the next."""
+def loop_over_thresholds(scores, targets):
+    """One class: lower the threshold from one distinct score to the next; return 11-point AP, and
+    the area below the best precision at a recall or a higher one."""
     samples = [(s, t) for s, t in zip(scores.tolist(), targets.tolist(), strict=True) if t != -1]
     positives = sum(t for _, t in samples)
-    if not positives:
-        return float('nan')
-    best, hits, retrieved = [0.0] * 11, 0, 0
+    if positives in (0, len(samples)):
+        return float('nan'), float('nan')
+    best, hits, retrieved, points = [0.0] * 11, 0, 0, []
     for threshold in sorted({s for s, _ in samples}, reverse=True):
         here = [t for s, t in samples if s == threshold]
         hits, retrieved = hits + sum(here), retrieved + len(here)
         for level in range(11):
             if hits * 10 >= level * positives:
                 best[level] = max(best[level], hits / retrieved)
-    return sum(best) / 11
+        points.append((hits / positives, hits / retrieved))
+    area, before = 0.0, 0.0
+    for i, (recall, _) in enumerate(points):
+        area += (recall - before) * max(precision for _, precision in points[i:])
+        before = recall
+    return sum(best) / 11, area
 
 
 @pytest.mark.parametrize('dtype', [np.float32, np.float64, np.float16])
@@ -76,11 +83,25 @@ def test_equals_torchmetrics(num_levels, unknown):
 
 
 @pytest.mark.parametrize('unknown', [0.0, 0.4])
-def test_11point_equals_a_loop_over_thresholds(unknown):
+def test_interpolated_equals_a_loop_over_thresholds(unknown):
     for num_levels in (None, 8, 2):
         scores, targets = random_case(3, 120, 6, num_levels, unknown)
-        expected = [loop_11point(scores[:, c], targets[:, c]) for c in range(6)]
-        np.testing.assert_allclose(average_precision(scores, targets, '11point'), expected, **EXACT)
+        loops = [loop_over_thresholds(scores[:, c], targets[:, c]) for c in range(6)]
+        for map_type, expected in zip(
+            ('11point', 'envelope'), zip(*loops, strict=True), strict=True
+        ):
+            ap = average_precision(scores, targets, map_type)
+            np.testing.assert_allclose(ap, expected, **EXACT)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([None, 2, 6]), st.sampled_from([0.0, 0.3]))
+def test_the_envelope_is_never_below_the_integral(seed, num_levels, unknown):
+    scores, targets = random_case(seed, 15, 3, num_levels, unknown)
+    integral, envelope = (average_precision(scores, targets, t) for t in ('integral', 'envelope'))
+    loops = [loop_over_thresholds(scores[:, c], targets[:, c])[1] for c in range(3)]
+    np.testing.assert_allclose(envelope, loops, **EXACT)
+    assert (np.isnan(integral) | (integral <= envelope + 1e-12)).all()
 
 
 def test_11point_reaches_recall_levels_exactly():
@@ -88,7 +109,7 @@ def test_11point_reaches_recall_levels_exactly():
         # Positives and negatives alternate, so that every recall level is met at one sample.
         targets = np.tile([1, 0], positives)[:, None]
         scores = -np.arange(2.0 * positives)[:, None]
-        expected = loop_11point(scores[:, 0], targets[:, 0])
+        expected = loop_over_thresholds(scores[:, 0], targets[:, 0])[0]
         np.testing.assert_allclose(average_precision(scores, targets, '11point'), expected, **EXACT)
 
 
@@ -101,12 +122,14 @@ def test_values_by_hand():
     assert average_precision(scores, targets, '11point') == pytest.approx((6 + 5 * 2 / 3) / 11)
 
 
-def test_class_without_positives_is_nan():
-    scores = np.array([[0.9, 0.9, 0.9], [0.1, 0.1, 0.1]])
-    targets = np.array([[1, 0, -1], [0, 0, 0]])
-    for map_type in ('integral', '11point'):
+def test_class_without_positives_or_without_negatives_is_nan():
+    scores = np.array([[0.9, 0.9, 0.9, 0.9, 0.9], [0.1, 0.1, 0.1, 0.1, 0.1]])
+    targets = np.array([[1, 0, -1, 1, -1], [0, 0, 0, 1, 1]])
+    for map_type in MAP_TYPES:
         result = average_precision(scores, targets, map_type)
-        np.testing.assert_array_equal(result, [1.0, np.nan, np.nan])
+        np.testing.assert_array_equal(result, [1.0, *[np.nan] * 4])
+        result = average_precision(scores, targets, map_type, without_negatives=1.0)
+        np.testing.assert_array_equal(result, [1.0, np.nan, np.nan, 1.0, 1.0])
     assert np.isnan(average_precision(np.zeros((0, 2)), np.zeros((0, 2)))).all()
 
 
@@ -123,7 +146,7 @@ def cases(draw):
     seed = draw(st.integers(0, 2**32 - 1))
     num_levels = draw(st.sampled_from([None, 2, 6]))
     unknown = draw(st.sampled_from([0.0, 0.3]))
-    map_type = draw(st.sampled_from(['integral', '11point']))
+    map_type = draw(st.sampled_from(MAP_TYPES))
     return *random_case(seed, num_samples, num_classes, num_levels, unknown), map_type, seed
 
 
@@ -132,7 +155,7 @@ def cases(draw):
 def test_equals_scikit_learn_on_what_is_known(case):
     scores, targets, *_ = case
     expected = np.full(scores.shape[1], np.nan)
-    for c in np.flatnonzero((targets == 1).any(axis=0)):
+    for c in np.flatnonzero((targets == 1).any(axis=0) & (targets == 0).any(axis=0)):
         known = targets[:, c] != -1
         expected[c] = average_precision_score(targets[known, c], scores[known, c])
     np.testing.assert_allclose(average_precision(scores, targets), expected, **EXACT)
@@ -164,5 +187,5 @@ def test_wrong_arguments():
     ):
         with pytest.raises(ValueError, match=message):
             average_precision(scores, targets)
-    with pytest.raises(ValueError, match="'integral' or '11point', got 'voc'"):
+    with pytest.raises(ValueError, match=r"'integral', 'envelope', '11point'.*, got 'voc'"):
         average_precision(np.zeros((1, 1)), np.zeros((1, 1)), 'voc')

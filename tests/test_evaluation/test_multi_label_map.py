@@ -112,7 +112,42 @@ def test_missing_class(missing_class, kept, log):
     assert result['coco/mAP'] == pytest.approx(100 * sum(present) / kept, abs=1e-10)
     ((_, note),) = log
     what = {'skip': 'skipped', 'zero': 'counted as 0'}[missing_class]
-    assert note == f'coco/mAP: 1 of 4 classes have no positive image and are {what}: cat.'
+    assert note == (
+        f'coco/mAP: 1 of 4 classes have no positive or no negative image and are {what}: cat.'
+    )
+
+
+@pytest.mark.parametrize('missing_class, points', [('skip', []), ('zero', [1.0])])
+def test_a_class_whose_known_labels_are_all_positive(missing_class, points, log):
+    scores, targets, *_ = random_images()
+    targets[:, 2] = np.where(targets[:, 2] == 0, -1, 1)
+    result = evaluate(make_samples(scores, targets, as_score=True), missing_class=missing_class)
+    aps = [average_precision_score(targets[:, c], scores[:, c]) for c in (0, 1, 3)] + points
+    assert result['coco/mAP'] == pytest.approx(100 * np.mean(aps), abs=1e-10)
+    assert [text.rpartition(': ')[2] for _, text in log] == (['cat.'] if not points else [])
+
+
+@pytest.mark.parametrize('form', ['labels', 'scores', 'lists'])
+def test_classes_that_are_difficult_only_are_unknown(form):
+    """The rule of VOC, by scikit-learn on what is left."""
+    scores, targets, *_ = random_images()
+    difficult = np.random.default_rng(1).random(targets.shape) < 0.3  # also of certain ones
+    samples = make_samples(scores, targets, as_score=form == 'scores')
+    for sample, row in zip(samples, difficult, strict=True):
+        doubtful = np.flatnonzero(row)
+        doubtful = doubtful.tolist() if form == 'lists' else doubtful
+        sample.set_field(doubtful, 'gt_label_difficult', field_type='metainfo')
+    aps, as_negative = [], []
+    for c in range(4):
+        known = (targets[:, c] == 1) | ~difficult[:, c]
+        aps.append(average_precision_score(targets[known, c], scores[known, c]))
+        as_negative.append(average_precision_score(targets[:, c], scores[:, c]))
+    result = evaluate(samples)['coco/mAP']
+    assert result == pytest.approx(100 * np.mean(aps), abs=1e-10)
+    assert abs(result - 100 * np.mean(as_negative)) > 0.1
+    samples[3].set_field([4], 'gt_label_difficult', field_type='metainfo')
+    with pytest.raises(ValueError, match=r'gt_label_difficult of 000000000003.* in \[0, 4\)'):
+        evaluate(samples)
 
 
 def test_no_positive_at_all():
@@ -151,6 +186,29 @@ def test_by_size_of_packed_samples():
             expected.append(average_precision_score(sized[known, c], scores[known, c]))
         assert result[key] == pytest.approx(100 * np.mean(expected), abs=1e-10)
     assert len(result) == 4
+
+
+@pytest.mark.parametrize('unknown', [0.0, np.nan])
+def test_by_size_where_areas_are_not_known(unknown, log):
+    scores, targets, instances, areas = random_images()
+    nothing = [np.full_like(own, unknown) for own in areas]
+    result = evaluate(make_samples(scores, targets, instances, nothing), by_size=True)
+    assert list(result) == ['coco/mAP']
+    number = (targets == 1).sum()
+    ((level, text),) = log
+    assert level == logging.WARNING
+    assert f'areas of {number} of {number} labels are unknown' in text and 'not reported' in text
+    # those of some images: as if the labels were unknown
+    areas = [
+        own if i % 3 else gone for i, (own, gone) in enumerate(zip(areas, nothing, strict=True))
+    ]
+    result = evaluate(make_samples(scores, targets, instances, areas), by_size=True)
+    targets[::3][targets[::3] == 1] = -1
+    masks = np.stack([object_size_mask(*own, 4) for own in zip(instances, areas, strict=True)])
+    metric = MultiLabelMAP(by_size=True)
+    expected = metric.compute(scores, targets, np.where(targets == 1, masks, 0).astype(np.uint8))
+    for key, size in SIZE_KEYS.items():
+        assert result[key] == pytest.approx(expected[f'mAP_{size}'])
 
 
 def test_by_size_without_instances():
@@ -254,10 +312,14 @@ def test_missing_samples_are_reported(log):
 
 
 def test_wrong_configuration_and_data():
-    with pytest.raises(ValueError, match="'integral' or '11point', got 'voc'"):
+    with pytest.raises(ValueError, match=r"'integral', 'envelope', '11point'.*, got 'voc'"):
         MultiLabelMAP(map_type='voc')
     with pytest.raises(ValueError, match="'skip' or 'zero', got 'nan'"):
         MultiLabelMAP(missing_class='nan')
+    for argument in (dict(thr=0.3), dict(topk=1)):
+        with pytest.raises(ValueError, match='does nothing without with_f1=True'):
+            MultiLabelMAP(**argument)
+        MultiLabelMAP(**argument, with_f1=True)
     scores, targets, *_ = random_images()
     with pytest.raises(ValueError, match='gives 4 scores per image, the dataset has 3 classes'):
         evaluate(make_samples(scores, targets), dataset_meta=dict(classes=CLASSES[:3]))

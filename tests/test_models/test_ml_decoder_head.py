@@ -320,3 +320,55 @@ def test_init_weights_keeps_the_decoders_own_initialisation():
     before = {name: value.clone() for name, value in head.state_dict().items()}
     head.init_weights()
     assert all(value.equal(before[name]) for name, value in head.state_dict().items())
+
+
+LOSSES = {
+    'default': None,
+    'BCE': dict(type='CrossEntropyLoss', use_sigmoid=True),
+    'host ASL': dict(type='AsymmetricLoss', gamma_pos=1.0),
+    'focal': dict(type='FocalLoss'),
+}
+
+
+@pytest.mark.parametrize('loss', LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize('form', ['gt_score', 'gt_label', 'one-hot'])
+def test_unknown_labels_are_out_of_the_loss(loss, form):
+    """The loss is that of the known labels alone, and unknown ones get no gradient."""
+    head = build_head(loss=loss)
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(5, 7, generator=rng, requires_grad=True)
+    targets = torch.randint(-1, 2, (5, 7), generator=rng)
+    samples = []
+    for row in targets:
+        sample = DataSample()
+        if form == 'gt_score':
+            sample.set_gt_score(row)
+        else:
+            certain = row == 1
+            doubtful = ((row == -1) | certain).nonzero()[:, 0].tolist()  # a certain one is positive
+            sample.set_gt_label(certain.nonzero()[:, 0])
+            sample.set_field(doubtful, 'gt_label_difficult', field_type='metainfo')
+            if form == 'one-hot':  # as the host's preprocessor makes them
+                sample.set_gt_score(certain.long())
+        samples.append(sample)
+    value = head._get_loss(logits, samples)['loss']
+    (gradient,) = torch.autograd.grad(value, logits)
+    known = targets != -1
+    expected = head.loss_module(logits[known][None], targets[known][None].double(), avg_factor=5)
+    torch.testing.assert_close(value, expected)
+    assert (gradient[~known] == 0).all() and (gradient[known] != 0).any()
+    samples[0].set_field([7], 'gt_label_difficult', field_type='metainfo')
+    with pytest.raises(ValueError, match='Labels must be from 0 to num_classes - 1 = 6'):
+        head._get_loss(logits, samples)
+
+
+def test_a_loss_of_ones_own_gets_the_unknown_labels():
+    class Own(torch.nn.Module):
+        def forward(self, scores, targets, **_):
+            seen.append(targets)
+
+    head, seen = build_head(), []
+    head.loss_module = Own()
+    sample = DataSample().set_gt_score(torch.tensor([-1, 0, 1, 0, 0, 0, 0]))
+    head._get_loss(torch.zeros(1, 7), [sample])
+    assert seen[0].tolist() == [[-1, 0, 1, 0, 0, 0, 0]]

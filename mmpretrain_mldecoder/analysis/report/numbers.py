@@ -73,15 +73,15 @@ def precision_recall_curve(
 def frequency_thirds(positives: np.ndarray, ap: np.ndarray) -> list[dict]:
     """Mean AP of the rare, the medium and the common third of the classes.
 
-    Classes are ordered by their number of positive images, ties by index; those without positives
-    belong to no third.
+    Classes are ordered by their number of positive images, ties by index; those without AP belong
+    to no third.
 
     Returns:
         list[dict]: ``name``, ``classes`` (how many), ``fewest``, ``most`` (positives) and ``mAP``
         (percent); parts without a class are left out.
     """
     order = np.argsort(positives, kind='stable')
-    order = order[positives[order] > 0]
+    order = order[~np.isnan(ap[order])]
     parts = zip(('rare', 'medium', 'common'), np.array_split(order, 3), strict=True)
     return [
         dict(
@@ -97,14 +97,18 @@ def frequency_thirds(positives: np.ndarray, ap: np.ndarray) -> list[dict]:
 
 
 def series_numbers(
-    name: str, scores: np.ndarray, targets: np.ndarray, size_masks: np.ndarray | None
+    name: str,
+    scores: np.ndarray,
+    targets: np.ndarray,
+    size_masks: np.ndarray | None,
+    map_type: str = 'integral',
 ) -> dict:
     """Return all numbers of one set of scores, ready for JSON.
 
     ``name`` is what the page calls it. The arrays are those of a :class:`TestRun`; without
-    ``size_masks`` there is no AP by size.
+    ``size_masks`` there is no AP by size. ``map_type`` is that of :func:`average_precision`.
     """
-    ap = average_precision(scores, targets)
+    ap = average_precision(scores, targets, map_type)
     positives, negatives = count_scores(scores, targets)
     curves = []
     if scores.shape[1] <= MAX_CURVES:
@@ -113,7 +117,7 @@ def series_numbers(
     sizes = []
     for size in SIZE_BINS if size_masks is not None else ():
         sized = object_size_targets(targets, size_masks, size)
-        sized_ap = average_precision(scores, sized)
+        sized_ap = average_precision(scores, sized, map_type)
         sizes.append(
             dict(
                 name=size,

@@ -24,8 +24,8 @@ _NO_RAW = (
 )
 _NO_SIZES = (
     'The samples do not say how large the objects are. End the test pipeline with '
-    'PackMultiLabelInputs in place of PackInputs, on a dataset that knows areas (COCOMultiLabel), '
-    'and test again.'
+    'PackMultiLabelInputs in place of PackInputs, on a dataset that knows areas (COCOMultiLabel, '
+    'with an area or a bbox in its file), and test again.'
 )
 
 
@@ -82,6 +82,8 @@ def write_report(
         for errors in worst_errors(run.scores, run.targets, thumbnails)
     )
     notes = [] if run.raw_scores is not None else [_NO_RAW]
+    if (map_type := _map_type(cfg)) != 'integral':
+        notes.append(f'AP and mAP are those of map_type={map_type!r}, as the config has it.')
     notes += [*_image_notes(alarms + misses), *filter(None, [no_names])]
     data = dict(
         version=__version__,
@@ -96,7 +98,7 @@ def write_report(
         negatives=(run.targets == 0).sum(axis=0).tolist(),
         thr=thr,
         noSizes=_NO_SIZES if run.size_masks is None else None,
-        series=_series(runs),
+        series=_series(runs, map_type),
         confusions=find_confusions(run.scores, run.targets, classes, thr),
         alarms=alarms,
         misses=misses,
@@ -121,9 +123,17 @@ def _image_notes(cards: list[dict]) -> list[str]:
     return [f'{n} of {len(cards)} images {reason}' for reason, n in reasons.items() if n]
 
 
-def _series(runs: list[TestRun]) -> list[dict]:
+def _map_type(cfg: Config) -> str:
+    evaluators = cfg.get('test_evaluator') or ()
+    for one in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+        if str(one.get('type')).rpartition('.')[2] == 'MultiLabelMAP':
+            return one.get('map_type', 'integral')
+    return 'integral'
+
+
+def _series(runs: list[TestRun], map_type: str) -> list[dict]:
     """Return the numbers of all sets of scores, named by weights, and by A and B if two runs."""
-    truth = runs[0].targets, runs[0].size_masks  # which objects there are, for both
+    truth = runs[0].targets, runs[0].size_masks, map_type  # which objects there are, for both
     series = []
     for prefix, run in zip(('A: ', 'B: ') if len(runs) > 1 else ('',), runs, strict=True):
         if run.raw_scores is None:

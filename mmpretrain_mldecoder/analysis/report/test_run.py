@@ -49,7 +49,7 @@ class TestRun:
         raw_scores: ``(N, C)``, of the raw weights, where both were tested.
         size_masks: ``(N, C)`` uint8, one
             :func:`~mmpretrain_mldecoder.evaluation.object_size_mask` an image, where the samples
-            have the areas of their objects.
+            have the areas of their objects, and any is known.
     """
 
     __test__ = False  # no test class of pytest's
@@ -88,6 +88,7 @@ def read_test_run(path: str | Path) -> TestRun:
         _check(arrays['scores'], arrays['targets'])
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise ValueError(f'{path} does not hold the predictions of one test: {error}') from error
+    size_masks = arrays.get('size_masks')
     return TestRun(
         path=path,
         date=datetime.fromtimestamp(path.stat().st_mtime).astimezone(),
@@ -95,7 +96,7 @@ def read_test_run(path: str | Path) -> TestRun:
         scores=arrays['scores'],
         targets=arrays['targets'],
         raw_scores=raw,
-        size_masks=arrays.get('size_masks'),
+        size_masks=size_masks if size_masks is not None and size_masks.any() else None,
     )
 
 

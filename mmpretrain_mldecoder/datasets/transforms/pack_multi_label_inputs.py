@@ -1,4 +1,4 @@
-"""Fast packing of samples, with the boxes that AP by object size is computed from."""
+"""Fast packing of samples, with the boxes for AP by object size and with doubtful labels."""
 
 from collections.abc import Sequence
 
@@ -16,19 +16,61 @@ class PackMultiLabelInputs(PackInputs):
     ``COCOMultiLabel`` provides both, and ``MultiLabelMAP(by_size=True)`` reads them from the data
     sample. A sample without them, as in prediction, is packed as well.
 
+    ``gt_label_difficult``, which MMPretrain's ``VOC`` and ``COCOMultiLabel`` provide, lists classes
+    of which an image has doubtful objects. One that is not in ``gt_label``, too, is unknown, in the
+    loss of ``MLDecoderHead`` and in ``MultiLabelMAP``, as it is in the VOC challenge.
+
     ``inputs`` is the host's tensor: contiguous, ``(3, H, W)``. A uint8 image of three channels
     is split by OpenCV, in a fifth of the time.
 
     Args:
         meta_keys (Sequence[str]): Kept in the data sample where they are present. Defaults to the
-            host's and these two.
+            host's and these three.
+        difficult (str): What a doubtful label is: ``'unknown'``, ``'negative'`` (as in the
+            training of MMPretrain's heads) or ``'positive'``. Defaults to ``'unknown'``.
+        num_classes (int, optional): With it ``gt_score`` ``(C,)`` is packed where labels are
+            unknown (1, 0 and -1), which heads of MMPretrain read; they need a loss that leaves -1
+            out, such as ``DetachedAsymmetricLoss``. Defaults to None.
         **kwargs: Other arguments of ``PackInputs``.
     """
 
-    DEFAULT_META_KEYS = (*PackInputs.DEFAULT_META_KEYS, 'instance_labels', 'instance_areas')
+    DEFAULT_META_KEYS = (
+        *PackInputs.DEFAULT_META_KEYS,
+        *('instance_labels', 'instance_areas', 'gt_label_difficult'),
+    )
 
-    def __init__(self, meta_keys: Sequence[str] = DEFAULT_META_KEYS, **kwargs):
+    def __init__(
+        self,
+        meta_keys: Sequence[str] = DEFAULT_META_KEYS,
+        difficult: str = 'unknown',
+        num_classes: int | None = None,
+        **kwargs,
+    ):
+        if difficult not in ('unknown', 'negative', 'positive'):
+            raise ValueError(
+                f"difficult must be 'unknown', 'negative' or 'positive', got {difficult!r}"
+            )
         super().__init__(meta_keys=meta_keys, **kwargs)
+        self.difficult = difficult
+        self.num_classes = num_classes
+
+    def transform(self, results: dict) -> dict:
+        """Return ``inputs`` and ``data_samples``."""
+        if results.get('gt_label_difficult') is not None:
+            results = dict(results)
+            certain = set(np.asarray(results['gt_label']).tolist())
+            doubtful = set(np.asarray(results.pop('gt_label_difficult')).tolist()) - certain
+            if self.difficult == 'positive':
+                certain |= doubtful
+            results['gt_label'] = np.array(sorted(certain), np.int64)
+            if self.difficult == 'unknown':
+                results['gt_label_difficult'] = np.array(sorted(doubtful), np.int64)
+                if self.num_classes is not None and 'gt_score' not in results:
+                    score = np.zeros(self.num_classes, np.float32)
+                    score[results['gt_label_difficult']] = -1
+                    score[results['gt_label']] = 1
+                    results['gt_score'] = score
+        return super().transform(results)
 
     @staticmethod
     def format_input(input_):

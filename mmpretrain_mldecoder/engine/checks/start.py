@@ -18,6 +18,7 @@ from ...errors import ConfigError
 from ...evaluation.metrics import MultiLabelMAP
 from .config_error import near_keys
 from .dry_run import dry_run
+from .labels import check_labels
 from .training import check_training
 
 
@@ -61,6 +62,7 @@ def check_start(runner: Runner) -> None:
     ]
     check_classes(model, datasets, metrics)
     check_kind_of_metrics(model, metrics)
+    check_labels(model, datasets, runner.logger)
     if isinstance(model, ImageClassifier) and model.with_head:
         for name, loop in loops.items():
             dry_run(runner, model, name, loop)

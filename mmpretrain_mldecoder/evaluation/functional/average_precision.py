@@ -2,7 +2,7 @@
 
 Source: the non-interpolated AP is the definition of scikit-learn's ``average_precision_score``;
 the 11-point one is Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010,
-section 4.2.
+section 4.2; the one of the envelope is VOC's from 2010 on (``VOCap.m`` of its development kit).
 Differs from PaddleClas' ``MultiLabelMAP`` in: tied scores. There every sample is a threshold of its
 own, so a tie is decided by the sorting routine; without ties both are equal, for both map types.
 """
@@ -11,6 +11,7 @@ import numpy as np
 
 from .scores_and_targets import check_scores_and_targets
 
+MAP_TYPES = ('integral', 'envelope', '11point')
 # The classes of a wide (N, C) array are turned to contiguous rows in tiles: a transposed copy of
 # all of it would double the memory, and reading one class touches a cache line and, from some
 # thousand classes on, a memory page per sample. A tile of both sizes stays in the caches.
@@ -19,21 +20,28 @@ _SAMPLES_AT_A_TIME = 256
 
 
 def average_precision(
-    scores: np.ndarray, targets: np.ndarray, map_type: str = 'integral'
+    scores: np.ndarray,
+    targets: np.ndarray,
+    map_type: str = 'integral',
+    without_negatives: float = float('nan'),
 ) -> np.ndarray:
     """Return the average precision of every class, as fractions.
 
     Tied scores are one threshold, so the order of the samples never matters. An unknown label
-    (-1) takes its sample out of that class only. A class without a known positive is nan; see
-    :func:`class_mean` for what becomes of it in the mean.
+    (-1) takes its sample out of that class only. A class without a known positive, or without a
+    known negative, is nan: there is nothing to rank; see :func:`class_mean` for what becomes of it
+    in the mean.
 
     Args:
         scores (np.ndarray): Logits or probabilities: only their order within a class counts.
         targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
         map_type (str): ``'integral'``, the sum of the precision at every threshold times the
-            recall gained there, without interpolation; or ``'11point'``, the mean over the recall
-            levels 0, 0.1, ..., 1 of the best precision at that recall or a higher one. Defaults to
-            ``'integral'``.
+            recall gained there, without interpolation; ``'envelope'``, the same with the best
+            precision at that recall or a higher one, as VOC has it since 2010, which is never
+            less; or ``'11point'``, the mean of that best precision over the recall levels 0, 0.1,
+            ..., 1. Defaults to ``'integral'``.
+        without_negatives (float): The AP of a class with positives and no negatives; 1.0 is what
+            any ranking of it would get. Defaults to nan.
 
     Shape:
         - scores, targets: ``(N, C)``.
@@ -48,14 +56,14 @@ def average_precision(
         array([0.83333333,        nan])
     """
     scores, targets = check_scores_and_targets(scores, targets)
-    if map_type not in ('integral', '11point'):
-        raise ValueError(f"map_type must be 'integral' or '11point', got {map_type!r}.")
+    if map_type not in MAP_TYPES:
+        raise ValueError(f'map_type must be one of {MAP_TYPES}, got {map_type!r}.')
     num_classes = scores.shape[1]
     result = np.empty(num_classes, dtype=np.float64)
     for start in range(0, num_classes, _CLASSES_AT_A_TIME):
         block = slice(start, start + _CLASSES_AT_A_TIME)
         classes = zip(_transposed(scores[:, block]), _transposed(targets[:, block]), strict=True)
-        result[block] = [_one_class(*one, map_type) for one in classes]
+        result[block] = [_one_class(*one, map_type, without_negatives) for one in classes]
     return result
 
 
@@ -68,13 +76,17 @@ def _transposed(array: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _one_class(scores: np.ndarray, targets: np.ndarray, map_type: str) -> float:
+def _one_class(
+    scores: np.ndarray, targets: np.ndarray, map_type: str, without_negatives: float
+) -> float:
     """AP of one class from ``(N,)`` scores and targets."""
     positives = np.sort(scores[targets == 1])
     if not positives.size:
         return float('nan')
     unknown = targets == -1
     known = np.sort(scores[~unknown] if unknown.any() else scores)
+    if known.size == positives.size:
+        return without_negatives
     # Recall is gained at the score of a positive only, so these are all the thresholds that count:
     # of the samples scored at least as high as a positive, how many are positive, how many are
     # there? Counting with "at least" makes a tie one threshold.
@@ -83,6 +95,8 @@ def _one_class(scores: np.ndarray, targets: np.ndarray, map_type: str) -> float:
     precision = hits / retrieved
     if map_type == 'integral':
         return float(precision.mean())
+    if map_type == 'envelope':  # positives ascend, so recall falls
+        return float(np.maximum.accumulate(precision).mean())
     # Whole numbers, so that a recall of exactly 0.3 reaches the level 0.3.
     levels = [precision[10 * hits >= level * positives.size].max() for level in range(11)]
     return float(np.mean(levels))

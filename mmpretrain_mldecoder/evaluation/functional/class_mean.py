@@ -4,13 +4,13 @@ import numpy as np
 
 
 def class_mean(values: np.ndarray, missing_class: str = 'skip') -> float:
-    """Average one value per class; nan marks a class without positives.
+    """Average one value per class; nan marks a class that cannot be scored.
 
     The choice moves the reported number: with 4 of 5 classes present, each at 0.9, ``'skip'``
     gives 0.90 and ``'zero'`` 0.72.
 
     Args:
-        values (np.ndarray): One number per class, nan where the class has no positive.
+        values (np.ndarray): One number per class, nan where it has no positives or no negatives.
         missing_class (str): ``'skip'`` leaves such classes out, as PaddleClas does; ``'zero'``
             counts them as 0, as the authors of ML-Decoder and MMPretrain do. Defaults to
             ``'skip'``.

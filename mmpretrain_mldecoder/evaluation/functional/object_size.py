@@ -18,15 +18,16 @@ def object_size_mask(labels: np.ndarray, areas: np.ndarray, num_classes: int) ->
     Args:
         labels (np.ndarray): Class index of every instance of the image, in ``[0, num_classes)``.
         areas (np.ndarray): Area of every instance in square pixels of the original image, as the
-            annotation file gives it (COCO: of the mask, not of the box).
+            annotation file gives it (COCO: of the mask, not of the box). NaN and 0 are unknown.
         num_classes (int): Number of classes ``C``.
 
     Shape:
         - labels, areas: ``(n,)``, ``n`` may be 0.
-        - Output: ``(C,)`` uint8; bit ``i`` is set if there is an instance in ``SIZE_BINS[i]``.
+        - Output: ``(C,)`` uint8; bit ``i`` is set if there is an instance in ``SIZE_BINS[i]``; an
+          instance of unknown area sets none.
 
     Raises:
-        ValueError: If the lengths differ, a label is out of range, or an area is negative or NaN.
+        ValueError: If the lengths differ, a label is out of range, or an area is negative.
     """
     labels, areas = np.asarray(labels, dtype=np.int64), np.asarray(areas)
     if labels.ndim != 1 or labels.shape != areas.shape:
@@ -38,11 +39,12 @@ def object_size_mask(labels: np.ndarray, areas: np.ndarray, num_classes: int) ->
         raise ValueError(
             f'instance labels must be in [0, {num_classes}), got {labels.min()} to {labels.max()}.'
         )
-    if not (areas >= 0).all():
-        raise ValueError(f'instance areas must not be negative or NaN, got {areas[~(areas >= 0)]}.')
+    if (areas < 0).any():
+        raise ValueError(f'instance areas must not be negative, got {areas[areas < 0]}.')
     mask = np.zeros(num_classes, dtype=np.uint8)
-    bins = np.digitize(areas, _SIZE_EDGES)
-    np.bitwise_or.at(mask, labels, np.left_shift(1, bins).astype(np.uint8))
+    known = areas > 0
+    bins = np.digitize(areas[known], _SIZE_EDGES)
+    np.bitwise_or.at(mask, labels[known], np.left_shift(1, bins).astype(np.uint8))
     return mask
 
 
@@ -50,8 +52,8 @@ def object_size_targets(targets: np.ndarray, masks: np.ndarray, size: str) -> np
     """Turn image labels into labels for one size bin.
 
     For each class an image is positive if it has an instance of the class in the bin, unknown
-    (-1, which AP leaves out) if it has the class in other bins only, and negative if it lacks the
-    class. An unknown label stays unknown.
+    (-1, which AP leaves out) if it has the class in other bins or in unknown sizes only, and
+    negative if it lacks the class. An unknown label stays unknown.
 
     Args:
         targets (np.ndarray): 1 positive, 0 negative, -1 unknown.

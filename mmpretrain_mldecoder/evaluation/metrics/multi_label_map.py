@@ -14,7 +14,13 @@ from mmpretrain.registry import METRICS
 from rich.cells import cell_len, set_cell_size
 
 from ...fileio.terminal import printable
-from ..functional import SIZE_BINS, average_precision, class_mean, object_size_targets
+from ..functional import (
+    MAP_TYPES,
+    SIZE_BINS,
+    average_precision,
+    class_mean,
+    object_size_targets,
+)
 from ..functional.precision_recall import (
     counts_at_threshold,
     counts_at_topk,
@@ -32,20 +38,22 @@ class MultiLabelMAP(BaseMetric):
 
     - AP is not interpolated, tied scores are one threshold, unknown labels (-1) are left out per
       class: see :func:`average_precision`.
-    - Classes without positives are skipped, and a note in the log counts them.
+    - Classes without positives, or whose known labels are all positive, are skipped, and a note in
+      the log counts them.
     - Every image counts once, whatever the number of processes and however the sampler pads:
       repeated ``sample_idx`` are dropped. Where ``sample_idx`` does not tell ``size`` images apart
       (absent from the data samples, or a concatenated dataset, which counts each part from 0),
       MMEngine's rule holds instead: the samples in the order of its samplers, cut off at ``size``.
 
-    Data samples need ``pred_score``, either ``gt_score`` (1, 0, or -1 for unknown) or ``gt_label``,
-    preferably ``sample_idx``, and for ``by_size`` also ``instance_labels`` and ``instance_areas``.
+    Data samples need ``pred_score``, either ``gt_score`` (1, 0, or -1 for unknown) or ``gt_label``
+    (classes in ``gt_label_difficult`` only are unknown, as VOC has it), preferably ``sample_idx``,
+    and for ``by_size`` also ``instance_labels`` and ``instance_areas``.
 
     Args:
-        map_type (str): ``'integral'`` or ``'11point'``. Defaults to ``'integral'``.
-        missing_class (str): What a class without positives does to the means: ``'skip'``, or
-            ``'zero'`` as in the code of ML-Decoder's authors and MMPretrain. Defaults to
-            ``'skip'``.
+        map_type (str): ``'integral'``, ``'envelope'`` or ``'11point'``. Defaults to ``'integral'``.
+        missing_class (str): What a class that cannot be scored does to the means: ``'skip'``, or
+            ``'zero'`` as in the code of ML-Decoder's authors and MMPretrain, where a class without
+            positives counts as 0, one without negatives as 1. Defaults to ``'skip'``.
         per_class (bool): Whether to log a table of all classes with their positives and AP.
             Defaults to False.
         with_f1 (bool): Whether to report CP, CR, CF1, OP, OR and OF1, both at ``thr`` and, named
@@ -55,7 +63,8 @@ class MultiLabelMAP(BaseMetric):
             ``with_f1``: one number, or one per class name. Defaults to 0.5.
         topk (int): Predictions per image, in ``[1, C]``, for ``with_f1``. Defaults to 3.
         by_size (bool): Whether to report ``mAP_small``, ``mAP_medium`` and ``mAP_large``, see
-            :func:`object_size_targets`. Defaults to False.
+            :func:`object_size_targets`; left out, with a warning, if no object's area is known.
+            Defaults to False.
         collect_device (str): Has no effect: arrays travel over the process group and are kept in
             main memory. Defaults to ``'cpu'``.
         prefix (str, optional): Prefix of the keys. Defaults to ``'coco'``: the main key is
@@ -84,10 +93,13 @@ class MultiLabelMAP(BaseMetric):
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         # A typing error in a config should show now, not after the first epoch.
-        if map_type not in ('integral', '11point'):
-            raise ValueError(f"map_type must be 'integral' or '11point', got {map_type!r}.")
+        if map_type not in MAP_TYPES:
+            raise ValueError(f'map_type must be one of {MAP_TYPES}, got {map_type!r}.')
         if missing_class not in ('skip', 'zero'):
             raise ValueError(f"missing_class must be 'skip' or 'zero', got {missing_class!r}.")
+        for name, value, default in (('thr', thr, 0.5), ('topk', topk, 3)):
+            if value != default and not with_f1:
+                raise ValueError(f'{name} = {value!r} does nothing without with_f1=True: set both')
         self.map_type = map_type
         self.missing_class = missing_class
         self.per_class = per_class
@@ -154,15 +166,22 @@ class MultiLabelMAP(BaseMetric):
     def _class_values(
         self, scores: np.ndarray, targets: np.ndarray, size_masks: np.ndarray | None = None
     ) -> np.ndarray:
-        """Return ``(2, C)`` number of positives and AP, with ``by_size`` also the AP of each."""
-        positives = (np.asarray(targets) == 1).sum(axis=0)
-        values = [positives, average_precision(scores, targets, self.map_type)]
+        """Return ``(2, C)`` number of positives and AP.
+
+        With ``by_size`` follow the AP of each size, and the number of positives of known size.
+        """
+        targets = np.asarray(targets)
+
+        def ap(targets: np.ndarray) -> np.ndarray:
+            without_negatives = 1.0 if self.missing_class == 'zero' else np.nan
+            return average_precision(scores, targets, self.map_type, without_negatives)
+
+        values = [(targets == 1).sum(axis=0), ap(targets)]
         if self.by_size:
             if size_masks is None:
                 raise ValueError('by_size=True needs size_masks, one object_size_mask per image.')
-            for size in SIZE_BINS:
-                sized = object_size_targets(targets, size_masks, size)
-                values.append(average_precision(scores, sized, self.map_type))
+            values += [ap(object_size_targets(targets, size_masks, size)) for size in SIZE_BINS]
+            values.append(((targets == 1) & (size_masks != 0)).sum(axis=0))
         return np.stack(values)
 
     def _row_counts(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -182,7 +201,18 @@ class MultiLabelMAP(BaseMetric):
             table = class_table(names, positives.astype(np.int64), ap)
             print_log(f'{self.prefix}/AP per class:\n{table}', logger='current')
         if self.by_size:
-            for size, sized_ap in zip(SIZE_BINS, of_sizes, strict=True):
+            *of_sizes, sized = of_sizes
+            number, known = int(positives.sum()), int(sized.sum())
+            if known < number:
+                print_log(
+                    f'{self.prefix}: the areas of {number - known} of {number} labels are unknown '
+                    '(absent or 0 in the annotations): they are left out of mAP by size'
+                    f'{"" if known else ", which is not reported"}.',
+                    logger='current',
+                    level=logging.WARNING,
+                )
+            bins = zip(SIZE_BINS, of_sizes, strict=True)
+            for size, sized_ap in bins if known or not number else ():
                 metrics[f'mAP_{size}'] = self._mean(sized_ap, f'mAP_{size}')
         if self.with_f1:
             at_thr, at_topk = (precision_recall_of_counts(c, self.missing_class) for c in counts)
@@ -254,8 +284,8 @@ class MultiLabelMAP(BaseMetric):
             classes = self._class_names(len(ap))
             names = ', '.join(printable(classes[i]) for i in missing[:10])
             print_log(
-                f'{self.prefix}/{name}: {missing.size} of {len(ap)} classes have no positive image '
-                f'and are {what}: {names}{", ..." if missing.size > 10 else ""}.',
+                f'{self.prefix}/{name}: {missing.size} of {len(ap)} classes have no positive or no '
+                f'negative image and are {what}: {names}{", ..." if missing.size > 10 else ""}.',
                 logger='current',
             )
         return 100 * class_mean(ap, self.missing_class)

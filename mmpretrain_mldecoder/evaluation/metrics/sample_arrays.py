@@ -19,7 +19,8 @@ def sample_arrays(
     Args:
         data_samples (Sequence[dict | BaseDataElement]): Each with ``pred_score`` ``(C,)`` and
             either ``gt_score`` ``(C,)`` of 1, 0 and -1 (it wins) or ``gt_label``, the indices of
-            the positive classes, repeated or not.
+            the positive classes, repeated or not. Negative classes that are in
+            ``gt_label_difficult``, where there is one, are unknown.
         classes (Sequence[str], optional): Names that the number of scores must match. Defaults to
             None, unchecked.
         with_sizes (bool): Whether to read ``instance_labels`` and ``instance_areas``. Defaults to
@@ -61,17 +62,25 @@ def _targets(sample: dict, num_classes: int) -> np.ndarray:
                 f'gt_score of {_name(sample)} must hold {num_classes} values 1, 0 or -1 (unknown), '
                 f'got shape {score.shape} and the values {np.unique(score)[:5]}.'
             )
-        return score.astype(np.int8)
-    if 'gt_label' not in sample:
+        targets = score.astype(np.int8)
+    elif 'gt_label' in sample:
+        targets = np.zeros(num_classes, dtype=np.int8)
+        targets[_labels(sample, 'gt_label', num_classes)] = 1
+    else:
         raise ValueError(f'{_name(sample)} has neither gt_score nor gt_label to evaluate against.')
-    label = np.asarray(torch.as_tensor(sample['gt_label']).cpu(), dtype=np.int64)
+    if 'gt_label_difficult' in sample:
+        doubtful = _labels(sample, 'gt_label_difficult', num_classes)
+        targets[doubtful[targets[doubtful] == 0]] = -1
+    return targets
+
+
+def _labels(sample: dict, key: str, num_classes: int) -> np.ndarray:
+    label = np.asarray(torch.as_tensor(sample[key]).cpu(), dtype=np.int64)
     if label.size and not 0 <= label.min() <= label.max() < num_classes:
         raise ValueError(
-            f'gt_label of {_name(sample)} must be in [0, {num_classes}), got {label.tolist()}.'
+            f'{key} of {_name(sample)} must be in [0, {num_classes}), got {label.tolist()}.'
         )
-    targets = np.zeros(num_classes, dtype=np.int8)
-    targets[label] = 1
-    return targets
+    return label
 
 
 def _size_mask(sample: dict, num_classes: int) -> np.ndarray:

@@ -86,7 +86,8 @@ class MLDecoderHead(_DecodesLastFeature, MultiLabelClsHead):
 
     Sits on the last output of any backbone that keeps its positions, maps or tokens. Samples
     without labels count as negative for every class. A label listed twice counts once. Targets
-    given as ``gt_score`` may hold -1 for unknown, which the default loss leaves out.
+    given as ``gt_score`` may hold -1 for unknown, and a class in ``gt_label_difficult`` only is
+    unknown: losses of MMPretrain leave it out, as the default does; one of your own gets the -1.
 
     Args:
         num_classes (int): Number of labels ``C``, at least 1.
@@ -130,27 +131,42 @@ class MLDecoderHead(_DecodesLastFeature, MultiLabelClsHead):
     def _get_loss(self, cls_score: Tensor, data_samples: list[DataSample], **kwargs) -> dict:
         # Overridden because the host's one-hot targets turn a label listed twice into a 2.
         targets = self._targets(data_samples, cls_score.device)
+        if type(self.loss_module).__module__.startswith('mmpretrain.'):
+            # They know no -1. A constant, surely negative score costs nothing and has no gradient.
+            cls_score = torch.where(targets < 0, -1e4, cls_score)
+            targets = targets.clamp(min=0)
         loss = self.loss_module(cls_score, targets, avg_factor=len(data_samples), **kwargs)
         return dict(loss=loss)
 
     def _targets(self, data_samples: list[DataSample], device: torch.device) -> Tensor:
         """Return the float targets ``(B, C)``: ``gt_score`` as it is, else 1 at every label."""
         if 'gt_score' in data_samples[0]:
-            return torch.stack([sample.gt_score.float() for sample in data_samples])
-        labels = torch.cat([sample.gt_label for sample in data_samples])
+            targets = torch.stack([sample.gt_score.float() for sample in data_samples])
+        else:
+            targets = torch.zeros(len(data_samples), self.num_classes, device=device)
+            targets[self._places([sample.gt_label for sample in data_samples], device)] = 1
+        doubtful = [
+            torch.as_tensor(sample.get('gt_label_difficult', ())) for sample in data_samples
+        ]
+        if sum(map(len, doubtful)):  # an object that is certain makes its class so
+            places = self._places(doubtful, device)
+            targets[places] = torch.where(targets[places] == 0, -1, targets[places])
+        return targets
+
+    def _places(self, labels: list[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return row and column of each label of each sample."""
+        counts = torch.tensor([each.numel() for each in labels])
+        columns = torch.cat(labels).long()  # an empty list is one of floats
         # The data preprocessor has moved the labels to the GPU. Waiting for it once, to look at
         # them, is enough: whatever else needs their values is computed here.
-        seen = labels.cpu()
+        seen = columns.cpu()
         if seen.numel() and not 0 <= seen.min() <= seen.max() < self.num_classes:
             raise ValueError(
                 f'Labels must be from 0 to num_classes - 1 = {self.num_classes - 1}, but are from '
                 f'{seen.min()} to {seen.max()}: set num_classes to what the dataset has.'
             )
-        counts = torch.tensor([sample.gt_label.numel() for sample in data_samples])
-        rows = torch.arange(len(data_samples)).repeat_interleave(counts)
-        targets = torch.zeros(len(data_samples), self.num_classes, device=device)
-        targets[rows.to(device), labels] = 1
-        return targets
+        rows = torch.arange(len(counts)).repeat_interleave(counts)
+        return rows.to(device), columns.to(device)
 
 
 @MODELS.register_module()

@@ -8,6 +8,7 @@ from PIL import Image
 from prediction_dumps import random_run, write_classes_config, write_dump
 
 from mmpretrain_mldecoder.analysis.report import write_report
+from mmpretrain_mldecoder.evaluation import average_precision
 
 pytest.importorskip('plotly')
 
@@ -56,6 +57,25 @@ def test_both_weights_and_sizes(tmp_path):
     data = read_data(write_report(config, dump, tmp_path, compare=other, thumbnails=0))
     assert [series['name'] for series in data['series']] == ['A: EMA', 'A: raw', 'B: tested']
     assert len(data['runs']) == 2
+
+
+@pytest.mark.parametrize('areas', [0.0, np.nan])
+def test_what_the_data_do_not_say_is_not_shown(tmp_path, areas):
+    config = write_classes_config(tmp_path / 'three.py', ['cat', 'dog', 'cow'])
+    config.write_text(
+        config.read_text() + "test_evaluator = dict(type='MultiLabelMAP', map_type='envelope')\n"
+    )
+    scores, targets = random_run(40, 3)
+    targets[:, 2] = 1  # nothing to rank
+    dump = write_dump(tmp_path / 'a.pkl', scores, targets, areas=areas)
+    data = read_data(write_report(config, dump, tmp_path, thumbnails=0))
+    (series,) = data['series']
+    assert 'an area or a bbox' in data['noSizes'] and series['sizes'] == []
+    assert series['ap'][2] is None and None not in series['ap'][:2]
+    assert sum(third['classes'] for third in series['thirds']) == 2
+    expected = 100 * average_precision(scores, targets, 'envelope')[:2]
+    np.testing.assert_allclose(series['ap'][:2], expected, atol=1e-6)
+    assert any("map_type='envelope'" in note for note in data['notes'])
 
 
 def test_needs_no_network_and_ends_no_block(tmp_path):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from mmpretrain.datasets import PackInputs
 from mmpretrain.registry import TRANSFORMS
 
@@ -43,3 +44,26 @@ def test_the_tensor_is_the_hosts(shape, dtype):
         host = PackInputs()(dict(img=view))['inputs']
         assert ours.dtype == host.dtype and ours.equal(host)
         assert ours.is_contiguous()
+
+
+DOUBTFUL = dict(gt_label=[2], gt_label_difficult=[2, 0], img_path='a.jpg')  # as the host's VOC
+
+
+def test_doubtful_labels():
+    def pack(**options):
+        return PackMultiLabelInputs(**options)(dict(DOUBTFUL))['data_samples']
+
+    sample = pack()
+    assert sample.gt_label.tolist() == [2]
+    assert sample.gt_label_difficult.tolist() == [0]  # 2 is certain
+    sample = pack(num_classes=4)
+    assert sample.gt_score.tolist() == [-1, 0, 1, 0]
+    for difficult, labels in (('negative', [2]), ('positive', [0, 2])):
+        sample = pack(difficult=difficult, num_classes=4)
+        assert sample.gt_label.tolist() == labels
+        assert 'gt_label_difficult' not in sample and 'gt_score' not in sample
+    empty = PackMultiLabelInputs()(dict(gt_label=[], gt_label_difficult=[1]))['data_samples']
+    assert empty.gt_label.dtype == torch.long
+    assert DOUBTFUL['gt_label_difficult'] == [2, 0]
+    with pytest.raises(ValueError, match="'unknown', 'negative' or 'positive', got 'ignore'"):
+        PackMultiLabelInputs(difficult='ignore')

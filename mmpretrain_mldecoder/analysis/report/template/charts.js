@@ -102,7 +102,7 @@ function drawSizes(report, state) {
 function drawFrequency(report, state) {
   const { classes, positives, series } = report;
   const one = series[state.main];
-  let dots = classes.map((_, c) => c).filter((c) => positives[c] > 0);
+  let dots = classes.map((_, c) => c).filter((c) => one.ap[c] != null);
   const all = dots.length;
   if (all > MAX_DOTS) {
     dots.sort((a, b) => positives[a] - positives[b]);

@@ -18,6 +18,7 @@
   document.title = `${title} – report`;
   byId('title').textContent = title;
   const skipped = positives.filter((count) => !count).length;
+  const certain = positives.filter((count, c) => count && !report.negatives[c]).length;
   const facts = [['Config', report.config]];
   report.runs.forEach((run, i) => {
     const letter = report.runs.length > 1 ? ` ${'AB'[i]}` : '';
@@ -31,6 +32,7 @@
   for (const note of report.notes) byId('notes').append(element('li', note));
   byId('skipped').textContent =
     (skipped ? `${skipped} of ${classes.length} classes have no positive image and are left out of mAP, CP and CR. ` : '') +
+    (certain ? `${certain} have no negative image, so there is nothing to rank, and are left out of mAP. ` : '') +
     (report.unknown ? `${report.unknown} unknown labels are not counted.` : '');
   byId('footer').textContent = `Made by mmpretrain_mldecoder ${report.version}.`;
 

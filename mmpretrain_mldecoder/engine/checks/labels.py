@@ -1,0 +1,122 @@
+"""Checks of the labels that a run is about to use."""
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+from mmengine.model import BaseModel
+from mmpretrain.datasets import PackInputs
+from torch import nn
+
+from ...datasets import COCOMultiLabel, CocoSamples
+from ...datasets.dataset_wrappers import inner_datasets
+from ...errors import ConfigError
+from ...fileio.terminal import printable
+from ...models.heads import MLDecoderHead
+
+_SHOWN = 10
+
+
+def check_labels(model: BaseModel, datasets: Mapping[str, object], logger: logging.Logger) -> None:
+    """Raise or warn for labels that make no sense, or that do not mean what they seem to.
+
+    Args:
+        model (BaseModel): What is trained or tested.
+        datasets (Mapping): By their keys in the config.
+        logger (Logger): For the warnings.
+    """
+    for key, dataset in datasets.items():
+        is_training = key.startswith('train')
+        _check_positives(key, dataset, is_training, logger)
+        for each in inner_datasets(dataset):
+            if isinstance(each, BaseDataset):
+                for line in (*_unread(each), *_doubtful(each, model, is_training)):
+                    logger.warning(f'{key}: {line}')
+
+
+def _check_positives(key: str, dataset: object, is_training: bool, logger: logging.Logger) -> None:
+    lists = [getattr(each, 'data_list', None) for each in inner_datasets(dataset)]
+    lists = [each for each in lists if each is not None]
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
+    if not lists or not all(isinstance(each, CocoSamples) for each in lists):
+        return  # of other datasets, each sample would have to be made
+    counts = sum(each.images_per_label(len(classes)) for each in lists)
+    number = sum(map(len, lists))
+    if not counts.any():
+        text = f'{key}: none of its {number} images has a label'
+        if is_training:
+            raise ConfigError(
+                f'{text}, so there is nothing to learn. Check its ann_file, classes and '
+                'min_box_area'
+            )
+        logger.warning(f'{text}, so there is no mAP')
+    elif is_training and not counts.all():
+        without = np.flatnonzero(counts == 0)
+        names = ', '.join(printable(str(classes[i])) for i in without[:_SHOWN])
+        more = ', ...' if len(without) > _SHOWN else ''
+        logger.warning(
+            f'{key}: {len(without)} of {len(classes)} classes have no image, the model learns that '
+            f'they are absent: {names}{more}'
+        )
+
+
+def _unread(dataset: BaseDataset) -> list[str]:
+    """Return what the host's datasets take and do not use."""
+    lines = []
+    is_read = isinstance(dataset, COCOMultiLabel) or (
+        type(dataset).filter_data is not BaseDataset.filter_data
+    )
+    if dataset.filter_cfg and not is_read:
+        name = type(dataset).__name__
+        lines.append(
+            f'filter_cfg = {dataset.filter_cfg} does nothing, {name} has no filter: remove it'
+        )
+    if 'CLASSES' in dataset.metainfo:
+        lines.append('metainfo.CLASSES does nothing: write metainfo=dict(classes=...)')
+    return lines
+
+
+def _doubtful(dataset: BaseDataset, model: BaseModel, is_training: bool) -> list[str]:
+    """Return how doubtful labels are counted where that is not as unknown."""
+    info = dataset.get_data_info(0) if len(dataset) else {}
+    if info.get('gt_label_difficult') is None or 'gt_score' in info:
+        return []
+    packs = [t for t in dataset.pipeline.transforms if isinstance(t, PackInputs)]
+    if not packs:
+        return []
+    pack, head = packs[-1], getattr(model, 'head', None)
+    what = 'labels that its annotations call difficult count as absent'
+    if 'gt_label_difficult' not in (*pack.meta_keys, *pack.algorithm_keys):
+        return [
+            f'{what}, as {type(pack).__name__} drops gt_label_difficult. End the pipeline with '
+            "dict(type='PackMultiLabelInputs'), which keeps them as unknown (as absent with "
+            "difficult='negative')"
+        ]
+    if getattr(pack, 'difficult', 'unknown') != 'unknown':
+        return []
+    if not is_training or isinstance(head, MLDecoderHead):
+        return []
+    number = len(dataset.metainfo.get('classes') or ())
+    if getattr(pack, 'num_classes', None) is None:
+        return [
+            f'{what} in the loss of {type(head).__name__}. End the pipeline with '
+            f"dict(type='PackMultiLabelInputs', num_classes={number})"
+        ]
+    if not _leaves_out_unknown(getattr(head, 'loss_module', None), number):
+        return [
+            f'{type(head.loss_module).__name__} does not leave out unknown labels (-1): set '
+            "model.head.loss=dict(type='DetachedAsymmetricLoss')"
+        ]
+    return []
+
+
+def _leaves_out_unknown(loss: nn.Module | None, num_classes: int) -> bool:
+    if loss is None:
+        return True
+    with torch.enable_grad():
+        scores = torch.zeros(1, num_classes, requires_grad=True)
+        value = loss(scores, -torch.ones(1, num_classes), avg_factor=1).sum()
+        (gradient,) = torch.autograd.grad(value, scores, allow_unused=True)
+    return gradient is None or not gradient.any()

@@ -1,0 +1,122 @@
+"""What a start says about labels that make no sense, or do not mean what they seem to."""
+
+import logging
+
+import numpy as np
+import pytest
+from coco_dataset import build
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+from mmpretrain.datasets import VOC
+from mmpretrain.registry import MODELS
+
+from mmpretrain_mldecoder.engine.checks.labels import check_labels
+from mmpretrain_mldecoder.errors import ConfigError
+
+KEY = 'train_dataloader.dataset'
+
+
+@pytest.fixture
+def warned(caplog):
+    """Return what is said about a dataset."""
+
+    def check(dataset, head='MLDecoderHead', loss=None, key=KEY):
+        caplog.clear()
+        loss = loss and dict(
+            type=loss, **dict.fromkeys(['use_sigmoid'] * (loss[:5] == 'Cross'), True)
+        )
+        more = dict(loss=loss) if loss else {}
+        head = dict(type=head, num_classes=20, in_channels=8, **more)
+        model = MODELS.build(dict(type='ImageClassifier', backbone=dict(type='LeNet5'), head=head))
+        check_labels(model, {key: dataset}, logging.getLogger('check_labels'))
+        return ' '.join(r.getMessage() for r in caplog.records if r.name == 'check_labels')
+
+    return check
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """Build the host's VOC of one image: a cat, a difficult cat and a difficult dog."""
+    for folder in ('Annotations', 'ImageSets/Main', 'JPEGImages'):
+        (tmp_path / folder).mkdir(parents=True)
+    objects = ''.join(
+        f'<object><name>{name}</name><difficult>{difficult}</difficult></object>'
+        for name, difficult in (('cat', 0), ('cat', 1), ('dog', 1))
+    )
+    (tmp_path / 'Annotations/1.xml').write_text(f'<annotation>{objects}</annotation>')
+    (tmp_path / 'ImageSets/Main/trainval.txt').write_text('1')
+
+    def build_voc(pack='PackMultiLabelInputs', **options):
+        return VOC(str(tmp_path), pipeline=[dict(type=pack, **options)])
+
+    return build_voc
+
+
+@pytest.mark.parametrize('key', [KEY, 'val_dataloader.dataset'])
+def test_doubtful_labels_that_are_dropped(warned, voc, key):
+    said = warned(voc('PackInputs'), key=key)
+    assert 'difficult count as absent, as PackInputs drops gt_label_difficult' in said
+    # each fix that it names
+    for fixed in (
+        voc(),
+        voc(difficult='negative'),
+        voc('PackInputs', meta_keys=('gt_label_difficult',)),
+    ):
+        assert warned(fixed, key=key) == ''
+    sample = voc()[0]['data_samples']
+    assert (sample.gt_label.tolist(), sample.gt_label_difficult.tolist()) == ([7], [11])
+
+
+def test_doubtful_labels_in_the_loss_of_other_heads(warned, voc):
+    said = warned(voc(), 'MultiLabelLinearClsHead')
+    assert 'count as absent in the loss of MultiLabelLinearClsHead' in said
+    assert 'num_classes=20' in said
+    said = warned(voc(num_classes=20), 'MultiLabelLinearClsHead', 'CrossEntropyLoss')
+    assert 'CrossEntropyLoss does not leave out unknown labels (-1): set model.head.loss' in said
+    assert warned(voc(num_classes=20), 'MultiLabelLinearClsHead', 'DetachedAsymmetricLoss') == ''
+    assert warned(voc(), 'MultiLabelLinearClsHead', key='val_dataloader.dataset') == ''
+
+
+def test_classes_without_an_image(warned, fake_coco):
+    whole = build(fake_coco)
+    counts = np.bincount(np.concatenate([whole.get_data_info(i)['gt_label'] for i in range(12)]))
+    assert whole.data_list.images_per_label(4).tolist() == counts.tolist()
+    assert whole.data_list.take([3, 3, 4]).images_per_label(4).sum() == sum(
+        len(whole.get_data_info(i)['gt_label']) for i in (3, 3, 4)
+    )
+    assert warned(whole) == ''
+    part = build(fake_coco, indices=3)
+    absent = [c for c in range(4) if not part.data_list.images_per_label(4)[c]]
+    names = ', '.join(whole.CLASSES[c] for c in absent)
+    assert 0 < len(absent) < 4
+    assert f'{len(absent)} of 4 classes have no image' in warned(part)
+    assert warned(part).endswith(names)
+    assert warned(RepeatDataset(part, 2)).endswith(names)
+    assert warned(ConcatDataset([part, build(fake_coco, 'val')])) == ''
+    assert warned(part, key='val_dataloader.dataset') == ''
+
+
+def test_nothing_labelled(warned, fake_coco):
+    empty = build(fake_coco, min_box_area=1e6)
+    with pytest.raises(ConfigError, match='none of its 12 images has a label, so there is nothing'):
+        warned(empty)
+    assert 'none of its 12 images has a label, so there is no mAP' in warned(
+        empty, key='test_dataloader'
+    )
+
+
+def test_arguments_that_the_hosts_datasets_do_not_read(warned, voc, fake_coco):
+    dataset = voc()
+    dataset.filter_cfg = dict(filter_empty_gt=True)
+    dataset._metainfo['CLASSES'] = ('cat',)
+    said = warned(dataset)
+    assert 'filter_cfg = ' in said and 'VOC has no filter: remove it' in said
+    assert 'metainfo.CLASSES does nothing: write metainfo=dict(classes=...)' in said
+    assert warned(build(fake_coco, filter_cfg=dict(filter_empty_gt=True))) == ''
+
+    class Filtering(VOC):
+        def filter_data(self):
+            return self.data_list
+
+    dataset.__class__ = Filtering
+    assert 'filter_cfg' not in warned(dataset)
+    assert issubclass(Filtering, BaseDataset)
