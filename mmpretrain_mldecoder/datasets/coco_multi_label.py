@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import logging
 import os.path as osp
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
@@ -240,6 +241,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
                 else f'{self.ann_file}: no image is left by min_size={self.min_size:g} of '
                 'filter_cfg: set a smaller one'
             )
+        self._tell_repeated(coco, kept, gt_labels, label_bounds)
         difficult_labels, difficult_bounds = _distinct(
             coco.annotation_images[difficult], labels[difficult], num_images, len(classes)
         )
@@ -257,6 +259,32 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
             box_bounds=_bounds(box_images, num_images),
             difficult_labels=difficult_labels,
             difficult_bounds=difficult_bounds,
+        )
+
+    def _tell_repeated(
+        self, coco: CocoAnnotations, kept: np.ndarray, labels: np.ndarray, bounds: np.ndarray
+    ) -> None:
+        """Warn of files that are listed under several ids."""
+        names = list(coco.file_names)
+        if len(set(names)) == len(names):
+            return
+        first: dict[str, int] = {}
+        pairs = [(first[names[i]], i) for i in kept.tolist() if first.setdefault(names[i], i) != i]
+        if not pairs:
+            return
+
+        def labels_of(i: int) -> list[int]:
+            return labels[bounds[i] : bounds[i + 1]].tolist()
+
+        different = [pair for pair in pairs if labels_of(pair[0]) != labels_of(pair[1])]
+        one, other = (different or pairs)[0]
+        print_log(
+            f'{self.ann_file}: {len(pairs)} images have the file name of another one, '
+            f'{len(different)} of them with other labels: {printable(names[one])} has the ids '
+            f'{coco.image_ids.item(one)} and {coco.image_ids.item(other)}. Each is a sample of its '
+            'own; give their annotations one image_id',
+            'current',
+            logging.WARNING,
         )
 
     def _too_small(self, coco: CocoAnnotations) -> np.ndarray:

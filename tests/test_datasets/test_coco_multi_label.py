@@ -327,6 +327,22 @@ def test_difficult_boxes_make_no_label(fake_coco):
     assert 'gt_label_difficult' not in build(fake_coco, 'val').get_data_info(1)
 
 
+def test_files_that_are_listed_twice_are_told(fake_coco, monkeypatch):
+    lines = []
+    monkeypatch.setattr(coco_multi_label, 'print_log', lambda line, *_, **__: lines.append(line))
+
+    def repeat(content):
+        images = content['images']
+        images += [dict(images[5], id=900), dict(images[0], id=901), dict(images[0], id=902)]
+
+    edit(fake_coco, repeat)
+    assert len(build(fake_coco)) == 15
+    assert '3 images have the file name of another one, 1 of them with other labels' in lines[1]
+    assert '000000000005.jpg has the ids 105 and 900' in lines[1]
+    build(fake_coco, keep_unlabelled=False)  # leaves one of each
+    assert len(lines) == 3
+
+
 @pytest.mark.parametrize(
     ('written', 'on_disk'),
     [

@@ -1,12 +1,13 @@
 """What a start says about labels that make no sense, or do not mean what they seem to."""
 
+import json
 import logging
 
 import numpy as np
 import pytest
 from coco_dataset import build
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
-from mmpretrain.datasets import VOC
+from mmpretrain.datasets import VOC, MultiLabelDataset
 from mmpretrain.registry import MODELS
 
 from mmpretrain_mldecoder.engine.checks.labels import check_labels
@@ -102,6 +103,20 @@ def test_nothing_labelled(warned, fake_coco):
     assert 'none of its 12 images has a label, so there is no mAP' in warned(
         empty, key='test_dataloader'
     )
+
+
+@pytest.mark.parametrize('labels', [['cat'], [0]])
+def test_names_in_place_of_indices(warned, tmp_path, labels):
+    content = dict(
+        metainfo=dict(classes=['dog', 'cat']), data_list=[dict(img_path='a', gt_label=labels)]
+    )
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    dataset = MultiLabelDataset(str(tmp_path / 'a.json'))
+    if labels == [0]:
+        assert warned(dataset) == ''
+        return
+    with pytest.raises(ConfigError, match=r"has the name 'cat', but .* write them, here 1"):
+        warned(dataset)
 
 
 def test_arguments_that_the_hosts_datasets_do_not_read(warned, voc, fake_coco):

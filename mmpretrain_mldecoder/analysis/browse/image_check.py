@@ -69,7 +69,9 @@ class ImageChecker:
         try:
             content = read_image_file(path, loader.backend_args)
         except UnreadableImageError as error:
-            detail = '' if error.code == 'missing' else error.reason
+            detail = error.reason
+            if error.code == 'missing':  # and the near name
+                detail = detail.partition('; ')[2]
             return ImageCheck((Fault(error.code, detail),))
         digest = hashlib.blake2b(content, digest_size=16).digest()
         with caught_standard_error() as messages:

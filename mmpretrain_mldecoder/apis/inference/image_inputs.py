@@ -18,6 +18,7 @@ from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
 from ...datasets.decode_image import image_to_bgr
+from ...datasets.image_files import decoded_names, near_name
 from ...datasets.image_search import describe_left_out, find_images, glob_images
 from ...datasets.transforms import LoadWholeImage, ShortSideResize, SquareResize
 from ...errors import UnreadableImageError
@@ -92,7 +93,8 @@ def _expand_path(path: str, left_out: Counter[str]) -> list[str]:
     elif glob.has_magic(path):
         images, others = glob_images(path)
     else:
-        raise FileNotFoundError(f'no such image, folder, glob or list file: {path}')
+        near = near_name(os.path.dirname(path), [os.path.basename(path) or path])
+        raise FileNotFoundError(f'no such image, folder, glob or list file: {path}{near}')
     if not images:
         why = describe_left_out(others) if others else 'nothing is there'
         raise FileNotFoundError(f'no image in {path}: {why}')
@@ -110,15 +112,18 @@ def _read_list(path: Path) -> list[str]:
             f'{path} is no list file: line {line} has a NUL byte, which no path has. Write one '
             'path per line, in UTF-8 (UTF-16 has such bytes).'
         )
-    images = []
+    names = []
     for number, line in enumerate(text.split('\n'), 1):
         line = line.strip()
         if line and not line.startswith('#'):
             _refuse_address(line, f'line {number} of {path}')
-            images.append(os.path.join(path.parent, os.path.expanduser(line)))
-    if not images:
+            names.append(os.path.expanduser(line))
+    if not names:
         raise FileNotFoundError(f'no image in {path}: a list file names one per line')
-    return images
+    coded = [name for name in names if '\\' in name or '%' in name]
+    coded = [name for name in coded if not os.path.exists(path.parent / name)]
+    decoded, _ = decoded_names(path.parent, coded, str(path))
+    return [os.path.join(path.parent, decoded.get(name, name)) for name in names]
 
 
 def _refuse_address(path: str, where: str) -> None:

@@ -32,6 +32,7 @@ def check_labels(model: BaseModel, datasets: Mapping[str, object], logger: loggi
         _check_positives(key, dataset, is_training, logger)
         for each in inner_datasets(dataset):
             if isinstance(each, BaseDataset):
+                _check_indices(key, each)
                 for line in (*_unread(each), *_doubtful(each, model, is_training)):
                     logger.warning(f'{key}: {line}')
 
@@ -59,6 +60,18 @@ def _check_positives(key: str, dataset: object, is_training: bool, logger: loggi
         logger.warning(
             f'{key}: {len(without)} of {len(classes)} classes have no image, the model learns that '
             f'they are absent: {names}{more}'
+        )
+
+
+def _check_indices(key: str, dataset: BaseDataset) -> None:
+    labels = dataset.get_data_info(0).get('gt_label') if len(dataset) else None
+    names = [label for label in labels if isinstance(label, str)] if np.ndim(labels) else []
+    if names:
+        classes = list(dataset.metainfo.get('classes') or ())
+        index = f', here {classes.index(names[0])}' if names[0] in classes else ''
+        raise ConfigError(
+            f'{key}: gt_label of the first image has the name {names[0]!r}, but '
+            f'{type(dataset).__name__} passes on indices of the classes: write them{index}'
         )
 
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from ...errors import ConfigError
 from ...evaluation.metrics import MultiLabelMAP
+from ...fileio.near_names import difference
 from .config_error import near_keys
 from .dry_run import dry_run
 from .labels import check_labels
@@ -104,9 +105,11 @@ def check_classes(
     for (first, names), (second, others) in pairwise(classes.items()):
         for index, (name, other) in enumerate(zip_longest(names, others)):
             if name != other:
+                what = difference(str(name), str(other))
+                what = f' (the names differ in {what})' if what else ''
                 raise ConfigError(
-                    f'label {index} is {name!r} in {first} and {other!r} in {second}: scores would '
-                    'be compared with the labels of other classes. Give both the same `classes` in '
+                    f'label {index} is {name!r} in {first} and {other!r} in {second}{what}: scores '
+                    'would be compared with the labels of other classes. Give both the same `classes` in '
                     'the same order'
                 )
 

@@ -89,6 +89,15 @@ def test_what_is_no_list_file(photos, content):
         expand_inputs(listed)
 
 
+def test_names_that_are_nearly_right(photos):
+    (photos / 'sub' / '50% a.jpg').touch()
+    (photos / 'list.txt').write_text('sub\\deep\\c.webp\nsub/50%25%20a.jpg\nsub/50% a.jpg\nB.jpg\n')
+    names = ['sub/deep/c.webp', 'sub/50% a.jpg', 'sub/50% a.jpg', 'B.jpg']
+    assert expand_inputs(photos / 'list.txt') == [str(photos / name) for name in names]
+    with pytest.raises(FileNotFoundError, match=r'B\.jpg; near: b\.jpg \(differs in upper'):
+        expand_inputs(photos / 'B.jpg')
+
+
 def test_addresses_are_refused(photos):
     with pytest.raises(ValueError, match=r'an input is an address, https://x\.org/1\.jpg: downl'):
         expand_inputs(['https://x.org/1.jpg'])
