@@ -109,8 +109,8 @@ def check_classes(
                 what = f' (the names differ in {what})' if what else ''
                 raise ConfigError(
                     f'label {index} is {name!r} in {first} and {other!r} in {second}{what}: scores '
-                    'would be compared with the labels of other classes. Give both the same `classes` in '
-                    'the same order'
+                    'would be compared with the labels of other classes. Give both the same '
+                    '`classes` in the same order'
                 )
 
 
