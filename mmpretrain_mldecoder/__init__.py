@@ -16,12 +16,18 @@ register()
 
 # The public names of `apis`, which is imported when one of them is first asked for.
 _APIS = (
+    'Export',
     'MultiLabelInferencer',
     'PredictionOptions',
     'PredictionRun',
+    'SplitScores',
+    'TunedThresholds',
+    'check_storable',
     'convert_weights',
+    'expand_inputs',
     'export_model',
     'export_report',
+    'image_suffixes',
     'split_scores',
     'store_thresholds',
     'stored_thresholds',
@@ -43,4 +49,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,7 @@
 """What a user installs: the wheel and its requirements."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -73,3 +74,6 @@ def test_no_host_package_is_required_outside_the_extras(wheel):
     assert any(line.startswith('torch') for line in always)
     assert not any('mm' in line.partition('>')[0] or 'opencv' in line for line in always)
     assert {'lite', 'onedl'} <= set(metadata.get_all('Provides-Extra'))
+    for stack in ('lite', 'onedl'):
+        brought = [line for line in requirements if re.search(f'extra == .{stack}', line)]
+        assert any(line.startswith('pycocotools') for line in brought), stack

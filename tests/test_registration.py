@@ -130,6 +130,10 @@ def test_subpackages_are_attributes_and_mmcv_s_warning_is_filtered(run):
     printed = run(
         'import mmpretrain_mldecoder, mmpretrain.models\n'
         'print(mmpretrain_mldecoder.datasets.COCOMultiLabel, mmpretrain_mldecoder.models.heads)\n'
+        'from mmpretrain_mldecoder import apis\n'
+        'assert set(dir(mmpretrain_mldecoder)) >= {*apis.__all__, "layers", "apis"}\n'
+        'for name in apis.__all__:\n'
+        '    assert getattr(mmpretrain_mldecoder, name) is getattr(apis, name)\n'
         'try:\n'
         '    mmpretrain_mldecoder.nothing\n'
         'except AttributeError as error:\n'

@@ -174,6 +174,12 @@ def test_every_page_is_listed(index):
     assert sorted(row[0] for row in rows if '](docs/' in row[0]) == [f'[{p}]({p})' for p in pages]
 
 
+def test_every_extra_is_listed():
+    extras = set(re.findall(r"^        '([a-z]+)': ", (ROOT / 'setup.py').read_text(), re.M))
+    rows = [row for table in tables('docs/install.md') if table[0][0] == 'extra' for row in table]
+    assert sorted(row[0].strip('`') for row in rows[1:]) == sorted(extras - {'coco'})
+
+
 def test_pages_have_a_title_and_are_not_long():
     for page in PAGES:
         assert read(page).startswith('# '), f'{page} has no title'
