@@ -364,3 +364,13 @@ def test_wrong_runner(folder):
     cfg.runner_type = 'PortableRuner'
     with pytest.raises(ConfigError, match=r"runner_type = 'PortableRuner'.*near: PortableRunner"):
         launch.build_runner(cfg)
+
+
+def test_base_of_an_installed_package(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmpretrain_mldecoder::mldecoder/r50_coco.py'")
+    with pytest.raises(ConfigError, match='Name a path: ours are in') as caught:
+        read_config(path)
+    folder = str(caught.value).rpartition(' in ')[2]
+    path.write_text(f'_base_ = {folder + "/mldecoder/r50_coco.py"!r}')
+    assert read_config(path).model.head.type == 'MLDecoderHead'

@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from ...errors import ConfigError, ConfigFileNotFoundError
 from ...fileio.near_names import near_names
 from ...fileio.terminal import one_line
+from ...registration import find_model_index
 
 # What the runner and the tools read; any other key is a variable of the config.
 KNOWN_KEYS = (
@@ -52,6 +53,10 @@ def read_config(path: str | os.PathLike | Config) -> Config:
             text = (
                 'MMEngine needs pkg_resources to find another package: pip install "setuptools<82"'
             )
+        if 'does not support to load mmpretrain_mldecoder' in text:
+            index = find_model_index()
+            place = f': ours are in {index.parent / "configs"}' if index else ''
+            text = f'MMEngine finds configs of OpenMMLab by package only. Name a path{place}'
         text = text or 'what a config imports cannot be computed with: MMEngine imports it lazily'
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
