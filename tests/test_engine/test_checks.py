@@ -1,5 +1,6 @@
 import copy
 import re
+from contextlib import nullcontext
 from itertools import count
 
 import pytest
@@ -8,6 +9,7 @@ from mmengine.config import Config
 from mmengine.optim import CosineAnnealingLR, OneCycleLR, build_optim_wrapper
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization import LocalVisBackend
+from mmpretrain.evaluation import AveragePrecision
 from tiny_run import ROOT, assert_same_training, build_runner, load_tool, write_tiny_config
 from torch import nn
 
@@ -51,12 +53,15 @@ ERRORS = {
         'model.head': dict(_delete_=True, type='MLDecoderHead', num_classes=4)
     },
     'model.head.num_groups = 9: num_groups must': {'model.head.num_groups': 9},
+    'model.head.loss fails on the first image of train_dataloader: avg_factor can not be used': {
+        'model.head.loss': dict(type='CrossEntropyLoss', use_sigmoid=True, reduction='sum')
+    },
     'model.head.topk = 9, but': {'model.head.topk': 9},
     'val_evaluator.topk = 9, but model.head.num_classes = 4: set topk to 4 or less': {
         'val_evaluator.topk': 9,
         'val_evaluator.with_f1': True,
     },
-    'val_evaluator: MultiLabelMAP fails on the first image: by_size=True needs': {
+    'val_evaluator: MultiLabelMAP fails on the first images: by_size=True needs': {
         'val_evaluator.by_size': True,
         'val_dataloader.dataset.pipeline.2.meta_keys': ('sample_idx',),
     },
@@ -342,6 +347,23 @@ def test_settings_of_parameters_act_or_a_line_says_why_not(folder):
     (line,) = warnings(schedule=OneCycleLR, eta_max=1.0, custom_keys=slow)
     assert "Remove eta_max and set param_scheduler.type to 'PlainOneCycleLR'" in line
     assert not warnings(schedule=OneCycleLR, eta_max=1.0)
+
+
+@pytest.mark.parametrize('error', [IndexError, KeyError])
+def test_a_metric_that_needs_more_images_is_no_error(folder, tmp_path, monkeypatch, error):
+    """Unlike one that needs another field, which no number of images brings."""
+    compute = AveragePrecision.compute_metrics
+
+    def needs_more(self, results):
+        if len(results) < 7:
+            raise error('few')
+        return compute(self, results)
+
+    monkeypatch.setattr(AveragePrecision, 'compute_metrics', needs_more)
+    options = {'val_evaluator': dict(_delete_=True, type='AveragePrecision'), 'custom_hooks': []}
+    runner = build_runner(folder / 'tiny.py', tmp_path, **options, **{'train_cfg.max_epochs': 1})
+    with nullcontext() if error is IndexError else pytest.raises(ConfigError, match='KeyError'):
+        runner.train()
 
 
 def test_epochs_in_a_training_by_iterations_are_logged(logged):

@@ -155,6 +155,15 @@ def unknown_type(path: str, name: str, kind: str) -> str:
     )
 
 
+def several_sizes(key: str, size: object, other: object) -> str:
+    """Return the message about images that a data loader of a training cannot stack."""
+    return (
+        f'{key}: its pipeline gives images of several sizes, {size} and {other}, which cannot be '
+        f'stacked to a batch. Add a transform of a fixed size to {key}.dataset.pipeline before the '
+        "one that packs, such as dict(type='SquareResize', scale=224)"
+    )
+
+
 def _families() -> list[list[Registry]]:
     """Return each registry of MMEngine with those of its scopes, whose names may differ."""
     parents = [registry for registry in vars(root).values() if isinstance(registry, Registry)]

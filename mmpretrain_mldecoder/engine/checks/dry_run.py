@@ -1,4 +1,4 @@
-"""Dry run: one image through pipeline, model and metrics before the first epoch."""
+"""Dry run: two images through pipeline, model and metrics before the first epoch."""
 
 import copy
 import warnings
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
+from mmengine.dataset import default_collate
 from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import EarlyStoppingHook, Hook
@@ -14,52 +15,84 @@ from mmengine.logging import MMLogger
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.models import ImageClassifier
 from mmpretrain.models.heads import ClsHead, LinearClsHead, MultiLabelLinearClsHead
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from ...datasets.seeded_sampler import sample_random_state
 from ...errors import ConfigError, RunError
+from ...evaluation.metrics import MultiLabelMAP
 from ...fileio.near_names import near_names
 from ...fileio.terminal import one_line
+from .config_error import several_sizes
+
+# What a field or type raises that a metric cannot read; with other errors images may be too few.
+_OF_FIELDS = (KeyError, AttributeError, TypeError)
+_HEADERS = 64  # that are read for an image of another size
 
 
 def dry_run(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -> None:
-    """Send the first image of a loop's dataset through pipeline, model and metrics.
+    """Send two images of a loop's dataset, of two sizes if any, through all that reads them.
 
     The random state of the training, and the state of model and metrics, stay as they are.
     """
-    key = f'{name}_dataloader'
-    batch = _first_batch(key, loop.dataloader)
-    if batch is None:
+    key, loader = f'{name}_dataloader', loop.dataloader
+    samples = _first_samples(key, loader)
+    if not samples:
         return
+    sizes = list(dict.fromkeys(tuple(sample['inputs'].shape) for sample in samples))
+    stacks = getattr(loader.collate_fn, 'func', loader.collate_fn) is default_collate
+    if name == 'train' and len(sizes) > 1 and stacks and loader.batch_size != 1:
+        raise ConfigError(several_sizes(key, *sizes))
+    batches = [loader.collate_fn([sample]) for sample in samples]
     with _mode(model, training=False), _quiet(), torch.no_grad():
-        _check_labels(key, model, batch)
-        _check_forward(key, model, batch)
+        _check_labels(key, model, batches[0])
+        _check_forward(key, model, batches[0])
         if name == 'train':
-            _check_batch_norms(model, loop.dataloader, batch)
+            _check_loss(key, model, batches[0])
+            _check_batch_norms(model, loader, batches[0])
             return
-        scores = _try_metrics(f'{name}_evaluator', model, batch, loop.evaluator.metrics)
+        scores = _try_metrics(f'{name}_evaluator', model, batches, loop.evaluator.metrics)
     if name == 'val' and scores is not None:
         for hook in runner.hooks:
             _check_monitored(hook, scores)
 
 
-def _first_batch(key: str, loader: DataLoader) -> dict | None:
-    """Return the first image as a batch; None for other forms, such as samples of several views."""
+def _first_samples(key: str, loader: DataLoader) -> list[dict]:
+    """Return two images; none for other forms, such as samples of several views."""
     dataset = loader.dataset
     if not hasattr(dataset, '__getitem__') or not hasattr(dataset, '__len__') or not len(dataset):
-        return None
-    with sample_random_state(0), _explained(f'{key}.dataset.pipeline fails on the first image'):
-        sample = dataset[0]
-    if not isinstance(sample, dict):  # no pipeline of MMEngine
-        return None
-    if 'inputs' not in sample or 'data_samples' not in sample:
-        raise ConfigError(
-            f'{key}.dataset.pipeline ends with {", ".join(sorted(sample))}, but a classifier reads '
-            "inputs and data_samples: end it with dict(type='PackMultiLabelInputs') or PackInputs"
-        )
-    return loader.collate_fn([sample]) if isinstance(sample['inputs'], Tensor) else None
+        return []
+    samples = []
+    for index in sorted({0, _index_of_other_size(dataset)}):
+        what = 'the first image' if index == 0 else f'image {index}'
+        with sample_random_state(0), _explained(f'{key}.dataset.pipeline fails on {what}'):
+            samples.append(dataset[index])
+    if not all(isinstance(sample, dict) for sample in samples):  # no pipeline of MMEngine
+        return []
+    for sample in samples:
+        if 'inputs' not in sample or 'data_samples' not in sample:
+            raise ConfigError(
+                f'{key}.dataset.pipeline ends with {", ".join(sorted(sample))}, but a classifier '
+                "reads inputs and data_samples: end it with dict(type='PackMultiLabelInputs') or "
+                'PackInputs'
+            )
+    return samples if all(isinstance(sample['inputs'], Tensor) for sample in samples) else []
+
+
+def _index_of_other_size(dataset: Sequence) -> int:
+    """Return the first image whose header has another size than image 0, else the second image."""
+    sizes = set()
+    try:
+        for index in range(min(len(dataset), _HEADERS)):
+            with Image.open(dataset.get_data_info(index)['img_path']) as image:
+                sizes.add(image.size)
+            if len(sizes) > 1:
+                return index
+    except Exception:  # of no file, or of what is no image: the pipeline says so
+        pass
+    return min(1, len(dataset) - 1)
 
 
 @contextmanager
@@ -115,6 +148,13 @@ def _check_forward(key: str, model: ImageClassifier, batch: dict) -> None:
         feats = _features(model, batch)
         _check_channels(model, feats)
         model.head(feats)
+
+
+def _check_loss(key: str, model: ImageClassifier, batch: dict) -> None:
+    data = model.data_preprocessor(copy.deepcopy(batch), False)
+    feats = model.extract_feat(data['inputs'])
+    with _explained(f'model.head.loss fails on the first image of {key}'):
+        copy.deepcopy(model.head).loss(feats, data['data_samples'])  # it may count what it sees
 
 
 def _features(model: ImageClassifier, batch: dict) -> tuple[Tensor, ...]:
@@ -185,15 +225,17 @@ def _check_batch_norms(model: ImageClassifier, loader: DataLoader, batch: dict) 
 
 
 def _try_metrics(
-    key: str, model: ImageClassifier, batch: dict, metrics: Sequence[BaseMetric]
+    key: str, model: ImageClassifier, batches: Sequence[dict], metrics: Sequence[BaseMetric]
 ) -> set[str] | None:
-    """Give a prediction to copies of the metrics; return the names of all scores.
+    """Give predictions to copies of the metrics; return the names of all scores.
 
     None if one was not tried: metrics of others may do more with an image, such as write a file.
+    None also if it needs more images than these.
     """
-    batch = copy.deepcopy(batch)
-    predictions = model(**model.data_preprocessor(batch, False), mode='predict')
-    predictions = [sample.to_dict() for sample in predictions]
+    tried = []
+    for batch in map(copy.deepcopy, batches):
+        predictions = model(**model.data_preprocessor(batch, False), mode='predict')
+        tried.append((batch, [sample.to_dict() for sample in predictions]))
     names, all_tried = set(), True
     for metric in metrics:
         if not type(metric).__module__.startswith(('mmpretrain.', 'mmpretrain_mldecoder.eval')):
@@ -201,9 +243,17 @@ def _try_metrics(
             continue
         trial = copy.copy(metric)
         trial.results = []
-        with _explained(f'{key}: {type(metric).__name__} fails on the first image'):
-            trial.process(batch, predictions)
-            scores = trial.compute_metrics(trial.results)
+        is_ours = isinstance(metric, MultiLabelMAP)
+        with _explained(f'{key}: {type(metric).__name__} fails on the first images'):
+            try:
+                for batch, predictions in tried:
+                    trial.process(batch, predictions)
+                scores = trial.compute_metrics(trial.results)
+            except Exception as error:
+                if is_ours or isinstance(error, _OF_FIELDS):
+                    raise
+                all_tried = False
+                continue
         prefix = f'{metric.prefix}/' if metric.prefix else ''
         names |= {f'{prefix}{name}' for name in scores}
     return names if all_tried else None

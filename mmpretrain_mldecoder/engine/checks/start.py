@@ -29,7 +29,7 @@ class ConfigCheckHook(Hook):
 
     Parts are compared with each other: classes of head, preprocessor and datasets; ``topk``; the
     kind of head and metric; ``save_best`` and the metric's scores; the length of schedule and
-    training. Then a dry run sends one image of each loader through a classifier, which shows
+    training. Then a dry run sends two images of each loader through a classifier, which shows
     whether channels, sizes and the fields that a metric reads fit. It changes nothing.
 
     Differences that may be meant are warnings in the log. ``check_config = False`` in the config

@@ -13,11 +13,16 @@ from torch.utils.data import DataLoader, dataloader
 
 from ...errors import ConfigError, RunError, TooManyUnreadableError, UnreadableImageError
 from ...fileio.terminal import one_line
+from ..checks.config_error import several_sizes
 
 # From reading of a process that has just gone, before torch has noticed.
 _BROKEN = (ConnectionError, EOFError, FileNotFoundError)
 # torch's two messages: from its signal handler, and from a look at the workers of a data loader.
 _LOST = re.compile(r'DataLoader worker .*(killed by signal|exited unexpectedly)')
+# What torch.stack says of images of several sizes.
+_SIZES = re.compile(
+    r'stack expects each tensor to be equal size, but got (\[.*?\]).* and (\[.*?\])'
+)
 
 
 @contextmanager
@@ -40,6 +45,8 @@ def explained_loading(key: str, loader: DataLoader | dict | None) -> Iterator[No
             'remove it from the annotations. tools/dataset_tools/browse.py finds all such files'
         ) from error
     except (RuntimeError, *_BROKEN) as error:
+        if found := _SIZES.search(str(error)):
+            raise RunError(several_sizes(key, *found.groups())) from error
         if not _is_lost_worker(error):
             raise
         is_config = isinstance(loader, dict)

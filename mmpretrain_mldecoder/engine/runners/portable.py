@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+from mmengine.dataset import default_collate
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
 
 from ..hooks.checkpoint_hook import DurableCheckpointHook
 from ..optimizers.optim_wrapper import skipping
+from .evaluation_loops import BySizeTestLoop, BySizeValLoop, collate_by_size
 from .loading import check_worker_sockets
 from .loops import ResumableEpochLoop, ResumableIterLoop
 
@@ -16,6 +18,7 @@ def portable_parts(parts: Mapping) -> dict:
 
     - ``CheckpointHook`` becomes :class:`DurableCheckpointHook`.
     - ``train_cfg.by_epoch`` chooses :class:`ResumableEpochLoop` or :class:`ResumableIterLoop`.
+    - ``val_cfg`` and ``test_cfg`` without a type choose loops that pad no image.
     - ``optim_wrapper.max_skips`` chooses a wrapper that knows it.
     - Without a GPU, ``AmpOptimWrapper`` becomes ``OptimWrapper``.
     """
@@ -30,6 +33,12 @@ def portable_parts(parts: Mapping) -> dict:
         loop_type = ResumableEpochLoop if loop['by_epoch'] else ResumableIterLoop
         arguments = {key: value for key, value in loop.items() if key != 'by_epoch'}
         parts['train_cfg'] = {**arguments, 'type': loop_type}
+    for split, loop_type in dict(val=BySizeValLoop, test=BySizeTestLoop).items():
+        loop, loader = parts.get(f'{split}_cfg'), parts.get(f'{split}_dataloader')
+        if isinstance(loop, dict) and isinstance(loader, dict) and 'type' not in loop:
+            parts[f'{split}_cfg'] = {**loop, 'type': loop_type}
+            if (loader.get('collate_fn') or {}).get('type') in ('default_collate', default_collate):
+                parts[f'{split}_dataloader'] = {**loader, 'collate_fn': dict(type=collate_by_size)}
     wrapper = parts.get('optim_wrapper')
     if needs_fp32(wrapper):
         amp_only = ('loss_scale', 'dtype', 'use_fsdp')
