@@ -73,10 +73,11 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
 
     A sample has ``img_path``, ``img_id``, ``height``, ``width`` (pixels, where the JSON has them),
     ``gt_label`` (int64, ascending, each once), and per box ``instance_labels`` (int64) and
-    ``instance_areas`` (float32), from which AP by object size is computed; ``gt_label_difficult``
-    (as ``gt_label``) if the file has such boxes. ``metainfo['classes']`` holds the names. Loading
-    logs one line with what was kept and dropped. With ``SeededSampler`` the augmentation follows
-    from the seed, the epoch and the image.
+    ``instance_areas`` (float32), from which AP by object size is computed. If the file has doubtful
+    boxes, it also has ``gt_label_difficult`` (as ``gt_label``) and ``gt_score`` (1, 0 and -1 for
+    unknown, float32). ``metainfo['classes']`` holds the names. Loading logs one line with what was
+    kept and dropped. With ``SeededSampler`` the augmentation follows from the seed, the epoch and
+    the image.
 
     The samples are arrays (:class:`CocoSamples`), which workers share; their dicts are made on
     demand, and changing one has no effect. A subclass that changes samples returns a list,
@@ -219,7 +220,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         counts = {
             f'boxes below min_box_area={self.min_box_area:g} dropped': small.sum(),
             f'images below min_size={self.min_size:g} dropped': too_small.sum(),
-            'difficult or ignored boxes, whose classes are unknown': difficult.sum(),
+            'difficult or ignored boxes, no labels': difficult.sum(),
             'boxes without area': unknown_area.sum(),
         }
         told = [f'{n} {what}' for what, n in counts.items() if n or 'below min_box' in what]
@@ -246,6 +247,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
             coco.annotation_images[difficult], labels[difficult], num_images, len(classes)
         )
         return CocoSamples(
+            num_classes=len(classes),
             rows=kept,
             folder=self.img_prefix,
             file_names=self._found_images(coco.file_names, kept),

@@ -47,6 +47,7 @@ class CocoSamples(Sequence[dict]):
     ``labels[label_bounds[i]:label_bounds[i + 1]]``, and so on for boxes.
     """
 
+    num_classes: int
     rows: np.ndarray  # which of the N images are samples, in order
     folder: str
     file_names: PackedStrings  # N paths relative to the folder
@@ -83,17 +84,22 @@ class CocoSamples(Sequence[dict]):
         )
         if len(self.difficult_labels):
             doubtful = slice(*self.difficult_bounds[row : row + 2].tolist())
-            sample['gt_label_difficult'] = self.difficult_labels[doubtful].copy()
+            score = np.zeros(self.num_classes, np.float32)
+            score[self.difficult_labels[doubtful]] = -1
+            score[sample['gt_label']] = 1
+            sample |= dict(
+                gt_score=score, gt_label_difficult=self.difficult_labels[doubtful].copy()
+            )
         return sample
 
     def __deepcopy__(self, memo: dict) -> 'CocoSamples':
         return self  # nothing here ever changes
 
-    def images_per_label(self, num_classes: int) -> np.ndarray:
+    def images_per_label(self) -> np.ndarray:
         """Count the samples that have each label, ``(C,)``."""
         images = np.repeat(np.arange(len(self.label_bounds) - 1), np.diff(self.label_bounds))
         times = np.bincount(self.rows, minlength=len(self.label_bounds) - 1)
-        return np.bincount(self.labels, times[images], num_classes).astype(np.int64)
+        return np.bincount(self.labels, times[images], self.num_classes).astype(np.int64)
 
     def take(self, indices: Sequence[int]) -> 'CocoSamples':
         """Return the samples at ``indices``, which may repeat or be negative."""

@@ -324,6 +324,8 @@ def test_difficult_boxes_make_no_label(fake_coco):
         assert info['gt_label'].tolist() == sorted(set(certain))
         assert info['instance_labels'].tolist() == certain
         assert info['gt_label_difficult'].tolist() == sorted(doubtful)
+        score = [1 if i in certain else -1 if i in doubtful else 0 for i in range(4)]
+        assert info['gt_score'].tolist() == score
     assert 'gt_label_difficult' not in build(fake_coco, 'val').get_data_info(1)
 
 

@@ -11,6 +11,7 @@ from mmpretrain_mldecoder.datasets import CocoSamples, PackedStrings
 def samples():
     """Three of four images; the second has nothing."""
     return CocoSamples(
+        num_classes=3,
         rows=np.array([0, 1, 3]),
         folder='images',
         file_names=PackedStrings(['a.jpg', 'sub/b.jpg', 'left out', '猫.jpg']),

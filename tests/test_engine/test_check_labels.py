@@ -71,8 +71,12 @@ def test_doubtful_labels_in_the_loss_of_other_heads(warned, voc):
     said = warned(voc(), 'MultiLabelLinearClsHead')
     assert 'count as absent in the loss of MultiLabelLinearClsHead' in said
     assert 'num_classes=20' in said
-    said = warned(voc(num_classes=20), 'MultiLabelLinearClsHead', 'CrossEntropyLoss')
-    assert 'CrossEntropyLoss does not leave out unknown labels (-1): set model.head.loss' in said
+    linear = 'MultiLabelLinearClsHead'
+    with pytest.raises(
+        ConfigError, match=r'CrossEntropyLoss does not leave out unknown .*Detached'
+    ):
+        warned(voc(num_classes=20), linear, 'CrossEntropyLoss')
+    assert warned(voc(difficult='negative'), linear, 'CrossEntropyLoss') == ''
     assert warned(voc(num_classes=20), 'MultiLabelLinearClsHead', 'DetachedAsymmetricLoss') == ''
     assert warned(voc(), 'MultiLabelLinearClsHead', key='val_dataloader.dataset') == ''
 
@@ -80,13 +84,13 @@ def test_doubtful_labels_in_the_loss_of_other_heads(warned, voc):
 def test_classes_without_an_image(warned, fake_coco):
     whole = build(fake_coco)
     counts = np.bincount(np.concatenate([whole.get_data_info(i)['gt_label'] for i in range(12)]))
-    assert whole.data_list.images_per_label(4).tolist() == counts.tolist()
-    assert whole.data_list.take([3, 3, 4]).images_per_label(4).sum() == sum(
+    assert whole.data_list.images_per_label().tolist() == counts.tolist()
+    assert whole.data_list.take([3, 3, 4]).images_per_label().sum() == sum(
         len(whole.get_data_info(i)['gt_label']) for i in (3, 3, 4)
     )
     assert warned(whole) == ''
     part = build(fake_coco, indices=3)
-    absent = [c for c in range(4) if not part.data_list.images_per_label(4)[c]]
+    absent = [c for c in range(4) if not part.data_list.images_per_label()[c]]
     names = ', '.join(whole.CLASSES[c] for c in absent)
     assert 0 < len(absent) < 4
     assert f'{len(absent)} of 4 classes have no image' in warned(part)

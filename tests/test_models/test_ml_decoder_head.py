@@ -331,7 +331,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize('loss', LOSSES.values(), ids=LOSSES)
-@pytest.mark.parametrize('form', ['gt_score', 'gt_label', 'one-hot'])
+@pytest.mark.parametrize('form', ['gt_score', 'gt_label', 'one-hot', 'mixed'])
 def test_unknown_labels_are_out_of_the_loss(loss, form):
     """The loss is that of the known labels alone, and unknown ones get no gradient."""
     head = build_head(loss=loss)
@@ -339,10 +339,10 @@ def test_unknown_labels_are_out_of_the_loss(loss, form):
     logits = torch.randn(5, 7, generator=rng, requires_grad=True)
     targets = torch.randint(-1, 2, (5, 7), generator=rng)
     samples = []
-    for row in targets:
+    for i, row in enumerate(targets):
         sample = DataSample()
-        if form == 'gt_score':
-            sample.set_gt_score(row)
+        if form == 'gt_score' or (form == 'mixed' and i % 2):
+            sample.set_gt_score(row).set_gt_label((row == 1).nonzero()[:, 0])
         else:
             certain = row == 1
             doubtful = ((row == -1) | certain).nonzero()[:, 0].tolist()  # a certain one is positive

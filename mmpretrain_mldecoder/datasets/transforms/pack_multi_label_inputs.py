@@ -28,9 +28,10 @@ class PackMultiLabelInputs(PackInputs):
             host's and these three.
         difficult (str): What a doubtful label is: ``'unknown'``, ``'negative'`` (as in the
             training of MMPretrain's heads) or ``'positive'``. Defaults to ``'unknown'``.
-        num_classes (int, optional): With it ``gt_score`` ``(C,)`` is packed where labels are
-            unknown (1, 0 and -1), which heads of MMPretrain read; they need a loss that leaves -1
-            out, such as ``DetachedAsymmetricLoss``. Defaults to None.
+        num_classes (int, optional): With it ``gt_score`` ``(C,)`` of 1, 0 and -1 is packed for
+            samples with ``gt_label_difficult``, which heads of MMPretrain read; they need a loss
+            that leaves -1 out, such as ``DetachedAsymmetricLoss``. ``COCOMultiLabel`` gives it
+            anyway. Defaults to None.
         **kwargs: Other arguments of ``PackInputs``.
     """
 
@@ -60,16 +61,19 @@ class PackMultiLabelInputs(PackInputs):
             results = dict(results)
             certain = set(np.asarray(results['gt_label']).tolist())
             doubtful = set(np.asarray(results.pop('gt_label_difficult')).tolist()) - certain
-            if self.difficult == 'positive':
+            value = dict(unknown=-1, negative=0, positive=1)[self.difficult]
+            if value == 1:
                 certain |= doubtful
             results['gt_label'] = np.array(sorted(certain), np.int64)
-            if self.difficult == 'unknown':
+            if value == -1:
                 results['gt_label_difficult'] = np.array(sorted(doubtful), np.int64)
-                if self.num_classes is not None and 'gt_score' not in results:
-                    score = np.zeros(self.num_classes, np.float32)
-                    score[results['gt_label_difficult']] = -1
-                    score[results['gt_label']] = 1
-                    results['gt_score'] = score
+            if 'gt_score' in results:
+                results['gt_score'] = np.array(results['gt_score'])
+            elif value == -1 and self.num_classes is not None:
+                results['gt_score'] = np.zeros(self.num_classes, np.float32)
+                results['gt_score'][results['gt_label']] = 1
+            if 'gt_score' in results:
+                results['gt_score'][list(doubtful)] = value
         return super().transform(results)
 
     @staticmethod

@@ -43,7 +43,7 @@ def _check_positives(key: str, dataset: object, is_training: bool, logger: loggi
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
     if not lists or not all(isinstance(each, CocoSamples) for each in lists):
         return  # of other datasets, each sample would have to be made
-    counts = sum(each.images_per_label(len(classes)) for each in lists)
+    counts = sum(each.images_per_label() for each in lists)
     number = sum(map(len, lists))
     if not counts.any():
         text = f'{key}: none of its {number} images has a label'
@@ -94,34 +94,33 @@ def _unread(dataset: BaseDataset) -> list[str]:
 def _doubtful(dataset: BaseDataset, model: BaseModel, is_training: bool) -> list[str]:
     """Return how doubtful labels are counted where that is not as unknown."""
     info = dataset.get_data_info(0) if len(dataset) else {}
-    if info.get('gt_label_difficult') is None or 'gt_score' in info:
-        return []
     packs = [t for t in dataset.pipeline.transforms if isinstance(t, PackInputs)]
-    if not packs:
+    if info.get('gt_label_difficult') is None or not packs:
         return []
     pack, head = packs[-1], getattr(model, 'head', None)
+    has_score = 'gt_score' in info or getattr(pack, 'num_classes', None) is not None
     what = 'labels that its annotations call difficult count as absent'
-    if 'gt_label_difficult' not in (*pack.meta_keys, *pack.algorithm_keys):
+    if not has_score and 'gt_label_difficult' not in (*pack.meta_keys, *pack.algorithm_keys):
         return [
             f'{what}, as {type(pack).__name__} drops gt_label_difficult. End the pipeline with '
             "dict(type='PackMultiLabelInputs'), which keeps them as unknown (as absent with "
             "difficult='negative')"
         ]
-    if getattr(pack, 'difficult', 'unknown') != 'unknown':
-        return []
-    if not is_training or isinstance(head, MLDecoderHead):
+    is_known = getattr(pack, 'difficult', 'unknown') != 'unknown'
+    if is_known or not is_training or isinstance(head, MLDecoderHead):
         return []
     number = len(dataset.metainfo.get('classes') or ())
-    if getattr(pack, 'num_classes', None) is None:
+    if not has_score:
         return [
             f'{what} in the loss of {type(head).__name__}. End the pipeline with '
             f"dict(type='PackMultiLabelInputs', num_classes={number})"
         ]
     if not _leaves_out_unknown(getattr(head, 'loss_module', None), number):
-        return [
-            f'{type(head.loss_module).__name__} does not leave out unknown labels (-1): set '
-            "model.head.loss=dict(type='DetachedAsymmetricLoss')"
-        ]
+        raise ConfigError(
+            f'model.head.loss: {type(head.loss_module).__name__} does not leave out unknown labels '
+            "(-1), which the training data have. Set it to dict(type='DetachedAsymmetricLoss'), "
+            "or end the pipeline with dict(type='PackMultiLabelInputs', difficult='negative')"
+        )
     return []
 
 

@@ -140,11 +140,14 @@ class MLDecoderHead(_DecodesLastFeature, MultiLabelClsHead):
 
     def _targets(self, data_samples: list[DataSample], device: torch.device) -> Tensor:
         """Return the float targets ``(B, C)``: ``gt_score`` as it is, else 1 at every label."""
-        if 'gt_score' in data_samples[0]:
+        if all('gt_score' in sample for sample in data_samples):
             targets = torch.stack([sample.gt_score.float() for sample in data_samples])
         else:
             targets = torch.zeros(len(data_samples), self.num_classes, device=device)
             targets[self._places([sample.gt_label for sample in data_samples], device)] = 1
+            for row, sample in zip(targets, data_samples, strict=True):
+                if 'gt_score' in sample:  # of one of several datasets
+                    row.copy_(sample.gt_score)
         doubtful = [
             torch.as_tensor(sample.get('gt_label_difficult', ())) for sample in data_samples
         ]

@@ -62,6 +62,10 @@ def test_doubtful_labels():
         sample = pack(difficult=difficult, num_classes=4)
         assert sample.gt_label.tolist() == labels
         assert 'gt_label_difficult' not in sample and 'gt_score' not in sample
+        given = dict(DOUBTFUL, gt_score=np.float32([-1, 0, 1, 0]))  # as of COCOMultiLabel
+        sample = PackMultiLabelInputs(difficult=difficult)(given)['data_samples']
+        assert sample.gt_score.nonzero()[:, 0].tolist() == labels
+        assert given['gt_score'].tolist() == [-1, 0, 1, 0]
     empty = PackMultiLabelInputs()(dict(gt_label=[], gt_label_difficult=[1]))['data_samples']
     assert empty.gt_label.dtype == torch.long
     assert DOUBTFUL['gt_label_difficult'] == [2, 0]
