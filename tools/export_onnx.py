@@ -24,15 +24,16 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     add('--sigmoid', action='store_true', help='give scores instead of logits')
     add('--photos', nargs='+', default=[], help='files, folders or globs; default: the test data')
     add('--tolerance', type=float, help='how far scores may be off; default 1e-4, fp16 1e-2')
-    add('--max-map-drop', type=float, default=1.0, help='points of mAP that int8 may lose; 1.0')
-    add('--cfg-options', nargs='+', action=launch.CfgOptions, default={}, metavar='KEY=VALUE')
-    parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
+    add('--max-map-drop', type=float, help='points of mAP that int8 may lose; 1.0')
+    launch.add_options(parser)
     return parser, parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Export, and print what was compared."""
     parser, args = parse_args(argv)
+    if args.max_map_drop is not None and not args.int8:
+        parser.error('--max-map-drop is for --int8; other files are compared score by score')
     console = Console(highlight=False, soft_wrap=True)
     try:
         export = apis.export_model(
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
             sigmoid=args.sigmoid,
             photos=args.photos,
             tolerance=args.tolerance,
-            max_map_drop=args.max_map_drop,
+            max_map_drop=1.0 if args.max_map_drop is None else args.max_map_drop,
         )
     except ParityError as error:
         console.print(apis.export_report(error.export))

@@ -26,12 +26,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description='Print the result tables in Markdown.')
     results = 'folder of finished tests (default: work_dirs, if it is there)'
     parser.add_argument('--results', type=Path, metavar='FOLDER', help=results)
-    parser.add_argument('--lang', choices=model_table.LANGUAGES, default='en', help='of the tables')
+    parser.add_argument('--lang', choices=model_table.LANGUAGES, help='of the tables; en')
     update = 'instead of printing, replace the tables between the markers of these pages'
     parser.add_argument(
         '--update', nargs='+', type=Path, default=[], metavar='FILE.md', help=update
     )
     args = parser.parse_args(argv)
+    if args.update and args.lang:
+        parser.error('--lang is of printed tables; pages that --update names have their own')
     if args.results and not args.results.is_dir():
         parser.error(f'no folder at {args.results}')
     if find_spec('timm') is None:
@@ -45,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     for row in track(rows, 'counting FLOPs', console=Console(stderr=True), transient=True):
         row.cost  # noqa: B018  (cached)
     if not args.update:
-        arguments = (args.lang, rows, results, index.parent)
+        arguments = (args.lang or 'en', rows, results, index.parent)
         tables = (model_table.markdown_table(name, *arguments) for name in model_table.TABLES)
         print('\n'.join(tables), end='')
     for page in args.update:

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from mmpretrain_mldecoder.analysis.report import write_report
-from mmpretrain_mldecoder.engine.checks.config_error import read_config
+from mmpretrain_mldecoder.engine.checks.config_error import merge_options, read_config
 from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
 
 
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser, args = parse_args(argv)
     try:
         cfg = read_config(args.config)
-        cfg.merge_from_dict(args.cfg_options)
+        merge_options(cfg, args.cfg_options)
         page = write_report(
             cfg,
             args.predictions,

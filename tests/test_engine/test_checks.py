@@ -13,7 +13,7 @@ from mmpretrain.evaluation import AveragePrecision
 from tiny_run import ROOT, assert_same_training, build_runner, load_tool, write_tiny_config
 from torch import nn
 
-from mmpretrain_mldecoder.engine import PlainOneCycleLR
+from mmpretrain_mldecoder.engine import DualEMAHook, PlainOneCycleLR
 from mmpretrain_mldecoder.engine.checks.build import check_annotation_files, check_type_names
 from mmpretrain_mldecoder.engine.checks.config_error import (
     check_option,
@@ -21,7 +21,12 @@ from mmpretrain_mldecoder.engine.checks.config_error import (
     near_keys,
     read_config,
 )
-from mmpretrain_mldecoder.engine.checks.training import check_paramwise, check_schedules
+from mmpretrain_mldecoder.engine.checks.idle_settings import idle_settings
+from mmpretrain_mldecoder.engine.checks.training import (
+    check_average,
+    check_paramwise,
+    check_schedules,
+)
 from mmpretrain_mldecoder.engine.runners import launch
 from mmpretrain_mldecoder.errors import ConfigError
 
@@ -261,6 +266,74 @@ def test_classes_in_a_config_are_read_as_their_names(tmp_path):
 def test_keys_that_nothing_reads():
     cfg = Config(dict(param_schedulers=[], data_root='a', test_pipeline=[], custom_hook=[]))
     assert near_keys(cfg) == {'param_schedulers': 'param_scheduler', 'custom_hook': 'custom_hooks'}
+
+
+BASE = """
+size = 32
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='Visualizer', vis_backends=vis_backends)
+test_pipeline = [dict(type='Resize', scale=size)]
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+custom_hooks = [dict(type='DualEMAHook'), dict(type='IterSeedHook')]
+env_cfg = dict(cudnn_benchmark=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ('lines', 'named', 'followed'),
+    [
+        (
+            'vis_backends = []',
+            'Set visualizer.vis_backends',
+            'vis_backends = []\nvisualizer = dict(vis_backends=vis_backends)',
+        ),
+        (
+            'test_pipeline = []',
+            'Set test_dataloader.dataset.pipeline',
+            'test_dataloader = dict(dataset=dict(pipeline=[]))',
+        ),
+        (
+            "custom_hooks = [dict(type='EmptyCacheHook'), dict(type='IterSeedHook')]",
+            'DualEMAHook will not run',
+            "custom_hooks = [dict(type='IterSeedHook'), dict(type='DualEMAHook')]",
+        ),
+        (
+            'env_cfg = dict(cudnn_benchmrk=True)',
+            'env_cfg.cudnn_benchmrk does nothing; near: cudnn_benchmark',
+            'env_cfg = dict(mp_cfg=dict(opencv_num_threads=0))',
+        ),
+        (
+            'model = dict(data_preprocessor=dict(mean=[0]))\ndata_preprocessor = dict(std=[1])',
+            'does nothing beside model.data_preprocessor',
+            'model = dict(data_preprocessor=dict(mean=[0], std=[1]))',
+        ),
+    ],
+)
+def test_settings_that_do_nothing_are_named(tmp_path, lines, named, followed):
+    (tmp_path / 'base.py').write_text(BASE)
+    for content, sentence in ((lines, named), (followed, None)):
+        file = tmp_path / 'child.py'
+        file.write_text(f"_base_ = './base.py'\n{content}\n")
+        found = idle_settings(Config.fromfile(file))
+        assert len(found) == (sentence is not None)
+        assert all(sentence in line for line in found)
+
+
+def test_variables_that_an_option_sets_anew_are_named(tmp_path):
+    (tmp_path / 'base.py').write_text(BASE)
+    cfg = Config.fromfile(tmp_path / 'base.py')
+    assert not idle_settings(cfg)
+    cfg.merge_from_dict(dict(vis_backends=[], custom_hooks=[]))
+    assert len(idle_settings(cfg)) == 2
+
+
+@pytest.mark.parametrize(('decay', 'steps'), [(0.99, 4), (0.9997, 50), (0.9997, 3000), (0.5, 1)])
+def test_average_that_stays_at_the_start(decay, steps):
+    """The decay that the warning names leaves less than 5 % of the first weights."""
+    named = re.search(r'Set decay=(\S+) in', check_average(DualEMAHook(decay=decay), steps))
+    if steps > 1:
+        assert check_average(DualEMAHook(decay=float(named[1])), steps) is None
+    assert check_average(DualEMAHook(decay=0.99), 540) is None
 
 
 def test_shipped_rows_have_known_keys_and_types():

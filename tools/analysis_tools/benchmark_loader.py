@@ -31,7 +31,7 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         '--gpu-photos-per-second', type=float, metavar='X', help='what a GPU of yours trains'
     )
     parser.add_argument('--out', type=Path, metavar='FILE.json', help='write the numbers')
-    launch.add_common_arguments(parser)
+    launch.add_options(parser)
     return parser, parser.parse_args(argv)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmpretrain_mldecoder.analysis.report import read_test_run, write_fiftyone
 from mmpretrain_mldecoder.analysis.report.test_run import read_class_names
-from mmpretrain_mldecoder.engine.checks.config_error import read_config
+from mmpretrain_mldecoder.engine.checks.config_error import merge_options, read_config
 from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
 
 
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         cfg = read_config(args.config)
-        cfg.merge_from_dict(args.cfg_options)
+        merge_options(cfg, args.cfg_options)
         run = read_test_run(args.predictions)
         classes, no_names = read_class_names(cfg, run.num_classes)
         files = write_fiftyone(run, classes, args.out, args.thr)

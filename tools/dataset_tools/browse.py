@@ -28,8 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--draws', type=int, default=4, help='of each on train; default: 4')
     parser.add_argument('--no-files', action='store_true', help='check labels, not images')
     parser.add_argument('--quick', action='store_true', help='read headers, decode nothing')
-    parser.add_argument('--workers', type=int, help='processes; default: all cores')
-    launch.add_common_arguments(parser)
+    parser.add_argument('--workers', type=int, help='processes that read files; default: all cores')
+    launch.add_options(parser)
     args = parser.parse_args(argv)
     if args.quick and args.no_files:
         parser.error('--quick is about reading the files, which --no-files forbids: leave one out')

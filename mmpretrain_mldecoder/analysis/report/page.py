@@ -67,6 +67,8 @@ def write_report(
         raise ValueError(f'thr must be in [0, 1], but got {thr}')
     if thumbnails < 0:
         raise ValueError(f'thumbnails must be at least 0, but got {thumbnails}')
+    if checkpoint is not None and not thumbnails:
+        raise ValueError('a checkpoint is for attention on images, and thumbnails=0 shows none')
     plotly_js = _plotly_js()
     cfg = read_config(config)
     runs = [read_test_run(path) for path in (predictions, compare) if path is not None]
@@ -74,7 +76,7 @@ def write_report(
     check_same_images(run, runs[-1])
     classes, no_names = read_class_names(cfg, run.num_classes)
     attend = None
-    if checkpoint is not None and thumbnails:
+    if checkpoint is not None:
         attend = attention_overlays(cfg, checkpoint, classes)
     roots = image_roots(cfg)
     alarms, misses = (

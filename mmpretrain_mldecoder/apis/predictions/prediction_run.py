@@ -19,7 +19,7 @@ from rich.cells import cell_len, set_cell_size
 from torch import distributed
 
 from ...checkpoints.loaders import checkpoint_identity
-from ...engine.checks.config_error import read_config
+from ...engine.checks.config_error import merge_options, read_config
 from ...fileio.terminal import printable, progress_bar
 from ...visualization.attention_figure import attention_figure
 from ...visualization.contact_sheet import contact_sheet
@@ -180,7 +180,7 @@ class PredictionRun:
         model = (checkpoint, join_ranks(args.device), args.batch_size, args.backend)
         if config is None:
             return cls(MultiLabelInferencer.from_checkpoint(*model), paths, options)
-        config.merge_from_dict(args.cfg_options)
+        merge_options(config, args.cfg_options)
         return cls(MultiLabelInferencer(config, *model), paths, options)
 
     def results(self) -> Iterator[dict]:

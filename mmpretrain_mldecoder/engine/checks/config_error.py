@@ -99,6 +99,17 @@ def _registered_name(value: object, scope: str) -> str:
     return f'{value.__module__}.{value.__qualname__}'
 
 
+def merge_options(cfg: Config, options: Mapping) -> None:
+    """Merge ``--cfg-options`` into a config; raise :class:`ConfigError` if one does not fit."""
+    for key, value in options.items():
+        check_option(cfg, key, value)
+        try:
+            cfg.merge_from_dict({key: value})
+        except (TypeError, KeyError, ValueError, AssertionError) as error:
+            what = f'--cfg-options {key}={value} does not fit the config'
+            raise ConfigError(f'{what}: {error}') from error
+
+
 def check_option(cfg: Config, key: str, value: object) -> None:
     """Raise if an option names a key that nothing reads, or a value that cannot be meant.
 
@@ -192,7 +203,7 @@ def explained(cfg: Mapping, *sections: str) -> Iterator[None]:
 
 def _message(cfg: Mapping, sections: tuple[str, ...], error: Exception) -> str | None:
     text, place = one_line(error), ' or '.join(sections)
-    dicts = [(p, d) for name in sections for p, d in _dicts(cfg.get(name), name)]
+    dicts = [(p, d) for name in sections for p, d in nested_dicts(cfg.get(name), name)]
     if isinstance(error, KeyError):
         text = ' '.join(str(error.args[0]).split()) if error.args else ''
         if found := _UNREGISTERED.search(text):
@@ -248,11 +259,11 @@ def _classes(name: object) -> tuple[type, ...]:
     return inspect.getmro(name)[:-1] if isinstance(name, type) else ()
 
 
-def _dicts(value: object, path: str) -> Iterator[tuple[str, Mapping]]:
+def nested_dicts(value: object, path: str) -> Iterator[tuple[str, Mapping]]:
     """Yield all dicts within a part of a config, each with its path."""
     if isinstance(value, Mapping):
         yield path, value
     elif not isinstance(value, list | tuple):
         return
     for key, part in value.items() if isinstance(value, Mapping) else enumerate(value):
-        yield from _dicts(part, f'{path}.{key}')
+        yield from nested_dicts(part, f'{path}.{key}')

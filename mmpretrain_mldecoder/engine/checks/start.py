@@ -6,6 +6,7 @@ from itertools import pairwise, zip_longest
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.evaluation import Accuracy, ConfusionMatrix, MultiLabelMetric, SingleLabelMetric
@@ -17,8 +18,8 @@ from torch import nn
 from ...errors import ConfigError
 from ...evaluation.metrics import MultiLabelMAP
 from ...fileio.near_names import difference
-from .config_error import near_keys
 from .dry_run import dry_run
+from .idle_settings import idle_settings
 from .labels import check_labels
 from .training import check_training
 
@@ -45,8 +46,8 @@ class ConfigCheckHook(Hook):
 
 def check_start(runner: Runner) -> None:
     """Check a runner that has built its model and the loops that it is about to run."""
-    for key, near in near_keys(runner.cfg).items():
-        runner.logger.warning(f'Nothing reads the key {key!r} of the config: is it {near}?')
+    for warning in idle_settings(runner.cfg):
+        runner.logger.warning(warning)
     # A loop is built when its run begins; asking the runner for it would build it.
     loops = dict(train=runner._train_loop, val=runner._val_loop, test=runner._test_loop)
     loops = {name: loop for name, loop in loops.items() if isinstance(loop, BaseLoop)}
@@ -90,7 +91,11 @@ def check_classes(
                 )
         own = getattr(preprocessor, 'num_classes', None)
         # Without one-hot targets it is not read.
-        if own not in (None, number) and getattr(preprocessor, 'to_onehot', False):
+        if own not in (None, number) and not getattr(preprocessor, 'to_onehot', False):
+            MMLogger.get_current_instance().warning(
+                f'data_preprocessor.num_classes = {own} does nothing: there are no one-hot targets'
+            )
+        elif own not in (None, number):
             raise ConfigError(
                 f'data_preprocessor.num_classes = {own}, but model.head.num_classes = {number}: '
                 'with one-hot targets (to_onehot, or augmentation of batches) they must be equal'

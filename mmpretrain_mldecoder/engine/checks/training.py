@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from numbers import Number
 
 import torch
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.dist import get_world_size
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.optim import OptimWrapper
 from mmengine.optim.scheduler import (
     CosineAnnealingParamScheduler,
@@ -35,8 +36,17 @@ def check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
         )
     if validates and getattr(loop, 'val_interval', 1) < 1:
         raise ConfigError(f'train_cfg.val_interval = {loop.val_interval}: it must be at least 1')
+    scale = runner.cfg.get('auto_scale_lr') or {}
+    images = get_world_size() * (loader.batch_size or 0)
+    if images and not scale.get('enable') and scale.get('base_batch_size', images) != images:
+        runner.logger.info(
+            f'A step has {images} images, and the learning rate is for {scale["base_batch_size"]}: '
+            'auto_scale_lr does nothing without --auto-scale-lr (enable=True)'
+        )
     for hook in runner.hooks:
         check_hook(hook)
+        if isinstance(hook, EMAHook) and (warning := check_average(hook, loop.max_iters)):
+            runner.logger.warning(warning)
         if isinstance(hook, CheckpointHook) and hook.by_epoch and not counts_epochs:
             runner.logger.warning(
                 'default_hooks.checkpoint.by_epoch is True, but the training counts iterations: '
@@ -79,6 +89,23 @@ def check_hook(hook: Hook) -> None:
     for key, value in hook.args.items():
         if key not in saves:
             raise ConfigError(unknown_argument(f'{where}.{key}', value, type(hook).__name__, names))
+
+
+def check_average(hook: EMAHook, max_iters: int) -> str | None:
+    """Return a warning if the first weights are more than 5 % of an average at the end."""
+    momentum, steps = hook.ema_cfg.get('momentum', 0.0002), max_iters - max(hook.begin_iter, 0)
+    share = (1 - momentum) ** steps
+    if share <= 0.05 or hook.ema_cfg['type'] != 'ExponentialMovingAverage':
+        return None
+    # 1 % at the end; one digit, rounded away from a decay of 1
+    better = min(float(f'{1 - 0.01 ** (1 / max(steps, 1)):.1g}'), 0.9)
+    where = type(hook).__name__
+    key = f'decay={1 - better:g}' if hasattr(hook, 'test_weights') else f'momentum={better:g}'
+    return (
+        f'{where} averages over about {1 / momentum:.0f} steps and the training has {max_iters}: '
+        f'{share:.0%} of its scores and checkpoints are the weights of the start. Set {key} in '
+        'custom_hooks'
+    )
 
 
 def check_clip_grad(wrapper: OptimWrapper) -> None:

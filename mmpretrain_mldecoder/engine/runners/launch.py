@@ -14,7 +14,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ...errors import ConfigError, Preempted
-from ..checks.config_error import check_option, read_config, unknown_type
+from ..checks.config_error import merge_options, read_config, unknown_type
 from .finished_test import write_finished_test
 from .preemption import SIGNALS
 from .resume import ResumingRunner
@@ -35,9 +35,9 @@ class CfgOptions(DictAction):
                 ) from error
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of training and test, which are those of MMPretrain's tools."""
-    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``, for a tool that loads a config and runs no runner from it."""
+    parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -46,6 +46,12 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='change the config, such as train_dataloader.batch_size=8 model.head.topk="[1,5]"',
     )
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of training and test, which are those of MMPretrain's tools."""
+    add_options(parser)
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='by the launcher')
 
@@ -72,13 +78,7 @@ def load_config(args: argparse.Namespace) -> Config:
             loader.setdefault('pin_memory', True)
             loader.setdefault('collate_fn', dict(type='default_collate'))
             loader.setdefault('persistent_workers', split != 'test')
-    for key, value in args.cfg_options.items():
-        check_option(cfg, key, value)
-        try:
-            cfg.merge_from_dict({key: value})
-        except (TypeError, KeyError, ValueError, AssertionError) as error:
-            what = f'--cfg-options {key}={value} does not fit the config'
-            raise ConfigError(f'{what}: {error}') from error
+    merge_options(cfg, args.cfg_options)
     return cfg
 
 

@@ -1,0 +1,94 @@
+"""Settings of a config that nothing reads, as warnings for the start of a run."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ...fileio.near_names import near_names
+from .config_error import KNOWN_KEYS, near_keys, nested_dicts, read_config
+
+# What MMEngine's runner reads of `env_cfg`; it ignores other keys.
+_ENV = dict(
+    env_cfg=('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
+    mp_cfg=('mp_start_method', 'opencv_num_threads'),
+)
+
+
+def idle_settings(cfg: Config) -> list[str]:
+    """Return a sentence for each setting that does nothing, with the key that would act.
+
+    A config file and its bases are read again: what differs from them was set over them.
+    """
+    found = [
+        f'Nothing reads the key {key!r} of the config: is it {near}?'
+        for key, near in near_keys(cfg).items()
+    ]
+    env = cfg.get('env_cfg') or {}
+    for name, part in dict(env_cfg=env, mp_cfg=env.get('mp_cfg') or {}).items():
+        where = 'env_cfg' if name == 'env_cfg' else f'env_cfg.{name}'
+        for key in part.keys() - {*_ENV[name]}:
+            found.append(f'{where}.{key} does nothing{near_names(key, _ENV[name])}')
+    model = cfg.get('model') or {}
+    own, outer = model.get('data_preprocessor'), cfg.get('data_preprocessor')
+    if own and outer and dict(own) != {**own, **outer}:
+        found.append('data_preprocessor does nothing beside model.data_preprocessor: set that one')
+    origins = list(_origins(cfg.filename))
+    for origin in origins:
+        found += _idle_variables(cfg, origin)
+    kept = _hook_types(cfg)
+    dropped = [name for origin in origins for name in _hook_types(origin) if name not in kept]
+    if dropped:
+        found.append(
+            f'custom_hooks replaces those of the base config: {", ".join(dict.fromkeys(dropped))} '
+            'will not run. Repeat in custom_hooks what is to stay'
+        )
+    return list(dict.fromkeys(found))
+
+
+def _idle_variables(cfg: Config, origin: Config) -> Iterator[str]:
+    """Yield the variables that were set anew, while the keys made from them kept the old value."""
+    dicts = [(p, d) for key in KNOWN_KEYS for p, d in nested_dicts(cfg.get(key), key)]
+    for name, value in cfg.items():
+        if name in KNOWN_KEYS or name not in origin or origin[name] == value:
+            continue
+        places = [
+            (f'{path}.{key}', part[key])
+            for path, part in dicts
+            for key in part
+            if isinstance(key, str) and f'_{name}'.endswith(f'_{key}')
+        ]
+        stale = [place for place, there in places if there == origin[name]]
+        if stale and not any(there == value for _, there in places):
+            yield (
+                f'{name} was set anew, but {", ".join(stale[:3])} keeps the old value: {name} does '
+                f'nothing. Set {stale[0]}'
+            )
+
+
+def _hook_types(cfg: Config) -> list[str]:
+    hooks = cfg.get('custom_hooks') or []
+    return [
+        getattr(hook['type'], '__name__', str(hook['type'])).rpartition('.')[2]
+        for hook in hooks
+        if isinstance(hook, Mapping) and 'type' in hook
+    ]
+
+
+def _origins(filename: str | None) -> Iterator[Config]:
+    """Yield the config of a text file without options, and those of its ``_base_``."""
+    file = Path(filename or '')
+    if file.suffix != '.py' or not file.is_file():
+        return
+    bases: list[str] = []
+    for node in ast.parse(file.read_text(encoding='utf-8')).body:
+        is_base = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_'
+        if is_base and isinstance(node.value, ast.Constant | ast.List | ast.Tuple):
+            value = ast.literal_eval(node.value)
+            bases = [value] if isinstance(value, str) else list(value)
+    for path in (file, *(file.parent / base for base in bases if '::' not in base)):
+        try:
+            yield read_config(path)
+        except (OSError, ValueError):  # moved or changed since
+            continue
