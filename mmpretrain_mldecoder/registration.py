@@ -156,3 +156,8 @@ def _register_model_index() -> None:
             f'{conflict} Importing mmpretrain_mldecoder registers its rows: '
             'ModelHub.register_model_index need not be called for them.'
         )
+        return
+    for name, row in ModelHub._models_dict.items():
+        # With None, get_model(name, pretrained=True) would warn, and return random weights.
+        if row.weights is None and path.parent in Path(row.filepath).resolve().parents:
+            row.weights = f'unpublished://{name}'

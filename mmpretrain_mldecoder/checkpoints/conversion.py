@@ -4,7 +4,7 @@ Each family has a module that knows its names: ``family_of(names)`` tells whethe
 ``rename(state)`` what every tensor becomes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from . import miil, paddleclas, timm_torchvision
 from .fit import listed
+from .weight_sets import WeightSet, choose
 
 _MODULES = (paddleclas, miil, timm_torchvision)
 
@@ -41,30 +42,35 @@ class Conversion:
 
 def recognise(checkpoint: Mapping) -> str | None:
     """Return the family that :func:`convert` takes a checkpoint for, None if for none."""
-    return _module_of(_state_dict(checkpoint)[1])[0]
+    try:
+        return family_of(choose(checkpoint, 'the checkpoint').state)
+    except ValueError:  # no weights
+        return None
 
 
-def convert(checkpoint: Mapping) -> Conversion:
+def convert(checkpoint: Mapping, weights: WeightSet | None = None) -> Conversion:
     """Rename and reshape published weights.
 
     Args:
-        checkpoint (Mapping): A state dict of numpy arrays or tensors, or a dict that holds one as
-            ``model`` or ``state_dict``. A ``module.`` before every name is taken off.
+        checkpoint (Mapping): What the file held: a state dict, or a dict around one or more
+            (:func:`.choose`). Values are numpy arrays or tensors.
+        weights (WeightSet, optional): Those that are meant. Defaults to what :func:`.choose` finds.
 
     Returns:
-        Conversion: Every name of the file is in it, as a source or as skipped.
+        Conversion: Every name of the weights is in it, as a source or as skipped.
 
     Raises:
         ValueError: If the names are of no known family, or if some of them are unknown.
     """
-    prefix, state = _state_dict(checkpoint)
+    weights = weights or choose(checkpoint, 'the checkpoint')
+    prefix, state = weights.prefix, weights.state
     family, module = _module_of(state)
     if family is None or module is None:
         raise ValueError(
             'The names are not those of PaddleClas, the authors, timm or torchvision: '
             f'{listed(state, 10) or "(none)"}'
         )
-    tensors = {name: _to_tensor(name, value) for name, value in state.items()}
+    tensors = as_tensors(state)
     counters: dict[str, dict[str, Tensor]] = {
         name: {} for name in tensors if name.endswith('.num_batches_tracked')
     }
@@ -106,25 +112,22 @@ def to_checkpoint(conversion: Conversion, source: str) -> dict:
     return dict(meta=meta, state_dict=dict(conversion.state_dict))
 
 
-def _state_dict(checkpoint: Mapping) -> tuple[str, dict]:
-    """Return the names and values below the wrappers, and the prefix taken off the names."""
-    for key in ('model', 'state_dict'):
-        if isinstance(checkpoint.get(key), Mapping):
-            checkpoint = checkpoint[key]
-    state = {str(name): value for name, value in checkpoint.items()}
-    prefix = ''
-    while state and all(name.startswith('module.') for name in state):
-        state = {name.removeprefix('module.'): value for name, value in state.items()}
-        prefix += 'module.'
-    return prefix, state
+def family_of(names: Collection[str]) -> str | None:
+    """Return the family that has these names, None if none has."""
+    return _module_of(names)[0]
 
 
-def _module_of(names: Mapping) -> tuple[str, ModuleType] | tuple[None, None]:
+def _module_of(names: Collection[str]) -> tuple[str, ModuleType] | tuple[None, None]:
     for module in _MODULES:
         family = module.family_of(names)
         if family is not None:
             return family, module
     return None, None
+
+
+def as_tensors(state: Mapping) -> dict[str, Tensor]:
+    """Return weights as tensors, which share their memory; ``ValueError`` for anything else."""
+    return {name: _to_tensor(name, value) for name, value in state.items()}
 
 
 def _to_tensor(name: str, value: object) -> Tensor:

@@ -24,6 +24,7 @@ from mmengine.logging import HistoryBuffer
 
 from ..fileio.files import read_head
 from ..fileio.terminal import one_line
+from .file_kinds import check_is_torch_archive, check_is_weights, format_of, missing_file
 from .restricted_pickle import read_pdparams
 
 
@@ -43,7 +44,10 @@ def load_weights_only(path: str | Path, map_location: Any = None) -> Any:
     _check_is_checkpoint(path)
     with torch.serialization.safe_globals(_allow_list()):
         try:
-            return torch.load(path, map_location=map_location, weights_only=True)
+            if path.suffix != '.safetensors':  # which torch.load takes for what it says
+                return torch.load(path, map_location=map_location, weights_only=True)
+            with path.open('rb') as file:
+                return torch.load(file, map_location=map_location, weights_only=True)
         except pickle.UnpicklingError as error:
             raise ValueError(f'{path} {_refusal(path, error)}') from None
         except Exception as error:  # damaged bytes raise anything
@@ -52,38 +56,53 @@ def load_weights_only(path: str | Path, map_location: Any = None) -> Any:
             ) from error
 
 
-def read_weights(path: str | Path) -> Mapping:
-    """Read ``.pdparams`` and ``.pdema`` (Paddle), ``.safetensors``, or a file of ``torch.save``.
+def read_weights(path: str | Path, map_location: Any = 'cpu') -> Any:
+    """Read weights of PaddlePaddle, ``.safetensors``, or a file of ``torch.save``.
 
-    Nothing in the file is run.
+    The content tells the format, whatever the ending. Nothing in the file is run. Names and shapes
+    stay as they are in it.
 
     Args:
-        path (str | Path): A local file; ``~`` is expanded. The ending tells the format.
+        path (str | Path): A local file; ``~`` is expanded.
+        map_location: As in ``torch.load``, for files of ``torch.save``. Defaults to ``'cpu'``.
 
     Returns:
-        Mapping: Arrays or tensors by name, on the CPU, or a dict around them.
+        What the file holds: arrays or tensors by name, or a dict around them.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If a ``.safetensors`` is asked for and the package is not installed.
-        ValueError: If the file is damaged, of another format, or holds anything but weights.
+        ValueError: If the file is damaged, or of another format, which the error names.
     """
     path = Path(path).expanduser()
-    if path.suffix in ('.pdparams', '.pdema'):
-        return read_pdparams(path)
-    if path.suffix == '.safetensors':
+    kind = format_of(path, _checked_head(path))
+    if kind == 'safetensors':
         return _read_safetensors(path)
-    content = load_weights_only(path, map_location='cpu')
-    if not isinstance(content, Mapping):
-        raise ValueError(f'{path} holds a {type(content).__name__}, not a dict of weights.')
-    return content
+    if kind == 'torch':
+        return load_weights_only(path, map_location)
+    try:
+        return read_pdparams(path)
+    except ValueError as error:
+        if path.suffix in ('.pdparams', '.pdema'):
+            raise
+        raise ValueError(
+            f'{path} is a pickle that torch.save did not write, and holds no weights by name '
+            f'(predictions, or a whole object?): {error}'
+        ) from error
 
 
 def classes_of(checkpoint: object) -> list | None:
-    """Return the class names in ``meta.dataset_meta.classes``, in the order of scores, or None."""
-    for key in ('meta', 'dataset_meta', 'classes'):
-        checkpoint = checkpoint.get(key) if isinstance(checkpoint, Mapping) else None
-    return list(checkpoint) if isinstance(checkpoint, list | tuple) and checkpoint else None
+    """Return the class names in ``meta.dataset_meta.classes``, in the order of scores, or None.
+
+    Older checkpoints of MMEngine and MMClassification spell it ``CLASSES``, the latter in ``meta``.
+    """
+    meta = checkpoint.get('meta') if isinstance(checkpoint, Mapping) else None
+    for part in (meta.get('dataset_meta'), meta) if isinstance(meta, Mapping) else ():
+        for key in ('classes', 'CLASSES'):
+            names = part.get(key) if isinstance(part, Mapping) else None
+            if isinstance(names, list | tuple) and names:
+                return list(names)
+    return None
 
 
 def is_archive(path: str | Path) -> bool:
@@ -117,8 +136,16 @@ def _allow_list() -> list:
     ]
 
 
+def _checked_head(path: Path) -> bytes:
+    if not path.is_file():
+        raise FileNotFoundError(missing_file(path))
+    head = read_head(path, 'a checkpoint')
+    check_is_weights(path, head)
+    return head
+
+
 def _check_is_checkpoint(path: Path) -> None:
-    head = read_head(path, 'checkpoint')
+    head = _checked_head(path)
     if head.startswith(b'\x80'):  # before torch 1.6 files were no archives
         return
     if not head.startswith(b'PK'):
@@ -130,6 +157,7 @@ def _check_is_checkpoint(path: Path) -> None:
             parts = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise ValueError(f'{path} cannot be read, it may be damaged: {error}') from error
+    check_is_torch_archive(path, [part.filename for part in parts])
     is_packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
     if is_packed or sum(part.file_size for part in parts) > path.stat().st_size:
         raise ValueError(
@@ -150,6 +178,12 @@ def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
         reason = str(error).rpartition('WeightsUnpickler error:')[2].strip().partition('\n')[0]
         return f'is damaged or not allowed: {reason}'
     hint = "To use its weights, save its 'state_dict' alone with the program that wrote it."
+    if any(name.startswith(('torch.nn.modules.', 'torch.fx.')) for name in names):
+        hint = (
+            'It is a whole module, pickled with its code. Where you trust it, save its weights '
+            'alone: torch.save(torch.load(path, weights_only=False).state_dict(), "weights.pth")'
+        )
+        return f'holds {", ".join(names[:3])}, ..., which could run code and is not loaded. {hint}'
     if any('OneCycle' in name for name in names):
         hint = (
             "The schedule state of MMEngine's OneCycleLR holds a function: train with "
@@ -166,7 +200,6 @@ def _read_safetensors(path: Path) -> Mapping:
         raise ImportError(
             f'{path} needs the safetensors package: pip install safetensors'
         ) from error
-    read_head(path, 'weights')
     try:
         return load_file(path)
     except SafetensorError as error:

@@ -2,8 +2,9 @@
 
 Imported, it registers them with ``CheckpointLoader``, for every caller of MMEngine in the process:
 
-- files and ``http(s)://``: published weights of a family (:mod:`.conversion`) get the names of a
-  whole ``ImageClassifier``; all other files are handed out as they are;
+- files and ``http(s)://``: of several sets of weights the one that is meant (:mod:`.weight_sets`,
+  ``file.pth#name`` for another one); published weights of a family (:mod:`.conversion`) get the
+  names of a whole ``ImageClassifier``; names of wrappers are taken off;
 - ``paddleclas://``, ``timm://``, ``miil://``: published weights by name (:data:`PUBLISHED`);
 - MMEngine's names and stores, unconverted.
 
@@ -22,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mmengine.fileio import get_file_backend
+from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import (
     get_deprecated_model_names,
@@ -29,38 +31,88 @@ from mmengine.runner.checkpoint import (
     get_mmcls_models,
     get_torchvision_models,
 )
+from torch import Tensor
 
-from .conversion import convert, recognise, to_checkpoint
+from .conversion import as_tensors, convert, family_of, to_checkpoint
 from .download import download_folder, download_once, find_or_download
-from .fit import below
+from .fit import below, listed
 from .load import load_weights_only, read_weights
+from .weight_sets import choose, split_fragment
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Load a local file, and convert it if it holds published weights.
 
-    These are ``.pdparams``, ``.pdema`` and ``.safetensors``, and all other files whose names
-    :func:`.recognise` knows; they become a checkpoint as of :func:`.to_checkpoint`, on the CPU.
-    Raises what :func:`.read_weights` does, and ``ValueError`` if it cannot be converted.
+    ``file.pth#name`` takes the set of weights, or the weights whose names begin, with that name.
+    Published weights become a checkpoint as of :func:`.to_checkpoint`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If safetensors is not installed.
+        ValueError: If the file is damaged or not allowed, holds no weights or several sets of which
+            none is known to be preferred, or cannot be converted.
     """
-    return _load(filename, filename, map_location)
+    path, fragment = split_fragment(filename)
+    return _meant(read_weights(path, map_location), path, fragment)
 
 
 @CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
 def load_from_http(filename: str, map_location: Any = None) -> Any:
     """Download a file once (:func:`.download_once`), then load it as a local one."""
-    return _load(download_once(filename), filename, map_location)
+    url, fragment = split_fragment(filename)
+    return _meant(read_weights(download_once(url), map_location), url, fragment)
 
 
-def _load(path: str | Path, source: str, map_location: Any) -> Any:
-    if Path(path).suffix in ('.pdparams', '.pdema', '.safetensors'):  # no checkpoint of MMEngine's
-        return _convert(read_weights(path), source)
-    checkpoint = load_weights_only(path, map_location)
-    if not isinstance(checkpoint, Mapping):
-        return checkpoint
-    _check_parts(checkpoint, source)
-    return checkpoint if recognise(checkpoint) is None else _convert(checkpoint, source)
+def _meant(content: Any, source: str, fragment: str = '') -> Mapping:
+    """Return a checkpoint with the weights that are meant, converted if they are published ones.
+
+    Where nothing is to change it is the object itself. ``original`` are the weights before their
+    conversion, as timm's names are also those of ``TIMMBackbone``.
+    """
+    if not isinstance(content, Mapping):
+        raise ValueError(f'{source} holds a {type(content).__name__}, not a dict of weights')
+    _check_parts(content, source)
+    weights = choose(content, source, fragment)
+    if weights.prefix and not fragment:
+        print_log(f'{source}: {weights.prefix} of a wrapper is taken off its names', 'current')
+    if family_of(weights.state) is None:
+        state = _tensors(weights.state, source)
+        if weights.path == 'state_dict' and state is content['state_dict']:
+            return content
+        if not weights.path:
+            is_same = state.keys() <= content.keys() and all(content[k] is state[k] for k in state)
+            return content if is_same else dict(state_dict=state)
+        first = weights.path.partition('.')[0]
+        return {k: v for k, v in content.items() if k != first} | dict(state_dict=state)
+    try:
+        return to_checkpoint(convert(content, weights), source) | dict(original=weights.state)
+    except ValueError as error:
+        if 'conv1.weight' in weights.state or 'conv1.0.weight' in weights.state:
+            return dict(state_dict=weights.state)  # a relative of the ResNets, such as timm's SE
+        raise ValueError(f'{source} cannot be converted: {error}') from error
+
+
+def _tensors(state: Mapping, source: str) -> Mapping:
+    """Return weights of no known family; of Paddle's only those that torch stores the same way."""
+    arrays = {name for name, value in state.items() if not isinstance(value, Tensor)}
+    if not arrays:
+        return state
+    linear = [name for name in arrays if name.endswith('.weight') and state[name].ndim == 2]
+    if linear:
+        raise ValueError(
+            f'{source} holds arrays of a network that is not known here, and Paddle stores linear '
+            f'layers transposed ({linear[0]}). The names are not those of PaddleClas, the authors, '
+            f'timm or torchvision: {listed(state, 10)}'
+        )
+    names = {'_mean': 'running_mean', '_variance': 'running_var'}
+    split = {name: name.rpartition('.') for name in state}
+    return {
+        f'{module}{dot}{names.get(leaf, leaf)}': value
+        for (module, dot, leaf), value in zip(
+            split.values(), as_tensors(state).values(), strict=True
+        )
+    }
 
 
 def _check_parts(checkpoint: Mapping, source: str) -> None:
@@ -72,13 +124,6 @@ def _check_parts(checkpoint: Mapping, source: str) -> None:
         content = checkpoint.get(part) or {}
         if not isinstance(content, Mapping) or not isinstance(content.get(inner) or {}, Mapping):
             raise ValueError(f'{source} is damaged: its {part}, or {inner} in it, is no dict')
-
-
-def _convert(weights: Mapping, source: str) -> dict:
-    try:
-        return to_checkpoint(convert(weights), source)
-    except ValueError as error:
-        raise ValueError(f'{source} cannot be converted: {error}') from error
 
 
 # ---- MMEngine's names and stores
@@ -93,14 +138,17 @@ _HUBS = {
 
 
 @CheckpointLoader.register_scheme(prefixes=[f'{hub}://' for hub in _HUBS], force=True)
-def load_from_hub(filename: str, map_location: Any = None) -> dict:
+def load_from_hub(filename: str, map_location: Any = None) -> Mapping:
     """Load a name of MMEngine's lists: ``torchvision://resnet50``; of ``mmcls`` the backbone."""
+    filename, fragment = split_fragment(filename)
     hub, _, name = filename.partition('://')
     addresses = _HUBS[hub]()
     name = get_deprecated_model_names().get(name, name)
     if name not in addresses:
         raise ValueError(f'{filename}: {hub}:// has no {name!r}, but {len(addresses)} others')
     checkpoint = load_weights_only(download_once(addresses[name]), map_location)
+    if fragment:
+        return _meant(checkpoint, filename, fragment)
     if hub == 'mmcls':
         return dict(state_dict=below(checkpoint.get('state_dict', checkpoint), 'backbone.'))
     return checkpoint
@@ -112,6 +160,7 @@ def load_from_hub(filename: str, map_location: Any = None) -> dict:
 )
 def load_from_store(filename: str, map_location: Any = None) -> Any:
     """Load a file of a Ceph store, such as ``s3://bucket/checkpoint.pth``, or a model of Pavi's."""
+    filename, fragment = split_fragment(filename)
     with TemporaryDirectory() as folder:
         path = Path(folder, 'checkpoint')  # not a name that the store gives
         if filename.startswith('pavi://'):
@@ -121,7 +170,7 @@ def load_from_store(filename: str, map_location: Any = None) -> Any:
         else:
             store = get_file_backend(filename, backend_args=dict(backend='petrel'))
             path.write_bytes(store.get(filename))
-        return load_weights_only(path, map_location)
+        return _meant(read_weights(path, map_location), filename, fragment)
 
 
 # ---- published weights by name
@@ -224,13 +273,25 @@ PUBLISHED['paddleclas']['Fix_ResNet50_vd_ssld'] = PublishedFile(
 
 
 @CheckpointLoader.register_scheme(prefixes=[f'{scheme}://' for scheme in PUBLISHED], force=True)
-def load_from_published(filename: str, map_location: Any = None) -> dict:
+def load_from_published(filename: str, map_location: Any = None) -> Mapping:
     """Find or download published weights and convert them (:func:`.to_checkpoint`), on the CPU.
 
     Raises what :func:`find_published` does, and ``ValueError`` if the file is damaged or holds
     other weights.
     """
-    return _convert(read_weights(find_published(filename)), filename)
+    name, fragment = split_fragment(filename)
+    return _meant(read_weights(find_published(name)), name, fragment)
+
+
+@CheckpointLoader.register_scheme(prefixes='unpublished://', force=True)
+def refuse_unpublished(filename: str, map_location: Any = None) -> Any:
+    """Say that a row has no weights, where ``get_model(name, pretrained=True)`` asks for them."""
+    name = filename.partition('://')[2]
+    raise ValueError(
+        f'{name} has no published weights of the whole model: pass a checkpoint of your own, '
+        f"get_model('{name}', pretrained='work_dirs/.../best.pth'), or leave out pretrained for a "
+        'model that is yet to be trained'
+    )
 
 
 def find_published(filename: str) -> Path:
@@ -245,7 +306,7 @@ def find_published(filename: str) -> Path:
         ConnectionError, OSError: If it cannot be downloaded or kept; it says where to put a file
             that comes another way.
     """
-    published = _look_up(filename)
+    published = _look_up(split_fragment(filename)[0])
     path = download_folder() / published.files[0]
     hint = (
         f'{published.note}Get {" or ".join(published.files)} elsewhere and put it in a folder that '
@@ -289,7 +350,7 @@ def checkpoint_identity(checkpoint: str | os.PathLike) -> dict:
         dict: ``checkpoint``, the name without folders, or the address; ``sha256``, as ``sha256sum``
         prints it, None for an address that is not a published name.
     """
-    name = os.fspath(checkpoint)
+    name = split_fragment(checkpoint)[0]
     scheme, separator, _ = name.partition('://')
     if separator and scheme not in PUBLISHED:
         return dict(checkpoint=name, sha256=None)

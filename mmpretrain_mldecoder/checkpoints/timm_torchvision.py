@@ -25,15 +25,15 @@ _DEEP_STEM = {
 def family_of(names: Collection[str]) -> str | None:
     """Return whose names these are, ``'timm'`` or ``'torchvision'``, or None.
 
-    A ResNet counts only with its classifier ``fc``: without, its names are also those of the host's
-    ``ResNet`` alone. timm's plain ResNets have torchvision's names and count as such.
+    A plain ResNet counts only with its classifier ``fc``: without, its names are also those of the
+    host's ``ResNet`` alone. timm's plain ResNets have torchvision's names and count as such.
     """
     if 'body.conv1.conv.weight' in names:
         return 'timm'
-    if 'layer1.0.conv1.weight' in names and any(name.startswith('fc.') for name in names):
+    if 'layer1.0.conv1.weight' in names:
         if 'conv1.0.weight' in names:
             return 'timm'
-        if 'conv1.weight' in names:
+        if 'conv1.weight' in names and any(name.startswith('fc.') for name in names):
             return 'torchvision'
     return None
 

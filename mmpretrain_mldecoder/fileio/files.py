@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 def read_head(path: Path, what: str) -> bytes:
-    """Return the first 256 bytes of a local file that should hold ``what``, such as ``'weights'``.
+    """Return the first 512 bytes of a local file that should hold ``what``, such as ``'weights'``.
 
     Raises ``FileNotFoundError``, and ``ValueError`` if it is empty or a web page.
     """
     if not path.is_file():
         raise FileNotFoundError(f'no {what} at {path}' + (' (a folder)' if path.is_dir() else ''))
     with path.open('rb') as file:
-        head = file.read(256)
+        head = file.read(512)
     if not head.strip():
         raise ValueError(f'{path} is empty. Download or save it again.')
     if head.lstrip().lower().startswith((b'<!doctype', b'<html', b'<?xml')):

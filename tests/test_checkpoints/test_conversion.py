@@ -73,11 +73,12 @@ def test_unknown_names_are_listed():
         convert(PADDLE | {name: np.zeros(1) for name in names})
 
 
-@pytest.mark.parametrize('checkpoint', [{}, {'a.weight': 0}, {'state_dict': {'b': 1}}, {3: 4}])
-def test_unknown_family(checkpoint):
-    assert recognise(checkpoint) is None
-    with pytest.raises(ValueError, match='not those of PaddleClas, the authors, timm or torchv'):
-        convert(checkpoint)
+@pytest.mark.parametrize('content', [{}, {'a.weight': 0}, {3: 4}, {'a.weight': torch.ones(1)}])
+def test_unknown_family(content):
+    for checkpoint in (content, dict(state_dict=content)):
+        assert recognise(checkpoint) is None
+        with pytest.raises(ValueError, match=r'not those of PaddleClas|holds .*no weights'):
+            convert(checkpoint)
 
 
 def test_same_weight_twice():

@@ -8,6 +8,7 @@ import torch
 from hostile_files import Call
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import MultiStepLR, OneCycleLR
+from mmengine.runner import CheckpointLoader
 
 from mmpretrain_mldecoder.checkpoints import classes_of, load_weights_only, read_weights
 
@@ -98,7 +99,7 @@ def test_damaged_and_other_files(tmp_path):
     for content, message in {
         b'': 'is empty',
         b'<!DOCTYPE html><html>403': 'is a web page',
-        b'version https://git-lfs.github.com/spec/v1': 'is not a checkpoint',
+        b'any other bytes': 'is not a checkpoint',
         archive[: len(archive) // 2]: 'is truncated',
         several_disks: 'is truncated',
         legacy[:-9]: 'damaged',
@@ -111,7 +112,7 @@ def test_damaged_and_other_files(tmp_path):
         assert 'weights_only' not in str(caught.value)
     with zipfile.ZipFile(path, 'w') as other:
         other.writestr('a.txt', 'not by torch')
-    with pytest.raises(ValueError, match=r'file.pth cannot be read'):
+    with pytest.raises(ValueError, match=r'file.pth is a zip archive'):
         load_weights_only(path)
 
 
@@ -145,12 +146,17 @@ def assert_same(content):
         assert np.array_equal(np.asarray(content[name]), value.numpy()), name
 
 
-@pytest.mark.parametrize('ending', ['.pdparams', '.pdema', '.pth', '.bin', '.safetensors'])
-def test_formats_by_their_ending(tmp_path, ending):
+@pytest.mark.parametrize('kind', ['paddle', 'torch', 'old torch', 'safetensors'])
+@pytest.mark.parametrize('ending', ['.pdparams', '.pth', '.bin', '.safetensors', '.tar', ''])
+def test_content_tells_the_format(tmp_path, kind, ending):
     path = tmp_path / f'weights{ending}'
-    if ending.startswith('.pd'):
+    if kind == 'paddle':
+        if ending == '.safetensors':
+            pytest.skip('safetensors has no first bytes of its own, and none of a pickle')
         path.write_bytes(pickle.dumps({name: value.numpy() for name, value in WEIGHTS.items()}, 4))
-    elif ending == '.safetensors':
+    elif kind == 'old torch':
+        torch.save(WEIGHTS, path, _use_new_zipfile_serialization=False)
+    elif kind == 'safetensors':
         pytest.importorskip('safetensors.torch').save_file(WEIGHTS, path)
     else:
         torch.save(dict(model=WEIGHTS, epoch=3), path)
@@ -163,7 +169,7 @@ def test_torch_without_a_dict(tmp_path):
     path = tmp_path / 'weights.pth'
     torch.save([WEIGHTS['fc.bias']], path)
     with pytest.raises(ValueError, match=r'weights\.pth holds a list, not a dict of weights'):
-        read_weights(path)
+        CheckpointLoader.load_checkpoint(str(path))
 
 
 def test_damaged_safetensors(tmp_path):
@@ -172,7 +178,7 @@ def test_damaged_safetensors(tmp_path):
     for content, message in {
         path.read_bytes()[:-1]: 'is not a safetensors file, or is',
         b'\x08\0\0\0\0\0\0\0{}': 'is not a safetensors file, or is',
-        b'<html>': 'is a web page, not weights',
+        b'<html>': 'is a web page, not a checkpoint',
         b'': 'is empty',
     }.items():
         path.write_bytes(content)
@@ -182,7 +188,7 @@ def test_damaged_safetensors(tmp_path):
 
 def test_safetensors_is_not_installed(tmp_path, monkeypatch):
     path = tmp_path / 'weights.safetensors'
-    path.write_bytes(b'')
+    path.write_bytes(b'\x02\0\0\0\0\0\0\0{}')
     monkeypatch.setitem(sys.modules, 'safetensors', None)
     with pytest.raises(ImportError, match='pip install safetensors'):
         read_weights(path)

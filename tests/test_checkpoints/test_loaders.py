@@ -97,9 +97,6 @@ OTHERS = {
     'no meta': dict(state_dict=host_model().state_dict(), meta=None),
     'backbone': host_model().backbone.state_dict(),  # torchvision's names, but no classifier
     'other': dict(model=3, weights=torch.ones(2)),
-    'list': [torch.ones(2)],
-    'empty': {},
-    'text': 'text',
 }
 
 
@@ -113,12 +110,15 @@ def test_all_other_files_are_untouched(tmp_path, content):
 def test_errors_name_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'absent\.pdparams'):
         load(str(tmp_path / 'absent.pdparams'))
-    (tmp_path / 'b.pdparams').write_bytes(pickle.dumps({'w': ARRAYS['fc.bias']}, protocol=4))
-    with pytest.raises(ValueError, match=r'b\.pdparams cannot be converted: .*\bw\b'):
+    (tmp_path / 'b.pdparams').write_bytes(
+        pickle.dumps({'w.weight': ARRAYS['fc.weight']}, protocol=4)
+    )
+    with pytest.raises(ValueError, match=r'b\.pdparams holds .*transposed \(w\.weight\)'):
         load(str(tmp_path / 'b.pdparams'))
-    torch.save(classifier() | {'layer1.0.se.weight': torch.ones(1)}, tmp_path / 'c.pth')
-    with pytest.raises(ValueError, match=r'c\.pth cannot be converted: .*layer1\.0\.se\.weight'):
-        load(str(tmp_path / 'c.pth'))
+    for content in ([torch.ones(2)], 'text', {}, dict(epoch=3)):
+        torch.save(content, tmp_path / 'c.pth')
+        with pytest.raises(ValueError, match=r'c\.pth holds .*weights'):
+            load(str(tmp_path / 'c.pth'))
     (tmp_path / 'd.pth').write_bytes(EVIL)
     with pytest.raises(ValueError, match=r'd\.pth holds builtins.print'):
         load(str(tmp_path / 'd.pth'))
@@ -298,6 +298,11 @@ def test_get_model(server):
     )
     model = mmpretrain.get_model(Config(dict(model=model)), pretrained=NAME)
     assert torch.equal(model.head.fc.weight, torch.from_numpy(ARRAYS['fc.weight'].T.copy()))
+
+
+def test_get_model_of_a_row_without_weights():
+    with pytest.raises(ValueError, match=r"r50_coco.* has no published weights.*pretrained='"):
+        mmpretrain.get_model('mldecoder_r50_coco', pretrained=True)
 
 
 def test_no_network_says_where_to_put_the_file(cache, monkeypatch):

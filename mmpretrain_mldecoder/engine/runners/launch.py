@@ -13,6 +13,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from ...checkpoints.file_kinds import missing_file
+from ...checkpoints.weight_sets import split_fragment
 from ...errors import ConfigError, Preempted
 from ..checks.config_error import merge_options, read_config, unknown_type
 from .finished_test import write_finished_test
@@ -127,8 +129,9 @@ def apply_test_arguments(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def _check_file(checkpoint: str) -> None:
-    if '://' not in checkpoint and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'no checkpoint at {checkpoint}')
+    path = Path(split_fragment(checkpoint)[0]).expanduser()
+    if '://' not in checkpoint and not path.is_file():
+        raise FileNotFoundError(missing_file(path))
 
 
 def is_ema_hook(hook_type: str | type) -> bool:

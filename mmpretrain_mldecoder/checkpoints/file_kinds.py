@@ -1,0 +1,134 @@
+"""What only looks like weights: files of other formats, named for what they are, with the fix.
+
+Only first bytes, endings and the names inside an archive are looked at; nothing is unpickled.
+"""
+
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from ..fileio.near_names import near_names
+
+_STATE_DICT = 'torch.save(model.state_dict(), "weights.pth") in the program that made it'
+_UNPACK = 'Unpack it, and name the file of weights inside'
+_CONVERT = 'Convert it to PyTorch with the tools of its framework: it holds no names of torch'
+_PADDLE = 'Name the .pdparams beside it, or save one with paddle.save(layer.state_dict(), path)'
+
+_PICKLE = b'\x80'
+_OLD_TORCH = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'  # the magic number before torch 1.6
+
+# First bytes -> what the file is, and what to do.
+_HEADS = {
+    b'version https://git-lfs': (
+        'a pointer of git-lfs, not the file itself',
+        'Fetch the file: git lfs pull',
+    ),
+    b'\x89HDF\r\n\x1a\n': ('HDF5, as Keras writes it', _CONVERT),
+    b'\x93NUMPY': ('one NumPy array without a name', f'Save a state dict: {_STATE_DICT}'),
+    b'GGUF': ('GGUF of llama.cpp', _CONVERT),
+    b'\x1f\x8b': ('packed by gzip', _UNPACK),
+    b'BZh': ('packed by bzip2', _UNPACK),
+    b'\xfd7zXZ': ('packed by xz', _UNPACK),
+    b'\x28\xb5\x2f\xfd': ('packed by zstd', _UNPACK),
+    b'7z\xbc\xaf': ('packed by 7-Zip', _UNPACK),
+    b'Rar!': ('packed by RAR', _UNPACK),
+}
+_ENDINGS = {
+    ('.onnx',): ('an ONNX graph', 'Name the checkpoint that it was exported from'),
+    ('.pdiparams', '.pdiparams.info', '.pdmodel'): ('an inference model of PaddlePaddle', _PADDLE),
+    ('.pdopt', '.pdstates'): ("the state of PaddlePaddle's optimizer, not weights", _PADDLE),
+    ('.h5', '.hdf5', '.keras', '.tflite', '.pb', '.index', '.msgpack', '.orbax'): (
+        'a model of TensorFlow, Keras or JAX',
+        _CONVERT,
+    ),
+    ('.engine', '.plan', '.trt', '.xml', '.mlmodel', '.ort'): (
+        'a compiled model',
+        'Name the checkpoint that it was exported from',
+    ),
+    ('.npz', '.npy'): ('NumPy arrays', f'Save a state dict: {_STATE_DICT}'),
+}
+_WEIGHTS = ('.pth', '.pt', '.ckpt', '.bin', '.safetensors', '.pdparams', '.tar')
+
+
+def check_is_weights(path: Path, head: bytes) -> None:
+    """Raise ``ValueError`` for a file that is of another format by its first bytes or its ending.
+
+    Args:
+        path (Path): The file, or a folder.
+        head (bytes): Its first bytes, at least 265; fewer if it is shorter.
+    """
+    found = next((kind for start, kind in _HEADS.items() if head.startswith(start)), None)
+    if head[257:262] == b'ustar':
+        found = ('packed by tar', _UNPACK)
+    if found is None and not head.startswith((b'PK', _PICKLE)):
+        name = path.name.lower()
+        found = next((kind for ends, kind in _ENDINGS.items() if name.endswith(ends)), None)
+    if found is None and head.lstrip().startswith((b'{', b'[')):
+        found = ('JSON text', 'Name the file of weights that lies beside it')
+        if b'weight_map' in head or path.name.endswith('.index.json'):
+            fix = 'Join the parts: safetensors.torch.save_file(model.state_dict(), "weights.pth")'
+            found = ('the index of a checkpoint in several files', fix)
+    if found is None and path.suffix in ('.pdopt', '.pdstates'):
+        found = _ENDINGS['.pdopt', '.pdstates']
+    if found is not None:
+        raise ValueError(f'{path} is {found[0]}. {found[1]}.')
+
+
+def check_is_torch_archive(path: Path, names: list[str]) -> None:
+    """Raise ``ValueError`` for a zip archive, of which these are the names, that is none of torch.
+
+    TorchScript and ``torch.export`` write such archives too, and ``torch.load`` would refuse them
+    in words of its own.
+    """
+    inner = {str(PurePosixPath(*PurePosixPath(name).parts[1:])) for name in names}
+    found = None
+    if 'constants.pkl' in inner or any(name.startswith('code/') for name in inner):
+        found = ('TorchScript', 'Save its weights: torch.save(torch.jit.load(path).state_dict(), ')
+        found = (found[0], f'{found[1]}"weights.pth")')
+    elif 'archive_format' in inner or any('exported_program' in name for name in names):
+        fix = 'torch.save(torch.export.load(path).state_dict, "weights.pth")'
+        found = ('a program of torch.export', f'Save its weights: {fix}')
+    elif any(name.endswith('.npy') for name in names):
+        found = ('an archive of NumPy arrays', f'Save a state dict: {_STATE_DICT}')
+    elif any(name.endswith(('.weights.h5', 'config.json')) for name in names):
+        found = ('a model of Keras', _CONVERT)
+    elif not any(name.endswith('data.pkl') for name in names):
+        held = [name for name in names if name.endswith(_WEIGHTS)][:3]
+        what = f' around {", ".join(held)}' if held else ''
+        found = (f'a zip archive{what}, which torch.save did not write', _UNPACK)
+    if found is not None:
+        raise ValueError(f'{path} is {found[0]}. {found[1]}.')
+
+
+def missing_file(path: Path) -> str:
+    """Return what to say where no file of weights is, such as for a folder."""
+    folder, names = path if path.is_dir() else path.parent, []
+    with suppress(OSError):
+        names = sorted(one.name for one in folder.iterdir())
+    if folder != path:
+        return f'no checkpoint at {path}{near_names(path.name, names)}'
+    if '.metadata' in names or any(name.endswith('.distcp') for name in names):
+        fix = 'python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pth'
+        return f'{path} is a checkpoint in parts of torch.distributed. Join them: {fix}'
+    if 'zero_to_fp32.py' in names:
+        fix = f'python {path}/zero_to_fp32.py {path} weights.pth'
+        return f'{path} is a checkpoint in parts of DeepSpeed. Join them: {fix}'
+    held = [name for name in names if name.endswith(_WEIGHTS)]
+    hint = f'. Name a file in it: {", ".join(held[-5:])}' if held else ', without weights in it'
+    return f'no checkpoint at {path} (a folder){hint}'
+
+
+def format_of(path: Path, head: bytes) -> str:
+    """Return ``'safetensors'``, ``'paddle'`` or ``'torch'``, by the content rather than the ending.
+
+    A pickle without torch's magic number is Paddle's. Of what begins as none of them the ending
+    decides, so that a damaged file is called what it was to be.
+    """
+    if head[8:9] == b'{' and head[5:8] == bytes(3):  # after the length of the header
+        return 'safetensors'
+    if head.startswith((b'PK', _OLD_TORCH)):
+        return 'torch'
+    endings = {'.safetensors': 'safetensors', '.pdparams': 'paddle', '.pdema': 'paddle'}
+    by_ending = endings.get(path.suffix, 'torch')
+    if head.startswith(_PICKLE) and by_ending != 'safetensors':
+        return 'paddle' if len(head) > len(_OLD_TORCH) else by_ending
+    return by_ending
