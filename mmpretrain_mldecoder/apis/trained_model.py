@@ -1,17 +1,19 @@
 """Weights of a trained model, and the names of its classes."""
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.runner import load_checkpoint
+from mmengine.runner import CheckpointLoader
 from mmpretrain.registry import DATASETS
 
 from ..checkpoints import classes_of
+from ..checkpoints.classes import compare_classes
+from ..checkpoints.fit import check_no_nan, load_whole
 from ..datasets import COCOMultiLabel
 from ..datasets.coco_annotations import read_coco_annotations
-from ..errors import WeightsMismatchError
 
 
 def load_trained(
@@ -31,31 +33,22 @@ def load_trained(
         ValueError: If the checkpoint is damaged or has NaN in its weights, or what
             :func:`class_names` raises.
     """
-    try:
-        if checkpoint is None:
-            content = dict(meta=dict(dataset_meta=getattr(model, '_dataset_meta', None)))
-        else:
-            content = load_checkpoint(
-                model, os.fspath(checkpoint), map_location='cpu', strict=True, logger='silent'
-            )
-    except RuntimeError as error:  # of hundreds of lines
-        lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
-        first = lines[0] if lines else str(error)
-        more = f' (and {len(lines) - 1} more of the kind)' if len(lines) > 1 else ''
-        raise WeightsMismatchError(
-            f'{checkpoint} is not of this model: {first:.200}{more}'
-        ) from error
-    for name, weight in model.state_dict().items():
-        if weight.is_floating_point() and weight.isnan().any():
-            what = f'{checkpoint or "the model"} has NaN among its weights, the first in {name}'
-            raise ValueError(f'{what}: the training diverged. Use an earlier checkpoint')
+    content: Mapping = dict(meta=dict(dataset_meta=getattr(model, '_dataset_meta', None)))
+    source = 'the model' if checkpoint is None else os.fspath(checkpoint)
+    if checkpoint is not None:
+        content = CheckpointLoader.load_checkpoint(source, map_location='cpu', logger='silent')
+        load_whole(model, content, source)
+    else:
+        check_no_nan(model, source)
     return class_names(model, config, content, classes), content.get('meta') or {}
 
 
 def class_names(
-    model: BaseModel, config: Config, checkpoint: dict, given: Sequence[str] | None = None
+    model: BaseModel, config: Config, checkpoint: Mapping, given: Sequence[str] | None = None
 ) -> list[str]:
     """Return the given names, else those in a checkpoint, else those of the test dataset.
+
+    If the config lists others, a warning says so.
 
     Raises:
         ValueError: If there are none, or others than texts (numbers will do), or not as many as the
@@ -64,6 +57,8 @@ def class_names(
     if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
         raise ValueError(f'classes is a list of names, not {given!r:.100}')
     names, reason = given or classes_of(checkpoint), ''
+    if names and given is None:
+        _warn_of_others(names, config)
     try:
         names = names or dataset_class_names(config.test_dataloader.dataset)
     except (OSError, ValueError) as error:  # absent or damaged
@@ -83,6 +78,18 @@ def class_names(
             f'{"given as classes=" if given else known}'
         )
     return names
+
+
+def _warn_of_others(names: list, config: Config) -> None:
+    dataset = config.get('test_dataloader', {}).get('dataset', {})
+    kind = DATASETS.get(dataset['type']) if 'type' in dataset else None
+    listed = written_classes(dataset) or written_classes(getattr(kind, 'METAINFO', {}))
+    change = compare_classes(names, listed)
+    if change is not None and not change.is_same:
+        difference = change.first_difference('the config', 'the checkpoint')
+        warnings.warn(
+            f'{difference}: the scores have the names of the checkpoint ({change})', stacklevel=2
+        )
 
 
 def dataset_class_names(dataset: dict) -> list[str]:

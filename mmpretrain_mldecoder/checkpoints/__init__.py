@@ -1,11 +1,10 @@
 """Weights: weights-only loading, downloads, published names, conversion, strict fitting.
 
 Imported, it registers its loaders (:mod:`.loaders`) and its ``Pretrained`` initializer
-(:mod:`.fit`) with MMEngine, in the place of MMEngine's own.
+(:mod:`.pretrained_init`) with MMEngine, in the place of MMEngine's own.
 """
 
 from .conversion import Conversion, convert, recognise, to_checkpoint
-from .fit import PretrainedInit
 from .load import classes_of, load_weights_only, read_weights
 from .loaders import (
     PUBLISHED,
@@ -15,6 +14,7 @@ from .loaders import (
     load_from_local,
     load_from_published,
 )
+from .pretrained_init import PretrainedInit
 from .resume import find_resume_checkpoint
 
 __all__ = [

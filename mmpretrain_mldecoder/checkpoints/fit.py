@@ -1,17 +1,17 @@
-"""Strict fitting of weights to a model, and the ``Pretrained`` initializer that is strict."""
+"""Strict fitting of weights to a model: prefixes of names, and what was not loaded."""
 
-import logging
+import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from mmengine.logging import print_log
-from mmengine.model import PretrainedInit as MMEnginePretrainedInit
-from mmengine.model.weight_init import update_init_info
-from mmengine.registry import WEIGHT_INITIALIZERS
-from mmengine.runner import CheckpointLoader
+import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsMismatchError
+from ..fileio.terminal import one_line
+from .weight_sets import evaluated
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Mismatch:
         missing (tuple[str]): In the module, not in the state dict.
         misshaped (dict[str, tuple]): Name to its shape in the state dict, and in the module.
         left_over (tuple[str]): Only in the state dict, in a child that the module has.
-        foreign (tuple[str]): Only in the state dict, in a child that the module has not.
+        foreign (tuple[str]): Only in the state dict, and no sign of another network.
     """
 
     missing: tuple[str, ...]
@@ -60,19 +60,256 @@ def compare(module: nn.Module, state_dict: Mapping[str, Tensor]) -> Mismatch:
     )
 
 
-def check_fit(module: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> tuple[str, ...]:
-    """Compare converted weights, called ``source`` in the error, with the module they are for.
+class Loaded(NamedTuple):
+    """What was loaded into a module: ``state`` in its names, found below ``prefix`` in the file."""
 
-    Returns the ``foreign`` names; anything else is a :class:`WeightsMismatchError`.
+    state: Mapping
+    prefix: str
+    mismatch: Mismatch
+
+    @property
+    def fails(self) -> bool:
+        """Whether a weight is missing or of another shape, or another network's is left over."""
+        return bool(str(self.mismatch))
+
+
+def load_fitting(module: nn.Module, state_dict: Mapping, source: str) -> Loaded:
+    """Load what fits into a module, behind whatever prefix its names stand in the file.
+
+    The module's own loading code may adapt weights, such as position embeddings of another image
+    size: what counts is which parameters and running statistics are not filled in the end.
+
+    Args:
+        module (nn.Module): Filled in place; in no wrapper.
+        state_dict (Mapping): Names and tensors.
+        source (str): Their file, for errors.
+
+    Raises:
+        WeightsMismatchError: If several prefixes fit, and none is known to be preferred; or if the
+            loading code of the module fails.
     """
-    mismatch = compare(module, state_dict)
-    if mismatch.missing or mismatch.misshaped or mismatch.left_over:
+    prefixes = find_prefixes(module, state_dict, source)
+    renamed = rename(state_dict, *prefixes)
+    loaded = Loaded(renamed, prefixes[0], load(module, renamed, source))
+    if renamed is state_dict or not loaded.fails:
+        return loaded
+    as_it_is = load(module, state_dict, source)  # the module may rename them by itself
+    if not (as_it_is.missing or as_it_is.misshaped):
+        return Loaded(state_dict, '', as_it_is)
+    load(module, renamed, source)
+    return loaded
+
+
+def load_whole(model: nn.Module, checkpoint: Mapping, source: str) -> Mapping:
+    """Load all of a trained model for a test or a prediction; return the weights in its names.
+
+    Raises:
+        WeightsMismatchError: If a parameter or running statistic is missing or of another shape.
+        ValueError: If one is NaN.
+    """
+    state_dict = drop_surplus_outputs(model, checkpoint.get('state_dict', checkpoint))
+    loaded = load_fitting(model, state_dict, source)
+    check_no_nan(model, source)
+    if loaded.fails:
+        names = {*loaded.mismatch.missing, *loaded.mismatch.misshaped}
         raise WeightsMismatchError(
-            f'{source} does not fit the {type(module).__name__}: {mismatch}. Choose the type and '
-            'depth of the network that the weights are of (ResNetVd for ResNet*_vd), or other '
-            'weights'
+            f'{source} does not fit this config: {loaded.mismatch}. '
+            + _hint({*needed_names(model)}, names, loaded.state)
         )
-    return mismatch.foreign
+    return loaded.state
+
+
+def check_no_nan(model: nn.Module, source: str) -> None:
+    """Raise ``ValueError`` if a weight is NaN."""
+    tensors = model.state_dict().items()
+    broken = [name for name, t in tensors if t.is_floating_point() and t.isnan().any()]
+    if broken:
+        raise ValueError(
+            f'{source} has NaN among its weights ({listed(broken)}), as a training that diverged '
+            'leaves them: use an earlier checkpoint'
+        )
+
+
+def _hint(needed: set[str], names: set[str], state_dict: Mapping) -> str:
+    head = {name for name in needed if name.startswith('head.')}
+    if not names & head:
+        return 'Use the config that it was trained with'
+    if not head <= names:
+        return (
+            'If it is the number of classes, set model.head.num_classes (and num_groups of an '
+            'ML-Decoder, and data_preprocessor.num_classes) to that of the file'
+        )
+    others = listed([name for name in state_dict if name.startswith('head.')])
+    return (
+        f'None of it fits the head; the file has {others or "no head"}. A test needs the weights '
+        'of the whole model. A training can start from the backbone: '
+        'model.backbone.init_cfg.checkpoint'
+    )
+
+
+def fresh_norms(module: nn.Module, missing: Collection[str]) -> set[str]:
+    """Return those of the names that belong to norms after the blocks, which start as identity.
+
+    A backbone may have one for each of its outputs (``norm0``, ``ln2``), or after pooling, that the
+    network of the weights had not.
+    """
+    children = dict(module.named_children())
+    norms = {
+        name
+        for name, child in children.items()
+        if isinstance(child, nn.LayerNorm | nn.GroupNorm)
+        or type(child).__name__.endswith('LayerNorm2d')
+    }
+    return {name for name in missing if name.rpartition('.')[0] in norms}
+
+
+def needed_names(module: nn.Module) -> dict[str, tuple[str, ...]]:
+    """Return each parameter and running statistic, with all names that it has."""
+    tensors: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
+    tensors |= {
+        name: value
+        for name, value in module.named_buffers(remove_duplicate=False)
+        if name.endswith(('running_mean', 'running_var'))
+    }
+    names: dict[int, list[str]] = {}
+    for name, tensor in tensors.items():
+        names.setdefault(id(tensor), []).append(name)
+    return {same[0]: tuple(same) for same in names.values()}
+
+
+def find_prefixes(module: nn.Module, state_dict: Mapping, source: str) -> tuple[str, str]:
+    """Return the prefix of the file's names and that of the module's, below which most agree.
+
+    Of equally good ones that which fits in most shapes, is evaluated by the makers of the file
+    (:func:`.evaluated`), or holds the same values as the others.
+    """
+    pairs = _best_prefixes(module, state_dict)
+    if len(pairs) == 1:
+        return pairs[0]
+    preferred = evaluated([prefix for prefix, _ in pairs])
+    if preferred is not None:
+        return next(pair for pair in pairs if pair[0] == preferred)
+    own = module.state_dict()
+    first, *others = (rename(state_dict, *pair) for pair in pairs)
+    differing = [
+        n for o in others for n, value in o.items() if n in own and not _equal(value, first.get(n))
+    ]
+    if differing and 2 * len(own.keys() & first.keys()) > len(own):
+        names = [prefix.rstrip('.') or '(none)' for prefix, _ in pairs]
+        raise WeightsMismatchError(
+            f'{source} has weights of the {type(module).__name__} more than once, below '
+            f'{listed(names, 6)}, and none of them is known to be preferred. Name one: '
+            f'{source}#{names[-1]}'
+        )
+    return pairs[0]
+
+
+def is_one_of_its_blocks(module: nn.Module, state_dict: Mapping) -> bool:
+    """Whether a module is like several numbered blocks of the network of the weights."""
+    pairs = _best_prefixes(module, state_dict)
+    return len(pairs) > 1 and all(prefix[:-1].rpartition('.')[2].isdigit() for prefix, _ in pairs)
+
+
+def _best_prefixes(module: nn.Module, state_dict: Mapping) -> list[tuple[str, str]]:
+    """Return the pairs of prefixes below which most names agree, and of these most shapes."""
+    names = {name for same in needed_names(module).values() for name in same}
+    firsts = {name.partition('.')[0] for name in names}
+    choices = {'': names}
+    if len(firsts) == 1 and all('.' in name for name in names):  # such as timm_model
+        outer = f'{firsts.pop()}.'
+        choices[outer] = {name.removeprefix(outer) for name in names}
+    counts: Counter[tuple[str, str]] = Counter()
+    for name in state_dict:
+        parts = name.split('.')
+        for i in range(len(parts)):
+            prefix, rest = '.'.join([*parts[:i], '']), '.'.join(parts[i:])
+            for outer, own in choices.items():
+                if rest in own and not (outer and prefix.endswith(outer)):
+                    counts[prefix, outer] += 1
+    most = max(counts.values(), default=0)
+    if counts['', ''] == most:
+        return [('', '')]
+    best = [pair for pair, count in counts.items() if count == most]
+    if len(best) == 1:
+        return best
+    shapes = {name: value.shape for name, value in module.state_dict().items()}
+    fitting = {
+        pair: sum(
+            getattr(v, 'shape', None) == shapes.get(n) for n, v in rename(state_dict, *pair).items()
+        )
+        for pair in best
+    }
+    return [pair for pair in best if fitting[pair] == max(fitting.values())]
+
+
+def _equal(one: object, other: object) -> bool:
+    return isinstance(one, Tensor) and isinstance(other, Tensor) and torch.equal(one, other)
+
+
+def rename(state_dict: Mapping, prefix: str, outer: str) -> Mapping:
+    """Return the entries below ``prefix``, with ``outer`` in its place."""
+    if not prefix and not outer:
+        return state_dict
+    return {f'{outer}{name}': value for name, value in below(state_dict, prefix).items()}
+
+
+def load(module: nn.Module, state_dict: Mapping, source: str) -> Mismatch:
+    """Load what fits, and return what was not loaded."""
+    state_dict = {
+        n: v for n, v in state_dict.items() if isinstance(v, Tensor) or n.endswith('_extra_state')
+    }
+    misshaped: dict[str, tuple] = {}
+    try:
+        found = module.load_state_dict(state_dict, strict=False)
+    except (AssertionError, KeyError, RuntimeError) as error:
+        shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+        for name in re.findall(r'size mismatch for (\S+): ', str(error)):
+            if name in state_dict and name in shapes:
+                misshaped[name] = (tuple(state_dict[name].shape), shapes[name])
+        if not misshaped:
+            raise WeightsMismatchError(
+                f'{source} cannot be loaded into the {type(module).__name__}: {one_line(error)}'
+            ) from error
+        rest = {name: value for name, value in state_dict.items() if name not in misshaped}
+        found = module.load_state_dict(rest, strict=False)
+    absent = {*found.missing_keys}
+    missing = tuple(
+        same[0]
+        for same in needed_names(module).values()
+        if absent.issuperset(same) and misshaped.keys().isdisjoint(same)
+    )
+    left_over, foreign = _signs_of_another(module, state_dict, found.unexpected_keys)
+    return Mismatch(missing, misshaped, left_over, foreign)
+
+
+_LEARNED = re.compile(r'weight|bias|gamma\w*|\w*_(weight|bias|gamma|table)')
+
+
+def _signs_of_another(
+    module: nn.Module, state_dict: Mapping, unexpected: Collection[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split names that the module has not: those that show that it is another network, and others.
+
+    They do if they are learned and in a block that the module has, or in one more block of a row
+    that it has. Not so if that row is the last thing that the module has of the file: then it ends
+    early, as with ``out_indices`` of an early stage.
+    """
+    modules = {name for name, _ in module.named_modules()}
+    held = [name for name in module.state_dict() if name in state_dict]
+    roots = sorted(_roots(module), key=len)
+    left_over = []
+    for name in unexpected:
+        root = next(root for root in reversed(roots) if name.startswith(root))
+        *parts, leaf = name.removeprefix(root).split('.')
+        paths = [root + '.'.join(parts[:n]) for n in range(1, len(parts) + 1)]
+        depth = next((n for n in range(len(parts), 0, -1) if paths[n - 1] in modules), 0)
+        if not depth or not _LEARNED.fullmatch(leaf):
+            continue
+        last = next((own for own in reversed(held) if own.startswith(root)), '')
+        is_one_more = depth < len(parts) and parts[depth].isdigit()
+        if not (is_one_more and last.startswith(f'{paths[depth - 1]}.')):
+            left_over.append(name)
+    return tuple(left_over), tuple(name for name in unexpected if name not in left_over)
 
 
 def is_converted(checkpoint: object) -> bool:
@@ -112,56 +349,16 @@ def below(state_dict: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
 
 
-@WEIGHT_INITIALIZERS.register_module(name='Pretrained', force=True)
-class PretrainedInit(MMEnginePretrainedInit):
-    """Fill a module with a checkpoint, strictly if its weights were converted.
+def _roots(module: nn.Module, prefix: str = '') -> set[str]:
+    """Return prefixes below which networks begin: of a backbone and a head, of a TIMMBackbone."""
+    children = dict(module.named_children())
+    inner = children if hasattr(module, 'backbone') else {}
+    if len(children) == 1 and not list(module.parameters(recurse=False)):
+        inner = children
+    return {prefix}.union(*(_roots(inner[name], f'{prefix}{name}.') for name in inner))
 
-    It replaces MMEngine's, which loads what fits and only logs the rest, in every config of the
-    process, for checkpoints with ``meta['converted']`` (see :mod:`.loaders`); for all others
-    MMEngine's runs unchanged, and reads them a second time. ``init_cfg=dict(type=<class
-    PretrainedInit of MMEngine>)``, the class instead of its name, bypasses this.
 
-    Of a converted checkpoint a module without a child ``backbone`` takes the names below
-    ``backbone.``, any other module takes all. Every parameter and running statistic of the module
-    must be there in its shape, and nothing may be left over in a child that the module has, or it
-    raises :class:`WeightsMismatchError`. Others (``layer4``) are left out with a warning.
-
-    Args:
-        checkpoint (str): File, address or published name.
-        prefix (str, optional): Take the names below it. Defaults to None, as described.
-        map_location (str): As in ``torch.load``. Defaults to ``'cpu'``.
-    """
-
-    def __call__(self, module: nn.Module) -> None:
-        checkpoint = CheckpointLoader.load_checkpoint(
-            self.checkpoint, self.map_location, logger='silent'
-        )
-        if not is_converted(checkpoint):
-            super().__call__(module)
-            return
-        weights = self._weights_for(module, checkpoint['state_dict'])
-        foreign = check_fit(module, weights, self.checkpoint)
-        network = type(module).__name__
-        if foreign:
-            what = f'{len(foreign)} weights are left out, as the {network} has no such part'
-            line = f'{self.checkpoint}: {what} ({listed(foreign)})'
-            print_log(line, 'current', logging.WARNING)
-        kept = {name: value for name, value in weights.items() if name not in foreign}
-        module.load_state_dict(kept, strict=False)  # but for num_batches_tracked
-        line = f'{len(kept)} weights, all of the {network}, loaded from: {self.checkpoint}'
-        print_log(line, 'current')
-        if hasattr(module, '_params_init_info'):
-            update_init_info(module, init_info=self._get_init_info())
-
-    def _weights_for(self, module: nn.Module, state_dict: dict) -> dict:
-        if self.prefix is None and hasattr(module, 'backbone'):
-            return drop_surplus_outputs(module, state_dict)
-        prefix = (self.prefix or 'backbone').rstrip('.') + '.'
-        weights = below(state_dict, prefix)
-        if not weights:
-            parts = sorted({name.partition('.')[0] for name in state_dict})
-            raise WeightsMismatchError(
-                f'{self.checkpoint} has nothing below {prefix} (prefix of init_cfg), but '
-                f'{listed(parts)}'
-            )
-        return weights
+OTHER_NETWORK = (
+    'Choose the type and depth of the network that the weights are of (ResNetVd for ResNet*_vd), '
+    'or other weights'
+)

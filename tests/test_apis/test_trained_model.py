@@ -58,7 +58,7 @@ def test_wrong_class_names(config, tmp_path, classes, message):
 
 def test_checkpoint_of_another_model(config, checkpoint):
     config.model.head.embed_dims = 32
-    message = r'tiny\.pth is not of this model: size mismatch.*more of the kind'
+    message = r'tiny\.pth does not fit this config: \d+ of another shape'
     with pytest.raises(WeightsMismatchError, match=message):
         load(config, checkpoint)
 
@@ -67,5 +67,5 @@ def test_weights_of_a_training_that_diverged(config, checkpoint):
     content = torch.load(checkpoint, weights_only=True)
     content['state_dict']['backbone.bn1.running_var'][-1] = float('nan')
     torch.save(content, checkpoint)
-    with pytest.raises(ValueError, match=r'tiny\.pth has NaN among its weights, .*running_var'):
+    with pytest.raises(ValueError, match=r'tiny\.pth has NaN among its weights .*running_var'):
         load(config, checkpoint)

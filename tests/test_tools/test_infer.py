@@ -261,7 +261,10 @@ def test_other_settings_need_overwrite(run_tool, coco, model_files, tmp_path):
             '--attention needs torch',
         ),
         ('{images} {config} {ckpt} --thr best', "thr must be in [0, 1] or 'tuned', but got 'best'"),
-        ('{images} {config} {ckpt} --cfg-options model.head.embed_dims=8', 'is not of this model'),
+        (
+            '{images} {config} {ckpt} --cfg-options model.head.embed_dims=8',
+            'does not fit this config',
+        ),
         ('{images} {ckpt}', 'are required: INPUT CONFIG CHECKPOINT'),
         ('{ckpt} --no-config', 'are required: INPUT CHECKPOINT'),
         ('{images} {ckpt} --no-config --cfg-options a=1', '--cfg-options changes a CONFIG'),

@@ -9,10 +9,10 @@ from mmengine.hooks import Hook
 from mmpretrain.models.heads import MultiLabelClsHead
 
 from ...checkpoints import classes_of
+from ...checkpoints.classes import compare_classes
 from ...engine.runners import launch
 from ...evaluation import MultiLabelMAP
 from ...evaluation.metrics.gather import gather_batches
-from ...fileio.terminal import printable
 from .stored_thresholds import read_trained, stored_thresholds
 
 # What selects the images of a dataset: splits that agree in these are the same.
@@ -54,12 +54,13 @@ class _SameClassesHook(Hook):
     """Compares the class names: a label index means nothing without them."""
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        stored = classes_of(checkpoint)
         here = runner.test_dataloader.dataset.metainfo.get('classes')
-        if stored is not None and here is not None and stored != list(here):
+        change = compare_classes(classes_of(checkpoint), here)
+        if change is not None and not change.is_same:
+            difference = change.first_difference('the split', 'the checkpoint')
             raise ValueError(
-                f'the checkpoint has {len(stored)} classes ({printable(str(stored[0]))}, ...), the '
-                f'split has {len(here)} with other names ({printable(str(here[0]))}, ...)'
+                f'{difference}: thresholds are of the classes of the checkpoint ({change}). Set '
+                '`classes` of the dataset to those'
             )
 
 

@@ -24,7 +24,7 @@ KNOWN_KEYS = (
     *inspect.signature(Runner).parameters,
     *('custom_imports', 'runner_type', 'model_wrapper_cfg', 'sync_bn', 'find_unused_parameters'),
     *('activation_checkpointing', 'efficient_conv_bn_eval', 'compile', 'channels_last'),
-    *('check_config', 'tta_model', 'tta_pipeline', 'evaluate_only'),
+    *('check_config', 'load_strict', 'tta_model', 'tta_pipeline', 'evaluate_only'),
 )
 
 # What a wrong value or a missing package raises where it is built.

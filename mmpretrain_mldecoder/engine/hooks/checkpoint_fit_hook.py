@@ -1,4 +1,7 @@
-"""Strict fitting of a checkpoint to the model, before anything is measured with it."""
+"""Strict fitting of a checkpoint to the model, before anything is computed with it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -7,10 +10,10 @@ from mmpretrain.registry import HOOKS
 from torch import nn
 
 from ...checkpoints import fit
-from ...checkpoints.fit import compare, is_converted, listed
+from ...checkpoints.classes import ClassChange, compare_classes, move_rows
+from ...checkpoints.fit import below, listed
 from ...checkpoints.load import classes_of
-from ...errors import WeightsMismatchError
-from ...fileio.terminal import printable
+from ...errors import RunError, WeightsMismatchError
 
 
 @HOOKS.register_module()
@@ -22,130 +25,133 @@ class CheckpointFitHook(Hook):
     - a test or a validation raises if a parameter or running statistic is missing, has another
       shape or is NaN, or if the checkpoint has the dataset's classes in another order. Other names
       of classes are a warning, as these may be other words for the same;
-    - a training with ``load_from`` and *converted* weights (``meta['converted']``) raises if the
-      backbone does not fit fully. Head weights that do not fit are randomly initialised, and one
-      line of the log lists them. For all other checkpoints a training stays as MMEngine has it;
-    - ``resume`` is left alone.
+    - a training with ``load_from`` raises if the backbone does not fit fully, unless the config
+      has ``load_strict = False``. Head weights that do not fit are randomly initialised, and one
+      line of the log lists them. Where the classes differ, the rows of the head follow their names
+      (:func:`.move_rows`), and a line lists what was kept, moved, new and dropped;
+    - ``resume`` raises if the checkpoint has other classes than the dataset.
 
-    It raises :class:`WeightsMismatchError` with names and shapes, and ``ValueError`` for NaN.
+    Names may stand behind any prefix. It raises :class:`WeightsMismatchError` with names and
+    shapes, :class:`RunError` for a resume, and ``ValueError`` for NaN.
     """
 
     # Before the hooks that load the checkpoint into their own copies of the model.
     priority = 'HIGHEST'
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        source = runner._load_from or 'the checkpoint'
+        # A loop is built when its run begins.
+        loops = (runner._train_loop, runner._val_loop, runner._test_loop)
+        trains, *_ = (isinstance(loop, BaseLoop) for loop in loops)
+        loop = next((loop for loop in loops if isinstance(loop, BaseLoop)), None)
+        if loop is None:
+            return
+        classes = (getattr(loop.dataloader.dataset, 'metainfo', None) or {}).get('classes')
+        change = compare_classes(classes_of(checkpoint), classes)
         if runner._resume:
+            if trains and change is not None and not change.is_same:
+                raise RunError(
+                    f'{change.first_difference("the dataset", source)}: a training resumes with '
+                    f'the classes that it had ({change}). Set `classes` of the dataset to those, '
+                    'or start a new training from the weights with load_from, without resume'
+                )
             return
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
-        source = runner._load_from or 'the checkpoint'
-        # A loop is built when its run begins.
-        trains = isinstance(runner._train_loop, BaseLoop)
-        tests = [one for one in (runner._val_loop, runner._test_loop) if isinstance(one, BaseLoop)]
-        if is_converted(checkpoint):
-            checkpoint['state_dict'] = fit.drop_surplus_outputs(model, checkpoint['state_dict'])
-            _check_backbone(model, checkpoint['state_dict'], source)
-            if trains:
-                _complete(runner, model, checkpoint, source)
-        if tests and not trains:
-            _check_whole(model, checkpoint, source)
-            _check_classes(runner, tests[0].dataloader.dataset, checkpoint, source)
+        if trains:
+            checkpoint['state_dict'] = _load_start(runner, model, checkpoint, source, change)
+            return
+        checkpoint['state_dict'] = fit.load_whole(model, checkpoint, source)
+        if change is not None:
+            _check_classes(runner, change, source)
 
 
-def _check_backbone(model: nn.Module, state_dict: dict, source: str) -> None:
-    if not hasattr(model, 'backbone'):
-        raise WeightsMismatchError(
-            f'{source} has weights of a backbone and a head, and {type(model).__name__} has no '
-            'backbone. Load them by the init_cfg of the part that they are for'
-        )
-    fit.check_fit(model.backbone, fit.below(state_dict, 'backbone.'), source)
-
-
-def _complete(runner, model: nn.Module, checkpoint: dict, source: str) -> None:
-    """Complete a checkpoint of converted weights with the model's own random ones."""
-    state_dict = checkpoint['state_dict']
-    mismatch = compare(model, state_dict)
-    random = [*mismatch.missing, *mismatch.misshaped]
-    unused = [*mismatch.left_over, *mismatch.foreign]
-    if random or unused:
-        fresh = model.state_dict()
-        kept = {name: value for name, value in state_dict.items() if name not in unused}
-        checkpoint['state_dict'] = kept | {name: fresh[name].clone() for name in random}
-        runner.logger.warning(
-            f'The training keeps the backbone of {source}. '
-            f'{len(random)} other weights are randomly initialised: {", ".join(random) or "none"}. '
-            f'{len(unused)} weights of the file are not used: {", ".join(unused) or "none"}.'
-        )
-
-
-def _check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
-    state_dict = checkpoint.get('state_dict', checkpoint)
-    state_dict = {name.removeprefix('module.'): value for name, value in state_dict.items()}
-    # Other buffers are made by the model: a checkpoint of another version may lack them.
-    needed = {name for name, _ in model.named_parameters()}
-    needed |= {n for n in model.state_dict() if n.endswith(('running_mean', 'running_var'))}
-    broken = [name for name in needed & state_dict.keys() if state_dict[name].isnan().any()]
-    if broken:
-        raise ValueError(
-            f'{source} has NaN among its weights ({listed(sorted(broken))}), as a training that '
-            'diverged leaves them: test an earlier checkpoint'
-        )
-    found = compare(model, state_dict)
-    missing = tuple(name for name in found.missing if name in needed)
+def _load_start(
+    runner, model: nn.Module, checkpoint: Mapping, source: str, change: ClassChange | None
+) -> dict:
+    """Load what a training starts from; return all weights of the model, the random ones too."""
+    state, where = _whole_names(model, checkpoint, source)
+    if change is not None and not change.is_same and hasattr(model, 'head'):
+        moved, lost = move_rows(model.head, below(state, 'head.'), change)
+        lost = [f'head.{name}' for name in lost]
+        state = {name: value for name, value in state.items() if name not in lost}
+        state |= {f'head.{name}': value for name, value in moved.items()}
+        if moved or lost:
+            rows = 'The rows of the head follow their names' if moved else 'No row can follow'
+            runner.logger.warning(
+                f'{change.first_difference("the dataset", source)}. {rows}: {change}. Rows of '
+                'new classes are randomly initialised.'
+            )
+        elif any(name.startswith('head.') for name in state):
+            runner.logger.warning(
+                f'{change.first_difference("the dataset", source)}, and the head is not known '
+                'here: its weights stay where they are.'
+            )
+    found = fit.load(model, state, source)
+    part = 'backbone.' if hasattr(model, 'backbone') else ''
+    needed = [name for name in fit.needed_names(model) if not name.startswith('head.')]
+    needed = [name for name in needed if name.startswith(part)]
+    norms = fit.fresh_norms(model.backbone, [n.removeprefix(part) for n in needed]) if part else ()
+    missing = tuple(n for n in found.missing if n in needed and n.removeprefix(part) not in norms)
     misshaped = {name: shapes for name, shapes in found.misshaped.items() if name in needed}
-    mismatch = fit.Mismatch(missing, misshaped, left_over=(), foreign=())
-    names = {*mismatch.missing, *mismatch.misshaped}
-    if names and not _adapts(model, state_dict, names):
+    left_over = tuple(name for name in found.left_over if part and name.startswith(part))
+    mismatch = replace(found, missing=missing, misshaped=misshaped, left_over=left_over)
+    if str(mismatch) and runner.cfg.get('load_strict', True):
+        network = type(model.backbone if part else model).__name__
         raise WeightsMismatchError(
-            f'{source} cannot be tested with this config: {mismatch}. '
-            + _hint(needed, names, state_dict)
+            f'{source} does not fit the {network}: {mismatch}. {fit.OTHER_NETWORK}, or load what '
+            'fits and leave the rest random: load_strict = False in the config'
         )
-
-
-def _adapts(model: nn.Module, state_dict: dict, names: set[str]) -> bool:
-    """Whether the model's own loading code fills the names, such as position embeddings."""
-    try:
-        return names.isdisjoint(model.load_state_dict(state_dict, strict=False).missing_keys)
-    except RuntimeError:  # another shape
-        return False
-
-
-def _hint(needed: set[str], names: set[str], state_dict: dict) -> str:
-    head = {name for name in needed if name.startswith('head.')}
-    if not names & head:
-        return 'Test it with the config that it was trained with'
-    if not head <= names:
-        return (
-            'If it is the number of classes, set model.head.num_classes (and num_groups of an '
-            'ML-Decoder, and data_preprocessor.num_classes) to that of the file'
+    random = [*found.missing, *found.misshaped]
+    unused = [*found.left_over, *found.foreign]
+    unused = [name for name in unused if not name.endswith('num_batches_tracked')]
+    if random or unused:
+        kept = 'what fits' if str(mismatch) else 'the backbone'
+        runner.logger.warning(
+            f'The training keeps {kept} of {source}{where}. '
+            f'{len(random)} other weights are randomly initialised: '
+            f'{listed(random, 10) or "none"}. '
+            f'{len(unused)} weights of the file are not used: {listed(unused, 10) or "none"}.'
         )
-    others = listed([name for name in state_dict if name.startswith('head.')])
-    return (
-        f'None of it fits the head; the file has {others or "no head"}. A test needs the weights '
-        'of the whole model. A training can start from the backbone: '
-        'model.backbone.init_cfg.checkpoint'
-    )
+    elif where:
+        runner.logger.info(f'The training keeps all weights of {source}{where}.')
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def _check_classes(runner, dataset, checkpoint: dict, source: str) -> None:
+def _whole_names(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[Mapping, str]:
+    """Return weights in the names of a whole model, also those of a backbone alone.
+
+    The text says below which prefix they were found in the file.
+    """
+    state = fit.drop_surplus_outputs(model, checkpoint.get('state_dict', checkpoint))
+    prefixes = fit.find_prefixes(model, state, source)
+    choices = [(fit.rename(state, *prefixes), prefixes[0])]
+    if hasattr(model, 'backbone'):
+        needed = {f'backbone.{name}' for name in fit.needed_names(model.backbone)}
+        for weights in (state, checkpoint.get('original', {})):
+            if not needed <= choices[0][0].keys():
+                prefixes = fit.find_prefixes(model.backbone, weights, source)
+                inner = fit.rename(weights, *prefixes)
+                inner = {f'backbone.{name}': value for name, value in inner.items()}
+                choices.append((inner, prefixes[0]))
+        # Of equals the first, which may have a head.
+        choices.sort(key=lambda choice: -len(needed & choice[0].keys()))
+    weights, prefix = choices[0]
+    return weights, f', below {prefix} in it' if prefix else ''
+
+
+def _check_classes(runner, change: ClassChange, source: str) -> None:
     """Compare the class names of checkpoint and dataset, as far as both have some."""
-    theirs = list(map(str, classes_of(checkpoint) or ()))
-    ours = list(map(str, (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()))
-    pairs = enumerate(zip(theirs, ours, strict=False))
-    index = next((index for index, (one, other) in pairs if one != other), None)
-    if index is None:
-        return
-    difference = (
-        f'class {index} is {printable(theirs[index])!r} in {source} and {printable(ours[index])!r} '
-        'in the dataset'
-    )
-    if sorted(theirs) == sorted(ours):
+    difference = change.first_difference('the dataset', source)
+    if change.is_reordered:
         raise WeightsMismatchError(
             f'{difference}: the same classes in another order, so that scores would be compared '
             'with the labels of other classes. Set `classes` of the dataset to the order of the '
             'checkpoint'
         )
-    runner.logger.warning(
-        f'{difference}. If these are not two words for the same, the numbers mean nothing.'
-    )
+    if difference:
+        runner.logger.warning(
+            f'{difference}. If these are not two words for the same, the numbers mean nothing '
+            f'({change}).'
+        )

@@ -68,6 +68,8 @@ def test_classes_of_checkpoint_and_split(classes):
     check = _SameClassesHook().after_load_checkpoint
     for same in (None, [], ('ant', 'bee')):
         check(runner, dict(meta=dict(dataset_meta=dict(classes=same))))
-    with pytest.raises(ValueError, match=r'with other names') as caught:
+    with pytest.raises(
+        ValueError, match=r'thresholds are of the classes of the checkpoint'
+    ) as caught:
         check(runner, dict(meta=dict(dataset_meta=dict(classes=classes))))
     assert str(caught.value).isprintable()

@@ -64,7 +64,7 @@ def test_fitting_weights_are_tested(trained, run_test, tmp_path):
 @pytest.mark.parametrize('run', ['test', 'val'])
 def test_other_class_count_is_refused(trained, run_test, run):
     message = (
-        rf'^load_from: {trained[1]} cannot be tested with this config: 3 of .*group_linear\.bias: '
+        rf'^load_from: {trained[1]} does not fit this config: 3 of .*group_linear\.bias: '
         r'\(4,\) in the file, \(3,\) in the model.*set model\.head\.num_classes \(and num_groups'
     )
     with pytest.raises(ValueError, match=message):
@@ -77,7 +77,7 @@ def test_other_class_count_is_refused(trained, run_test, run):
         (_decoder(5), r'group_linear\.bias: \(5,\) in the file, \(4,\)'),
         (
             paddleclas_fc(32, 7),
-            r'cannot be tested .*\d+ missing \(head\.decoder\.queries, .*None of it fits the head; '
+            r'does not fit .*\d+ missing \(head\.decoder\.queries, .*None of it fits the head; '
             r'the file has head\.fc\.\w+, head\.fc\.\w+\. .*model\.backbone\.init_cfg\.checkpoint',
         ),
     ],
@@ -148,19 +148,19 @@ def test_models_may_adapt_a_checkpoint(trained, tmp_path):
         if img_size == 32:
             torch.save(runner.model.state_dict(), checkpoint)
         runner.test()
-    assert 'cannot be tested' not in read_log(tmp_path)
+    assert 'does not fit' not in read_log(tmp_path)
 
 
 # ---- training
 
 
-def test_own_checkpoint_of_other_classes_starts_as_before(trained, tmp_path, capsys):
+def test_own_checkpoint_of_another_number_of_classes(trained, tmp_path, capsys):
     config, checkpoint = trained
     options = ONE_EPOCH | _classes(5) | {'optim_wrapper.optimizer.lr': 0}
     options['train_cfg.val_begin'] = 9  # never: the validation split has 4 classes
     build_runner(config, tmp_path, load_from=checkpoint, **options).train()
-    assert 'size mismatch for head.decoder.queries' in capsys.readouterr().out  # MMEngine's
-    assert 'keeps the backbone' not in read_log(tmp_path)
+    assert 'do not match exactly' not in capsys.readouterr().out  # MMEngine has nothing to add
+    assert '3 other weights are randomly initialised: head.decoder.queries' in read_log(tmp_path)
     start, end = read(checkpoint)['state_dict'], read(tmp_path / 'epoch_1.pth')['state_dict']
     assert torch.equal(start['backbone.conv1.weight'], end['backbone.conv1.weight'])
     assert torch.equal(
@@ -197,6 +197,82 @@ def test_converted_backbone_must_fit(trained, tmp_path):
         runner = build_runner(trained[0], tmp_path, load_from=checkpoint, **ONE_EPOCH, **options)
         with pytest.raises(ValueError, match=r'weights\.pdparams does not fit the ResNet'):
             runner.train()
+
+
+def started(trained, tmp_path, change, **options):
+    """The weights after a training of rate 0 from a changed checkpoint, and the log."""
+    config, path = trained
+    content = read(path)
+    torch.save(change(content) or content, tmp_path / 'start.pth')
+    options = ONE_EPOCH | {'optim_wrapper.optimizer.lr': 0} | options
+    build_runner(config, tmp_path, load_from=str(tmp_path / 'start.pth'), **options).train()
+    return read(tmp_path / 'epoch_1.pth')['state_dict'], read_log(tmp_path)
+
+
+@pytest.mark.parametrize('prefix', ['_orig_mod.', 'module.', 'model.', 'net.model.'])
+def test_a_training_starts_from_names_behind_a_prefix(trained, tmp_path, prefix):
+    start = read(trained[1])['state_dict']
+    added = {f'{prefix}{name}': value + 1 for name, value in start.items()}
+    end, log = started(trained, tmp_path, lambda _: dict(state_dict=added, epoch=1))
+    for name in ('backbone.conv1.weight', 'head.decoder.input_proj.weight'):
+        assert torch.equal(end[name], start[name] + 1), name
+    assert 'randomly initialised' not in log
+    assert (f'below {prefix}' in log) == ('model.' in prefix)
+
+
+@pytest.mark.parametrize('prefix', ['', 'encoder_q.', 'module.net.'])
+def test_a_training_starts_from_a_backbone_alone(trained, tmp_path, prefix):
+    start = read(trained[1])['state_dict']
+    alone = {
+        prefix + name.removeprefix('backbone.'): value + 1
+        for name, value in start.items()
+        if name.startswith('backbone.')
+    }
+    end, log = started(trained, tmp_path, lambda _: alone | {f'{prefix}fc.bias': torch.ones(9)})
+    assert torch.equal(end['backbone.conv1.weight'], start['backbone.conv1.weight'] + 1)
+    assert 'other weights are randomly initialised: head.decoder.queries' in log
+
+
+@pytest.mark.parametrize('lost', ['', 'backbone.layer3.1.conv1.weight'])
+def test_a_training_from_part_of_a_backbone_is_refused(trained, tmp_path, lost):
+    def change(content):
+        state = content['state_dict']
+        return {n if lost else f'{n}_other': v for n, v in state.items() if n != lost}
+
+    with pytest.raises(ValueError, match=rf'start\.pth .*missing .*{lost}.*load_strict = False'):
+        started(trained, tmp_path, change)
+    start = read(trained[1])['state_dict']['backbone.conv1.weight']
+    end, log = started(trained, tmp_path, change, load_strict=False)  # the advice
+    assert torch.equal(end['backbone.conv1.weight'], start) == bool(lost)
+    assert 'keeps what fits' in log and 'Nothing reads the key' not in log
+
+
+def test_rows_of_the_head_follow_the_classes(trained, tmp_path):
+    def change(content):
+        names = content['meta']['dataset_meta']['classes']
+        content['meta']['dataset_meta']['classes'] = [names[1], names[0], 'other', names[3].upper()]
+
+    start = read(trained[1])['state_dict']
+    end, log = started(trained, tmp_path, change)
+    for name in ('queries', 'group_linear.weight', 'group_linear.bias'):
+        name = f'head.decoder.{name}'
+        for ours, theirs in {0: 1, 1: 0, 3: 3}.items():
+            assert torch.equal(end[name][ours], start[name][theirs]), (name, ours)
+    assert '1 kept' in log and '2 moved' in log and '1 new' in log and '1 dropped (other)' in log
+
+
+@pytest.mark.parametrize(
+    'change',
+    [_with_reversed_classes, lambda c: c['meta']['dataset_meta'].update(classes=list('abcd'))],
+)
+def test_a_training_resumes_with_its_classes_only(trained, tmp_path, change):
+    config, path = trained
+    content = read(path)
+    change(content)
+    torch.save(content, tmp_path / 'epoch_1.pth')
+    options = NO_WORKERS | {'train_cfg.max_epochs': 2}
+    with pytest.raises(RunError, match=r'class 0 is .*epoch_1\.pth.*load_from'):
+        build_runner(config, tmp_path, resume='auto', **options).train()
 
 
 def test_resuming_reads_once_and_is_left_alone(trained, tmp_path, monkeypatch):
