@@ -2,15 +2,18 @@
 
 import json
 import logging
+import re
 
 import numpy as np
 import pytest
+import torch
 from coco_dataset import build
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 from mmpretrain.datasets import VOC, MultiLabelDataset
 from mmpretrain.registry import MODELS
 
 from mmpretrain_mldecoder.engine.checks.labels import check_labels
+from mmpretrain_mldecoder.engine.checks.start import check_classes
 from mmpretrain_mldecoder.errors import ConfigError
 
 KEY = 'train_dataloader.dataset'
@@ -98,6 +101,31 @@ def test_classes_without_an_image(warned, fake_coco):
     assert warned(RepeatDataset(part, 2)).endswith(names)
     assert warned(ConcatDataset([part, build(fake_coco, 'val')])) == ''
     assert warned(part, key='val_dataloader.dataset') == ''
+
+
+def test_a_split_that_lacks_a_class_and_what_the_errors_say_to_do(fake_coco):
+    path = fake_coco / 'annotations/instances_val2017.json'
+    content = json.loads(path.read_text())
+    (bee,) = (c for c in content['categories'] if c['name'] == 'bee')
+    content['categories'].remove(bee)
+    content['annotations'] = [a for a in content['annotations'] if a['category_id'] != bee['id']]
+    path.write_text(json.dumps(content))
+    model = torch.nn.Module()
+    model.head = torch.nn.Module()
+    model.head.num_classes = 4
+    keys = (KEY, 'val_dataloader.dataset')
+    train = build(fake_coco)
+
+    def check(val):
+        check_classes(model, dict(zip(keys, (train, val), strict=True)), [])
+
+    with pytest.raises(ConfigError, match=rf'{keys[1]} lacks 1 of the 4 classes of {KEY}: bee'):
+        check(build(fake_coco, 'val'))
+    with pytest.raises(ValueError, match='add it to the categories') as error:
+        build(fake_coco, 'val', classes=train.CLASSES)
+    content['categories'].append(json.loads(re.search(r'\{.*?\}', str(error.value))[0]))
+    path.write_text(json.dumps(content))
+    check(build(fake_coco, 'val', classes=train.CLASSES))
 
 
 def test_nothing_labelled(warned, fake_coco):

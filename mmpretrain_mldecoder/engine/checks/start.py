@@ -1,7 +1,7 @@
 """Checks at the start of a run, after everything is built and before anything is computed."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, zip_longest
+from itertools import pairwise, permutations, zip_longest
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -18,6 +18,7 @@ from torch import nn
 from ...errors import ConfigError
 from ...evaluation.metrics import MultiLabelMAP
 from ...fileio.near_names import difference
+from ...fileio.terminal import printable
 from .dry_run import dry_run
 from .idle_settings import idle_settings
 from .labels import check_labels
@@ -81,6 +82,17 @@ def check_classes(
     number = getattr(head, 'num_classes', None)
     infos = {key: getattr(data, 'metainfo', None) or {} for key, data in datasets.items()}
     classes = {key: info['classes'] for key, info in infos.items() if info.get('classes')}
+    for (first, second), (names, others) in zip(
+        permutations(classes, 2), permutations(classes.values(), 2), strict=True
+    ):
+        lacking = [str(name) for name in names if name not in others]
+        if lacking and set(others) < set(names):
+            shown = printable(', '.join(lacking[:10])) + (', ...' if len(lacking) > 10 else '')
+            raise ConfigError(
+                f'{second} lacks {len(lacking)} of the {len(names)} classes of {first}: {shown}. '
+                f'Set {second}.classes to those of {first}, and add to the categories of its '
+                'annotation file what is missing; or set `classes` of both to the same fewer ones'
+            )
     if number is not None:
         for key, names in classes.items():
             if len(names) != number:
