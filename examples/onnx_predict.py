@@ -14,26 +14,25 @@ import sys
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 # Those that are read. Pillow knows more, for some of which it would start other programs.
-FORMATS = (
-    'JPEG MPO PNG WEBP TIFF GIF BMP DIB PPM AVIF HEIF JPEG2000 JXL QOI ICO PCX PSD SGI DDS TGA'
-)
-PACKAGES = {'HEIF': 'pillow_heif', 'AVIF': 'pillow_avif', 'JXL': 'pillow_jxl'}
+FORMATS = """JPEG MPO PNG WEBP TIFF GIF BMP DIB PPM AVIF HEIF JPEG2000 JXL QOI ICO PCX PSD SGI DDS
+TGA"""
+PLUGINS = {'.heic': 'pillow-heif', '.avif': 'pillow-avif-plugin', '.jxl': 'pillow-jxl-plugin'}
 TURNS = (None, 'FLIP_LEFT_RIGHT', 'ROTATE_180', 'FLIP_TOP_BOTTOM')
 TURNS += ('TRANSPOSE', 'ROTATE_270', 'TRANSVERSE', 'ROTATE_90')
 METADATA = ('thumbs.db', 'desktop.ini', '__macosx', '@eadir')
 
 Image.init()
-for module in PACKAGES.values():  # those that are installed
+for package in PLUGINS.values():  # those that are installed
     try:
-        plugin = importlib.import_module(module)
+        plugin = importlib.import_module(package.removesuffix('-plugin').replace('-', '_'))
         getattr(plugin, 'register_heif_opener', lambda: None)()
     except ImportError:
         pass
-KNOWN = [name for name in (*FORMATS.split(), 'TGA') if name in Image.OPEN]
-SUFFIXES = [s for s, name in Image.registered_extensions().items() if name in KNOWN]
+KNOWN = [name for name in FORMATS.split() if name in Image.OPEN]
+SUFFIXES = [s for s, name in Image.registered_extensions().items() if name in FORMATS.split()]
 
 
 def find(folder: str, left_out: collections.Counter) -> list[str]:
@@ -64,7 +63,15 @@ def find(folder: str, left_out: collections.Counter) -> list[str]:
 def read(path: str) -> Image.Image:
     """Load an image upright, in RGB: transparency is dropped, of 16 bits the upper 8 are kept."""
     with open(path, 'rb') as file:  # given a path, Pillow scrambles some TIFFs
-        image = Image.open(io.BytesIO(file.read()), formats=KNOWN)
+        content = file.read()
+    if content.startswith(b'\xff\xd8') and content.rfind(b'\xff\xd9') < content.find(b'\xff\xda'):
+        raise ValueError(f'it ends after {len(content)} bytes')
+    try:
+        image = Image.open(io.BytesIO(content), formats=KNOWN)
+    except UnidentifiedImageError as error:
+        brand = '.avif' if content[8:12] == b'avif' else '.heic'
+        fix = f'pip install {PLUGINS[brand]}' if content[4:8] == b'ftyp' else 'no image in it'
+        raise ValueError(fix) from error
     image.load()  # which turns a TIFF
     try:
         orientation = image.getexif().get(0x0112, 1)
@@ -150,9 +157,10 @@ def load(path: str, provider: str) -> tuple[onnxruntime.InferenceSession, dict]:
         session = onnxruntime.InferenceSession(path, providers=[provider])
     except Exception as error:  # each version has its own
         version, why = onnxruntime.__version__, str(error).strip().partition('\n')[0]
-        advice = ' Update onnxruntime, or export for it: tools/export_onnx.py --opset'
-        is_old = 'IR version' in why or 'pset' in why
-        stop(f'onnxruntime {version} cannot load {path}: {why}.{advice if is_old else ""}')
+        if 'IR version' in why or 'opset' in why.lower():
+            fix = 'update it, or export for it with tools/export_onnx.py --opset 17'
+            stop(f'{path} needs a newer onnxruntime than {version}: {fix}')
+        stop(f'onnxruntime {version} cannot load {path}: {why[:200]}')
     about = session.get_modelmeta().custom_metadata_map
     if missing := {'classes', 'resize', 'input', 'output'} - about.keys():
         lacks = ', '.join(sorted(missing))
@@ -177,11 +185,13 @@ def main() -> int:
         if not os.path.exists(path):
             stop(f'no image or folder {path}')
         images += find(path, left_out) if os.path.isdir(path) else [path]
-    if left_out:
-        kinds = ', '.join(f'{n} {kind}' for kind, n in left_out.most_common())
-        print(f'{left_out.total()} files left out: {kinds}', file=sys.stderr)
+    needs = {kind: f' (needs {package})' for kind, package in PLUGINS.items()}
+    kinds = ', '.join(f'{n} {kind}{needs.get(kind, "")}' for kind, n in left_out.most_common())
+    said = f'{left_out.total()} file{"s" * (left_out.total() > 1)} left out: {kinds}'
     if not images:
-        stop(f'no image in {", ".join(args.images)}')
+        stop(f'no image in {", ".join(args.images)}: {said if left_out else "nothing is there"}')
+    if left_out:
+        print(said, file=sys.stderr)
     for path in images:
         try:
             image = prepare(path, about)

@@ -21,6 +21,8 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     precision = parser.add_mutually_exclusive_group().add_argument
     precision('--fp16', action='store_true', help='weights and sums in 16 bits')
     precision('--int8', metavar='CALIBRATION_DIR', help='backbone in 8 bits; photos to calibrate')
+    add('--float-input', action='store_true', help='take normalised RGB, not the uint8 image')
+    add('--opset', type=int, help='of ONNX, 17 to 24; lower ones suit older runtimes')
     add('--sigmoid', action='store_true', help='give scores instead of logits')
     add('--photos', nargs='+', default=[], help='files, folders or globs; default: the test data')
     add('--tolerance', type=float, help='how far scores may be off; default 1e-4, fp16 1e-2')
@@ -47,6 +49,8 @@ def main(argv: list[str] | None = None) -> None:
             photos=args.photos,
             tolerance=args.tolerance,
             max_map_drop=1.0 if args.max_map_drop is None else args.max_map_drop,
+            float_input=args.float_input,
+            opset=args.opset,
         )
     except ParityError as error:
         console.print(apis.export_report(error.export))

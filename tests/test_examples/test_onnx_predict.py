@@ -1,17 +1,24 @@
 import json
+import os
 import re
+import runpy
 import subprocess
 import sys
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from faulty_images import encoded
 from mmengine.config import Config
 from PIL import Image
 from tiny_classifier import write_classifier
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer, export_model
 from mmpretrain_mldecoder.apis.export.model_input import pack_photos, resize_rule
+from mmpretrain_mldecoder.datasets.image_header import image_suffixes
+from mmpretrain_mldecoder.datasets.image_search import find_images
 
 onnx = pytest.importorskip('onnx')
 for package in ('onnxruntime', 'onnxscript'):
@@ -85,6 +92,92 @@ def test_what_the_file_lacks_is_said(exported, tmp_path):
         done = predict(tmp_path / 'changed.onnx', 'x.jpg', '--thr', 'tuned')
         assert done.returncode == 2
         assert (value or 'thresholds: none') in done.stderr
+
+
+@pytest.fixture
+def functions(monkeypatch) -> dict:
+    """The example in this process, so that a call takes no second."""
+    monkeypatch.setattr(sys, 'argv', ['onnx_predict.py'])
+    return runpy.run_path(str(EXAMPLE))
+
+
+def told(functions, monkeypatch, capsys, *args) -> str:
+    """What the example says on standard error, which is one line and status 2."""
+    monkeypatch.setattr(sys, 'argv', ['onnx_predict.py', *map(str, args)])
+    try:
+        status = functions['main']()
+    except SystemExit as error:
+        status = error.code
+    said = capsys.readouterr().err
+    assert (status, said.count('\n')) == (2, 1), said
+    return said
+
+
+def test_each_mistake_is_told_in_a_line(exported, functions, monkeypatch, capsys, tmp_path):
+    model = exported[2]
+    tell = partial(told, functions, monkeypatch, capsys)
+    photo = encoded(np.full((40, 50, 3), 99, np.uint8), quality=95)
+    contents = {
+        'ok.jpg': photo,
+        'text.jpg': b'<html>',
+        'cut.jpg': photo[:-4] + bytes(900),
+        'a.heic': b'\0\0\0\x18ftypheic\0\0\0\0mif1heic' + bytes(40),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'other/in').mkdir(parents=True)
+    for name in ('1.csv', 'in/2.csv', '3.heic', '.DS_Store', '._4.jpg'):
+        (tmp_path / 'other' / name).touch()
+    ok = tmp_path / 'ok.jpg'
+    assert f'{tmp_path} is a folder' in tell(tmp_path, ok)
+    assert 'gone.onnx is not there' in tell(tmp_path / 'gone.onnx', ok)
+    assert 'cannot load' in tell(ok, ok)
+    assert 'no image or folder ' in tell(model, ok, tmp_path / 'gone.jpg')
+    assert 'text.jpg: no image in it' in tell(model, tmp_path / 'text.jpg')
+    assert 'cut.jpg: it ends after ' in tell(model, tmp_path / 'cut.jpg')
+    assert 'nothing is there' in tell(model, tmp_path / 'empty')
+    assert 'no provider Some, only ' in tell(model, ok, '--provider', 'Some').replace(
+        ' in this onnxruntime', ''
+    )
+    assert '--thr is a number or tuned, not high' in tell(model, ok, '--thr', 'high')
+    if '.heic' not in functions['SUFFIXES']:
+        assert 'pip install pillow-heif' in tell(model, tmp_path / 'a.heic')
+        said = tell(model, tmp_path / 'other')
+        assert said.endswith('3 files left out: 2 .csv, 1 .heic (needs pillow-heif)\n')
+    foreign = onnx.load(model)
+    del foreign.metadata_props[:]
+    onnx.save(foreign, tmp_path / 'foreign.onnx')
+    assert 'is not of tools/export_onnx.py' in tell(tmp_path / 'foreign.onnx', ok)
+    foreign.ir_version = 99
+    onnx.save(foreign, tmp_path / 'newer.onnx')
+    assert 'needs a newer onnxruntime than' in tell(tmp_path / 'newer.onnx', ok)
+
+
+def test_folders_are_searched_as_by_the_package(functions, tmp_path):
+    root = tmp_path / 'photos'
+    for name in ('b/1.JFIF', 'b/c/2.png', '../more/3.gif', '.hidden/4.jpg', '__MACOSX/5.jpg'):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    for name, target in {'a': 'b', 'd': '../more', 'b/up': '..', 'e': '../more'}.items():
+        (root / name).symlink_to(target)
+    (root / 'notes.txt').touch()
+    left_out = Counter()
+    images, others = find_images(root)
+    assert functions['find'](str(root), left_out) == images and left_out == others
+    assert [os.path.relpath(path, root) for path in images] == ['b/1.JFIF', 'b/c/2.png', 'd/3.gif']
+    assert set(functions['SUFFIXES']) == set(image_suffixes())
+
+
+def test_normalised_input(tmp_path, shared_data):
+    config, checkpoint = write_classifier(tmp_path)
+    export_model(Config.fromfile(config), checkpoint, tmp_path / 'out.onnx', float_input=True)
+    photo = str(next(iter(sorted(shared_data.glob('coco_tiny/**/*.jpg')))))
+    (line,) = predict(tmp_path / 'out.onnx', photo, '--thr', '0').stdout.splitlines()
+    (expected,) = MultiLabelInferencer(config, checkpoint, 'cpu', backend='torch')(photo, thr=0)
+    seen = {name: float(score) for name, score in map(str.split, line.split('  ')[1:])}
+    wanted = dict(zip(expected['labels'], expected['scores'], strict=True))
+    assert seen == pytest.approx(wanted, abs=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_table_and_file(tmp_path, capsys):
     assert lines[-3].endswith('at most, 0.0001 is allowed')
     megabytes = f'{out.stat().st_size / 1e6:.1f} MB'
     assert lines[-2] == f'{out}: {megabytes}, fp32, 4 classes, scores, no thresholds'
-    assert lines[-1] == 'resize: squash 32x32'
+    assert lines[-1].startswith('input: uint8, ') and lines[-1].endswith('; resize: squash 32x32')
 
 
 def test_scores_that_are_off(tmp_path, capsys, monkeypatch):

@@ -11,11 +11,13 @@ data_preprocessor = dict(
 
 train_pipeline = [
     dict(type='LoadWholeImage'),
+    dict(type='SquareResize', scale=96),  # changes nothing but images of your own
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
     dict(type='LoadWholeImage'),
+    dict(type='SquareResize', scale=96),
     dict(type='PackMultiLabelInputs'),
 ]
 

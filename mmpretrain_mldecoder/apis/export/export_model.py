@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmpretrain.apis import get_model
+from torch import Tensor
 
 from ...checkpoints.loaders import checkpoint_identity
 from ...engine.checks.config_error import explained, read_config
@@ -17,11 +18,19 @@ from ...version import __version__
 from ..inference.onnx_model import activation_of, check_onnx_packages, first_line
 from ..thresholds.stored_thresholds import stored_thresholds
 from ..trained_model import load_trained
-from .formats import Precision, read_onnx, read_torch_archive, write_onnx, write_torch_archive
+from .formats import (
+    RUNTIMES,
+    Precision,
+    read_onnx,
+    read_torch_archive,
+    write_onnx,
+    write_torch_archive,
+)
 from .model_input import (
     calibration_batches,
     check_test_data,
     input_entry,
+    normalisation_of,
     photos_to_compare,
     resize_rule,
 )
@@ -42,10 +51,13 @@ def export_model(
     photos: Sequence[str | os.PathLike] = (),
     tolerance: float | None = None,
     max_map_drop: float = 1.0,
+    float_input: bool = False,
+    opset: int | None = None,
 ) -> Export:
     """Export a checkpoint, read the file back, and compare its scores with torch's.
 
-    The file takes any batch of what the config's test pipeline packs; the normalisation is inside.
+    The file takes any batch of what the config's test pipeline packs; the normalisation is inside,
+    but with ``float_input``.
     Scores of real photos are compared in batches of 1, 2 and 7. The file gets its name, and
     replaces an older one, only if they agree.
 
@@ -64,6 +76,10 @@ def export_model(
             ``TOLERANCES``; int8 has none.
         max_map_drop (float): How many points int8 may lose in the metric on the config's test
             data. Defaults to 1.0.
+        float_input (bool): Whether the file takes normalised ``float32`` instead of the packed
+            photo; the metadata has mean, std and the order of the channels. Defaults to False.
+        opset (int, optional): For ONNX, version of its operators, from 17 on; :data:`RUNTIMES`
+            names the first ONNX Runtime for each. Defaults to that of torch's exporter.
 
     Returns:
         Export: The comparison; :func:`export_report` formats it.
@@ -76,7 +92,7 @@ def export_model(
         RunError: If torch or ONNX Runtime cannot export the model.
     """
     out, config = Path(out), read_config(config)
-    _check_options(out, precision, calibration, tolerance, max_map_drop)
+    _check_options(out, precision, calibration, tolerance, max_map_drop, opset)
     if precision == 'int8':  # before the minutes that the rest takes
         check_test_data(config)
     with explained(config, 'model', 'data_preprocessor'):
@@ -87,10 +103,15 @@ def export_model(
         kind = f'a {type(model.head).__name__} predicts one class'
         raise ValueError(f'{kind}: its scores are a softmax, and --sigmoid would give others')
     groups = photos_to_compare(config, photos, dynamic_size)
+
+    def prepare(images: Tensor) -> Tensor:
+        return model.data_preprocessor(dict(inputs=images))['inputs'] if float_input else images
+
+    normalisation = normalisation_of(model, groups[0]) if float_input else None
     metadata = dict(
         classes=classes,
         resize=resize_rule(config.test_dataloader.dataset.pipeline),
-        input=input_entry(groups[0], dynamic_size),
+        input=input_entry(groups[0], dynamic_size, normalisation),
         output=dict(name='scores', then=None) if sigmoid else dict(name='logits', then=activation),
         source=dict(
             config=config.filename and Path(config.filename).name,
@@ -106,19 +127,25 @@ def export_model(
     size = None if dynamic_size else groups[0].shape[1:]
     batches = calibration_batches(config, calibration, size) if calibration else ()
     export = Export(out, metadata)
-    common = (model, groups[0], metadata, dynamic_size, sigmoid)
+    common = (model, prepare(groups[0]), metadata, dynamic_size, sigmoid, float_input)
     with atomic_write(out) as temporary:
         try:
             if out.suffix == '.pt2':
                 write_torch_archive(temporary, *common)
                 run, _ = read_torch_archive(temporary)
             else:
-                write_onnx(temporary, *common, precision, batches)
+                write_onnx(temporary, *common, opset, precision, map(prepare, batches))
                 run = read_onnx(temporary)
+        except RunError:
+            raise
         except Exception as error:  # of torch's exporter, or of ONNX Runtime: any
             raise RunError(f'the model cannot be exported: {first_line(error)}') from error
         export.num_bytes = temporary.stat().st_size
-        scores_of = run if sigmoid else lambda images: _ACTIVATIONS[activation](run(images))
+
+        def scores_of(images: Tensor) -> Tensor:
+            output = run(prepare(images))
+            return output if sigmoid else _ACTIVATIONS[activation](output)
+
         check_parity(export, model, groups, scores_of, tolerance)
         if precision == 'int8':
             check_metric(export, config, model, scores_of, max_map_drop)
@@ -132,6 +159,7 @@ def _check_options(
     calibration: str | os.PathLike | None,
     tolerance: float | None,
     max_map_drop: float,
+    opset: int | None,
 ) -> None:
     if out.suffix not in ('.onnx', '.pt2'):
         raise ValueError(f'the file must end in .onnx or .pt2, but is {out}')
@@ -139,6 +167,9 @@ def _check_options(
         check_onnx_packages('the export to ONNX')
     elif precision != 'fp32':
         raise ValueError(f'{precision} is for ONNX: an archive of torch.export (.pt2) is fp32')
+    if opset is not None and (out.suffix != '.onnx' or opset not in RUNTIMES):
+        low, high = min(RUNTIMES), max(RUNTIMES)
+        raise ValueError(f'the opset is from {low} to {high}, for .onnx: not {opset} for {out}')
     if (precision == 'int8') != (calibration is not None):
         raise ValueError('int8 needs a folder of photos to calibrate on, and nothing else does')
     if precision == 'int8' and tolerance is not None:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 Precision = Literal['fp32', 'fp16', 'int8']
 
+RUNTIMES = {
+    17: '1.12', 18: '1.14', 19: '1.15', 20: '1.17', 21: '1.18', 22: '1.21', 23: '1.23', 24: '1.24',
+}  # fmt: skip
+"""The first ONNX Runtime that reads an opset, with the lowest IR version that goes with it."""
+
 
 def write_onnx(
     out: str | os.PathLike,
@@ -27,17 +32,19 @@ def write_onnx(
     metadata: dict,
     dynamic_size: bool,
     sigmoid: bool,
+    normalised: bool,
+    opset: int | None,
     precision: Precision,
     calibration: Iterable[Tensor],
 ) -> None:
     """Export a classifier as :func:`to_onnx` does, and write the file ``out``.
 
-    ``metadata``, which JSON can hold, goes to ``metadata_props``; ``calibration`` are the batches
-    that int8 is calibrated on.
+    ``metadata``, which JSON can hold, goes to ``metadata_props``, with what the file ``requires``;
+    ``calibration`` are the batches that int8 is calibrated on.
     """
     import onnx  # an extra
 
-    exported = to_onnx(model, images, dynamic_size, sigmoid)
+    exported = to_onnx(model, images, dynamic_size, sigmoid, normalised, opset)
     if precision == 'fp16':
         from onnxruntime.transformers.float16 import convert_float_to_float16  # an extra
 
@@ -51,6 +58,13 @@ def write_onnx(
     for part in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
         del part.metadata_props[:]
     del graph.metadata_props[:]
+    # The exporter writes a newer IR version than the opset asks for, which older runtimes refuse.
+    lowest = onnx.helper.find_min_ir_version_for(list(exported.opset_import), ignore_unknown=True)
+    exported.ir_version = min(exported.ir_version, lowest)
+    version = max(o.version for o in exported.opset_import if o.domain in ('', 'ai.onnx'))
+    metadata['requires'] = dict(
+        onnxruntime=RUNTIMES.get(version), opset=version, ir_version=exported.ir_version
+    )
     properties = {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()}
     onnx.helper.set_model_props(exported, properties)
     onnx.save(exported, os.fspath(out))
@@ -114,11 +128,17 @@ _METADATA = 'metadata.json'
 
 
 def write_torch_archive(
-    out: Path, model: BaseModel, images: Tensor, metadata: dict, dynamic_size: bool, sigmoid: bool
+    out: Path,
+    model: BaseModel,
+    images: Tensor,
+    metadata: dict,
+    dynamic_size: bool,
+    sigmoid: bool,
+    normalised: bool,
 ) -> None:
     """As :func:`write_onnx`, but by ``torch.export``; the metadata is ``metadata.json``."""
     example, free_axes = example_of(images, dynamic_size)
-    network = WholeNetwork(model, sigmoid).eval()
+    network = WholeNetwork(model, sigmoid, normalised).eval()
     with torch.no_grad():
         program = torch.export.export(network, example, dynamic_shapes=free_axes)
     extra = {_METADATA: json.dumps(metadata, ensure_ascii=False)}

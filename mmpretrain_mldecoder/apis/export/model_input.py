@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from mmcv.transforms import BaseTransform, CenterCrop, LoadImageFromFile, Resize
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmpretrain.datasets import PackInputs, ResizeEdge
 from mmpretrain.registry import DATASETS, TRANSFORMS
 from torch import Tensor
@@ -92,12 +93,42 @@ def _steps_of(transform: BaseTransform) -> list[dict] | None:
     return None
 
 
-def input_entry(images: Tensor, dynamic_size: bool) -> dict:
-    """Describe the input; ``height`` and ``width`` are None where they are free."""
+def input_entry(images: Tensor, dynamic_size: bool, normalisation: dict | None = None) -> dict:
+    """Describe the input; ``height`` and ``width`` are None where they are free.
+
+    Args:
+        images (Tensor): Packed photos.
+        dynamic_size (bool): Whether height and width are free.
+        normalisation (dict, optional): What :func:`normalisation_of` found, if the input is
+            normalised. Defaults to None: it is a packed photo.
+    """
     height, width = (None, None) if dynamic_size else images.shape[2:]
-    dtype = str(images.dtype).removeprefix('torch.')
+    dtype = 'float32' if normalisation else str(images.dtype).removeprefix('torch.')
     kind = dict(layout='NCHW', channels='BGR', orientation='upright (EXIF)')
+    kind |= normalisation or dict(values='pixels, 0 to 255')
     return dict(name='image', dtype=dtype, **kind, height=height, width=width)
+
+
+def normalisation_of(model: BaseModel, images: Tensor) -> dict:
+    """Describe what the data preprocessor does: ``values``, ``channels``, ``mean`` and ``std``.
+
+    Raises:
+        ValueError: If it does more than to order the channels and to normalise them.
+    """
+    preprocessor = model.data_preprocessor
+    prepared = preprocessor(dict(inputs=images[:1]))['inputs']
+    mean, std = (
+        torch.as_tensor(getattr(preprocessor, name, default)).float().reshape(-1, 1, 1)
+        for name, default in (('mean', 0.0), ('std', 1.0))
+    )
+    for channels, image in (('RGB', images[:1].flip(1)), ('BGR', images[:1])):
+        if prepared.shape == image.shape and torch.allclose((image - mean) / std, prepared):
+            each = dict(mean=mean, std=std).items()
+            lists = {name: value.expand(3, 1, 1).flatten().tolist() for name, value in each}
+            return dict(values='(pixel - mean) / std', channels=channels, **lists)
+    raise ValueError(
+        f'a {type(preprocessor).__name__} does more than to normalise: export without --float-input'
+    )
 
 
 def photos_to_compare(

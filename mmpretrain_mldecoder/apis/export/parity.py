@@ -209,8 +209,12 @@ def export_report(export: Export) -> Group:
             f'{export.path}: {export.num_bytes / 1e6:.1f} MB, {about["source"]["precision"]}, '
             f'{len(about["classes"])} classes, {about["output"]["name"]}, '
             f'{"with" if "thresholds" in about else "no"} thresholds',
-            f'resize: {_steps(about["resize"])}',
+            f'input: {about["input"]["dtype"]}, {about["input"]["channels"]}, '
+            f'{about["input"]["values"]}; resize: {_steps(about["resize"])}',
         ]
+        if needs := about.get('requires'):
+            versions = f'opset {needs["opset"]}, IR version {needs["ir_version"]}'
+            lines.append(f'needs onnxruntime {needs["onnxruntime"]} or newer ({versions})')
     return Group(table, *map(Text, lines))
 
 

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
@@ -32,7 +32,7 @@ def check_onnx_packages(what: str) -> None:
     """Raise a ``ModuleNotFoundError`` that says how to install what is missing for ``what``."""
     if missing := missing_onnx_packages():
         raise ModuleNotFoundError(
-            f"{what} needs {', '.join(missing)}: pip install 'mmpretrain_mldecoder[onnx]'"
+            f'{what} needs {", ".join(missing)}: pip install {" ".join(missing)}'
         )
 
 
@@ -57,17 +57,21 @@ class WholeNetwork(nn.Module):
     """The data preprocessor and the network in one, and the sigmoid on request.
 
     Shape:
-        - Input: ``(B, 3, H, W)``, as the test pipeline packs it.
+        - Input: ``(B, 3, H, W)``, as the test pipeline packs it; with ``normalised``, as the data
+          preprocessor leaves it, which is then left out.
         - Output: ``(B, C)`` logits, with ``sigmoid`` probabilities.
     """
 
-    def __init__(self, model: BaseModel, sigmoid: bool = False):
+    def __init__(self, model: BaseModel, sigmoid: bool = False, normalised: bool = False):
         super().__init__()
         self.model = model
         self.sigmoid = sigmoid
+        self.normalised = normalised
 
     def forward(self, image: Tensor) -> Tensor:
-        logits = self.model(self.model.data_preprocessor(dict(inputs=image))['inputs'])
+        if not self.normalised:
+            image = self.model.data_preprocessor(dict(inputs=image))['inputs']
+        logits = self.model(image)
         return logits.sigmoid() if self.sigmoid else logits
 
 
@@ -82,7 +86,12 @@ def example_of(images: Tensor, dynamic_size: bool) -> tuple[tuple[Tensor], tuple
 
 
 def to_onnx(
-    model: BaseModel, images: Tensor, dynamic_size: bool = False, sigmoid: bool = False
+    model: BaseModel,
+    images: Tensor,
+    dynamic_size: bool = False,
+    sigmoid: bool = False,
+    normalised: bool = False,
+    opset: int | None = None,
 ) -> 'ModelProto':
     """Export a classifier, from the packed images to the logits.
 
@@ -95,23 +104,35 @@ def to_onnx(
         images (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
         dynamic_size (bool): Whether height and width are free too. Defaults to False.
         sigmoid (bool): Whether the output is ``scores``, after the sigmoid. Defaults to False.
+        normalised (bool): Whether the data preprocessor is left out, and ``images`` are what it
+            gives. Defaults to False.
+        opset (int, optional): Version of ONNX's operators. Defaults to that of torch's exporter.
 
     Raises:
         Exception: Of torch's exporter, if it cannot export the model.
+        RunError: If it cannot do it with this ``opset``.
     """
     example, free_axes = example_of(images, dynamic_size)
-    with warnings.catch_warnings(), errors_only('onnxscript'), torch.no_grad():
+    quiet = errors_only('onnxscript'), errors_only('torch.onnx'), errors_only('onnx_ir')
+    with warnings.catch_warnings(), torch.no_grad(), ExitStack() as stack:
+        for silenced in quiet:
+            stack.enter_context(silenced)
         warnings.simplefilter('ignore')
         program = torch.onnx.export(
-            WholeNetwork(model, sigmoid).eval(),
+            WholeNetwork(model, sigmoid, normalised).eval(),
             example,
             dynamo=True,
             dynamic_shapes=free_axes,
             input_names=['image'],
             output_names=['scores' if sigmoid else 'logits'],
             verbose=False,
+            opset_version=opset,
         )
-    return program.model_proto
+    exported = program.model_proto
+    (found,) = (o.version for o in exported.opset_import if o.domain == '')
+    if opset not in (None, found):
+        raise RunError(f"torch's exporter gives opset {found}, not {opset}: --opset {found}")
+    return exported
 
 
 @contextmanager

@@ -1,11 +1,14 @@
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS
+from rich.console import Console
 from sklearn.metrics import average_precision_score
 from tiny_classifier import CLASSES, read_with_other_logits, write_classifier
 
@@ -15,6 +18,7 @@ from mmpretrain_mldecoder.apis.inference import onnx_model
 from mmpretrain_mldecoder.apis.trained_model import load_trained
 from mmpretrain_mldecoder.errors import ParityError, RunError
 
+onnx = pytest.importorskip('onnx')
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
 
@@ -62,9 +66,10 @@ def test_the_file_and_what_it_says(tmp_path):
     ]
     assert about['input'] == dict(
         name='image', dtype='uint8', layout='NCHW', channels='BGR', orientation='upright (EXIF)',
-        height=32, width=32,
+        values='pixels, 0 to 255', height=32, width=32,
     )  # fmt: skip
     assert about['output'] == dict(name='logits', then='sigmoid')
+    assert about['requires'].keys() == {'onnxruntime', 'opset', 'ir_version'}
     source = about['source']
     assert (source['config'], source['checkpoint']) == ('groups.py', 'groups.pth')
     assert len(source['sha256']) == 64
@@ -76,6 +81,77 @@ def test_the_file_and_what_it_says(tmp_path):
         np.testing.assert_allclose(
             run(tmp_path / 'out.onnx', images), torch_logits(tmp_path, 'groups', images), atol=1e-4
         )
+
+
+# From the release notes of ONNX: the lowest IR version that knows an opset.
+IR_OF_OPSET = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11}
+
+
+@pytest.mark.parametrize('opset', [17, 22])
+def test_opset_and_the_runtime_that_it_needs(tmp_path, opset):
+    """The numbers of the runtimes are those that were seen to read such a file (docs/export.md)."""
+    seen = export(tmp_path, opset=opset)
+    file = onnx.load(tmp_path / 'out.onnx')
+    (version,) = (o.version for o in file.opset_import if o.domain == '')
+    assert version == opset
+    assert file.ir_version <= IR_OF_OPSET[version]
+    onnx.checker.check_model(file)
+    requires = seen.metadata['requires']
+    assert (requires['opset'], requires['ir_version']) == (version, file.ir_version)
+    first = {17: '1.12', 18: '1.14', 19: '1.15', 20: '1.17', 21: '1.18', 22: '1.21', 23: '1.23'}
+    assert requires['onnxruntime'] == first[version]
+    here = [int(number) for number in onnxruntime.__version__.split('.')[:2]]
+    assert [int(number) for number in requires['onnxruntime'].split('.')] <= here
+    properties = {p.key: json.loads(p.value) for p in file.metadata_props}
+    assert properties['requires'] == requires
+    shown = Console(width=200, file=io.StringIO())
+    shown.print(parity.export_report(seen))
+    assert f'onnxruntime {requires["onnxruntime"]} or newer' in shown.file.getvalue()
+
+
+def test_an_opset_that_the_exporter_does_not_give(tmp_path, monkeypatch):
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([], 'none', [], []),
+        opset_imports=[onnx.helper.make_opsetid('', 18)],
+    )
+    given = SimpleNamespace(model_proto=model)
+    monkeypatch.setattr(torch.onnx, 'export', lambda *args, **options: given)
+    with pytest.raises(RunError, match='exporter gives opset 18, not 19: --opset 18'):
+        export(tmp_path, opset=19)
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'options'),
+    [
+        ('.onnx', dict(precision='fp16', dynamic_size=True, sigmoid=True)),
+        ('.pt2', dict(dynamic_size=True)),
+    ],
+)
+def test_float_input_is_the_normalised_image(tmp_path, suffix, options):
+    seen = export(tmp_path, suffix=suffix, float_input=True, **options)
+    about = seen.metadata['input']
+    assert (about['dtype'], about['channels']) == ('float32', 'RGB')
+    assert about['values'] == '(pixel - mean) / std'
+    assert (about['mean'], about['std']) == ([100, 110, 120], [60, 50, 40])
+    images = random_images(3)
+    mean, std = (np.array(about[name], np.float32)[:, None, None] for name in ('mean', 'std'))
+    normalised = (images[:, ::-1] - mean) / std
+    if suffix == '.onnx':
+        found = run(tmp_path / 'out.onnx', normalised)
+    else:
+        found = read_torch_archive(tmp_path / 'out.pt2')[0](torch.from_numpy(normalised)).numpy()
+    expected = torch_logits(tmp_path, 'groups', images)
+    if options.get('sigmoid'):
+        expected = 1 / (1 + np.exp(-expected))
+    np.testing.assert_allclose(found, expected, atol=1e-2 if 'precision' in options else 1e-4)
+
+
+def test_a_preprocessor_that_does_more_has_no_float_input(tmp_path):
+    config, checkpoint = write_classifier(tmp_path)
+    cfg = Config.fromfile(config)
+    cfg.model.data_preprocessor.pad_size_divisor = 50
+    with pytest.raises(ValueError, match='does more than to normalise: export without --float-inp'):
+        export_model.export_model(cfg, checkpoint, tmp_path / 'out.onnx', float_input=True)
 
 
 def test_9605_classes_of_any_size_in_half_precision(tmp_path):
@@ -171,6 +247,8 @@ def test_a_model_that_cannot_be_exported(tmp_path, monkeypatch):
         ('.onnx', dict(precision='int8', calibration='x', tolerance=1.0), 'judged by the metric'),
         ('.pt2', dict(tolerance=0.0), 'a tolerance must be above 0'),
         ('.onnx', dict(max_map_drop=-1.0), 'a drop at least 0'),
+        ('.onnx', dict(opset=16), r'the opset is from 17 to 24, for .onnx: not 16'),
+        ('.pt2', dict(opset=18), r'for .onnx: not 18 for .*out\.pt2'),
     ],
 )
 def test_options_that_do_not_go_together(tmp_path, suffix, options, message):
@@ -203,5 +281,5 @@ def test_no_photos(tmp_path):
 
 def test_missing_packages(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_model, 'find_spec', lambda name: None if name == 'onnx' else name)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'mmpretrain_mldecoder\[onnx\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r'to ONNX needs onnx: pip install onnx$'):
         export_model.export_model(Config(), 'x.pth', tmp_path / 'out.onnx')
