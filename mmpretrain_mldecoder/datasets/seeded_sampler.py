@@ -7,15 +7,18 @@ fresh, continues as an uninterrupted one would have.
 
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle, islice
+from types import ModuleType
 
 import numpy as np
 import torch
 from mmengine.dataset import DefaultSampler
 from mmpretrain.registry import DATA_SAMPLERS
 from torch.utils.data import get_worker_info
+
+_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random, torch.Generator)
 
 
 class SampleIndex(int):
@@ -129,17 +132,62 @@ def seed_generators(seed: int) -> None:
     torch.default_generator.manual_seed(seed ^ 0xFFFF_FFFF)
 
 
+def held_generators(holder: object) -> Iterator[object]:
+    """Yield what draws random numbers below a pipeline or transform, beside the global generators.
+
+    That is generators of Python, numpy and torch in attributes, lists and dicts, and objects with a
+    ``set_random_seed``, as Albumentations from 2 on has.
+    """
+    seen: set[int] = set()
+    waiting = [holder]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen or isinstance(value, type | ModuleType | str | bytes):
+            continue
+        seen.add(id(value))
+        if isinstance(value, _GENERATORS) or callable(getattr(value, 'set_random_seed', None)):
+            yield value
+        elif isinstance(value, Mapping):
+            waiting += list(value.values())[::-1]
+        elif isinstance(value, list | tuple | set):
+            waiting += list(value)[::-1]
+        elif not isinstance(value, np.ndarray | torch.Tensor):
+            waiting += list(getattr(value, '__dict__', {}).values())[::-1]
+
+
+def seed_held(generator: object, seed: int) -> None:
+    """Seed one of :func:`held_generators` in place."""
+    if isinstance(generator, np.random.Generator):
+        bits = generator.bit_generator
+        bits.state = type(bits)(seed).state
+    elif isinstance(generator, torch.Generator):
+        generator.manual_seed(seed)
+    elif isinstance(generator, _GENERATORS):
+        generator.seed(seed)
+    else:
+        generator.set_random_seed(seed)
+
+
 class SeededSamplesMixin:
     """Makes a dataset of MMEngine prepare each sample under the seed that its index carries.
 
     Put it before the dataset class: ``class Seeded(SeededSamplesMixin, SomeDataset)``. The seed
-    holds for the whole pipeline and for the choice of a replacement when the pipeline gives no
+    holds for the whole pipeline, also for transforms with generators of their own
+    (:func:`held_generators`), and for the choice of a replacement when the pipeline gives no
     sample, see :func:`sample_random_state`. With a plain int nothing is seeded.
     """
+
+    _seeded_pipeline: object = None
+    _generators: Sequence = ()  # of `_seeded_pipeline`
 
     def __getitem__(self, idx: int) -> dict:
         if not isinstance(idx, SampleIndex):
             return super().__getitem__(idx)
+        pipeline = getattr(self, 'pipeline', None)
+        if pipeline is not self._seeded_pipeline:
+            self._seeded_pipeline, self._generators = pipeline, list(held_generators(pipeline))
+        for number, generator in enumerate(self._generators, start=1):
+            seed_held(generator, (idx.seed + number * 0x9E37_79B1) % 2**32)
         with sample_random_state(idx.seed):
             # a plain int, because MMEngine stores it in the sample as `sample_idx`
             return super().__getitem__(int(idx))

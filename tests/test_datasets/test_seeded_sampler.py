@@ -187,6 +187,45 @@ def test_plain_indices_are_not_seeded():
     assert type(dataset[SampleIndex(3, seed=0)]['sample_idx']) is int
 
 
+class Drawing:
+    """A transform that draws from a generator of its own."""
+
+    def __init__(self, generator):
+        self.held = [dict(generator=generator)]
+
+    def __call__(self, results):
+        generator = self.held[0]['generator']
+        if isinstance(generator, torch.Generator):
+            draw = torch.rand((), generator=generator).item()
+        else:
+            draw = generator.random()
+        return {**results, 'drawn': [*results.get('drawn', ()), draw]}
+
+
+class Seedable:
+    """As Albumentations' transforms."""
+
+    def set_random_seed(self, seed):
+        self._own = random.Random(seed)
+
+    def random(self):
+        return self._own.random()
+
+
+@pytest.mark.parametrize(
+    'make',
+    [random.Random, np.random.default_rng, np.random.RandomState, torch.Generator, Seedable],
+)
+def test_generators_of_transforms_follow_the_seed(make):
+    dataset = Samples(pipeline=[Drawing(make()), Drawing(make())])
+    first = dataset[SampleIndex(3, seed=7)]['drawn']
+    other = dataset[SampleIndex(3, seed=8)]['drawn']
+    assert dataset[SampleIndex(3, seed=7)]['drawn'] == first
+    assert len({*first, *other}) == 4  # neither the samples nor the transforms draw alike
+    fresh = Samples(pipeline=[Drawing(make()), Drawing(make())])
+    assert fresh[SampleIndex(3, seed=7)]['drawn'] == first
+
+
 def rank_sampler(monkeypatch, rank, world_size, num_images, **kwargs):
     monkeypatch.setattr(host_sampler, 'get_dist_info', lambda: (rank, world_size))
     return SeededSampler(range(num_images), seed=7, **kwargs)

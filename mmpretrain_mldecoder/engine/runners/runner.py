@@ -28,6 +28,7 @@ from ..hooks.channels_last import (
 )
 from ..hooks.checkpoint_fit_hook import CheckpointFitHook
 from ..hooks.finite_loss_hook import FiniteLossHook
+from ..hooks.hook_state import HookStateHook
 from ..hooks.unreadable_images import UnreadableImagesHook
 from .loading import explained_loading
 from .portable import needs_fp32, portable_loader, portable_parts
@@ -110,7 +111,8 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
         for hook in (CheckpointFitHook(), ConfigCheckHook()):
             self.register_hook(hook)
         super().register_hooks(default_hooks, custom_hooks)
-        for hook in (FiniteLossHook(vote), ResumeHook(), UnreadableImagesHook(), self._preemption):
+        others = (ResumeHook(), HookStateHook(), UnreadableImagesHook(), self._preemption)
+        for hook in (FiniteLossHook(vote), *others):
             self.register_hook(hook)
         if self._channels_last:
             self.register_hook(ChannelsLastHook())

@@ -1,0 +1,54 @@
+import pytest
+import torch
+from mmengine.hooks import EarlyStoppingHook, Hook
+from tiny_run import build_runner, write_tiny_config
+
+# A validation in each epoch, whose score cannot rise by so much: the third ends the training.
+STOPPING = """
+custom_hooks.append(
+    dict(type='EarlyStoppingHook', monitor='coco/mAP', rule='greater', min_delta=1000, patience=2))
+train_cfg['max_epochs'] = 6
+train_dataloader['num_workers'] = 0
+param_scheduler['total_steps'] = 6
+"""
+
+
+def _train(config, work_dir, **options):
+    runner = build_runner(config, work_dir, **options)
+    hooks = [hook for hook in runner.hooks if isinstance(hook, EarlyStoppingHook)]
+    runner.train()
+    return runner.epoch, hooks[0].wait_count, hooks[0].best_score
+
+
+def test_early_stopping_waits_on_after_a_resume(tmp_path):
+    config = write_tiny_config(tmp_path, STOPPING)
+    whole = _train(config, tmp_path / 'whole')
+    assert whole[0] == 3
+    saved = torch.load(tmp_path / 'whole/epoch_2.pth', weights_only=True)['meta']['hooks']
+    assert saved == {'EarlyStoppingHook.coco/mAP': dict(wait_count=0, best_score=whole[2])}
+    resumed = _train(
+        config, tmp_path / 'resumed', resume=True, load_from=str(tmp_path / 'whole/epoch_2.pth')
+    )
+    assert resumed == whole
+
+
+class Counting(Hook):
+    def __init__(self, start: int = 0):
+        self.start, self.name, self.best = start, 'counting', 0.0
+
+
+class Saving(Counting):
+    def before_save_checkpoint(self, runner, checkpoint):
+        checkpoint['meta']['best'] = self.best
+
+
+@pytest.mark.parametrize(('hook', 'warns'), [(Counting(), True), (Saving(), False)])
+def test_hooks_that_begin_anew_are_named(tmp_path, caplog, hook, warns):
+    runner = build_runner(
+        write_tiny_config(tmp_path), tmp_path / 'run', **{'train_cfg.max_epochs': 1}
+    )
+    runner.register_hook(hook)
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    assert ('Counting holds best, which a resume' in caplog.text) is warns
+    assert ('a resume' in caplog.text) is warns
