@@ -7,7 +7,7 @@
   loaders, of files, ``http://``, ``https://``, ``torchvision://``, ``modelzoo://``,
   ``open-mmlab://``, ``openmmlab://``, ``mmcls://``, ``s3://``, ``petrel://`` and ``pavi://``, are
   replaced by ones that load weights-only; ``checkpoints/loaders.py`` says why none can stay.
-- MMEngine's initializer ``Pretrained`` is replaced by one that is strict with published weights.
+- MMEngine's initializer ``Pretrained`` is replaced by one that is strict.
 - mmcv-lite's warning about a missing compiled op is filtered: nothing here uses compiled ops.
 - Beside a transformers that is too new for them, MMPretrain's multimodal models are left out.
 

@@ -14,6 +14,7 @@ from ..checkpoints.download import download_once
 from ..checkpoints.fit import compare, drop_surplus_outputs
 from ..checkpoints.load import read_weights
 from ..checkpoints.loaders import PUBLISHED, checkpoint_identity, find_published
+from ..checkpoints.weight_sets import choose, split_fragment
 from ..engine.checks.config_error import read_config
 from ..errors import WeightsMismatchError
 from ..fileio.atomic_write import atomic_write
@@ -32,7 +33,7 @@ def convert_weights(
     Args:
         source (str): A file of PaddleClas (``.pdparams``), the authors (``.pth``), timm or
             torchvision (``.pth``, ``.safetensors``), its address, or a published name such as
-            ``'paddleclas://ResNet50_vd'``.
+            ``'paddleclas://ResNet50_vd'``; ``file.pth#name`` for one of several sets in it.
         out (str | PathLike): The checkpoint, ``.pth``. It is complete or absent.
         config (str | PathLike | Config, optional): The model that the weights must fill exactly.
             Class names that the file lacks are taken from its test dataset, if its annotations are
@@ -48,9 +49,11 @@ def convert_weights(
         WeightsMismatchError: If the weights do not fill the model; it lists every name.
         ConnectionError, OSError: If it cannot be downloaded or written.
     """
-    path = _find(source)
+    name, fragment = split_fragment(source)
+    path = _find(name)
     try:
-        conversion = convert(read_weights(path))
+        content = read_weights(path)
+        conversion = convert(content, choose(content, source, fragment))
     except ValueError as error:
         raise ValueError(f'{source} cannot be converted: {error}') from error
     if backbone_only:

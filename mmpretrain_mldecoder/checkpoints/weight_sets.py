@@ -87,6 +87,11 @@ def choose(content: Mapping, source: str, fragment: str = '') -> WeightSet:
     if not path and len(found) == len(content):
         state = content
     prefix, state = without_wrappers(state)
+    if all('lora_' in name for name in state):
+        raise ValueError(
+            f'{source} is a LoRA adapter, changes to the weights of another file: merge them, '
+            'model.merge_and_unload() of peft, and save the result'
+        )
     if not names:
         return WeightSet(path, prefix, state)
     for start in (names, _INSIDE.sub('', names).removeprefix('module.')):
