@@ -106,7 +106,7 @@ def test_everything_that_is_written(run_tool, coco, model_files, tmp_path):
     assert header == ['path', *CLASSES]
     assert [row[0] for row in table] == [prediction['path'] for prediction in predictions]
     drawn = sorted(path.relative_to(out / 'images') for path in out.glob('images/**/*.jpg'))
-    assert drawn == sorted(Path('_', *Path(path).parts[1:]) for path in map(str, folder.iterdir()))
+    assert drawn == sorted(Path(folder.name, path.name) for path in folder.iterdir())
     assert len(list(out.glob('attention/**/*.jpg.png'))) == 7
     for path in [out / 'contact_sheet.png', *out.glob('*/**/*.jpg'), *out.glob('*/**/*.png')]:
         assert cv2.imread(str(path)) is not None

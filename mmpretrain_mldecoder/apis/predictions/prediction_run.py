@@ -2,10 +2,12 @@
 
 import atexit
 import datetime
+import glob
 import hashlib
 import json
 import os
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -104,6 +106,7 @@ class PredictionRun:
         paths (Sequence[str]): The images, in the order of the results. A duplicate is predicted
             once. Drawings in the output folder are left out.
         options (PredictionOptions): What is predicted and written.
+        given (Sequence[str]): What the images were found by, see :func:`drawing_names`.
 
     Attributes:
         paths (list[str]): The images.
@@ -119,7 +122,11 @@ class PredictionRun:
     """
 
     def __init__(
-        self, inferencer: MultiLabelInferencer, paths: Sequence[str], options: PredictionOptions
+        self,
+        inferencer: MultiLabelInferencer,
+        paths: Sequence[str],
+        options: PredictionOptions,
+        given: Sequence[str] = (),
     ):
         inferencer.check(options.thr, options.topk, options.attention)
         self.inferencer = inferencer
@@ -141,6 +148,7 @@ class PredictionRun:
         self._drawn = [name for name in DRAWINGS if getattr(options, name)]
         self._out = None if options.out_dir is None else Path(options.out_dir)
         self.paths = self._without_drawings(paths)
+        self._names = drawing_names(self.paths, given)
         self._widths = _width(self.paths), _width(inferencer.classes)
         self._folder = None
         if self._out is None:
@@ -150,7 +158,7 @@ class PredictionRun:
         if not self.paths:
             raise ValueError(f'no image among the inputs but what was drawn in {self._out}')
         for name in self._drawn:
-            check_names_differ(self.paths, DRAWINGS[name])
+            check_names_differ(self._names, DRAWINGS[name])
         self._folder = PredictionFolder(
             self._out, self._settings(), self.paths, options.overwrite, self._is_drawn
         )
@@ -179,9 +187,9 @@ class PredictionRun:
         paths = expand_inputs(inputs)
         model = (checkpoint, join_ranks(args.device), args.batch_size, args.backend)
         if config is None:
-            return cls(MultiLabelInferencer.from_checkpoint(*model), paths, options)
+            return cls(MultiLabelInferencer.from_checkpoint(*model), paths, options, inputs)
         merge_options(config, args.cfg_options)
-        return cls(MultiLabelInferencer(config, *model), paths, options)
+        return cls(MultiLabelInferencer(config, *model), paths, options, inputs)
 
     def results(self) -> Iterator[dict]:
         """Yield each prediction once it is written, or ``path`` and ``reason`` of a failure."""
@@ -271,7 +279,7 @@ class PredictionRun:
         )
 
     def _drawing(self, kind: str, path: str) -> Path:
-        return self._out / kind / drawing_name(path, DRAWINGS[kind])
+        return self._out / kind / with_suffix(self._names[path], DRAWINGS[kind])
 
     def _is_drawn(self, prediction: dict) -> bool:
         kinds = [kind for kind in self._drawn if kind == 'images' or prediction['labels']]
@@ -287,28 +295,56 @@ class PredictionRun:
             attention_figure(prediction, out, per_head=self.options.per_head)
 
 
-_OUTSIDE = '_'  # folder of the drawings of images outside the current folder
+_OUTSIDE = '_'  # folder of the drawings of images that no other name is left for
 
 
-def drawing_name(path: str, suffix: str) -> Path:
-    """Return where the drawing of an image goes, relative to the folder of the drawings.
+def drawing_names(paths: Iterable[str], given: Sequence[str] = ()) -> dict[str, Path]:
+    """Return what the drawing of each image is called, relative to the folder of the drawings.
 
-    It is the path of the image relative to the current folder, or behind ``_`` if the image is
-    outside. ``suffix``, such as ``'.png'``, is added unless the path ends in it.
+    It is the path of the image relative to the current folder. Of an image outside it begins with
+    the folder that was ``given``, or that a file, list file or glob lies in: ``photos/a/1.jpg`` of
+    ``/data/photos``. Where two images would have one name, it is the absolute path, behind ``_``.
     """
-    absolute = os.path.abspath(path)
-    relative = os.path.relpath(absolute)
-    first = Path(relative).parts[0]
-    if first in (os.pardir, _OUTSIDE) or os.path.isabs(relative):
-        relative = os.path.join(_OUTSIDE, os.path.splitdrive(absolute)[1].lstrip(os.sep))
-    return Path(relative if relative.endswith(suffix) else relative + suffix)
+    roots = sorted({_folder_of(path) for path in given}, key=len, reverse=True)
+    real = {path: os.path.abspath(path) for path in paths}
+    short = {full: _short_name(full, roots) for full in set(real.values())}
+    number = Counter(short.values())
+    return {
+        path: short[full] if number[short[full]] == 1 else _long_name(full)
+        for path, full in real.items()
+    }
 
 
-def check_names_differ(paths: Iterable[str], suffix: str) -> None:
+def _folder_of(path: str) -> str:
+    path = os.path.abspath(os.path.expanduser(path))
+    while glob.has_magic(path) and not os.path.exists(path):
+        path = os.path.dirname(path)
+    return path if os.path.isdir(path) else os.path.dirname(path)
+
+
+def _short_name(path: str, roots: Sequence[str]) -> Path:
+    relative = Path(os.path.relpath(path))
+    if relative.parts[:1] not in ((os.pardir,), (_OUTSIDE,)) and not relative.is_absolute():
+        return relative
+    inside = (root for root in roots if path.startswith(os.path.join(root, '')))
+    root = next(inside, None)
+    return _long_name(path) if root is None else Path(os.path.relpath(path, os.path.dirname(root)))
+
+
+def _long_name(path: str) -> Path:
+    return Path(_OUTSIDE, os.path.splitdrive(path)[1].lstrip(os.sep))
+
+
+def with_suffix(name: Path, suffix: str) -> Path:
+    """Add a suffix such as ``'.png'``, unless the name ends in it."""
+    return name if name.name.endswith(suffix) else Path(f'{name}{suffix}')
+
+
+def check_names_differ(names: dict[str, Path], suffix: str) -> None:
     """Raise a ``ValueError`` if the drawings of two different files would have one name."""
     owners: dict[Path, str] = {}
-    for path in paths:
-        other = owners.setdefault(drawing_name(path, suffix), path)
+    for path, name in names.items():
+        other = owners.setdefault(with_suffix(name, suffix), path)
         if os.path.abspath(other) != os.path.abspath(path):
             raise ValueError(
                 f'the drawings of {other} and {path} would have the same name: predict them into '

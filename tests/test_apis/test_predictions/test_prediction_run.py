@@ -5,8 +5,9 @@ import pytest
 from mmpretrain_mldecoder.apis import expand_inputs
 from mmpretrain_mldecoder.apis.predictions.prediction_run import (
     check_names_differ,
-    drawing_name,
+    drawing_names,
     table_row,
+    with_suffix,
 )
 
 
@@ -25,25 +26,53 @@ from mmpretrain_mldecoder.apis.predictions.prediction_run import (
 def test_names(tmp_path, monkeypatch, path, name):
     monkeypatch.chdir(tmp_path)
     expected = name.format(here=tmp_path, above=tmp_path.parent)
-    assert drawing_name(path, '.jpg') == Path(expected)
+    assert with_suffix(drawing_names([path])[path], '.jpg') == Path(expected)
+
+
+def test_images_outside_are_named_by_what_was_given(tmp_path, monkeypatch):
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
+    photos, more = tmp_path / 'photos', tmp_path / 'more'
+    for folder in (photos / 'a', more):
+        folder.mkdir(parents=True)
+        (folder / '1.jpg').touch()
+    (more / 'list.txt').write_text('1.jpg\nin/2.jpg')
+    for given, image, name in (
+        (photos, photos / 'a/1.jpg', 'photos/a/1.jpg'),
+        ('../photos', '../photos/a/1.jpg', 'photos/a/1.jpg'),
+        (photos / '**/*.jpg', photos / 'a/1.jpg', 'photos/a/1.jpg'),
+        (photos / 'a/1.jpg', photos / 'a/1.jpg', 'a/1.jpg'),
+        (more / 'list.txt', more / 'in/2.jpg', 'more/in/2.jpg'),
+        (more / 'list.txt', '/elsewhere/3.jpg', '_/elsewhere/3.jpg'),
+    ):
+        assert drawing_names([str(image)], [str(given)]) == {str(image): Path(name)}
+    # two of one name
+    both = [str(photos / 'a/1.jpg'), str(tmp_path / 'other/a/1.jpg'), str(more / '1.jpg')]
+    names = drawing_names(both, both)
+    assert names[both[2]] == Path('more/1.jpg')
+    assert [names[path] for path in both[:2]] == [Path('_', path[1:]) for path in both[:2]]
+    check_names_differ(names, '.jpg')
 
 
 def test_same_file_has_one_name_and_a_clash_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert drawing_name(str(tmp_path / 'a' / '1.jpg'), '.png') == Path('a/1.jpg.png')
-    check_names_differ(['a/1.jpg', str(tmp_path / 'a' / '1.jpg'), 'a/1.png', 'b/1.jpg'], '.jpg')
+    same = ['a/1.jpg', str(tmp_path / 'a' / '1.jpg')]
+    names = drawing_names([*same, 'a/1.png', 'b/1.jpg'])
+    assert {with_suffix(names[path], '.png') for path in same} == {Path('a/1.jpg.png')}
+    check_names_differ(names, '.jpg')
     with pytest.raises(ValueError, match=r'drawings of a\.png and a\.png\.jpg would have the same'):
-        check_names_differ(['a.png', 'b.png', 'a.png.jpg'], '.jpg')
+        check_names_differ(drawing_names(['a.png', 'b.png', 'a.png.jpg']), '.jpg')
 
 
 def test_drawings_of_a_list_file_stay_below_their_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ['/etc/passwd', '../../../etc/passwd', 'a/../../../../b.jpg', './/../x.jpg', '..', '/']
     Path('list.txt').write_text('\n'.join([*names, '_/../../x.jpg', '\x1b[2J.jpg']))
-    for path in [*expand_inputs('list.txt'), *names, 'nul\0.jpg']:
-        drawn = drawing_name(path, '.jpg')
-        assert not drawn.is_absolute()
-        assert '..' not in drawn.parts
+    paths = [*expand_inputs('list.txt'), *names, 'nul\0.jpg']
+    for given in ([], ['list.txt'], [str(tmp_path.parent)], ['/']):
+        for drawn in drawing_names(paths, given).values():
+            assert not drawn.is_absolute()
+            assert '..' not in drawn.parts
 
 
 def test_columns_are_aligned():
