@@ -31,7 +31,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name != 'gradio':
             raise
-        parser.error("the web demo needs gradio: pip install 'mmpretrain_mldecoder[app]'")
+        parser.error('the web demo needs gradio: pip install gradio')
     try:
         inferencer = MultiLabelInferencer(args.config, args.checkpoint, args.device)
     except WRONG as error:

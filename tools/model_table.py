@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.results and not args.results.is_dir():
         parser.error(f'no folder at {args.results}')
     if find_spec('timm') is None:
-        parser.error("the authors' TResNets are timm's: pip install 'mmpretrain_mldecoder[timm]'")
+        parser.error("the authors' TResNets are timm's: pip install timm")
     index = find_model_index()
     if index is None:
         parser.error('no model-index.yml: the package was copied without its configs')

@@ -162,7 +162,7 @@ def seed_held(generator: object, seed: int) -> None:
         bits.state = type(bits)(seed).state
     elif isinstance(generator, torch.Generator):
         generator.manual_seed(seed)
-    elif isinstance(generator, _GENERATORS):
+    elif isinstance(generator, np.random.RandomState | random.Random):
         generator.seed(seed)
     else:
         generator.set_random_seed(seed)

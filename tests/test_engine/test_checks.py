@@ -10,6 +10,7 @@ from mmengine.optim import CosineAnnealingLR, OneCycleLR, build_optim_wrapper
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization import LocalVisBackend
 from mmpretrain.evaluation import AveragePrecision
+from mmpretrain.registry import MODELS
 from tiny_run import ROOT, assert_same_training, build_runner, load_tool, write_tiny_config
 from torch import nn
 
@@ -25,6 +26,7 @@ from mmpretrain_mldecoder.engine.checks.idle_settings import idle_settings
 from mmpretrain_mldecoder.engine.checks.training import (
     check_average,
     check_paramwise,
+    check_recomputed_norms,
     check_schedules,
 )
 from mmpretrain_mldecoder.engine.runners import launch
@@ -334,6 +336,20 @@ def test_average_that_stays_at_the_start(decay, steps):
     if steps > 1:
         assert check_average(DualEMAHook(decay=float(named[1])), steps) is None
     assert check_average(DualEMAHook(decay=0.99), 540) is None
+
+
+def test_batch_norms_that_are_computed_twice():
+    """With the momentum that the warning names, two updates are one with 0.1."""
+    config = dict(type='ResNet', depth=18, base_channels=4, stem_channels=4)
+    assert check_recomputed_norms(MODELS.build(config)) is None
+    warning = check_recomputed_norms(MODELS.build(dict(config, with_cp=True)))
+    momentum = float(re.search(r'momentum=([\d.]+):', warning)[1])
+    config |= dict(with_cp=True, norm_cfg=dict(type='BN', momentum=momentum))
+    assert check_recomputed_norms(MODELS.build(config)) is None
+    once, twice = nn.BatchNorm2d(3), nn.BatchNorm2d(3, momentum=momentum)
+    for norm in (once, twice, twice):
+        norm(torch.full((4, 3, 5, 5), 7.0))
+    torch.testing.assert_close(twice.running_mean, once.running_mean, rtol=1e-3, atol=0)
 
 
 def test_shipped_rows_have_known_keys_and_types():

@@ -20,7 +20,7 @@ def test_missing_gradio_is_named_with_the_command(refused, monkeypatch):
     module = 'mmpretrain_mldecoder.analysis.web_demo.demo_app'
     monkeypatch.delitem(sys.modules, module, raising=False)
     line = refused('config.py', 'checkpoint.pth')
-    assert "gradio: pip install 'mmpretrain_mldecoder[app]'" in line
+    assert 'pip install gradio' in line
 
 
 @pytest.mark.parametrize('port', [0, 65536])

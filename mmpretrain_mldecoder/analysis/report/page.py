@@ -169,7 +169,5 @@ def _plotly_js() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "the report is drawn with plotly: pip install 'mmpretrain_mldecoder[report]'"
-        ) from error
+        raise ModuleNotFoundError('the report is drawn with plotly: pip install plotly') from error
     return get_plotlyjs()

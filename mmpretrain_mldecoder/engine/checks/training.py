@@ -15,6 +15,7 @@ from mmengine.optim.scheduler import (
 )
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...errors import ConfigError
 from ...fileio.near_names import near_names
@@ -36,6 +37,10 @@ def check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
         )
     if validates and getattr(loop, 'val_interval', 1) < 1:
         raise ConfigError(f'train_cfg.val_interval = {loop.val_interval}: it must be at least 1')
+    if warning := check_recomputed_norms(
+        runner.model, runner.cfg.get('activation_checkpointing') or ()
+    ):
+        runner.logger.warning(warning)
     scale = runner.cfg.get('auto_scale_lr') or {}
     images = get_world_size() * (loader.batch_size or 0)
     if images and not scale.get('enable') and scale.get('base_batch_size', images) != images:
@@ -105,6 +110,27 @@ def check_average(hook: EMAHook, max_iters: int) -> str | None:
         f'{where} averages over about {1 / momentum:.0f} steps and the training has {max_iters}: '
         f'{share:.0%} of its scores and checkpoints are the weights of the start. Set {key} in '
         'custom_hooks'
+    )
+
+
+def check_recomputed_norms(model: nn.Module, recomputed: Sequence[str] = ()) -> str | None:
+    """Return a warning of batch norms that a step sees twice, as their inputs are computed twice.
+
+    That is so below a module with ``with_cp=True``, or one that ``activation_checkpointing`` names.
+    """
+    norms = {
+        f'{name}.{below}': norm
+        for name, module in model.named_modules()
+        if name in recomputed or getattr(module, 'with_cp', False) is True
+        for below, norm in module.named_modules()
+        if isinstance(norm, _BatchNorm) and norm.track_running_stats and norm.momentum == 0.1
+    }
+    if not norms:
+        return None
+    return (
+        f'with_cp or activation_checkpointing updates the statistics of {len(norms)} batch norms '
+        f'twice a step (first: {next(iter(norms))}). Set model.backbone.norm_cfg.momentum=0.0513: '
+        'twice that is once 0.1; or norm_eval=True'
     )
 
 
