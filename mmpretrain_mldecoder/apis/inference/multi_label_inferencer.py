@@ -372,7 +372,8 @@ def _named_row(name: str) -> tuple[Config, str | None]:
             'of a config ends in .py'
         )
     row = ModelHub.get(name)
-    return row.config, row.weights
+    has_weights = row.weights and not row.weights.startswith('unpublished://')
+    return row.config, row.weights if has_weights else None
 
 
 def _drawing_name(image: SingleImage, index: int, taken: set[str]) -> str:
