@@ -206,8 +206,12 @@ def find_prefixes(module: nn.Module, state_dict: Mapping, source: str) -> tuple[
 
 def is_one_of_its_blocks(module: nn.Module, state_dict: Mapping) -> bool:
     """Whether a module is like several numbered blocks of the network of the weights."""
-    pairs = _best_prefixes(module, state_dict)
-    return len(pairs) > 1 and all(prefix[:-1].rpartition('.')[2].isdigit() for prefix, _ in pairs)
+    pairs, needed = _best_prefixes(module, state_dict), needed_names(module).keys()
+    return len(pairs) > 1 and all(
+        prefix[:-1].rpartition('.')[2].isdigit()
+        and needed <= rename(state_dict, prefix, outer).keys()
+        for prefix, outer in pairs
+    )
 
 
 def _best_prefixes(module: nn.Module, state_dict: Mapping) -> list[tuple[str, str]]:

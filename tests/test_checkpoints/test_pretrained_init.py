@@ -187,6 +187,13 @@ def test_part_of_a_network_is_an_error(tmp_path, network, weights, what):
     assert bool(equal) == (len(kinds) == 1)
 
 
+def test_other_names_with_the_same_ends_are_an_error(tmp_path):
+    # conv1.weight and bn1.* are in every block, and names of the network itself.
+    state = {name.replace('layer', 'stage'): value for name, value in weights_of(HOST).items()}
+    with pytest.raises(WeightsMismatchError, match=r'\d+ missing'):
+        build(HOST, saved(tmp_path, behind('other_', state)))
+
+
 def test_one_missing_tensor_is_an_error(tmp_path):
     for name in ('conv1.weight', 'layer4.1.bn2.bias', 'layer4.1.bn2.running_var'):
         state = weights_of(HOST)
