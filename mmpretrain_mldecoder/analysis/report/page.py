@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -79,14 +80,21 @@ def write_report(
     if checkpoint is not None:
         attend = attention_overlays(cfg, checkpoint, classes)
     roots = image_roots(cfg)
-    alarms, misses = (
-        [error_card(run, error, classes, roots, attend) for error in errors]
-        for errors in worst_errors(run.scores, run.targets, thumbnails)
-    )
+    errors = []
+    for each in runs:
+        # The checkpoint is that of the first run; its paths, too, as the other's may be elsewhere.
+        shown = replace(each, images=run.images)
+        alarms, misses = (
+            [error_card(shown, e, classes, roots, attend if each is run else None) for e in worst]
+            for worst in worst_errors(each.scores, each.targets, thumbnails)
+        )
+        confusions = find_confusions(each.scores, each.targets, classes, thr)
+        errors.append(dict(alarms=alarms, misses=misses, confusions=confusions))
     notes = [] if run.raw_scores is not None else [_NO_RAW]
     if (map_type := _map_type(cfg)) != 'integral':
         notes.append(f'AP and mAP are those of map_type={map_type!r}, as the config has it.')
-    notes += [*_image_notes(alarms + misses), *filter(None, [no_names])]
+    cards = [card for kinds in errors for card in (*kinds['alarms'], *kinds['misses'])]
+    notes += [*_image_notes(cards), *filter(None, [no_names])]
     data = dict(
         version=__version__,
         config=str(cfg.filename or ''),
@@ -101,9 +109,7 @@ def write_report(
         thr=thr,
         noSizes=_NO_SIZES if run.size_masks is None else None,
         series=_series(runs, map_type),
-        confusions=find_confusions(run.scores, run.targets, classes, thr),
-        alarms=alarms,
-        misses=misses,
+        errors=errors,
         notes=notes,
     )
     out = Path(out_dir, 'index.html')

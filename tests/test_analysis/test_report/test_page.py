@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import sys
 
@@ -8,6 +9,7 @@ from PIL import Image
 from prediction_dumps import random_run, write_classes_config, write_dump
 
 from mmpretrain_mldecoder.analysis.report import write_report
+from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
 from mmpretrain_mldecoder.evaluation import average_precision
 
 pytest.importorskip('plotly')
@@ -42,8 +44,9 @@ def test_page_says_what_is_missing(run, tmp_path, monkeypatch):
     assert 'To see EMA beside raw, test without' in data['notes'][0]
     assert 'images could not be read' in data['notes'][1]
     assert 'PackMultiLabelInputs' in data['noSizes']
-    assert len(data['alarms']) == len(data['misses']) == 5
-    assert {card['image'] is None for card in data['alarms'] + data['misses']} == {True, False}
+    (errors,) = data['errors']
+    assert len(errors['alarms']) == len(errors['misses']) == 5
+    assert {card['image'] is None for card in errors['alarms'] + errors['misses']} == {True, False}
 
 
 def test_both_weights_and_sizes(tmp_path):
@@ -53,10 +56,30 @@ def test_both_weights_and_sizes(tmp_path):
     other = write_dump(tmp_path / 'b.pkl', np.sqrt(scores), targets)
     data = read_data(write_report(config, dump, tmp_path, thumbnails=0))
     assert [series['name'] for series in data['series']] == ['EMA', 'raw']
-    assert data['noSizes'] is None and data['alarms'] == data['misses'] == []
+    assert data['noSizes'] is None
+    assert data['errors'][0]['alarms'] == data['errors'][0]['misses'] == []
     data = read_data(write_report(config, dump, tmp_path, compare=other, thumbnails=0))
     assert [series['name'] for series in data['series']] == ['A: EMA', 'A: raw', 'B: tested']
     assert len(data['runs']) == 2
+
+
+def test_each_run_has_its_own_errors(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config, dump = run
+    first = read_test_run(dump)
+    moved = [f'/elsewhere/{os.path.basename(image)}' for image in first.images]
+    other = write_dump(tmp_path / 'b.pkl', 1 - first.scores, first.targets, images=moved)
+    data = read_data(write_report(config, dump, tmp_path, compare=other, thumbnails=4))
+    for errors, scores in zip(data['errors'], (first.scores, 1 - first.scores), strict=True):
+        for kind, value, sign in (('alarms', 0, 1), ('misses', 1, -1)):
+            worst = sorted(
+                (max(sign * s for s, t in zip(row, target, strict=True) if t == value)
+                 for row, target in zip(scores.tolist(), first.targets, strict=True)
+                 if value in target), reverse=True,
+            )  # fmt: skip
+            shown = [sign * card['score'] for card in errors[kind]]
+            assert shown == pytest.approx(worst[:4], abs=1e-4)
+            assert all(card['file'] in first.images for card in errors[kind])  # where they are
 
 
 @pytest.mark.parametrize('areas', [0.0, np.nan])
@@ -86,7 +109,7 @@ def test_needs_no_network_and_ends_no_block(tmp_path):
     page = write_report(config, dump, tmp_path / 'report')
     data = read_data(page)
     assert data['classes'] == HOSTILE
-    assert data['alarms'][0]['file'].endswith('\udcff.jpg')
+    assert data['errors'][0]['alarms'][0]['file'].endswith('\udcff.jpg')
     assert 'alert(1)</script>' not in page.read_text()
     assert not re.findall(r'<(?:script|link|img)[^>]*(?:src|href)=["\']?http', page.read_text())
 
@@ -146,6 +169,7 @@ def test_only_images_of_the_dataset_are_copied_into_the_page(tmp_path):
     page = write_report(config, dump, tmp_path / 'report')
     content = read_data(page)
     for kind in ('alarms', 'misses'):
-        shown = {card['file']: card['image'] is not None for card in content[kind]}
+        cards = content['errors'][0][kind]
+        shown = {card['file']: card['image'] is not None for card in cards}
         assert shown == {image: image == images[0] for image in images}
     assert any(note.startswith('10 of 12 images are not shown') for note in content['notes'])

@@ -124,7 +124,9 @@ function drawFrequency(report, state) {
     all > MAX_DOTS ? `${MAX_DOTS} of ${all} classes are drawn, evenly by frequency.` : '';
 }
 
-function drawHeatmap({ confusions }) {
+function drawHeatmap({ errors }, state) {
+  const { confusions } = errors[state.run];
+  if (!confusions.pairs.length) return; // it is hidden
   const above = confusions.count.map((row, i) => row.map((n, j) => n - confusions.expected[i][j]));
   const most = Math.max(...above.flat().map(Math.abs));
   draw('heatmap', [{ type: 'heatmap', z: above, zmin: -most, zmax: most, xgap: 1, ygap: 1,
@@ -142,7 +144,6 @@ function chartPainter(report, state) {
     curve: drawCurve, histogram: drawHistogram, sizes: drawSizes, frequency: drawFrequency, heatmap: drawHeatmap,
   };
   if (report.noSizes) delete painters.sizes;
-  if (!report.confusions.pairs.length) delete painters.heatmap;
   const near = new Set();
   const outdated = new Set();
 

@@ -8,6 +8,7 @@ function describeConfusions({ confusions }) {
     document.getElementById('confusions').hidden = true;
     return;
   }
+  document.getElementById('confusions').hidden = false;
   intro.textContent = `Images on which one class is missed while another, which is not there, is reported; at a ` +
     `threshold of ${confusions.thr}, whatever the slider says. By chance: as many as there would be if the two errors came ` +
     `independently, on the images that show the one and not the other. Ordered by what is above that. ` +

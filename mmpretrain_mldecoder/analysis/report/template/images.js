@@ -27,14 +27,14 @@ function imageCard(card, kind) {
   return node;
 }
 
-function drawImages(report) {
+function drawImages(errors) {
   for (const kind of ['alarms', 'misses']) {
-    const place = document.getElementById(kind);
-    if (!report[kind].length) place.append(element('p', 'None to show.'));
-    for (const card of report[kind]) place.append(imageCard(card, kind));
+    const cards = errors[kind].map((card) => imageCard(card, kind));
+    document.getElementById(kind).replaceChildren(...(cards.length ? cards : [element('p', 'None to show.')]));
   }
-  if (![...report.alarms, ...report.misses].some((card) => card.attention)) return;
+  const hasAttention = [...errors.alarms, ...errors.misses].some((card) => card.attention);
   for (const node of document.querySelectorAll('.attention-hint')) {
-    node.textContent = 'The overlay is where the query of the class looked, mean over the heads, over what the network saw.';
+    node.textContent = hasAttention
+      ? 'The overlay is where the query of the class looked, mean over the heads, over what the network saw.' : '';
   }
 }

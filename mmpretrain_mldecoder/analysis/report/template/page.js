@@ -10,6 +10,7 @@
   const state = {
     k: Math.round(100 * report.thr),
     main: 0,
+    run: null, // whose errors are shown
     beside: series.length > 1 ? rival : null,
     class: positives.indexOf(Math.max(...positives)),
   };
@@ -60,6 +61,15 @@
     byId('class').focus({ preventScroll: true });
   }
 
+  // Of the run that is chosen, whichever of its weights.
+  function drawErrors() {
+    const run = report.runs.length > 1 && series[state.main].name.startsWith('B') ? 1 : 0;
+    if (run === state.run) return;
+    state.run = run;
+    describeConfusions(report.errors[run]);
+    drawImages(report.errors[run]);
+  }
+
   const drawTable = classTable(report, state, choose);
   const redraw = chartPainter(report, state);
   const ofOneClass = ['curve', 'histogram'];
@@ -104,13 +114,13 @@
       byId('beside').value = '';
     }
     drawNumbers();
+    drawErrors();
     redraw();
   };
   byId('class').onchange = () => choose(Number(byId('class').value), false);
 
   drawNumbers();
-  describeConfusions(report);
-  drawImages(report);
+  drawErrors();
   if (report.noSizes) {
     byId('sizes').hidden = true;
     byId('sizes-caption').textContent = `AP by object size is not here. ${report.noSizes}`;
