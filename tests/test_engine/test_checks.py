@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.optim import CosineAnnealingLR, OneCycleLR, build_optim_wrapper
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization import LocalVisBackend
@@ -436,6 +437,66 @@ def test_settings_of_parameters_act_or_a_line_says_why_not(folder):
     (line,) = warnings(schedule=OneCycleLR, eta_max=1.0, custom_keys=slow)
     assert "Remove eta_max and set param_scheduler.type to 'PlainOneCycleLR'" in line
     assert not warnings(schedule=OneCycleLR, eta_max=1.0)
+
+
+class Stop(Exception):
+    """Ends a training that has passed its checks."""
+
+
+class StopHook(Hook):
+    def before_train(self, runner):
+        raise Stop
+
+
+PACK = dict(type='PackInputs')
+GAP = dict(type='GlobalAveragePooling')
+RESIZE = dict(type='SquareResize', scale=224)
+# What a line advises, as it stands there, and the settings that it leads to.
+ADVICE = {
+    'set model.head.num_classes=4': ({'model.head.num_classes': 5}, {'model.head.num_classes': 4}),
+    'set model.head.in_channels=32': (
+        {'model.head.in_channels': 64},
+        {'model.head.in_channels': 32},
+    ),
+    "set model.neck=dict(type='GlobalAveragePooling')": (
+        {'model.head': _linear(32)},
+        {'model.neck': GAP},
+    ),
+    'Set it to 2 or more': ({'train_dataloader.batch_size': 1}, {'train_dataloader.batch_size': 2}),
+    'model.backbone.norm_eval=True': (
+        {'train_dataloader.batch_size': 1},
+        {'model.backbone.norm_eval': True},
+    ),
+    'train_dataloader.drop_last=True': (
+        {'train_dataloader.batch_size': 11},
+        {'train_dataloader.drop_last': True},
+    ),
+    "type='SquareResize', scale=224": (
+        {'train_dataloader.dataset.pipeline': [dict(type='LoadWholeImage'), PACK]},
+        {'train_dataloader.dataset.pipeline': [dict(type='LoadWholeImage'), RESIZE, PACK]},
+    ),
+    'set topk to 4 or less': ({'model.head.topk': 9}, {'model.head.topk': 4}),
+    'Use a smaller batch_size': (
+        {'train_dataloader.batch_size': 50, 'train_dataloader.drop_last': True},
+        {'train_dataloader.batch_size': 12},
+    ),
+    'it must be a number above 0': (
+        {'optim_wrapper.clip_grad': {'max_norm': -1}},
+        {'optim_wrapper.clip_grad': {'max_norm': 1}},
+    ),
+}
+
+
+@pytest.mark.parametrize('advice', ADVICE)
+def test_following_an_advice_leads_out(folder, tmp_path, advice):
+    options, fix = ADVICE[advice]
+    lines = 'param_scheduler = None\n'
+    with pytest.raises(ConfigError, match=re.escape(advice)):
+        build_runner(_config(folder, lines), tmp_path / 'wrong', **options).train()
+    runner = build_runner(_config(folder, lines), tmp_path / 'right', **(options | fix))
+    runner.register_hook(StopHook(), priority='LOWEST')
+    with pytest.raises(Stop):
+        runner.train()
 
 
 @pytest.mark.parametrize('error', [IndexError, KeyError])
