@@ -344,7 +344,7 @@ def test_batch_norms_that_are_computed_twice():
     config = dict(type='ResNet', depth=18, base_channels=4, stem_channels=4)
     assert check_recomputed_norms(MODELS.build(config)) is None
     warning = check_recomputed_norms(MODELS.build(dict(config, with_cp=True)))
-    momentum = float(re.search(r'momentum=([\d.]+):', warning)[1])
+    momentum = float(re.search(r'momentum=(0[\d.]+)', warning)[1])
     config |= dict(with_cp=True, norm_cfg=dict(type='BN', momentum=momentum))
     assert check_recomputed_norms(MODELS.build(config)) is None
     once, twice = nn.BatchNorm2d(3), nn.BatchNorm2d(3, momentum=momentum)

@@ -16,7 +16,7 @@ _ENV = dict(
 )
 
 
-def idle_settings(cfg: Config) -> list[str]:
+def idle_settings(cfg: Config, trains: bool = True) -> list[str]:
     """Return a sentence for each setting that does nothing, with the key that would act.
 
     A config file and its bases are read again: what differs from them was set over them.
@@ -39,7 +39,7 @@ def idle_settings(cfg: Config) -> list[str]:
         found += _idle_variables(cfg, origin)
     kept = _hook_types(cfg)
     dropped = [name for origin in origins for name in _hook_types(origin) if name not in kept]
-    if dropped:
+    if dropped and trains:  # tools choose the hooks of a test
         found.append(
             f'custom_hooks replaces those of the base config: {", ".join(dict.fromkeys(dropped))} '
             'will not run. Repeat in custom_hooks what is to stay'

@@ -47,11 +47,11 @@ class ConfigCheckHook(Hook):
 
 def check_start(runner: Runner) -> None:
     """Check a runner that has built its model and the loops that it is about to run."""
-    for warning in idle_settings(runner.cfg):
-        runner.logger.warning(warning)
     # A loop is built when its run begins; asking the runner for it would build it.
     loops = dict(train=runner._train_loop, val=runner._val_loop, test=runner._test_loop)
     loops = {name: loop for name, loop in loops.items() if isinstance(loop, BaseLoop)}
+    for warning in idle_settings(runner.cfg, trains='train' in loops):
+        runner.logger.warning(warning)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
 
     if 'train' in loops:

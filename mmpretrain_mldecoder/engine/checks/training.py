@@ -129,8 +129,8 @@ def check_recomputed_norms(model: nn.Module, recomputed: Sequence[str] = ()) -> 
         return None
     return (
         f'with_cp or activation_checkpointing updates the statistics of {len(norms)} batch norms '
-        f'twice a step (first: {next(iter(norms))}). Set model.backbone.norm_cfg.momentum=0.0513: '
-        'twice that is once 0.1; or norm_eval=True'
+        f'twice a step (first: {next(iter(norms))}). Set model.backbone.norm_cfg to '
+        "dict(type='BN', momentum=0.0513), which twice is 0.1 once, or norm_eval to True"
     )
 
 
