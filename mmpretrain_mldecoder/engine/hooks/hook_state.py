@@ -12,7 +12,7 @@ _STATE = int | float | list | dict | set | None
 
 @HOOKS.register_module()
 class HookStateHook(Hook):
-    """Resume ``EarlyStoppingHook`` where it was, and name other hooks that begin anew.
+    """Resume ``EarlyStoppingHook`` where it was, and name other hooks that lose their state.
 
     ``meta['hooks']`` of a checkpoint has the epochs that it waited, and the best score. A hook of
     your own saves what it counts in ``before_save_checkpoint``, and loads it in
