@@ -99,7 +99,7 @@ def test_without_the_packages_for_onnx(monkeypatch, config, checkpoint, fake_coc
     predictions = inferencer(fake_coco / 'val2017', thr=0)
     assert_scores_of_a_test_run(predictions, config, checkpoint)
     assert not [w for w in recwarn if 'torch' in str(w.message)]
-    message = r"needs onnxruntime: pip install onnxruntime"
+    message = r'needs onnxruntime: pip install onnxruntime'
     with pytest.raises(ModuleNotFoundError, match=message):
         MultiLabelInferencer(config, checkpoint, backend='onnx')
 
