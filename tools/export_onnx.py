@@ -10,8 +10,8 @@ from mmpretrain_mldecoder.errors import ParityError
 from mmpretrain_mldecoder.fileio.terminal import one_line
 
 
-def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    """Declare and read the arguments."""
+def main(argv: list[str] | None = None) -> None:
+    """Export, and print what was compared."""
     parser = argparse.ArgumentParser(description='Export a model if its scores are those of torch.')
     add = parser.add_argument
     add('config', help='config file')
@@ -28,12 +28,7 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     add('--tolerance', type=float, help='how far scores may be off; default 1e-4, fp16 1e-2')
     add('--max-map-drop', type=float, help='points of mAP that int8 may lose; 1.0')
     launch.add_options(parser)
-    return parser, parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Export, and print what was compared."""
-    parser, args = parse_args(argv)
+    args = parser.parse_args(argv)
     if args.max_map_drop is not None and not args.int8:
         parser.error('--max-map-drop is for --int8; other files are compared score by score')
     console = Console(highlight=False, soft_wrap=True)

@@ -28,9 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--results', type=Path, metavar='FOLDER', help=results)
     parser.add_argument('--lang', choices=model_table.LANGUAGES, help='of the tables; en')
     update = 'instead of printing, replace the tables between the markers of these pages'
-    parser.add_argument(
-        '--update', nargs='+', type=Path, default=[], metavar='FILE.md', help=update
-    )
+    parser.add_argument('--update', nargs='+', type=Path, default=[], metavar='PAGE', help=update)
     args = parser.parse_args(argv)
     if args.update and args.lang:
         parser.error('--lang is of printed tables; pages that --update names have their own')

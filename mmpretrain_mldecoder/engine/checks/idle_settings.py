@@ -48,7 +48,7 @@ def idle_settings(cfg: Config, trains: bool = True) -> list[str]:
 
 
 def _idle_variables(cfg: Config, origin: Config) -> Iterator[str]:
-    """Yield the variables that were overridden, while the keys made from them keep the old value."""
+    """Yield overridden variables, where the keys made from them keep the old value."""
     dicts = [(p, d) for key in KNOWN_KEYS for p, d in nested_dicts(cfg.get(key), key)]
     for name, value in cfg.items():
         if name in KNOWN_KEYS or name not in origin or origin[name] == value:
@@ -62,7 +62,7 @@ def _idle_variables(cfg: Config, origin: Config) -> Iterator[str]:
         stale = [place for place, there in places if there == origin[name]]
         if stale and not any(there == value for _, there in places):
             yield (
-                f'{name} was overridden, but {", ".join(stale[:3])} keeps the old value: {name} does '
+                f'{name} was overridden, but {", ".join(stale[:3])} keeps its value: {name} does '
                 f'nothing. Set {stale[0]}'
             )
 
