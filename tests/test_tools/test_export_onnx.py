@@ -43,7 +43,10 @@ def test_scores_that_are_off(tmp_path, capsys, monkeypatch):
         ('{config} {ckpt} {out} --fp16 --int8 x', 'not allowed with argument'),
         ('{config} {ckpt} {out} --fp16', 'fp16 is for ONNX'),
         ('{config} {ckpt} {out} --photos nowhere', 'no such image, folder'),
-        ('{config} {ckpt} {out} --cfg-options model.head.num_classes=7', 'size mismatch'),
+        (
+            '{config} {ckpt} {out} --cfg-options model.head.num_classes=7',
+            'set model.head.num_classes',
+        ),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, capsys, args, message):

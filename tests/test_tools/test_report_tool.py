@@ -32,7 +32,7 @@ def test_report_has_the_numbers_of_the_test(tested, tmp_path, capsys):
     expected = dict(EMA=metrics['coco/mAP'], raw=metrics['coco/mAP_raw'])
     assert found == pytest.approx(expected, abs=1e-5)
     assert data['noSizes'] is None and data['notes'] == []
-    assert all(card['image'] for card in data['alarms'])
+    assert all(card['image'] for card in data['errors'][0]['alarms'])
 
 
 def test_attention_lies_over_the_images(tested, tmp_path, capsys):
@@ -41,11 +41,12 @@ def test_attention_lies_over_the_images(tested, tmp_path, capsys):
     options = ['--out', tmp_path, '--checkpoint', checkpoint, '--thumbnails', 2]
     text = run_report(config, dump, *options).read_text()
     data = json.loads(re.findall(r'<script id="data"[^>]*>(.*?)</script>', text, re.S)[0])
-    for card in data['alarms'] + data['misses']:
+    errors = data['errors'][0]
+    for card in errors['alarms'] + errors['misses']:
         assert card['attention'].startswith('data:image/jpeg;base64,')
         assert card['attention'] != card['image'] and card['shares'] == []
     other = ['--cfg-options', 'model.head.embed_dims=16']
-    assert 'size mismatch' in refusal(capsys, run_report, config, dump, *options, *other)
+    assert 'of another shape' in refusal(capsys, run_report, config, dump, *options, *other)
     absent = ['--checkpoint', 'absent.pth']
     assert 'no checkpoint at' in refusal(capsys, run_report, config, dump, *absent)
 
