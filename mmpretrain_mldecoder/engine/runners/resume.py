@@ -207,7 +207,16 @@ class ResumeHook(Hook):
             pairs = zip(runner.param_schedulers, saved, strict=True)
             for index, (schedule, state) in enumerate(pairs):
                 name = f'schedule than {type(schedule).__name__}, param_scheduler.{index}'
-                _check_settings(name, schedule.state_dict(), state)
+                own = schedule.state_dict()
+                _check_settings(name, own, state)
+                for key in _LENGTHS & own.keys():
+                    if own[key] != state[key]:
+                        runner.logger.warning(
+                            f'param_scheduler.{index} continues with {key} = {state[key]} of the '
+                            f'checkpoint, not {own[key]} of the config: the learning rate is that '
+                            'of the training that is resumed, and stays where it ends. To train '
+                            f'longer, {LOAD}'
+                        )
         loop, meta = runner._train_loop, checkpoint['meta']
         if isinstance(loop, ResumableLoop):
             state = meta.get('loop') or loop.guessed_position(meta['epoch'], meta['iter'])
@@ -220,6 +229,10 @@ class ResumeHook(Hook):
             for group in optimizer.param_groups:  # those of the checkpoint, by now
                 name = f'optimiser than {type(optimizer).__name__}'
                 _check_settings(name, optimizer.defaults, group)
+
+
+# How long a schedule takes, in steps: part of its state, so a resume does not change it.
+_LENGTHS = {'T_max', 'end', 'total_steps'}
 
 
 def _check_settings(name: str, own: Mapping, saved: Mapping) -> None:

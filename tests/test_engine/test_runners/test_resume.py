@@ -171,6 +171,19 @@ def test_first_weights_are_not_asked_for_again(unseeded, tmp_path):
     assert_same_training(tmp_path / 'epoch_3.pth', run / 'epoch_3.pth')
 
 
+@pytest.mark.parametrize('epochs', [3, 4])
+def test_schedule_of_another_length_is_said(unseeded, tmp_path, epochs):
+    config, run = unseeded
+    options = {'train_cfg.max_epochs': epochs, 'param_scheduler.total_steps': epochs}
+    checkpoint = str(run / 'epoch_2.pth')
+    runner = build_runner(config, tmp_path, resume=True, load_from=checkpoint, **options)
+    runner.train()
+    assert runner.epoch == epochs
+    said = 'continues with total_steps = 9 of the checkpoint, not 12' in read_log(tmp_path)
+    assert said == (epochs == 4)
+    assert ('of the checkpoint, not' in read_log(tmp_path)) == (epochs == 4)
+
+
 def test_auto(unseeded, tmp_path):
     config, run = unseeded
     options = {'train_cfg.max_epochs': 1, 'load_from': str(run / 'best_coco_mAP_epoch_1.pth')}
