@@ -1,6 +1,7 @@
 import copy
 import re
 from contextlib import nullcontext
+from functools import partial
 from itertools import count
 
 import pytest
@@ -485,6 +486,27 @@ ADVICE = {
         {'optim_wrapper.clip_grad': {'max_norm': 1}},
     ),
 }
+
+
+@pytest.mark.parametrize('order', [1, -1])
+def test_concatenated_datasets_need_the_same_classes(folder, tmp_path, order):
+    """The other order is refused; given the same, as the line says, the training begins."""
+    lines = f"""
+classes = ('ant', 'bee', 'cat', 'dog')
+one = dict(train_dataloader['dataset'], classes=classes)
+train_dataloader['dataset'] = dict(
+    type='ConcatDataset', datasets=[one, dict(one, classes=classes[::{order}])]
+)
+"""
+    build = partial(build_runner, _config(folder, lines), tmp_path)
+    if order < 0:
+        with pytest.raises(ConfigError, match='give all of them the same `classes`'):
+            build().train()
+        return
+    runner = build()
+    runner.register_hook(StopHook(), priority='LOWEST')
+    with pytest.raises(Stop):
+        runner.train()
 
 
 @pytest.mark.parametrize('advice', ADVICE)
