@@ -180,8 +180,8 @@ def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
     hint = "To use its weights, save its 'state_dict' alone with the program that wrote it."
     if any(name.startswith(('torch.nn.modules.', 'torch.fx.')) for name in names):
         hint = (
-            'It is a whole module, pickled with its code. Where you trust it, save its weights '
-            'alone: torch.save(torch.load(path, weights_only=False).state_dict(), "weights.pth")'
+            'It is a whole module, pickled with its code: save its weights alone with the program '
+            'that wrote it, torch.save(model.state_dict(), "weights.pth")'
         )
         return f'holds {", ".join(names[:3])}, ..., which could run code and is not loaded. {hint}'
     if any('OneCycle' in name for name in names):

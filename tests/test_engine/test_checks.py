@@ -323,7 +323,7 @@ def test_settings_that_do_nothing_are_named(tmp_path, lines, named, followed):
         assert all(sentence in line for line in found)
 
 
-def test_variables_that_an_option_sets_anew_are_named(tmp_path):
+def test_variables_that_an_option_overrides_are_named(tmp_path):
     (tmp_path / 'base.py').write_text(BASE)
     cfg = Config.fromfile(tmp_path / 'base.py')
     assert not idle_settings(cfg)

@@ -43,7 +43,7 @@ class Saving(Counting):
 
 
 @pytest.mark.parametrize(('hook', 'warns'), [(Counting(), True), (Saving(), False)])
-def test_hooks_that_begin_anew_are_named(tmp_path, caplog, hook, warns):
+def test_hooks_that_lose_their_state_are_named(tmp_path, caplog, hook, warns):
     runner = build_runner(
         write_tiny_config(tmp_path), tmp_path / 'run', **{'train_cfg.max_epochs': 1}
     )
