@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 
 from ..checkpoints.conversion import Conversion, convert, to_checkpoint
 from ..checkpoints.download import download_once
-from ..checkpoints.fit import compare, drop_surplus_outputs
+from ..checkpoints.fit import drop_surplus_outputs, load
 from ..checkpoints.load import read_weights
 from ..checkpoints.loaders import PUBLISHED, checkpoint_identity, find_published
 from ..checkpoints.weight_sets import choose, split_fragment
@@ -92,7 +92,7 @@ def _fitted(conversion: Conversion, config: Config, source: str, backbone_only: 
     """Check that the model is filled exactly, and add the classes that the config knows."""
     model = MODELS.build(config.model)
     state_dict = drop_surplus_outputs(model, conversion.state_dict)
-    mismatch = compare(model, state_dict)
+    mismatch = load(model, state_dict, source)
     lines = {}
     for name in mismatch.missing:
         if not (backbone_only and name.startswith('head.')):

@@ -39,27 +39,6 @@ class Mismatch:
         return '; '.join(f'{len(n)} {what} ({listed(n)})' for what, n in parts.items() if n)
 
 
-def compare(module: nn.Module, state_dict: Mapping[str, Tensor]) -> Mismatch:
-    """Compare names and shapes; no value is looked at.
-
-    ``num_batches_tracked`` of the norms is never missed: only norms without a momentum read it.
-    """
-    model = module.state_dict()
-    children = {name.partition('.')[0] for name in model}
-    missing = [name for name in model if name not in state_dict]
-    only_there = [name for name in state_dict if name not in model]
-    return Mismatch(
-        missing=tuple(name for name in missing if not name.endswith('num_batches_tracked')),
-        misshaped={
-            name: (tuple(value.shape), tuple(model[name].shape))
-            for name, value in state_dict.items()
-            if name in model and value.shape != model[name].shape
-        },
-        left_over=tuple(name for name in only_there if name.partition('.')[0] in children),
-        foreign=tuple(name for name in only_there if name.partition('.')[0] not in children),
-    )
-
-
 class Loaded(NamedTuple):
     """What was loaded into a module: ``state`` in its names, found below ``prefix`` in the file."""
 

@@ -9,7 +9,7 @@ from published_names import (
 from torch import nn
 
 from mmpretrain_mldecoder.checkpoints import convert
-from mmpretrain_mldecoder.checkpoints.fit import compare, drop_surplus_outputs
+from mmpretrain_mldecoder.checkpoints.fit import drop_surplus_outputs, load
 
 WIDTH = 4
 NARROW = dict(stem_channels=WIDTH, base_channels=WIDTH)
@@ -23,20 +23,20 @@ def test_every_kind_of_mismatch():
     module = nn.ModuleDict(dict(a=nn.Linear(2, 3), b=nn.BatchNorm1d(2)))
     state = {
         'a.weight': torch.zeros(3, 4),
-        'a.more': torch.zeros(1),
+        'a.in_weight': torch.zeros(1),
         'b.weight': torch.zeros(2),
         'b.running_var': torch.zeros(2),
         'c.weight': torch.zeros(1),
     }
-    mismatch = compare(module, state)
+    mismatch = load(module, state, 'w.pth')
     assert mismatch.missing == ('a.bias', 'b.bias', 'b.running_mean')  # num_batches_tracked is not
     assert mismatch.misshaped == {'a.weight': ((3, 4), (3, 2))}
-    assert mismatch.left_over == ('a.more',) and mismatch.foreign == ('c.weight',)
+    assert mismatch.left_over == ('a.in_weight',) and mismatch.foreign == ('c.weight',)
     assert str(mismatch) == (
         '3 missing (a.bias, b.bias, b.running_mean); 1 of another shape (a.weight: (3, 4) in the '
-        'file, (3, 2) in the model); 1 left over (a.more)'
+        'file, (3, 2) in the model); 1 left over (a.in_weight)'
     )
-    assert str(compare(module, module.state_dict())) == ''
+    assert str(load(module, module.state_dict(), 'w.pth')) == ''
 
 
 # ---- surplus outputs of PaddleClas' group layer
