@@ -1,7 +1,8 @@
 """Training loops that can be resumed at any step."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 
 from mmengine.dist import get_world_size
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
@@ -184,23 +185,26 @@ class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
         self.runner.call_hook('before_train_epoch')  # the whole training counts as one
         if self._iter > 0 and not self.validated:
             self.validate_if_due(self._iter, self._max_iters, is_missing=True)
-        batches = self._batches()
-        while self._iter < self._max_iters and not self.stop_training:
-            self.validated = False
-            self.runner.model.train()
-            self.run_iter(next(batches))
-            self.validate_if_due(self._iter, self._max_iters)
+        # Workers that wait for the garbage collector hold it up for 5 s: they end with the steps.
+        with closing(self._batches()) as batches:
+            while self._iter < self._max_iters and not self.stop_training:
+                self.validated = False
+                self.runner.model.train()
+                self.run_iter(next(batches))
+                self.validate_if_due(self._iter, self._max_iters)
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
 
-    def _batches(self) -> Iterator:
+    def _batches(self) -> Generator:
         """Return all batches that follow, pass after pass over the data."""
         if hasattr(self.dataloader.sampler, 'skip_images'):
-            return self._passes(*divmod(self._iter, len(self.dataloader)))
-        if self._iter:
-            self.runner.logger.info('Batches of %d iterations are read and dropped.', self._iter)
-        return itertools.islice(self._passes(), self._iter, None)
+            yield from self._passes(*divmod(self._iter, len(self.dataloader)))
+        else:
+            if self._iter:
+                message = 'Batches of %d iterations are read and dropped.'
+                self.runner.logger.info(message, self._iter)
+            yield from itertools.islice(self._passes(), self._iter, None)
 
     def _passes(self, first: int = 0, steps: int = 0) -> Iterator:
         loader = self.dataloader

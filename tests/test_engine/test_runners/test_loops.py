@@ -125,7 +125,8 @@ def test_position_of_a_checkpoint_that_has_none(by_epoch, tmp_path, epoch, itera
         loop.guessed_position(1, 7)
 
 
-def test_iterations_are_those_of_mmengine(by_iteration, tmp_path):
+def test_iterations_are_those_of_mmengine(by_iteration, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmengine.runner.loops.time.sleep', lambda seconds: None)  # 2 a pass
     config, run = by_iteration
     host = config.with_name('host.py')
     host.write_text(
