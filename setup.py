@@ -45,7 +45,7 @@ class BuildWithMim(build_py):
 WITH_THE_HOST = ['matplotlib<3.11', 'pycocotools>=2.0.8']
 
 # ONNX Runtime predicts; the other two are what torch exports with.
-# onnxscript below 0.6 does not go with onnx-ir 1, and with both torch 2.6 exports no batch norm.
+# onnxscript below 0.6 does not go with onnx-ir 1.
 ONNX = ['onnxruntime>=1.20', 'onnx>=1.17', 'onnxscript>=0.6.2']
 
 REPORT = ['plotly>=5.24']
@@ -87,8 +87,9 @@ setup(
     # Exactly one of the extras below (or an environment that has them already) brings them.
     # OpenCV comes with mmengine, for the same reason.
     install_requires=[
-        'torch>=2.7',
-        'torchvision>=0.22',
+        # torch 2.7 may wait for ever as a process group of gloo ends (pytorch#154976).
+        'torch>=2.8',
+        'torchvision>=0.23',
         'numpy>=1.26',
         'matplotlib>=3.8',
         'msgspec>=0.19',
