@@ -6,11 +6,12 @@ fresh, continues as an uninterrupted one would have.
 """
 
 import copy
+import gc
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, islice
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 import numpy as np
 import torch
@@ -19,6 +20,12 @@ from mmpretrain.registry import DATA_SAMPLERS
 from torch.utils.data import get_worker_info
 
 _GENERATORS = (np.random.Generator, np.random.RandomState, random.Random, torch.Generator)
+# The generators of the modules, seeded by themselves.
+_GLOBAL = {
+    id(random.random.__self__),
+    id(np.random.rand.__self__),
+    id(torch.default_generator),
+}
 
 
 class SampleIndex(int):
@@ -135,10 +142,10 @@ def seed_generators(seed: int) -> None:
 def held_generators(holder: object) -> Iterator[object]:
     """Yield what draws random numbers below a pipeline or transform, beside the global generators.
 
-    That is generators of Python, numpy and torch in attributes, lists and dicts, and objects with a
-    ``set_random_seed``, as Albumentations from 2 on has.
+    That is generators of Python, numpy and torch in whatever it refers to (attributes, containers,
+    closures), and objects with a ``set_random_seed``, as Albumentations from 2 on has.
     """
-    seen: set[int] = set()
+    seen = {*_GLOBAL}
     waiting = [holder]
     while waiting:
         value = waiting.pop()
@@ -147,12 +154,10 @@ def held_generators(holder: object) -> Iterator[object]:
         seen.add(id(value))
         if isinstance(value, _GENERATORS) or callable(getattr(value, 'set_random_seed', None)):
             yield value
-        elif isinstance(value, Mapping):
-            waiting += list(value.values())[::-1]
-        elif isinstance(value, list | tuple | set):
-            waiting += list(value)[::-1]
+        elif isinstance(value, FunctionType):
+            waiting.append(value.__closure__)  # not its module
         elif not isinstance(value, np.ndarray | torch.Tensor):
-            waiting += list(getattr(value, '__dict__', {}).values())[::-1]
+            waiting += gc.get_referents(value)[::-1]
 
 
 def seed_held(generator: object, seed: int) -> None:

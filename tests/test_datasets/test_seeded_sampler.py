@@ -1,5 +1,6 @@
 import pickle
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from mmpretrain_mldecoder.datasets import (
     SeededSamplesMixin,
     sample_random_state,
 )
+from mmpretrain_mldecoder.datasets.seeded_sampler import held_generators
 
 
 def draw(info):
@@ -224,6 +226,20 @@ def test_generators_of_transforms_follow_the_seed(make):
     assert len({*first, *other}) == 4  # neither the samples nor the transforms draw alike
     fresh = Samples(pipeline=[Drawing(make()), Drawing(make())])
     assert fresh[SampleIndex(3, seed=7)]['drawn'] == first
+
+
+class Slotted:
+    __slots__ = ('held',)
+
+
+def test_generators_are_found_wherever_they_are_held():
+    slotted = Slotted()
+    generators = [random.Random(), np.random.default_rng(), torch.Generator(), random.Random()]
+    slotted.held, second, third, fourth = generators
+    held = [slotted, lambda: second, partial(print, (third,)), fourth.uniform]
+    assert {*map(id, held_generators(held))} == {*map(id, generators)}
+    # Those of the modules are seeded by themselves.
+    assert not list(held_generators([random.uniform, np.random.rand, torch.default_generator]))
 
 
 def rank_sampler(monkeypatch, rank, world_size, num_images, **kwargs):
