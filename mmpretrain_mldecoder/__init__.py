@@ -6,7 +6,9 @@ enough: ``custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_i
 :mod:`.apis`, can be imported from here, too. :mod:`.layers` needs torch alone.
 """
 
+from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from .registration import SUBPACKAGES, register
@@ -14,39 +16,22 @@ from .version import __version__
 
 register()
 
-# The public names of `apis`, which is imported when one of them is first asked for.
-_APIS = (
-    'Export',
-    'MultiLabelInferencer',
-    'PredictionOptions',
-    'PredictionRun',
-    'SplitScores',
-    'TunedThresholds',
-    'check_storable',
-    'convert_weights',
-    'expand_inputs',
-    'export_model',
-    'export_report',
-    'image_suffixes',
-    'split_scores',
-    'store_thresholds',
-    'stored_thresholds',
-    'threshold_report',
-    'tune_thresholds',
-    'use_stored_thresholds',
-    'write_predictions',
-)
-__all__ = ['__version__', *SUBPACKAGES, *_APIS]
+__all__ = ['__version__', *SUBPACKAGES]
 
 
 def __getattr__(name: str) -> Any:
     """Import a subpackage, or what ``apis`` exports, when it is first asked for."""
     if name in SUBPACKAGES:
         return import_module(f'.{name}', __name__)
-    if name in _APIS:
-        return getattr(import_module('.apis', __name__), name)
+    if not name.startswith('_') and find_spec(f'.{name}', __name__) is None:  # no module of ours
+        apis = import_module('.apis', __name__)
+        if name in apis.__all__:
+            return getattr(apis, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    names = {*globals(), *__all__}
+    with suppress(ImportError):  # where torch alone is
+        names |= {*import_module('.apis', __name__).__all__}
+    return sorted(names)
