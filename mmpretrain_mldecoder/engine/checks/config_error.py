@@ -166,12 +166,14 @@ def unknown_type(path: str, name: str, kind: str) -> str:
     )
 
 
-def several_sizes(key: str, size: object, other: object) -> str:
-    """Return the message about images that a data loader of a training cannot stack."""
+def several_sizes(
+    key: str, size: object, other: object, what: str = 'cannot be stacked to a batch'
+) -> str:
+    """Return the message about images of several sizes in a batch."""
     return (
-        f'{key}: its pipeline gives images of several sizes, {size} and {other}, which cannot be '
-        f'stacked to a batch. Add a transform of a fixed size to {key}.dataset.pipeline before the '
-        "one that packs, such as dict(type='SquareResize', scale=224)"
+        f'{key}: its pipeline gives images of several sizes, {size} and {other}, which {what}. Add '
+        f'a transform of a fixed size to {key}.dataset.pipeline before the one that packs, such as '
+        "dict(type='SquareResize', scale=224)"
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
-from mmengine.dataset import default_collate
+from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import EarlyStoppingHook, Hook
@@ -42,9 +42,14 @@ def dry_run(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -
     if not samples:
         return
     sizes = list(dict.fromkeys(tuple(sample['inputs'].shape) for sample in samples))
-    stacks = getattr(loader.collate_fn, 'func', loader.collate_fn) is default_collate
-    if name == 'train' and len(sizes) > 1 and stacks and loader.batch_size != 1:
-        raise ConfigError(several_sizes(key, *sizes))
+    if name == 'train' and len(sizes) > 1 and loader.batch_size != 1:
+        collate = getattr(loader.collate_fn, 'func', loader.collate_fn)
+        if collate is default_collate:
+            raise ConfigError(several_sizes(key, *sizes))
+        if collate is pseudo_collate:
+            runner.logger.warning(
+                several_sizes(key, *sizes, 'are padded to the largest of a batch')
+            )
     batches = [loader.collate_fn([sample]) for sample in samples]
     with _mode(model, training=False), _quiet(), torch.no_grad():
         _check_labels(key, model, batches[0])

@@ -1,22 +1,17 @@
 """Loops of validation and test that take images of several sizes without padding them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from mmengine.dataset import default_collate
 from mmengine.runner import TestLoop, ValLoop
-from torch import Tensor
 
 
 class _BySize:
-    """Mixin over a loop that runs the neighbours of one size in a batch together.
-
-    The host's preprocessor pads a list of images to the largest: scores, and with them the metrics,
-    would depend on the batch size. The order of the images stays.
-    """
+    """Mixin over a loop whose loader has :func:`collate_by_size`: it runs the parts one by one."""
 
     def run_iter(self, idx, data_batch) -> None:
-        for part in parts_of_one_size(data_batch):
+        for part in data_batch if isinstance(data_batch, Parts) else [data_batch]:
             super().run_iter(idx, part)
 
 
@@ -30,28 +25,21 @@ class BySizeTestLoop(_BySize, TestLoop):
     __test__ = False  # for pytest
 
 
-def collate_by_size(samples: Sequence[dict]) -> object:
-    """Collate as ``default_collate`` does, but leave ``inputs`` of several sizes a list."""
-    images = [sample.get('inputs') if isinstance(sample, dict) else None for sample in samples]
-    if not all(isinstance(image, Tensor) for image in images) or len(_sizes(images)) == 1:
-        return default_collate(samples)
-    others = [{k: v for k, v in sample.items() if k != 'inputs'} for sample in samples]
-    return {**default_collate(others), 'inputs': images}
+class Parts(list):
+    """A batch in parts, each of neighbours of one size."""
 
 
-def parts_of_one_size(batch: object) -> Iterator[object]:
-    """Yield a batch, split between neighbours of several sizes if its ``inputs`` are a list."""
-    images = batch.get('inputs') if isinstance(batch, dict) else None
-    is_list = isinstance(images, list) and all(isinstance(image, Tensor) for image in images)
-    if not is_list or len(_sizes(images)) == 1:
-        yield batch
-        return
-    start = 0
-    for _, group in groupby(image.shape for image in images):
-        end = start + len(list(group))
-        yield {key: value[start:end] for key, value in batch.items()}
-        start = end
+def collate_by_size(samples: Sequence[dict], collate: Callable = default_collate) -> object:
+    """Collate neighbours of one size together; return one batch, or :class:`Parts`.
+
+    The host's preprocessor pads a list of images to the largest: scores, and with them the metrics,
+    would depend on the batch size. A sample may be several views of an image.
+    """
+    parts = Parts(collate(list(group)) for _, group in groupby(samples, _sizes))
+    return parts if len(parts) > 1 else parts[0]
 
 
-def _sizes(images: Sequence[Tensor]) -> set[tuple[int, ...]]:
-    return {image.shape for image in images}
+def _sizes(sample: object) -> list:
+    inputs = sample.get('inputs') if isinstance(sample, dict) else None
+    views = inputs if isinstance(inputs, list | tuple) else [inputs]
+    return [getattr(view, 'shape', None) for view in views]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mmengine.dataset import default_collate
+from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
 
@@ -11,6 +11,8 @@ from ..optimizers.optim_wrapper import skipping
 from .evaluation_loops import BySizeTestLoop, BySizeValLoop, collate_by_size
 from .loading import check_worker_sockets
 from .loops import ResumableEpochLoop, ResumableIterLoop
+
+_COLLATES = dict(default_collate=default_collate, pseudo_collate=pseudo_collate)
 
 
 def portable_parts(parts: Mapping) -> dict:
@@ -37,8 +39,12 @@ def portable_parts(parts: Mapping) -> dict:
         loop, loader = parts.get(f'{split}_cfg'), parts.get(f'{split}_dataloader')
         if isinstance(loop, dict) and isinstance(loader, dict) and 'type' not in loop:
             parts[f'{split}_cfg'] = {**loop, 'type': loop_type}
-            if (loader.get('collate_fn') or {}).get('type') in ('default_collate', default_collate):
-                parts[f'{split}_dataloader'] = {**loader, 'collate_fn': dict(type=collate_by_size)}
+            collate = loader.get('collate_fn', dict(type='pseudo_collate'))  # as in MMEngine
+            collate = collate.get('type') if isinstance(collate, dict) else collate
+            collate = _COLLATES.get(collate, collate)
+            if collate in _COLLATES.values():
+                by_size = dict(type=collate_by_size, collate=collate)
+                parts[f'{split}_dataloader'] = {**loader, 'collate_fn': by_size}
     wrapper = parts.get('optim_wrapper')
     if needs_fp32(wrapper):
         amp_only = ('loss_scale', 'dtype', 'use_fsdp')

@@ -3,9 +3,10 @@ import torch
 from mmengine.dataset import default_collate
 from mmengine.hooks import Hook
 from mmpretrain.structures import DataSample
-from tiny_run import build_runner, write_tiny_config
+from tiny_run import build_runner, read_log, write_tiny_config
 
-from mmpretrain_mldecoder.engine.runners.evaluation_loops import collate_by_size, parts_of_one_size
+from mmpretrain_mldecoder.engine.hooks.test_time_aug import tta_pipeline
+from mmpretrain_mldecoder.engine.runners.evaluation_loops import Parts, collate_by_size
 from mmpretrain_mldecoder.errors import ConfigError, RunError
 
 # Images of several sizes, and nothing that makes them equal.
@@ -34,26 +35,38 @@ def test_images_of_one_size_are_collated_as_ever():
     samples = _samples(4, 4)
     batch = collate_by_size(samples)
     assert torch.equal(batch['inputs'], default_collate(samples)['inputs'])
-    assert [part is batch for part in parts_of_one_size(batch)] == [True]
 
 
+@pytest.mark.parametrize('views', [False, True])
 @pytest.mark.parametrize('widths', [(4, 5), (4, 4, 5, 5, 4), (4, 5, 6)])
-def test_parts_are_the_batch_in_its_order(widths):
-    parts = list(parts_of_one_size(collate_by_size(_samples(*widths))))
-    flat = [(image.shape[-1], int(image.max())) for part in parts for image in part['inputs']]
+def test_parts_are_the_batch_in_its_order(widths, views):
+    samples = _samples(*widths)
+    if views:  # of test-time augmentation: the image and a smaller one
+        for sample in samples:
+            sample['inputs'] = [sample['inputs'], sample['inputs'][..., 1:]]
+            sample['data_samples'] = [sample['data_samples']] * 2
+    parts = collate_by_size(samples)
+    assert isinstance(parts, Parts)
+    batches = [{k: v[0] if views else v for k, v in part.items()} for part in parts]
+    flat = [(image.shape[-1], int(image.max())) for part in batches for image in part['inputs']]
     assert flat == list(zip(widths, range(len(widths)), strict=True))
-    labels = [int(sample.gt_label) for part in parts for sample in part['data_samples']]
+    labels = [int(sample.gt_label) for part in batches for sample in part['data_samples']]
     assert labels == list(range(len(widths)))
-    assert all(len({image.shape for image in part['inputs']}) == 1 for part in parts)
 
 
 @pytest.mark.parametrize('collate', ['default_collate', 'pseudo_collate'])
-def test_scores_do_not_depend_on_the_batch_size(tmp_path, collate):
+@pytest.mark.parametrize('tta', [False, True])
+def test_scores_do_not_depend_on_the_batch_size(tmp_path, collate, tta):
     config, scores = write_tiny_config(tmp_path, SIZES), []
+    more = dict(custom_hooks=[])
+    if tta:
+        pipeline = tta_pipeline([dict(type='LoadImageFromFile'), dict(type='PackInputs')])
+        hook = dict(type='TestTimeAugHook', tta_model=dict(type='MultiLabelTTA'))
+        more = {'custom_hooks': [hook], 'test_dataloader.dataset.pipeline': pipeline}
     for size in (1, 7):
         options = {'batch_size': size, 'collate_fn.type': collate}
         options = {f'test_dataloader.{key}': value for key, value in options.items()}
-        runner = build_runner(config, tmp_path / str(size), custom_hooks=[], **options)
+        runner = build_runner(config, tmp_path / str(size), **options, **more)
         torch.manual_seed(0)
         for weight in runner.model.parameters():
             torch.nn.init.normal_(weight, std=0.1)
@@ -62,6 +75,16 @@ def test_scores_do_not_depend_on_the_batch_size(tmp_path, collate):
         scores.append(torch.stack(hook.scores))
     assert len(scores[0]) == 7
     torch.testing.assert_close(*scores)
+
+
+def test_a_training_that_pads_says_so(tmp_path):
+    config = write_tiny_config(tmp_path, SIZES)
+    for batch_size in (2, 1):
+        options = {'train_cfg.max_epochs': 1, 'train_dataloader.collate_fn.type': 'pseudo_collate'}
+        options |= {'train_dataloader.batch_size': batch_size, 'model.backbone.norm_eval': True}
+        work_dir = tmp_path / str(batch_size)
+        build_runner(config, work_dir, param_scheduler=None, **options).train()
+        assert ('padded to the largest of a batch' in read_log(work_dir)) == (batch_size == 2)
 
 
 @pytest.mark.parametrize('check', [True, False])
