@@ -25,11 +25,13 @@ class HookStateHook(Hook):
         from ...datasets.dataset_wrappers import inner_datasets
         from ...datasets.seeded_sampler import SeededSampler, SeededSamplesMixin
 
+        # At the start of a training it is a hint, at a resume it is too late.
+        say = runner.logger.warning if runner._resume else runner.logger.info
         loader = runner.train_dataloader
         for dataset in inner_datasets(loader.dataset):
             is_seeded = isinstance(dataset, SeededSamplesMixin)
             if isinstance(loader.sampler, SeededSampler) and not is_seeded:
-                runner.logger.warning(
+                say(
                     f'SeededSampler does not seed the samples of {type(dataset).__name__}: a '
                     'resumed training augments them in another way. Derive a class from '
                     'SeededSamplesMixin and it'
@@ -38,7 +40,7 @@ class HookStateHook(Hook):
             saves = type(hook).before_save_checkpoint is not Hook.before_save_checkpoint
             state = [] if saves or type(hook).__module__.startswith(_SEEN_TO) else _state(hook)
             if state:
-                runner.logger.warning(
+                say(
                     f'{type(hook).__name__} holds {", ".join(state)}, which a resume does not '
                     'restore: save what it needs in its before_save_checkpoint and load it in '
                     'after_load_checkpoint'

@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 
 from mmengine.device import get_device
-from mmengine.dist import is_distributed
+from mmengine.dist import get_rank, is_distributed
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, set_random_seed
 from mmpretrain.registry import RUNNERS
 from torch import nn
 from torch.utils.data import DataLoader
@@ -77,6 +77,13 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
         super().setup_env(env_cfg)
         self._timestamp = claim_timestamp(self.work_dir, self._timestamp)
 
+    def set_randomness(
+        self, seed: int | None, diff_rank_seed: bool = False, deterministic: bool = False
+    ) -> None:
+        super().set_randomness(seed, deterministic=deterministic)
+        if diff_rank_seed:  # after the seed that is saved, which is that of all ranks
+            set_random_seed(self.seed + get_rank())
+
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         self._channels_last = self.cfg.get('channels_last', False)
         if self._channels_last and get_device() == 'cpu' and not is_safe_in_channels_last(model):
@@ -100,7 +107,7 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
     ) -> DataLoader:
         if isinstance(dataloader, dict):
             dataloader = portable_loader(dataloader)
-        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        return Runner.build_dataloader(dataloader, seed)  # all ranks share the order of the images
 
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         # Late, as it imports MMPretrain's models: the engine is there with MMEngine's runner.
