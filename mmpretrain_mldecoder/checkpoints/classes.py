@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..fileio.near_names import plain_name
+from ..fileio.near_names import difference, plain_name
 from ..fileio.terminal import printable
 from ..layers import MLDecoder
 from .fit import listed
@@ -69,7 +69,9 @@ class ClassChange:
         if index is None:
             return f'{there} has {len(self.theirs)} classes and {here} {len(self.ours)}'
         one, other = (printable(name) for name in pairs[index])
-        return f"class {index} is '{one}' in {there} and '{other}' in {here}"
+        what = difference(*pairs[index])
+        what = f' (the names differ in {what})' if what else ''
+        return f"class {index} is '{one}' in {there} and '{other}' in {here}{what}"
 
     def __str__(self) -> str:
         parts = {

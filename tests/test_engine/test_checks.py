@@ -46,7 +46,7 @@ def _linear(in_channels):
 ERRORS = {
     'num_classes = 5, but train_dataloader.dataset has 4 classes': {'model.head.num_classes': 5},
     'data_preprocessor.num_classes = 3, but': {'model.data_preprocessor.num_classes': 3},
-    "label 0 is 'ant' in train_dataloader.dataset and 'bee' in val_dataloader.dataset": {
+    "class 0 is 'ant' in train_dataloader.dataset and 'bee' in val_dataloader.dataset": {
         'val_dataloader.dataset.metainfo': {'classes': ['bee', 'ant', 'cat', 'dog']}
     },
     'in_channels = 64, but model.backbone (ResNet) gives 32': {'model.head.in_channels': 64},

@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from mmengine import registry as roots
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader
 from ...errors import ConfigError, ConfigFileNotFoundError
 from ...fileio.near_names import near_names
 from ...fileio.terminal import one_line
-from .config_error import explained, unknown_type
+from .config_error import explained, nested_dicts, unknown_type
 
 _DEFAULT_HOOKS = (
     *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
@@ -37,7 +38,6 @@ _STEPS = dict(
     _init_model_weights=('model',),
     load_or_resume=('load_from',),
 )
-_Part = tuple[str, object, str]  # its place in the config, itself, the registry that builds it
 
 
 class ExplainedBuilds:
@@ -148,18 +148,17 @@ def check_loop_parts(cfg: Mapping) -> None:
 
 def check_annotation_files(cfg: Mapping, *splits: str) -> None:
     """Raise if an annotation file of ``COCOMultiLabel`` is missing that the splits will read."""
-    for name in (f'{split}_dataloader' for split in splits):
-        for path, part, registry in _loader_parts(name, cfg.get(name)):
-            if registry != 'DATASETS':
-                continue
-            kind, ann_file, root = map(part.get, ('type', 'ann_file', 'data_root'))
-            is_ours = getattr(kind, '__name__', str(kind)).rpartition('.')[2] == 'COCOMultiLabel'
-            file = os.path.join(root or '', str(ann_file))
-            if is_ours and ann_file and '://' not in file and not os.path.isfile(file):
-                raise ConfigFileNotFoundError(
-                    f'{path}.ann_file = {ann_file!r}: no file {file}. Correct it, or '
-                    f'{path}.data_root (now {root!r}), with which it is joined unless absolute'
-                )
+    for path, part, registry in _parts(cfg):
+        if registry != 'DATASETS' or not path.startswith(tuple(f'{name}_' for name in splits)):
+            continue
+        kind, ann_file, root = map(part.get, ('type', 'ann_file', 'data_root'))
+        is_ours = getattr(kind, '__name__', str(kind)).rpartition('.')[2] == 'COCOMultiLabel'
+        file = os.path.join(root or '', str(ann_file))
+        if is_ours and ann_file and '://' not in file and not os.path.isfile(file):
+            raise ConfigFileNotFoundError(
+                f'{path}.ann_file = {ann_file!r}: no file {file}. Correct it, or '
+                f'{path}.data_root (now {root!r}), with which it is joined unless absolute'
+            )
 
 
 def check_type_names(cfg: Mapping) -> None:
@@ -167,18 +166,23 @@ def check_type_names(cfg: Mapping) -> None:
 
     Deeper ones, such as those of a normalisation layer, are found when they are built.
     """
+    for name, hook in (cfg.get('default_hooks') or {}).items():
+        if isinstance(hook, Mapping) and 'type' not in hook and name not in _DEFAULT_HOOKS:
+            raise ConfigError(
+                f'default_hooks.{name} = {dict(hook)}: no default hook of that name'
+                f'{near_names(name, _DEFAULT_HOOKS)}. Correct it, or give another hook its type'
+            )
     for path, part, registry in _parts(cfg):
-        name = part.get('type') if isinstance(part, Mapping) else part
-        if isinstance(name, str) and not _is_known(registry, name, part):
-            place = f'{path}.type' if isinstance(part, Mapping) else path
-            raise ConfigError(unknown_type(place, name, _registries(registry)[-1].name))
+        key = 'constructor' if 'CONSTRUCTOR' in registry else 'type'
+        name = part.get(key)
+        if isinstance(name, str) and not _is_known(registry, name, part.get('_scope_')):
+            raise ConfigError(unknown_type(f'{path}.{key}', name, _registries(registry)[-1].name))
 
 
-def _is_known(registry: str, name: str, part: object) -> bool:
+def _is_known(registry: str, name: str, scope: str | None) -> bool:
     """Look a name up as the host does, in the default scope and in MMPretrain's."""
     if registry == 'FUNCTIONS':  # has no scopes
         return roots.FUNCTIONS.get(name) is not None
-    scope = part.get('_scope_') if isinstance(part, Mapping) else None
     for each in _registries(registry):
         with each.switch_scope_and_registry(scope) as scoped:
             if scoped.get(name) is not None:
@@ -190,60 +194,32 @@ def _registries(name: str) -> list[Registry]:
     return [getattr(module, name) for module in (roots, host) if hasattr(module, name)]
 
 
-def _parts(cfg: Mapping) -> Iterator[_Part]:
-    model = cfg.get('model')
-    if isinstance(model, Mapping):
-        yield 'model', model, 'MODELS'
-        for name in ('backbone', 'neck', 'head', 'data_preprocessor'):
-            yield from _listed(f'model.{name}', model.get(name), 'MODELS')
-        if isinstance(model.get('head'), Mapping):
-            yield 'model.head.loss', model['head'].get('loss'), 'MODELS'
-    for name, hook in (cfg.get('default_hooks') or {}).items():
-        if isinstance(hook, Mapping) and 'type' not in hook and name not in _DEFAULT_HOOKS:
-            raise ConfigError(
-                f'default_hooks.{name} = {dict(hook)}: no default hook of that name'
-                f'{near_names(name, _DEFAULT_HOOKS)}. Correct it, or give another hook its type'
-            )
-        yield f'default_hooks.{name}', hook, 'HOOKS'
-    yield from _listed('custom_hooks', cfg.get('custom_hooks'), 'HOOKS')
-    optim = cfg.get('optim_wrapper')
-    if isinstance(optim, Mapping) and 'optimizer' in optim:
-        yield 'optim_wrapper', optim, 'OPTIM_WRAPPERS'
-        yield 'optim_wrapper.optimizer', optim['optimizer'], 'OPTIMIZERS'
-        yield 'optim_wrapper.constructor', optim.get('constructor'), 'OPTIM_WRAPPER_CONSTRUCTORS'
-    yield from _listed('param_scheduler', cfg.get('param_scheduler'), 'PARAM_SCHEDULERS')
-    for split in ('train', 'val', 'test'):
-        yield f'{split}_cfg', cfg.get(f'{split}_cfg'), 'LOOPS'
-        yield from _loader_parts(f'{split}_dataloader', cfg.get(f'{split}_dataloader'))
-    for name in ('val_evaluator', 'test_evaluator'):
-        evaluator = cfg.get(name)
-        if isinstance(evaluator, Mapping) and 'metrics' in evaluator:
-            yield name, evaluator, 'EVALUATORS'
-            name, evaluator = f'{name}.metrics', evaluator['metrics']
-        yield from _listed(name, evaluator, 'METRICS')
+# Where a config has types -> the registry that they are built from.
+_DATASET = r'(train|val|test)_dataloader(\.dataset|\.datasets\.\d+)+'
+_PLACES = {
+    r'model': 'MODELS',
+    r'model\.(backbone|neck|head|data_preprocessor)(\.\d+)?': 'MODELS',
+    r'model\.head\.loss': 'MODELS',
+    r'(default_hooks|custom_hooks)\.\w+': 'HOOKS',
+    r'optim_wrapper': 'OPTIM_WRAPPERS',
+    r'optim_wrapper\b': 'OPTIM_WRAPPER_CONSTRUCTORS',
+    r'optim_wrapper\.optimizer': 'OPTIMIZERS',
+    r'param_scheduler(\.\d+)?': 'PARAM_SCHEDULERS',
+    r'(train|val|test)_cfg': 'LOOPS',
+    r'(train|val|test)_dataloader\.(batch_)?sampler': 'DATA_SAMPLERS',
+    r'(train|val|test)_dataloader\.collate_fn': 'FUNCTIONS',
+    _DATASET: 'DATASETS',
+    rf'{_DATASET}\.pipeline(\.\d+)?': 'TRANSFORMS',
+    r'(val|test)_evaluator': 'EVALUATORS',
+    r'(val|test)_evaluator(\.metrics)?(\.\d+)?': 'METRICS',
+}
 
 
-def _loader_parts(path: str, loader: object) -> Iterator[_Part]:
-    if isinstance(loader, Mapping):
-        yield f'{path}.sampler', loader.get('sampler'), 'DATA_SAMPLERS'
-        yield f'{path}.batch_sampler', loader.get('batch_sampler'), 'DATA_SAMPLERS'
-        yield f'{path}.collate_fn', loader.get('collate_fn'), 'FUNCTIONS'
-        yield from _dataset_parts(f'{path}.dataset', loader.get('dataset'))
-
-
-def _dataset_parts(path: str, dataset: object) -> Iterator[_Part]:
-    if isinstance(dataset, Mapping):
-        yield path, dataset, 'DATASETS'
-        yield from _listed(f'{path}.pipeline', dataset.get('pipeline'), 'TRANSFORMS')
-        yield from _dataset_parts(f'{path}.dataset', dataset.get('dataset'))
-        for index, one in enumerate(dataset.get('datasets') or ()):
-            yield from _dataset_parts(f'{path}.datasets.{index}', one)
-
-
-def _listed(path: str, value: object, registry: str) -> Iterator[_Part]:
-    if isinstance(value, list | tuple):
-        for index, part in enumerate(value):
-            if isinstance(part, Mapping):
-                yield f'{path}.{index}', part, registry
-    elif isinstance(value, Mapping):
-        yield path, value, registry
+def _parts(cfg: Mapping) -> Iterator[tuple[str, Mapping, str]]:
+    """Yield each dict with a type: its place, itself, and the registry that builds it."""
+    for key in cfg:
+        for path, part in nested_dicts(cfg[key], key):
+            for pattern, registry in _PLACES.items():
+                is_evaluator = path.endswith('_evaluator') and 'metrics' in part
+                if re.fullmatch(pattern, path) and is_evaluator == (registry == 'EVALUATORS'):
+                    yield path, part, registry

@@ -2,12 +2,14 @@
 
 import ast
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from ...fileio.near_names import near_names
-from .config_error import KNOWN_KEYS, near_keys, nested_dicts, read_config
+from .config_error import KNOWN_KEYS, near_keys, nested_dicts
 
 # What MMEngine's runner reads of `env_cfg`; it ignores other keys.
 _ENV = dict(
@@ -19,7 +21,7 @@ _ENV = dict(
 def idle_settings(cfg: Config, trains: bool = True) -> list[str]:
     """Return a sentence for each setting that does nothing, with the key that would act.
 
-    A config file and its bases are read again: what differs from them was set over them.
+    What differs from the text of the config file and its bases was set over them.
     """
     found = [
         f'Nothing reads the key {key!r} of the config: is it {near}?'
@@ -34,7 +36,7 @@ def idle_settings(cfg: Config, trains: bool = True) -> list[str]:
     own, outer = model.get('data_preprocessor'), cfg.get('data_preprocessor')
     if own and outer and dict(own) != {**own, **outer}:
         found.append('data_preprocessor does nothing beside model.data_preprocessor: set that one')
-    origins = list(_origins(cfg.filename))
+    origins = _settings(Path(cfg.filename or ''))
     for origin in origins:
         found += _idle_variables(cfg, origin)
     kept = _hook_types(cfg)
@@ -47,7 +49,7 @@ def idle_settings(cfg: Config, trains: bool = True) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _idle_variables(cfg: Config, origin: Config) -> Iterator[str]:
+def _idle_variables(cfg: Config, origin: Mapping) -> Iterator[str]:
     """Yield overridden variables, where the keys made from them keep the old value."""
     dicts = [(p, d) for key in KNOWN_KEYS for p, d in nested_dicts(cfg.get(key), key)]
     for name, value in cfg.items():
@@ -67,7 +69,7 @@ def _idle_variables(cfg: Config, origin: Config) -> Iterator[str]:
             )
 
 
-def _hook_types(cfg: Config) -> list[str]:
+def _hook_types(cfg: Mapping) -> list[str]:
     hooks = cfg.get('custom_hooks') or []
     return [
         getattr(hook['type'], '__name__', str(hook['type'])).rpartition('.')[2]
@@ -76,19 +78,39 @@ def _hook_types(cfg: Config) -> list[str]:
     ]
 
 
-def _origins(filename: str | None) -> Iterator[Config]:
-    """Yield the config of a text file without options, and those of its ``_base_``."""
-    file = Path(filename or '')
+def _settings(file: Path) -> tuple[dict, dict]:
+    """Return the settings of a text config with its bases, and of its bases alone.
+
+    The file is not executed: what is more than texts, numbers, lists, dicts and variables of them
+    is left out.
+    """
+    own: dict[str, Any] = {}
+    inherited: dict[str, Any] = {}
     if file.suffix != '.py' or not file.is_file():
-        return
-    bases: list[str] = []
+        return own, inherited
     for node in ast.parse(file.read_text(encoding='utf-8')).body:
-        is_base = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_'
-        if is_base and isinstance(node.value, ast.Constant | ast.List | ast.Tuple):
-            value = ast.literal_eval(node.value)
-            bases = [value] if isinstance(value, str) else list(value)
-    for path in (file, *(file.parent / base for base in bases if '::' not in base)):
-        try:
-            yield read_config(path)
-        except (OSError, ValueError):  # moved or changed since
-            continue
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            own.pop(node.targets[0].id, None)
+            with suppress(ValueError, TypeError):
+                own[node.targets[0].id] = _value(node.value, own)
+    bases = own.pop('_base_', [])
+    for base in [bases] if isinstance(bases, str) else bases:
+        inherited |= _settings(file.parent / base)[0]
+    return inherited | own, inherited
+
+
+def _value(node: ast.expr, variables: Mapping) -> Any:
+    if isinstance(node, ast.Name):
+        if node.id not in variables:
+            raise ValueError(node.id)
+        return variables[node.id]
+    if isinstance(node, ast.List | ast.Tuple):
+        values = [_value(part, variables) for part in node.elts]
+        return values if isinstance(node, ast.List) else tuple(values)
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict' and not node.args:
+        made: dict[str, Any] = {}
+        for part in node.keywords:
+            value = _value(part.value, variables)
+            made |= value if part.arg is None else {part.arg: value}
+        return made
+    return ast.literal_eval(node)

@@ -1,7 +1,7 @@
 """Checks at the start of a run, after everything is built and before anything is computed."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, permutations, zip_longest
+from itertools import pairwise
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -15,9 +15,10 @@ from mmpretrain.models.heads import ClsHead, MultiLabelClsHead
 from mmpretrain.registry import HOOKS
 from torch import nn
 
+from ...checkpoints.classes import compare_classes
+from ...checkpoints.fit import listed
 from ...errors import ConfigError
 from ...evaluation.metrics import MultiLabelMAP
-from ...fileio.near_names import difference
 from ...fileio.terminal import printable
 from .dry_run import dry_run
 from .idle_settings import idle_settings
@@ -82,24 +83,30 @@ def check_classes(
     number = getattr(head, 'num_classes', None)
     infos = {key: getattr(data, 'metainfo', None) or {} for key, data in datasets.items()}
     classes = {key: info['classes'] for key, info in infos.items() if info.get('classes')}
-    for (first, second), (names, others) in zip(
-        permutations(classes, 2), permutations(classes.values(), 2), strict=True
-    ):
-        lacking = [str(name) for name in names if name not in others]
-        if lacking and set(others) < set(names):
-            shown = printable(', '.join(lacking[:10])) + (', ...' if len(lacking) > 10 else '')
+    for (first, names), (second, others) in pairwise(classes.items()):
+        change = compare_classes(names, others)
+        if change is None or change.is_same:
+            continue
+        if bool(change.new) == bool(change.dropped) or change.renamed:
             raise ConfigError(
-                f'{second} lacks {len(lacking)} of the {len(names)} classes of {first}: {shown}. '
-                f'Set {second}.classes to those of {first}, and add to the categories of its '
-                'annotation file what is missing; or set `classes` of both to the same fewer ones'
+                f'{change.first_difference(second, first)}: scores would be compared with the '
+                'labels of other classes. Give both the same `classes` in the same order'
             )
+        lacking, where, whole = change.dropped, second, first
+        if change.new:
+            lacking, where, whole = change.new, first, second
+        raise ConfigError(
+            f'{where} lacks {len(lacking)} of the {max(len(names), len(others))} classes of '
+            f'{whole}: {printable(listed(lacking, 10))}. Set {where}.classes to those of {whole}, '
+            'and add to the categories of its annotation file what is missing; or set `classes` of '
+            'both to the same fewer ones'
+        )
     if number is not None:
         for key, names in classes.items():
             if len(names) != number:
-                some = ', '.join(map(str, names[:3])) + (', ...' if len(names) > 3 else '')
                 raise ConfigError(
                     f'model.head.num_classes = {number}, but {key} has {len(names)} classes '
-                    f'({some}): set model.head.num_classes={len(names)}'
+                    f'({listed([*map(str, names)], 3)}): set model.head.num_classes={len(names)}'
                 )
         own = getattr(preprocessor, 'num_classes', None)
         # Without one-hot targets it is not read.
@@ -118,16 +125,6 @@ def check_classes(
                 raise ConfigError(
                     f'{key}.topk = {part.topk}, but model.head.num_classes = {number}: set topk to '
                     f'{number} or less'
-                )
-    for (first, names), (second, others) in pairwise(classes.items()):
-        for index, (name, other) in enumerate(zip_longest(names, others)):
-            if name != other:
-                what = difference(str(name), str(other))
-                what = f' (the names differ in {what})' if what else ''
-                raise ConfigError(
-                    f'label {index} is {name!r} in {first} and {other!r} in {second}{what}: scores '
-                    'would be compared with the labels of other classes. Give both the same '
-                    '`classes` in the same order'
                 )
 
 
