@@ -1,8 +1,9 @@
 """Strict fitting of weights to a model: prefixes of names, and what was not loaded."""
 
+import itertools
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from .weight_sets import evaluated
 
 @dataclass(frozen=True)
 class Mismatch:
-    """What does not fit, by name; empty if all does.
+    """What does not fit, by name; false if all does.
 
     Attributes:
         missing (tuple[str]): In the module, not in the state dict.
@@ -30,6 +31,9 @@ class Mismatch:
     left_over: tuple[str, ...]
     foreign: tuple[str, ...]
 
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.misshaped or self.left_over)
+
     def __str__(self) -> str:
         shapes = [
             f'{name}: {file} in the file, {model} in the model'
@@ -37,6 +41,24 @@ class Mismatch:
         ]
         parts = {'missing': self.missing, 'of another shape': shapes, 'left over': self.left_over}
         return '; '.join(f'{len(n)} {what} ({listed(n)})' for what, n in parts.items() if n)
+
+    @property
+    def random(self) -> list[str]:
+        """The weights of the module that stay as they were."""
+        return [*self.missing, *self.misshaped]
+
+    @property
+    def unused(self) -> list[str]:
+        """The weights of the file that are not used, without counters of batch norms."""
+        names = (*self.left_over, *self.foreign)
+        return [name for name in names if not name.endswith('num_batches_tracked')]
+
+    def without(self, leaves_out: Callable[[str], bool]) -> 'Mismatch':
+        """Return the same without some names."""
+        misshaped = {n: shapes for n, shapes in self.misshaped.items() if not leaves_out(n)}
+        names = (self.missing, self.left_over, self.foreign)
+        missing, left_over, foreign = (tuple(itertools.filterfalse(leaves_out, n)) for n in names)
+        return Mismatch(missing, misshaped, left_over, foreign)
 
 
 class Loaded(NamedTuple):
@@ -46,13 +68,8 @@ class Loaded(NamedTuple):
     prefix: str
     mismatch: Mismatch
 
-    @property
-    def fails(self) -> bool:
-        """Whether a weight is missing or of another shape, or another network's is left over."""
-        return bool(str(self.mismatch))
 
-
-def load_fitting(module: nn.Module, state_dict: Mapping, source: str) -> Loaded:
+def load_fitting(module: nn.Module, checkpoint: Mapping, source: str) -> Loaded:
     """Load what fits into a module, behind whatever prefix its names stand in the file.
 
     The module's own loading code may adapt weights, such as position embeddings of another image
@@ -60,23 +77,26 @@ def load_fitting(module: nn.Module, state_dict: Mapping, source: str) -> Loaded:
 
     Args:
         module (nn.Module): Filled in place; in no wrapper.
-        state_dict (Mapping): Names and tensors.
+        checkpoint (Mapping): Names and tensors, or a dict with ``state_dict``; ``original`` are
+            those before their conversion, as timm's names are also those of ``TIMMBackbone``.
         source (str): Their file, for errors.
 
     Raises:
         WeightsMismatchError: If several prefixes fit, and none is known to be preferred; or if the
             loading code of the module fails.
     """
-    prefixes = find_prefixes(module, state_dict, source)
-    renamed = rename(state_dict, *prefixes)
-    loaded = Loaded(renamed, prefixes[0], load(module, renamed, source))
-    if renamed is state_dict or not loaded.fails:
-        return loaded
-    as_it_is = load(module, state_dict, source)  # the module may rename them by itself
-    if not (as_it_is.missing or as_it_is.misshaped):
-        return Loaded(state_dict, '', as_it_is)
-    load(module, renamed, source)
-    return loaded
+    state, prefix = in_names_of(module, checkpoint.get('state_dict', checkpoint), source)
+    choices = [(state, prefix)]
+    if 'original' in checkpoint:
+        choices.append(in_names_of(module, checkpoint['original'], source))
+    if prefix:
+        choices.append((checkpoint.get('state_dict', checkpoint), ''))  # it may rename by itself
+    for state, prefix in choices:
+        loaded = Loaded(state, prefix, load(module, state, source))
+        if not loaded.mismatch:
+            return loaded
+    state, prefix = choices[0]
+    return Loaded(state, prefix, load(module, state, source))
 
 
 def load_whole(model: nn.Module, checkpoint: Mapping, source: str) -> Mapping:
@@ -86,16 +106,25 @@ def load_whole(model: nn.Module, checkpoint: Mapping, source: str) -> Mapping:
         WeightsMismatchError: If a parameter or running statistic is missing or of another shape.
         ValueError: If one is NaN.
     """
-    state_dict = drop_surplus_outputs(model, checkpoint.get('state_dict', checkpoint))
-    loaded = load_fitting(model, state_dict, source)
+    state, _, mismatch = load_fitting(model, checkpoint, source)
     check_no_nan(model, source)
-    if loaded.fails:
-        names = {*loaded.mismatch.missing, *loaded.mismatch.misshaped}
+    if mismatch:
+        hint = _hint({*needed_names(model)}, {*mismatch.random}, state)
+        raise WeightsMismatchError(f'{source} does not fit this config: {mismatch}. {hint}')
+    return state
+
+
+def check_start(network: nn.Module, mismatch: Mismatch, source: str, switch: str) -> None:
+    """Raise :class:`WeightsMismatchError` if what a training starts from is not loaded in full.
+
+    ``switch`` is the setting with which the rest stays random.
+    """
+    if mismatch:
         raise WeightsMismatchError(
-            f'{source} does not fit this config: {loaded.mismatch}. '
-            + _hint({*needed_names(model)}, names, loaded.state)
+            f'{source} does not fit the {type(network).__name__}: {mismatch}. Choose the type and '
+            'depth of the network that the weights are of (ResNetVd for ResNet*_vd), or other '
+            f'weights, or load what fits and leave the rest random: {switch}'
         )
-    return loaded.state
 
 
 def check_no_nan(model: nn.Module, source: str) -> None:
@@ -156,18 +185,18 @@ def needed_names(module: nn.Module) -> dict[str, tuple[str, ...]]:
     return {same[0]: tuple(same) for same in names.values()}
 
 
-def find_prefixes(module: nn.Module, state_dict: Mapping, source: str) -> tuple[str, str]:
-    """Return the prefix of the file's names and that of the module's, below which most agree.
+def in_names_of(module: nn.Module, state_dict: Mapping, source: str) -> tuple[Mapping, str]:
+    """Return weights in the names of a module, and the prefix below which they stand in the file.
 
-    Of equally good ones that which fits in most shapes, is evaluated by the makers of the file
-    (:func:`.evaluated`), or holds the same values as the others.
+    That is the prefix below which most names agree. Of equally good ones that which fits in most
+    shapes, is evaluated by the makers of the file (:func:`.evaluated`), or holds the same values as
+    the others.
     """
+    state_dict = drop_surplus_outputs(module, state_dict)
     pairs = _best_prefixes(module, state_dict)
-    if len(pairs) == 1:
-        return pairs[0]
-    preferred = evaluated([prefix for prefix, _ in pairs])
+    preferred = evaluated([prefix for prefix, _ in pairs]) if len(pairs) > 1 else None
     if preferred is not None:
-        return next(pair for pair in pairs if pair[0] == preferred)
+        pairs = [pair for pair in pairs if pair[0] == preferred]
     own = module.state_dict()
     first, *others = (rename(state_dict, *pair) for pair in pairs)
     differing = [
@@ -180,7 +209,7 @@ def find_prefixes(module: nn.Module, state_dict: Mapping, source: str) -> tuple[
             f'{listed(names, 6)}, and none of them is known to be preferred. Name one: '
             f'{source}#{names[-1]}'
         )
-    return pairs[0]
+    return first, pairs[0][0]
 
 
 def is_one_of_its_blocks(module: nn.Module, state_dict: Mapping) -> bool:
@@ -274,8 +303,8 @@ def _signs_of_another(
     """Split names that the module has not: those that show that it is another network, and others.
 
     They do if they are learned and in a block that the module has, or in one more block of a row
-    that it has. Not so if that row is the last thing that the module has of the file: then it ends
-    early, as with ``out_indices`` of an early stage.
+    that it has. Not so if that row is one of stages, and the last thing that the module has of the
+    file: then it ends early, as with ``out_indices`` of an early stage.
     """
     modules = {name for name, _ in module.named_modules()}
     held = [name for name in module.state_dict() if name in state_dict]
@@ -290,18 +319,13 @@ def _signs_of_another(
             continue
         last = next((own for own in reversed(held) if own.startswith(root)), '')
         is_one_more = depth < len(parts) and parts[depth].isdigit()
-        if not (is_one_more and last.startswith(f'{paths[depth - 1]}.')):
+        is_in_a_stage = any(map(str.isdigit, ''.join(parts[:depth])))  # layer4, stages.3
+        if not (is_one_more and last.startswith(f'{paths[depth - 1]}.')) or is_in_a_stage:
             left_over.append(name)
     return tuple(left_over), tuple(name for name in unexpected if name not in left_over)
 
 
-def is_converted(checkpoint: object) -> bool:
-    """Whether a checkpoint holds published weights in our names."""
-    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    return isinstance(meta, dict) and 'converted' in meta
-
-
-def drop_surplus_outputs(model: nn.Module, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+def drop_surplus_outputs(model: nn.Module, state_dict: Mapping[str, Tensor]) -> Mapping:
     """Cut the bias of PaddleClas' group layer to the classes of a whole model.
 
     Of its ``K * ceil(C / K)`` outputs the last ones are unused if ``K`` does not divide ``C``,
@@ -315,7 +339,7 @@ def drop_surplus_outputs(model: nn.Module, state_dict: dict[str, Tensor]) -> dic
         or len(state_dict[bias]) <= len(fresh[bias])
     ):
         return state_dict
-    return state_dict | {bias: state_dict[bias][: len(fresh[bias])].clone()}
+    return {**state_dict, bias: state_dict[bias][: len(fresh[bias])].clone()}
 
 
 def listed(names: Collection[str], most: int = 4) -> str:
@@ -339,9 +363,3 @@ def _roots(module: nn.Module, prefix: str = '') -> set[str]:
     if len(children) == 1 and not list(module.parameters(recurse=False)):
         inner = children
     return {prefix}.union(*(_roots(inner[name], f'{prefix}{name}.') for name in inner))
-
-
-OTHER_NETWORK = (
-    'Choose the type and depth of the network that the weights are of (ResNetVd for ResNet*_vd), '
-    'or other weights'
-)

@@ -15,9 +15,9 @@ onedl-mmengine, unpickle any object after that.
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,6 +33,7 @@ from mmengine.runner.checkpoint import (
 )
 from torch import Tensor
 
+from ..fileio.near_names import near_names
 from .conversion import as_tensors, convert, family_of, to_checkpoint
 from .download import download_folder, download_once, find_or_download
 from .fit import below, listed
@@ -96,22 +97,22 @@ def _meant(content: Any, source: str, fragment: str = '') -> Mapping:
 def _tensors(state: Mapping, source: str) -> Mapping:
     """Return weights of no known family; of Paddle's only those that torch stores the same way."""
     arrays = {name for name, value in state.items() if not isinstance(value, Tensor)}
-    if not arrays:
-        return state
     linear = [name for name in arrays if name.endswith('.weight') and state[name].ndim == 2]
     if linear:
         raise ValueError(
-            f'{source} holds arrays of a network that is not known here, and Paddle stores linear '
-            f'layers transposed ({linear[0]}). The names are not those of PaddleClas, the authors, '
-            f'timm or torchvision: {listed(state, 10)}'
+            f'{source} holds arrays of a network that is not known here ({listed(state)}), and '
+            f'Paddle stores linear layers transposed, which {listed(linear)} may be. Save it as '
+            'PyTorch has it: import torch; from mmpretrain_mldecoder.checkpoints import '
+            f'read_weights; state = read_weights({source!r}); torch.save({{n: torch.tensor(v.T if '
+            "n.endswith('.weight') and v.ndim == 2 else v) for n, v in state.items()}, "
+            "'weights.pth'). Embeddings, too, are 2-D, but keep their order"
         )
+    if not any(name.endswith('._variance') for name in state):
+        return as_tensors(state) if arrays else state
     names = {'_mean': 'running_mean', '_variance': 'running_var'}
-    split = {name: name.rpartition('.') for name in state}
     return {
-        f'{module}{dot}{names.get(leaf, leaf)}': value
-        for (module, dot, leaf), value in zip(
-            split.values(), as_tensors(state).values(), strict=True
-        )
+        re.sub('_mean$|_variance$', lambda match: names[match[0]], name): value
+        for name, value in as_tensors(state).items()
     }
 
 
@@ -319,13 +320,9 @@ def _look_up(filename: str) -> PublishedFile:
     scheme, _, name = filename.partition('://')
     known = PUBLISHED[scheme]
     if name not in known:
-        by_lower = {one.lower(): f'{scheme}://{one}' for one in known}
-        longer = [one for one in by_lower if name and one.startswith(name.lower())]
-        similar = longer[:3] or get_close_matches(name.lower(), by_lower)
-        did_you_mean = f' Did you mean {" or ".join(by_lower[one] for one in similar)}?'
         raise ValueError(
-            f'{filename} is not known.{did_you_mean if similar else ""} Known are {scheme}:// and '
-            f'one of {", ".join(known)}'
+            f'{filename} is not known{near_names(name, known)}. Known are {scheme}:// and one of '
+            f'{", ".join(known)}'
         )
     return known[name]
 

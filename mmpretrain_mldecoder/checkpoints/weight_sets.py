@@ -30,6 +30,8 @@ _NO_WEIGHTS = re.compile(
 # Anywhere in a name: torch.compile, FSDP, activation checkpointing.
 _INSIDE = re.compile(r'(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.')
 
+_FLAT = re.compile(r'(^|\.)_?flat_param(_\d+)?$')
+
 
 @dataclass(frozen=True)
 class WeightSet:
@@ -91,6 +93,12 @@ def choose(content: Mapping, source: str, fragment: str = '') -> WeightSet:
         raise ValueError(
             f'{source} is a LoRA adapter, changes to the weights of another file: merge them, '
             'model.merge_and_unload() of peft, and save the result'
+        )
+    if flat := next((name for name in state if _FLAT.search(name)), None):
+        raise ValueError(
+            f'{source} holds flat parameters of FSDP ({flat}), without names and shapes of their '
+            'own: save the model again in the program that wrote it, after '
+            'FSDP.set_state_dict_type(model, StateDictType.FULL_STATE_DICT)'
         )
     if not names:
         return WeightSet(path, prefix, state)

@@ -194,6 +194,13 @@ def test_other_names_with_the_same_ends_are_an_error(tmp_path):
         build(HOST, saved(tmp_path, behind('other_', state)))
 
 
+def test_one_more_block_of_the_last_stage_is_an_error(tmp_path):
+    state = weights_of(HOST)
+    state |= {n.replace('layer4.1', 'layer4.2'): v for n, v in state.items() if 'layer4.1' in n}
+    with pytest.raises(WeightsMismatchError, match=r'\d+ left over \(layer4\.2\.'):
+        build(HOST, saved(tmp_path, state))
+
+
 def test_one_missing_tensor_is_an_error(tmp_path):
     for name in ('conv1.weight', 'layer4.1.bn2.bias', 'layer4.1.bn2.running_var'):
         state = weights_of(HOST)
@@ -213,6 +220,7 @@ def test_one_missing_tensor_is_an_error(tmp_path):
             dict(type='ConvNeXt', arch='atto'),
         ),
         (dict(type='MobileNetV3', out_indices=(5,)), dict(type='MobileNetV3')),
+        (dict(type='EfficientNet', out_indices=(3,)), dict(type='EfficientNet')),
         (
             HOST | dict(num_stages=3, out_indices=(2,), strides=(1, 2, 2), dilations=(1, 1, 1)),
             HOST,

@@ -1,7 +1,6 @@
 """Strict fitting of a checkpoint to the model, before anything is computed with it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -71,7 +70,7 @@ def _load_start(
     runner, model: nn.Module, checkpoint: Mapping, source: str, change: ClassChange | None
 ) -> dict:
     """Load what a training starts from; return all weights of the model, the random ones too."""
-    state, where = _whole_names(model, checkpoint, source)
+    state, prefix = fit.in_names_of(model, checkpoint.get('state_dict', checkpoint), source)
     if change is not None and not change.is_same and hasattr(model, 'head'):
         moved, lost = move_rows(model.head, below(state, 'head.'), change)
         lost = [f'head.{name}' for name in lost]
@@ -89,25 +88,21 @@ def _load_start(
                 'here: its weights stay where they are.'
             )
     found = fit.load(model, state, source)
-    part = 'backbone.' if hasattr(model, 'backbone') else ''
-    needed = [name for name in fit.needed_names(model) if not name.startswith('head.')]
-    needed = [name for name in needed if name.startswith(part)]
-    norms = fit.fresh_norms(model.backbone, [n.removeprefix(part) for n in needed]) if part else ()
-    missing = tuple(n for n in found.missing if n in needed and n.removeprefix(part) not in norms)
-    misshaped = {name: shapes for name, shapes in found.misshaped.items() if name in needed}
-    left_over = tuple(name for name in found.left_over if part and name.startswith(part))
-    mismatch = replace(found, missing=missing, misshaped=misshaped, left_over=left_over)
-    if str(mismatch) and runner.cfg.get('load_strict', True):
-        network = type(model.backbone if part else model).__name__
-        raise WeightsMismatchError(
-            f'{source} does not fit the {network}: {mismatch}. {fit.OTHER_NETWORK}, or load what '
-            'fits and leave the rest random: load_strict = False in the config'
-        )
-    random = [*found.missing, *found.misshaped]
-    unused = [*found.left_over, *found.foreign]
-    unused = [name for name in unused if not name.endswith('num_batches_tracked')]
+    network, outer, loaded = model, '', fit.Loaded(state, prefix, found)
+    if hasattr(model, 'backbone'):  # which may be all that the file has
+        network, outer = model.backbone, 'backbone.'
+        loaded = fit.load_fitting(network, checkpoint, source)
+    norms = fit.fresh_norms(network, loaded.mismatch.missing)
+    mismatch = loaded.mismatch.without(lambda n: n in norms or f'{outer}{n}'.startswith('head.'))
+    if runner.cfg.get('load_strict', True):
+        fit.check_start(network, mismatch, source, 'load_strict = False in the config')
+    rest = [name for name in found.random if outer and not name.startswith(outer)]
+    random = [*rest, *(outer + name for name in loaded.mismatch.random)]
+    is_alone = len(random) < len(found.random)
+    where, unused = (loaded.prefix, loaded.mismatch.unused) if is_alone else (prefix, found.unused)
+    where = f', below {where} in it' if where else ''
     if random or unused:
-        kept = 'what fits' if str(mismatch) else 'the backbone'
+        kept = 'what fits' if mismatch else 'the backbone'
         runner.logger.warning(
             f'The training keeps {kept} of {source}{where}. '
             f'{len(random)} other weights are randomly initialised: '
@@ -117,28 +112,6 @@ def _load_start(
     elif where:
         runner.logger.info(f'The training keeps all weights of {source}{where}.')
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def _whole_names(model: nn.Module, checkpoint: Mapping, source: str) -> tuple[Mapping, str]:
-    """Return weights in the names of a whole model, also those of a backbone alone.
-
-    The text says below which prefix they were found in the file.
-    """
-    state = fit.drop_surplus_outputs(model, checkpoint.get('state_dict', checkpoint))
-    prefixes = fit.find_prefixes(model, state, source)
-    choices = [(fit.rename(state, *prefixes), prefixes[0])]
-    if hasattr(model, 'backbone'):
-        needed = {f'backbone.{name}' for name in fit.needed_names(model.backbone)}
-        for weights in (state, checkpoint.get('original', {})):
-            if not needed <= choices[0][0].keys():
-                prefixes = fit.find_prefixes(model.backbone, weights, source)
-                inner = fit.rename(weights, *prefixes)
-                inner = {f'backbone.{name}': value for name, value in inner.items()}
-                choices.append((inner, prefixes[0]))
-        # Of equals the first, which may have a head.
-        choices.sort(key=lambda choice: -len(needed & choice[0].keys()))
-    weights, prefix = choices[0]
-    return weights, f', below {prefix} in it' if prefix else ''
 
 
 def _check_classes(runner, change: ClassChange, source: str) -> None:
