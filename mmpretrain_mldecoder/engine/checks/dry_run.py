@@ -47,9 +47,8 @@ def dry_run(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -
         if collate is default_collate:
             raise ConfigError(several_sizes(key, *sizes))
         if collate is pseudo_collate:
-            runner.logger.warning(
-                several_sizes(key, *sizes, 'are padded to the largest of a batch')
-            )
+            what = 'are padded to the largest of a batch'
+            runner.logger.warning(several_sizes(key, *sizes, what=what))
     batches = [loader.collate_fn([sample]) for sample in samples]
     with _mode(model, training=False), _quiet(), torch.no_grad():
         _check_labels(key, model, batches[0])

@@ -12,6 +12,7 @@ from torch import nn
 
 from mmpretrain_mldecoder.engine import IterSeedHook, PortableRunner
 from mmpretrain_mldecoder.engine.runners import resume
+from mmpretrain_mldecoder.engine.runners import runner as runners
 from mmpretrain_mldecoder.engine.runners.resume import check_resumable
 from mmpretrain_mldecoder.errors import ConfigError, RunError
 
@@ -158,6 +159,18 @@ def test_seed_of_the_checkpoint_and_one_load(unseeded, tmp_path, monkeypatch, se
     before = read(run / 'epoch_1.pth')['message_hub']['log_scalars']['train/loss']['values']
     assert len(log_scalars['train/loss']['values']) == 9
     assert torch.equal(log_scalars['train/loss']['values'][:3], before)
+
+
+def test_ranks_may_draw_other_numbers_in_one_order(by_epoch, tmp_path, monkeypatch):
+    """With ``diff_rank_seed`` the sampler and the checkpoint keep the seed of all ranks."""
+    drawn = []
+    for rank in (0, 1):
+        monkeypatch.setattr(runners, 'get_rank', lambda rank=rank: rank)
+        option = {'randomness.diff_rank_seed': True}
+        runner = build_runner(by_epoch[0], tmp_path, **option)
+        drawn.append(torch.rand(1).item())
+        assert runner.seed == 0 and runner.train_dataloader.sampler.seed == 0
+    assert drawn[0] != drawn[1]
 
 
 def test_first_weights_are_not_asked_for_again(unseeded, tmp_path):
