@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -32,70 +32,51 @@ _MAX_AREA = float(np.finfo(np.float32).max)
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-class _Image(msgspec.Struct, gc=False):
-    id: _Int64
+# Ids, sizes, numbers, flags and names of categories have one type in nearly all files, and another
+# one in files of loose form, which takes longer.
+_Id = TypeVar('_Id')
+_Size = TypeVar('_Size')
+_Area = TypeVar('_Area')
+_Flag = TypeVar('_Flag')
+_Name = TypeVar('_Name')
+
+
+class _Image(msgspec.Struct, Generic[_Id, _Size], gc=False):
+    id: _Id
     file_name: str
-    height: _Int64 | None = None
-    width: _Int64 | None = None
+    height: _Size | None = None
+    width: _Size | None = None
 
 
-class _Category(msgspec.Struct, gc=False):
-    id: _Int64
-    name: str
+class _Category(msgspec.Struct, Generic[_Id, _Name], gc=False):
+    id: _Id
+    name: _Name
 
 
-class _Annotation(msgspec.Struct, gc=False):
-    image_id: _Int64
-    category_id: _Int64
-    area: float | None = None
-    iscrowd: int | bool | None = None
-    ignore: int | bool | None = None
-    difficult: int | bool | None = None
-    is_difficult: int | bool | None = None
+class _Annotation(msgspec.Struct, Generic[_Id, _Area, _Flag], gc=False):
+    image_id: _Id
+    category_id: _Id
+    area: _Area | None = None
+    iscrowd: _Flag | None = None
+    ignore: _Flag | None = None
+    difficult: _Flag | None = None
+    is_difficult: _Flag | None = None
 
 
-class _Instances(msgspec.Struct):
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
+class _Instances(msgspec.Struct, Generic[_Id, _Size, _Area, _Flag, _Name]):
+    images: list[_Image[_Id, _Size]]
+    annotations: list[_Annotation[_Id, _Area, _Flag]]
+    categories: list[_Category[_Id, _Name]]
 
 
-# What is read if a file does not fit the above: text as ids, and anything where no label needs it.
-_Id = int | float | str
+_Strict = _Instances[_Int64, _Int64, float, int | bool, str]
+_Loose = _Instances[int | float | str, Any, Any, Any, int | float | str]
 _OPTIONAL = (
     dict.fromkeys(('height', 'width'), _Int64)
     | dict(area=float)
     | dict.fromkeys(('iscrowd', 'ignore', 'difficult', 'is_difficult'), int | bool)
 )
 _NOT_A_NUMBER = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|-?\bInfinity\b|\bNaN\b', re.DOTALL)
-
-
-class _AnyImage(msgspec.Struct):
-    id: _Id
-    file_name: str
-    height: Any = None
-    width: Any = None
-
-
-class _AnyCategory(msgspec.Struct):
-    id: _Id
-    name: _Id
-
-
-class _AnyAnnotation(msgspec.Struct):
-    image_id: _Id
-    category_id: _Id
-    area: Any = None
-    iscrowd: Any = None
-    ignore: Any = None
-    difficult: Any = None
-    is_difficult: Any = None
-
-
-class _AnyInstances(msgspec.Struct):
-    images: list[_AnyImage]
-    annotations: list[_AnyAnnotation]
-    categories: list[_AnyCategory]
 
 
 class _Box(msgspec.Struct, gc=False):
@@ -165,9 +146,7 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
     for name, records in (('images', images), ('categories', categories)):
         if not records:
             raise ValueError(f'{path}: the list of {name} is empty. {_EXPECTED}')
-
-    image_ids = _ids(images)
-    category_ids = _ids(categories)
+    image_ids, category_ids = _ids(images), _ids(categories)
     names = tuple(category.name for category in categories)
     _check_unique(path, 'image id', image_ids.tolist())
     _check_unique(path, 'category id', category_ids.tolist())
@@ -177,9 +156,7 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
     areas = _areas(data, annotations)
     if len(areas) and (areas == (heights * widths)[annotation_images]).all():
         areas[:] = np.nan
-    difficult = [i for i, a in enumerate(annotations) if a.ignore or a.difficult or a.is_difficult]
-    is_difficult = np.zeros(len(annotations), bool)
-    is_difficult[difficult] = True
+    difficult = (bool(a.ignore or a.difficult or a.is_difficult) for a in annotations)
     return CocoAnnotations(
         image_ids=image_ids,
         file_names=PackedStrings(map(attrgetter('file_name'), images)),
@@ -190,19 +167,19 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
         annotation_images=annotation_images,
         annotation_categories=_resolve(path, annotations, 'category', category_ids),
         annotation_areas=areas,
-        annotation_is_crowd=_column(annotations, 'iscrowd', bool),
-        annotation_is_difficult=is_difficult,
+        annotation_is_crowd=np.fromiter(map(attrgetter('iscrowd'), annotations), bool),
+        annotation_is_difficult=np.fromiter(difficult, bool),
     )
 
 
 def _decode_instances(
     path: str | Path, data: bytes | memoryview
 ) -> tuple[bytes | memoryview, _Instances]:
-    """Return the records, those of a file of loose form in the types of ``_Instances``."""
+    """Return the records, those of a file of loose form with values as in the strict one."""
     with contextlib.suppress(msgspec.DecodeError, RecursionError):
-        return data, msgspec.json.decode(data, type=_Instances, strict=False)
+        return data, msgspec.json.decode(data, type=_Strict, strict=False)
     try:
-        instances = msgspec.json.decode(data, type=_AnyInstances)
+        instances = msgspec.json.decode(data, type=_Loose)
     except msgspec.ValidationError as error:
         where = '' if ' - at `$' in str(error) else ' at the top level'
         raise ValueError(f'{path}: {error}{where}. {_EXPECTED}') from error
@@ -241,34 +218,25 @@ def _plain(value: object, kind: type, otherwise: Callable[[object], object] = la
 def _make_ids_alike(path: str | Path, records: list, annotations: list, what: str) -> None:
     """Make the ids of records and those that annotations refer to all ints, or else all text."""
     ids = [_plain(record.id, _Int64, str) for record in records]
-    wanted = [_plain(getattr(a, f'{what}_id'), _Int64, str) for a in annotations]
+    wanted = [_plain(getattr(each, f'{what}_id'), _Int64, str) for each in annotations]
     known = set(ids)
-    by_name = (
-        {record.name: i for record, i in zip(records, ids, strict=True)}
-        if (what == 'category')
-        else {}
-    )
-    wanted = [i if i in known else by_name.get(i, i) for i in wanted]
+    by_name = {getattr(record, 'name', id_): id_ for record, id_ in zip(records, ids, strict=True)}
+    wanted = [id_ if id_ in known else by_name.get(id_, id_) for id_ in wanted]
     unknown = [i for i, id_ in enumerate(wanted) if id_ not in known]
     if unknown:
         raise _unknown_id(path, what, ids, wanted[unknown[0]], unknown, len(wanted))
-    kind = int if all(isinstance(i, int) for i in ids) else str
+    kind = int if all(isinstance(id_, int) for id_ in ids) else str
     for record, id_ in zip(records, ids, strict=True):
         record.id = kind(id_)
     for annotation, id_ in zip(annotations, wanted, strict=True):
         setattr(annotation, f'{what}_id', kind(id_))
 
 
-def _column(records: Sequence, name: str, dtype: type) -> np.ndarray:
-    return np.fromiter(map(attrgetter(name), records), dtype, len(records))
+def _ids(records: list) -> np.ndarray:
+    return np.array([r.id for r in records], object if isinstance(records[0].id, str) else np.int64)
 
 
-def _ids(records: Sequence, name: str = 'id') -> np.ndarray:
-    is_text = bool(records) and isinstance(getattr(records[0], name), str)
-    return _column(records, name, object if is_text else np.int64)
-
-
-def _sizes(images: list[_Image], name: str) -> np.ndarray:
+def _sizes(images: list, name: str) -> np.ndarray:
     values = [getattr(image, name) or 0 for image in images]
     return np.array(values, np.int64).clip(min=0)
 
@@ -283,15 +251,13 @@ def _check_unique(path: str | Path, what: str, values: Sequence[int] | Sequence[
     )
 
 
-def _resolve(
-    path: str | Path, annotations: list[_Annotation], what: str, ids: np.ndarray
-) -> np.ndarray:
+def _resolve(path: str | Path, annotations: list, what: str, ids: np.ndarray) -> np.ndarray:
     """Return the position in ``ids`` of each annotation's image or category."""
     if ids.dtype == object:
         places = {id_: place for place, id_ in enumerate(ids)}
         found = [places[getattr(annotation, f'{what}_id')] for annotation in annotations]
         return np.array(found, np.int64)
-    wanted = _column(annotations, f'{what}_id', np.int64)
+    wanted = np.fromiter(map(attrgetter(f'{what}_id'), annotations), np.int64, len(annotations))
     order = np.argsort(ids)
     # ascending, because looking up ids in any order misses the processor's cache each time
     ascending = np.argsort(wanted)

@@ -5,7 +5,7 @@ import io
 import json
 import logging
 import os.path as osp
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,23 +19,14 @@ from mmpretrain.registry import DATASETS
 from ..fileio.near_names import near_names
 from ..fileio.terminal import printable
 from .coco_annotations import CocoAnnotations, read_coco_annotations
-from .coco_samples import CocoSamples, PackedStrings
-from .image_files import decoded_names, missing_files, near_name
+from .coco_samples import CocoSamples, PackedStrings, distinct_labels, image_bounds
+from .dataset_arguments import check_keys, class_names, image_folder, refuse_other_arguments
+from .image_files import find_files
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
 
 if TYPE_CHECKING:
     from pycocotools.coco import COCO
-
-# Arguments of MMDetection's datasets, and of older ones, that have another name or place here.
-_OTHER_ARGUMENTS = dict(
-    **dict.fromkeys(('img_prefix', 'img_dir', 'image_dir'), 'write data_prefix={value!r}'),
-    filter_empty_gt='write keep_unlabelled={other}, or filter_cfg=dict(filter_empty_gt={value!r})',
-    min_size='write filter_cfg=dict(min_size={value!r})',
-    CLASSES='write classes={value!r}',
-    **dict.fromkeys(('backend_args', 'file_client_args'), 'give it to the loader in the pipeline'),
-    **dict.fromkeys(('seg_prefix', 'proposal_file', 'PALETTE'), 'labels need none, remove it'),
-)
 
 
 @DATASETS.register_module()
@@ -135,27 +126,24 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         metainfo: dict | None = None,
         **kwargs,
     ):
-        for name in kwargs.keys() & _OTHER_ARGUMENTS:
-            if (value := kwargs.pop(name)) is not None:
-                fix = _OTHER_ARGUMENTS[name].format(value=value, other=not value)
-                raise ValueError(f'{name} is no argument of {type(self).__name__}: {fix}')
+        refuse_other_arguments(kwargs, type(self).__name__)
         if min_box_area < 0:
             raise ValueError(f'min_box_area must be at least 0, got {min_box_area}')
         self.min_size = 0
         if type(self).filter_data is BaseDataset.filter_data:  # a subclass may read other keys
             filters = dict(filter_empty_gt=False, min_size=0)
-            _check_keys('filter_cfg', filter_cfg, filters)
+            check_keys('filter_cfg', filter_cfg, filters)
             filters |= filter_cfg or {}
             self.min_size = filters['min_size']
             keep_unlabelled = keep_unlabelled and not filters['filter_empty_gt']
-        classes, metainfo = _classes(classes, metainfo)
+        classes, metainfo = class_names(classes, metainfo)
         self.keep_unlabelled = keep_unlabelled
         self.min_box_area = min_box_area
         self.with_crowd = with_crowd
         super().__init__(
             ann_file=ann_file,
             data_root=data_root or '',
-            data_prefix=_image_folder(data_prefix),
+            data_prefix=image_folder(data_prefix),
             classes=classes,
             max_unreadable=max_unreadable,
             filter_cfg=filter_cfg,
@@ -191,7 +179,60 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         coco = read_coco_annotations(self.ann_file)
         classes = tuple(self._metainfo.setdefault('classes', coco.category_names))
         labels = self._labels_of_categories(coco, classes)[coco.annotation_categories]
+        boxes, difficult, notes = self._choose_boxes(coco, labels)
+        boxes = np.flatnonzero(boxes)
+        # by image, and within an image in the order of the file: faster than a stable argsort
+        boxes = np.sort(coco.annotation_images[boxes] * len(labels) + boxes) % max(len(labels), 1)
+        box_images, box_labels = coco.annotation_images[boxes], labels[boxes]
+        num_images = len(coco.image_ids)
+        gt_labels, label_bounds = distinct_labels(box_images, box_labels, num_images, len(classes))
+        labelled = np.diff(label_bounds) > 0
+        chosen_images = labelled | self.keep_unlabelled
+        too_small = self._too_small(coco) & chosen_images
+        kept = np.flatnonzero(chosen_images & ~too_small)
+        if too_small.any():
+            notes.append(f'{too_small.sum()} images below min_size={self.min_size:g} dropped')
+        print_log(
+            f'{type(self).__name__} {self.ann_file}: {len(kept)} images, {len(classes)} classes, '
+            f'{len(gt_labels)} labels from {len(boxes)} boxes; '
+            f'{(~labelled).sum()} images without labels '
+            f'{"kept" if self.keep_unlabelled else "dropped"}; {"; ".join(notes)}',
+            logger='current',
+        )
+        if len(kept) == 0:
+            raise ValueError(
+                f'{self.ann_file}: none of the {num_images} images has a label and '
+                'keep_unlabelled=False drops them all. Check `classes` and `min_box_area`, or set '
+                'keep_unlabelled=True.'
+                if not too_small.any()
+                else f'{self.ann_file}: no image is left by min_size={self.min_size:g} of '
+                'filter_cfg: set a smaller one'
+            )
+        self._tell_repeated(coco, kept, gt_labels, label_bounds)
+        difficult_labels, difficult_bounds = distinct_labels(
+            coco.annotation_images[difficult], labels[difficult], num_images, len(classes)
+        )
+        return CocoSamples(
+            num_classes=len(classes),
+            rows=kept,
+            folder=self.img_prefix,
+            file_names=self._found_images(coco.file_names, kept),
+            image_ids=coco.image_ids,
+            heights=coco.heights,
+            widths=coco.widths,
+            labels=gt_labels,
+            label_bounds=label_bounds,
+            box_labels=box_labels,
+            box_areas=coco.annotation_areas[boxes].astype(np.float32),
+            box_bounds=image_bounds(box_images, num_images),
+            difficult_labels=difficult_labels,
+            difficult_bounds=difficult_bounds,
+        )
 
+    def _choose_boxes(
+        self, coco: CocoAnnotations, labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Return which boxes make a label, which ones a doubtful label, and notes for the log."""
         chosen = labels >= 0
         crowd = chosen & coco.annotation_is_crowd
         if not self.with_crowd:
@@ -207,61 +248,15 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
                 'min_box_area=0'
             )
         small = chosen & (coco.annotation_areas < self.min_box_area)
-        boxes = np.flatnonzero(chosen & ~small)
-        # by image, and within an image in the order of the file: faster than a stable argsort
-        boxes = np.sort(coco.annotation_images[boxes] * len(labels) + boxes) % max(len(labels), 1)
-        box_images, box_labels = coco.annotation_images[boxes], labels[boxes]
-        num_images = len(coco.image_ids)
-        gt_labels, label_bounds = _distinct(box_images, box_labels, num_images, len(classes))
-        labelled = np.diff(label_bounds) > 0
-        chosen_images = labelled | self.keep_unlabelled
-        too_small = self._too_small(coco) & chosen_images
-        kept = np.flatnonzero(chosen_images & ~too_small)
-        counts = {
-            f'boxes below min_box_area={self.min_box_area:g} dropped': small.sum(),
-            f'images below min_size={self.min_size:g} dropped': too_small.sum(),
-            'difficult or ignored boxes, no labels': difficult.sum(),
-            'boxes without area': unknown_area.sum(),
-        }
-        told = [f'{n} {what}' for what, n in counts.items() if n or 'below min_box' in what]
-        print_log(
-            f'{type(self).__name__} {self.ann_file}: {len(kept)} images, {len(classes)} classes, '
-            f'{len(gt_labels)} labels from {len(boxes)} boxes; '
-            f'{(~labelled).sum()} images without labels '
-            f'{"kept" if self.keep_unlabelled else "dropped"}; '
-            f'{crowd.sum()} crowd boxes {"kept" if self.with_crowd else "dropped"}; '
-            f'{"; ".join(told)}',
-            logger='current',
-        )
-        if len(kept) == 0:
-            raise ValueError(
-                f'{self.ann_file}: none of the {num_images} images has a label and '
-                'keep_unlabelled=False drops them all. Check `classes` and `min_box_area`, or set '
-                'keep_unlabelled=True.'
-                if not too_small.any()
-                else f'{self.ann_file}: no image is left by min_size={self.min_size:g} of '
-                'filter_cfg: set a smaller one'
-            )
-        self._tell_repeated(coco, kept, gt_labels, label_bounds)
-        difficult_labels, difficult_bounds = _distinct(
-            coco.annotation_images[difficult], labels[difficult], num_images, len(classes)
-        )
-        return CocoSamples(
-            num_classes=len(classes),
-            rows=kept,
-            folder=self.img_prefix,
-            file_names=self._found_images(coco.file_names, kept),
-            image_ids=coco.image_ids,
-            heights=coco.heights,
-            widths=coco.widths,
-            labels=gt_labels,
-            label_bounds=label_bounds,
-            box_labels=box_labels,
-            box_areas=coco.annotation_areas[boxes].astype(np.float32),
-            box_bounds=_bounds(box_images, num_images),
-            difficult_labels=difficult_labels,
-            difficult_bounds=difficult_bounds,
-        )
+        notes = [
+            f'{crowd.sum()} crowd boxes {"kept" if self.with_crowd else "dropped"}',
+            f'{small.sum()} boxes below min_box_area={self.min_box_area:g} dropped',
+        ]
+        if difficult.any():
+            notes.append(f'{difficult.sum()} difficult or ignored boxes, no labels')
+        if unknown_area.any():
+            notes.append(f'{unknown_area.sum()} boxes without area')
+        return chosen & ~small, difficult, notes
 
     def _tell_repeated(
         self, coco: CocoAnnotations, kept: np.ndarray, labels: np.ndarray, bounds: np.ndarray
@@ -340,102 +335,10 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
                 'an absolute path.'
             )
         file_names = list(names)
-        missing = missing_files(self.img_prefix, [file_names[i] for i in kept.tolist()])
-        decoded, missing = decoded_names(self.img_prefix, missing, self.ann_file)
-        if decoded:
-            names = PackedStrings(decoded.get(name, name) for name in file_names)
-        if missing and self.checks_files:
-            near = near_name(self.img_prefix, missing)
-            fix = 'Correct the names, or complete' if near else 'Complete'
-            raise FileNotFoundError(
-                f'{len(missing)} of {len(kept)} images of {self.ann_file} are not in '
-                f'{self.img_prefix}, first: {printable(missing[0])}{near}. {fix} the folder, or '
-                f'set `data_prefix` (joined with `data_root`, now {self.data_root!r}) to the one '
-                'that has them.'
-            )
-        return names
-
-
-def _check_keys(argument: str, given: Mapping | None, known: Collection[str]) -> None:
-    for key in given or ():
-        if key not in known:
-            raise ValueError(
-                f'{argument} has no key {key!r}{near_names(key, known)}. Its keys are: '
-                f'{", ".join(known)}'
-            )
-
-
-def _image_folder(data_prefix: str | Mapping | None) -> str:
-    if not isinstance(data_prefix, Mapping):
-        return data_prefix or ''
-    _check_keys('data_prefix', data_prefix, ('img_path', 'img'))
-    folders = {folder or '' for folder in data_prefix.values()} or {''}
-    if len(folders) > 1:
-        raise ValueError(f'data_prefix has two folders of images, {data_prefix}: give one')
-    return folders.pop()
-
-
-def _classes(
-    classes: Sequence[str] | str | None, metainfo: Mapping | None
-) -> tuple[tuple[str, ...] | None, Mapping | None]:
-    """Return the names that an argument or ``metainfo`` gives, and the rest of ``metainfo``."""
-    given = dict(classes=classes)
-    if isinstance(metainfo, Mapping):
-        metainfo = dict(metainfo)
-        upper = metainfo.pop('CLASSES', None)
-        given |= {'metainfo.classes': metainfo.pop('classes', None), 'metainfo.CLASSES': upper}
-    given = {key: names for key, names in given.items() if names is not None}
-    for key, names in given.items():
-        given[key] = read_class_file(names) if isinstance(names, str) else tuple(names)
-        if not given[key]:
-            raise ValueError(f'`{key}` is empty: leave it out to use all categories')
-    if len(set(given.values())) > 1:
-        raise ValueError(f'{" and ".join(given)} are different names: give one of them')
-    return next(iter(given.values()), None), metainfo
-
-
-def _distinct(
-    images: np.ndarray, labels: np.ndarray, num_images: int, num_classes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return each label of each image once, ascending, and the bounds of the images."""
-    # in a tenth of the time of np.unique
-    pairs = np.sort(images * num_classes + labels)
-    images, labels = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], num_classes)
-    return labels, _bounds(images, num_images)
-
-
-def _bounds(images: np.ndarray, num_images: int) -> np.ndarray:
-    """Return ``(N + 1,)`` bounds: sorted records ``bounds[i]:bounds[i + 1]`` are of image ``i``."""
-    return np.concatenate(([0], np.cumsum(np.bincount(images, minlength=num_images))))
-
-
-def read_class_file(path: str | Path) -> tuple[str, ...]:
-    """Return the class names of a file with one per line; ``~`` is the user's home.
-
-    A UTF-8 byte order mark and empty lines at the end, as editors leave them, are ignored.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not UTF-8, has no name, or has an empty line between names.
-    """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        names = [name.strip() for name in str(path).split(',')]
-        raise FileNotFoundError(
-            f'{path} is not a file: `classes` is a list of names, or a file with one name per '
-            f'line. If these are the names, write classes={names}'
+        fix = (
+            f'set `data_prefix` (joined with `data_root`, now {self.data_root!r}) to the one that '
+            'has them'
         )
-    try:
-        text = path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f'{path} is not UTF-8 (byte {error.start}): write the class names with '
-            "encoding='utf-8'."
-        ) from error
-    names = text.rstrip('\n').split('\n')
-    if names == ['']:
-        raise ValueError(f'{path} has no class names: write one per line.')
-    if '' in names:
-        line = names.index('') + 1
-        raise ValueError(f'{path}: line {line} is empty: write one class name per line.')
-    return tuple(names)
+        chosen = [file_names[i] for i in kept.tolist()]
+        found = find_files(self.img_prefix, chosen, self.ann_file, fix if self.checks_files else '')
+        return PackedStrings(found.get(name, name) for name in file_names) if found else names

@@ -111,6 +111,25 @@ def decoded_names(
     return decoded, [name for name in missing if name not in decoded]
 
 
+def find_files(
+    folder: str | os.PathLike, names: Sequence[str], source: str, fix: str = ''
+) -> dict[str, str]:
+    """Return the file of each name that is written otherwise, see :func:`decoded_names`.
+
+    Raises:
+        FileNotFoundError: If others are missing, with ``fix``; without one they may be.
+    """
+    decoded, missing = decoded_names(folder, missing_files(folder, names), source)
+    if missing and fix:
+        near = near_name(folder, missing)
+        raise FileNotFoundError(
+            f'{len(missing)} of {len(names)} images of {source} are not in {folder}, first: '
+            f'{printable(missing[0])}{near}. '
+            f'{"Correct the names, or complete" if near else "Complete"} the folder, or {fix}.'
+        )
+    return decoded
+
+
 def near_name(folder: str | os.PathLike, missing: Sequence[str]) -> str:
     """Return ``'; near: A (differs in upper and lower case)'`` for the first name that has one.
 

@@ -6,8 +6,7 @@ from mmengine.fileio import LocalBackend, get_file_backend, list_from_file
 from mmpretrain.datasets import ImageNet
 from mmpretrain.registry import DATASETS
 
-from ..fileio.terminal import printable
-from .image_files import decoded_names, missing_files, near_name
+from .image_files import find_files
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
 
@@ -65,23 +64,16 @@ class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
                     f'from 0 to {num_classes - 1}.'
                 )
         data_list = super().load_data_list()
-        is_local = isinstance(get_file_backend(self.img_prefix), LocalBackend)
-        if not (self.checks_files and is_local):
-            return data_list
-        places = {info['img_path']: info for info in data_list}
-        places = {
-            path.removeprefix(self.img_prefix).lstrip('/'): places[path]
-            for path in missing_files('', places)
-        }
-        decoded, missing = decoded_names(self.img_prefix, list(places), self.ann_file)
-        for name, file in decoded.items():
-            places[name]['img_path'] = osp.join(self.img_prefix, file)
-        if missing:
-            raise FileNotFoundError(
-                f'{len(missing)} of {len(data_list)} files of {self.ann_file} are missing, first: '
-                f'{printable(osp.join(self.img_prefix, missing[0]))}'
-                f'{near_name(self.img_prefix, missing)}. Its paths are joined with '
-                f'{self.img_prefix!r}: correct `data_root` and `data_prefix`, and leave `split` '
-                'empty for a list that names train/ or val/.'
+        if isinstance(get_file_backend(self.img_prefix), LocalBackend):
+            prefix = osp.join(self.img_prefix, '')
+            names = [info['img_path'].removeprefix(prefix) for info in data_list]
+            fix = (
+                'correct `data_root` and `data_prefix`, which come before its paths, and leave '
+                '`split` empty for a list that names train/ or val/'
             )
+            fix = fix if self.checks_files else ''
+            found = find_files(self.img_prefix, names, self.ann_file, fix)
+            for name, info in zip(names, data_list, strict=True):
+                if name in found:
+                    info['img_path'] = osp.join(self.img_prefix, found[name])
         return data_list

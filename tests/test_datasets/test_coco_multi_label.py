@@ -22,7 +22,7 @@ from mmpretrain_mldecoder.datasets import (
     coco_multi_label,
     image_files,
 )
-from mmpretrain_mldecoder.datasets.coco_multi_label import read_class_file
+from mmpretrain_mldecoder.datasets.dataset_arguments import read_class_file
 
 ANN_FILE = 'annotations/instances_train2017.json'
 

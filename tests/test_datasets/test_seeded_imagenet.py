@@ -104,10 +104,10 @@ def test_missing_files_are_counted(lists):
     with pytest.raises(FileNotFoundError, match=r'no_list\.txt'):
         build(lists, ann_file='no_list.txt')
     # `split` puts its folder before the paths
-    with pytest.raises(FileNotFoundError, match=r'val/val/v_1.JPEG.* leave `split` empty'):
+    with pytest.raises(FileNotFoundError, match=r'/val, first: val/v_1.JPEG.* leave `split` empty'):
         build(lists, split='val', ann_file='val_list.txt')
     (lists / 'val_list.txt').write_text('val/v_1.JPEG 5\nval/w.JPEG 5\nelsewhere/v_1.JPEG 5\n')
-    with pytest.raises(FileNotFoundError, match=r'2 of 3 files .* first: .*val/w.JPEG'):
+    with pytest.raises(FileNotFoundError, match=r'2 of 3 images .* first: val/w.JPEG'):
         build(lists, ann_file='val_list.txt')
 
 
