@@ -5,7 +5,14 @@ from .coco_annotations import CocoAnnotations, read_coco_annotations
 from .coco_multi_label import COCOMultiLabel
 from .coco_samples import CocoSamples, PackedStrings
 from .seeded_imagenet import SeededImageNet
-from .seeded_sampler import SampleIndex, SeededSampler, SeededSamplesMixin, sample_random_state
+from .seeded_sampler import (
+    SampleIndex,
+    SeededDataset,
+    SeededSampler,
+    SeededSamplesMixin,
+    sample_random_state,
+)
+from .seeded_voc import SeededVOC
 
 __all__ = [
     'COCOMultiLabel',
@@ -13,9 +20,11 @@ __all__ = [
     'CocoSamples',
     'PackedStrings',
     'SampleIndex',
+    'SeededDataset',
     'SeededImageNet',
     'SeededSampler',
     'SeededSamplesMixin',
+    'SeededVOC',
     'read_coco_annotations',
     'sample_random_state',
     'transforms',

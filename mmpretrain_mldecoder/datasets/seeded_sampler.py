@@ -16,8 +16,10 @@ from types import FunctionType, ModuleType
 import numpy as np
 import torch
 from mmengine.dataset import DefaultSampler
-from mmpretrain.registry import DATA_SAMPLERS
-from torch.utils.data import get_worker_info
+from mmpretrain.registry import DATA_SAMPLERS, DATASETS
+from torch.utils.data import Dataset, get_worker_info
+
+from .dataset_wrappers import inner_datasets
 
 _GENERATORS = (np.random.Generator, np.random.RandomState, random.Random, torch.Generator)
 # The generators of the modules, seeded by themselves.
@@ -182,17 +184,62 @@ class SeededSamplesMixin:
     sample, see :func:`sample_random_state`. With a plain int nothing is seeded.
     """
 
-    _seeded_pipeline: object = None
-    _generators: Sequence = ()  # of `_seeded_pipeline`
+    _seeded_pipelines: Sequence = ()
+    _generators: Sequence[tuple[object, int]] = ()  # of these pipelines, with what sets them apart
 
     def __getitem__(self, idx: int) -> dict:
         if not isinstance(idx, SampleIndex):
             return super().__getitem__(idx)
-        pipeline = getattr(self, 'pipeline', None)
-        if pipeline is not self._seeded_pipeline:
-            self._seeded_pipeline, self._generators = pipeline, list(held_generators(pipeline))
-        for number, generator in enumerate(self._generators, start=1):
-            seed_held(generator, (idx.seed + number * 0x9E37_79B1) % 2**32)
+        pipelines = [getattr(each, 'pipeline', None) for each in inner_datasets(self)]
+        if pipelines != self._seeded_pipelines:
+            self._seeded_pipelines = pipelines
+            self._generators = [
+                (generator, number * 0x9E37_79B1)
+                for pipeline in pipelines
+                for number, generator in enumerate(held_generators(pipeline), start=1)
+            ]
+        for generator, offset in self._generators:
+            seed_held(generator, (idx.seed + offset) % 2**32)
         with sample_random_state(idx.seed):
             # a plain int, because MMEngine stores it in the sample as `sample_idx`
             return super().__getitem__(int(idx))
+
+
+class _Wrapper(Dataset):
+    def __init__(self, dataset: Dataset):
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, idx: int) -> dict:
+        return self.dataset[idx]
+
+    def __getattr__(self, name: str):
+        if name == 'dataset':  # not there yet: it is being unpickled
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    @property
+    def pipeline(self):
+        """The pipeline of the dataset, which hooks replace in the course of a training."""
+        return self.dataset.pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline) -> None:
+        self.dataset.pipeline = pipeline
+
+
+class SeededDataset(SeededSamplesMixin, _Wrapper):
+    """Any dataset, its samples prepared as :class:`SeededSamplesMixin` does.
+
+    ``PortableRunner`` wraps those datasets in it that ``SeededSampler`` samples and that are not
+    seeded themselves, wrappers such as ``ClassBalancedDataset`` among them. Other attributes are
+    those of the dataset.
+    """
+
+
+def build_seeded_dataset(dataset: dict) -> Dataset:
+    """Build a dataset from its config, in a :class:`SeededDataset` unless it is seeded itself."""
+    built = DATASETS.build(dataset)
+    return built if isinstance(built, SeededSamplesMixin) else SeededDataset(built)

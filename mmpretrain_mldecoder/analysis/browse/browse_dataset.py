@@ -9,13 +9,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from ...datasets.dataset_wrappers import inner_datasets
-from ...datasets.seeded_sampler import (
-    SampleIndex,
-    SeededSamplesMixin,
-    sample_random_state,
-    sample_seed,
-)
+from ...datasets.seeded_sampler import SampleIndex, SeededDataset, sample_seed
 from ...visualization.augmentation_sheet import AugmentedImage, augmentation_sheet
 from ...visualization.label_plots import (
     classes_to_plot,
@@ -129,9 +123,8 @@ def augmented_images(
 ) -> list[AugmentedImage]:
     """Draw images at random, and send each through the pipeline of the split several times.
 
-    Draw ``e`` (from 1) is what a training sees of the image in epoch ``e`` if it has the same seed,
-    ``SeededSampler`` and a dataset with :class:`SeededSamplesMixin`. Another dataset is given the
-    same seeds, so that calls repeat; training draws others.
+    Draw ``e`` (from 1) is what a training with this seed and ``SeededSampler`` sees of the image in
+    epoch ``e``.
 
     Args:
         split (DatasetSplit): Whose images.
@@ -152,7 +145,11 @@ def _augmented(split: DatasetSplit, index: int, draws: int, seed: int) -> Augmen
     path = split.paths[index]
     try:
         original = split.loader.transform(dict(img_path=path))['img']
-        samples = [_sample(split, index, epoch, seed) for epoch in range(draws)]
+        dataset, seeds = (
+            SeededDataset(split.dataset),
+            [sample_seed(seed, e, index) for e in range(draws)],
+        )
+        samples = [dataset[SampleIndex(index, number)] for number in seeds]
     except Exception as error:  # a transform may raise anything
         raise ValueError(f'the {split.name} pipeline fails on {path}: {error}') from error
     tiles = {'original': _as_bgr(original)}
@@ -161,15 +158,6 @@ def _augmented(split: DatasetSplit, index: int, draws: int, seed: int) -> Augmen
         tiles[title] = _as_image(sample, split.name)
     tiles = {f'{title}, {t.shape[1]} x {t.shape[0]}': t for title, t in tiles.items()}
     return AugmentedImage(os.path.basename(path), split.labels_of(index), tiles)
-
-
-def _sample(split: DatasetSplit, index: int, epoch: int, seed: int) -> dict:
-    """Make a sample as the loader of a training makes it."""
-    number = sample_seed(seed, epoch, index)
-    if any(isinstance(inner, SeededSamplesMixin) for inner in inner_datasets(split.dataset)):
-        return split.dataset[SampleIndex(index, number)]
-    with sample_random_state(number):
-        return split.dataset[index]
 
 
 def _as_image(sample: dict, name: str) -> np.ndarray:

@@ -28,14 +28,13 @@ class HookStateHook(Hook):
         # At the start of a training it is a hint, at a resume it is too late.
         say = runner.logger.warning if runner._resume else runner.logger.info
         loader = runner.train_dataloader
-        for dataset in inner_datasets(loader.dataset):
-            is_seeded = isinstance(dataset, SeededSamplesMixin)
-            if isinstance(loader.sampler, SeededSampler) and not is_seeded:
-                say(
-                    f'SeededSampler does not seed the samples of {type(dataset).__name__}: a '
-                    'resumed training augments them in another way. Derive a class from '
-                    'SeededSamplesMixin and it'
-                )
+        is_seeded = any(isinstance(d, SeededSamplesMixin) for d in inner_datasets(loader.dataset))
+        if isinstance(loader.sampler, SeededSampler) and not is_seeded:
+            say(
+                f'SeededSampler does not seed the samples of {type(loader.dataset).__name__}, '
+                'which was built outside the runner: a resumed training augments them otherwise. '
+                'Wrap it in SeededDataset'
+            )
         for hook in runner.hooks:
             saves = type(hook).before_save_checkpoint is not Hook.before_save_checkpoint
             state = [] if saves or type(hook).__module__.startswith(_SEEN_TO) else _state(hook)

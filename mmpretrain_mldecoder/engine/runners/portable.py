@@ -1,11 +1,13 @@
 """Rewrites of a config, so that it runs without a GPU too and its training can be resumed."""
 
+import copy
 from collections.abc import Mapping
 
 from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
 
+from ..checks.config_error import nested_dicts
 from ..hooks.checkpoint_hook import DurableCheckpointHook
 from ..optimizers.optim_wrapper import skipping
 from .evaluation_loops import BySizeTestLoop, BySizeValLoop, collate_by_size
@@ -63,8 +65,26 @@ def needs_fp32(optim_wrapper: object) -> bool:
 
 
 def portable_loader(loader: dict) -> dict:
-    """Return the config of a data loader without what needs a GPU or worker processes."""
+    """Return the config of a data loader without what needs a GPU or worker processes.
+
+    ``VOC`` becomes :class:`SeededVOC`, and a dataset that ``SeededSampler`` samples is seeded.
+    """
+    # Late, as it imports MMPretrain's datasets: the engine is there with MMEngine's runner.
+    from mmpretrain.datasets import VOC
+
+    from ...datasets.seeded_sampler import SeededSampler, build_seeded_dataset
+    from ...datasets.seeded_voc import SeededVOC
+
     loader = loader.copy()
+    if isinstance(loader.get('dataset'), dict):
+        dataset = copy.deepcopy(loader['dataset'])
+        for _, part in nested_dicts(dataset, ''):
+            if part.get('type') in ('VOC', 'mmpretrain.VOC', VOC):
+                part['type'] = SeededVOC
+        kind = (loader.get('sampler') or {}).get('type')
+        if kind in ('SeededSampler', 'mmpretrain.SeededSampler', SeededSampler):
+            dataset = dict(type=build_seeded_dataset, dataset=dataset)
+        loader['dataset'] = dataset
     if get_device() == 'cpu':
         loader['pin_memory'] = False
     if loader.get('num_workers'):

@@ -1,0 +1,91 @@
+"""VOC's annotations, and the datasets that the runner puts under seeds."""
+
+import numpy as np
+import pytest
+from faulty_images import encoded, photo
+from mmengine.registry import init_default_scope
+
+from mmpretrain_mldecoder.datasets import SeededDataset, SeededVOC
+from mmpretrain_mldecoder.engine import PortableRunner
+
+OBJECT = '<object><name>{}</name>{}</object>'
+PIPELINE = [
+    dict(type='LoadImageFromFile'),
+    dict(type='RandomResizedCrop', scale=16),
+    dict(type='PackMultiLabelInputs'),
+]
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """Write VOC's folders of so many images, each with these objects, and return the config."""
+
+    def write(objects: str, number: int = 1) -> dict:
+        for folder in ('Annotations', 'ImageSets/Main', 'JPEGImages'):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for i in range(number):
+            (tmp_path / f'JPEGImages/{i}.jpg').write_bytes(encoded(photo(i)))
+            (tmp_path / f'Annotations/{i}.xml').write_text(f'<annotation>{objects}</annotation>')
+        names = '\n'.join(map(str, range(number)))
+        (tmp_path / 'ImageSets/Main/trainval.txt').write_text(names)
+        return dict(type='VOC', data_root=str(tmp_path), pipeline=PIPELINE)
+
+    return write
+
+
+def loader(dataset: dict, sampler: str = 'SeededSampler'):
+    init_default_scope('mmpretrain')
+    sampler = dict(type=sampler, shuffle=True)
+    return PortableRunner.build_dataloader(
+        dict(dataset=dataset, sampler=sampler, batch_size=2, collate_fn=list_of_samples), seed=3
+    )
+
+
+def list_of_samples(samples):
+    return list(samples)
+
+
+def test_an_object_without_difficult_is_not_difficult(voc):
+    marks = ('', '<difficult>0</difficult>', '<difficult> 1 </difficult>', '<difficult/>')
+    objects = ''.join(map(OBJECT.format, ('cat', 'dog', 'cow', 'bird'), marks))
+    objects += OBJECT.format('unicorn', '') + '<object><name/></object>'
+    dataset = loader(voc(objects), 'DefaultSampler').dataset
+    info, names = dataset.get_data_info(0), dataset.CLASSES
+    assert {names[i] for i in info['gt_label']} == {'cat', 'dog', 'bird'}
+    assert [names[i] for i in info['gt_label_difficult']] == ['cow']
+
+
+@pytest.mark.parametrize('objects', ['<object>', OBJECT.format('cat', '<difficult>x</difficult>')])
+def test_an_annotation_that_cannot_be_read_is_named(voc, objects):
+    with pytest.raises(ValueError, match=r'Annotations/0\.xml is .*: correct or remove it'):
+        SeededVOC(**{k: v for k, v in voc(objects).items() if k != 'type'})
+
+
+def wrapped(kind: str, voc: dict) -> dict:
+    folders = dict(voc, type='CustomDataset', data_root=voc['data_root'] + '/JPEGImages')
+    return {
+        'VOC': voc,
+        'CustomDataset': dict(folders, with_label=False),
+        'RepeatDataset': dict(type='RepeatDataset', dataset=voc, times=1),
+        'ConcatDataset': dict(type='ConcatDataset', datasets=[voc]),
+        'KFoldDataset': dict(type='KFoldDataset', dataset=voc, num_splits=2),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    'kind', ['VOC', 'CustomDataset', 'RepeatDataset', 'ConcatDataset', 'KFoldDataset']
+)
+def test_the_runner_seeds_every_dataset(voc, kind):
+    """Each epoch repeats in another loader, and no two are alike."""
+    dataset = wrapped(kind, voc(OBJECT.format('cat', ''), 6))
+    epochs = []
+    for epoch in (0, 1, 1):
+        built = loader(dataset)
+        built.sampler.set_epoch(epoch)
+        samples = [sample for batch in built for sample in batch]
+        order = np.argsort([sample['data_samples'].img_path for sample in samples])
+        epochs.append(np.stack([samples[i]['inputs'].numpy() for i in order]))
+        np.random.rand()
+    np.testing.assert_array_equal(epochs[1], epochs[2])
+    assert (epochs[0] != epochs[1]).any()
+    assert isinstance(built.dataset, SeededVOC if kind == 'VOC' else SeededDataset)
