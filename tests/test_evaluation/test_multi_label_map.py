@@ -150,10 +150,15 @@ def test_classes_that_are_difficult_only_are_unknown(form):
         evaluate(samples)
 
 
-def test_no_positive_at_all():
+def test_what_no_class_can_be_scored_in_is_not_reported(log):
     samples = make_samples(np.zeros((3, 4), np.float32), np.zeros((3, 4)))
-    assert np.isnan(evaluate(samples)['coco/mAP'])
+    assert evaluate(samples, with_f1=True) == {}
+    assert log[-1][0] == logging.WARNING and 'mAP not reported' in log[-1][1]
     assert evaluate(samples, missing_class='zero') == {'coco/mAP': 0.0}
+    scores, targets, instances, areas = random_images()
+    small = [np.full_like(own, 100) for own in areas]
+    result = evaluate(make_samples(scores, targets, instances, small), by_size=True)
+    assert list(result) == ['coco/mAP', 'coco/mAP_small']
 
 
 def test_f1():

@@ -79,7 +79,8 @@ class DurableCheckpointHook(CheckpointHook):
         former = [path for path in best.values() if path]
         runner.message_hub.update_info(_FORMER_BEST, former)
         self._best = dict.fromkeys(best)  # so that MMEngine removes none before it writes
-        super()._save_best_checkpoint(runner, metrics)
+        # MMEngine skips a score that is None: one that this validation could not compute
+        super()._save_best_checkpoint(runner, dict.fromkeys(self.key_indicators) | metrics)
         self._best = {name: path or best[name] for name, path in self._best.items()}
         self._remove_former_best(former)
 

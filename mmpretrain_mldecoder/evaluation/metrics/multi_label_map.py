@@ -118,7 +118,7 @@ class MultiLabelMAP(BaseMetric):
         """Return the metrics over all ranks, prefixed names to percent, and drop the results.
 
         Differs from the host's in: scores stay with the rank that predicted them; an error on one
-        rank is raised on all.
+        rank is raised on all; a mean over no class at all is left out.
 
         Args:
             size (int): Number of images in the dataset.
@@ -129,7 +129,15 @@ class MultiLabelMAP(BaseMetric):
         batches = [self._empty_batch(), *self.results]
         metrics = self.compute_metrics(self._each_image_once(batches, size))
         self.results.clear()
-        return {f'{self.prefix}/{name}': value for name, value in metrics.items()}
+        known = {name: value for name, value in metrics.items() if not np.isnan(value)}
+        if unknown := sorted(metrics.keys() - known.keys()):
+            print_log(
+                f'{self.prefix}: {", ".join(unknown)} not reported, as no class has positives '
+                'and negatives.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return {f'{self.prefix}/{name}': value for name, value in known.items()}
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Return the metrics of the rows of all ranks, see :meth:`compute`.
