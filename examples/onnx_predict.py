@@ -72,6 +72,9 @@ def read(path: str) -> Image.Image:
         brand = '.avif' if content[8:12] == b'avif' else '.heic'
         fix = f'pip install {PLUGINS[brand]}' if content[4:8] == b'ftyp' else 'no image in it'
         raise ValueError(fix) from error
+    is_colour_jp2 = image.format == 'JPEG2000' and image.mode[0] != 'I'
+    if is_colour_jp2 and content[content.find(b'\xff\x4f\xff\x51') + 42] & 127 > 7:
+        raise ValueError('Pillow decodes more than 8 bits of JPEG 2000 wrongly: save it as PNG')
     image.load()  # which turns a TIFF
     try:
         orientation = image.getexif().get(0x0112, 1)

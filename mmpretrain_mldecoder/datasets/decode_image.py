@@ -91,7 +91,7 @@ def decode_image(
         pixels = None
         if not has_rules or backend == 'turbojpeg':
             pixels = mmcv.imfrombytes(content, flag=color_type, backend=backend)
-        elif (is_usual and header.format in _BY_OPENCV) or _is_deep_jpeg2000(header):
+        elif is_usual and header.format in _BY_OPENCV:
             flag = _UPRIGHT.get(color_type) or color_type | cv2.IMREAD_IGNORE_ORIENTATION
             pixels = mmcv.imfrombytes(content, flag=flag, backend='cv2')
         if not has_rules:
@@ -134,6 +134,8 @@ def image_to_bgr(image: np.ndarray | Image.Image, path: str | None = None) -> np
         pixels = np.ascontiguousarray(image[..., :3])
         if image.shape[2] == 4:
             _refuse_flat(path, pixels, lambda: image[..., 3])
+        return pixels
+    if (pixels := _deep_jpeg2000(image, path)) is not None:
         return pixels
     _load(image)
     if image.mode == 'F' or (image.mode == 'I' and image.format not in (None, 'PNG', 'PPM')):
@@ -197,9 +199,25 @@ def _load(image: Image.Image) -> None:
         image.filename = name
 
 
-def _is_deep_jpeg2000(header: ImageHeader) -> bool:
-    """Whether the brightest levels of an image overflow in Pillow 13."""
-    return header.format == 'JPEG2000' and header.bits > 8
+def _deep_jpeg2000(image: Image.Image, path: str) -> np.ndarray | None:
+    """Decode a colour JPEG 2000 of more than 8 bits, whose brightest levels overflow in Pillow 13.
+
+    None for all other images, and for one that Pillow has decoded already.
+    """
+    if image.format != 'JPEG2000' or image.mode.startswith('I') or not image.tile:
+        return None
+    image.fp.seek(0)
+    content = image.fp.read()
+    header = read_image_header(content)
+    if header is None or header.bits <= 8:
+        return None
+    pixels = mmcv.imfrombytes(content, flag=_UPRIGHT['color'], backend='cv2')
+    if pixels is None:
+        raise UnreadableImageError(path, 'a JPEG 2000 that OpenCV cannot read')
+    if header.transparent:
+        _refuse_flat(path, pixels, lambda: _alpha(content))
+    _refuse_black(path, pixels, lambda: _unchanged(path, content))
+    return _turned(pixels, header.orientation)
 
 
 def _too_deep(path: str, bits: int) -> UnreadableImageError:
