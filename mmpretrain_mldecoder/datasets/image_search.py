@@ -5,7 +5,7 @@ import glob
 import os
 import os.path as osp
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from .image_header import image_suffixes, package_for
@@ -43,6 +43,14 @@ def glob_images(pattern: str) -> tuple[list[str], Counter[str]]:
     names = (name for name in paths if _matches(name.split(os.sep), parts[at:]))
     matching = (paths[name] if at else name for name in names)
     return _images_among(matching, left_out), left_out
+
+
+def left_out_of(folder: str | os.PathLike, images: Collection[str]) -> Counter[str]:
+    """Count, by kind, the files in a folder and those below it that a dataset has not listed."""
+    left_out: Counter[str] = Counter()
+    others = [path for path in _files_below(os.fspath(folder), left_out) if path not in images]
+    left_out.update(osp.splitext(path)[1].lower() for path in _images_among(others, left_out))
+    return left_out
 
 
 def _matches(names: list[str], parts: list[str]) -> bool:

@@ -1,17 +1,21 @@
 """Paths, sizes and labels of one split of a config's data."""
 
+import os
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import ClassBalancedDataset, RepeatDataset
 from mmengine.registry import init_default_scope
+from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 from torch.utils.data import Dataset
 
 from ...datasets.dataset_wrappers import inner_datasets
+from ...datasets.image_search import left_out_of
 from ...datasets.skip_unreadable import SkipUnreadableMixin
 
 SPLITS = ('train', 'val', 'test')
@@ -30,6 +34,7 @@ class DatasetSplit:
         labels: int64, each once, ascending, for each image.
         classes: The names of the labels.
         loader: The transform that reads the images.
+        left_out: Files in the class folders that are no samples, counted by kind.
     """
 
     name: str
@@ -39,6 +44,7 @@ class DatasetSplit:
     labels: list[np.ndarray]
     classes: tuple[str, ...]
     loader: LoadImageFromFile
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def labels_of(self, index: int) -> list[str]:
         """Return the names of the labels of an image."""
@@ -112,7 +118,11 @@ def read_split(cfg: Config, name: str) -> DatasetSplit:
             of_image = info.get('gt_label', ())
         labels.append(np.unique(np.asarray(of_image, np.int64)))
     classes = _class_names(dataset, labels, name)
-    return DatasetSplit(name, dataset, paths, sizes, labels, classes, _loader_of(dataset))
+    of_folders = [d for d in inner_datasets(dataset) if isinstance(d, CustomDataset)]
+    folders = [d.img_prefix for d in of_folders if not d.ann_file and os.path.isdir(d.img_prefix)]
+    left_out = sum((left_out_of(folder, set(paths)) for folder in folders), Counter())
+    loader = _loader_of(dataset)
+    return DatasetSplit(name, dataset, paths, sizes, labels, classes, loader, left_out)
 
 
 def _build(dataset_cfg: ConfigDict, name: str) -> Dataset:

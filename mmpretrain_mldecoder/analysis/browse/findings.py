@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ...datasets.image_search import describe_left_out
 from ...fileio.atomic_write import atomic_write
 from ...fileio.terminal import printable
 from .dataset_split import DatasetSplit
@@ -154,7 +155,7 @@ def print_findings(
 ) -> None:
     """Print one row per kind of finding: how many in each split, an example, what it means.
 
-    What of ``looked_for``, codes, was not found is listed below.
+    Files that are left out, and what of ``looked_for``, codes, was not found, are listed below.
     """
     table = Table(title='findings', title_justify='left')
     table.add_column('finding, first of them')
@@ -179,6 +180,9 @@ def print_findings(
         console.print(table)
     if found.intersection(HARMFUL):
         console.print('(!) spoils a training or its scores')
+    for split in splits:
+        if split.left_out:
+            console.print(f'{split.name}: {describe_left_out(split.left_out)}')
     for heading, codes, others in (
         ('not found', looked_for, found),
         ('not looked for', FINDING_KINDS, looked_for),
@@ -210,6 +214,7 @@ def write_findings(
         content['splits'][split.name] = dict(
             images=len(split.paths),
             labels=sum(counts),
+            left_out=split.left_out,
             images_with_label=dict(zip(split.classes, counts, strict=True)),
         )
     for finding in findings:

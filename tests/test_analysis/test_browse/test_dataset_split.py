@@ -84,12 +84,15 @@ def test_class_folders(tmp_path, kind):
         (tmp_path / name / f'{i}.jpg').write_bytes(encoded(photo(i)))
     options = {} if kind == 'CustomDataset' else dict(split='', classes=('cat', 'dog'))
     dataset = dict(type=kind, data_root=str(tmp_path), pipeline=PIPELINE, **options)
+    for name in ('dog/2.webp', 'dog/3.WEBP', 'readme.txt', 'cat/Thumbs.db', 'cat/.hidden.jpg~'):
+        (tmp_path / name).touch()
     split = read_split(config(train=dataset), 'train')
     assert (labels(split), split.classes) == ([[0], [1]], ('cat', 'dog'))
-    if kind == 'SeededImageNet':  # a list may name files that are missing
+    assert split.left_out == {'.webp': 2, '.txt': 1}  # which the host does not read
+    if kind == 'SeededImageNet':  # a list may name files that are missing, and not all
         (tmp_path / 'train.txt').write_text('a.jpg 0\nb.jpg 1\n')
         split = read_split(config(train=dataset | dict(ann_file='train.txt')), 'train')
-        assert labels(split) == [[0], [1]]
+        assert labels(split) == [[0], [1]] and not split.left_out
 
 
 def test_errors_say_what_is_wrong(root, tmp_path):
