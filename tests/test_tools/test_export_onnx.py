@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 from tiny_classifier import read_with_other_logits, write_classifier
@@ -37,20 +38,54 @@ def test_scores_that_are_off(tmp_path, capsys, monkeypatch):
     assert not out.exists()
 
 
+FILES = '{config} {ckpt} {out}'
+
+
 @pytest.mark.parametrize(
-    ('args', 'message'),
+    ('args', 'message', 'advised'),
     [
-        ('{config} {ckpt} {out} --fp16 --int8 x', 'not allowed with argument'),
-        ('{config} {ckpt} {out} --fp16', 'fp16 is for ONNX'),
-        ('{config} {ckpt} {out} --photos nowhere', 'no such image, folder'),
+        (f'{FILES} --fp16 --int8 x', 'not allowed with argument', None),
+        (f'{FILES} --fp16', 'an archive of torch.export (.pt2) is fp32', FILES),
+        (f'{FILES}.txt', 'must end in .onnx or .pt2', FILES),
+        (f'{FILES} --max-map-drop 2', '--max-map-drop is for --int8', f'{FILES} --tolerance 1e-3'),
+        (f'{FILES} --photos nowhere', 'no such image, folder', f'{FILES} --photos {{photos}}'),
         (
-            '{config} {ckpt} {out} --cfg-options model.head.num_classes=7',
+            f'{FILES} --cfg-options test_dataloader.dataset.data_root=nowhere',
+            'the test data is not there: name some with --photos',
+            f'{FILES} --photos {{photos}} --cfg-options test_dataloader.dataset.data_root=nowhere',
+        ),
+        (
+            '{wide} {ckpt} {out} --photos {photos}',
+            'export with --dynamic-size, or compare photos of one size (--photos)',
+            '{wide} {ckpt} {out} --photos {photos} --dynamic-size',
+        ),
+        (
+            '{wide} {ckpt} {out} --photos {photos}',
+            'or compare photos of one size (--photos)',
+            '{wide} {ckpt} {out} --photos {photo}',
+        ),
+        (
+            f'{FILES} --float-input --cfg-options model.data_preprocessor.pad_size_divisor=50',
+            'export without --float-input',
+            f'{FILES} --cfg-options model.data_preprocessor.pad_size_divisor=50',
+        ),
+        (
+            f'{FILES} --cfg-options model.head.num_classes=7',
             'set model.head.num_classes',
+            f'{FILES} --cfg-options model.head.num_classes=4',
         ),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path, capsys, args, message):
+def test_what_is_wrong_is_said_and_the_advice_helps(tmp_path, capsys, args, message, advised):
     config, checkpoint = write_classifier(tmp_path)
-    args = args.format(config=config, ckpt=checkpoint, out=tmp_path / 'out.pt2')
-    assert message in refusal(capsys, run_tool, *args.split())
+    wide = tmp_path / 'wide.py'
+    crop = "dict(type='CenterCrop', crop_size=200)"
+    wide.write_text(Path(config).read_text().replace("dict(type='SquareResize', scale=32)", crop))
+    photos = tmp_path / 'coco' / 'val2017'
+    names = dict(config=config, ckpt=checkpoint, out=tmp_path / 'out.pt2', wide=wide)
+    names |= dict(photos=photos, photo=min(photos.iterdir()))
+    assert message in refusal(capsys, run_tool, *args.format(**names).split())
     assert not (tmp_path / 'out.pt2').exists()
+    if advised:
+        run_tool(*advised.format(**names).split())
+        assert (tmp_path / 'out.pt2').exists()

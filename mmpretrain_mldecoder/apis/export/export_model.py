@@ -15,7 +15,7 @@ from ...engine.checks.config_error import explained, read_config
 from ...errors import RunError
 from ...fileio.atomic_write import atomic_write
 from ...version import __version__
-from ..inference.onnx_model import activation_of, check_onnx_packages, first_line
+from ..inference.onnx_model import WholeNetwork, activation_of, check_onnx_packages, first_line
 from ..thresholds.stored_thresholds import stored_thresholds
 from ..trained_model import load_trained
 from .formats import (
@@ -127,7 +127,8 @@ def export_model(
     size = None if dynamic_size else groups[0].shape[1:]
     batches = calibration_batches(config, calibration, size) if calibration else ()
     export = Export(out, metadata)
-    common = (model, prepare(groups[0]), metadata, dynamic_size, sigmoid, float_input)
+    network = WholeNetwork(model, sigmoid, normalised=float_input)
+    common = (network, prepare(groups[0]), metadata, dynamic_size)
     with atomic_write(out) as temporary:
         try:
             if out.suffix == '.pt2':

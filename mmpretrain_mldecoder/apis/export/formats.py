@@ -3,13 +3,12 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..inference.onnx_model import WholeNetwork, errors_only, example_of, onnx_session, to_onnx
@@ -27,24 +26,22 @@ RUNTIMES = {
 
 def write_onnx(
     out: str | os.PathLike,
-    model: BaseModel,
+    network: WholeNetwork,
     images: Tensor,
     metadata: dict,
     dynamic_size: bool,
-    sigmoid: bool,
-    normalised: bool,
     opset: int | None,
     precision: Precision,
     calibration: Iterable[Tensor],
 ) -> None:
-    """Export a classifier as :func:`to_onnx` does, and write the file ``out``.
+    """Export a network as :func:`to_onnx` does, and write the file ``out``.
 
     ``metadata``, which JSON can hold, goes to ``metadata_props``, with what the file ``requires``;
     ``calibration`` are the batches that int8 is calibrated on.
     """
     import onnx  # an extra
 
-    exported = to_onnx(model, images, dynamic_size, sigmoid, normalised, opset)
+    exported = to_onnx(network, images, dynamic_size, opset)
     if precision == 'fp16':
         from onnxruntime.transformers.float16 import convert_float_to_float16  # an extra
 
@@ -52,7 +49,10 @@ def write_onnx(
         # beyond that gives no numbers at all.
         exported = convert_float_to_float16(exported, keep_io_types=True)
     if precision == 'int8':
-        exported = to_int8(exported, (batch.numpy() for batch in calibration))
+        # Where torch's exporter converts to opset 17, the scopes are lost; the names stay.
+        has_scopes = all(node.metadata_props for node in exported.graph.node)
+        scoped = exported if has_scopes else to_onnx(network, images, dynamic_size)
+        exported = to_int8(exported, (b.numpy() for b in calibration), _head_nodes(scoped))
     # From torch's exporter: the lines of Python, with the folders of this machine.
     graph = exported.graph
     for part in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
@@ -79,13 +79,15 @@ def read_onnx(path: str | os.PathLike) -> Callable[[Tensor], Tensor]:
 _SCOPES = 'pkg.torch.onnx.name_scopes'  # where torch's exporter says which module a node is from
 
 
-def to_int8(model: 'ModelProto', batches: Iterable[np.ndarray]) -> 'ModelProto':
+def to_int8(
+    model: 'ModelProto', batches: Iterable[np.ndarray], head: Sequence[str]
+) -> 'ModelProto':
     """Quantize a model of :func:`to_onnx` by ONNX Runtime's static quantization.
 
     Activations are unsigned, from their least to their greatest value in ``batches`` of packed
     photos, ``(B, 3, H, W)``; weights are signed, one scale per channel, in 7 of the 8 bits, because
     processors without VNNI saturate where two full products are added. The normalisation, the first
-    convolution, which reads the pixels, and the head stay in float.
+    convolution, which reads the pixels, and the nodes of the ``head`` stay in float.
     """
     import onnx  # extras
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
@@ -107,20 +109,22 @@ def to_int8(model: 'ModelProto', batches: Iterable[np.ndarray]) -> 'ModelProto':
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
-            nodes_to_exclude=_in_float(model),
+            nodes_to_exclude=[*_nodes_to_first_convolution(model), *head],
         )
         return onnx.load(out)
 
 
-def _in_float(model: 'ModelProto') -> list[str]:
-    """Names of the nodes up to the first convolution, and of those of the head."""
-    nodes = list(model.graph.node)
-    first = next((i for i, node in enumerate(nodes) if node.op_type == 'Conv'), -1)
-    scopes = [{p.key: p.value for p in node.metadata_props}.get(_SCOPES, '') for node in nodes]
+def _nodes_to_first_convolution(model: 'ModelProto') -> list[str]:
+    kinds = [node.op_type for node in model.graph.node]
+    end = kinds.index('Conv') + 1 if 'Conv' in kinds else 0
+    return [node.name for node in model.graph.node[:end]]
+
+
+def _head_nodes(model: 'ModelProto') -> list[str]:
     return [
         node.name
-        for i, (node, scope) in enumerate(zip(nodes, scopes, strict=True))
-        if i <= first or "'model.head'" in scope
+        for node in model.graph.node
+        if any(p.key == _SCOPES and "'model.head'" in p.value for p in node.metadata_props)
     ]
 
 
@@ -128,17 +132,10 @@ _METADATA = 'metadata.json'
 
 
 def write_torch_archive(
-    out: Path,
-    model: BaseModel,
-    images: Tensor,
-    metadata: dict,
-    dynamic_size: bool,
-    sigmoid: bool,
-    normalised: bool,
+    out: Path, network: WholeNetwork, images: Tensor, metadata: dict, dynamic_size: bool
 ) -> None:
     """As :func:`write_onnx`, but by ``torch.export``; the metadata is ``metadata.json``."""
     example, free_axes = example_of(images, dynamic_size)
-    network = WholeNetwork(model, sigmoid, normalised).eval()
     with torch.no_grad():
         program = torch.export.export(network, example, dynamic_shapes=free_axes)
     extra = {_METADATA: json.dumps(metadata, ensure_ascii=False)}

@@ -56,10 +56,15 @@ def activation_of(model: BaseModel) -> Literal['sigmoid', 'softmax']:
 class WholeNetwork(nn.Module):
     """The data preprocessor and the network in one, and the sigmoid on request.
 
+    Args:
+        model (BaseModel): A classifier on the CPU, in evaluation mode.
+        sigmoid (bool): Whether the output is probabilities. Defaults to False: logits.
+        normalised (bool): Whether the data preprocessor is left out. Defaults to False.
+
     Shape:
-        - Input: ``(B, 3, H, W)``, as the test pipeline packs it; with ``normalised``, as the data
-          preprocessor leaves it, which is then left out.
-        - Output: ``(B, C)`` logits, with ``sigmoid`` probabilities.
+        - Input: ``(B, 3, H, W)``, as the test pipeline packs it, usually ``uint8`` with the
+          channels as BGR; with ``normalised``, as the data preprocessor leaves it.
+        - Output: ``(B, C)``.
     """
 
     def __init__(self, model: BaseModel, sigmoid: bool = False, normalised: bool = False):
@@ -67,6 +72,7 @@ class WholeNetwork(nn.Module):
         self.model = model
         self.sigmoid = sigmoid
         self.normalised = normalised
+        self.eval()
 
     def forward(self, image: Tensor) -> Tensor:
         if not self.normalised:
@@ -86,26 +92,17 @@ def example_of(images: Tensor, dynamic_size: bool) -> tuple[tuple[Tensor], tuple
 
 
 def to_onnx(
-    model: BaseModel,
+    network: WholeNetwork,
     images: Tensor,
     dynamic_size: bool = False,
-    sigmoid: bool = False,
-    normalised: bool = False,
     opset: int | None = None,
 ) -> 'ModelProto':
-    """Export a classifier, from the packed images to the logits.
-
-    The data preprocessor is inside: the input ``image`` is what the test pipeline packs, usually
-    ``uint8`` with the channels as BGR, and the output ``logits`` is before the sigmoid or softmax.
-    The batch has any size.
+    """Export a network, from ``image`` to ``logits`` or ``scores``, for batches of any size.
 
     Args:
-        model (BaseModel): A classifier on the CPU, in evaluation mode.
-        images (Tensor): An example, ``(B, 3, H, W)``; its values do not matter.
+        network (WholeNetwork): What is exported.
+        images (Tensor): An example of its input; the values do not matter.
         dynamic_size (bool): Whether height and width are free too. Defaults to False.
-        sigmoid (bool): Whether the output is ``scores``, after the sigmoid. Defaults to False.
-        normalised (bool): Whether the data preprocessor is left out, and ``images`` are what it
-            gives. Defaults to False.
         opset (int, optional): Version of ONNX's operators. Defaults to that of torch's exporter.
 
     Raises:
@@ -119,12 +116,12 @@ def to_onnx(
             stack.enter_context(silenced)
         warnings.simplefilter('ignore')
         program = torch.onnx.export(
-            WholeNetwork(model, sigmoid, normalised).eval(),
+            network,
             example,
             dynamo=True,
             dynamic_shapes=free_axes,
             input_names=['image'],
-            output_names=['scores' if sigmoid else 'logits'],
+            output_names=['scores' if network.sigmoid else 'logits'],
             verbose=False,
             opset_version=opset,
         )
@@ -174,7 +171,7 @@ class OnnxModel:
     def __init__(self, model: BaseModel, images: Tensor):
         self._dtype, self._shape = images.dtype, images.shape[1:]
         try:
-            self._session = onnx_session(to_onnx(model, images).SerializeToString())
+            self._session = onnx_session(to_onnx(WholeNetwork(model), images).SerializeToString())
             with torch.no_grad():
                 expected = WholeNetwork(model, sigmoid=True)(images[:1])
             apart = (self(images[:1]).sigmoid() - expected).abs().max().item()

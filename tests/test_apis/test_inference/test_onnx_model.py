@@ -6,7 +6,7 @@ from tiny_classifier import build_classifier
 from torch import Tensor, nn
 
 from mmpretrain_mldecoder.apis.inference import onnx_model
-from mmpretrain_mldecoder.apis.inference.onnx_model import OnnxModel, to_onnx
+from mmpretrain_mldecoder.apis.inference.onnx_model import OnnxModel, WholeNetwork, to_onnx
 
 for package in ('onnxruntime', 'onnx', 'onnxscript'):
     pytest.importorskip(package)
@@ -39,7 +39,7 @@ def test_logits_are_those_of_torch_for_any_batch(head):
 
 
 def test_what_is_exported(capfd, recwarn):
-    model = to_onnx(build_classifier('linear'), random_images(3))
+    model = to_onnx(WholeNetwork(build_classifier('linear')), random_images(3))
     (image,), (logits,) = model.graph.input, model.graph.output
     assert (image.name, logits.name) == ('image', 'logits')
     batch, *rest = image.type.tensor_type.shape.dim
@@ -65,9 +65,9 @@ def test_a_model_that_cannot_be_exported():
 
 
 def test_a_model_that_is_exported_wrongly(monkeypatch):
-    def export_another(model, example):
-        other = copy.deepcopy(model)
-        nn.init.constant_(other.head.fc.bias, 3)
+    def export_another(network, example):
+        other = copy.deepcopy(network)
+        nn.init.constant_(other.model.head.fc.bias, 3)
         return to_onnx(other, example)
 
     monkeypatch.setattr(onnx_model, 'to_onnx', export_another)
