@@ -91,8 +91,7 @@ class MultiLabelInferencer(BaseInferencer):
         backend: Literal['torch', 'onnx'] | None = None,
         classes: Sequence[str] | None = None,
     ):
-        if batch_size < 1:
-            raise ValueError(f'batch_size must be at least 1, but got {batch_size}')
+        _check_batch_size(batch_size)
         config, self.checkpoint = _config_and_checkpoint(model, pretrained)
         device = device or ('cpu' if backend == 'onnx' else get_device())
         check_backend(backend, device)
@@ -144,6 +143,8 @@ class MultiLabelInferencer(BaseInferencer):
         return_attention: bool = False,
         return_datasamples: bool = False,
         show_dir: str | os.PathLike | None = None,
+        batch_size: int | None = None,
+        **others,
     ) -> list[dict] | list[DataSample]:
         """Predict the labels of one or many images.
 
@@ -162,6 +163,9 @@ class MultiLabelInferencer(BaseInferencer):
             show_dir (str | PathLike, optional): Folder to draw each image in, with its labels and
                 scores beneath, as a PNG named like the image, or ``<index>.png``. The second image
                 of a name gets ``_1``. Defaults to None: nothing is drawn.
+            batch_size (int, optional): Images per forward pass of this call. Defaults to that of
+                the inferencer.
+            **others: None is known; the error names ``show_dir`` in place of the host's ``show``.
 
         Returns:
             list[dict] | list[DataSample]: One per image, in the order of the inputs: ``path`` (or
@@ -176,16 +180,23 @@ class MultiLabelInferencer(BaseInferencer):
 
         Raises:
             FileNotFoundError: If there is no such image, or none in a folder or glob.
-            ValueError: If an image cannot be read, ``thr`` or ``topk`` is out of range, the
-                checkpoint has no thresholds, or the head has no attention.
+            TypeError: If an argument is none of these.
+            ValueError: If an image cannot be read, a number is out of range, the checkpoint has no
+                thresholds, or the head has no attention.
         """
+        if others:
+            raise TypeError(
+                f'{", ".join(others)}: no argument of a MultiLabelInferencer. Images are drawn '
+                "with show_dir='a folder', as PNG files, and in no window"
+            )
         self.check(thr, topk, return_attention)
+        batch_size = self.batch_size if batch_size is None else _check_batch_size(batch_size)
         if return_datasamples and return_attention:
             raise ValueError('return_datasamples=True leaves no place for attention: ask for one')
         images = expand_inputs(inputs)
-        stream = self._stream(images, thr, topk, return_attention)
+        stream = self._stream(images, thr, topk, return_attention, batch_size)
         results, names = [], set()
-        with progress_bar(disable=len(images) <= self.batch_size) as bar:
+        with progress_bar(disable=len(images) <= batch_size) as bar:
             tracked = bar.track(stream, len(images), description='predicting')
             for index, prediction, sample in tracked:
                 if show_dir is not None:
@@ -220,7 +231,8 @@ class MultiLabelInferencer(BaseInferencer):
         on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[dict]:
         """Do as :meth:`stream` with what :func:`expand_inputs` listed; no argument is checked."""
-        stream = self._stream(images, thr, topk, return_attention, on_unreadable)
+        more = (self.batch_size, on_unreadable)
+        stream = self._stream(images, thr, topk, return_attention, *more)
         return (prediction for _, prediction, _ in stream)
 
     def _stream(
@@ -229,12 +241,13 @@ class MultiLabelInferencer(BaseInferencer):
         thr: Threshold,
         topk: int | None,
         return_attention: bool,
+        batch_size: int,
         on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[tuple[int, dict, DataSample]]:
         """Yield the index of each image, its prediction and its data sample."""
         thresholds = self.thresholds(thr)
-        for start in range(0, len(images), self.batch_size):
-            end = min(start + self.batch_size, len(images))
+        for start in range(0, len(images), batch_size):
+            end = min(start + batch_size, len(images))
             packed = {}
             for index in range(start, end):
                 try:
@@ -374,6 +387,12 @@ def _named_row(name: str) -> tuple[Config, str | None]:
     row = ModelHub.get(name)
     has_weights = row.weights and not row.weights.startswith('unpublished://')
     return row.config, row.weights if has_weights else None
+
+
+def _check_batch_size(batch_size: int) -> int:
+    if batch_size < 1:
+        raise ValueError(f'batch_size must be at least 1, but got {batch_size}')
+    return batch_size
 
 
 def _drawing_name(image: SingleImage, index: int, taken: set[str]) -> str:

@@ -87,6 +87,8 @@ def test_what_is_no_list_file(photos, content):
     line = content[: content.index(b'\0')].count(b'\n') + 1
     with pytest.raises(ValueError, match=rf'list\.txt is no list file: line {line} has a NUL byte'):
         expand_inputs(listed)
+    listed.write_text('b.jpg\n', encoding='utf-8')  # as the message advises
+    assert expand_inputs(listed) == [str(photos / 'b.jpg')]
 
 
 def test_names_that_are_nearly_right(photos):
@@ -145,6 +147,7 @@ def test_wrong_array_or_type(shape, dtype):
         expand_inputs(np.zeros(shape, dtype))
     with pytest.raises(TypeError, match='but got int'):
         expand_inputs([3])
+    assert len(expand_inputs([*np.zeros((2, 4, 4, 3), 'u1')])) == 2  # several go in a list
 
 
 def packed(image, *transforms, load=LOAD):

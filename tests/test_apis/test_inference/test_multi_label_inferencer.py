@@ -47,6 +47,23 @@ def test_wrong_arguments(inferencer, fake_coco, kwargs, message):
             predict(fake_coco / 'val2017', **kwargs)
 
 
+def test_arguments_of_the_host_s_call(inferencer, fake_coco, monkeypatch):
+    folder, sizes, network = fake_coco / 'val2017', [], inferencer._network
+    monkeypatch.setattr(
+        inferencer,
+        '_network',
+        lambda batch, left: sizes.append(len(batch['inputs'])) or network(batch, left),
+    )
+    inferencer(folder, batch_size=5)
+    inferencer(folder)
+    assert sizes == [5, 2, 3, 3, 1]
+    with pytest.raises(ValueError, match='batch_size must be at least 1, but got 0'):
+        inferencer(folder, batch_size=0)
+    for unknown in (dict(show=True), dict(resize=100), dict(draw_score=False)):
+        with pytest.raises(TypeError, match="Images are drawn with show_dir='a folder'"):
+            inferencer(folder, **unknown)
+
+
 def test_sizes_go_through_the_network_by_themselves(config, checkpoint):
     del config.test_dataloader.dataset.pipeline[1]  # the resizing
     rng = np.random.default_rng(0)
@@ -199,8 +216,9 @@ def test_config_file_and_unchanged_config(config, checkpoint, inferencer, fake_c
 def test_checkpoint_of_the_config(config, checkpoint):
     with pytest.raises(ValueError, match=r'no checkpoint.*pretrained='):
         MultiLabelInferencer(config, device='cpu')
-    config.load_from = str(checkpoint)
-    assert MultiLabelInferencer(config, device='cpu').classes == list(CLASSES)
+    for advised in (dict(pretrained=checkpoint), dict()):
+        assert MultiLabelInferencer(config, device='cpu', **advised).classes == list(CLASSES)
+        config.load_from = str(checkpoint)
     config.test_dataloader = None
     with pytest.raises(ValueError, match='no test_dataloader, whose pipeline is needed'):
         MultiLabelInferencer(config, device='cpu')
@@ -273,31 +291,27 @@ def test_names_that_cannot_be_used(rows):
 def test_built_model(config, checkpoint, inferencer, fake_coco, tmp_path):
     model = get_model(config, pretrained=str(checkpoint)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    built = MultiLabelInferencer(model)
-    assert built.classes == list(CLASSES)
+    without_config = loaded(config, checkpoint)
+    with pytest.raises(ValueError, match=r'get_model\(config, checkpoint\), or set .*_config'):
+        MultiLabelInferencer(without_config)
+    without_config._config = config
     folder = fake_coco / 'val2017'
-    for got, want in zip(built(folder, thr=0), inferencer(folder, thr=0), strict=True):
-        assert got['labels'] == want['labels']
-        assert got['scores'] == pytest.approx(want['scores'], abs=1e-5)
+    for built in (MultiLabelInferencer(model), MultiLabelInferencer(without_config)):
+        assert built.classes == list(CLASSES)
+        for got, want in zip(built(folder, thr=0), inferencer(folder, thr=0), strict=True):
+            assert got['labels'] == want['labels']
+            assert got['scores'] == pytest.approx(want['scores'], abs=1e-5)
     # The caller's model can still be trained.
     assert model.training
     assert before.keys() == model.state_dict().keys()
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
     with pytest.raises(ValueError, match='give the inferencer its checkpoint with pretrained='):
         PredictionRun(built, [str(folder)], PredictionOptions())
+    image = str(folder / '000000000001.jpg')
+    advised = MultiLabelInferencer(model, pretrained=checkpoint)
+    assert len([*PredictionRun(advised, [image], PredictionOptions()).results()]) == 1
     other = write_checkpoint(config, tmp_path / 'other.pth', ('w', 'x', 'y', 'z'))
     assert MultiLabelInferencer(model, other).classes == ['w', 'x', 'y', 'z']
-
-
-def test_built_model_without_its_config(config, checkpoint, inferencer, fake_coco):
-    model = loaded(config, checkpoint)
-    with pytest.raises(ValueError, match=r'get_model\(config, checkpoint\), or set .*_config'):
-        MultiLabelInferencer(model)
-    model._config = config
-    got = MultiLabelInferencer(model)(fake_coco / 'val2017', thr=0)
-    assert [image['labels'] for image in got] == [
-        image['labels'] for image in inferencer(fake_coco / 'val2017', thr=0)
-    ]
 
 
 # ---- other names of the classes, other results
@@ -336,8 +350,9 @@ def test_data_samples(inferencer, fake_coco):
             scores = sample.pred_score[sample.pred_label].tolist()
             assert scores == pytest.approx(image['scores'], abs=1e-6)
             assert sample.img_path == image['path']
-    with pytest.raises(ValueError, match='return_datasamples=True leaves no place'):
-        inferencer(folder, return_datasamples=True, return_attention=True)
+    both = dict(return_datasamples=True, return_attention=True)
+    with pytest.raises(ValueError, match='True leaves no place for attention: ask for one'):
+        inferencer(folder, **both)
 
 
 def test_images_are_drawn(inferencer, fake_coco, tmp_path):
