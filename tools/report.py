@@ -7,8 +7,7 @@ import argparse
 from pathlib import Path
 
 from mmpretrain_mldecoder.analysis.report import write_report
-from mmpretrain_mldecoder.engine.checks.config_error import merge_options, read_config
-from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
+from mmpretrain_mldecoder.engine.runners import launch
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -23,9 +22,7 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         '--thumbnails', type=int, default=12, metavar='N', help='images of each kind; default: 12'
     )
     parser.add_argument('--thr', type=float, default=0.5, help='where the slider starts')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, default={}, metavar='KEY=VALUE'
-    )
+    launch.add_options(parser)
     return parser, parser.parse_args(argv)
 
 
@@ -33,10 +30,8 @@ def main(argv: list[str] | None = None) -> Path:
     """Write the page, and print where it is."""
     parser, args = parse_args(argv)
     try:
-        cfg = read_config(args.config)
-        merge_options(cfg, args.cfg_options)
         page = write_report(
-            cfg,
+            launch.load_config(args),
             args.predictions,
             args.out,
             checkpoint=args.checkpoint,

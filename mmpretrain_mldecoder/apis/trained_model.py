@@ -82,9 +82,7 @@ def class_names(
 
 def _warn_of_others(names: list, config: Config) -> None:
     dataset = config.get('test_dataloader', {}).get('dataset', {})
-    kind = DATASETS.get(dataset['type']) if 'type' in dataset else None
-    listed = written_classes(dataset) or written_classes(getattr(kind, 'METAINFO', {}))
-    change = compare_classes(names, listed)
+    change = compare_classes(names, _classes_without_files(dataset))
     if change is not None and not change.is_same:
         difference = change.first_difference('the config', 'the checkpoint')
         warnings.warn(
@@ -99,8 +97,7 @@ def dataset_class_names(dataset: dict) -> list[str]:
         OSError: If its annotations are not there.
         ValueError: If they cannot be read.
     """
-    kind = DATASETS.get(dataset.get('type'))
-    names = written_classes(dataset) or written_classes(getattr(kind, 'METAINFO', {}))
+    names = _classes_without_files(dataset)
     if names is None:
         built = DATASETS.build(dict(dataset, lazy_init=True))
         names = built.metainfo.get('classes')
@@ -111,6 +108,12 @@ def dataset_class_names(dataset: dict) -> list[str]:
             built.full_init()
             names = built.metainfo.get('classes')
     return [str(name) for name in names or ()]
+
+
+def _classes_without_files(dataset: Mapping) -> list | None:
+    """Return the classes that a dataset's config lists, else those that its type always has."""
+    kind = DATASETS.get(dataset['type']) if 'type' in dataset else None
+    return written_classes(dataset) or written_classes(getattr(kind, 'METAINFO', {}))
 
 
 def written_classes(dataset: Mapping) -> list | None:

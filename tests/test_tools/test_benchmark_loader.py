@@ -22,12 +22,6 @@ def test_table_rates_and_json(tmp_path, capsys):
     assert (numbers['config'], numbers['split'], numbers['photos']) == (str(config), 'train', 9)
 
 
-def test_the_rule_without_a_gpu(tmp_path, capsys):
-    speed = tool(write_tiny_config(tmp_path), '--split=val', '--photos=7')
-    printed = ' '.join(capsys.readouterr().out.split())
-    assert f'kept busy by X / {speed.core_rate:,.0f} cores' in printed
-
-
 def test_errors_have_no_traceback(tmp_path, capsys):
     config = write_tiny_config(tmp_path)
     assert 'photos must be at least 1' in refusal(capsys, tool, config, '--photos=0')

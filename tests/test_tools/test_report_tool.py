@@ -45,6 +45,8 @@ def test_attention_lies_over_the_images(tested, tmp_path, capsys):
     for card in errors['alarms'] + errors['misses']:
         assert card['attention'].startswith('data:image/jpeg;base64,')
         assert card['attention'] != card['image'] and card['shares'] == []
+    compared = run_report(config, dump, *options, '--compare', dump).read_text()
+    assert 'images of B have none' in compared
     other = ['--cfg-options', 'model.head.embed_dims=16']
     assert 'of another shape' in refusal(capsys, run_report, config, dump, *options, *other)
     absent = ['--checkpoint', 'absent.pth']
@@ -77,10 +79,3 @@ def test_errors_are_short(tmp_path, capsys, tool, config, predictions, message):
     files = [tmp_path / config, tmp_path / predictions, *['--out'] * (tool == 'report'), out]
     assert message in refusal(capsys, load_tool(tool), *files)
     assert not out.exists()
-
-
-def test_runs_that_cannot_be_compared(tmp_path, capsys):
-    config = write_classes_config(tmp_path / 'three.py', ['cat', 'dog', 'cow'])
-    runs = [write_dump(tmp_path / f'{number}.pkl', *random_run(number, 3)) for number in (9, 8)]
-    error = refusal(capsys, run_report, config, runs[0], '--compare', runs[1])
-    assert 'cannot be compared: 9 images and 3 classes against 8' in error

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from mmpretrain_mldecoder.analysis.report import read_test_run, write_fiftyone
 from mmpretrain_mldecoder.analysis.report.test_run import read_class_names
-from mmpretrain_mldecoder.engine.checks.config_error import merge_options, read_config
-from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
+from mmpretrain_mldecoder.engine.runners import launch
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,13 +18,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('predictions', help='what tools/test.py --out wrote')
     parser.add_argument('out', help='folder of ground_truth.json and predictions.json')
     parser.add_argument('--thr', type=float, default=0.5, help='lowest score of a prediction')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, default={}, metavar='KEY=VALUE'
-    )
+    launch.add_options(parser)
     args = parser.parse_args(argv)
     try:
-        cfg = read_config(args.config)
-        merge_options(cfg, args.cfg_options)
+        cfg = launch.load_config(args)
         run = read_test_run(args.predictions)
         classes, no_names = read_class_names(cfg, run.num_classes)
         files = write_fiftyone(run, classes, args.out, args.thr)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from ...apis.thresholds.split_scores import map_evaluators
 from ...engine.checks.config_error import read_config
 from ...fileio.atomic_write import atomic_write
 from ...version import __version__
@@ -91,8 +92,11 @@ def write_report(
         confusions = find_confusions(each.scores, each.targets, classes, thr)
         errors.append(dict(alarms=alarms, misses=misses, confusions=confusions))
     notes = [] if run.raw_scores is not None else [_NO_RAW]
-    if (map_type := _map_type(cfg)) != 'integral':
+    map_type = next((m.get('map_type', 'integral') for m in map_evaluators(cfg)), 'integral')
+    if map_type != 'integral':
         notes.append(f'AP and mAP are those of map_type={map_type!r}, as the config has it.')
+    if checkpoint is not None and compare is not None:
+        notes.append('The attention is that of the checkpoint of A, so that images of B have none.')
     cards = [card for kinds in errors for card in (*kinds['alarms'], *kinds['misses'])]
     notes += [*_image_notes(cards), *filter(None, [no_names])]
     data = dict(
@@ -129,14 +133,6 @@ def _image_notes(cards: list[dict]) -> list[str]:
         'images there.': unreadable,
     }
     return [f'{n} of {len(cards)} images {reason}' for reason, n in reasons.items() if n]
-
-
-def _map_type(cfg: Config) -> str:
-    evaluators = cfg.get('test_evaluator') or ()
-    for one in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
-        if str(one.get('type')).rpartition('.')[2] == 'MultiLabelMAP':
-            return one.get('map_type', 'integral')
-    return 'integral'
 
 
 def _series(runs: list[TestRun], map_type: str) -> list[dict]:

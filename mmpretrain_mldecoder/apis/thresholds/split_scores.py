@@ -154,6 +154,13 @@ def image_source(cfg: Config, split: str) -> str | None:
     return json.dumps(found, sort_keys=True, default=str)
 
 
+def map_evaluators(cfg: Config) -> list[dict]:
+    """Return the parts of ``test_evaluator`` that are a ``MultiLabelMAP``."""
+    evaluators = cfg.get('test_evaluator') or ()
+    evaluators = evaluators if isinstance(evaluators, list | tuple) else [evaluators]
+    return [e for e in evaluators if str(e['type']).rpartition('.')[2] == 'MultiLabelMAP']
+
+
 def use_stored_thresholds(cfg: Config, checkpoint: str) -> None:
     """Let the metric of a test report its F1s at the thresholds of the checkpoint.
 
@@ -178,9 +185,7 @@ def use_stored_thresholds(cfg: Config, checkpoint: str) -> None:
             '(--cfg-options test_dataloader.dataset.ann_file=...); held-out numbers of this one '
             'are what tune_thresholds.py prints'
         )
-    evaluator = cfg.test_evaluator
-    evaluators = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
-    metrics = [e for e in evaluators if str(e['type']).rpartition('.')[2] == 'MultiLabelMAP']
+    metrics = map_evaluators(cfg)
     if not metrics:
         raise ValueError('the test_evaluator has no MultiLabelMAP to report F1 at thresholds')
     for metric in metrics:

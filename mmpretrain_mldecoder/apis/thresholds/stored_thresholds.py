@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...checkpoints.classes import compare_classes
 from ...checkpoints.load import load_weights_only
 from ...fileio.atomic_write import atomic_write
 
@@ -100,17 +101,15 @@ def stored_thresholds(meta: dict, classes: Sequence[str]) -> np.ndarray:
 def _invalid(stored: object, classes: Sequence[str]) -> str | None:
     parts = stored if isinstance(stored, dict) else {}
     names, values = parts.get('classes'), parts.get('values')
-    if not isinstance(names, list | tuple) or not isinstance(values, list | tuple):
+    if not names or not all(isinstance(each, list | tuple) for each in (names, values)):
         return "the checkpoint's meta.thresholds is not a dict with lists of classes and values"
-    if len(names) != len(classes):
-        model = f'the model has {len(classes)}'
-        return f'the thresholds in the checkpoint are of {len(names)} classes, {model}'
     if len(values) != len(names):
         return f'the checkpoint has {len(values)} thresholds for {len(names)} classes'
-    for index, (stored_name, name, value) in enumerate(zip(names, classes, values, strict=True)):
-        if stored_name != name:
-            other = f'class {index} is {stored_name!r} there and {name!r} here'
-            return f'the thresholds in the checkpoint are not of the model: {other}'
+    change = compare_classes(names, classes)
+    if change is not None and not change.is_same:
+        difference = change.first_difference('the model', "the checkpoint's meta.thresholds")
+        return f'the thresholds in the checkpoint are not of the model: {difference}'
+    for name, value in zip(names, values, strict=True):
         # A bool is a number to Python; `not` because nan compares false.
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
             wanted = f'must be a number in [0, 1], but is {value!r}'

@@ -83,6 +83,8 @@ def test_read_only(checkpoint, tmp_path, monkeypatch, read_only):
     monkeypatch.setattr(os, 'access', lambda path, mode: path != refused)
     with pytest.raises(PermissionError, match='is read-only: name another file'):
         store_thresholds(checkpoint, STORED)
+    (tmp_path / 'mine').mkdir()
+    assert store_thresholds(checkpoint, STORED, tmp_path / 'mine/a.pth').is_file()
 
 
 def test_without_any_and_other_forms():
@@ -97,8 +99,9 @@ def test_without_any_and_other_forms():
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        (dict(classes=CLASSES[:2]), 'of 2 classes, the model has 3'),
-        (dict(classes=['ant', 'cat', 'bee']), "class 1 is 'cat' there and 'bee' here"),
+        (dict(classes=[], values=[]), 'not a dict with lists'),
+        (dict(classes=CLASSES[:2], values=[0, 1]), 'has 2 classes and the model 3'),
+        (dict(classes=['ant', 'cat', 'bee']), "class 1 is 'cat' in .* and 'bee' in the model"),
         (dict(classes='ant'), 'not a dict with lists'),
         (dict(values=torch.tensor([0.1, 0.2, 0.3])), 'not a dict with lists'),
         (dict(values=[0.1, 0.2]), '2 thresholds for 3 classes'),
