@@ -100,18 +100,18 @@ def test_backbone_only(weights, config, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ('depth', 'change', 'kind', 'hint'),
+    ('depth', 'change', 'kind', 'hint', 'advised'),
     [
         (18, ('num_classes=4', 'num_classes=7'), r'another shape: head\..* is \(6,\) .* and \(7,\)',
-         r'model\.head\.num_classes.*--backbone-only'),
+         r'Set model\.head\.num_classes.*--backbone-only', ('num_classes=7', 'num_classes=4')),
         (18, ('depth=18', 'depth=34'), r'missing in the file: backbone\.layer1\.2\.conv1\.weight',
-         'Name the config of the'),
+         'Name the config of the', ('depth=34', 'depth=18')),
         (34, ('', ''), r'left over .*: blocks\.2\.conv0\.conv\.weight \(backbone\.layer1\.2\.',
-         'Name the config of the'),
+         'Name the config of the', ('depth=18', 'depth=34')),
     ],
 )  # fmt: skip
 def test_every_name_that_does_not_fit_is_listed(
-    config, tmp_path, capsys, depth, change, kind, hint
+    config, tmp_path, capsys, depth, change, kind, hint, advised
 ):
     path = save(tmp_path, depth)
     config.write_text(config.read_text().replace(*change))
@@ -121,6 +121,10 @@ def test_every_name_that_does_not_fit_is_listed(
     assert len(re.findall(kinds, printed)) == count
     assert re.search(kind, printed) and re.search(hint, printed), printed
     assert not (tmp_path / 'ours.pth').exists()
+    if 'backbone-only' in hint:
+        run_tool(path, tmp_path / 'ours.pth', '--config', config, '--backbone-only')
+    config.write_text(config.read_text().replace(*advised))
+    run_tool(path, tmp_path / 'ours.pth', '--config', config)
 
 
 @pytest.mark.parametrize(

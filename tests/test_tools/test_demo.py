@@ -64,6 +64,18 @@ def test_all_steps_and_reuse(tool, tmp_path, monkeypatch, capfd):
     assert again.count('is reused') == 3
     assert again.split('==> done\n')[1].splitlines() == rows
 
+    # An interrupted training is resumed; one that left no best checkpoint is named.
+    for file in ('work/epoch_2.pth', summary['checkpoint']):
+        Path(file).unlink()
+    calls = []
+    monkeypatch.setattr(tool, 'run_tool', lambda *args: calls.append([*map(str, args)]))
+    with pytest.raises(SystemExit, match='left no best checkpoint: remove work and run again'):
+        tool.main(argv)
+    assert 'continuing from work/epoch_1.pth' in capfd.readouterr().out
+    ((name, *arguments),) = calls
+    assert name == 'train.py' and '--resume' in arguments
+    assert 'train_dataloader.dataset.data_root=data' in arguments
+
 
 def test_failed_tool_ends_the_demo_and_names_the_fix(tool):
     # Python itself ends with status 2 where there is no such script.

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from fake_coco import write_coco
 from four_classes import tiny_config, write_checkpoint
 from tiny_run import ROOT, load_main, load_tool, refusal, run
@@ -251,29 +252,60 @@ def test_other_settings_need_overwrite(run_tool, coco, model_files, tmp_path):
     assert {thr for prediction in written for thr in prediction['thresholds']} <= {0.4}
 
 
+MODEL = '{images} {config} {ckpt}'
+
+
 @pytest.mark.parametrize(
-    ('args', 'message'),
+    ('args', 'message', 'advised'),
     [
-        ('{images} {config} {ckpt} --csv', '--csv needs --out-dir'),
-        ('{images} {config} {ckpt} --per-head --out-dir out', '--per-head needs --attention'),
+        (f'{MODEL} --csv', '--csv needs --out-dir', f'{MODEL} --csv --out-dir out'),
         (
-            '{images} {config} {ckpt} --attention --out-dir out --backend onnx',
+            f'{MODEL} --per-head --out-dir out',
+            '--per-head needs --attention',
+            f'{MODEL} --per-head --attention --out-dir out',
+        ),
+        (
+            f'{MODEL} --attention --out-dir out --backend onnx',
             '--attention needs torch',
+            f'{MODEL} --attention --out-dir out --backend torch',
         ),
-        ('{images} {config} {ckpt} --thr best', "thr must be in [0, 1] or 'tuned', but got 'best'"),
+        (f'{MODEL} --thr best', "must be in [0, 1] or 'tuned', but got 'best'", f'{MODEL} --thr 1'),
+        (f'{MODEL} --thr tuned', 'or name one number for all classes', f'{MODEL} --thr 0.3'),
+        (f'{MODEL} --cfg-options model.head.embed_dims=8', 'does not fit this config', MODEL),
+        ('{images} {ckpt}', 'are required: INPUT CONFIG CHECKPOINT', MODEL),
+        ('{ckpt} --no-config', 'are required: INPUT CHECKPOINT', '{images} {ckpt} --no-config'),
+        ('{images} {ckpt} --no-config --cfg-options a=1', '--cfg-options changes a CONFIG', MODEL),
         (
-            '{images} {config} {ckpt} --cfg-options model.head.embed_dims=8',
-            'does not fit this config',
+            '{images}/000000000001.JPG {config} {ckpt}',
+            'near: 000000000001.jpg',
+            '{images}/000000000001.jpg {config} {ckpt}',
         ),
-        ('{images} {ckpt}', 'are required: INPUT CONFIG CHECKPOINT'),
-        ('{ckpt} --no-config', 'are required: INPUT CHECKPOINT'),
-        ('{images} {ckpt} --no-config --cfg-options a=1', '--cfg-options changes a CONFIG'),
-        ('gone.jpg {config} {ckpt}', 'no such image, folder, glob or list file: gone.jpg'),
-        ('{images} {config} setup.py', 'setup.py is not a checkpoint'),
+        ('{images} {config} {config}', 'is not a checkpoint', MODEL),
+        (
+            '{images} {bare} --no-config',
+            'carries no config (meta.cfg): name a config file that you trust',
+            '{images} {config} {bare}',
+        ),
+        (f'old.jpg {MODEL} --out-dir mixed', 'Name another --out-dir', f'{MODEL} --out-dir other'),
+        (
+            f'{MODEL} --out-dir mixed',
+            'replace them with --overwrite',
+            f'{MODEL} --out-dir mixed --overwrite',
+        ),
     ],
 )
-def test_what_is_wrong_ends_in_one_line(coco, model_files, capsys, monkeypatch, args, message):
-    monkeypatch.chdir(ROOT)
+def test_what_is_wrong_ends_in_one_line_whose_advice_helps(
+    coco, model_files, capsys, monkeypatch, tmp_path, args, message, advised
+):
+    monkeypatch.chdir(tmp_path)
+    Path('mixed').mkdir()
+    Path('mixed/predictions.jsonl').write_text('{"path": "old.jpg"}\n')
+    Path('old.jpg').touch()
     config, checkpoint = model_files
-    args = args.format(images=coco / 'val2017', config=config, ckpt=checkpoint)
-    assert message in refusal(capsys, load_main('infer'), args.split())
+    content = torch.load(checkpoint, weights_only=True)
+    del content['meta']['cfg']
+    torch.save(content, 'bare.pth')
+    names = dict(images=coco / 'val2017', config=config, ckpt=checkpoint, bare='bare.pth')
+    main = load_main('infer')
+    assert message in refusal(capsys, main, args.format(**names).split())
+    main(advised.format(**names).split())

@@ -1,3 +1,4 @@
+import json
 import pickle
 import shutil
 import sys
@@ -7,7 +8,7 @@ import pytest
 import torch
 from tiny_run import ROOT, load_tool, read, refusal, run, write_tiny_config
 
-from mmpretrain_mldecoder.apis import stored_thresholds
+from mmpretrain_mldecoder.apis import store_thresholds, stored_thresholds
 from mmpretrain_mldecoder.evaluation.functional import best_f1_thresholds, precision_thresholds
 
 run_train, run_test = load_tool('train'), load_tool('test')
@@ -93,16 +94,18 @@ def test_two_processes_store_the_same(copied, tmp_path):
 def test_tested_on_another_split_only(trained, copied, tmp_path, capsys):
     config, checkpoint = copied
     options = ['--weights', 'ema', '--tuned-thresholds', '--work-dir', tmp_path / 't']
-    for message in ('no thresholds of its own', 'fitted to the images of this test'):
-        assert message in refusal(capsys, run_test, config, checkpoint, *options)
-        tune(config, checkpoint, '--split', 'val', '--folds', 2, '--work-dir', tmp_path / 'w')
-    other = tmp_path / 'other.py'  # the training images
-    other.write_text(
-        config.read_text()
-        + "test_dataloader['dataset'].update(data_prefix='train2017',\n"
-        + "    ann_file='annotations/instances_train2017.json')\n"
-    )
-    metrics = run_test(other, checkpoint, *options, '--out', tmp_path / 'o.pkl')
+    message = 'no thresholds of its own: store some with tools/analysis_tools/tune_thresholds.py'
+    assert message in refusal(capsys, run_test, config, checkpoint, *options)
+    store_thresholds(checkpoint, dict(classes=CLASSES, values=[0.5]))
+    message = '1 thresholds for 4 classes: fit them again with tools/analysis_tools/tune_thresholds'
+    assert message in refusal(capsys, run_test, config, checkpoint, *options)
+    tune(config, checkpoint, '--split', 'val', '--folds', 2, '--work-dir', tmp_path / 'w')
+    message = 'another split (--cfg-options test_dataloader.dataset.ann_file='
+    assert message in refusal(capsys, run_test, config, checkpoint, *options)
+    dataset = 'test_dataloader.dataset'  # the training images
+    ann_file = f'{dataset}.ann_file=annotations/instances_train2017.json'
+    options += ['--cfg-options', ann_file, f'{dataset}.data_prefix=train2017']
+    metrics = run_test(config, checkpoint, *options, '--out', tmp_path / 'o.pkl')
     samples = pickle.loads((tmp_path / 'o.pkl').read_bytes())
     values = read(checkpoint)['meta']['thresholds']['values']
     hits = predicted = positives = 0
@@ -113,8 +116,8 @@ def test_tested_on_another_split_only(trained, copied, tmp_path, capsys):
         predicted += len(chosen)
         positives += len(labels)
     assert metrics['coco/OF1'] == pytest.approx(100 * 2 * hits / (predicted + positives))
-    other.write_text(other.read_text() + "test_evaluator = dict(type='MultiLabelMetric')\n")
-    assert 'has no MultiLabelMAP' in refusal(capsys, run_test, other, checkpoint, *options)
+    options.append('test_evaluator.type=MultiLabelMetric')
+    assert 'has no MultiLabelMAP' in refusal(capsys, run_test, config, checkpoint, *options)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +146,15 @@ def test_other_classes_and_heads(trained, tmp_path, capsys):
     torch.save(content, tmp_path / 'a.pth')
     message = "class 0 is 'wolf' in the checkpoint"
     assert message in refusal(capsys, tune, config, tmp_path / 'a.pth', *options)
+    # Its advice, where the file of the split has that class.
+    file = config.parent / 'coco/annotations/instances_val2017.json'
+    annotations = json.loads(file.read_text())
+    annotations['categories'].append(dict(id=99, name='wolf'))
+    (file.parent / 'wolf.json').write_text(json.dumps(annotations))
+    dataset = 'val_dataloader.dataset'
+    classes = f'{dataset}.classes=[wolf,bee,cat,dog]'
+    advised = ['--cfg-options', f'{dataset}.ann_file=annotations/wolf.json', classes]
+    tune(config, tmp_path / 'a.pth', *options, *advised)
     plain = write_tiny_config(config.parent, "model['head']['type'] = 'MLDecoderClsHead'\n")
     message = 'a MLDecoderClsHead predicts one class per image'
     assert message in refusal(capsys, tune, plain, checkpoint, *options)

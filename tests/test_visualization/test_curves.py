@@ -72,6 +72,8 @@ def test_no_training_log(tmp_path):
         write_log(tmp_path, f'2024010{len(records)}_000000', records)
         with pytest.raises(FileNotFoundError, match=r'no training log in .*--work-dir'):
             plot_curves(tmp_path, tmp_path / 'curves.png')
+    write_log(tmp_path / 'work_dir', '20240102_000000', [train(10, 9)])
+    assert plot_curves(tmp_path / 'work_dir', tmp_path / 'curves.png').is_file()
 
 
 BROKEN = [
@@ -98,3 +100,5 @@ def test_foreign_file_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f'{path} is no log of a training: remove it'):
         read_scalars(tmp_path)
+    path.unlink()
+    assert len(read_scalars(tmp_path)[0]) == 1

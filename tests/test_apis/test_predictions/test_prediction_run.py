@@ -62,6 +62,8 @@ def test_same_file_has_one_name_and_a_clash_is_refused(tmp_path, monkeypatch):
     check_names_differ(names, '.jpg')
     with pytest.raises(ValueError, match=r'drawings of a\.png and a\.png\.jpg would have the same'):
         check_names_differ(drawing_names(['a.png', 'b.png', 'a.png.jpg']), '.jpg')
+    for into_one_folder in (['a.png', 'b.png'], ['a.png.jpg']):  # as the message advises
+        check_names_differ(drawing_names(into_one_folder), '.jpg')
 
 
 def test_drawings_of_a_list_file_stay_below_their_folder(tmp_path, monkeypatch):
