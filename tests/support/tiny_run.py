@@ -102,7 +102,8 @@ def build_runner(config: Path, work_dir: Path, **options) -> Runner:
     """Build the runner of a config in this process."""
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(dict(work_dir=str(work_dir), experiment_name=next(_experiments)) | options)
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+    loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+    for loader in filter(None, loaders):
         loader.setdefault('collate_fn', dict(type='default_collate'))
     return PortableRunner.from_cfg(cfg)
 

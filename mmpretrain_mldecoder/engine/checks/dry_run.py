@@ -50,7 +50,7 @@ def dry_run(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -
             what = 'are padded to the largest of a batch'
             runner.logger.warning(several_sizes(key, *sizes, what=what))
     batches = [loader.collate_fn([sample]) for sample in samples]
-    with _mode(model, training=False), _quiet(), torch.no_grad():
+    with in_mode(model, training=False), _quiet(), torch.no_grad():
         _check_labels(key, model, batches[0])
         _check_forward(key, model, batches[0])
         if name == 'train':
@@ -112,7 +112,7 @@ def _explained(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _mode(model: nn.Module, training: bool) -> Iterator[None]:
+def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
     """Set all modules to training or evaluation for a while."""
     modes = {module: module.training for module in model.modules()}
     try:
@@ -195,7 +195,7 @@ def _check_batch_norms(model: ImageClassifier, loader: DataLoader, batch: dict) 
     last = 0 if loader.drop_last else len(loader.sampler) % batch_size
     if batch_size != 1 and last != 1:
         return
-    with _mode(model, training=True):
+    with in_mode(model, training=True):
         norms = {
             name: module
             for name, module in model.named_modules()

@@ -21,6 +21,7 @@ from ...errors import ConfigError
 from ...fileio.near_names import near_names
 from ..optimizers.optim_wrapper import DECAYS_OF_1D
 from .config_error import unknown_argument
+from .dry_run import in_mode
 
 # Schedules that have a length of their own, beside begin and end.
 _LENGTHS = {CosineAnnealingParamScheduler: 'T_max', OneCycleParamScheduler: 'total_steps'}
@@ -118,13 +119,15 @@ def check_recomputed_norms(model: nn.Module, recomputed: Sequence[str] = ()) -> 
 
     That is so below a module with ``with_cp=True``, or one that ``activation_checkpointing`` names.
     """
-    norms = {
-        f'{name}.{below}': norm
-        for name, module in model.named_modules()
-        if name in recomputed or getattr(module, 'with_cp', False) is True
-        for below, norm in module.named_modules()
-        if isinstance(norm, _BatchNorm) and norm.track_running_stats and norm.momentum == 0.1
-    }
+    with in_mode(model, training=True):  # where norm_eval acts
+        norms = {
+            f'{name}.{below}': norm
+            for name, module in model.named_modules()
+            if name in recomputed or getattr(module, 'with_cp', False) is True
+            for below, norm in module.named_modules()
+            if isinstance(norm, _BatchNorm) and norm.training and norm.momentum == 0.1
+            if norm.track_running_stats
+        }
     if not norms:
         return None
     return (

@@ -1,0 +1,272 @@
+"""Errors before the first step of a training, and what they say to do."""
+
+import re
+
+import pytest
+from mmengine.registry import VISBACKENDS
+from mmengine.visualization import LocalVisBackend
+from tiny_run import assert_same_training, build_runner, load_tool
+
+from mmpretrain_mldecoder.errors import ConfigError
+
+PACK = dict(type='PackInputs')
+LOAD = dict(type='LoadWholeImage')
+RESIZE = dict(type='SquareResize', scale=224)
+
+
+def _linear(in_channels):
+    head = dict(type='MultiLabelLinearClsHead', num_classes=4, in_channels=in_channels)
+    return {'model.head': dict(_delete_=True, **head)}
+
+
+def _decoder(**more):
+    return {'model.head': dict(_delete_=True, type='MLDecoderHead', num_classes=4, **more)}
+
+
+def _val_classes(*classes):
+    return {'val_dataloader.dataset.metainfo': dict(classes=classes)}
+
+
+def _batches(size, **more):
+    more = {f'train_dataloader.{key}': value for key, value in more.items()}
+    return {'train_dataloader.batch_size': size, 'param_scheduler': None} | more
+
+
+def _clip(**options):
+    return {'optim_wrapper.clip_grad': options}
+
+
+def _lines(*lines):
+    return dict(lines=''.join(f'{line}\n' for line in lines))
+
+
+def _concatenated(order):
+    classes = "('ant', 'bee', 'cat', 'dog')"
+    one, other = (
+        f"dict(train_dataloader['dataset'], classes={classes}[::{n}])" for n in (1, order)
+    )
+    datasets = f"dict(type='ConcatDataset', datasets=[{one}, {other}])"
+    return _lines(f"train_dataloader['dataset'] = {datasets}")
+
+
+GAP = {'model.neck': dict(type='GlobalAveragePooling')}
+BY_SIZE = {'val_evaluator.by_size': True}
+EVALUATOR = dict(_delete_=True, type='Evaluator', metrics=[dict(type='MultiLabelMAP')])
+NORM_TYPE = dict(max_norm=1, norm_type='l2')
+PIPELINE = 'train_dataloader.dataset.pipeline'
+# A part of a message, the options (or lines of a config) that it is about, and those that follow
+# what it says; none where that is the config as it was.
+ERRORS = [
+    (
+        'model.head.num_classes = 5, but train_dataloader.dataset has 4 classes (ant, bee, cat, '
+        '...): set model.head.num_classes=4',
+        {'model.head.num_classes': 5},
+        {'model.head.num_classes': 4},
+    ),
+    (
+        'data_preprocessor.num_classes = 3, but model.head.num_classes = 4: with one-hot targets',
+        {'model.data_preprocessor.num_classes': 3},
+        {'model.data_preprocessor.num_classes': 4},
+    ),
+    (
+        "class 0 is 'ant' in train_dataloader.dataset and 'bee' in val_dataloader.dataset: scores",
+        _val_classes('bee', 'ant', 'cat', 'dog'),
+        _val_classes('ant', 'bee', 'cat', 'dog'),
+    ),
+    ('give all of them the same `classes`', _concatenated(-1), _concatenated(1)),
+    (
+        'in_channels = 64, but model.backbone (ResNet) gives 32 channels (shape (1, 32, 1, 1)): '
+        'set model.head.in_channels=32',
+        {'model.head.in_channels': 64},
+        {'model.head.in_channels': 32},
+    ),
+    ('in_channels = 48, but model.backbone', _linear(48) | GAP, _linear(32) | GAP),
+    (
+        "takes pooled features, but gets (1, 32, 1, 1): set model.neck=dict(type='GlobalAverageP",
+        _linear(32),
+        _linear(32) | GAP,
+    ),
+    (
+        'the model fails on the first image of train_dataloader, (3, 32, 32): RuntimeError',
+        {'model.backbone.in_channels': 1},
+        {},
+    ),
+    (
+        "model.head: MLDecoderHead needs 'in_channels'. Add to model.head",
+        _decoder(),
+        _decoder(in_channels=32),
+    ),
+    ('num_groups = 9: num_groups must', {'model.head.num_groups': 9}, {'model.head.num_groups': 4}),
+    (
+        'model.head.loss fails on the first image of train_dataloader: avg_factor can not be used',
+        {'model.head.loss': dict(type='CrossEntropyLoss', use_sigmoid=True, reduction='sum')},
+        {'model.head.loss': dict(type='CrossEntropyLoss', use_sigmoid=True)},
+    ),
+    ('set topk to 4 or less', {'model.head.topk': 9}, {'model.head.topk': 4}),
+    (
+        'val_evaluator.topk = 9, but model.head.num_classes = 4: set topk to 4 or less',
+        {'val_evaluator.topk': 9, 'val_evaluator.with_f1': True},
+        {'val_evaluator.topk': 4, 'val_evaluator.with_f1': True},
+    ),
+    (
+        'PackMultiLabelInputs in place of PackInputs',
+        BY_SIZE | {'val_dataloader.dataset.pipeline.2.meta_keys': ()},
+        BY_SIZE | _lines("test_pipeline[2] = dict(type='PackMultiLabelInputs')"),
+    ),
+    ('predicts several: use MultiLabelMAP', {'val_evaluator.type': 'Accuracy'}, {}),
+    ('use MLDecoderHead, or another dataset', {'model.head.type': 'MLDecoderClsHead'}, {}),
+    (
+        "end it with dict(type='PackMultiLabelInputs') or PackInputs",
+        _lines('train_pipeline.pop()'),
+        _lines("train_pipeline[-1] = dict(type='PackMultiLabelInputs')"),
+    ),
+    (
+        "such as dict(type='SquareResize', scale=224)",
+        {PIPELINE: [LOAD, PACK]},
+        {PIPELINE: [LOAD, RESIZE, PACK]},
+    ),
+    ('Set it to 2 or more', _batches(1), _batches(2)),
+    (
+        'or keep their statistics with model.backbone.norm_eval=True',
+        _batches(1),
+        _batches(1) | {'model.backbone.norm_eval': True},
+    ),
+    ('Set another batch_size', _batches(11), _batches(12)),
+    ('or train_dataloader.drop_last=True', _batches(11), _batches(11, drop_last=True)),
+    (
+        'train_dataloader gives no batch: it has 12 images, batch_size = 50 and drop_last = True. '
+        'Use a smaller batch_size',
+        _batches(50, drop_last=True),
+        _batches(12, drop_last=True),
+    ),
+    ('or drop_last=False', _batches(50, drop_last=True), _batches(50, drop_last=False)),
+    (
+        "save_best = 'coco/map', but val_evaluator gives coco/mAP",
+        {'default_hooks.checkpoint.save_best': 'coco/map'},
+        {'default_hooks.checkpoint.save_best': 'coco/mAP'},
+    ),
+    (
+        "takes no argument 'intervall'; near: interval",
+        {'default_hooks.checkpoint.intervall': 2},
+        {'default_hooks.checkpoint.interval': 2},
+    ),
+    (
+        'checkpoint.interval = 0: it must be at least 1, or -1',
+        {'default_hooks.checkpoint.interval': 0},
+        {'default_hooks.checkpoint.interval': -1},
+    ),
+    (
+        'train_cfg.val_interval = 0: it must be at least 1',
+        {'train_cfg.val_interval': 0},
+        {'train_cfg.val_interval': 1},
+    ),
+    (
+        'max_keep_ckpts = 0: it must be an integer of at least 1, or -1',
+        {'default_hooks.checkpoint.max_keep_ckpts': 0},
+        {'default_hooks.checkpoint.max_keep_ckpts': -1},
+    ),
+    (
+        "type = 'EpochBasedTrainLoop' and by_epoch = True: give by_epoch without type",
+        {'train_cfg.type': 'EpochBasedTrainLoop'},
+        {},
+    ),
+    ("train_cfg.by_epoch = 'no': it must be True", {'train_cfg.by_epoch': 'no'}, {}),
+    (
+        'env_cfg: cannot find context for',
+        {'env_cfg': dict(mp_cfg=dict(mp_start_method='nope'))},
+        {'env_cfg': dict(mp_cfg=dict(mp_start_method='fork'))},
+    ),
+    (
+        'log_processor.window = 1: ',
+        dict(log_processor=dict(window=1)),
+        dict(log_processor=dict(window_size=1)),
+    ),
+    (
+        "visualizer.type = 'Visualiser': no visualizer of that name; near: Visualizer",
+        dict(visualizer=dict(type='Visualiser')),
+        dict(visualizer=dict(type='Visualizer')),
+    ),
+    (
+        'AbsentBackend cannot start: ImportError: pip install absent. Follow that, or remove A',
+        dict(visualizer=dict(type='Visualizer', vis_backends=[dict(type='AbsentBackend')])),
+        dict(visualizer=dict(type='Visualizer', vis_backends=[])),
+    ),
+    ('randomness: Seed must be between 0 and', {'randomness.seed': -1}, {'randomness.seed': 1}),
+    (
+        'param_scheduler.total_steps = 2, but the training has 3 epochs: remove total_steps',
+        {'param_scheduler.total_steps': 2},
+        _lines("del param_scheduler['total_steps']"),
+    ),
+    ("'num_head'; near: num_heads", {'model.head.num_head': 2}, {'model.head.num_heads': 2}),
+    (
+        "batchsize = 6: DataLoader takes no argument 'batchsize'; near: batch_size",
+        {'train_dataloader.batchsize': 6},
+        {'train_dataloader.batch_size': 6},
+    ),
+    ("takes no argument 'max_nrm'; near: max_norm", _clip(max_nrm=1), _clip(max_norm=1)),
+    (
+        'clip_grad.clip_value = None: it must be a number above 0',
+        _clip(type='value', foreach=True),
+        _clip(type='value', foreach=True, clip_value=1),
+    ),
+    ('max_norm = -1: it must be a number above 0', _clip(max_norm=-1), _clip(max_norm=1)),
+    (f'{NORM_TYPE}: clip_grad_norm_ raises', _clip(**NORM_TYPE), _clip(max_norm=1, norm_type=2)),
+    (
+        "val_evaluator.type = 'Evaluatr': no evaluator of that name; near: Evaluator",
+        dict(val_evaluator=EVALUATOR | dict(type='Evaluatr')),
+        dict(val_evaluator=EVALUATOR),
+    ),
+    ('val_evaluator is missing or None', _lines('val_evaluator = None'), {}),
+    ("log_level = 'LOUD': it must be DEBUG", dict(log_level='LOUD'), dict(log_level='DEBUG')),
+    ("launcher = 'ssh': it must be none", dict(launcher='ssh'), dict(launcher='none')),
+    ('load_from = 3: it must be a text', dict(load_from=3), {}),
+    ('model = None: it must be a dict', _lines('model = None'), {}),
+    ('backbone.depth = 19: invalid depth 19 for resnet', {'model.backbone.depth': 19}, {}),
+]
+
+
+@VISBACKENDS.register_module()
+class AbsentBackend(LocalVisBackend):
+    def _init_env(self):
+        raise ImportError('pip install absent')
+
+
+@pytest.mark.parametrize(('message', 'wrong', 'followed'), ERRORS, ids=[e[0] for e in ERRORS])
+def test_error_before_the_first_step_leads_out(start, message, wrong, followed):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        start(**wrong)
+    if followed:
+        start(**followed)
+
+
+def test_the_config_of_these_tests_is_sound(start):
+    start()
+
+
+def test_missing_annotations_come_before_a_loader_is_built(folder, tmp_path):
+    option = {'val_dataloader.dataset.data_root': 'nowhere'}
+    runner = build_runner(folder / 'tiny.py', tmp_path, **option)
+    message = r"val_dataloader.dataset.ann_file = .*: no file nowhere/.*data_root .now 'nowhere'."
+    with pytest.raises(FileNotFoundError, match=message):
+        runner.train()
+    assert isinstance(runner._train_loop, dict)
+
+
+@pytest.mark.parametrize('tool', ['train', 'test', 'export_onnx'])
+def test_tools_end_in_one_line(write_config, tmp_path, capsys, tool):
+    config = write_config("model['head']['num_groups'] = 9\n")
+    arguments = dict(train=[], test=[config], export_onnx=[config, tmp_path / 'out.onnx'])[tool]
+    if tool != 'export_onnx':
+        arguments += ['--work-dir', tmp_path]
+    with pytest.raises(SystemExit) as caught:
+        load_tool(tool)(config, *arguments)
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err
+    assert 'error: model.head.num_groups = 9: ' in printed and 'Traceback' not in printed
+
+
+def test_check_can_be_left_out_and_changes_nothing(folder, tmp_path):
+    for check in (True, False):
+        options = {'train_cfg.max_epochs': 1, 'check_config': check}
+        build_runner(folder / 'tiny.py', tmp_path / str(check), **options).train()
+    assert_same_training(tmp_path / 'True/epoch_1.pth', tmp_path / 'False/epoch_1.pth')
