@@ -92,8 +92,9 @@ class CocoAnnotations:
     """The images, categories and boxes of a COCO JSON with N images, C categories and M boxes.
 
     ``annotation_areas`` are as ``area`` says (in COCO that of the segment, not of the box); width
-    times height of the bbox where the file gives no ``area``; NaN where it gives neither. If no
-    area of the file is above 0, or each is that of its whole image, all are NaN: they say nothing.
+    times height of the bbox where the file gives no ``area``; NaN where it gives neither. The same
+    holds for all if no ``area`` of the file is above 1, or all are the same. All are NaN if no area
+    is then above 1, or each is that of its whole image.
     """
 
     image_ids: np.ndarray  # (N,) int64 in the order of the file; str objects if not all are ints
@@ -291,12 +292,14 @@ def _areas(data: bytes | memoryview, annotations: list[_Annotation]) -> np.ndarr
     areas = np.array([annotation.area for annotation in annotations], np.float64)
     # what is negative, nan (written "nan") or infinite, also in the float32 of a sample
     areas[~((areas >= 0) & (areas <= _MAX_AREA))] = np.nan
-    says_nothing = not (areas > 0).any()
+    known = areas[~np.isnan(areas)]
+    # Placeholders are all 0 or all the same; shares of an image are at most 1.
+    says_nothing = not (known > 1).any() or (len(known) > 1 and (known == known[0]).all())
     without = np.flatnonzero(np.isnan(areas) | says_nothing)
     if len(without):
         boxes = msgspec.json.decode(data, type=_Boxes, strict=False).annotations
         areas[without] = [_bbox_area(boxes[i].bbox) for i in without.tolist()]
-        if not (areas > 0).any():
+        if not (areas > 1).any():
             areas[:] = np.nan
     return areas
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import cv2
 import mmcv
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import UnreadableImageError
 from ..fileio.terminal import one_line
@@ -19,6 +19,7 @@ from .image_header import (
     has_transparency,
     is_complete,
     open_image,
+    other_kind,
     package_for,
     read_image_header,
     read_orientation,
@@ -111,6 +112,9 @@ def decode_image(
             _refuse_black(path, pixels, lambda: _unchanged(path, content))
     except (MemoryError, UnreadableImageError):
         raise
+    except UnidentifiedImageError as error:
+        reason = f'{header.format} of a kind that is not read: save it again, with 8 bits a channel'
+        raise UnreadableImageError(path, reason) from error
     except Exception as error:  # each decoder has its own
         code = 'truncated' if isinstance(error, OSError) else 'unreadable'
         raise UnreadableImageError(path, one_line(error), code) from error
@@ -176,9 +180,13 @@ def check_header(
     if header is None:
         if backend == 'tifffile':
             return None
-        package = package_for(content)
-        fix = f'Pillow needs a package for this format: pip install {package}'
-        raise UnreadableImageError(path, fix if package else 'no image in it')
+        if package := package_for(content):
+            reason = f'Pillow needs a package for this format: pip install {package}'
+        elif kind := other_kind(content):
+            reason = f'no image in it that is read, it is {kind}: save it as PNG or JPEG'
+        else:
+            reason = 'no image in it'
+        raise UnreadableImageError(path, reason)
     height, width = header.size
     if height * width > max_pixels:
         raise UnreadableImageError(

@@ -144,7 +144,7 @@ def _near_name(present: _Folder, missing: Sequence[str]) -> str:
         if not name.strip():
             return '; the name is empty'
         address = _ADDRESS.match(name)
-        rest = name[address.end() :] if address else name
+        rest = name[address.end() :].partition('?')[0] if address else name
         rest = re.sub(r'(^|/)(\./|/)+', r'\1', rest)
         parts = [part for part in re.split(r'[\\/]', unquote(rest)) if part not in ('', '.')]
         parts = parts[-_MOST_FOLDERS:]

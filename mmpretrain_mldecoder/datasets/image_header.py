@@ -23,6 +23,18 @@ _PLUGINS = {
     'AVIF': ('pillow_avif', 'pillow-avif-plugin', ('.avif', '.avifs')),
     'JXL': ('pillow_jxl', 'pillow-jxl-plugin', ('.jxl',)),
 }
+# First bytes of what people take for an image that is read.
+_OTHERS = {
+    b'v/1\x01': 'OpenEXR',
+    b'#?R': 'Radiance HDR',
+    b'P7\n': 'PAM',
+    b'8B': 'Photoshop',
+    b'%PDF': 'PDF',
+    b'%!PS': 'PostScript',
+    b'PK\3\4': 'a zip archive',
+    b'\x1f\x8b': 'compressed with gzip',
+    b'<': 'a web page, SVG or other XML',
+}
 
 _ORIENTATION = 0x0112  # tags of EXIF and TIFF
 _BITS_PER_SAMPLE = 0x0102
@@ -74,6 +86,12 @@ def package_for(suffix_or_content: str | bytes) -> str | None:
             kind = '.heic'
     found = (package for _, package, suffixes in _PLUGINS.values() if kind in suffixes)
     return None if kind in image_suffixes() else next(found, None)
+
+
+def other_kind(content: bytes) -> str | None:
+    """Return what a file is that is not read, such as ``'OpenEXR'``; None if that is not known."""
+    found = (kind for start, kind in _OTHERS.items() if content[:99].lstrip().startswith(start))
+    return next(found, None)
 
 
 def open_image(content: bytes) -> Image.Image:

@@ -2,14 +2,15 @@
 
 import difflib
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from unicodedata import category, normalize
 
 from .terminal import printable
 
 # What two names can differ in and still look the same, and the change that takes it away.
 DIFFERENCES: dict[str, Callable[[str], str]] = {
-    'Unicode form (NFC, NFD)': lambda name: unicodedata.normalize('NFC', name),
+    'invisible characters': lambda name: ''.join(c for c in name if category(c) != 'Cf'),
+    'Unicode form (NFC, NFD, full width)': lambda name: normalize('NFKC', name),
     'upper and lower case': str.casefold,
     'blanks': lambda name: ''.join(name.split()),
     'underscores or hyphens': lambda name: re.sub('[_-]', '', name),

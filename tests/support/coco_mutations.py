@@ -257,7 +257,9 @@ class _Truth:
         return math.nan if area is None or not 0 <= area < 2.0**128 else float(area)
 
     def _fill_areas(self, annotations: list, images: dict) -> None:
-        says_nothing = not any(record['area'] > 0 for record in annotations)
+        given = [record['area'] for record in annotations if not math.isnan(record['area'])]
+        all_alike = len(given) > 1 and len(set(given)) == 1
+        says_nothing = all_alike or not any(area > 1 for area in given)
         for record in annotations:
             if says_nothing or math.isnan(record['area']):
                 record['area'] = self._area(self._optional(self._box_area, record.get('bbox')))
@@ -267,7 +269,7 @@ class _Truth:
             for record in annotations
             if record['image_id'] in images
         ]
-        if not any(area > 0 for area in areas) or areas == whole:
+        if not any(area > 1 for area in areas) or areas == whole:
             for record in annotations:
                 record['area'] = math.nan
 

@@ -67,8 +67,10 @@ def test_an_area_that_cannot_be_is_that_of_the_bbox_or_unknown(write):
     'labels',
     [
         [dict(ANNOTATION, area=0, bbox=[0, 0, 0, 0]), without(ANNOTATION, 'area', 'bbox')],
-        [dict(ANNOTATION, area=600), dict(ANNOTATION, area=600)],  # that of the image
+        [dict(ANNOTATION, area=600)],  # that of the image
         [dict(ANNOTATION, area=None, bbox=[0, 0, 30, 20])],
+        [dict(ANNOTATION, area=0.02, bbox=[0.1, 0.1, 0.1, 0.2])],  # shares of the image
+        [without(dict(ANNOTATION, area=5000), 'bbox')] * 2,
     ],
 )
 def test_areas_that_say_nothing_are_unknown(write, labels):
@@ -78,10 +80,10 @@ def test_areas_that_say_nothing_are_unknown(write, labels):
     one_box = dict(ANNOTATION, area=7)
     coco = read_coco_annotations(write(coco_json(annotations=[*labels, one_box])))
     assert not np.isnan(coco.annotation_areas).all()
-    # an area of 0 in each is a placeholder, beside which the boxes count
-    boxes = [dict(ANNOTATION, area=0), dict(ANNOTATION, area=0, bbox=[0, 0, 3, 3])]
-    coco = read_coco_annotations(write(coco_json(annotations=boxes)))
-    assert coco.annotation_areas.tolist() == [8, 9]
+    for area in (0, 1, 100):  # a placeholder in each, beside which the boxes count
+        boxes = [dict(ANNOTATION, area=area), dict(ANNOTATION, area=area, bbox=[0, 0, 3, 3])]
+        coco = read_coco_annotations(write(coco_json(annotations=boxes)))
+        assert coco.annotation_areas.tolist() == [8, 9]
 
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])

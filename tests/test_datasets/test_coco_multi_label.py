@@ -62,9 +62,11 @@ def test_samples_are_those_of_a_plain_loop_on_random_files(ids, category_ids, bo
             images.append(dict(id=id_, file_name=name, height=i + 1, width=2 * i + 1))
         annotations = [
             dict(
-                image_id=ids[i % len(ids)], category_id=category_ids[c % len(category_ids)], area=a
+                image_id=ids[i % len(ids)],
+                category_id=category_ids[c % len(category_ids)],
+                area=area + n,  # if all were the same, they would say nothing
             )
-            for i, c, a in boxes
+            for n, (i, c, area) in enumerate(boxes)
         ]
         categories = [dict(id=id_, name=f'class {id_}') for id_ in category_ids]
         content = dict(images=images, annotations=annotations, categories=categories)

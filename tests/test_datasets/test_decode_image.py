@@ -87,6 +87,10 @@ def test_truncated_files_are_refused(format):
 
 # OpenCV makes a black image of a PFM without an error
 PFM = b'Pf\n80 60\n-1.0\n' + np.random.default_rng(0).random((60, 80), np.float32).tobytes()
+TWELVE_BITS = (
+    b'\xff\xd8\xff\xc1\0\x11\x0c' + bytes((0, 60, 0, 80, 3)) + bytes(9) + b'\xff\xda' + bytes(9)
+    + b'\xff\xd9'
+)  # fmt: skip
 HUGE_BMP = (
     b'BM' + (54).to_bytes(4, 'little') + bytes(4) + (54).to_bytes(4, 'little')
     + (40).to_bytes(4, 'little') + (20_000).to_bytes(4, 'little') * 2 + b'\1\0\x18\0' + bytes(24)
@@ -97,7 +101,10 @@ HUGE_BMP = (
     'content, code, message',
     [
         (b'', 'unreadable', 'the file is empty'),
-        (b'<html>not found</html>', 'unreadable', 'no image in it'),
+        (b'<html>not found</html>', 'unreadable', '.*it is a web page'),
+        (b'v/1\x01' + bytes(90), 'unreadable', '.*it is OpenEXR: save it as PNG'),
+        (TWELVE_BITS, 'unreadable', 'JPEG of a kind that is not read'),
+        (b'any', 'unreadable', 'no image in it'),
         (b'\xff\xd8\xff', 'truncated', 'it ends after 3 bytes'),
         (encoded(photo(0))[:900] + bytes(4096), 'truncated', 'it ends after 4,996 bytes'),
         (png_claiming(20_000, 20_000), 'too_large', r'20,000 x 20,000 pixels, more than max_pix'),

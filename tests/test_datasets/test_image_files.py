@@ -89,7 +89,7 @@ def test_missing_files_of_several_folders(tmp_path, monkeypatch):
     ('name', 'near', 'ways'),
     [
         ('images\\1.jpg', '1.jpg', ['folders in front', 'backslashes']),
-        ('http://example.org/pets/1.jpg', '1.jpg', ['the address']),
+        ('http://example.org/pets/1.jpg?size=9', '1.jpg', ['the address']),
         ('/home/somebody/pets/a/2.jpg', 'a/2.JPEG', ['folders in front', 'upper', 'suffix']),
         ('C:\\pets\\A\\2.JPEG', 'a/2.JPEG', ['folders in front', 'backslashes', 'upper']),
         ('./a//2.jpeg', 'a/2.JPEG', ['upper and lower case']),

@@ -12,7 +12,9 @@ from mmpretrain_mldecoder.fileio.near_names import difference, near_names
     [
         ('Cat', 'cat (differs in upper and lower case)'),
         ('traffic_light', 'traffic light (differs in blanks and underscores or hyphens)'),
-        ('Ku\u0308che', 'K\u00fcche (differs in Unicode form (NFC, NFD))'),
+        ('Ku\u0308che', 'K\u00fcche (differs in Unicode form (NFC, NFD, full width))'),
+        ('\uff43\uff41\uff54', 'cat (differs in Unicode form (NFC, NFD, full width))'),
+        ('\ufeffcat\u200b', 'cat (differs in invisible characters)'),
         ('cat ', 'cat (differs in blanks)'),
         ('cats', 'cat'),
         ('traffic', 'traffic light'),
