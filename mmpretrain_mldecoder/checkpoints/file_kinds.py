@@ -9,6 +9,12 @@ from pathlib import Path, PurePosixPath
 from ..fileio.near_names import near_names
 
 _STATE_DICT = 'torch.save(model.state_dict(), "weights.pth") in the program that made it'
+IN_PARTS = (
+    'parts that torch.distributed (FSDP) has cut for each process. Save the whole in the program '
+    'that made it: from torch.distributed.checkpoint.state_dict import StateDictOptions, '
+    'get_model_state_dict; torch.save(get_model_state_dict(model, '
+    'options=StateDictOptions(full_state_dict=True)), "weights.pth")'
+)
 _UNPACK = 'Unpack it, and name the file of weights inside'
 _CONVERT = 'Convert it to PyTorch with the tools of its framework: it holds no names of torch'
 _PADDLE = 'Name the .pdparams beside it, or save one with paddle.save(layer.state_dict(), path)'

@@ -24,7 +24,7 @@ from mmengine.logging import HistoryBuffer
 
 from ..fileio.files import read_head
 from ..fileio.terminal import one_line
-from .file_kinds import check_is_torch_archive, check_is_weights, format_of, missing_file
+from .file_kinds import IN_PARTS, check_is_torch_archive, check_is_weights, format_of, missing_file
 from .restricted_pickle import read_pdparams
 
 
@@ -178,6 +178,8 @@ def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
         reason = str(error).rpartition('WeightsUnpickler error:')[2].strip().partition('\n')[0]
         return f'is damaged or not allowed: {reason}'
     hint = "To use its weights, save its 'state_dict' alone with the program that wrote it."
+    if any(name.startswith('torch.distributed.') for name in names):
+        return f'holds {names[0]}, {IN_PARTS}'
     if any(name.startswith(('torch.nn.modules.', 'torch.fx.')) for name in names):
         hint = (
             'It is a whole module, pickled with its code: save its weights alone with the program '

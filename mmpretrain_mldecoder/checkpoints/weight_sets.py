@@ -11,6 +11,8 @@ import numpy as np
 from mmengine.logging import print_log
 from torch import Tensor
 
+from .file_kinds import IN_PARTS
+
 # What the makers of a file evaluate, first to last: words between dots and underscores.
 _EVALUATED = (
     r'ema|swa|averaged?|avg',  # timm, torchvision's references, BasicSR, ema_pytorch
@@ -94,12 +96,9 @@ def choose(content: Mapping, source: str, fragment: str = '') -> WeightSet:
             f'{source} is a LoRA adapter, changes to the weights of another file: merge them, '
             'model.merge_and_unload() of peft, and save the result'
         )
-    if flat := next((name for name in state if _FLAT.search(name)), None):
-        raise ValueError(
-            f'{source} holds flat parameters of FSDP ({flat}), without names and shapes of their '
-            'own: save the model again in the program that wrote it, after '
-            'FSDP.set_state_dict_type(model, StateDictType.FULL_STATE_DICT)'
-        )
+    for name, value in state.items():
+        if _FLAT.search(name) or type(value).__module__.startswith('torch.distributed'):
+            raise ValueError(f'{source} holds {name} as {IN_PARTS}')
     if not names:
         return WeightSet(path, prefix, state)
     for start in (names, _INSIDE.sub('', names).removeprefix('module.')):
