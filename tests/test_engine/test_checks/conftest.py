@@ -3,17 +3,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from mmengine.hooks import Hook
 from tiny_run import build_runner, write_tiny_config
-
-
-class Stop(Exception):
-    """Ends a training that has passed its checks."""
-
-
-class StopHook(Hook):
-    def before_train(self, runner):
-        raise Stop
+from train_parts import Stop, StopHook
 
 
 @pytest.fixture(scope='session')

@@ -92,31 +92,14 @@ def test_other_backbone_is_refused(trained, run_test):
         run_test(trained[1], **VD)
 
 
-def _with_nan(content):
-    content['state_dict']['head.decoder.group_linear.bias'][1] = float('nan')
-
-
-def _with_reversed_classes(content):
-    meta = content['meta']['dataset_meta']
-    meta['classes'] = meta['classes'][::-1]
-
-
 def _without_statistics(content):
     for name in ('running_mean', 'num_batches_tracked'):
         del content['state_dict'][f'backbone.bn1.{name}']
 
 
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (_with_nan, r'has NaN .*\(head\.decoder\.group_linear\.bias\)'),
-        (_with_reversed_classes, r"class 0 is 'dog' in .*the same classes in another ord"),
-        (_without_statistics, r': 1 missing \(backbone\.bn1\.running_mean\)'),
-    ],
-)
-def test_changed_checkpoint_is_refused(run_test, change, message):
-    with pytest.raises(ValueError, match=message):
-        run_test(change)
+def test_changed_checkpoint_is_refused(run_test):
+    with pytest.raises(ValueError, match=r': 1 missing \(backbone\.bn1\.running_mean\)'):
+        run_test(_without_statistics)
 
 
 def test_other_names_of_classes_are_a_warning(run_test, tmp_path):
@@ -260,20 +243,6 @@ def test_rows_of_the_head_follow_the_classes(trained, tmp_path):
         for ours, theirs in {0: 1, 1: 0, 3: 3}.items():
             assert torch.equal(end[name][ours], start[name][theirs]), (name, ours)
     assert '1 kept' in log and '2 moved' in log and '1 new' in log and '1 dropped (other)' in log
-
-
-@pytest.mark.parametrize(
-    'change',
-    [_with_reversed_classes, lambda c: c['meta']['dataset_meta'].update(classes=list('abcd'))],
-)
-def test_a_training_resumes_with_its_classes_only(trained, tmp_path, change):
-    config, path = trained
-    content = read(path)
-    change(content)
-    torch.save(content, tmp_path / 'epoch_1.pth')
-    options = NO_WORKERS | {'train_cfg.max_epochs': 2}
-    with pytest.raises(RunError, match=r'class 0 is .*epoch_1\.pth.*load_from'):
-        build_runner(config, tmp_path, resume='auto', **options).train()
 
 
 def test_resuming_reads_once_and_is_left_alone(trained, tmp_path, monkeypatch):

@@ -4,20 +4,10 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from tiny_run import build_runner, read, write_tiny_config
+from train_parts import Spoil
 
 from mmpretrain_mldecoder.engine.distributed.agree import RankVote
 from mmpretrain_mldecoder.errors import RunError
-
-
-class Spoil(Hook):
-    """Make the images of some steps NaN, as a broken augmentation would."""
-
-    def __init__(self, *steps: int, value: float = float('nan')):
-        self.steps, self.value = steps, value
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter in self.steps:
-            data_batch['inputs'] = [image * self.value for image in data_batch['inputs']]
 
 
 def _runner(folder, *spoilt: int, **options):
