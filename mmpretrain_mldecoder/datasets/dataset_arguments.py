@@ -52,6 +52,11 @@ def class_names(
     given = dict(classes=classes)
     if isinstance(metainfo, Mapping):
         metainfo = dict(metainfo)
+        for key in metainfo:
+            if key.lower() in ('class', 'class_names'):
+                raise ValueError(
+                    f'metainfo.{key} names no classes: write metainfo=dict(classes=...)'
+                )
         upper = metainfo.pop('CLASSES', None)
         given |= {'metainfo.classes': metainfo.pop('classes', None), 'metainfo.CLASSES': upper}
     given = {key: names for key, names in given.items() if names is not None}

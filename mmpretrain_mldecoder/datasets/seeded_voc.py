@@ -31,5 +31,7 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
                     labels[is_difficult].add(self.class_to_idx[name])
         except (ElementTree.ParseError, KeyError) as error:
             what = 'not XML' if isinstance(error, ElementTree.ParseError) else 'with <difficult> of'
-            raise ValueError(f'{path} is {what} ({error}): correct or remove it') from error
+            raise ValueError(
+                f'{path} is {what} ({error}): correct it, or remove its image from the list'
+            ) from error
         return list(labels['0']), list(labels['1'])

@@ -251,40 +251,7 @@ def test_arguments_of_mmdetection_are_those_of_here(fake_coco):
     assert (unset.data_root, unset.img_prefix) == ('', '')
 
 
-@pytest.mark.parametrize(
-    ('options', 'message', 'fixed'),
-    [
-        (dict(img_prefix='x'), "img_prefix is no .*: write data_prefix='x'", {}),
-        (dict(filter_empty_gt=True), 'write keep_unlabelled=False', dict(keep_unlabelled=False)),
-        (dict(min_size=9), r'filter_cfg=dict\(min_size=9\)', dict(filter_cfg=dict(min_size=9))),
-        (dict(CLASSES=['bee']), r"write classes=\['bee'\]", dict(classes=['bee'])),
-        (dict(backend_args=dict(backend='s3')), 'backend_args is no .*: give it to the loader', {}),
-        (
-            dict(filter_cfg=dict(filter_empty=True)),
-            "no key 'filter_empty'; near: filter_empty_gt",
-            dict(filter_cfg=dict(filter_empty_gt=True)),
-        ),
-        (
-            dict(classes=['bee'], metainfo=dict(CLASSES=['ant'])),
-            'classes and metainfo.CLASSES are different',
-            dict(classes=['bee'], metainfo=dict(CLASSES=('bee',))),
-        ),
-        (dict(metainfo=dict(classes=[])), 'metainfo.classes` is empty', dict(metainfo={})),
-        (dict(classes='bee, ant'), r"write classes=\['bee', 'ant'\]", dict(classes=['bee', 'ant'])),
-        (dict(metainfo=dict(CLASSES='bee')), r"classes=\['bee'\]", dict(classes=['bee'])),
-    ],
-)
-def test_arguments_of_other_names_are_refused_with_the_right_one(
-    fake_coco, options, message, fixed
-):
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
-        build(fake_coco, **options)
-    build(fake_coco, **fixed)
-    with pytest.raises(ValueError, match="data_prefix has no key 'seg'"):
-        COCOMultiLabel(ANN_FILE, str(fake_coco), dict(img='train2017', seg='panoptic'))
-
-
-def test_sizes_and_areas_are_asked_for_where_they_are_needed(fake_coco):
+def test_sizes_and_areas_may_be_absent(fake_coco):
     def remove(content):
         content['images'][4].update(height=None)
         del content['annotations'][3]['area'], content['annotations'][3]['bbox']
@@ -297,10 +264,6 @@ def test_sizes_and_areas_are_asked_for_where_they_are_needed(fake_coco):
     assert sum(np.isnan(sample['instance_areas']).sum() for sample in samples) == 1
     for sample, one in zip(samples, expected, strict=True):
         assert sample['gt_label'].tolist() == one['gt_label'].tolist()
-    with pytest.raises(ValueError, match=r'1 of 22 annotations have no area.*annotations\[3\]'):
-        build(fake_coco, min_box_area=1)
-    with pytest.raises(ValueError, match='1 of 12 images have no height and width, which min_size'):
-        build(fake_coco, filter_cfg=dict(min_size=1))
 
 
 def test_difficult_boxes_make_no_label(fake_coco):
@@ -381,12 +344,7 @@ def test_backslashes_and_percent_codes_in_file_names(fake_coco, monkeypatch, wri
         (dict(classes=['bee', 'Catt']), r"has no category 'Catt'; near: cat\..* are: ant, bee"),
         (dict(classes=['xylophone']), r"has no category 'xylophone'\. Correct"),
         (dict(classes=['BEE ']), r'near: bee \(differs in upper and lower case and blanks\)'),
-        (dict(classes=['bee', 'bee']), r"`classes` has 'bee' twice"),
         (dict(min_box_area=-1), r'min_box_area must be at least 0, got -1'),
-        (
-            dict(min_box_area=1e6, keep_unlabelled=False),
-            r'none of the 12 images has a label and keep_unlabelled=False drops them all',
-        ),
     ],
 )
 def test_errors_of_the_arguments(fake_coco, options, message):
@@ -402,25 +360,17 @@ def test_a_class_that_a_file_lacks_can_be_added_as_the_error_says(fake_coco):
     assert build(fake_coco, classes=['bee', 'zebra']).CLASSES == ('bee', 'zebra')
 
 
-def test_missing_images(fake_coco):
+def test_missing_images_are_counted_and_shown_with_the_one_that_may_be_meant(fake_coco):
     for i in (4, 2, 0):
         (fake_coco / 'train2017' / f'{i:012d}.jpg').unlink()
-    with pytest.raises(
-        FileNotFoundError,
-        match=r'2 of 11 images of .*train2017\.json are not in .*train2017, '
-        r'first: 000000000002\.jpg\. .*`data_prefix`.*`data_root`',
-    ):
+    (fake_coco / 'train2017' / 'K\u00fcche.JPG').touch()
+    message = r'2 of 11 images of .*train2017\.json are not in .*train2017, first: '
+    with pytest.raises(FileNotFoundError, match=message + r'000000000002\.jpg\. '):
         build(fake_coco, keep_unlabelled=False)  # the first image is no sample
-
-
-def test_a_missing_image_is_shown_with_the_one_that_may_be_meant(fake_coco):
-    (fake_coco / 'train2017' / f'{3:012d}.jpg').rename(fake_coco / 'train2017' / 'K\u00fcche.JPG')
-    edit(fake_coco, lambda content: content['images'][3].update(file_name='Ku\u0308che.jpg'))
-    message = (
-        r'first: .*; near: K\u00fcche.JPG \(differs in Unicode form .* and upper and lower case\)'
-    )
-    with pytest.raises(FileNotFoundError, match=message):
-        build(fake_coco)
+    edit(fake_coco, lambda content: content['images'][2].update(file_name='Ku\u0308che.jpg'))
+    near = r'.*; near: K\u00fcche.JPG \(differs in Unicode form .* and upper and lower case\)'
+    with pytest.raises(FileNotFoundError, match=message + near):
+        build(fake_coco, keep_unlabelled=False)
 
 
 def test_without_root_and_prefix_the_working_directory_is_searched(fake_coco, monkeypatch):
@@ -468,29 +418,6 @@ def test_names_of_a_class_file(write, form):
     names = ('K\u00e4tzchen \U0001f431', 'a\x85b\u2028c', ' cat ')
     assert read_class_file(write(form.format('\n'.join(names)).encode())) == names
     assert read_class_file(str(write(b'cat\r\nsea lion\r\n'))) == ('cat', 'sea lion')
-
-
-@pytest.mark.parametrize(
-    ('content', 'message'),
-    [
-        (b'', 'has no class names'),
-        (b'\n\n', 'has no class names'),
-        (b'cat\n\ndog', 'line 2 is empty'),
-        ('cat\nd\u00f6g'.encode('latin-1'), r'is not UTF-8 \(byte 5\)'),
-        ('cat'.encode('utf-16'), r'is not UTF-8 \(byte 0\)'),
-    ],
-)
-def test_errors_of_a_class_file(write, content, message):
-    path = write(content)
-    with pytest.raises(ValueError, match=message) as error:
-        read_class_file(path)
-    assert str(path) in str(error.value)
-
-
-def test_classes_from_a_file(fake_coco, write):
-    assert build(fake_coco, classes=str(write(b'dog\nbee\n'))).CLASSES == ('dog', 'bee')
-    with pytest.raises(ValueError, match='`classes` is empty: leave it out'):
-        build(fake_coco, classes=[])
-    for path in (fake_coco, fake_coco / 'none.txt'):
-        with pytest.raises(FileNotFoundError, match='is not a file: `classes` is a list of names'):
+    for path in (write(b''), write(b'').parent, write(b'').parent / 'none.txt'):
+        with pytest.raises((ValueError, FileNotFoundError), match=f'{path} (has no|is not)'):
             read_class_file(path)

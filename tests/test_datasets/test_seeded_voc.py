@@ -57,7 +57,7 @@ def test_an_object_without_difficult_is_not_difficult(voc):
 
 @pytest.mark.parametrize('objects', ['<object>', OBJECT.format('cat', '<difficult>x</difficult>')])
 def test_an_annotation_that_cannot_be_read_is_named(voc, objects):
-    with pytest.raises(ValueError, match=r'Annotations/0\.xml is .*: correct or remove it'):
+    with pytest.raises(ValueError, match=r'Annotations/0\.xml is .*: correct it'):
         SeededVOC(**{k: v for k, v in voc(objects).items() if k != 'type'})
 
 

@@ -100,6 +100,11 @@ class MultiLabelMAP(BaseMetric):
         for name, value, default in (('thr', thr, 0.5), ('topk', topk, 3)):
             if value != default and not with_f1:
                 raise ValueError(f'{name} = {value!r} does nothing without with_f1=True: set both')
+        for name, value in (thr if isinstance(thr, dict) else {'': thr}).items():
+            if not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise ValueError(f'thr must be a probability from 0 to 1, got {name} {value!r}')
+        if not isinstance(topk, int) or topk < 1:
+            raise ValueError(f'topk must be one int of at least 1, got {topk!r}')
         self.map_type = map_type
         self.missing_class = missing_class
         self.per_class = per_class
