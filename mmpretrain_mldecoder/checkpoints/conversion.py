@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import miil, paddleclas, timm_torchvision
+from . import efficientnet_lite, miil, paddleclas, timm_torchvision
 from .fit import listed
 from .weight_sets import WeightSet, choose
 
-_MODULES = (paddleclas, miil, timm_torchvision)
+_MODULES = (paddleclas, miil, timm_torchvision, efficientnet_lite)
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class Conversion:
     """Published weights in the names of a whole ``ImageClassifier``.
 
     Attributes:
-        family (str): ``'paddleclas'``, ``'miil'`` (the authors of ML-Decoder), ``'timm'``, or
-            ``'torchvision'``, whose ResNet names timm's plain ResNets share.
+        family (str): ``'paddleclas'``, ``'miil'`` (the authors of ML-Decoder), ``'timm'``,
+            ``'torchvision'``, whose ResNet names timm's plain ResNets share, or
+            ``'efficientnet_lite'``.
         state_dict (dict[str, Tensor]): ``backbone.*`` and ``head.*``, in the order of the file.
         sources (dict[str, str]): Each of these names to the name in the file that it comes from.
         skipped (tuple[str]): Names in the file that become nothing: ``num_batches_tracked``, which

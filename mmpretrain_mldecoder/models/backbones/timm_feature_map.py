@@ -1,0 +1,83 @@
+"""timm's networks with a feature map as their output, whatever their own layout."""
+
+from typing import Any
+
+from mmpretrain.models.backbones import TIMMBackbone
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+
+@MODELS.register_module()
+class TIMMFeatureMap(TIMMBackbone):
+    """The host's ``TIMMBackbone``, whose outputs are maps ``(B, C, H, W)``.
+
+    - Channels-last maps (Swin, MambaOut) are permuted.
+    - The patch tokens of a transformer (ViT, CLIP, SigLIP, DINOv3) become the grid that they are
+      in the image. Class, distillation and register tokens, which lie nowhere in it, are left out:
+      ``TIMMBackbone`` itself gives all tokens.
+    - Weights with position embeddings for another image size are resampled as timm does it.
+
+    Args:
+        model_name (str): A model of timm.
+        **kwargs: As of ``TIMMBackbone``, and arguments of the model, such as ``img_size``.
+
+    Shape:
+        - Input: ``(B, in_channels, H, W)``.
+        - Output: a tuple of maps, one unless ``features_only``; the last one of a network whose
+          pool comes before its last layers has as many channels as these.
+
+    Raises:
+        ValueError: If timm cannot build the model without its pooling; when called, if its output
+            is pooled.
+    """
+
+    def __init__(self, model_name: str, **kwargs: Any):
+        try:
+            super().__init__(model_name, **kwargs)
+        except AssertionError as error:  # of reset_classifier
+            raise ValueError(
+                f'model_name = {model_name!r} has no feature map in timm ({error}): use another '
+                'model'
+            ) from error
+        self.register_load_state_dict_pre_hook(_resample_position_embedding)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self._to_map(output, x) for output in super().forward(x))
+
+    def _to_map(self, output: Tensor, image: Tensor) -> Tensor:
+        if output.dim() == 4:
+            is_channels_last = getattr(self.timm_model, 'output_fmt', 'NCHW') == 'NHWC'
+            return output.permute(0, 3, 1, 2) if is_channels_last else output
+        name = type(self.timm_model).__name__
+        if output.dim() != 3:
+            raise ValueError(
+                f"timm's {name} gives {tuple(output.shape)}, which is pooled and has no "
+                'positions: use another model'
+            )
+        patches = output[:, getattr(self.timm_model, 'num_prefix_tokens', 0) :]
+        height, width = _grid(patches.shape[1], *image.shape[2:])
+        return patches.transpose(1, 2).unflatten(2, (height, width))
+
+
+def _grid(num_tokens: int, height: int, width: int) -> tuple[int, int]:
+    """Return rows and columns of that many patches, in the proportions of the image."""
+    rows = [n for n in range(1, num_tokens + 1) if num_tokens % n == 0]
+    best = min(rows, key=lambda n: abs(n * width - num_tokens // n * height))
+    return best, num_tokens // best
+
+
+def _resample_position_embedding(
+    backbone: TIMMFeatureMap, state_dict: dict[str, Tensor], prefix: str, *args: Any
+) -> None:
+    from timm.layers import resample_abs_pos_embed
+
+    model, name = backbone.timm_model, f'{prefix}timm_model.pos_embed'
+    own, loaded = getattr(model, 'pos_embed', None), state_dict.get(name)
+    if own is None or loaded is None or loaded.dim() != 3 or own.shape[1] == loaded.shape[1]:
+        return
+    has_prefix = not getattr(model, 'no_embed_class', False)
+    state_dict[name] = resample_abs_pos_embed(
+        loaded,
+        new_size=list(model.patch_embed.grid_size),
+        num_prefix_tokens=getattr(model, 'num_prefix_tokens', 0) if has_prefix else 0,
+    )

@@ -1,0 +1,156 @@
+"""Oracle: timm's own models, whose weights are saved to a file under a published name."""
+
+import os
+
+import pytest
+import torch
+from mmengine.runner import CheckpointLoader
+from mmpretrain.registry import MODELS
+
+from mmpretrain_mldecoder.checkpoints import find_published
+from mmpretrain_mldecoder.checkpoints.fit import load_whole
+from mmpretrain_mldecoder.errors import WeightsMismatchError
+
+timm = pytest.importorskip('timm')
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """``weights(name)``: a file of timm's model with random weights, where it is looked for."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+    monkeypatch.setenv('MLDECODER_WEIGHTS', str(tmp_path))
+
+    def save(name: str, **options: object) -> torch.nn.Module:
+        torch.manual_seed(0)
+        model = timm.create_model(name, **options).eval()
+        with torch.no_grad():
+            for key, value in model.state_dict().items():
+                if key.endswith('running_var'):
+                    value.uniform_(0.5, 1.5)
+                elif value.is_floating_point() and value.dim() < 2:
+                    value.add_(0.1 * torch.randn_like(value))
+        torch.save(model.state_dict(), tmp_path / f'{name}.pth')
+        return model
+
+    return save
+
+
+def backbone(name: str, kind: str = 'TIMMBackbone', **options: object) -> torch.nn.Module:
+    init_cfg = dict(type='Pretrained', checkpoint=f'timm://{name}')
+    config = dict(type=kind, model_name=name.partition('.')[0], init_cfg=init_cfg, **options)
+    return MODELS.build(config)
+
+
+KINDS = [
+    'convnext_atto.d2_in1k',
+    'swin_tiny_patch4_window7_224.ms_in1k',
+    'vit_tiny_patch16_224.augreg_in21k_ft_in1k',
+    'eva02_tiny_patch14_224.mim_in22k',  # without a classifier
+    'hgnetv2_b0.ssld_stage2_ft_in1k',
+    'levit_128s.fb_dist_in1k',  # two classifiers
+    'seresnet50.a1_in1k',  # of torchvision's names, but more
+]
+
+
+@pytest.mark.parametrize('name', KINDS)
+@pytest.mark.parametrize('kind', ['TIMMBackbone', 'TIMMFeatureMap'])
+def test_backbone_gets_all_weights(weights, name, kind):
+    theirs = weights(name)
+    ours = backbone(name, kind)
+    ours.init_weights()
+    state = theirs.state_dict()
+    held = ours.timm_model.state_dict()
+    assert held.keys() <= state.keys()
+    for key, value in held.items():
+        assert torch.equal(value, state[key]), key
+    classifiers = theirs.pretrained_cfg['classifier'] or ()
+    classifiers = (classifiers,) if isinstance(classifiers, str) else classifiers
+    left = {key.rpartition('.')[0].partition('.bn')[0] for key in state.keys() - held.keys()}
+    assert {key.removesuffix('.linear') for key in left} <= {
+        key.removesuffix('.linear') for key in classifiers
+    }
+
+
+@pytest.mark.parametrize(
+    ('name', 'channels'),
+    [
+        ('tf_efficientnet_lite0.in1k', 1280),
+        ('regnety_002.pycls_in1k', 368),
+        ('swin_tiny_patch4_window7_224.ms_in1k', 768),
+    ],
+)
+def test_classifier_after_the_pool(weights, name, channels):
+    theirs = weights(name)
+    model = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='TIMMFeatureMap', model_name=name.partition('.')[0]),
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=1000, in_channels=channels),
+        )
+    ).eval()
+    checkpoint = CheckpointLoader.load_checkpoint(f'timm://{name}', 'cpu', logger='silent')
+    load_whole(model, checkpoint, name)
+    images = torch.rand(2, 3, 224, 224)
+    with torch.no_grad():
+        torch.testing.assert_close(model(images), theirs(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('name', ['convnext_atto.d2_in1k', 'hgnetv2_b0.ssld_stage2_ft_in1k'])
+def test_classifier_after_other_layers_is_no_linear_head(weights, name):
+    weights(name)
+    checkpoint = CheckpointLoader.load_checkpoint(f'timm://{name}', 'cpu', logger='silent')
+    assert not any(key.startswith('head.') for key in checkpoint['state_dict'])
+    assert 'head.fc.weight' in checkpoint['meta']['converted']['skipped']
+
+
+def test_positions_of_another_size(weights):
+    name = 'vit_tiny_patch16_224.augreg_in21k_ft_in1k'
+    theirs = weights(name)
+    ours = backbone(name, 'TIMMFeatureMap', img_size=96)
+    ours.init_weights()
+    assert ours.timm_model.pos_embed.shape == (1, 1 + 36, 192)
+    assert torch.equal(ours.timm_model.cls_token, theirs.cls_token)
+    with pytest.raises(WeightsMismatchError, match='pos_embed'):
+        backbone(name, img_size=96).init_weights()
+
+
+def test_weights_of_another_model(weights, tmp_path):
+    weights('convnext_atto.d2_in1k')
+    os.rename(tmp_path / 'convnext_atto.d2_in1k.pth', tmp_path / 'convnext_femto.d1_in1k.pth')
+    with pytest.raises(ValueError, match=r"convnext_femto\.d1_in1k cannot .*timm's convnext_femto"):
+        backbone('convnext_femto.d1_in1k').init_weights()
+
+
+def test_another_depth_of_the_model(weights):
+    weights('convnext_atto.d2_in1k')
+    with pytest.raises(WeightsMismatchError, match='stages'):
+        backbone('convnext_atto.d2_in1k', depths=(2, 2, 5, 2)).init_weights()
+
+
+def test_hub_cache_is_looked_in(tmp_path, weights, monkeypatch):
+    hub = pytest.importorskip('huggingface_hub')
+    name = 'vit_tiny_patch16_224.augreg_in21k_ft_in1k'
+    path = tmp_path / 'cached.safetensors'
+    path.touch()
+
+    def cached(repository: str, file: str):
+        return str(path) if (repository, file) == (f'timm/{name}', 'model.safetensors') else None
+
+    monkeypatch.setattr(hub, 'try_to_load_from_cache', cached)
+    assert find_published(f'timm://{name}') == path
+    weights(name)  # into MLDECODER_WEIGHTS, which comes first
+    assert find_published(f'timm://{name}') == tmp_path / f'{name}.pth'
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('convnext_tiny', r'near: convnext_tiny\.'),  # which of its weights?
+        ('convnext_tiny.FB_in1k', r'near: convnext_tiny\.fb_in1k'),
+        ('nonsense', r'list_pretrained'),
+    ],
+)
+def test_unknown_name(weights, name, message):
+    with pytest.raises(ValueError, match=message):
+        find_published(f'timm://{name}')

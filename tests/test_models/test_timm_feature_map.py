@@ -1,0 +1,144 @@
+"""Oracle: timm's own maps, of ``forward_intermediates`` or by its features in their layout."""
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+
+import mmpretrain_mldecoder  # noqa: F401
+
+timm = pytest.importorskip('timm')
+
+# One of each kind: model, its arguments, channels, stride.
+CHANNELS_FIRST = [
+    ('convnext_atto', {}, 320, 32),
+    ('tf_efficientnet_lite0', {}, 1280, 32),
+    ('hgnetv2_b0', {}, 2048, 32),
+    ('lcnet_050', {}, 1280, 32),
+    ('resnet18', {}, 512, 32),
+]
+CHANNELS_LAST = [
+    ('swin_tiny_patch4_window7_224', dict(img_size=64, depths=(1, 1, 1, 1)), 768, 32),
+    ('mambaout_femto', dict(depths=(1, 1, 1, 1)), 1152, 32),
+]
+SMALL = dict(depth=2, embed_dim=96, num_heads=3, img_size=64)
+TOKENS = [
+    ('vit_tiny_patch16_224', SMALL, 96, 16),
+    ('vit_base_patch16_clip_224', SMALL, 96, 16),
+    ('vit_base_patch16_siglip_224', SMALL, 96, 16),
+    ('vit_small_patch16_dinov3', SMALL, 96, 16),
+    ('vit_small_patch14_reg4_dinov2', SMALL | dict(img_size=56), 96, 14),
+]
+KINDS = [*CHANNELS_FIRST, *CHANNELS_LAST, *TOKENS]
+
+
+def build(name: str, options: dict, **more: object) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return MODELS.build(dict(type='TIMMFeatureMap', model_name=name, **options, **more))
+
+
+def images(options: dict) -> torch.Tensor:
+    side = options.get('img_size', 64)
+    return torch.rand(2, 3, side, side)
+
+
+def ids(kind: tuple) -> str:
+    return kind[0]
+
+
+@pytest.mark.parametrize('kind', KINDS, ids=ids)
+def test_map(kind):
+    name, options, channels, stride = kind
+    backbone = build(name, options)
+    backbone.eval()
+    batch = images(options)
+    with torch.no_grad():
+        (output,) = backbone(batch)
+        theirs = backbone.timm_model(batch)
+    side = batch.shape[2] // stride
+    assert output.shape == (2, channels, side, side)
+    if kind in CHANNELS_FIRST:
+        assert torch.equal(output, theirs)
+    elif kind in CHANNELS_LAST:
+        for row, column in ((0, 0), (0, 1), (1, 0)):
+            assert torch.equal(output[:, :, row, column], theirs[:, row, column])
+    else:
+        with torch.no_grad():
+            maps = backbone.timm_model.forward_intermediates(
+                batch, indices=1, norm=True, intermediates_only=True, output_fmt='NCHW'
+            )
+        torch.testing.assert_close(output, maps[-1])
+
+
+@pytest.mark.parametrize('kind', KINDS, ids=ids)
+def test_two_training_steps_with_ml_decoder(kind):
+    name, options, channels, _ = kind
+    small = dict(num_groups=3, embed_dims=32, num_heads=2, feedforward_channels=32)
+    model = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='TIMMFeatureMap', model_name=name, **options),
+            head=dict(type='MLDecoderHead', num_classes=5, in_channels=channels, **small),
+        )
+    )
+    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    before = {name: value.clone() for name, value in model.backbone.named_parameters()}
+    data = dict(
+        inputs=images(options), data_samples=[DataSample().set_gt_label([i]) for i in range(2)]
+    )
+    for _ in range(2):
+        losses = model.train_step(data, optimizer)
+        assert torch.isfinite(losses['loss'])
+    first, value = next(iter(model.backbone.named_parameters()))
+    assert not torch.equal(value, before[first])
+    model.eval()
+    with torch.no_grad():
+        weights = model.head.attention_maps(model.backbone(data['inputs']))
+    torch.testing.assert_close(weights.sum((3, 4)), torch.ones(2, 2, 3))
+
+
+def test_grid_of_an_image_that_is_no_square():
+    backbone = build('vit_tiny_patch16_224', SMALL | dict(img_size=(48, 96)))
+    backbone.eval()
+    with torch.no_grad():
+        (output,) = backbone(torch.rand(1, 3, 48, 96))
+        tokens = backbone.timm_model(torch.rand(1, 3, 48, 96))
+    assert output.shape == (1, 96, 3, 6) and tokens.shape == (1, 1 + 18, 96)
+
+
+def test_all_stages():
+    backbone = build('swin_tiny_patch4_window7_224', CHANNELS_LAST[0][1], features_only=True)
+    shapes = [tuple(output.shape) for output in backbone(torch.rand(1, 3, 64, 64))]
+    assert shapes == [(1, 96, 16, 16), (1, 192, 8, 8), (1, 384, 4, 4), (1, 768, 2, 2)]
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('coat_tiny', r"'coat_tiny' has no feature map"),
+        ('deit_tiny_distilled_patch16_224', r'gives \(1, 192\), which is pooled'),
+    ],
+)
+def test_models_without_a_map(name, message):
+    with pytest.raises(ValueError, match=message):
+        build(name, {})(torch.rand(1, 3, 224, 224))
+
+
+@pytest.mark.parametrize('name', ['vit_tiny_patch16_224', 'vit_base_patch16_siglip_224'])
+def test_positions_are_resampled_as_timm_does_it(name):
+    small = build(name, SMALL)
+    state = small.state_dict()
+    large = build(name, SMALL | dict(img_size=96))
+    assert large.load_state_dict(state, strict=True)
+    theirs = timm.create_model(
+        name,
+        pretrained=True,
+        pretrained_cfg_overlay=dict(
+            state_dict={key.removeprefix('timm_model.'): v for key, v in state.items()},
+            num_classes=0,
+        ),
+        **(SMALL | dict(img_size=96, num_classes=0, global_pool='')),
+    )
+    assert torch.equal(large.timm_model.pos_embed, theirs.pos_embed)
+    assert state['timm_model.pos_embed'].shape != theirs.pos_embed.shape
