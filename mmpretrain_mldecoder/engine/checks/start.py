@@ -1,9 +1,11 @@
 """Checks at the start of a run, after everything is built and before anything is computed."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
+import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
@@ -15,8 +17,10 @@ from mmpretrain.models.heads import ClsHead, MultiLabelClsHead
 from mmpretrain.registry import HOOKS
 from torch import nn
 
+from ...checkpoints import timm_models
 from ...checkpoints.classes import compare_classes
 from ...checkpoints.fit import listed
+from ...datasets.transforms import SquareResize
 from ...errors import ConfigError
 from ...evaluation.metrics import MultiLabelMAP
 from ...fileio.terminal import printable
@@ -57,6 +61,8 @@ def check_start(runner: Runner) -> None:
 
     if 'train' in loops:
         check_training(runner, loops['train'], validates='val' in loops)
+        if line := pixel_differences(model, loops['train'].dataloader.dataset, runner._load_from):
+            runner.logger.info(line)
     datasets = {f'{key}_dataloader.dataset': loop.dataloader.dataset for key, loop in loops.items()}
     metrics = [
         (f'{key}_evaluator', metric)
@@ -70,6 +76,45 @@ def check_start(runner: Runner) -> None:
     if isinstance(model, ImageClassifier) and model.with_head:
         for name, loop in loops.items():
             dry_run(runner, model, name, loop)
+
+
+def pixel_differences(model: BaseModel, dataset: object, load_from: str | None = None) -> str:
+    """Return what differs from the pixels that weights of ``timm://`` were trained with, or ''.
+
+    With timm's ``pretrained_cfg`` are compared mean, standard deviation and order of the channels,
+    size and interpolation of the dataset's pipeline; nothing where timm is not installed.
+    """
+    init_cfg = getattr(getattr(model, 'backbone', None), 'init_cfg', None)
+    checkpoint = init_cfg.get('checkpoint') if isinstance(init_cfg, Mapping) else None
+    source, theirs = str(load_from or checkpoint).partition('#')[0], None
+    with suppress(ImportError):
+        if source.startswith('timm://'):
+            cfg = timm_models.pretrained_cfg(source.removeprefix('timm://'))
+            theirs = cfg and cfg.to_dict()
+    if theirs is None:
+        return ''
+    preprocessor = model.data_preprocessor
+    values = dict(mean=0.0, std=1.0)  # of 0 to 255, as it has where nothing is normalised
+    values = {key: getattr(preprocessor, key, value) for key, value in values.items()}
+    pairs = {'channels': ('RGB' if getattr(preprocessor, 'to_rgb', False) else 'BGR', 'RGB')}
+    for key, value in values.items():
+        ours = (torch.as_tensor(value).flatten().expand(3) / 255).tolist()
+        pairs[key] = tuple(
+            ', '.join(f'{number:.3f}' for number in numbers) for numbers in (ours, theirs[key])
+        )
+    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+        if size := getattr(step, 'scale', getattr(step, 'crop_size', None)):
+            pairs['size'] = (_sides(size), _sides(theirs['input_size'][1:]))
+        if isinstance(step, SquareResize) or hasattr(step, 'interpolation'):
+            ours = getattr(step, 'interpolation', 'bilinear')
+            pairs['interpolation'] = (ours, theirs['interpolation'])
+    parts = [f'{key} {ours} (timm: {own})' for key, (ours, own) in pairs.items() if ours != own]
+    return f'{source} was trained with other pixels: {"; ".join(parts)}' if parts else ''
+
+
+def _sides(size: int | Sequence[int]) -> str:
+    height, width = (size, size) if isinstance(size, int) else size
+    return f'{height} x {width}'
 
 
 def check_classes(

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization import LocalVisBackend
 from tiny_run import assert_same_training, build_runner, load_tool
@@ -270,3 +271,42 @@ def test_check_can_be_left_out_and_changes_nothing(folder, tmp_path):
         options = {'train_cfg.max_epochs': 1, 'check_config': check}
         build_runner(folder / 'tiny.py', tmp_path / str(check), **options).train()
     assert_same_training(tmp_path / 'True/epoch_1.pth', tmp_path / 'False/epoch_1.pth')
+
+
+PIXELS_OF_TIMM = {
+    'model.data_preprocessor.mean': [123.675, 116.28, 103.53],
+    'model.data_preprocessor.std': [58.395, 57.12, 57.375],
+    PIPELINE: [
+        dict(type='LoadImageFromFile'),
+        dict(type='RandomResizedCrop', scale=224, interpolation='bicubic'),
+        dict(type='PackInputs'),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ('options', 'difference'),
+    [
+        (
+            {},
+            'mean 0.000, 0.000, 0.000 (timm: 0.485, 0.456, 0.406); std 1.000, 1.000, 1.000 '
+            '(timm: 0.229, 0.224, 0.225); size 32 x 32 (timm: 224 x 224); interpolation bilinear '
+            '(timm: bicubic)',
+        ),
+        (PIXELS_OF_TIMM | {'model.data_preprocessor.to_rgb': False}, 'channels BGR (timm: RGB)'),
+        (PIXELS_OF_TIMM, ''),
+    ],
+)
+def test_pixels_of_timm(start, tmp_path, monkeypatch, options, difference):
+    timm = pytest.importorskip('timm')
+    name = 'lcnet_050.ra2_in1k'
+    folder = tmp_path / 'weights'
+    folder.mkdir()
+    torch.save(timm.create_model(name).state_dict(), folder / f'{name}.bin')
+    monkeypatch.setenv('MLDECODER_WEIGHTS', str(folder))
+    init_cfg = dict(type='Pretrained', checkpoint=f'timm://{name}')
+    backbone = dict(_delete_=True, type='TIMMBackbone', model_name='lcnet_050', init_cfg=init_cfg)
+    head = {'model.backbone': backbone, 'model.head.in_channels': 1280}
+    lines = [line for line in start(**head, **options).splitlines() if 'other pixels' in line]
+    expected = f'timm://{name} was trained with other pixels: {difference}'
+    assert lines == ([expected] if difference else [])
