@@ -37,15 +37,46 @@ def check_against_pycocotools(path, source=None):
     assert check(path, (source or path).read_bytes()) == 'read'
 
 
-@pytest.mark.parametrize('split', ['train', 'val'])
-def test_equals_pycocotools_on_the_fake_coco(fake_coco, split):
-    check_against_pycocotools(fake_coco / 'annotations' / f'instances_{split}2017.json')
+def with_ids(*ids):
+    return coco_json(
+        images=[dict(IMAGE, id=i) for i in ids],
+        annotations=[dict(ANNOTATION, image_id=i, category_id=i) for i in (*ids, ids[0])],
+        categories=[dict(id=i, name=f'class {i}') for i in ids],
+    )
 
 
-@pytest.mark.parametrize('split', ['train', 'val'])
-def test_equals_pycocotools_on_real_annotations(shared_data, split, tmp_path):
-    source = shared_data / 'coco_tiny' / 'annotations' / f'instances_{split}2017.json'
-    check_against_pycocotools(tmp_path / 'ann.json', source)
+def twice(key, first):
+    """The key stands twice: the last one counts."""
+    return f'{{"{key}": {json.dumps(first)}, {coco_json()[1:]}'
+
+
+FILE_NAMES = ('a\0.jpg', '../../etc/passwd', '/etc/passwd', '', 'a\n\x1b[2J.jpg')
+READ = {
+    'the largest ids': with_ids(2**63 - 1, -(2**63)),
+    'ids in another order with gaps': with_ids(90, -5, 3, 41),
+    'names that differ in a trailing NUL': coco_json(
+        categories=[CATEGORY, dict(id=4, name='cat\0'), dict(id=5, name='Cat')]
+    ),
+    'file names are passed on': coco_json(
+        images=[dict(IMAGE, id=7 + i, file_name=name) for i, name in enumerate(FILE_NAMES)]
+    ),
+    'images twice': twice('images', [dict(IMAGE, id=1)]),
+    'categories twice': twice('categories', [dict(CATEGORY, id=1)]),
+    'annotations twice': twice('annotations', []),
+    'area twice': coco_json().replace('"area"', '"area": 5, "area"'),
+}
+
+
+@pytest.mark.parametrize('what', READ)
+def test_equals_pycocotools(write, what):
+    check_against_pycocotools(write(READ[what]))
+
+
+@pytest.mark.parametrize('data', ['fake_coco', 'shared_data'])
+def test_equals_pycocotools_on_a_folder(request, data, tmp_path):
+    root = request.getfixturevalue(data)
+    for source in root.glob('**/annotations/instances_*2017.json'):
+        check_against_pycocotools(tmp_path / 'ann.json', source)
 
 
 def test_an_area_that_cannot_be_is_that_of_the_bbox_or_unknown(write):
@@ -197,32 +228,6 @@ def test_errors_name_the_file_the_place_and_the_fix(write, text, message):
     assert str(path) in str(error.value)
 
 
-def test_the_largest_ids(write):
-    ends = [2**63 - 1, -(2**63)]
-    path = write(
-        coco_json(
-            images=[dict(IMAGE, id=i) for i in ends],
-            annotations=[dict(ANNOTATION, image_id=i, category_id=i) for i in ends],
-            categories=[dict(id=i, name=str(i)) for i in ends],
-        )
-    )
-    check_against_pycocotools(path)
-    assert read_coco_annotations(path).annotation_categories.tolist() == [1, 0]
-
-
-def test_categories_in_another_order_with_gaps(write):
-    categories = [dict(id=i, name=f'class {i}') for i in (90, -5, 3, 41)]
-    annotations = [dict(ANNOTATION, category_id=i) for i in (3, 90, -5, 3)]
-    path = write(coco_json(categories=categories, annotations=annotations))
-    check_against_pycocotools(path)
-    assert read_coco_annotations(path).annotation_categories.tolist() == [1, 3, 0, 1]
-
-
-def test_names_that_differ_in_a_trailing_nul(write):
-    categories = [CATEGORY, dict(id=4, name='cat\0'), dict(id=5, name='Cat')]
-    assert len(read_coco_annotations(write(coco_json(categories=categories))).category_names) == 3
-
-
 def test_one_long_name_among_many_and_no_annotations(write):
     # as an array of strings they would take 4 GB
     categories = [dict(id=i, name='x' * (10**6 if i == 0 else 1 + i)) for i in range(1000)]
@@ -237,19 +242,6 @@ def test_an_unknown_category_among_many(write):
     with pytest.raises(ValueError, match=r'\(ids \[0, 1, .*99, \.\.\.\]\)') as error:
         read_coco_annotations(path)
     assert len(str(error.value)) < 1000
-
-
-def test_file_names_are_passed_on_as_they_are(write):
-    names = ['a\0.jpg', '../../etc/passwd', '/etc/passwd', '', 'a\n\x1b[2J.jpg']
-    images = [dict(IMAGE, id=7 + i, file_name=name) for i, name in enumerate(names)]
-    check_against_pycocotools(write(coco_json(images=images)))
-
-
-@pytest.mark.parametrize('key', ['annotations', 'images', 'categories'])
-def test_of_a_key_that_is_there_twice_the_last_counts(write, key):
-    first = {'images': [dict(IMAGE, id=1)], 'categories': [dict(CATEGORY, id=1)]}.get(key, [])
-    check_against_pycocotools(write(f'{{"{key}": {json.dumps(first)}, {coco_json()[1:]}'))
-    check_against_pycocotools(write(coco_json().replace('"area"', '"area": 5, "area"')))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 
 import cv2
 import numpy as np
@@ -69,17 +70,6 @@ def test_formats_without_loss_have_the_pixels_of_the_resize(source, tmp_path, su
     assert np.array_equal(copied, expected(source / f'x{suffix}', 48))
 
 
-def test_colour_is_not_halved_in_resolution(source, tmp_path):
-    """Red and blue columns of one pixel: 4:2:0 would make them all violet."""
-    image = np.zeros((32, 32, 3), np.uint8)
-    image[:, ::2, 0], image[:, 1::2, 2] = 255, 255
-    Image.fromarray(image).save(source / 'stripes.jpg', quality=100, subsampling=0)
-    make(source, tmp_path / 'out')
-    with Image.open(tmp_path / 'out/stripes.jpg') as copied:
-        red = np.asarray(copied)[..., 0].astype(int)
-    assert (red[:, ::2] - red[:, 1::2]).min() > 200
-
-
 def test_rotated_grey_cmyk_and_misnamed_images(source, tmp_path):
     upright = Image.fromarray(smooth(60, 80))
     exif = Image.Exif()
@@ -100,6 +90,16 @@ def test_rotated_grey_cmyk_and_misnamed_images(source, tmp_path):
     assert (red[:, -4:] - red[:, :4]).min() > 150
 
 
+def test_colour_is_not_halved_in_resolution(source, tmp_path):
+    """Red and blue columns of one pixel: 4:2:0 would make them all violet."""
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[:, ::2, 0], image[:, 1::2, 2] = 255, 255
+    Image.fromarray(image).save(source / 'stripes.jpg', quality=100, subsampling=0)
+    make(source, tmp_path / 'out')
+    red = cv2.imread(str(tmp_path / 'out/stripes.jpg'))[..., 2].astype(int)
+    assert (red[:, ::2] - red[:, 1::2]).min() > 200
+
+
 def test_the_dataset_class_reads_the_copy(fake_coco, tmp_path):
     make(fake_coco, tmp_path / 'out')
     pipeline = [dict(type='LoadImageFromFile')]
@@ -117,10 +117,13 @@ def test_a_second_call_writes_only_what_is_missing(source, tmp_path):
     make(source, target)
     (target / 'a/1.jpg').unlink()
     (target / 'b/deep/2.JPEG').write_bytes(b'kept')
+    half = target / 'a/.1.jpg.0123456789abcdef.tmp'
+    half.write_bytes(b'half')
     (target / 'labels.json').write_text('mine')
     copy = make(source, target)
     assert (copy.written, copy.present, copy.others) == (1, 1, 0)
     assert (target / 'b/deep/2.JPEG').read_bytes() == b'kept'
+    assert not half.exists()  # of a worker that was killed
     assert (target / 'labels.json').read_text() == 'mine'
 
     (source / 'labels.json').write_text('newer')
@@ -128,30 +131,6 @@ def test_a_second_call_writes_only_what_is_missing(source, tmp_path):
     os.utime(source / 'labels.json', (later, later))
     assert make(source, target).others == 1
     assert (target / 'labels.json').read_text() == 'newer'
-
-
-def test_a_copy_with_other_or_damaged_settings_is_refused(source, tmp_path):
-    out = tmp_path / 'out'
-    make(source, out)
-    with pytest.raises(ValueError, match='of size 32, quality 95, not of size 64, quality 95'):
-        make(source, out, 64)
-    with pytest.raises(ValueError, match='quality 95, not of size 32, quality 90'):
-        make(source, out, quality=90)
-    for content in ('', '[]', '5', '{"size": 32}', '{"size"', '[' * 10**5, '\0' * 30):
-        (out / 'resized_copy.json').write_text(content)
-        with pytest.raises(
-            ValueError, match=r'resized_copy\.json does not say how .* delete .*out'
-        ):
-            make(source, out)
-
-
-def test_a_copy_of_a_copy_has_its_own_settings(source, tmp_path):
-    make(source, tmp_path / 'large', 64)
-    (tmp_path / 'large/failed.jsonl').write_text('')
-    make(tmp_path / 'large', tmp_path / 'small')
-    settings = json.loads((tmp_path / 'small/resized_copy.json').read_text())
-    assert settings == dict(size=32, quality=95)
-    assert not (tmp_path / 'small/failed.jsonl').exists()
 
 
 @pytest.mark.parametrize('workers', [0, 2])
@@ -217,47 +196,6 @@ def test_archives_and_files_that_a_link_leads_to_outside_are_left_out(source, tm
     }  # fmt: skip
 
 
-def test_nested_folders_are_refused(source, tmp_path):
-    (tmp_path / 'link').symlink_to(source)
-    for target, message in [
-        (source, 'is the source itself'),
-        (tmp_path / 'link', 'is the source itself'),
-        (source / 'a', 'one inside the other.* such as .*source_resized'),
-        (source / 'new', 'one inside the other'),
-        (tmp_path, 'one inside the other'),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            make(source, target)
-    assert files(source) == {'a/1.jpg', 'b/deep/2.JPEG', 'labels.json'}
-    (tmp_path / 'out').mkdir()
-    (source / 'into').symlink_to(tmp_path / 'out')
-    with pytest.raises(ValueError, match=r'into is a link into the target'):
-        make(source, tmp_path / 'out')
-
-
-def test_a_folder_with_other_things_is_refused(source, tmp_path):
-    (tmp_path / 'photos').mkdir()
-    make(source, tmp_path / 'photos')  # empty: allowed
-    (tmp_path / 'mine').mkdir()
-    (tmp_path / 'mine/1.jpg').write_bytes(b'mine')
-    with pytest.raises(ValueError, match='is not empty and not a resized copy'):
-        make(source, tmp_path / 'mine')
-    assert files(tmp_path / 'mine') == {'1.jpg'}
-
-
-def test_wrong_arguments(source, tmp_path):
-    with pytest.raises(ValueError, match='size must be from 1 to 65500, but got 0'):
-        make(source, tmp_path / 'out', 0)
-    with pytest.raises(ValueError, match='quality must be from 1 to 100, but got 101'):
-        make(source, tmp_path / 'out', 32, 101)
-    with pytest.raises(FileNotFoundError, match=r'no folder at .*nowhere'):
-        make(tmp_path / 'nowhere', tmp_path / 'out', 32)
-    (tmp_path / 'empty').mkdir()
-    with pytest.raises(ValueError, match='empty holds no image'):
-        make(tmp_path / 'empty', tmp_path / 'out', 32)
-    assert not (tmp_path / 'out').exists()
-
-
 @pytest.mark.parametrize('number', [errno.ENOSPC, errno.EACCES])
 def test_an_error_of_writing_ends_the_call_and_keeps_what_is_there(
     source, tmp_path, monkeypatch, number
@@ -279,16 +217,6 @@ def test_an_error_of_writing_ends_the_call_and_keeps_what_is_there(
     assert (copy.written, copy.present) == (1, 1)
 
 
-def test_what_a_killed_worker_left_is_removed(source, tmp_path):
-    out = tmp_path / 'out'
-    make(source, out)
-    (out / 'a' / '1.jpg').unlink()
-    half = out / 'a' / '.1.jpg.0123456789abcdef.tmp'
-    half.write_bytes(b'half')
-    assert make(source, out).written == 1
-    assert not half.exists()
-
-
 def test_links_to_themselves_and_to_what_never_ends(source, tmp_path):
     (source / 'self.jpg').symlink_to('self.jpg')
     (source / 'self.json').symlink_to('self.json')
@@ -300,3 +228,50 @@ def test_links_to_themselves_and_to_what_never_ends(source, tmp_path):
     assert reasons.keys() == {'self.jpg', 'self.json', 'zero.jpg', 'pipe.json'}
     assert 'levels of symbolic links' in reasons['self.jpg']
     assert reasons['zero.jpg'] == reasons['pipe.json'] == 'a device, a pipe or a socket, not a file'
+
+
+def test_what_is_refused_and_the_way_out(source, tmp_path):
+    """As the messages say: another folder, other numbers, a link or a copy removed."""
+    (tmp_path / 'link').symlink_to(source)
+    for name in ('mine', 'empty', 'into'):
+        (tmp_path / name).mkdir()
+    (tmp_path / 'mine/1.jpg').write_bytes(b'mine')
+    out, before = tmp_path / 'out', files(source)
+    for arguments, message in (
+        ((source, source), 'is the source itself: choose another folder'),
+        ((source, tmp_path / 'link'), 'is the source itself'),
+        ((source, source / 'a'), 'one inside the other.* such as .*source_resized'),
+        ((source, source / 'new'), 'one inside the other'),
+        ((source, tmp_path), 'one inside the other'),
+        ((source, tmp_path / 'mine'), 'is not empty and not a resized copy: choose another'),
+        ((source, out, 0), 'size must be from 1 to 65500, but got 0'),
+        ((source, out, 32, 101), 'quality must be from 1 to 100, but got 101'),
+        ((tmp_path / 'nowhere', out), r'no folder at .*nowhere'),
+        ((tmp_path / 'empty', out), 'empty holds no image'),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            make(*arguments)
+    assert files(source) == before and files(tmp_path / 'mine') == {'1.jpg'} and not out.exists()
+    make(source, source.with_name('source_resized'))
+    (source / 'into').symlink_to(tmp_path / 'into')
+    with pytest.raises(ValueError, match=r'into is a link into the target .*: remove it'):
+        make(source, tmp_path / 'into')
+    (source / 'into').unlink()
+    make(source, tmp_path / 'into')  # an empty folder
+
+    for options in (dict(size=64), dict(quality=90)):
+        with pytest.raises(ValueError, match=r'size 32, quality 95, not .*: choose another'):
+            make(source, tmp_path / 'into', **options)
+    settings = tmp_path / 'into/resized_copy.json'
+    for content in ('', '[]', '5', '{"size": 32}', '{"size"', '[' * 10**5, '\0' * 30):
+        settings.write_text(content)
+        with pytest.raises(
+            ValueError, match=r'resized_copy\.json does not say how .* delete .*into'
+        ):
+            make(source, tmp_path / 'into')
+    shutil.rmtree(tmp_path / 'into')
+    make(source, tmp_path / 'into', 64)
+    (tmp_path / 'into/failed.jsonl').write_text('')
+    make(tmp_path / 'into', out)  # a copy of a copy has settings of its own
+    assert json.loads((out / 'resized_copy.json').read_text()) == dict(size=32, quality=95)
+    assert not (out / 'failed.jsonl').exists()

@@ -93,38 +93,33 @@ def test_map_equals_scikit_learn(as_score, batch_size):
     assert isinstance(result['coco/mAP'], float)
 
 
-def test_unknown_labels_are_left_out():
+def one_ap(scores, targets):
+    """AP of each class over its known labels."""
+    known = targets != -1
+    columns = range(targets.shape[1])
+    return [
+        average_precision_score(targets[known[:, c], c], scores[known[:, c], c]) for c in columns
+    ]
+
+
+@pytest.mark.parametrize('missing_class', ['skip', 'zero'])
+@pytest.mark.parametrize('kind', ['no positive', 'no known negative', 'some unknown'])
+def test_missing_classes_and_unknown_labels(kind, missing_class, log):
     scores, targets, *_ = random_images()
-    targets[::3, 1] = -1
-    known = targets[:, 1] != -1
-    expected = [average_precision_score(targets[:, c], scores[:, c]) for c in (0, 2, 3)]
-    expected.append(average_precision_score(targets[known, 1], scores[known, 1]))
-    result = evaluate(make_samples(scores, targets, as_score=True))
-    assert result['coco/mAP'] == pytest.approx(100 * np.mean(expected), abs=1e-10)
-
-
-@pytest.mark.parametrize('missing_class, kept', [('skip', 3), ('zero', 4)])
-def test_missing_class(missing_class, kept, log):
-    scores, targets, *_ = random_images()
-    targets[:, 2] = 0
-    result = evaluate(make_samples(scores, targets), missing_class=missing_class)
-    present = [average_precision_score(targets[:, c], scores[:, c]) for c in (0, 1, 3)]
-    assert result['coco/mAP'] == pytest.approx(100 * sum(present) / kept, abs=1e-10)
-    ((_, note),) = log
-    what = {'skip': 'skipped', 'zero': 'counted as 0'}[missing_class]
-    assert note == (
-        f'coco/mAP: 1 of 4 classes have no positive or no negative image and are {what}: cat.'
-    )
-
-
-@pytest.mark.parametrize('missing_class, points', [('skip', []), ('zero', [1.0])])
-def test_a_class_whose_known_labels_are_all_positive(missing_class, points, log):
-    scores, targets, *_ = random_images()
-    targets[:, 2] = np.where(targets[:, 2] == 0, -1, 1)
+    if kind == 'no positive':
+        targets[:, 2] = 0
+    elif kind == 'no known negative':
+        targets[:, 2] = np.where(targets[:, 2] == 0, -1, 1)
+    else:
+        targets[::3, 1] = -1
     result = evaluate(make_samples(scores, targets, as_score=True), missing_class=missing_class)
-    aps = [average_precision_score(targets[:, c], scores[:, c]) for c in (0, 1, 3)] + points
+    kept = [0, 1, 2, 3] if kind == 'some unknown' else [0, 1, 3]
+    aps = one_ap(scores[:, kept], targets[:, kept])
+    if missing_class == 'zero' and kind != 'some unknown':
+        aps.append(0.0 if kind == 'no positive' else 1.0)
     assert result['coco/mAP'] == pytest.approx(100 * np.mean(aps), abs=1e-10)
-    assert [text.rpartition(': ')[2] for _, text in log] == (['cat.'] if not points else [])
+    is_told = kind == 'no positive' or (kind, missing_class) == ('no known negative', 'skip')
+    assert [text.rpartition(': ')[2] for _, text in log] == ['cat.'] * is_told
 
 
 @pytest.mark.parametrize('form', ['labels', 'scores', 'lists'])
@@ -137,14 +132,10 @@ def test_classes_that_are_difficult_only_are_unknown(form):
         doubtful = np.flatnonzero(row)
         doubtful = doubtful.tolist() if form == 'lists' else doubtful
         sample.set_field(doubtful, 'gt_label_difficult', field_type='metainfo')
-    aps, as_negative = [], []
-    for c in range(4):
-        known = (targets[:, c] == 1) | ~difficult[:, c]
-        aps.append(average_precision_score(targets[known, c], scores[known, c]))
-        as_negative.append(average_precision_score(targets[:, c], scores[:, c]))
+    aps = one_ap(scores, np.where((targets == 0) & difficult, -1, targets))
     result = evaluate(samples)['coco/mAP']
     assert result == pytest.approx(100 * np.mean(aps), abs=1e-10)
-    assert abs(result - 100 * np.mean(as_negative)) > 0.1
+    assert abs(result - 100 * np.mean(one_ap(scores, targets))) > 0.1
     samples[3].set_field([4], 'gt_label_difficult', field_type='metainfo')
     with pytest.raises(ValueError, match=r'gt_label_difficult of 000000000003.* in \[0, 4\)'):
         evaluate(samples)
@@ -184,11 +175,7 @@ def test_by_size_of_packed_samples():
     result = evaluate(samples, by_size=True)
     masks = [object_size_mask(*own, 4) for own in zip(instances, areas, strict=True)]
     for key, size in SIZE_KEYS.items():
-        sized = object_size_targets(targets, np.stack(masks), size)
-        expected = []
-        for c in range(4):
-            known = sized[:, c] != -1
-            expected.append(average_precision_score(sized[known, c], scores[known, c]))
+        expected = one_ap(scores, object_size_targets(targets, np.stack(masks), size))
         assert result[key] == pytest.approx(100 * np.mean(expected), abs=1e-10)
     assert len(result) == 4
 
@@ -217,6 +204,7 @@ def test_by_size_where_areas_are_not_known(unknown, log):
 
 
 def test_by_size_without_instances():
+    # test_by_size_of_packed_samples does as this says
     with pytest.raises(ValueError, match=r'000000000000.jpg lacks.*PackMultiLabelInputs in place'):
         evaluate(make_samples(*random_images()[:2]), by_size=True)
     with pytest.raises(ValueError, match='needs size_masks'):
@@ -325,6 +313,9 @@ def test_wrong_configuration_and_data():
         with pytest.raises(ValueError, match='does nothing without with_f1=True'):
             MultiLabelMAP(**argument)
         MultiLabelMAP(**argument, with_f1=True)
+    for argument in (dict(thr=2), dict(thr='0.5'), dict(topk=0), dict(topk=(1, 3)), dict(topk=2.0)):
+        with pytest.raises(ValueError, match=r'(thr|topk) must be .*, got'):
+            MultiLabelMAP(**argument, with_f1=True)
     scores, targets, *_ = random_images()
     with pytest.raises(ValueError, match='gives 4 scores per image, the dataset has 3 classes'):
         evaluate(make_samples(scores, targets), dataset_meta=dict(classes=CLASSES[:3]))
