@@ -17,7 +17,6 @@ from ..fileio.terminal import one_line
 from .image_header import (
     ImageHeader,
     has_transparency,
-    is_complete,
     open_image,
     other_kind,
     package_for,
@@ -34,6 +33,11 @@ _USED_BITS = 4  # of the upper 8, so many have to be used of an image with 16 bi
 _BY_OPENCV = ('JPEG', 'PNG', 'WEBP', 'BMP')
 # What the loader calls its colours, and the same without OpenCV's idea of the orientation.
 _UPRIGHT = dict(color='color_ignore_orientation', grayscale='grayscale_ignore_orientation')
+_REDUCED = {
+    8: cv2.IMREAD_REDUCED_COLOR_8 | cv2.IMREAD_IGNORE_ORIENTATION,
+    4: cv2.IMREAD_REDUCED_COLOR_4 | cv2.IMREAD_IGNORE_ORIENTATION,
+    2: cv2.IMREAD_REDUCED_COLOR_2 | cv2.IMREAD_IGNORE_ORIENTATION,
+}
 # (mirrored, turned) for each orientation that is not upright
 _TURNS = {
     2: (True, None),
@@ -49,9 +53,10 @@ _TURNS = {
 def decode_image(
     path: str,
     content: bytes,
-    color_type: str | int = 'color',
+    color_type: str = 'color',
     backend: str = 'cv2',
     max_pixels: int = MAX_PIXELS,
+    min_side: int | None = None,
 ) -> np.ndarray:
     """Decode a file; the pixels of ordinary ones are those of ``mmcv.imfrombytes``.
 
@@ -77,23 +82,27 @@ def decode_image(
     Args:
         path (str): Where it is from, for the error.
         content (bytes): The whole file.
-        color_type (str | int): As in the loader, or a flag of OpenCV for a colour image. Defaults
-            to ``'color'``.
+        color_type (str): As in the loader. Defaults to ``'color'``.
         backend (str): The decoder, as in ``mmcv.imfrombytes``. Defaults to ``'cv2'``.
         max_pixels (int): Height times width that may not be exceeded. Defaults to ``MAX_PIXELS``.
+        min_side (int, optional): With it, OpenCV decodes a colour JPEG at the smallest of 1/2, 1/4
+            and 1/8 of its size at which both sides keep so many pixels. Defaults to None.
 
     Raises:
         UnreadableImageError: As :func:`check_header`, if the decoder fails, or in the cases above.
     """
     header = check_header(path, content, backend, max_pixels)
     is_usual = backend in ('cv2', None)
-    has_rules = backend != 'tifffile' and (color_type in _UPRIGHT or isinstance(color_type, int))
+    has_rules = backend != 'tifffile' and color_type in _UPRIGHT
     try:
         pixels = None
         if not has_rules or backend == 'turbojpeg':
             pixels = mmcv.imfrombytes(content, flag=color_type, backend=backend)
         elif is_usual and header.format in _BY_OPENCV:
-            flag = _UPRIGHT.get(color_type) or color_type | cv2.IMREAD_IGNORE_ORIENTATION
+            flag = _UPRIGHT[color_type]
+            if min_side and header.format == 'JPEG':
+                fitting = (n for n in _REDUCED if min(header.size) >= n * min_side)
+                flag = _REDUCED.get(next(fitting, 1), flag)
             pixels = mmcv.imfrombytes(content, flag=flag, backend='cv2')
         if not has_rules:
             if pixels is None:
@@ -171,12 +180,12 @@ def check_header(
     """
     if not content:
         raise UnreadableImageError(path, 'the file is empty')
-    if not is_complete(content):
-        raise UnreadableImageError(path, f'it ends after {len(content):,} bytes', 'truncated')
     try:
         header = read_image_header(content, in_full=False)
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(path, str(error), 'too_large') from error
+    if header is not None and not header.complete:
+        raise UnreadableImageError(path, f'it ends after {len(content):,} bytes', 'truncated')
     if header is None:
         if backend == 'tifffile':
             return None

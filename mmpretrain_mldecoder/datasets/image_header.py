@@ -109,6 +109,7 @@ class ImageHeader(NamedTuple):
     transparent: bool = False  # whether it has transparent parts, or could have
     mode: str = ''  # Pillow's, such as 'RGB'
     orientation: int = 1  # 1 (upright) to 8; from 5 on, height and width change places
+    complete: bool = True  # False if a JPEG or a PNG ends before its end marker
 
 
 def read_image_header(content: bytes, in_full: bool = True) -> ImageHeader | None:
@@ -120,10 +121,8 @@ def read_image_header(content: bytes, in_full: bool = True) -> ImageHeader | Non
         PIL.Image.DecompressionBombError: If Pillow is asked, and the pixels exceed its limit.
     """
     own = None
-    is_jpeg = content.startswith(_JPEG_START)
-    is_png = content.startswith(_PNG_START) and content[12:16] == b'IHDR' and len(content) > 25
-    if is_jpeg or is_png:
-        own = _jpeg_header(content) if is_jpeg else _png_header(content)
+    if content.startswith((_JPEG_START, _PNG_START[:4])):
+        own = (_jpeg_header if content.startswith(_JPEG_START) else _png_header)(content)
         if not in_full:
             return own
     try:
@@ -145,17 +144,26 @@ def read_image_header(content: bytes, in_full: bool = True) -> ImageHeader | Non
         return None
 
 
-def _jpeg_header(content: bytes) -> ImageHeader | None:
-    size, metadata = None, b''
+def _jpeg_header(content: bytes) -> ImageHeader:
+    size, metadata, complete = (0, 0), b'', False
     for marker, at in _jpeg_markers(content):
-        if marker in _FRAME_MARKERS and size is None and at + 9 <= len(content):
+        if marker in _FRAME_MARKERS and not any(size) and at + 9 <= len(content):
             size = struct.unpack_from('>HH', content, at + 5)
         elif marker == _APP1:
             metadata += content[at : at + 2 + struct.unpack_from('>H', content, at + 2)[0]]
-    return size and ImageHeader('JPEG', size, orientation=_orientation_in(metadata, 'JPEG'))
+        elif marker == _START_OF_SCAN:
+            # Searched from here on, neither the end of a thumbnail in EXIF data nor zeros behind a
+            # truncated file (a download into reserved space) are taken for it: within a scan 0xff
+            # is always followed by 0x00 or by a marker. What follows the end does not matter.
+            complete = content.rfind(_JPEG_END, at) >= 0
+    orientation = _orientation_in(metadata, 'JPEG')
+    return ImageHeader('JPEG', size, orientation=orientation, complete=complete)
 
 
 def _png_header(content: bytes) -> ImageHeader:
+    complete = content.rfind(b'IEND') >= 0
+    if not content.startswith(_PNG_START) or content[12:16] != b'IHDR' or len(content) < 26:
+        return ImageHeader('PNG', (0, 0), complete=complete)
     width, height, bits, color_type = struct.unpack_from('>IIBB', content, 16)
     format, transparent, metadata = 'PNG', color_type in _PNG_ALPHA, b''
     at = len(_PNG_START)
@@ -168,8 +176,8 @@ def _png_header(content: bytes) -> ImageHeader:
         elif kind == b'eXIf' or content.startswith(_PNG_METADATA, at + 4):
             metadata += content[at:end]
         at = end
-    orientation = _orientation_in(metadata, 'PNG')
-    return ImageHeader(format, (height, width), bits, transparent, orientation=orientation)
+    turn = _orientation_in(metadata, 'PNG')
+    return ImageHeader(format, (height, width), bits, transparent, '', turn, complete)
 
 
 @functools.cache
@@ -224,39 +232,11 @@ def read_orientation(image: Image.Image) -> int:
         return 1
 
 
-def jpeg_size(content: bytes) -> tuple[int, int] | None:
-    """Return height and width as a JPEG's frame header states them, as stored; None without one."""
-    for marker, at in _jpeg_markers(content):
-        if marker in _FRAME_MARKERS and at + 9 <= len(content):
-            return struct.unpack_from('>HH', content, at + 5)
-    return None
-
-
-def is_complete(content: bytes) -> bool:
-    """Return False if a JPEG or a PNG ends before its end marker; True for other formats.
-
-    A JPEG's end marker is searched behind the start of its first scan, so that neither the end
-    of a thumbnail in its EXIF data nor zeros behind a truncated file (an interrupted download into
-    reserved space) are taken for the end. What follows the end marker does not matter.
-    """
-    if content.startswith(_PNG_START[:4]):
-        return content.rfind(b'IEND') >= 0
-    if not content.startswith(_JPEG_START):
-        return True
-    for marker, at in _jpeg_markers(content):
-        if marker == _START_OF_SCAN:
-            # within a scan 0xff is always followed by 0x00 or by a marker
-            return content.rfind(_JPEG_END, at) >= 0
-    return False
-
-
 def _jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
     """Yield each marker and the position of its 0xff, up to the start of the first scan.
 
     Bytes that do not belong between two segments are skipped, as libjpeg does.
     """
-    if not content.startswith(_JPEG_START):
-        return
     at = 2
     while (at := content.find(b'\xff', at)) >= 0 and at + 4 <= len(content):
         marker = content[at + 1]

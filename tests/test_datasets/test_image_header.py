@@ -6,8 +6,6 @@ from PIL import Image
 
 from mmpretrain_mldecoder.datasets.image_header import (
     ImageHeader,
-    is_complete,
-    jpeg_size,
     read_image_header,
 )
 
@@ -24,17 +22,25 @@ def test_both_ways_to_read_a_header_agree(format):
     assert read_image_header(b'no image') is None
 
 
+def header(content):
+    return read_image_header(content, in_full=False)
+
+
+def is_complete(content):
+    return header(content).complete
+
+
 def test_size_of_photos(shared_data):
     for path in sorted((shared_data / 'coco_tiny').rglob('*.jpg'))[::8]:
-        assert jpeg_size(path.read_bytes()) == Image.open(path).size[::-1]
+        assert header(path.read_bytes()).size == Image.open(path).size[::-1]
 
 
 def test_size_is_found_behind_padding_and_not_in_what_is_cut_short():
     content = encoded(photo(0, 70, 90))
-    assert jpeg_size(content) == (70, 90)
-    assert jpeg_size(content[:2] + b'\xff\xff' + content[2:]) == (70, 90)
-    for other in (content[:30], content[:2] + b'\0' * 90, b''):
-        assert jpeg_size(other) is None
+    assert header(content).size == (70, 90)
+    assert header(content[:2] + b'\xff\xff' + content[2:]).size == (70, 90)
+    for other in (content[:30], content[:2] + b'\0' * 90):
+        assert header(other).size == (0, 0) and not is_complete(other)
 
 
 @pytest.mark.parametrize('options', [{}, dict(progressive=True), dict(exif=orientation(6))])

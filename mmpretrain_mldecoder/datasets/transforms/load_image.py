@@ -8,7 +8,6 @@ from mmpretrain.registry import TRANSFORMS
 from ...errors import UnreadableImageError
 from ..decode_image import MAX_PIXELS, decode_image, image_to_bgr
 from ..image_files import read_image_file
-from ..image_header import jpeg_size
 
 
 @TRANSFORMS.register_module()
@@ -39,6 +38,8 @@ class LoadWholeImage(LoadImageFromFile):
         ValueError: If ``max_pixels`` is not a positive int.
         UnreadableImageError: When called, if the file cannot be read; it is a ValueError, too.
     """
+
+    min_side: int | None = None
 
     def __init__(
         self,
@@ -81,17 +82,11 @@ class LoadWholeImage(LoadImageFromFile):
         return cv2.cvtColor(img, cv2.COLOR_BGR2GRAY) if is_grey else img
 
     def _decode(self, path: str, content: bytes) -> np.ndarray:
-        return decode_image(path, content, self.color_type, self.imdecode_backend, self.max_pixels)
+        rules = (self.color_type, self.imdecode_backend, self.max_pixels, self.min_side)
+        return decode_image(path, content, *rules)
 
     def __repr__(self) -> str:
         return f'{super().__repr__()[:-1]}, max_pixels={self.max_pixels})'
-
-
-_REDUCED = {
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
 
 
 @TRANSFORMS.register_module()
@@ -125,13 +120,6 @@ class LoadScaledImage(LoadWholeImage):
             )
         super().__init__(max_pixels=max_pixels, backend_args=backend_args)
         self.min_side = min_side
-
-    def _decode(self, path: str, content: bytes) -> np.ndarray:
-        flag, side = cv2.IMREAD_COLOR, min(jpeg_size(content) or (0,))
-        for denominator, reduced in _REDUCED.items():
-            if side >= denominator * self.min_side:
-                flag = reduced
-        return decode_image(path, content, flag, 'cv2', self.max_pixels)
 
     def __repr__(self) -> str:
         return (
