@@ -85,18 +85,17 @@ def load_fitting(module: nn.Module, checkpoint: Mapping, source: str) -> Loaded:
         WeightsMismatchError: If several prefixes fit, and none is known to be preferred; or if the
             loading code of the module fails.
     """
-    state, prefix = in_names_of(module, checkpoint.get('state_dict', checkpoint), source)
-    choices = [(state, prefix)]
+    module = _innermost(module)
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    choices = [in_names_of(module, state_dict, source)]
     if 'original' in checkpoint:
         choices.append(in_names_of(module, checkpoint['original'], source))
-    if prefix:
-        choices.append((checkpoint.get('state_dict', checkpoint), ''))  # it may rename by itself
-    for state, prefix in choices:
+    choices.append((state_dict, ''))  # it may rename by itself
+    for state, prefix in [*choices, choices[0]]:
         loaded = Loaded(state, prefix, load(module, state, source))
         if not loaded.mismatch:
-            return loaded
-    state, prefix = choices[0]
-    return Loaded(state, prefix, load(module, state, source))
+            break
+    return loaded
 
 
 def load_whole(model: nn.Module, checkpoint: Mapping, source: str) -> Mapping:
@@ -193,76 +192,58 @@ def in_names_of(module: nn.Module, state_dict: Mapping, source: str) -> tuple[Ma
     the others.
     """
     state_dict = drop_surplus_outputs(module, state_dict)
-    pairs = _best_prefixes(module, state_dict)
-    preferred = evaluated([prefix for prefix, _ in pairs]) if len(pairs) > 1 else None
-    if preferred is not None:
-        pairs = [pair for pair in pairs if pair[0] == preferred]
+    prefixes = _best_prefixes(module, state_dict)
+    if len(prefixes) > 1 and (preferred := evaluated(prefixes)) is not None:
+        prefixes = [preferred]
     own = module.state_dict()
-    first, *others = (rename(state_dict, *pair) for pair in pairs)
+    first, *others = (below(state_dict, prefix) for prefix in prefixes)
     differing = [
         n for o in others for n, value in o.items() if n in own and not _equal(value, first.get(n))
     ]
     if differing and 2 * len(own.keys() & first.keys()) > len(own):
-        names = [prefix.rstrip('.') or '(none)' for prefix, _ in pairs]
+        names = [prefix.rstrip('.') or '(none)' for prefix in prefixes]
         raise WeightsMismatchError(
             f'{source} has weights of the {type(module).__name__} more than once, below '
             f'{listed(names, 6)}, and none of them is known to be preferred. Name one: '
             f'{source}#{names[-1]}'
         )
-    return first, pairs[0][0]
+    return first, prefixes[0]
 
 
 def is_one_of_its_blocks(module: nn.Module, state_dict: Mapping) -> bool:
     """Whether a module is like several numbered blocks of the network of the weights."""
-    pairs, needed = _best_prefixes(module, state_dict), needed_names(module).keys()
-    return len(pairs) > 1 and all(
-        prefix[:-1].rpartition('.')[2].isdigit()
-        and needed <= rename(state_dict, prefix, outer).keys()
-        for prefix, outer in pairs
+    prefixes, needed = _best_prefixes(module, state_dict), needed_names(module).keys()
+    return len(prefixes) > 1 and all(
+        prefix[:-1].rpartition('.')[2].isdigit() and needed <= below(state_dict, prefix).keys()
+        for prefix in prefixes
     )
 
 
-def _best_prefixes(module: nn.Module, state_dict: Mapping) -> list[tuple[str, str]]:
-    """Return the pairs of prefixes below which most names agree, and of these most shapes."""
-    names = {name for same in needed_names(module).values() for name in same}
-    firsts = {name.partition('.')[0] for name in names}
-    choices = {'': names}
-    if len(firsts) == 1 and all('.' in name for name in names):  # such as timm_model
-        outer = f'{firsts.pop()}.'
-        choices[outer] = {name.removeprefix(outer) for name in names}
-    counts: Counter[tuple[str, str]] = Counter()
+def _best_prefixes(module: nn.Module, state_dict: Mapping) -> list[str]:
+    """Return the prefixes below which most names agree, and of these most shapes."""
+    own = {name for same in needed_names(module).values() for name in same}
+    counts: Counter[str] = Counter()
     for name in state_dict:
         parts = name.split('.')
         for i in range(len(parts)):
-            prefix, rest = '.'.join([*parts[:i], '']), '.'.join(parts[i:])
-            for outer, own in choices.items():
-                if rest in own and not (outer and prefix.endswith(outer)):
-                    counts[prefix, outer] += 1
+            if '.'.join(parts[i:]) in own:
+                counts['.'.join([*parts[:i], ''])] += 1
     most = max(counts.values(), default=0)
-    if counts['', ''] == most:
-        return [('', '')]
-    best = [pair for pair, count in counts.items() if count == most]
-    if len(best) == 1:
-        return best
+    if counts[''] == most:
+        return ['']
     shapes = {name: value.shape for name, value in module.state_dict().items()}
     fitting = {
-        pair: sum(
-            getattr(v, 'shape', None) == shapes.get(n) for n, v in rename(state_dict, *pair).items()
+        prefix: sum(
+            getattr(v, 'shape', None) == shapes.get(n) for n, v in below(state_dict, prefix).items()
         )
-        for pair in best
+        for prefix, count in counts.items()
+        if count == most
     }
-    return [pair for pair in best if fitting[pair] == max(fitting.values())]
+    return [prefix for prefix, number in fitting.items() if number == max(fitting.values())]
 
 
 def _equal(one: object, other: object) -> bool:
     return isinstance(one, Tensor) and isinstance(other, Tensor) and torch.equal(one, other)
-
-
-def rename(state_dict: Mapping, prefix: str, outer: str) -> Mapping:
-    """Return the entries below ``prefix``, with ``outer`` in its place."""
-    if not prefix and not outer:
-        return state_dict
-    return {f'{outer}{name}': value for name, value in below(state_dict, prefix).items()}
 
 
 def load(module: nn.Module, state_dict: Mapping, source: str) -> Mismatch:
@@ -347,19 +328,29 @@ def listed(names: Collection[str], most: int = 4) -> str:
     return ', '.join([*list(names)[:most], *['...'] * (len(names) > most)])
 
 
-def below(state_dict: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def below(state_dict: Mapping[str, Tensor], prefix: str) -> Mapping[str, Tensor]:
     """Return the entries whose names begin with ``prefix``, without it."""
-    return {
-        name.removeprefix(prefix): value
-        for name, value in state_dict.items()
-        if name.startswith(prefix)
-    }
+    return (
+        state_dict
+        if not prefix
+        else {
+            name.removeprefix(prefix): value
+            for name, value in state_dict.items()
+            if name.startswith(prefix)
+        }
+    )
+
+
+def _innermost(module: nn.Module) -> nn.Module:
+    """Return the network in a module that holds nothing else, as in a TIMMBackbone."""
+    children = list(module.children())
+    is_alone = len(children) == 1 and not list(module.parameters(recurse=False))
+    return _innermost(children[0]) if is_alone and list(children[0].children()) else module
 
 
 def _roots(module: nn.Module, prefix: str = '') -> set[str]:
     """Return prefixes below which networks begin: of a backbone and a head, of a TIMMBackbone."""
     children = dict(module.named_children())
-    inner = children if hasattr(module, 'backbone') else {}
-    if len(children) == 1 and not list(module.parameters(recurse=False)):
-        inner = children
-    return {prefix}.union(*(_roots(inner[name], f'{prefix}{name}.') for name in inner))
+    if not hasattr(module, 'backbone') and _innermost(module) is module:
+        return {prefix}
+    return {prefix}.union(*(_roots(child, f'{prefix}{name}.') for name, child in children.items()))

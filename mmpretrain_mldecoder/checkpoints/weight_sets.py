@@ -5,7 +5,6 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
@@ -83,14 +82,7 @@ def choose(content: Mapping, source: str, fragment: str = '') -> WeightSet:
     path, names = _named(sets, fragment)
     if path is None:
         path = _preferred(sets, source)
-    found = sets[path]
-    held = content
-    for key in path.split('.') if path else ():
-        held = held.get(key, {}) if isinstance(held, Mapping) else {}
-    state = held if path and held.keys() == found.keys() else found
-    if not path and len(found) == len(content):
-        state = content
-    prefix, state = without_wrappers(state)
+    prefix, state = without_wrappers(sets[path])
     if all('lora_' in name for name in state):
         raise ValueError(
             f'{source} is a LoRA adapter, changes to the weights of another file: merge them, '
@@ -146,14 +138,14 @@ def evaluated(names: Collection[str]) -> str | None:
     return None
 
 
-def _sets(content: Mapping, path: str = '') -> dict[str, dict[str, Any]]:
+def _sets(content: Mapping, path: str = '') -> dict[str, Mapping]:
     """Find all mappings of names to tensors; the key of each is its path."""
     tensors = {
         name: value
         for name, value in content.items()
         if isinstance(name, str) and isinstance(value, Tensor | np.ndarray)
     }
-    nested: dict[str, dict[str, Any]] = {}
+    nested: dict[str, Mapping] = {}
     for key, value in content.items():
         if isinstance(value, Mapping) and isinstance(key, str) and not _NO_WEIGHTS.search(key):
             nested |= _sets(value, f'{path}.{key}' if path else key)
@@ -162,7 +154,8 @@ def _sets(content: Mapping, path: str = '') -> dict[str, dict[str, Any]]:
         return nested
     # Beside them may lie an epoch; what has the name of a weight is kept, to be refused.
     is_named = (name for name in content if isinstance(name, str) and '.' in name)
-    return {path: tensors | {name: content[name] for name in is_named}}
+    found = tensors | {name: content[name] for name in is_named}
+    return {path: content if len(found) == len(content) else found}
 
 
 def _named(sets: Mapping, fragment: str) -> tuple[str | None, str]:

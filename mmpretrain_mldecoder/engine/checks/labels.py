@@ -10,13 +10,12 @@ from mmengine.model import BaseModel
 from mmpretrain.datasets import PackInputs
 from torch import nn
 
+from ...checkpoints.fit import listed
 from ...datasets import COCOMultiLabel, CocoSamples
 from ...datasets.dataset_wrappers import inner_datasets
 from ...errors import ConfigError
 from ...fileio.terminal import printable
 from ...models.heads import MLDecoderHead
-
-_SHOWN = 10
 
 
 def check_labels(model: BaseModel, datasets: Mapping[str, object], logger: logging.Logger) -> None:
@@ -54,12 +53,10 @@ def _check_positives(key: str, dataset: object, is_training: bool, logger: loggi
             )
         logger.warning(f'{text}, so there is no mAP')
     elif is_training and not counts.all():
-        without = np.flatnonzero(counts == 0)
-        names = ', '.join(printable(str(classes[i])) for i in without[:_SHOWN])
-        more = ', ...' if len(without) > _SHOWN else ''
+        without = [str(classes[i]) for i in np.flatnonzero(counts == 0)]
         logger.warning(
             f'{key}: {len(without)} of {len(classes)} classes have no image, the model learns that '
-            f'they are absent: {names}{more}'
+            f'they are absent: {printable(listed(without, 10))}'
         )
 
 

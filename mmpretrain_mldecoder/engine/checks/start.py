@@ -60,7 +60,8 @@ def check_start(runner: Runner) -> None:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
 
     if 'train' in loops:
-        check_training(runner, loops['train'], validates='val' in loops)
+        for warning in check_training(runner, loops['train'], validates='val' in loops):
+            runner.logger.warning(warning)
         if line := pixel_differences(model, loops['train'].dataloader.dataset, runner._load_from):
             runner.logger.info(line)
     datasets = {f'{key}_dataloader.dataset': loop.dataloader.dataset for key, loop in loops.items()}

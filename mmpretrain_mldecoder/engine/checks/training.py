@@ -1,7 +1,7 @@
 """Checks of training settings: loop, hooks, gradient clipping, schedules."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Number
 
 import torch
@@ -27,8 +27,8 @@ from .dry_run import in_mode
 _LENGTHS = {CosineAnnealingParamScheduler: 'T_max', OneCycleParamScheduler: 'total_steps'}
 
 
-def check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
-    """Check the settings of a training, and log a warning for those that may be meant."""
+def check_training(runner: Runner, loop: BaseLoop, validates: bool) -> Iterator[str]:
+    """Check the settings of a training, and yield a warning for each of those that may be meant."""
     loader, counts_epochs = loop.dataloader, hasattr(loop, 'run_epoch')
     if not len(loader):
         raise ConfigError(
@@ -38,10 +38,9 @@ def check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
         )
     if validates and getattr(loop, 'val_interval', 1) < 1:
         raise ConfigError(f'train_cfg.val_interval = {loop.val_interval}: it must be at least 1')
-    if warning := check_recomputed_norms(
+    yield from check_recomputed_norms(
         runner.model, runner.cfg.get('activation_checkpointing') or ()
-    ):
-        runner.logger.warning(warning)
+    )
     scale = runner.cfg.get('auto_scale_lr') or {}
     images = get_world_size() * (loader.batch_size or 0)
     if images and not scale.get('enable') and scale.get('base_batch_size', images) != images:
@@ -51,30 +50,26 @@ def check_training(runner: Runner, loop: BaseLoop, validates: bool) -> None:
         )
     for hook in runner.hooks:
         check_hook(hook)
-        if isinstance(hook, EMAHook) and (warning := check_average(hook, loop.max_iters)):
-            runner.logger.warning(warning)
+        if isinstance(hook, EMAHook):
+            yield from check_average(hook, loop.max_iters)
         if isinstance(hook, CheckpointHook) and hook.by_epoch and not counts_epochs:
-            runner.logger.warning(
+            yield (
                 'default_hooks.checkpoint.by_epoch is True, but the training counts iterations: '
                 'the only checkpoint is saved at its end. Set by_epoch to False, and interval to a '
                 'number of iterations'
             )
         if getattr(hook, 'save_best', None) and not validates:
-            runner.logger.warning(
-                'There is no validation: no checkpoint is kept as the best (save_best)'
-            )
+            yield 'There is no validation: no checkpoint is kept as the best (save_best)'
     schedules = runner.param_schedulers
     if isinstance(runner.optim_wrapper, OptimWrapper):
         check_clip_grad(runner.optim_wrapper)
         config = runner.cfg.get('optim_wrapper') or {}
-        for warning in check_paramwise(runner.model, runner.optim_wrapper, config, schedules):
-            runner.logger.warning(warning)
+        yield from check_paramwise(runner.model, runner.optim_wrapper, config, schedules)
     configs = runner.cfg.get('param_scheduler')
     configs = configs if isinstance(configs, list) else [configs]
     if isinstance(schedules, list) and len(configs) == len(schedules) and all(configs):
         max_epochs = loop.max_epochs if counts_epochs else None
-        for warning in check_schedules(schedules, configs, max_epochs, loop.max_iters):
-            runner.logger.warning(warning)
+        yield from check_schedules(schedules, configs, max_epochs, loop.max_iters)
 
 
 def check_hook(hook: Hook) -> None:
@@ -97,25 +92,25 @@ def check_hook(hook: Hook) -> None:
             raise ConfigError(unknown_argument(f'{where}.{key}', value, type(hook).__name__, names))
 
 
-def check_average(hook: EMAHook, max_iters: int) -> str | None:
-    """Return a warning if the first weights are more than 5 % of an average at the end."""
+def check_average(hook: EMAHook, max_iters: int) -> Iterator[str]:
+    """Yield a warning if the first weights are more than 5 % of an average at the end."""
     momentum, steps = hook.ema_cfg.get('momentum', 0.0002), max_iters - max(hook.begin_iter, 0)
     share = (1 - momentum) ** steps
     if share <= 0.05 or hook.ema_cfg['type'] != 'ExponentialMovingAverage':
-        return None
+        return
     # 1 % at the end; one digit, rounded away from a decay of 1
     better = min(float(f'{1 - 0.01 ** (1 / max(steps, 1)):.1g}'), 0.9)
     where = type(hook).__name__
     key = f'decay={1 - better:g}' if hasattr(hook, 'test_weights') else f'momentum={better:g}'
-    return (
+    yield (
         f'{where} averages over about {1 / momentum:.0f} steps and the training has {max_iters}: '
         f'{share:.0%} of its scores and checkpoints are the weights of the start. Set {key} in '
         'custom_hooks'
     )
 
 
-def check_recomputed_norms(model: nn.Module, recomputed: Sequence[str] = ()) -> str | None:
-    """Return a warning of batch norms that a step sees twice, as their inputs are computed twice.
+def check_recomputed_norms(model: nn.Module, recomputed: Sequence[str] = ()) -> Iterator[str]:
+    """Yield a warning of batch norms that a step sees twice, as their inputs are computed twice.
 
     That is so below a module with ``with_cp=True``, or one that ``activation_checkpointing`` names.
     """
@@ -128,13 +123,12 @@ def check_recomputed_norms(model: nn.Module, recomputed: Sequence[str] = ()) -> 
             if isinstance(norm, _BatchNorm) and norm.training and norm.momentum == 0.1
             if norm.track_running_stats
         }
-    if not norms:
-        return None
-    return (
-        f'with_cp or activation_checkpointing updates the statistics of {len(norms)} batch norms '
-        f'twice a step (first: {next(iter(norms))}). Set model.backbone.norm_cfg to '
-        "dict(type='BN', momentum=0.0513), which twice is 0.1 once, or norm_eval to True"
-    )
+    if norms:
+        yield (
+            f'with_cp or activation_checkpointing updates the statistics of {len(norms)} batch '
+            f'norms twice a step (first: {next(iter(norms))}). Set model.backbone.norm_cfg to '
+            "dict(type='BN', momentum=0.0513), which twice is 0.1 once, or norm_eval to True"
+        )
 
 
 def check_clip_grad(wrapper: OptimWrapper) -> None:
@@ -161,8 +155,8 @@ def check_clip_grad(wrapper: OptimWrapper) -> None:
 
 def check_paramwise(
     model: nn.Module, wrapper: OptimWrapper, config: Mapping, schedules: object
-) -> list[str]:
-    """Return warnings of a ``paramwise_cfg`` (in the ``config`` of a wrapper) that acts not as set.
+) -> Iterator[str]:
+    """Yield warnings of a ``paramwise_cfg`` (in the ``config`` of a wrapper) that acts not as set.
 
     ``schedules`` are those of a runner; they may have the last word about the rates.
     """
@@ -171,12 +165,13 @@ def check_paramwise(
     custom = options.get('custom_keys') or {}
     names = {id(param): name for name, param in model.named_parameters()}
     parts = {part for name in names.values() for part in name.split('.')}
-    warnings = [
-        f'{where}.custom_keys has {key!r}, which is in the name of no parameter'
-        f'{near_names(key, parts)}: it does nothing'
-        for key in custom
-        if not any(key in name for name in names.values())
-    ]
+    for key in custom:
+        if not any(key in name for name in names.values()):
+            near = near_names(key, parts)
+            yield (
+                f'{where}.custom_keys has {key!r}, which is in the name of no parameter{near}: it '
+                'does nothing'
+            )
     rules = [key for key in DECAYS_OF_1D if key in options]
     decayed = [
         name
@@ -185,7 +180,7 @@ def check_paramwise(
         if group.get('weight_decay') and any(key in name for key in custom)
     ]
     if rules and decayed:
-        warnings.append(
+        yield (
             f'{where}.custom_keys wins over {", ".join(rules)}: {len(decayed)} 1-D parameters are '
             f'decayed, the first is {decayed[0]}. Set optim_wrapper.constructor to '
             "'NoDecay1DConstructor', which decays none"
@@ -194,12 +189,11 @@ def check_paramwise(
     for schedule in schedules if isinstance(schedules, list) else ():
         is_cycle = isinstance(schedule, OneCycleParamScheduler)
         if has_rates and is_cycle and isinstance(schedule.eta_max, Number):
-            warnings.append(
+            yield (
                 f'param_scheduler.eta_max = {schedule.eta_max:g} is the peak of all parameter '
                 f'groups, so lr_mult in {where} does nothing. Remove eta_max and set '
                 "param_scheduler.type to 'PlainOneCycleLR'"
             )
-    return warnings
 
 
 def check_schedules(
@@ -207,19 +201,19 @@ def check_schedules(
     configs: Sequence[Mapping],
     max_epochs: int | None,
     max_iters: int,
-) -> list[str]:
+) -> Iterator[str]:
     """Compare built schedules with the length of the training.
 
     ``max_epochs`` is None for a training in iterations. Lengths in ``configs`` may be in epochs
-    (``convert_to_iter_based``). Returns warnings of what is allowed, but rarely meant; raises for a
+    (``convert_to_iter_based``). Yields warnings of what is allowed, but rarely meant; raises for a
     OneCycle that ends before the training, which would then end in an error.
     """
-    warnings, ends = [], []
+    ends = []
     for index, (schedule, config) in enumerate(zip(schedules, configs, strict=True)):
         where = f'param_scheduler.{index}' if len(schedules) > 1 else 'param_scheduler'
         name = f'{where} ({type(schedule).__name__})'
         if schedule.by_epoch and max_epochs is None:
-            warnings.append(
+            yield (
                 f'{name} counts epochs, but the training counts iterations: the schedule stays at '
                 'its start. Set by_epoch=False and lengths in iterations'
             )
@@ -233,7 +227,7 @@ def check_schedules(
         ends.append((schedule.end / total, schedule.end / unit, total / unit, words))
         if length <= 0:
             begin = f'{schedule.begin / unit:g} of {total / unit:g} {words}'
-            warnings.append(f'{name} begins at {begin}: it does nothing')
+            yield f'{name} begins at {begin}: it does nothing'
             continue
         key = next((key for kind, key in _LENGTHS.items() if isinstance(schedule, kind)), None)
         steps = getattr(schedule, key) if key else length
@@ -244,14 +238,13 @@ def check_schedules(
             )
         if steps != length:
             what = 'does not reach its end' if steps > length else 'rises again'
-            warnings.append(
+            yield (
                 f'{name} has {key}={steps / unit:g}, but runs for {length / unit:g} {words}: the '
                 f'learning rate {what}. Set it to {length / unit:g}'
             )
     if ends and max(ends)[0] < 1:
         _, end, total, words = max(ends)
-        warnings.append(
+        yield (
             f'param_scheduler ends after {end:g} of {total:g} {words}: the learning rate stays as '
             'it is then'
         )
-    return warnings

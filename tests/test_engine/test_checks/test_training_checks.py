@@ -4,6 +4,7 @@ import re
 import pytest
 import torch
 from mmengine.optim import CosineAnnealingLR, OneCycleLR, build_optim_wrapper
+from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from torch import nn
 
@@ -20,20 +21,20 @@ from mmpretrain_mldecoder.errors import ConfigError
 @pytest.mark.parametrize(('decay', 'steps'), [(0.99, 4), (0.9997, 50), (0.9997, 3000), (0.5, 1)])
 def test_average_that_stays_at_the_start(decay, steps):
     """The decay that the warning names leaves less than 5 % of the first weights."""
-    named = re.search(r'Set decay=(\S+) in', check_average(DualEMAHook(decay=decay), steps))
+    named = re.search(r'Set decay=(\S+) in', next(check_average(DualEMAHook(decay=decay), steps)))
     if steps > 1:
-        assert check_average(DualEMAHook(decay=float(named[1])), steps) is None
-    assert check_average(DualEMAHook(decay=0.99), 540) is None
+        assert not [*check_average(DualEMAHook(decay=float(named[1])), steps)]
+    assert not [*check_average(DualEMAHook(decay=0.99), 540)]
 
 
 def test_batch_norms_that_are_computed_twice():
     """With the momentum that the warning names, two updates are one with 0.1."""
     config = dict(type='ResNet', depth=18, base_channels=4, stem_channels=4)
-    assert check_recomputed_norms(MODELS.build(config)) is None
-    warning = check_recomputed_norms(MODELS.build(dict(config, with_cp=True)))
+    assert not [*check_recomputed_norms(MODELS.build(config))]
+    (warning,) = check_recomputed_norms(MODELS.build(dict(config, with_cp=True)))
     momentum = float(re.search(r'momentum=(0[\d.]+)', warning)[1])
     config |= dict(with_cp=True, norm_cfg=dict(type='BN', momentum=momentum))
-    assert check_recomputed_norms(MODELS.build(config)) is None
+    assert not [*check_recomputed_norms(MODELS.build(config))]
     once, twice = nn.BatchNorm2d(3), nn.BatchNorm2d(3, momentum=momentum)
     for norm in (once, twice, twice):
         norm(torch.full((4, 3, 5, 5), 7.0))
@@ -57,7 +58,7 @@ def _schedule(cls, **options):
     ],
 )
 def test_length_of_a_schedule(options, warning):
-    warnings = check_schedules([_schedule(CosineAnnealingLR, **options)], [{}], 3, 30)
+    warnings = [*check_schedules([_schedule(CosineAnnealingLR, **options)], [{}], 3, 30)]
     assert len(warnings) == (warning is not None)
     assert all(warning in found for found in warnings)
 
@@ -65,9 +66,9 @@ def test_length_of_a_schedule(options, warning):
 def test_one_cycle_in_steps_is_compared_in_epochs():
     schedule = _schedule(OneCycleLR, eta_max=1.0, total_steps=20, by_epoch=False)
     with pytest.raises(ConfigError, match='total_steps = 2, but the training has 3 epochs'):
-        check_schedules([schedule], [{}], 3, 30)
+        next(check_schedules([schedule], [{}], 3, 30))
     with pytest.raises(ConfigError, match='total_steps = 20, but the training has 30 iterations'):
-        check_schedules([schedule], [dict(by_epoch=False)], 3, 30)
+        next(check_schedules([schedule], [dict(by_epoch=False)], 3, 30))
 
 
 def test_settings_of_parameters_act_or_a_line_says_why_not(folder):
@@ -80,9 +81,10 @@ def test_settings_of_parameters_act_or_a_line_says_why_not(folder):
             constructor=f'{constructor}Constructor',
             paramwise_cfg=dict(paramwise),
         )
-        wrapper = build_optim_wrapper(model, copy.deepcopy(config))
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            wrapper = build_optim_wrapper(model, copy.deepcopy(config))
         cycle = schedule(wrapper, eta_max=eta_max, total_steps=9)
-        return check_paramwise(model, wrapper, config, [cycle])
+        return [*check_paramwise(model, wrapper, config, [cycle])]
 
     slow = dict(backbone=dict(lr_mult=0.1))
     assert not warnings(custom_keys=slow, flat_decay_mult=0)
