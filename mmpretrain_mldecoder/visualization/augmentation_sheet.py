@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import mmcv
 import numpy as np
 from matplotlib.figure import Figure
 
 from ..fileio.terminal import printable
-from .figure import BLUE, DPI, save_figure, shorten, thumbnail
+from .figure import BLUE, DPI, save_figure, shorten
 
 TILE = 1.75  # inches
 GAP = 0.08
@@ -76,9 +77,11 @@ def augmentation_sheet(
                 bottom = y - heading - tile_height - 0.04
                 box = np.divide((x, bottom, TILE, tile_height), (width, height) * 2)
                 axes = figure.add_axes(box)
-                # a small image in its own pixels, not smoothed
+                # a small image in its own pixels, not smoothed; of a large one no more than shown
                 style = 'nearest' if max(tile.shape[:2]) < TILE * DPI else 'auto'
-                axes.imshow(thumbnail(tile, TILE)[..., ::-1], interpolation=style)
+                if max(tile.shape[:2]) > 2 * TILE * DPI:
+                    tile = mmcv.imrescale(tile, (int(2 * TILE * DPI),) * 2)
+                axes.imshow(tile[..., ::-1], interpolation=style)
                 axes.set_anchor('N')
                 axes.set(xticks=(), yticks=())
                 axes.spines[:].set_color('0.8')

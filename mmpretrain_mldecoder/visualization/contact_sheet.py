@@ -4,24 +4,24 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import mmcv
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from PIL import Image, ImageDraw
 
-from .figure import BLUE, DPI, GREEN, ORANGE, PINK, save_figure, shorten, thumbnail
+from ..datasets.decode_image import decode_image
+from ..datasets.image_files import read_image_file
+from ..fileio.atomic_write import atomic_write
+from .figure import GREEN, ORANGE, PINK, label_font, shorten
+from .labelled_image import PALE_INK, Label, draw_labels
 
 # Colour and symbol both tell the kinds apart, so that the sheet also reads without colour.
-HIT = ('✓', GREEN, 'hit')
-FALSE_ALARM = ('✗', ORANGE, 'false alarm')
-MISS = ('○', PINK, 'miss')
-UNJUDGED = ('', BLUE, '')
+HIT = dict(sign='✓', color=GREEN)
+FALSE_ALARM = dict(sign='✗', color=ORANGE)
+MISS = dict(sign='○', color=PINK)
+LEGEND = {'hit': HIT, 'false alarm': FALSE_ALARM, 'miss': MISS}
 
-CELL_INCHES = 2.2
-ROW_INCHES = 0.2
-MAX_ROWS = 12
-MAX_CHARACTERS = 25
+CELL = 300  # pixels, the longer side of an image
+GAP, LINE, LETTERS = 16, 22, 13
+MAX_LABELS = 12
 
 
 def contact_sheet(
@@ -46,6 +46,7 @@ def contact_sheet(
         truth: The names of the true labels of each image. Defaults to None.
 
     Raises:
+        UnreadableImageError: If a file cannot be read, by the rules of :func:`.decode_image`.
         ValueError: If there is no image, ``columns`` is below 1, or the lengths differ.
     """
     if not images or columns < 1:
@@ -56,71 +57,49 @@ def contact_sheet(
             f'{len(images)} images need as many predictions and truths, but there are '
             f'{len(predictions)} predictions and {truths} truths'
         )
-    entries = list(map(_entries, predictions, truth or [None] * len(images)))
-    thumbnails = [thumbnail(mmcv.imread(image), CELL_INCHES) for image in images]
-    columns = min(columns, len(images))
-    # A row of the grid is as high as its highest image and its longest list of labels ask for.
-    lines, heights = [], []
-    for start in range(0, len(images), columns):
-        row = slice(start, start + columns)
-        lines.append(max(1, *map(len, entries[row])))
-        aspect = max(small.shape[0] / small.shape[1] for small in thumbnails[row])
-        heights += [ROW_INCHES * 1.5, CELL_INCHES * min(aspect, 1), ROW_INCHES * lines[-1]]
-    legend = 0.0 if truth is None else 1.5 * ROW_INCHES
-    width, height = columns * (CELL_INCHES + 0.2) + 0.2, sum(heights) + legend + 0.2
-    figure = Figure(figsize=(width, height), dpi=DPI)
-    grid = figure.add_gridspec(
-        len(heights),
-        columns,
-        height_ratios=heights,
-        left=0.2 / width,
-        right=1 - 0.2 / width,
-        top=1 - legend / height,
-        bottom=0.2 / height,
-        hspace=0,
-        wspace=0.2 / CELL_INCHES,
-    )
-    for i, small in enumerate(thumbnails):
-        row, column = divmod(i, columns)
-        axes = figure.add_subplot(grid[3 * row + 1, column])
-        axes.imshow(small[..., ::-1])
-        axes.set_anchor('S')
-        axes.set_axis_off()
-        name = shorten(os.path.basename(predictions[i].get('path', '')), MAX_CHARACTERS)
-        axes.set_title(name, fontsize=7, color='0.4', pad=3, parse_math=False)
-        _draw_labels(figure.add_subplot(grid[3 * row + 2, column]), entries[i], lines[row])
+    cells = list(map(_cell, images, predictions, truth or [None] * len(images)))
+    columns = min(columns, len(cells))
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    heights = [max(cell.height for cell in row) for row in rows]
+    top = GAP if truth is None else GAP + LINE
+    size = (columns * (CELL + GAP) + GAP, top + sum(heights) + GAP * len(rows))
+    sheet = Image.new('RGB', size, 'white')
     if truth is not None:
-        kinds = (HIT, FALSE_ALARM, MISS)
-        handles = [Patch(color=color, label=f'{sign} {name}') for sign, color, name in kinds]
-        style = dict(frameon=False, fontsize=8, handlelength=1, columnspacing=1)
-        figure.legend(handles=handles, loc='upper center', ncols=len(kinds), **style)
-    return save_figure(figure, out)
+        _draw_legend(ImageDraw.Draw(sheet))
+    for row, height in zip(rows, heights, strict=True):
+        for column, cell in enumerate(row):
+            sheet.paste(cell, (GAP + column * (CELL + GAP) + (CELL - cell.width) // 2, top))
+        top += height + GAP
+    with atomic_write(out) as path:
+        sheet.save(path, 'PNG')
+    return Path(out)
 
 
-def _entries(prediction: dict, truth: Sequence[str] | None) -> list[tuple]:
-    """List what stands beneath one image: ``(kind, label, score or None)``, best first."""
-    entries = []
-    for label, score in zip(prediction['labels'], prediction['scores'], strict=True):
-        kind = UNJUDGED if truth is None else HIT if label in truth else FALSE_ALARM
-        entries.append((kind, label, score))
-    entries += [(MISS, label, None) for label in truth or () if label not in prediction['labels']]
-    if len(entries) > MAX_ROWS:
-        hidden = len(entries) - MAX_ROWS + 1
-        entries[MAX_ROWS - 1 :] = [(UNJUDGED, f'… {hidden} more', None)]
-    return entries
+def _cell(
+    image: str | os.PathLike | np.ndarray, prediction: dict, truth: Sequence[str] | None
+) -> Image.Image:
+    """Draw an image with its file name above and its labels beneath, best first."""
+    if not isinstance(image, np.ndarray):
+        image = decode_image(os.fspath(image), read_image_file(os.fspath(image)))
+    labels = [
+        Label(text, score, **({} if truth is None else HIT if text in truth else FALSE_ALARM))
+        for text, score in zip(prediction['labels'], prediction['scores'], strict=True)
+    ]
+    labels += [Label(text, **MISS) for text in truth or () if text not in prediction['labels']]
+    labelled = draw_labels(image, labels, MAX_LABELS, CELL)
+    cell = Image.new('RGB', (labelled.width, labelled.height + LINE), 'white')
+    cell.paste(labelled, (0, LINE))
+    name = os.path.basename(prediction.get('path', ''))
+    font = label_font(name, LETTERS)
+    name = shorten(name, cell.width, font.getlength)
+    ImageDraw.Draw(cell).text((cell.width // 2, LINE // 2), name, PALE_INK, font, anchor='mm')
+    return cell
 
 
-def _draw_labels(axes: Axes, entries: list[tuple], lines: int) -> None:
-    """Write one line per label; the bar behind it is as long as the score."""
-    axes.set(xlim=(0, 1), ylim=(lines, 0))
-    axes.set_axis_off()
-    style = dict(va='center', fontsize=8, parse_math=False)
-    if not entries:
-        axes.text(0.5, 0.5, 'no label', ha='center', color='0.5', **style)
-    for line, ((sign, color, _), label, score) in enumerate(entries):
-        axes.add_patch(Rectangle((0, line + 0.08), 1, 0.84, color='0.95', lw=0))
-        if score is not None:
-            axes.add_patch(Rectangle((0, line + 0.08), score, 0.84, color=color, alpha=0.35, lw=0))
-            axes.text(0.98, line + 0.5, f'{score:.2f}', ha='right', **style)
-        axes.text(0.03, line + 0.5, sign, color=color, weight='bold', **style)
-        axes.text(0.11 if sign else 0.03, line + 0.5, shorten(label, MAX_CHARACTERS), **style)
+def _draw_legend(draw: ImageDraw.ImageDraw) -> None:
+    left = GAP
+    for name, kind in LEGEND.items():
+        font = label_font(kind['sign'], LETTERS)
+        text = f'{kind["sign"]} {name}'
+        draw.text((left, GAP // 2 + LINE // 2), text, kind['color'], font, anchor='lm')
+        left += round(font.getlength(text)) + 2 * GAP

@@ -1,4 +1,4 @@
-"""Colours, fonts, shortened names, thumbnails and atomic saving, for all figures."""
+"""Colours, fonts, shortened names and atomic saving, for all figures."""
 
 import os
 from bisect import bisect_right
@@ -6,8 +6,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-import mmcv
-import numpy as np
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -79,12 +77,6 @@ def _font_files() -> dict[str, frozenset[int]]:
 
 
 _load = lru_cache(maxsize=64)(ImageFont.truetype)
-
-
-def thumbnail(image: np.ndarray, inches: float) -> np.ndarray:
-    """Scale a large image down to twice the pixels of a panel, so that many fit in memory."""
-    side = int(inches * DPI * 2)
-    return image if max(image.shape[:2]) <= side else mmcv.imrescale(image, (side, side))
 
 
 def save_figure(figure: Figure, out: str | os.PathLike) -> Path:

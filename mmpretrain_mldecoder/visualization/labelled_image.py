@@ -2,20 +2,30 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
 from ..fileio.atomic_write import atomic_write
 from ..fileio.terminal import printable
-from .figure import label_font, shorten
+from .figure import BLUE, label_font, shorten
 
 MIN_SIDE, MAX_SIDE = 360, 1600  # pixels of the longer side; beyond, the image is scaled
 MAX_LABELS = 30
 LETTERS = 0.62  # their size, of the height of a line
-BAR, BAR_GROUND = (166, 206, 230), (243, 243, 243)  # RGB; the blue of the contact sheet, light
+GROUND, OPACITY = (243, 243, 243), 0.35  # under a label, RGB; and of its bar
 INK, PALE_INK = (20, 20, 20), (110, 110, 110)
+
+
+class Label(NamedTuple):
+    """What is written beneath an image; without a score there is no bar, with a sign it leads."""
+
+    text: str
+    score: float | None = None
+    sign: str = ''
+    color: str = BLUE
 
 
 def labelled_image(image: np.ndarray, prediction: dict, out: str | os.PathLike) -> Path:
@@ -29,8 +39,18 @@ def labelled_image(image: np.ndarray, prediction: dict, out: str | os.PathLike) 
         prediction (dict): With ``labels`` (names) and ``scores`` (in ``[0, 1]``), best first.
         out (str | PathLike): The file to write, and to return; a PNG if it ends in ``.png``.
     """
-    side = max(image.shape[:2])
-    scale = np.clip(side, MIN_SIDE, MAX_SIDE) / side
+    pairs = zip(prediction['labels'], prediction['scores'], strict=True)
+    labels = [Label(*pair) for pair in pairs]
+    side = int(np.clip(max(image.shape[:2]), MIN_SIDE, MAX_SIDE))
+    canvas = draw_labels(image, labels, MAX_LABELS, side)
+    with atomic_write(out) as path:
+        canvas.save(path, 'PNG' if Path(out).suffix == '.png' else 'JPEG', quality=90)
+    return Path(out)
+
+
+def draw_labels(image: np.ndarray, labels: list[Label], most: int, side: int) -> Image.Image:
+    """Draw an image, its longer side scaled to ``side`` pixels, with at most so many labels."""
+    scale = side / max(image.shape[:2])
     if scale != 1:
         size = [max(round(length * scale), 1) for length in image.shape[1::-1]]
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -38,26 +58,24 @@ def labelled_image(image: np.ndarray, prediction: dict, out: str | os.PathLike) 
     height, width = image.shape[:2]
     line = round(np.clip(max(height, width) / 30, 22, 42))
     canvas_width = max(width, 10 * line)
-    entries = list(zip(map(printable, prediction['labels']), prediction['scores'], strict=True))
-    if len(entries) > MAX_LABELS:
-        entries[MAX_LABELS - 1 :] = [(f'… {len(entries) - MAX_LABELS + 1} more', None)]
-    entries = entries or [('no label', None)]
+    labels = [label._replace(text=printable(label.text)) for label in labels]
+    if len(labels) > most:
+        labels[most - 1 :] = [Label(f'… {len(labels) - most + 1} more')]
+    labels = labels or [Label('no label')]
     gap = line // 4
-    columns = _columns([label for label, _ in entries], canvas_width, line)
-    rows = -(-len(entries) // columns)
+    columns = _columns([label.text for label in labels], canvas_width, line)
+    rows = -(-len(labels) // columns)
     canvas = Image.new('RGB', (canvas_width, height + rows * line + gap * (rows + 1)), 'white')
     rgb = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
     canvas.paste(rgb, ((canvas_width - width) // 2, 0))
     draw = ImageDraw.Draw(canvas)
     cell_width = (canvas_width - gap * (columns + 1)) // columns
-    for i, (label, score) in enumerate(entries):
+    for i, label in enumerate(labels):
         column, row = divmod(i, rows)  # down the columns, so that the best stand together
         left = gap + column * (cell_width + gap)
         top = height + gap + row * (line + gap)
-        _draw_label(draw, (left, top, cell_width, line), label, score)
-    with atomic_write(out) as path:
-        canvas.save(path, 'PNG' if Path(out).suffix == '.png' else 'JPEG', quality=90)
-    return Path(out)
+        _draw_label(draw, (left, top, cell_width, line), label)
+    return canvas
 
 
 def _columns(labels: list[str], width: int, line: int) -> int:
@@ -68,20 +86,25 @@ def _columns(labels: list[str], width: int, line: int) -> int:
     return min(max(roomy, -(-len(labels) // 12), 1), len(labels))
 
 
-def _draw_label(
-    draw: ImageDraw.ImageDraw, cell: tuple[int, int, int, int], label: str, score: float | None
-) -> None:
+def _draw_label(draw: ImageDraw.ImageDraw, cell: tuple[int, int, int, int], label: Label) -> None:
     """Write a label into a cell (left, top, width, height), over a bar as long as its score."""
     left, top, width, height = cell
     right, bottom, middle, pad = left + width, top + height, top + height // 2, height // 4
     size = round(height * LETTERS)
-    end = right - pad
-    if score is not None:
-        draw.rectangle((left, top, right, bottom), fill=BAR_GROUND)
-        draw.rectangle((left, top, left + round(width * score), bottom), fill=BAR)
+    start, end = left + pad, right - pad
+    is_remark = label.score is None and not label.sign
+    if not is_remark:
+        draw.rectangle((left, top, right, bottom), fill=GROUND)
+    if label.score is not None:
+        bar = tuple(round(255 - OPACITY * (255 - c)) for c in ImageColor.getrgb(label.color))
+        draw.rectangle((left, top, left + round(width * label.score), bottom), fill=bar)
         digits = label_font('0', size)
-        draw.text((end, middle), f'{score:.2f}', INK, digits, anchor='rm')
+        draw.text((end, middle), f'{label.score:.2f}', INK, digits, anchor='rm')
         end -= round(digits.getlength('0.00')) + pad
-    font = label_font(label, size)
-    text = shorten(label, end - left - pad, font.getlength)
-    draw.text((left + pad, middle), text, PALE_INK if score is None else INK, font, anchor='lm')
+    if label.sign:
+        font = label_font(label.sign, size)
+        draw.text((start, middle), label.sign, label.color, font, anchor='lm')
+        start += round(font.getlength(label.sign)) + pad
+    font = label_font(label.text, size)
+    text = shorten(label.text, end - start, font.getlength)
+    draw.text((start, middle), text, PALE_INK if is_remark else INK, font, anchor='lm')

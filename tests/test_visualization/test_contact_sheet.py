@@ -1,18 +1,24 @@
 import cv2
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from PIL import Image, ImageDraw
 
 from mmpretrain_mldecoder.visualization import contact_sheet
 
 GREEN, ORANGE = '#009e73', '#d55e00'
 
 
-def drawn_texts(figure) -> list[tuple[str, str]]:
-    """The texts of a figure, with their colours."""
-    texts = [text for axes in figure.axes for text in (axes.title, *axes.texts)]
-    texts += [text for legend in figure.legends for text in legend.get_texts()]
-    return [(text.get_text(), text.get_color()) for text in texts if text.get_text()]
+@pytest.fixture
+def written(monkeypatch) -> list[tuple[str, str]]:
+    """The texts that are drawn, with their colours."""
+    texts, draw = [], ImageDraw.ImageDraw.text
+
+    def text(self, place, text, fill, *args, **kwargs):
+        texts.append((text, fill))
+        draw(self, place, text, fill, *args, **kwargs)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, 'text', text)
+    return texts
 
 
 def solid(bgr, height=60, width=80) -> np.ndarray:
@@ -21,9 +27,9 @@ def solid(bgr, height=60, width=80) -> np.ndarray:
 
 def test_images_are_shown_in_their_order_and_colours(tmp_path):
     blue, red = solid((255, 0, 0)), solid((0, 0, 255))
-    cv2.imwrite(str(tmp_path / 'red.png'), red)
+    Image.fromarray(red[..., ::-1]).save(tmp_path / 'red.tga')  # which OpenCV does not read
     predictions = [dict(labels=['a'], scores=[0.5])] * 2
-    out = contact_sheet([blue, tmp_path / 'red.png'], predictions, tmp_path / 'new' / 'sheet.png')
+    out = contact_sheet([blue, tmp_path / 'red.tga'], predictions, tmp_path / 'new' / 'sheet.png')
     sheet = cv2.imread(str(out)).astype(int)
     places = [(abs(sheet - bgr) < 3).all(-1) for bgr in ((255, 0, 0), (0, 0, 255))]
     assert min(here.mean() for here in places) > 0.15  # each fills a third of the sheet or so
@@ -31,24 +37,20 @@ def test_images_are_shown_in_their_order_and_colours(tmp_path):
     assert blue_columns.max() < red_columns.min()
 
 
-def test_without_truth_labels_and_scores(tmp_path, figures):
+def test_without_truth_labels_and_scores(tmp_path, written):
     prediction = dict(path='/data/photo.jpg', labels=['dog', '$x$'], scores=[0.987, 0.5])
     contact_sheet([solid(0)], [prediction], tmp_path / 'sheet.png')
-    texts = {text for text, _ in drawn_texts(figures[0])}
-    assert texts == {'photo.jpg', 'dog', '0.99', '$x$', '0.50'}
+    assert {text for text, _ in written} == {'photo.jpg', 'dog', '0.99', '$x$', '0.50'}
 
 
-def test_truth_is_marked_by_symbol_and_colour(tmp_path, figures):
+def test_truth_is_marked_by_symbol_and_colour(tmp_path, written):
     prediction = dict(labels=['dog', 'cat'], scores=[0.9, 0.6])
-    out = contact_sheet([solid(255)], [prediction], tmp_path / 'sheet.png', truth=[['ball', 'dog']])
-    signs = {text: color for text, color in drawn_texts(figures[0]) if text in '✓✗○'}
+    contact_sheet([solid(255)], [prediction], tmp_path / 'sheet.png', truth=[['ball', 'dog']])
+    signs = {text: color for text, color in written if text and text in '✓✗○'}
     assert (signs['✓'], signs['✗'], len(set(signs.values()))) == (GREEN, ORANGE, 3)
-    texts = [text for text, _ in drawn_texts(figures[0])]
+    texts = [text for text, _ in written]
     assert texts.count('✓') == texts.count('✗') == texts.count('○') == 1
     assert {'ball', '✓ hit', '✗ false alarm', '○ miss'} < set(texts)
-    sheet = cv2.imread(str(out))[..., ::-1] / 255
-    for color in (GREEN, ORANGE, signs['○']):  # the legend's patches are in the full colour
-        assert (abs(sheet - to_rgb(color)) < 0.01).all(-1).sum() > 50
 
 
 def test_bars_are_as_long_as_the_scores(tmp_path):
@@ -60,11 +62,11 @@ def test_bars_are_as_long_as_the_scores(tmp_path):
     assert lengths.max() / lengths.min() == pytest.approx(2, abs=0.1)  # a pixel or two at edges
 
 
-def test_many_labels_and_no_label(tmp_path, figures):
+def test_many_labels_and_no_label(tmp_path, written):
     labels = [f'label {i}' for i in range(15)]
     predictions = [dict(labels=labels, scores=[0.9] * 15), dict(labels=[], scores=[])]
     contact_sheet([solid(0)] * 2, predictions, tmp_path / 'sheet.png')
-    texts = [text for text, _ in drawn_texts(figures[0])]
+    texts = [text for text, _ in written]
     assert [t for t in texts if t.startswith('label')] == labels[:11]
     assert '… 4 more' in texts
     assert 'no label' in texts
