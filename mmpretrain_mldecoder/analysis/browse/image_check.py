@@ -128,6 +128,8 @@ class ImageChecker:
         except UnreadableImageError:  # seen without --quick
             return True
         seen = mmcv.imfrombytes(content, kind, backend=backend)
+        if seen is None:  # named as what the loader cannot read
+            return True
         return seen.shape == upright.shape and cv2.absdiff(seen, upright).mean() < _ROUNDING
 
 

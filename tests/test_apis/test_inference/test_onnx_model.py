@@ -60,7 +60,8 @@ class ByValue(nn.Module):
 def test_a_model_that_cannot_be_exported():
     model = build_classifier('linear')
     model.neck = ByValue()
-    with pytest.raises(RuntimeError, match='the model cannot be exported to ONNX: '):
+    # Some versions of torch export it, wrongly.
+    with pytest.raises(RuntimeError, match=r'the model (cannot be )?exported to ONNX'):
         OnnxModel(model, random_images(1))
 
 
