@@ -57,10 +57,9 @@ def test_images_are_skipped_counted_and_logged(trained):
     (file,) = work_dir.glob('*/unreadable_images.jsonl')
     records = map(json.loads, file.read_text().splitlines())
     found = {Path(record['path']).name: record['reason'] for record in records}
-    assert found == {
-        '000000000005.jpg': 'no image in it',
-        '000000000007.jpg': 'it ends after 2,900 bytes',
-    }
+    assert found.keys() == {'000000000005.jpg', '000000000007.jpg'}
+    assert 'it is a web page' in found['000000000005.jpg']
+    assert found['000000000007.jpg'] == 'it ends after 2,900 bytes'
     (log,) = work_dir.glob('*/*.log')
     text = log.read_text()
     logged = re.findall(r'WARNING - cannot read image (.*): .*; another one takes its place', text)
