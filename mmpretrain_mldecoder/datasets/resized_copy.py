@@ -110,13 +110,13 @@ def make_resized_copy(
     make = partial(_make_file, source=source, target=target, size=size, quality=quality)
     try:
         results = parallel_map(make, todo, f'{source} to {size} px', workers)
-        for path, (error, before, after) in zip(todo, results, strict=True):
+        for path, error in zip(todo, results, strict=True):
             if error:
                 copy.failed.append(dict(path=path, error=error))
             elif _is_image(path):
                 copy.written += 1
-                copy.bytes_before += before
-                copy.bytes_after += after
+                copy.bytes_before += (source / path).stat().st_size
+                copy.bytes_after += (target / path).stat().st_size
             else:
                 copy.others += 1
     except OSError as error:
@@ -228,28 +228,26 @@ def _is_stale(copy: Path, source: Path) -> bool:
     return source.stat().st_mtime > copy.stat().st_mtime
 
 
-def _make_file(
-    path: str, source: Path, target: Path, size: int, quality: int
-) -> tuple[str, int, int]:
-    """Write one file; return the error of reading it, '' if none, and an image's sizes in bytes."""
-    original, is_image = source / path, _is_image(path)
+def _make_file(path: str, source: Path, target: Path, size: int, quality: int) -> str:
+    """Write one file; return the error of reading it, '' if none."""
+    original, encoded = source / path, None
     try:
-        if is_image:
+        if _is_image(path):
             encoded = _resized(original, size, quality)
         elif may_never_end(original):  # behind a link
-            return 'a device, a pipe or a socket, not a file', 0, 0
+            return 'a device, a pipe or a socket, not a file'
         else:
             original.open('rb').close()
     except UnreadableImageError as error:
-        return error.reason, 0, 0
+        return error.reason
     except Exception as error:  # of the resize, or of a file that is not an image
-        return one_line(error), 0, 0
+        return one_line(error)
     with atomic_write(target / path, sync=False) as temporary:  # a copy can be made again
-        if not is_image:
+        if encoded is None:
             shutil.copyfile(original, temporary)
-            return '', 0, 0
-        temporary.write_bytes(encoded)
-    return '', original.stat().st_size, len(encoded)
+        else:
+            temporary.write_bytes(encoded)
+    return ''
 
 
 def _resized(path: Path, size: int, quality: int) -> bytes:
