@@ -1,5 +1,4 @@
 import json
-import re
 
 from tiny_run import load_tool, refusal, write_tiny_config
 
@@ -11,11 +10,7 @@ def test_table_rates_and_json(tmp_path, capsys):
     out = tmp_path / 'speed.json'
     speed = tool(config, '--photos=9', '--workers=0', '--out', out, '--gpu-photos-per-second=500')
     printed = capsys.readouterr().out
-    assert 'train: one sample on one core' in printed
-    assert 'mean of 9 images, after 8 to warm up' in printed
-    for stage in speed.stages:
-        assert re.search(rf'│ {stage} +│ +\d+\.\d\d │ +\d+% │', printed), printed
-    assert re.search(r'through the loader \(no workers, \d+ cores here\): [\d,]+ images/s', printed)
+    assert all(stage in printed for stage in speed.stages)
     assert f'kept busy by {500 / speed.core_rate:.1f} cores like these' in printed
     numbers = json.loads(out.read_text())
     assert numbers['stages'] == speed.stages

@@ -15,7 +15,8 @@ run_export = load_tool('analysis_tools/export_fiftyone')
 def tested(tmp_path_factory):
     """The config and the dump of a test of both weights, and its metrics."""
     folder = tmp_path_factory.mktemp('report')
-    config = write_tiny_config(folder, "train_cfg['max_epochs'] = 1\n")
+    sizes = "test_pipeline[-1] = dict(type='PackMultiLabelInputs')\n"  # as a report advises
+    config = write_tiny_config(folder, "train_cfg['max_epochs'] = 1\n" + sizes)
     run_train(config, '--work-dir', folder / 'run')
     dump = folder / 'predictions.pkl'
     options = ['--out', dump, '--work-dir', folder / 'test']

@@ -151,37 +151,30 @@ def check_metric(
         ParityError: If the metric falls by more than ``max_map_drop`` points.
         ValueError: If ``test_evaluator`` gives neither an mAP nor the top-1 accuracy.
     """
-    runs = dict(before=lambda batch: torch_scores(model, batch), after=scores_of)
-    export.metric, values = evaluate_scores(config, runs)
-    export.before, export.after = values['before'], values['after']
-    if not export.before - export.after <= max_map_drop:
-        change = f'from {export.before:.2f} to {export.after:.2f}, by more than {max_map_drop:g}'
-        raise ParityError(f'{export.metric} falls {change}: {export.path} is not written', export)
-
-
-def evaluate_scores(
-    config: Config, scores_of: dict[str, Callable[[Tensor], Tensor]]
-) -> tuple[str, dict[str, float]]:
-    """Return the metric on the config's test data: its name, and its percentage per runtime."""
     loader_config = copy.deepcopy(config.test_dataloader)
     loader_config.update(pin_memory=False, persistent_workers=False)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         loader = PortableRunner.build_dataloader(loader_config, seed=0)
-        evaluators = {name: Evaluator(copy.deepcopy(config.test_evaluator)) for name in scores_of}
-    for evaluator in evaluators.values():
+        evaluators = [Evaluator(copy.deepcopy(config.test_evaluator)) for _ in range(2)]
+    for evaluator in evaluators:
         evaluator.dataset_meta = loader.dataset.metainfo
     for batch in track(loader, 'comparing', console=Console(stderr=True), transient=True):
-        for name, evaluator in evaluators.items():
+        images = batch['inputs']
+        both = torch_scores(model, images), scores_of(images)
+        for evaluator, scores in zip(evaluators, both, strict=True):
             samples = [sample.clone() for sample in batch['data_samples']]
-            for sample, scores in zip(samples, scores_of[name](batch['inputs']), strict=True):
-                sample.set_pred_score(scores)
+            for sample, own in zip(samples, scores, strict=True):
+                sample.set_pred_score(own)
             evaluator.process(samples)
-    results = {name: e.evaluate(len(loader.dataset)) for name, e in evaluators.items()}
-    first = next(iter(results.values()))
-    key = next((key for key in first if key.endswith(('mAP', 'accuracy/top1'))), None)
-    if key is None:
-        raise ValueError(f'test_evaluator gives {", ".join(first)}, but no mAP or top-1 accuracy')
-    return key, {name: float(result[key]) for name, result in results.items()}
+    before, after = (evaluator.evaluate(len(loader.dataset)) for evaluator in evaluators)
+    keys = [key for key in before if key.endswith(('mAP', 'accuracy/top1'))]
+    if not keys:
+        raise ValueError(f'test_evaluator gives {", ".join(before)}, but no mAP or top-1 accuracy')
+    export.metric = keys[0]
+    export.before, export.after = float(before[keys[0]]), float(after[keys[0]])
+    if not export.before - export.after <= max_map_drop:
+        change = f'from {export.before:.2f} to {export.after:.2f}, by more than {max_map_drop:g}'
+        raise ParityError(f'{export.metric} falls {change}: {export.path} is not written', export)
 
 
 def export_report(export: Export) -> Group:

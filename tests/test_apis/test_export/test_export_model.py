@@ -231,10 +231,9 @@ def test_scores_that_are_off_leave_no_file(tmp_path, monkeypatch):
 def test_a_metric_that_falls_leaves_no_file(tmp_path, monkeypatch):
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(4))
     monkeypatch.setattr(export_model, 'write_onnx', lambda out, *_: out.touch())
-    monkeypatch.setattr(export_model, 'read_onnx', lambda _: lambda x: network(x.float()))
-    monkeypatch.setattr(
-        parity, 'evaluate_scores', lambda *_: ('coco/mAP', dict(before=90.0, after=88.5))
-    )
+    monkeypatch.setattr(export_model, 'read_onnx', lambda _: lambda x: network(x.float()).detach())
+    metrics = [{'coco/mAP': 90.0}, {'coco/mAP': 88.5}]
+    monkeypatch.setattr(parity.Evaluator, 'evaluate', lambda *_: metrics.pop(0))
     with pytest.raises(ParityError, match=r'coco/mAP falls from 90\.00 to 88\.50, by more than 1'):
         export(tmp_path, precision='int8', calibration=tmp_path / 'coco')
     assert not (tmp_path / 'out.onnx').exists()
