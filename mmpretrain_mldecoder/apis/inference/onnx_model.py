@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
@@ -110,10 +110,8 @@ def to_onnx(
         RunError: If it cannot do it with this ``opset``.
     """
     example, free_axes = example_of(images, dynamic_size)
-    quiet = errors_only('onnxscript'), errors_only('torch.onnx'), errors_only('onnx_ir')
-    with warnings.catch_warnings(), torch.no_grad(), ExitStack() as stack:
-        for silenced in quiet:
-            stack.enter_context(silenced)
+    quiet = errors_only('onnxscript', 'torch.onnx', 'onnx_ir')
+    with warnings.catch_warnings(), torch.no_grad(), quiet:
         warnings.simplefilter('ignore')
         program = torch.onnx.export(
             network,
@@ -133,15 +131,16 @@ def to_onnx(
 
 
 @contextmanager
-def errors_only(name: str | None = None) -> Iterator[None]:
-    """Silence the warnings of a logger, by default of the root."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def errors_only(*names: str) -> Iterator[None]:
+    """Silence the warnings of some loggers, without names of the root."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, names or [''])}
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def onnx_session(model: bytes | str) -> 'InferenceSession':
