@@ -1,11 +1,15 @@
 """VOC's annotations, and the datasets that the runner puts under seeds."""
 
+import pickle
+
 import numpy as np
 import pytest
+import torch
 from faulty_images import encoded, photo
+from mmengine.dataset import Compose, ConcatDataset
 from mmengine.registry import init_default_scope
 
-from mmpretrain_mldecoder.datasets import SeededDataset, SeededVOC
+from mmpretrain_mldecoder.datasets import SampleIndex, SeededDataset, SeededVOC
 from mmpretrain_mldecoder.engine import PortableRunner
 
 OBJECT = '<object><name>{}</name>{}</object>'
@@ -89,3 +93,14 @@ def test_the_runner_seeds_every_dataset(voc, kind):
     np.testing.assert_array_equal(epochs[1], epochs[2])
     assert (epochs[0] != epochs[1]).any()
     assert isinstance(built.dataset, SeededVOC if kind == 'VOC' else SeededDataset)
+    again = pickle.loads(pickle.dumps(built.dataset))  # as for workers that are spawned
+    one, other = (each[SampleIndex(2, seed=5)]['inputs'] for each in (built.dataset, again))
+    assert torch.equal(one, other)
+
+
+def test_a_pipeline_that_a_hook_replaces_is_used(voc):
+    folders = wrapped('CustomDataset', voc('', 2))
+    dataset = loader(folders).dataset
+    dataset.pipeline = Compose([dict(type='LoadImageFromFile'), dict(type='PackInputs')])
+    assert dataset[0]['inputs'].shape == (3, 60, 80)
+    assert not hasattr(SeededDataset(ConcatDataset([dataset.dataset])), 'pipeline')  # hooks ask

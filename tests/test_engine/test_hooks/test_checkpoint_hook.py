@@ -224,3 +224,13 @@ def test_stale_files_of_this_run_only(train, tmp_path):
     with atomic_write(run / 'epoch_9.pth') as alive:  # another program's
         train(**{'train_cfg.max_epochs': 1})
         assert alive.exists() and other.exists() and not stale.exists()
+
+
+def test_a_score_that_a_validation_cannot_compute_is_never_the_best(tmp_path):
+    options = {
+        'train_cfg.max_epochs': 1,
+        'val_evaluator.by_size': True,
+        'default_hooks.checkpoint.save_best': 'coco/mAP_large',  # no object is large
+    }
+    build_runner(write_tiny_config(tmp_path), tmp_path / 'run', **options).train()
+    assert not list((tmp_path / 'run').glob('best*'))
