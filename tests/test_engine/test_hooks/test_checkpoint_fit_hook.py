@@ -192,7 +192,7 @@ def started(trained, tmp_path, change, **options):
     return read(tmp_path / 'epoch_1.pth')['state_dict'], read_log(tmp_path)
 
 
-@pytest.mark.parametrize('prefix', ['_orig_mod.', 'module.', 'model.', 'net.model.'])
+@pytest.mark.parametrize('prefix', ['_orig_mod.', 'net.model.'])
 def test_a_training_starts_from_names_behind_a_prefix(trained, tmp_path, prefix):
     start = read(trained[1])['state_dict']
     added = {f'{prefix}{name}': value + 1 for name, value in start.items()}
@@ -203,7 +203,7 @@ def test_a_training_starts_from_names_behind_a_prefix(trained, tmp_path, prefix)
     assert (f'below {prefix}' in log) == ('model.' in prefix)
 
 
-@pytest.mark.parametrize('prefix', ['', 'encoder_q.', 'module.net.'])
+@pytest.mark.parametrize('prefix', ['', 'module.net.'])
 def test_a_training_starts_from_a_backbone_alone(trained, tmp_path, prefix):
     start = read(trained[1])['state_dict']
     alone = {
