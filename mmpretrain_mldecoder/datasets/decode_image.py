@@ -6,6 +6,7 @@ pixels and refuse the same images. ``examples/onnx_predict.py`` repeats the rule
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import mmcv
@@ -219,15 +220,24 @@ def _load(image: Image.Image) -> None:
 def _deep_jpeg2000(image: Image.Image, path: str) -> np.ndarray | None:
     """Decode a colour JPEG 2000 of more than 8 bits, whose brightest levels overflow in Pillow 13.
 
-    None for all other images, and for one that Pillow has decoded already.
+    None for all other images. One that Pillow has decoded is refused if it is that of a file; of
+    one from memory the depth is not known any more.
     """
-    if image.format != 'JPEG2000' or image.mode.startswith('I') or not image.tile:
+    if image.format != 'JPEG2000' or image.mode.startswith('I'):
         return None
-    image.fp.seek(0)
-    content = image.fp.read()
+    if image.tile:  # not decoded yet
+        image.fp.seek(0)
+        content = image.fp.read()
+    else:
+        name = getattr(image, 'filename', '')
+        content = Path(name).read_bytes() if name and Path(name).is_file() else b''
     header = read_image_header(content)
     if header is None or header.bits <= 8:
         return None
+    if not image.tile:
+        raise UnreadableImageError(
+            path, f'Pillow has decoded its {header.bits} bits a channel wrongly: give the path'
+        )
     pixels = mmcv.imfrombytes(content, flag=_UPRIGHT['color'], backend='cv2')
     if pixels is None:
         raise UnreadableImageError(path, 'a JPEG 2000 that OpenCV cannot read')

@@ -15,9 +15,11 @@ from PIL import Image
 from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker
 from mmpretrain_mldecoder.analysis.report.images import read_thumbnail
 from mmpretrain_mldecoder.apis.inference.image_inputs import ImagePipeline
+from mmpretrain_mldecoder.datasets.decode_image import image_to_bgr
 from mmpretrain_mldecoder.datasets.image_header import read_image_header
 from mmpretrain_mldecoder.datasets.resized_copy import make_resized_copy
 from mmpretrain_mldecoder.datasets.transforms import LoadScaledImage, LoadWholeImage
+from mmpretrain_mldecoder.errors import UnreadableImageError
 
 EXAMPLE = Path(__file__).parents[2] / 'examples' / 'onnx_predict.py'
 KINDS = dict(kinds())
@@ -73,6 +75,15 @@ def test_readers_agree_on_formats_modes_and_depths(readers, tmp_path, name):
             continue
         # OpenCV and Pillow round CMYK in two ways
         assert np.abs(read(path) - expected).max() <= ('CMYK' in name or 'YCCK' in name), reader
+
+
+def test_a_deep_jpeg_2000_that_pillow_has_decoded_is_refused(readers, tmp_path):
+    path = written(tmp_path, KINDS[OVERFLOWS])
+    image = Image.open(path)
+    image.load()
+    with pytest.raises(UnreadableImageError, match='16 bits a channel wrongly: give the path'):
+        image_to_bgr(image)
+    assert readers['file'](path).shape == (60, 80, 3)
 
 
 def test_what_loses_nothing_comes_out_as_it_was(readers, tmp_path):
