@@ -23,3 +23,14 @@ class Spoil(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter in self.steps:
             data_batch['inputs'] = [image * self.value for image in data_batch['inputs']]
+
+
+class BreakWeight(Hook):
+    """A weight that overflows in the last step of an epoch, whose loss was finite."""
+
+    def __init__(self, value: float):
+        self.value = value
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == 5:
+            runner.model.backbone.conv1.weight.data[0] = self.value

@@ -7,7 +7,7 @@ import pytest
 import torch
 from published_names import paddleclas_fc, paddleclas_resnet, save_paddle
 from tiny_run import build_runner, read, read_log
-from train_parts import Spoil, Stop, StopHook
+from train_parts import BreakWeight, Spoil, Stop, StopHook
 
 from mmpretrain_mldecoder.engine.runners.loops import LOAD
 from mmpretrain_mldecoder.errors import ConfigError, RunError
@@ -229,6 +229,13 @@ def test_losses_that_are_not_finite(train):
         train(Spoil(4))
     assert train(Spoil(4), resume=True, **{'optim_wrapper.max_skips': 1}) == 9
     assert train(resume='auto') == 9
+
+
+def test_weights_that_are_not_finite(train):
+    message = r'Resume from the one before with .* clipped gradients \(optim_wrapper\.clip_grad\)'
+    with pytest.raises(RunError, match=message):
+        train(BreakWeight(float('nan')))
+    assert train(resume='auto', **{'optim_wrapper.clip_grad': dict(max_norm=1)}) == 9
 
 
 def test_a_folder_that_cannot_be_written(train, tmp_path):

@@ -50,7 +50,13 @@ class NoDecay1DConstructor(DefaultOptimWrapperConstructor):
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
-        super().__init__(optim_wrapper_cfg, paramwise_cfg)
+        try:
+            super().__init__(optim_wrapper_cfg, paramwise_cfg)
+        except ValueError as error:  # base_wd should not be None
+            raise ValueError(
+                f'paramwise_cfg = {paramwise_cfg} multiplies the weight decay: set '
+                'optimizer.weight_decay'
+            ) from error
         for key, value in self.paramwise_cfg.items():
             if key in DECAYS_OF_1D and value:
                 raise ValueError(

@@ -2,9 +2,8 @@ import json
 
 import pytest
 import torch
-from mmengine.hooks import Hook
 from tiny_run import build_runner, read, write_tiny_config
-from train_parts import Spoil
+from train_parts import BreakWeight, Spoil
 
 from mmpretrain_mldecoder.engine.distributed.agree import RankVote
 from mmpretrain_mldecoder.errors import RunError
@@ -62,17 +61,6 @@ def test_one_vote_a_step_is_enough(tmp_path, monkeypatch, options):
     runner.train()
     assert len(votes) == runner.iter == 3
     assert len(set(votes)) == 1
-
-
-class BreakWeight(Hook):
-    """A weight that overflows in the last step of an epoch, whose loss was finite."""
-
-    def __init__(self, value: float):
-        self.value = value
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        if runner.iter == 5:
-            runner.model.backbone.conv1.weight.data[0] = self.value
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])

@@ -83,28 +83,39 @@ def test_a_group_for_each_setting():
 def test_decay_of_1d_parameters_is_refused(key):
     plain = _settings(_model(), {})
     assert _settings(_model(), {key: 0}) == plain
-    with pytest.raises(ValueError, match=f'paramwise_cfg.{key} = 0.5.*remove it'):
+    default = 'DefaultOptimWrapperConstructor'
+    with pytest.raises(ValueError, match=f"{key} = 0.5.*remove it, or set constructor='{default}'"):
         _settings(_model(), {key: 0.5})
+    cfg = _cfg(paramwise_cfg={key: 0.5, 'bypass_duplicate': True}) | dict(constructor=default)
+    decays = [g['weight_decay'] for g in build_optim_wrapper(_model(), cfg).optimizer.param_groups]
+    assert 0.15 in decays
 
 
 @pytest.mark.parametrize(
-    ('paramwise', 'named'),
+    ('wrong', 'fix', 'followed'),
     [
-        (dict(custom_key={}), 'custom_key'),
-        (dict(dcn_offset_lr_mult=0.1), 'dcn_offset_lr_mult'),
-        (dict(custom_keys={'0': dict(lr_mul=0.1)}), 'lr_mul'),
+        (dict(custom_key={}), r'custom_key\b.* takes custom_keys', dict(custom_keys={})),
+        (dict(dcn_offset_lr_mult=0.1), r'dcn_offset_lr_mult\b.*remove it', {}),
+        (
+            dict(custom_keys={'0': dict(lr_mul=0.1)}),
+            r'lr_mul\b.* set lr_mult',
+            dict(custom_keys={'0': dict(lr_mult=0.1)}),
+        ),
     ],
 )
-def test_what_would_do_nothing_is_refused(paramwise, named):
-    with pytest.raises(ValueError, match=rf'{named}\b'):
-        _settings(_model(), paramwise)
+def test_what_would_do_nothing_is_refused(wrong, fix, followed):
+    with pytest.raises(ValueError, match=fix):
+        _settings(_model(), wrong)
+    _settings(_model(), followed)
 
 
 def test_multiple_of_nothing():
     cfg = _cfg(paramwise_cfg=dict(custom_keys={'0': dict(decay_mult=2)}))
     del cfg['optimizer']['weight_decay']
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r'the weight decay: set optimizer\.weight_decay'):
         build_optim_wrapper(_model(), cfg)
+    cfg['optimizer']['weight_decay'] = 0.1
+    build_optim_wrapper(_model(), cfg)
 
 
 def test_nothing_to_train():
