@@ -37,24 +37,18 @@ def test_says_what_it_did_and_goes_on(run, fake_coco, tmp_path):
     assert (status, '19 were there, 0 other files copied' in printed) == (0, True)
 
 
-def test_unreadable_images_are_named_and_the_status_is_1(run, fake_coco, tmp_path):
+def test_images_that_are_not_read_are_named(run, fake_coco, tmp_path, monkeypatch):
     (fake_coco / 'train2017/000000000003.jpg').write_bytes(b'no image')
     (fake_coco / 'val2017.zip').write_bytes(b'')
-    status, printed = run(fake_coco, tmp_path / 'out', '--size=32')
-    assert status == 1
-    assert 'cannot be read: train2017/000000000003.jpg: ' in printed
-    assert 'skipped, an archive: val2017.zip' in printed
-    assert printed.endswith(f'1 could not be read (listed in {tmp_path}/out/failed.jsonl)\n')
-
-
-def test_images_that_are_not_read_are_copied_and_said(run, fake_coco, tmp_path, monkeypatch):
     for name in ('1.heic', '2.heic', '._3.jpg', '.DS_Store'):
         (fake_coco / 'val2017' / name).write_bytes(b'some')
-    known = {'.jpg': 'JPEG'}
-    monkeypatch.setattr(image_header, 'image_suffixes', lambda: known)
+    monkeypatch.setattr(image_header, 'image_suffixes', lambda: {'.jpg': 'JPEG'})
     status, printed = run(fake_coco, tmp_path / 'out', '--size=32')
-    assert status == 0 and '4 other files copied' in printed
-    assert '2 .heic (needs pillow-heif)' in printed and '.json' not in printed
+    assert status == 1 and '4 other files copied' in printed
+    assert 'cannot be read: train2017/000000000003.jpg: ' in printed
+    assert 'skipped, an archive: val2017.zip' in printed
+    assert f'1 could not be read (listed in {tmp_path}/out/failed.jsonl)\n' in printed
+    assert '2 .heic (needs pillow-heif)' in printed and ' .json' not in printed
     assert not list((tmp_path / 'out').rglob('.[_D]*'))
 
 

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from tiny_run import ROOT, load_tool, read_log, refusal, run, write_tiny_config
+from tiny_run import ROOT, load_tool, read_log, run, write_tiny_config
 
 run_train, run_test = load_tool('train'), load_tool('test')
 
@@ -89,9 +89,3 @@ def test_two_processes_print_the_same(trained, tmp_path):
     printed = run('bash', script, config, checkpoint, 2, *options, PORT='29641')
     for name in ('coco/mAP', 'coco/mAP_raw', 'coco/mAP_large'):
         assert f'{name}: {metrics[name]:.4f}' in printed
-
-
-def test_config_without_views(trained, tmp_path, capsys):
-    config = variant(trained, tmp_path, 'tta_pipeline = test_pipeline\n')
-    error = refusal(capsys, run_test, config, trained[1], '--tta')
-    assert 'tta_pipeline has no TestTimeAug' in error
