@@ -66,7 +66,8 @@ class SeededSampler(DefaultSampler):
     The indices and their order are those of ``DefaultSampler``, whose arguments it takes. Each is
     a :class:`SampleIndex` whose seed follows from (seed of the sampler, epoch, index) alone: it is
     the same for any number of ranks and workers, and another one in each epoch. The dataset must
-    be one with :class:`SeededSamplesMixin`; any other takes the indices as plain ints.
+    be one with :class:`SeededSamplesMixin`, such as :class:`SeededDataset`, in which
+    ``PortableRunner`` wraps any other: that takes the indices as plain ints.
 
     An epoch can begin in the middle, see :meth:`skip_images`; its length stays the full one.
 
