@@ -73,7 +73,7 @@ def test_flips_are_the_mean_of_two_tests(trained, tmp_path, weights):
         expected = torch.where(one['pred_score'] >= 0.5)[0]
         assert torch.equal(one['pred_label'], expected)
         np.testing.assert_array_equal(one['instance_areas'], other['instance_areas'])
-    assert metrics.keys() >= {'coco/mAP', 'coco/mAP_large', 'coco/OF1'}
+    assert metrics.keys() >= {'coco/mAP', 'coco/mAP_small', 'coco/OF1'}
     tests = [json.loads(path.read_text()) for path in (tmp_path / 'tta').glob('test_*.json')]
     assert [(test['tta'], test['images']) for test in tests] == [(True, 7)]
     assert 'scores averaged over (RandomFlip(prob=0.0' in read_log(tmp_path / 'tta')
@@ -87,5 +87,5 @@ def test_two_processes_print_the_same(trained, tmp_path):
     script = ROOT / 'tools' / 'dist_test.sh'
     options = ['--tta', '--work-dir', tmp_path / 'two']
     printed = run('bash', script, config, checkpoint, 2, *options, PORT='29641')
-    for name in ('coco/mAP', 'coco/mAP_raw', 'coco/mAP_large'):
+    for name in ('coco/mAP', 'coco/mAP_raw', 'coco/mAP_small'):
         assert f'{name}: {metrics[name]:.4f}' in printed
