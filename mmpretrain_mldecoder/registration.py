@@ -3,10 +3,11 @@
 - MMPretrain's registries get our datasets, models, metrics, hooks, ..., and MMEngine's ``RUNNERS``
   gets ``PortableRunner``.
 - ``mmpretrain.list_models`` and ``get_model`` know the rows of ``configs/`` by name.
-- MMEngine's ``CheckpointLoader`` gets ``paddleclas://``, ``timm://`` and ``miil://``. Its own
-  loaders, of files, ``http://``, ``https://``, ``torchvision://``, ``modelzoo://``,
-  ``open-mmlab://``, ``openmmlab://``, ``mmcls://``, ``s3://``, ``petrel://`` and ``pavi://``, are
-  replaced by ones that load weights-only; ``checkpoints/loaders.py`` says why none can stay.
+- MMEngine's ``CheckpointLoader`` gets ``paddleclas://``, ``paddlex://``, ``timm://`` and
+  ``miil://``. Its own loaders, of files, ``http://``, ``https://``, ``torchvision://``,
+  ``modelzoo://``, ``open-mmlab://``, ``openmmlab://``, ``mmcls://``, ``s3://``, ``petrel://`` and
+  ``pavi://``, are replaced by ones that load weights-only; ``checkpoints/loaders.py`` says why
+  none can stay.
 - MMEngine's initializer ``Pretrained`` is replaced by one that is strict.
 - mmcv-lite's warning about a missing compiled op is filtered: nothing here uses compiled ops.
 - Beside a transformers that is too new for them, MMPretrain's multimodal models are left out.

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import efficientnet_lite, miil, paddleclas, timm_torchvision
+from . import efficientnet_lite, miil, paddleclas, paddleclas_timm, timm_torchvision
 from .fit import listed
 from .weight_sets import WeightSet, choose
 
-_MODULES = (paddleclas, miil, timm_torchvision, efficientnet_lite)
+_MODULES = (paddleclas, paddleclas_timm, miil, timm_torchvision, efficientnet_lite)
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,9 @@ def check_is_weights(path: Path, head: bytes) -> None:
         head (bytes): Its first bytes, at least 265; fewer if it is shorter.
     """
     found = next((kind for start, kind in _HEADS.items() if head.startswith(start)), None)
+    # A tensor of one: three versions and levels, all 0, and a description that begins with a type.
+    if head[:16] == bytes(16) and head[20:21] == b'\x08':
+        found = _ENDINGS['.pdiparams', '.pdiparams.info', '.pdmodel']
     if head[257:262] == b'ustar':
         found = ('packed by tar', _UNPACK)
     if found is None and not head.startswith((b'PK', _PICKLE)):

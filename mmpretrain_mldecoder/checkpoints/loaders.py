@@ -5,8 +5,8 @@ Imported, it registers them with ``CheckpointLoader``, for every caller of MMEng
 - files and ``http(s)://``: of several sets of weights the one that is meant (:mod:`.weight_sets`,
   ``file.pth#name`` for another one); published weights of a family (:mod:`.conversion`) get the
   names of a whole ``ImageClassifier``; names of wrappers are taken off;
-- ``paddleclas://``, ``timm://``, ``miil://``: published weights by name (:data:`PUBLISHED`), of
-  timm all that it knows (:mod:`.timm_models`);
+- ``paddleclas://``, ``paddlex://``, ``timm://``, ``miil://``: published weights by name
+  (:data:`PUBLISHED`), of timm all that it knows (:mod:`.timm_models`);
 - MMEngine's names and stores, unconverted.
 
 Each loads weights-only (:mod:`.load`). None of MMEngine's own can stay: those of addresses and
@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -203,6 +203,23 @@ _PADDLECLAS_NAMES = (
     'ResNet50_vd_ssld ResNet101_vd ResNet101_vd_ssld ResNet152_vd ResNet200_vd'
 )
 
+# Its other networks, those of PaddleX' models, and where their weights are. The names of PP-HGNetV2
+# are those of PaddleClas, the files those that its `pretrained: True` takes.
+_PADDLECLAS_OTHERS = {
+    'PPLCNet_x1_0': 'legendary_models/PPLCNet_x1_0_pretrained.pdparams',
+    **{
+        f'PPHGNetV2_B{n}': f'legendary_models/PPHGNetV2_B{n}_ssld_stage1_pretrained.pdparams'
+        for n in (0, 4, 6)
+    },
+    'CLIP_vit_base_patch16_224': 'foundation_models/CLIP_vit_base_patch16_224.pdparams',
+}
+
+_PADDLEX = 'https://paddle-model-ecology.bj.bcebos.com/paddlex/official_pretrained_model'
+_PADDLEX_NAMES = (
+    'ResNet50_ML PP-LCNet_x1_0_ML PP-HGNetV2-B0_ML PP-HGNetV2-B4_ML PP-HGNetV2-B6_ML '
+    'CLIP_vit_base_patch16_448_ML'
+)
+
 # timm 1.0's ResNets with a classifier that the host's ResNet, or (d) ResNetV1d and ResNetVd, fit,
 # and its TResNets, for the host's TIMMBackbone.
 _TIMM_TAGS = {
@@ -271,6 +288,20 @@ PUBLISHED: dict[str, dict[str, PublishedFile]] = dict(
             files=(f'{name}_pretrained.pdparams', f'{name}.pdparams'),
         )
         for name in _PADDLECLAS_NAMES.split()
+    }
+    | {
+        name: PublishedFile(
+            url=f'{_PADDLECLAS}/{file}',
+            files=(*{PurePosixPath(file).name: 1, f'{name}.pdparams': 1},),
+        )
+        for name, file in _PADDLECLAS_OTHERS.items()
+    },
+    paddlex={
+        name: PublishedFile(
+            url=f'{_PADDLEX}/{name}_pretrained.pdparams',
+            files=(f'{name}_pretrained.pdparams', f'{name}.pdparams'),
+        )
+        for name in _PADDLEX_NAMES.split()
     },
     timm=_timm(),
     miil={

@@ -16,7 +16,7 @@ _STAGES = {
     (50, True): (3, 8, 36, 3),
     (66, True): (3, 12, 48, 3),
 }
-_PARAMETERS = dict(weight='weight', bias='bias', _mean='running_mean', _variance='running_var')
+PARAMETERS = dict(weight='weight', bias='bias', _mean='running_mean', _variance='running_var')
 _HEAD = {
     'fc': 'head.fc',
     'fc.input_proj': 'head.decoder.input_proj',
@@ -59,19 +59,36 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     student = {name.removeprefix(prefix): name for name in state if name.startswith(prefix)}
     if 'conv1_1._conv.weight' in student:
         student = _names_of_today(student)
-    modules = _HEAD | _backbone_modules(student) | _decoder_modules(student)
-    queries = 'fc.query_pos_embed.weight'
-    num_queries = len(state[student[queries]]) if queries in student else 0
+    modules = _backbone_modules(student)
+    head = rename_head({name: state[source] for name, source in student.items()})
     renamed: dict[str, dict[str, Tensor]] = {
         name: {} for name in state if prefix and name.startswith('Teacher.')
     }
     for name, source in student.items():
         module, _, parameter = name.rpartition('.')
+        if name in head:
+            renamed[source] = head[name]
+        elif module in modules and parameter in PARAMETERS:
+            renamed[source] = {f'{modules[module]}.{PARAMETERS[parameter]}': state[source]}
+    return renamed
+
+
+def rename_head(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Rename what stands below ``fc``: a linear layer, or the ML-Decoder in its place.
+
+    Unknown names, and those elsewhere, are left out. Raises ``ValueError`` for self-attention.
+    """
+    modules = _HEAD | _decoder_modules(state)
+    queries = 'fc.query_pos_embed.weight'
+    num_queries = len(state[queries]) if queries in state else 0
+    renamed: dict[str, dict[str, Tensor]] = {}
+    for name, value in state.items():
+        module, _, parameter = name.rpartition('.')
         if name == queries:
-            renamed[source] = {'head.decoder.queries': state[source]}
-        elif module in modules and parameter in _PARAMETERS:
-            ours = f'{modules[module]}.{_PARAMETERS[parameter]}'
-            renamed[source] = {ours: _value(name, state[source], num_queries)}
+            renamed[name] = {'head.decoder.queries': value}
+        elif module in modules and parameter in PARAMETERS:
+            ours = f'{modules[module]}.{PARAMETERS[parameter]}'
+            renamed[name] = {ours: _value(name, value, num_queries)}
     return renamed
 
 

@@ -1,5 +1,5 @@
-"""Backbones, heads, losses and test-time augmentation, registered in MMPretrain's ``MODELS``."""
+"""Backbones, necks, heads, losses and TTA, registered in MMPretrain's ``MODELS``."""
 
-from . import backbones, heads, losses, tta
+from . import backbones, heads, losses, necks, tta
 
-__all__ = ['backbones', 'heads', 'losses', 'tta']
+__all__ = ['backbones', 'heads', 'losses', 'necks', 'tta']

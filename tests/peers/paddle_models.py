@@ -31,6 +31,22 @@ CONFIGS = {
         ('-q10', dict(class_num=80, use_ml_decoder=True), dict(MLDecoder=dict(query_num=10))),
     )
 }
+# Those of PaddleX' models, as its configs (and PaddleClas' for COCO) have them.
+CONFIGS |= {
+    f'{name}-q80': dict(
+        Arch=dict(name=name, class_num=80, use_ml_decoder=True, **arch),
+        MLDecoder=dict(query_num=80, class_num=80, **decoder),
+    )
+    for name, arch, decoder in (
+        ('PPLCNet_x1_0', {}, dict(in_channels=1280)),
+        *((f'PPHGNetV2_B{n}', {}, dict(in_channels=2048)) for n in (0, 4, 6)),
+        (
+            'CLIP_vit_base_patch16_224',
+            dict(return_embed=False, use_fused_attn=False),
+            dict(in_channels=768, remove_layers=[], replace_layer='head'),
+        ),
+    )
+}
 
 
 def build(name: str) -> paddle.nn.Layer:
@@ -49,11 +65,14 @@ def build(name: str) -> paddle.nn.Layer:
 def run(model: paddle.nn.Layer, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the logits of every input, and the features ahead of a pool."""
     features = []
-    model.blocks.register_forward_post_hook(lambda layer, args, out: features.append(out.numpy()))
+    is_resnet = isinstance(getattr(model, 'fc', None), paddle.nn.Linear)
+    if is_resnet:
+        hook = lambda layer, args, out: features.append(out.numpy())  # noqa: E731
+        model.blocks.register_forward_post_hook(hook)
     outputs = {}
     for key, array in inputs.items():
         outputs[f'{key}/logits'] = model(paddle.to_tensor(array)).numpy()
-        if isinstance(model.fc, paddle.nn.Linear):
+        if is_resnet:
             outputs[f'{key}/features'] = features[-1]
     return outputs
 

@@ -27,6 +27,7 @@ from training_recipes import RECIPES, Recipe, batches  # noqa: E402
 
 # Of the models.
 SIZES = [(64, 96), (97, 131), (224, 224)]  # height, width
+SIZES_OF_CLIP = [(448, 448)]
 LOGITS = 10  # of each image
 # Of the training.
 ARCH = 'ResNet18_vd'
@@ -81,15 +82,19 @@ def record_metric(folder: Path) -> dict:
 
 def record_models(folder: Path) -> dict:
     """Logits of PaddleClas' models with formula weights, of formula images."""
-    inputs = {f'{height}x{width}': formula_images(height, width) for height, width in SIZES}
+    sizes = [*SIZES, *SIZES_OF_CLIP]
+    inputs = {f'{height}x{width}': formula_images(height, width) for height, width in sizes}
     np.savez(folder / 'inputs.npz', **inputs)
     run_paddle('paddle_models.py', folder)
     made = json.loads((folder / 'parameters.json').read_text())
     logits = {}
     for model in made['parameters']:
         outputs = np.load(folder / f'{model}.npz')
-        logits[model] = {key: spread(outputs[f'{key}/logits']) for key in inputs}
-    parameters = shared(made['parameters'])
+        sizes = SIZES_OF_CLIP if model.startswith('CLIP') else SIZES
+        keys = [f'{height}x{width}' for height, width in sizes]
+        logits[model] = {key: spread(outputs[f'{key}/logits']) for key in keys}
+    # Those of the others are in tests/data/published_names.tsv.gz.
+    parameters = shared({k: v for k, v in made['parameters'].items() if k.startswith('ResNet')})
     return dict(peer='PaddleClas', versions=made['versions'], parameters=parameters, logits=logits)
 
 

@@ -21,6 +21,11 @@ PADDLE_ROWS = {
     'ResNet50_vd': ('imagenet/r50vd_in1k.py', {}),
     'ResNet50_vd-q80': ('mldecoder/r50vd_coco.py', {}),
     'ResNet50_vd-q10': ('mldecoder/r50vd_coco.py', {'model.head.num_groups': 10}),
+    'PPLCNet_x1_0-q80': ('mldecoder/lcnet_coco-448px.py', {}),
+    'PPHGNetV2_B0-q80': ('mldecoder/hgnetv2_b0_coco-448px.py', {}),
+    'PPHGNetV2_B4-q80': ('mldecoder/hgnetv2_b4_coco-448px.py', {}),
+    'PPHGNetV2_B6-q80': ('mldecoder/hgnetv2_b6_coco-448px.py', {}),
+    'CLIP_vit_base_patch16_224-q80': ('mldecoder/vit_b16_clip_coco-448px.py', {}),
 }
 
 

@@ -29,6 +29,11 @@ def fill(name: str, shape: tuple[int, ...]) -> np.ndarray:
             values = 1 + 0.1 * values
         elif 'embed' not in name:
             values /= math.sqrt(shape[0] if len(shape) == 2 else math.prod(shape[1:]))
+            # Networks with few shortcuts or none, where it would fade away.
+            if name.startswith(('stages.', 'stem.stem')):  # PP-HGNetV2
+                values *= 1.2
+            elif name.startswith(tuple(f'blocks{stage}.' for stage in range(2, 7))):  # PP-LCNet
+                values *= 1.6
     return values.astype(np.float32)
 
 

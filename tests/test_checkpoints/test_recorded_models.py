@@ -13,6 +13,7 @@ import pytest
 import torch
 from converted_models import PADDLE_ROWS, build_converted, max_relative_difference
 from formula_weights import fill, formula_images
+from published_names import published_list
 
 RECORDED = json.loads((Path(__file__).parents[1] / 'recorded' / 'paddle_models.json').read_text())
 # float32 rounding on both sides; seen: up to 2e-6. Any tensor made larger by a tenth gives more
@@ -26,7 +27,10 @@ fill_once = functools.cache(fill)  # the backbones are shared; nothing writes to
 def checkpoint(name: str) -> dict[str, np.ndarray]:
     """What PaddleClas' model has as weights, under its names."""
     backbone, _, head = name.partition('-')
-    shapes = RECORDED['parameters'][backbone] | RECORDED['parameters'][head or 'fc']
+    if backbone in RECORDED['parameters']:
+        shapes = RECORDED['parameters'][backbone] | RECORDED['parameters'][head or 'fc']
+    else:
+        shapes = published_list(f'paddleclas_{backbone}_ml_decoder')
     return {key: fill_once(key, tuple(shape)) for key, shape in shapes.items()}
 
 
@@ -39,11 +43,12 @@ def difference(model: torch.nn.Module, name: str, size: str) -> float:
     return max_relative_difference(logits[:, columns], expected)
 
 
-@pytest.mark.parametrize('name', PADDLE_ROWS)
+# The 80 M weights of the largest are left to tests/peers.
+@pytest.mark.parametrize('name', [name for name in PADDLE_ROWS if 'V2_B6' not in name])
 def test_equals_recorded_logits(name):
     model = build_converted(name, checkpoint(name))
     found = {size: difference(model, name, size) for size in RECORDED['logits'][name]}
-    assert len(found) == 3
+    assert {*found} == ({'448x448'} if 'CLIP' in name else {'64x96', '97x131', '224x224'})
     assert max(found.values()) < TOLERANCE, found
 
 

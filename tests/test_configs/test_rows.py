@@ -26,6 +26,14 @@ TRESNETS = {
     'tresnet_xl_coco2014-640px': 640,
     'tresnet_m_openimages-200groups': 224,
 }
+# Of PaddleX: images a GPU, learning rate, EMA.
+PADDLEX = {
+    'lcnet_coco-448px': (64, 1e-4, False),
+    'hgnetv2_b0_coco-448px': (64, 1e-4, False),
+    'hgnetv2_b4_coco-448px': (64, 1e-4, False),
+    'hgnetv2_b6_coco-448px': (8, 1e-4, True),
+    'vit_b16_clip_coco-448px': (16, 5e-5, False),
+}
 BACKBONES = ('r50', 'r50_timm', 'r50vd', 'r50vd_ssld', 'r50vd_fix_ssld')
 
 
@@ -36,7 +44,7 @@ def load(row: str) -> Config:
 def build(cfg: Config) -> torch.nn.Module:
     cfg.model.backbone.pop('init_cfg', None)
     # shapes are enough; the host's own ResNet cannot be built without numbers
-    with torch.device('meta' if cfg.model.backbone.type == 'TIMMBackbone' else 'cpu'):
+    with torch.device('meta' if cfg.model.backbone.type.startswith('TIMM') else 'cpu'):
         return MODELS.build(cfg.model).eval().to('meta')
 
 
@@ -46,7 +54,7 @@ def test_every_row_of_the_design_is_there():
     expected |= {f'linear/{name}_coco.py' for name in BACKBONES}
     expected |= {f'imagenet/{name}_in1k.py' for name in BACKBONES}
     expected |= {'mldecoder/r101_coco-448px.py', 'mldecoder/r50_timm_coco-q10.py'}
-    expected |= {f'mldecoder/{name}.py' for name in TRESNETS}
+    expected |= {f'mldecoder/{name}.py' for name in (*TRESNETS, *PADDLEX)}
     assert expected <= set(ROWS)
 
 
@@ -55,7 +63,8 @@ def test_row_is_short_and_builds(row):
     assert len((CONFIGS / row).read_text().splitlines()) <= 25
     cfg = load(row)
     model = build(cfg)
-    logits = model(torch.empty(2, 3, 96, 96, device='meta'))
+    side = cfg.model.backbone.get('img_size', 96)
+    logits = model(torch.empty(2, 3, side, side, device='meta'))
     assert logits.shape == (2, cfg.model.head.num_classes)
 
 
@@ -81,15 +90,16 @@ def test_coco_recipe(row):
     assert train['RandomCutout']['size'] == (224 if final else 0.5)
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         assert loader.dataset.pipeline[1] == dict(type='SquareResize', scale=size)
-    assert cfg.train_dataloader.batch_size == (64 if final else 56)
+    batch, rate, has_ema = PADDLEX.get(Path(row).stem, (64 if final else 56, 1e-4, True))
+    assert cfg.train_dataloader.batch_size == batch
     assert cfg.data_preprocessor.to_rgb
     assert cfg.data_preprocessor.std == ([58.395, 57.12, 57.375] if final else [255.0] * 3)
     assert cfg.optim_wrapper.optimizer == dict(
-        type='AdamW' if final else 'Adam', lr=1e-4, weight_decay=1e-4, fused=True
+        type='AdamW' if final else 'Adam', lr=rate, weight_decay=1e-4, fused=True
     )
-    assert cfg.auto_scale_lr.base_batch_size == 4 * cfg.train_dataloader.batch_size
+    assert cfg.auto_scale_lr.base_batch_size == 4 * batch
     assert cfg.train_cfg.max_epochs == 40
-    assert dict(type='DualEMAHook', decay=0.9997) in cfg.custom_hooks
+    assert (dict(type='DualEMAHook', decay=0.9997) in cfg.custom_hooks) == has_ema
     # dotted options reach the weights, as the error of a missing checkpoint says
     cfg.merge_from_dict({'model.backbone.init_cfg': None})
     assert cfg.model.backbone.init_cfg is None

@@ -58,5 +58,8 @@ def test_what_is_published_has_a_source_and_nothing_else_is_reported(model_index
             assert model.weights.partition('://')[0] in ('paddleclas', 'timm'), model.name
         elif 'tresnet' in model.name:
             assert model.weights.startswith('miil://'), model.name
+        elif model.weights is not None:
+            assert model.weights.startswith('paddlex://') and '448px' in model.name, model.name
+            assert published['Source']['en'].count('PaddleX'), model.name
         else:
-            assert model.weights is None, model.name
+            assert 'PaddleX' not in str(published), model.name

@@ -63,7 +63,7 @@ TABLES = {
         *('published_flops', 'flops', 'published', 'ours'),
     ),
     'coco': _COCO,
-    'variants': _COCO,
+    'variants': (*_COCO[:3], 'weights', *_COCO[3:]),
     'zoo': (
         *('model', 'head', 'config', 'weights', 'dataset', 'input', 'params', 'flops'),
         *('published', 'ours'),

@@ -1,0 +1,5 @@
+"""Necks."""
+
+from .first_patch import FirstPatch
+
+__all__ = ['FirstPatch']
