@@ -1,0 +1,14 @@
+# CSRA (arXiv:2108.02456) with one head and lambda 0.1, as its authors take for VOC 2007.
+_base_ = './mldecoder_lite1.py'
+
+model = dict(
+    head=dict(
+        _delete_=True,
+        type='CSRAClsHead',
+        num_classes=20,
+        in_channels=1280,
+        num_heads=1,
+        lam=0.1,
+        loss=dict(type='DetachedAsymmetricLoss'),
+    ),
+)

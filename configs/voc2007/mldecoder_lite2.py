@@ -1,0 +1,13 @@
+_base_ = [
+    '../_base_/models/lite_mldecoder_voc.py',
+    '../_base_/datasets/voc2007_260.py',
+    '../_base_/schedules/voc_adamw_onecycle_20e.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    backbone=dict(
+        model_name='tf_efficientnet_lite2',
+        init_cfg=dict(type='Pretrained', checkpoint='timm://tf_efficientnet_lite2.in1k'),
+    )
+)

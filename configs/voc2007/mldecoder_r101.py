@@ -1,0 +1,5 @@
+_base_ = './mldecoder_r50.py'
+
+model = dict(
+    backbone=dict(depth=101, init_cfg=dict(type='Pretrained', checkpoint='paddleclas://ResNet101'))
+)

@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/r50_mldecoder_voc.py',
+    '../_base_/datasets/voc2007_448.py',
+    '../_base_/schedules/voc_adamw_onecycle_20e.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='paddleclas://ResNet50')))

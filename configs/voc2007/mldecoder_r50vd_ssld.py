@@ -1,0 +1,8 @@
+_base_ = './mldecoder_r50.py'
+
+model = dict(
+    backbone=dict(
+        type='ResNetVd',
+        init_cfg=dict(type='Pretrained', checkpoint='paddleclas://ResNet50_vd_ssld'),
+    )
+)
