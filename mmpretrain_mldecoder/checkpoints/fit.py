@@ -285,9 +285,17 @@ def _signs_of_another(
 
     They do if they are learned and in a block that the module has, or in one more block of a row
     that it has. Not so if that row is one of stages, and the last thing that the module has of the
-    file: then it ends early, as with ``out_indices`` of an early stage.
+    file: then it ends early, as with ``out_indices`` of an early stage. And not so for a classifier
+    where timm's networks have an identity, as ``TIMMBackbone`` has taken it off.
     """
     modules = {name for name, _ in module.named_modules()}
+    matrices = [f'{name}.' for name in unexpected if state_dict[name].dim() > 1]
+    classifiers = {
+        name
+        for name, child in module.named_modules()
+        if isinstance(child, nn.Identity) and not any(map(str.isdigit, name))
+        if any(matrix.startswith(f'{name}.') for matrix in matrices)
+    }
     held = [name for name in module.state_dict() if name in state_dict]
     roots = sorted(_roots(module), key=len)
     left_over = []
@@ -296,7 +304,7 @@ def _signs_of_another(
         *parts, leaf = name.removeprefix(root).split('.')
         paths = [root + '.'.join(parts[:n]) for n in range(1, len(parts) + 1)]
         depth = next((n for n in range(len(parts), 0, -1) if paths[n - 1] in modules), 0)
-        if not depth or not _LEARNED.fullmatch(leaf):
+        if not depth or not _LEARNED.fullmatch(leaf) or paths[depth - 1] in classifiers:
             continue
         last = next((own for own in reversed(held) if own.startswith(root)), '')
         is_one_more = depth < len(parts) and parts[depth].isdigit()

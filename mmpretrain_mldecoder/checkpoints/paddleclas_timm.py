@@ -12,7 +12,7 @@ from .paddleclas import PARAMETERS, rename_head
 # Names that only one of the networks has.
 _SIGNS = {
     'lcnet': {'blocks2.0.dw_conv.conv.weight'},
-    'hgnetv2': {'stem.stem1.conv.weight'},
+    'hgnetv2': {'stages.0.blocks.0.aggregation_squeeze_conv.conv.weight'},
     'clip': {'ln_pre.weight', 'patch_embed.proj.weight'},
 }
 _MODULES = {

@@ -233,7 +233,7 @@ def test_addresses(monkeypatch):
 
 def test_configs_ask_for_known_names():
     text = ''.join(path.read_text() for path in ROOT.glob('configs/**/*.*'))
-    asked = set(re.findall(r'\b(paddleclas|timm|miil)://([\w.]*\w)', text))
+    asked = set(re.findall(r'\b(paddleclas|paddlex|timm|miil)://([\w.-]*\w)', text))
     assert {scheme for scheme, _ in asked} >= {'paddleclas', 'timm'}
     for scheme, name in asked:
         assert name in PUBLISHED[scheme], f'{scheme}://{name}'

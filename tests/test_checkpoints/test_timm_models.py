@@ -71,6 +71,30 @@ def test_backbone_gets_all_weights(weights, name, kind):
     }
 
 
+@pytest.mark.parametrize('name', KINDS)
+def test_own_file_of_timm(weights, name, tmp_path):
+    """By its path, as a training of timm saves it: the classifier is not used."""
+    theirs = weights(name).state_dict()
+    ours = backbone(name)
+    ours.init_cfg['checkpoint'] = str(tmp_path / f'{name}.pth')
+    ours.init_weights()
+    for key, value in ours.timm_model.state_dict().items():
+        assert torch.equal(value, theirs[key]), key
+
+
+def test_own_file_of_another_network(weights, tmp_path):
+    """CLIP's norm ahead of the blocks is no classifier, though here an identity is in its place."""
+    theirs = weights('vit_tiny_patch16_224.augreg_in21k_ft_in1k').state_dict()
+    theirs['norm_pre.weight'] = theirs['norm_pre.bias'] = torch.ones(192)
+    torch.save(theirs, tmp_path / 'clip.pth')
+    ours = backbone('vit_tiny_patch16_224.augreg_in21k_ft_in1k')
+    ours.init_cfg['checkpoint'] = str(tmp_path / 'clip.pth')
+    with pytest.raises(
+        WeightsMismatchError, match=r'left over \(norm_pre\.weight, norm_pre\.bias\)'
+    ):
+        ours.init_weights()
+
+
 @pytest.mark.parametrize(
     ('name', 'channels'),
     [

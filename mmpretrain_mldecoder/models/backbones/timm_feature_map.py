@@ -39,7 +39,7 @@ class TIMMFeatureMap(TIMMBackbone):
                 f'model_name = {model_name!r} has no feature map in timm ({error}): use another '
                 'model'
             ) from error
-        self.register_load_state_dict_pre_hook(_resample_position_embedding)
+        self.timm_model.register_load_state_dict_pre_hook(_resample_position_embedding)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return tuple(self._to_map(output, x) for output in super().forward(x))
@@ -67,11 +67,11 @@ def _grid(num_tokens: int, height: int, width: int) -> tuple[int, int]:
 
 
 def _resample_position_embedding(
-    backbone: TIMMFeatureMap, state_dict: dict[str, Tensor], prefix: str, *args: Any
+    model: Any, state_dict: dict[str, Tensor], prefix: str, *args: Any
 ) -> None:
     from timm.layers import resample_abs_pos_embed
 
-    model, name = backbone.timm_model, f'{prefix}timm_model.pos_embed'
+    name = f'{prefix}pos_embed'
     own, loaded = getattr(model, 'pos_embed', None), state_dict.get(name)
     if own is None or loaded is None or loaded.dim() != 3 or own.shape[1] == loaded.shape[1]:
         return
