@@ -277,6 +277,7 @@ def _timm_file(name: str, repository: str, url: str = '') -> PublishedFile:
     return PublishedFile(
         url=f'{hub}/{repository}/resolve/main/model.safetensors' if repository else url,
         files=(f'{name}.safetensors', f'{name}.pth', f'{name}.bin')[0 if repository else 1 :],
+        note=f'`hf download {repository}` brings it too. ' if repository else '',
         repository=repository,
     )
 

@@ -41,15 +41,12 @@ def test_names_map_strictly(name):
     assert {*result.missing_keys} <= counters and result.unexpected_keys == []
 
 
-@pytest.mark.parametrize('name', ['PPLCNet_x1_0', 'PPHGNetV2_B0', 'CLIP_vit_base_patch16_224'])
+@pytest.mark.parametrize('name', ['PPLCNet_x1_0', 'PPHGNetV2_B0'])
 def test_backbone_of_a_classifier(name, tmp_path, monkeypatch):
     """Its last layer, which follows others after the pool, is not used."""
-    place = 'head.' if 'CLIP' in name else 'fc.'
     shapes = published_list(f'paddleclas_{name}_ml_decoder')
-    shapes = {key: shape for key, shape in shapes.items() if not key.startswith(place)}
-    layer = 'head.fc_head' if 'CLIP' in name else 'fc'
-    last = {f'{layer}.weight': (1280, 1000), f'{layer}.bias': (1000,)}
-    arrays = random_arrays(shapes | last)
+    shapes = {key: shape for key, shape in shapes.items() if not key.startswith('fc.')}
+    arrays = random_arrays(shapes | {'fc.weight': (1280, 1000), 'fc.bias': (1000,)})
     file = PUBLISHED['paddleclas'][name].files[0]
     (tmp_path / file).write_bytes(pickle.dumps(arrays, protocol=4))
     monkeypatch.setenv('MLDECODER_WEIGHTS', str(tmp_path))
@@ -57,10 +54,22 @@ def test_backbone_of_a_classifier(name, tmp_path, monkeypatch):
     config = dict(type='TIMMBackbone', model_name=NETWORKS[name], init_cfg=init_cfg)
     backbone = MODELS.build(config)
     backbone.init_weights()
-    if 'CLIP' in name:  # positions are those of the file
-        expected = torch.from_numpy(arrays['pos_embed'])
-        assert torch.equal(backbone.timm_model.pos_embed, expected)
-    assert {*last} <= {*convert(arrays).skipped}
+    stem = 'conv1' if 'LCNet' in name else 'stem.stem1'
+    first = next(backbone.parameters())
+    assert torch.equal(first, torch.from_numpy(arrays[f'{stem}.conv.weight']))
+    assert convert(arrays).skipped == ('fc.weight', 'fc.bias')
+
+
+def test_clip_of_a_classifier():
+    arrays = zeros('CLIP_vit_base_patch16_224')
+    arrays = {key: array for key, array in arrays.items() if not key.startswith('head.')}
+    arrays['head.fc_head.weight'] = np.zeros((768, 1000), np.float32)
+    conversion = convert(arrays)
+    assert conversion.skipped == ('proj', 'head.fc_head.weight')
+    # Positions are those of the file; with ML-Decoder those of 448 px.
+    assert conversion.state_dict['backbone.timm_model.pos_embed'].shape == (1, 1 + 14**2, 768)
+    decoder = convert(zeros('CLIP_vit_base_patch16_224')).state_dict
+    assert decoder['backbone.timm_model.pos_embed'].shape == (1, 1 + 28**2, 768)
 
 
 def test_unknown_name():

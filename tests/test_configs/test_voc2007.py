@@ -35,7 +35,8 @@ def test_row_builds(row):
     checkpoint = cfg.model.backbone.pop('init_cfg').checkpoint
     name = backbone.replace('lite', 'tf_efficientnet_lite').replace('r50vd', 'ResNet50_vd')
     assert name.replace('r50', 'ResNet50').replace('r101', 'ResNet101') in checkpoint
-    model = MODELS.build(cfg.model).eval().to('meta')
+    with torch.device('meta' if 'lite' in row else 'cpu'):
+        model = MODELS.build(cfg.model).eval().to('meta')
     assert type(model.head).__name__ == HEADS[head]
     assert isinstance(model.head.loss_module, DetachedAsymmetricLoss)  # it leaves unknowns out
     assert model(torch.empty(2, 3, side, side, device='meta')).shape == (2, 20)
@@ -60,8 +61,15 @@ def voc(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.mark.parametrize('backbone', ['r50vd_ssld', 'lite0'])
-@pytest.mark.parametrize('head', HEADS)
+@pytest.mark.parametrize(
+    ('head', 'backbone'),
+    [
+        ('linear', 'lite0'),
+        ('csra', 'r50vd_ssld'),
+        ('mldecoder', 'lite0'),
+        ('mldecoder', 'r50vd_ssld'),
+    ],
+)
 def test_two_iterations_and_a_validation(head, backbone, voc, tmp_path):
     cfg = Config.fromfile(CONFIGS / f'{head}_{backbone}.py')
     cfg.merge_from_dict(SMALL_RESNET if backbone != 'lite0' else {})
