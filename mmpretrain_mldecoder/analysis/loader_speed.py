@@ -38,32 +38,22 @@ WARM_UP = 8  # images, on which libraries are loaded and buffers made
 class LoaderSpeed:
     """What :func:`loader_speed` measured.
 
-    Attributes:
-        split: ``'train'``, ``'val'`` or ``'test'``.
-        photos: Samples that the stages were measured on.
-        stages: Milliseconds per image of each stage on one core: ``'labels'`` (the dataset
-            without its pipeline), ``'seeding'``, ``'reading the file'``, the transforms by name,
-            ``'collation'``.
-        core_rate: Images per second of one core: all stages together.
-        core_share: Share of that time, reading left out, in which this process had the core;
-            below 1 where other programs use it, or where a stage waits.
-        workers: Worker processes of the loader; 0 is the main process.
-        loader_rate: Images per second through the loader.
-        batch_size: Of the loader; None if a batch sampler decides.
-        num_photos: Samples in the dataset.
-        cores: Cores that this process may use.
+    The ``stages`` are ``'labels'`` (the dataset without its pipeline), ``'seeding'``, ``'reading
+    the file'``, the transforms by name, and ``'collation'``. ``core_share`` is the share of their
+    time, reading left out, in which this process had the core; it is below 1 where other programs
+    use it, or where a stage waits.
     """
 
-    split: str
-    photos: int
-    stages: dict[str, float]
-    core_rate: float
+    split: str  # 'train', 'val' or 'test'
+    photos: int  # samples that the stages were measured on
+    stages: dict[str, float]  # milliseconds per image on one core
+    core_rate: float  # images per second of one core: all stages together
     core_share: float
-    workers: int
-    loader_rate: float
-    batch_size: int | None
-    num_photos: int
-    cores: int
+    workers: int  # processes of the loader; 0 is the main process
+    loader_rate: float  # images per second through the loader
+    batch_size: int | None  # of the loader; None if a batch sampler decides
+    num_photos: int  # samples in the dataset
+    cores: int  # that this process may use
 
 
 def loader_speed(

@@ -252,7 +252,6 @@ def _too_deep(path: str, bits: int) -> UnreadableImageError:
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn an image upright."""
     is_mirrored, turn = _TURNS.get(orientation, (False, None))
     pixels = cv2.flip(pixels, 1) if is_mirrored else pixels
     return pixels if turn is None else cv2.rotate(pixels, turn)

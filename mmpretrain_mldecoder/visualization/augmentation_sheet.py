@@ -23,17 +23,11 @@ MAX_TILES = 6  # in a row
 
 @dataclass(frozen=True)
 class AugmentedImage:
-    """One image of an :func:`augmentation_sheet`.
+    """One image of an :func:`augmentation_sheet`."""
 
-    Attributes:
-        title: Usually the name of its file.
-        labels: The names of its labels; all are written.
-        tiles: BGR ``uint8`` arrays ``(H, W, 3)``, the original first, by what stands beneath them.
-    """
-
-    title: str
-    labels: Sequence[str]
-    tiles: Mapping[str, np.ndarray]
+    title: str  # usually the name of its file
+    labels: Sequence[str]  # the names of its labels; all are written
+    tiles: Mapping[str, np.ndarray]  # BGR uint8 (H, W, 3), the original first, by their captions
 
 
 def augmentation_sheet(

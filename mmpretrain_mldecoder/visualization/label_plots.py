@@ -70,7 +70,6 @@ def plot_label_counts(
 def _plot_bars(
     axes: Axes, names: Sequence[str], counts: Mapping[str, np.ndarray], largest: int
 ) -> None:
-    """Draw one line per class."""
     rows = np.arange(len(names))
     for number, (split, values) in enumerate(counts.items()):
         color, some = COLORS[number], values > 0
@@ -96,7 +95,6 @@ def _plot_bars(
 
 
 def _plot_ranks(axes: Axes, counts: Mapping[str, np.ndarray]) -> None:
-    """Draw the counts of each split, largest first, over their rank."""
     for number, (split, values) in enumerate(counts.items()):
         ordered = np.sort(values[values > 0])[::-1]
         label = f'{split}: {len(ordered):,} of {len(values):,} classes have an image'

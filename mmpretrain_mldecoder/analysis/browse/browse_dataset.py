@@ -24,19 +24,12 @@ from .findings import UNREADABLE, Finding, codes_to_look_for, write_findings
 
 @dataclass(frozen=True)
 class BrowsedDataset:
-    """What :func:`browse_dataset` found and wrote.
-
-    Attributes:
-        splits: Which were checked.
-        findings: Of all of them.
-        looked_for: Codes of what could have been found.
-        files: ``findings.json``, plots and sheets.
-    """
+    """What :func:`browse_dataset` found and wrote."""
 
     splits: list[DatasetSplit]
-    findings: list[Finding]
-    looked_for: list[str]
-    files: list[Path]
+    findings: list[Finding]  # of all splits
+    looked_for: list[str]  # codes of what could have been found
+    files: list[Path]  # findings.json, plots and sheets
 
     @property
     def is_harmful(self) -> bool:
@@ -145,10 +138,8 @@ def _augmented(split: DatasetSplit, index: int, draws: int, seed: int) -> Augmen
     path = split.paths[index]
     try:
         original = split.loader.transform(dict(img_path=path))['img']
-        dataset, seeds = (
-            SeededDataset(split.dataset),
-            [sample_seed(seed, e, index) for e in range(draws)],
-        )
+        dataset = SeededDataset(split.dataset)
+        seeds = (sample_seed(seed, epoch, index) for epoch in range(draws))
         samples = [dataset[SampleIndex(index, number)] for number in seeds]
     except Exception as error:  # a transform may raise anything
         raise ValueError(f'the {split.name} pipeline fails on {path}: {error}') from error
@@ -161,7 +152,6 @@ def _augmented(split: DatasetSplit, index: int, draws: int, seed: int) -> Augmen
 
 
 def _as_image(sample: dict, name: str) -> np.ndarray:
-    """Turn the packed input back into an image."""
     inputs = sample.get('inputs') if isinstance(sample, dict) else None
     if not isinstance(inputs, torch.Tensor) or inputs.ndim != 3:
         raise ValueError(

@@ -25,26 +25,18 @@ SPLITS = ('train', 'val', 'test')
 class DatasetSplit:
     """The ``N`` images and ``C`` labels of one split.
 
-    Attributes:
-        name: ``'train'``, ``'val'`` or ``'test'``.
-        dataset: As training has it, pipeline included, but without the check of its files, and
-            without ``RepeatDataset`` and ``ClassBalancedDataset`` around it: each image once.
-        paths: Of the images, in the order of the dataset.
-        sizes: Height and width by the annotations, or None, for each.
-        labels: int64, each once, ascending, for each image.
-        classes: The names of the labels.
-        loader: The transform that reads the images.
-        left_out: Files in the class folders that are no samples, counted by kind.
+    ``dataset`` is as training has it, pipeline included, but without the check of its files, and
+    without ``RepeatDataset`` and ``ClassBalancedDataset`` around it: each image once.
     """
 
-    name: str
+    name: str  # 'train', 'val' or 'test'
     dataset: Dataset
-    paths: list[str]
-    sizes: list[tuple[int, int] | None]
-    labels: list[np.ndarray]
-    classes: tuple[str, ...]
-    loader: LoadImageFromFile
-    left_out: Counter[str] = field(default_factory=Counter)
+    paths: list[str]  # of the images, in the order of the dataset
+    sizes: list[tuple[int, int] | None]  # height and width by the annotations
+    labels: list[np.ndarray]  # int64, each once, ascending, for each image
+    classes: tuple[str, ...]  # the names of the labels
+    loader: LoadImageFromFile  # the transform that reads the images
+    left_out: Counter[str] = field(default_factory=Counter)  # no samples, of the class folders
 
     def labels_of(self, index: int) -> list[str]:
         """Return the names of the labels of an image."""

@@ -129,16 +129,13 @@ def codes_to_look_for(read_files: bool = True, quick: bool = False) -> list[str]
 class Finding:
     """All of one kind that was found in one split, or in several together.
 
-    Attributes:
-        code: A key of ``FINDING_KINDS``.
-        splits: Names of the splits; several only for images that are in several.
-        entries: Dicts, what was found: a ``label`` and how many images have it ``elsewhere``;
-            the ``path`` of an image and a ``detail``; or several ``images`` (``split``,
-            ``path``, ``labels``) and ``how`` they are the same.
+    An entry has a ``label`` and how many images have it ``elsewhere``; the ``path`` of an image and
+    a ``detail``; or several ``images`` (``split``, ``path``, ``labels``) and ``how`` they are the
+    same.
     """
 
-    code: str
-    splits: tuple[str, ...]
+    code: str  # a key of FINDING_KINDS
+    splits: tuple[str, ...]  # several only for images that are in several
     entries: list[dict]
 
     @property

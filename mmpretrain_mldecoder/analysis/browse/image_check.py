@@ -34,17 +34,11 @@ class Fault(NamedTuple):
 
 
 class ImageCheck(NamedTuple):
-    """What :meth:`ImageChecker.check` found.
+    """What :meth:`ImageChecker.check` found."""
 
-    Attributes:
-        faults: All that is wrong or unusual; empty for an ordinary image.
-        digest: 16 bytes that are equal for equal files; None if the file cannot be read.
-        thumbnail: ``(16, 18)`` uint8, grey; None if the image was not decoded.
-    """
-
-    faults: tuple[Fault, ...]
-    digest: bytes | None = None
-    thumbnail: np.ndarray | None = None
+    faults: tuple[Fault, ...]  # all that is wrong or unusual; empty for an ordinary image
+    digest: bytes | None = None  # 16 bytes, equal for equal files; None if it cannot be read
+    thumbnail: np.ndarray | None = None  # (16, 18) uint8, grey; None if it was not decoded
 
 
 class ImageChecker:

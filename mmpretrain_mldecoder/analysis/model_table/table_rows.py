@@ -20,24 +20,17 @@ FULL_SPLITS = {'ImageNet-1k': 50_000, 'COCO 2017': 5_000, 'COCO 2014': 40_137}
 class TableRow:
     """One config and what its metafile says.
 
-    Attributes:
-        name: Of the model, as ``get_model`` takes it.
-        label: Of the row; rows with the same backbone and weights share it.
-        dataset: What the row's number is of.
-        weights: Published weights of the whole model, if any.
-        published: ``mAP`` or ``Top 1`` and other numbers as the source prints them, and ``Source``,
-            a text for each language.
-        path: The config's file, in ``configs/<folder>/``.
-        cfg: Its content.
+    ``published`` has ``mAP`` or ``Top 1`` and other numbers as the source prints them, and
+    ``Source``, a text for each language.
     """
 
-    name: str
-    label: str
-    dataset: str
-    weights: str | None
+    name: str  # of the model, as get_model takes it
+    label: str  # rows with the same backbone and weights share it
+    dataset: str  # what the row's number is of
+    weights: str | None  # published ones of the whole model
     published: Mapping
-    path: Path
-    cfg: Config
+    path: Path  # the config's file, in configs/<folder>/
+    cfg: Config  # its content
 
     @property
     def metric(self) -> str:

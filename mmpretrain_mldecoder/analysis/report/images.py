@@ -12,9 +12,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from ...apis import MultiLabelInferencer
-from ...datasets.decode_image import image_to_bgr
+from ...datasets.decode_image import decode_image
 from ...datasets.image_files import read_image_file
-from ...datasets.image_header import open_image
 from ...fileio.terminal import printable
 from ...visualization import attention_overlay
 from .test_run import TestRun
@@ -76,7 +75,11 @@ def attention_overlays(
     def attend(image: str, label: int) -> tuple[str, list[str]]:
         (prediction,) = inferencer(image, thr=0.0, return_attention=True)
         place = prediction['labels'].index(classes[label])
-        overlay = encode_attention(prediction['seen'], prediction['attention'][place])
+        seen, attention = prediction['seen'], prediction['attention'][place].mean(axis=0)
+        scale = SIDE / max(seen.shape[:2])
+        size = [max(1, round(side * scale)) for side in seen.shape[1::-1]]
+        small = cv2.resize(seen, size, interpolation=cv2.INTER_AREA)
+        overlay = _encode_jpeg(Image.fromarray(attention_overlay(small, attention)))
         return overlay, list(prediction['shares_query_with'][place])
 
     return attend
@@ -102,21 +105,12 @@ def worst_errors(
 def read_thumbnail(path: str) -> str | None:
     """Return an image as a small JPEG in a data address; None if it cannot be read."""
     try:
-        with open_image(read_image_file(path)) as image:
-            image.draft('RGB', (2 * SIDE, 2 * SIDE))  # of a JPEG, decodes no more than is shown
-            small = Image.fromarray(image_to_bgr(image, path)[..., ::-1])
-            small.thumbnail((SIDE, SIDE))
+        # of a JPEG, decodes no more than is shown
+        small = Image.fromarray(decode_image(path, read_image_file(path), min_side=SIDE)[..., ::-1])
+        small.thumbnail((SIDE, SIDE))
     except Exception:  # each decoder has its own
         return None
     return _encode_jpeg(small)
-
-
-def encode_attention(seen: np.ndarray, attention: np.ndarray) -> str:
-    """Lay the mean attention ``(num_heads, H, W)`` over what the network saw, as a data address."""
-    scale = SIDE / max(seen.shape[:2])
-    size = [max(1, round(side * scale)) for side in seen.shape[1::-1]]
-    small = cv2.resize(seen, size, interpolation=cv2.INTER_AREA)
-    return _encode_jpeg(Image.fromarray(attention_overlay(small, attention.mean(axis=0))))
 
 
 def _encode_jpeg(image: Image.Image) -> str:

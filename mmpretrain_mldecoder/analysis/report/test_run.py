@@ -40,27 +40,19 @@ def read_class_names(cfg: Config, num_classes: int) -> tuple[list[str], str | No
 class TestRun:
     """The predictions and labels of ``N`` images and ``C`` classes.
 
-    Attributes:
-        path: The file they come from.
-        date: When that file was written.
-        images: ``N`` paths as the test had them; empty text where there was none.
-        scores: ``(N, C)`` float32 probabilities: of the EMA weights where both were tested.
-        targets: ``(N, C)`` int8: 1 positive, 0 negative, -1 unknown.
-        raw_scores: ``(N, C)``, of the raw weights, where both were tested.
-        size_masks: ``(N, C)`` uint8, one
-            :func:`~mmpretrain_mldecoder.evaluation.object_size_mask` an image, where the samples
-            have the areas of their objects, and any is known.
+    ``size_masks`` has one :func:`~mmpretrain_mldecoder.evaluation.object_size_mask` an image, where
+    the samples have the areas of their objects, and any is known.
     """
 
     __test__ = False  # no test class of pytest's
 
-    path: Path
-    date: datetime
-    images: list[str]
-    scores: np.ndarray
-    targets: np.ndarray
-    raw_scores: np.ndarray | None = None
-    size_masks: np.ndarray | None = None
+    path: Path  # the file they come from
+    date: datetime  # when that file was written
+    images: list[str]  # N paths as the test had them; empty text where there was none
+    scores: np.ndarray  # (N, C) float32 probabilities: of the EMA weights where both were tested
+    targets: np.ndarray  # (N, C) int8: 1 positive, 0 negative, -1 unknown
+    raw_scores: np.ndarray | None = None  # (N, C), of the raw weights, where both were tested
+    size_masks: np.ndarray | None = None  # (N, C) uint8
 
     @property
     def num_classes(self) -> int:

@@ -17,7 +17,6 @@ from mmpretrain.datasets import PackInputs, ResizeEdge
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
-from ...datasets.decode_image import image_to_bgr
 from ...datasets.image_files import decoded_names, near_name
 from ...datasets.image_search import describe_left_out, find_images, glob_images
 from ...datasets.transforms import LoadWholeImage, ShortSideResize, SquareResize
@@ -146,6 +145,7 @@ class ImagePipeline:
         transforms = [TRANSFORMS.build(transform) for transform in pipeline]
         loaders = [t for t in transforms if isinstance(t, LoadImageFromFile)]
         self._loader = _whole(loaders[0]) if loaders else LoadWholeImage()
+        self._wrapper = LoadWholeImage(self._loader.to_float32, self._loader.color_type)
         self._transforms = [t for t in transforms if t not in loaders]
         self._only_resizes = all(isinstance(t, _RESIZES) for t in self._transforms)
 
@@ -155,7 +155,7 @@ class ImagePipeline:
         Raises:
             UnreadableImageError: If ``image`` is a file that cannot be read.
         """
-        results = self._read(image) if isinstance(image, str) else self._wrap(image)
+        results = self._load(image)
         height_and_width = results['img'].shape[:2]
         for transform in self._transforms:
             results = transform(results)
@@ -180,28 +180,21 @@ class ImagePipeline:
 
     def for_drawing(self, image: SingleImage) -> np.ndarray:
         """Return an image as it is loaded, for drawing: BGR ``uint8``, ``(H, W, 3)``."""
-        results = self._read(image) if isinstance(image, str) else self._wrap(image)
-        pixels = results['img'].clip(0, 255).astype(np.uint8)
+        pixels = self._load(image)['img'].clip(0, 255).astype(np.uint8)
         return pixels if pixels.shape[2:] == (3,) else cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
 
-    def _read(self, path: str) -> dict:
+    def _load(self, image: SingleImage) -> dict:
+        if not isinstance(image, str):
+            return self._wrapper(dict(img=image))
         try:
-            results = self._loader(dict(img_path=path))
+            results = self._loader(dict(img_path=image))
         except UnreadableImageError:
             raise
         except Exception as error:  # of a loader of somebody else's
-            raise UnreadableImageError(path, one_line(error)) from error
+            raise UnreadableImageError(image, one_line(error)) from error
         if results is None:  # with ignore_empty
-            raise UnreadableImageError(path, 'no image that can be decoded')
+            raise UnreadableImageError(image, 'no image that can be decoded')
         return results
-
-    def _wrap(self, image: np.ndarray | Image.Image) -> dict:
-        pixels = image_to_bgr(image)
-        if self._loader.color_type == 'grayscale':
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-        if self._loader.to_float32:
-            pixels = pixels.astype(np.float32)
-        return dict(img=pixels, img_shape=pixels.shape[:2], ori_shape=pixels.shape[:2])
 
 
 def _whole(loader: LoadImageFromFile) -> LoadImageFromFile:

@@ -109,12 +109,7 @@ def fold_batch_norm(module: nn.Module) -> int:
 
     Returns:
         int: How many were folded.
-
-    Raises:
-        ValueError: If ``module`` is in training mode.
     """
-    if module.training:
-        raise ValueError('batch norms can be folded in evaluation mode only: call eval() before')
     if not any(type(m) in _NORMS for m in module.modules()):
         return 0
     pairs = _pairs(module)

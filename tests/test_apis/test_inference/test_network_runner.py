@@ -206,8 +206,3 @@ def test_what_cannot_be_folded_stays(kind):
     assert fold_batch_norm(module) == 0
     assert module.scale is None
     assert_same_after(module, folded=0, left=1)
-
-
-def test_training_mode():
-    with pytest.raises(ValueError, match=r'evaluation mode only: call eval\(\)'):
-        fold_batch_norm(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
