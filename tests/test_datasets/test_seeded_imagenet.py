@@ -103,9 +103,6 @@ def test_a_line_that_is_off_is_named(lists, line):
 def test_missing_files_are_counted(lists):
     with pytest.raises(FileNotFoundError, match=r'no_list\.txt'):
         build(lists, ann_file='no_list.txt')
-    # `split` puts its folder before the paths
-    with pytest.raises(FileNotFoundError, match=r'/val, first: val/v_1.JPEG.* leave `split` empty'):
-        build(lists, split='val', ann_file='val_list.txt')
     (lists / 'val_list.txt').write_text('val/v_1.JPEG 5\nval/w.JPEG 5\nelsewhere/v_1.JPEG 5\n')
     with pytest.raises(FileNotFoundError, match=r'2 of 3 images .* first: val/w.JPEG'):
         build(lists, ann_file='val_list.txt')
@@ -116,9 +113,6 @@ def test_names_in_a_list_that_are_nearly_right(lists):
     dataset = build(lists, ann_file='val_list.txt')
     paths = [dataset.get_data_info(i)['img_path'] for i in (0, 1)]
     assert paths == [str(lists / 'val/v_1.JPEG'), str(lists / 'val/v_2.JPEG')]
-    (lists / 'val_list.txt').write_text('val/v_1.jpg 5\n')
-    with pytest.raises(FileNotFoundError, match=r'near: val/v_1.JPEG \(differs in upper'):
-        build(lists, ann_file='val_list.txt')
 
 
 def test_augmentation_follows_the_seed_of_the_index(folders):
@@ -127,15 +121,3 @@ def test_augmentation_follows_the_seed_of_the_index(folders):
     np.testing.assert_array_equal(first, again)
     assert first.shape == (16, 16, 3)
     assert (first != other).any()
-
-
-@pytest.mark.parametrize('split', ['train', 'val'])
-def test_real_photos(shared_data, split):
-    root = shared_data / 'imagenet_tiny'
-    wnids = sorted(path.name for path in (root / split).iterdir())
-    dataset = build(root, split=split, classes=wnids, pipeline=CROP)
-    assert len(dataset) == 16
-    for i in range(16):
-        sample = dataset[SampleIndex(i, seed=i)]
-        assert f'/{wnids[sample["gt_label"]]}/' in sample['img_path']
-        assert sample['img'].shape == (16, 16, 3)

@@ -47,14 +47,6 @@ def loop_over_thresholds(scores, targets):
     return sum(best) / 11, area
 
 
-@pytest.mark.parametrize('dtype', [np.float32, np.float64, np.float16])
-def test_equals_scikit_learn(dtype):
-    for num_levels in (None, 50, 3, 1):
-        scores, targets = random_case(0, 200, 7, num_levels, dtype=dtype)
-        expected = [average_precision_score(targets[:, c], scores[:, c]) for c in range(7)]
-        np.testing.assert_allclose(average_precision(scores, targets), expected, **EXACT)
-
-
 @pytest.mark.parametrize(('num_samples', 'num_classes'), [(40, 1), (256, 64), (600, 150)])
 def test_more_classes_and_samples_than_a_tile(num_samples, num_classes):
     scores, targets = random_case(1, num_samples, num_classes, 10)
@@ -82,25 +74,13 @@ def test_equals_torchmetrics(num_levels, unknown):
         np.testing.assert_allclose(value, metric.compute().numpy(), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize('unknown', [0.0, 0.4])
-def test_interpolated_equals_a_loop_over_thresholds(unknown):
-    for num_levels in (None, 8, 2):
-        scores, targets = random_case(3, 120, 6, num_levels, unknown)
-        loops = [loop_over_thresholds(scores[:, c], targets[:, c]) for c in range(6)]
-        for map_type, expected in zip(
-            ('11point', 'envelope'), zip(*loops, strict=True), strict=True
-        ):
-            ap = average_precision(scores, targets, map_type)
-            np.testing.assert_allclose(ap, expected, **EXACT)
-
-
 @settings(deadline=None, max_examples=60)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([None, 2, 6]), st.sampled_from([0.0, 0.3]))
-def test_the_envelope_is_never_below_the_integral(seed, num_levels, unknown):
-    scores, targets = random_case(seed, 15, 3, num_levels, unknown)
-    integral, envelope = (average_precision(scores, targets, t) for t in ('integral', 'envelope'))
-    loops = [loop_over_thresholds(scores[:, c], targets[:, c])[1] for c in range(3)]
-    np.testing.assert_allclose(envelope, loops, **EXACT)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([None, 2, 8]), st.sampled_from([0.0, 0.3]))
+def test_interpolated_equals_a_loop_and_the_envelope_is_never_below(seed, num_levels, unknown):
+    scores, targets = random_case(seed, 30, 3, num_levels, unknown)
+    integral, envelope, points = (average_precision(scores, targets, t) for t in MAP_TYPES)
+    loops = [loop_over_thresholds(scores[:, c], targets[:, c]) for c in range(3)]
+    np.testing.assert_allclose(np.stack([points, envelope], axis=1), loops, **EXACT)
     assert (np.isnan(integral) | (integral <= envelope + 1e-12)).all()
 
 
@@ -147,7 +127,9 @@ def cases(draw):
     num_levels = draw(st.sampled_from([None, 2, 6]))
     unknown = draw(st.sampled_from([0.0, 0.3]))
     map_type = draw(st.sampled_from(MAP_TYPES))
-    return *random_case(seed, num_samples, num_classes, num_levels, unknown), map_type, seed
+    dtype = draw(st.sampled_from([np.float32, np.float64, np.float16]))
+    case = random_case(seed, num_samples, num_classes, num_levels, unknown, dtype)
+    return *case, map_type, seed
 
 
 @settings(deadline=None, max_examples=60)
@@ -172,8 +154,7 @@ def test_order_of_samples_and_scale_of_scores_do_not_matter(case):
     order = np.random.default_rng(seed).permutation(len(scores))
     again = average_precision(scores[order], targets[order], map_type)
     np.testing.assert_array_equal(result, again)
-    # float64 keeps distinct float32 scores distinct under this monotone map.
-    bent = np.exp(3 * scores.astype(np.float64)) - 5
+    bent = np.searchsorted(np.unique(scores), scores) - 5.0  # the same order, other values
     np.testing.assert_array_equal(result, average_precision(bent, targets, map_type))
 
 
