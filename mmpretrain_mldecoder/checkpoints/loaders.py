@@ -340,7 +340,18 @@ def load_from_published(filename: str, map_location: Any = None) -> Mapping:
     scheme, _, model = name.partition('://')
     if scheme == 'timm' and model.partition('.')[0] not in _TIMM_TAGS:
         return _of_timm(content, name, fragment)
-    return _meant(content, name, fragment)
+    checkpoint = _meant(content, name, fragment)
+    if scheme == 'paddlex' and 'meta' in checkpoint:
+        checkpoint['meta']['dataset_meta'] = dict(classes=_coco_classes())
+    return checkpoint
+
+
+def _coco_classes() -> list[str]:
+    """Return the names of COCO's 80 classes in the order of their ids, in which PaddleX trains."""
+    from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
+
+    names = FasterRCNN_ResNet50_FPN_Weights.DEFAULT.meta['categories']
+    return [name for name in names if name not in ('__background__', 'N/A')]
 
 
 def _of_timm(content: Mapping, source: str, fragment: str) -> Mapping:

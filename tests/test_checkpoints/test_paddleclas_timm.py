@@ -72,6 +72,16 @@ def test_clip_of_a_classifier():
     assert decoder['backbone.timm_model.pos_embed'].shape == (1, 1 + 28**2, 768)
 
 
+def test_paddlex_has_the_classes_of_coco(tmp_path, monkeypatch):
+    arrays = pickle.dumps(zeros('PPLCNet_x1_0'), protocol=4)
+    (tmp_path / 'PP-LCNet_x1_0_ML_pretrained.pdparams').write_bytes(arrays)
+    monkeypatch.setenv('MLDECODER_WEIGHTS', str(tmp_path))
+    load = CheckpointLoader.load_checkpoint
+    classes = load('paddlex://PP-LCNet_x1_0_ML', logger='silent')['meta']['dataset_meta']['classes']
+    assert len(classes) == 80
+    assert [classes[n] for n in (0, 1, 11, 79)] == ['person', 'bicycle', 'stop sign', 'toothbrush']
+
+
 def test_unknown_name():
     arrays = zeros('PPLCNet_x1_0') | {'blocks7.0.dw_conv.conv.weight': np.zeros((1, 1, 3, 3))}
     with pytest.raises(ValueError, match=r'^1 of \d+ names .*: blocks7\.0\.dw_conv\.conv\.weight$'):
