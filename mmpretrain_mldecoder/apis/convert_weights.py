@@ -13,7 +13,7 @@ from ..checkpoints.conversion import Conversion, convert, to_checkpoint
 from ..checkpoints.download import download_once
 from ..checkpoints.fit import drop_surplus_outputs, load
 from ..checkpoints.load import read_weights
-from ..checkpoints.loaders import PUBLISHED, checkpoint_identity, find_published
+from ..checkpoints.published import PUBLISHED, checkpoint_identity, find_published
 from ..checkpoints.weight_sets import choose, split_fragment
 from ..engine.checks.config_error import read_config
 from ..errors import WeightsMismatchError

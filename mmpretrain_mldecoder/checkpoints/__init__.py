@@ -6,15 +6,9 @@ Imported, it registers its loaders (:mod:`.loaders`) and its ``Pretrained`` init
 
 from .conversion import Conversion, convert, recognise, to_checkpoint
 from .load import classes_of, load_weights_only, read_weights
-from .loaders import (
-    PUBLISHED,
-    PublishedFile,
-    find_published,
-    load_from_http,
-    load_from_local,
-    load_from_published,
-)
+from .loaders import load_from_http, load_from_local, load_from_published
 from .pretrained_init import PretrainedInit
+from .published import PUBLISHED, PublishedFile, find_published
 from .resume import find_resume_checkpoint
 
 __all__ = [

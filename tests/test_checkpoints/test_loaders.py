@@ -24,8 +24,9 @@ from mmpretrain_mldecoder.checkpoints import (
     find_published,
     load_weights_only,
     loaders,
+    published,
 )
-from mmpretrain_mldecoder.checkpoints.loaders import checkpoint_identity
+from mmpretrain_mldecoder.checkpoints.published import checkpoint_identity
 
 load = CheckpointLoader.load_checkpoint
 ROOT = Path(__file__).parents[2]
@@ -53,8 +54,8 @@ def server(cache, monkeypatch):
     """A server that has one file; its address stands in the table."""
     with serve() as server:
         server.answers[f'/{FILE}'] = Answer(pickle.dumps(ARRAYS, protocol=4))
-        published = PublishedFile(f'{server.url}/{FILE}', (FILE, 'ResNet18_vd.pdparams'))
-        monkeypatch.setitem(PUBLISHED['paddleclas'], 'ResNet18_vd', published)
+        file = PublishedFile(f'{server.url}/{FILE}', (FILE, 'ResNet18_vd.pdparams'))
+        monkeypatch.setitem(PUBLISHED['paddleclas'], 'ResNet18_vd', file)
         yield server
 
 
@@ -225,7 +226,7 @@ def test_addresses(monkeypatch):
     ):
         assert PUBLISHED[scheme][name].url.endswith(url)
     monkeypatch.setenv('HF_ENDPOINT', 'https://mirror.invalid/')
-    mirrored = loaders._timm()['resnet50.a1_in1k'].url
+    mirrored = published._timm()['resnet50.a1_in1k'].url
     assert mirrored.startswith('https://mirror.invalid/timm/resnet50.a1_in1k/resolve/main/')
     files = [file for names in PUBLISHED.values() for one in names.values() for file in one.files]
     assert len(files) == len(set(files))

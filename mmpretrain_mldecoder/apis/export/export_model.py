@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmpretrain.apis import get_model
 from torch import Tensor
 
-from ...checkpoints.loaders import checkpoint_identity
+from ...checkpoints.published import checkpoint_identity
 from ...engine.checks.config_error import explained, read_config
 from ...errors import RunError
 from ...fileio.atomic_write import atomic_write

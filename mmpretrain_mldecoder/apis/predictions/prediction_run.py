@@ -20,7 +20,7 @@ from mmengine.dist import get_dist_info, is_main_process
 from rich.cells import cell_len, set_cell_size
 from torch import distributed
 
-from ...checkpoints.loaders import checkpoint_identity
+from ...checkpoints.published import checkpoint_identity
 from ...engine.checks.config_error import merge_options, read_config
 from ...fileio.terminal import printable, progress_bar
 from ...visualization.attention_figure import attention_figure
