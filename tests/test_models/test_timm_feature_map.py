@@ -113,6 +113,15 @@ def test_all_stages():
     assert shapes == [(1, 96, 16, 16), (1, 192, 8, 8), (1, 384, 4, 4), (1, 768, 2, 2)]
 
 
+def test_channels_last_is_refused_with_this_backbone_as_the_fix():
+    name, options, channels, _ = CHANNELS_LAST[0]
+    head = dict(type='MLDecoderHead', num_classes=5, in_channels=channels)
+    backbone = dict(type='TIMMBackbone', model_name=name, **options)
+    model = MODELS.build(dict(type='ImageClassifier', backbone=backbone, head=head))
+    with pytest.raises(ValueError, match=r'\(1, 2, 2, 768\), channels last: .*TIMMFeatureMap'):
+        model(torch.rand(1, 3, 64, 64))
+
+
 @pytest.mark.parametrize(
     ('name', 'message'),
     [

@@ -22,7 +22,7 @@ class _DecodesLastFeature:
 
         Raises:
             ValueError: If the last output of the backbone or neck, which counts, is pooled, i.e.
-                has no positions to attend to.
+                has no positions to attend to, or is a map whose channels are the last axis.
         """
         memory = feats[-1]
         if memory.dim() == 2:
@@ -32,6 +32,13 @@ class _DecodesLastFeature:
                 'Let it keep its positions: gap_before_final_norm=False for ConvNeXt, '
                 "out_type='featmap' (or 'raw') for vision transformers, and no "
                 'GlobalAveragePooling neck.'
+            )
+        channels = self.decoder.in_channels
+        if memory.dim() == 4 and memory.shape[1] != channels == memory.shape[3]:
+            raise ValueError(
+                f'{type(self).__name__} reads a map (B, C, H, W), but the last output of the '
+                f'backbone has shape {tuple(memory.shape)}, channels last: give timm models the '
+                "backbone type='TIMMFeatureMap'."
             )
         if memory.dim() == 3 and not self.with_cls_token:
             memory = memory[:, 1:]
@@ -70,7 +77,7 @@ class _DecodesLastFeature:
             raise ValueError(
                 f'{memory.shape[1]} tokens are no square, with or without a class token, so '
                 'where they lie in the image is unknown: let the backbone give a map (out_type='
-                "'featmap' for vision transformers)."
+                "'featmap' for vision transformers, type='TIMMFeatureMap' for timm's)."
             )
         if class_tokens:
             weights = weights[..., 1:]
