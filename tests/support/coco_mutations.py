@@ -212,6 +212,7 @@ class _Truth:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TypeError(value)
         if not math.isfinite(float(value)):  # OverflowError for a large int
+            self.may_be_refused = True  # 1e999, which msgspec takes for no number
             raise ValueError(value)
         return value
 
