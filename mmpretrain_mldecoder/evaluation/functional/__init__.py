@@ -1,7 +1,6 @@
 """The math of the metrics: NumPy only, usable without MMPretrain."""
 
-from .average_precision import MAP_TYPES, average_precision
-from .class_mean import class_mean
+from .average_precision import MAP_TYPES, average_precision, class_mean
 from .object_size import SIZE_BINS, object_size_mask, object_size_targets
 from .precision_recall import class_f1, precision_recall_at_threshold, precision_recall_at_topk
 from .thresholds import best_f1_thresholds, precision_thresholds

@@ -20,7 +20,7 @@ Conventions, each of which moves the numbers:
 
 import numpy as np
 
-from .class_mean import class_mean
+from .average_precision import class_mean
 from .scores_and_targets import check_scores_and_targets
 
 
