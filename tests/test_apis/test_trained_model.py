@@ -6,7 +6,6 @@ from four_classes import CLASSES, write_checkpoint
 from mmpretrain.registry import MODELS
 
 from mmpretrain_mldecoder.apis.trained_model import dataset_class_names, load_trained
-from mmpretrain_mldecoder.errors import WeightsMismatchError
 
 
 def load(config, checkpoint) -> tuple[list[str], dict]:
@@ -27,6 +26,7 @@ def test_class_names_fall_back_to_the_config_and_the_annotations(
 ):
     content = torch.load(checkpoint, weights_only=True)
     torch.save(content | dict(meta=meta), checkpoint)
+    config.test_dataloader.dataset.data_prefix = 'absent'  # the images need not be there
     entries = json.loads((fake_coco / 'annotations/instances_val2017.json').read_text())
     categories = sorted(entries['categories'], key=lambda entry: entry['id'])
     assert load(config, checkpoint) == ([entry['name'] for entry in categories], meta or {})
@@ -54,13 +54,6 @@ def test_class_names_of_a_type_of_dataset():
 def test_wrong_class_names(config, tmp_path, classes, message):
     with pytest.raises(ValueError, match=message):
         load(config, write_checkpoint(config, tmp_path / 'a.pth', classes))
-
-
-def test_checkpoint_of_another_model(config, checkpoint):
-    config.model.head.embed_dims = 32
-    message = r'tiny\.pth does not fit this config: \d+ of another shape'
-    with pytest.raises(WeightsMismatchError, match=message):
-        load(config, checkpoint)
 
 
 def test_weights_of_a_training_that_diverged(config, checkpoint):

@@ -35,127 +35,88 @@ def same(content):
     """Nothing is changed in the file."""
 
 
+# Wrong options, the message, and what its advice makes of them.
+PREFIX = dict(data_prefix='train2017')
+ROOT = dict(data_prefix='{root}/train2017', data_root='/', ann_file='{root}/{ann}')
+LOADER = dict(type='LoadImageFromFile', backend_args=dict(backend='local'))
+OPTIONS = [
+    (dict(filter_cfg=dict(min_size=999)), 'set a smaller one', dict(filter_cfg=dict(min_size=9))),
+    (
+        dict(min_box_area=1e6, keep_unlabelled=False),
+        'set keep_unlabelled=True',
+        dict(min_box_area=1e6, keep_unlabelled=True),
+    ),
+    (dict(data_prefix='none'), 'Set `data_prefix` to their folder', PREFIX),
+    (dict(data_prefix='none'), 'or to an absolute path', ROOT),
+    (dict(data_prefix='annotations'), 'set `data_prefix` .* to the one that has them', PREFIX),
+    (dict(classes=['bee', 'bee']), 'remove one', dict(classes=['bee'])),
+    (dict(data_prefix=dict(img='train2017', img_path='b')), 'two folders.*: give one', PREFIX),
+    (
+        dict(data_prefix=dict(img='a', seg='b')),
+        'keys are: img_path',
+        dict(data_prefix=dict(img_path='train2017')),
+    ),
+    (dict(img_prefix='train2017'), "write data_prefix='train2017'", PREFIX),
+    (dict(filter_empty_gt=False), 'write keep_unlabelled=True', dict(keep_unlabelled=True)),
+    (dict(min_size=9), r'write filter_cfg=dict\(min_size=9\)', dict(filter_cfg=dict(min_size=9))),
+    (dict(CLASSES=['bee']), r"write classes=\['bee'\]", dict(classes=['bee'])),
+    (
+        dict(filter_cfg=dict(filter_empty=False)),
+        'near: filter_empty_gt',
+        dict(filter_cfg=dict(filter_empty_gt=False)),
+    ),
+    (
+        dict(classes=['bee'], metainfo=dict(CLASSES=['ant'])),
+        'different.*: give one',
+        dict(metainfo=dict(CLASSES=('bee',))),
+    ),
+    (dict(metainfo=dict(classes=[])), 'is empty: leave it out', {}),
+    (dict(classes='bee, ant'), r"write classes=\['bee', 'ant'\]", dict(classes=['bee', 'ant'])),
+    (dict(backend_args=dict(backend='local')), 'give it to the loader', dict(pipeline=[LOADER])),
+    (dict(seg_prefix='x'), 'labels need none, remove it', {}),
+    (
+        dict(metainfo=dict(class_names=['bee'])),
+        r'write metainfo=dict\(classes=',
+        dict(metainfo=dict(classes=['bee'])),
+    ),
+]
+NO_BOX, NO_SIDE = dict(min_box_area=1), dict(filter_cfg=dict(min_size=1))
 # What is wrong with the file, the options, the message, and what its advice changes of both.
-ANNOTATIONS = {
-    'write a bbox': (
-        *(without(BOXES, 3, 'area', 'bbox'), dict(min_box_area=1), 'Write an `area` or a bbox'),
-        *(with_(BOXES, 3, bbox=[0, 0, 9, 9]), dict(min_box_area=1)),
+ANNOTATIONS = [
+    *((same, wrong, message, same, fixed) for wrong, message, fixed in OPTIONS),
+    (
+        *(without(BOXES, 3, 'area', 'bbox'), NO_BOX, 'Write an `area` or a bbox'),
+        *(with_(BOXES, 3, bbox=[0, 0, 9, 9]), NO_BOX),
     ),
-    'min_box_area=0': (
-        *(without(BOXES, 3, 'area', 'bbox'), dict(min_box_area=1), 'or set min_box_area=0'),
-        *(same, dict(min_box_area=0)),
+    (without(BOXES, 3, 'area', 'bbox'), NO_BOX, 'min_box_area=0', same, dict(min_box_area=0)),
+    (
+        *(without(IMAGES, 4, 'height'), NO_SIDE, 'Write both for each'),
+        *(with_(IMAGES, 4, height=48), NO_SIDE),
     ),
-    'write both sizes': (
-        *(without(IMAGES, 4, 'height'), dict(filter_cfg=dict(min_size=1)), 'Write both for each'),
-        *(with_(IMAGES, 4, height=48), dict(filter_cfg=dict(min_size=1))),
-    ),
-    'leave out min_size': (
-        *(without(IMAGES, 4, 'width'), dict(filter_cfg=dict(min_size=1)), 'leave out min_size'),
-        *(same, dict(filter_cfg={})),
-    ),
-    'a smaller min_size': (
-        *(same, dict(filter_cfg=dict(min_size=999)), 'set a smaller one'),
-        *(same, dict(filter_cfg=dict(min_size=9))),
-    ),
-    'keep_unlabelled': (
-        *(same, dict(min_box_area=1e6, keep_unlabelled=False), 'set keep_unlabelled=True'),
-        *(same, dict(min_box_area=1e6, keep_unlabelled=True)),
-    ),
-    'data_prefix below data_root': (
-        *(same, dict(data_prefix='none'), 'Set `data_prefix` to their folder'),
-        *(same, dict(data_prefix='train2017')),
-    ),
-    'an absolute data_prefix': (
-        *(same, dict(data_prefix='none'), 'or to an absolute path'),
-        *(same, dict(data_prefix='{root}/train2017', data_root='/', ann_file='{root}/{ann}')),
-    ),
-    'the folder that has them': (
-        *(same, dict(data_prefix='annotations'), 'set `data_prefix` .* to the one that has them'),
-        *(same, dict(data_prefix='train2017')),
-    ),
-    'correct the name': (
+    (without(IMAGES, 4, 'width'), NO_SIDE, 'leave out min_size', same, dict(filter_cfg={})),
+    (
         *(with_(IMAGES, 2, file_name='000000000002.JPG'), {}, 'Correct the names'),
         *(with_(IMAGES, 2, file_name='000000000002.jpg'), {}),
     ),
-    'one class': (*(same, dict(classes=['bee', 'bee']), 'remove one'), same, dict(classes=['bee'])),
-    'one folder': (
-        *(same, dict(data_prefix=dict(img='train2017', img_path='b')), 'two folders.*: give one'),
-        *(same, dict(data_prefix=dict(img='train2017'))),
-    ),
-    'no seg': (
-        *(same, dict(data_prefix=dict(img='train2017', seg='b')), 'Its keys are: img_path, img'),
-        *(same, dict(data_prefix=dict(img_path='train2017'))),
-    ),
-    'img_prefix': (
-        *(same, dict(img_prefix='train2017'), "write data_prefix='train2017'"),
-        *(same, dict(data_prefix='train2017')),
-    ),
-    'filter_empty_gt': (
-        *(same, dict(filter_empty_gt=False), 'write keep_unlabelled=True'),
-        *(same, dict(keep_unlabelled=True)),
-    ),
-    'min_size': (
-        *(same, dict(min_size=9), r'write filter_cfg=dict\(min_size=9\)'),
-        *(same, dict(filter_cfg=dict(min_size=9))),
-    ),
-    'CLASSES': (
-        *(same, dict(CLASSES=['bee']), r"write classes=\['bee'\]"),
-        *(same, dict(classes=['bee'])),
-    ),
-    'the near key': (
-        *(same, dict(filter_cfg=dict(filter_empty=False)), 'near: filter_empty_gt'),
-        *(same, dict(filter_cfg=dict(filter_empty_gt=False))),
-    ),
-    'names of one place': (
-        *(same, dict(classes=['bee'], metainfo=dict(CLASSES=['ant'])), 'are different.*: give one'),
-        *(same, dict(classes=['bee'], metainfo=dict(CLASSES=('bee',)))),
-    ),
-    'all classes': (
-        *(same, dict(metainfo=dict(classes=[])), 'is empty: leave it out'),
-        *(same, dict(metainfo={})),
-    ),
-    'a list of names': (
-        *(same, dict(classes='bee, ant'), r"write classes=\['bee', 'ant'\]"),
-        *(same, dict(classes=['bee', 'ant'])),
-    ),
-    'backend_args': (
-        *(same, dict(backend_args=dict(backend='local')), 'give it to the loader in the pipeline'),
-        *(
-            same,
-            dict(pipeline=[dict(type='LoadImageFromFile', backend_args=dict(backend='local'))]),
-        ),
-    ),
-    'seg_prefix': (*(same, dict(seg_prefix='x'), 'labels need none, remove it'), same, {}),
-    'classes in metainfo': (
-        *(same, dict(metainfo=dict(class_names=['bee'])), r'write metainfo=dict\(classes='),
-        *(same, dict(metainfo=dict(classes=['bee']))),
-    ),
-    'an image id of its own': (
-        *(again(IMAGES), {}, 'image id 100 occurs more than once.*: give each its own'),
-        *(with_(IMAGES, -1, id=999), {}),
-    ),
-    'a category id of its own': (
+    (again(IMAGES), {}, 'image id 100 occurs .*: give each its own', with_(IMAGES, -1, id=999), {}),
+    (
         *(again(CATEGORIES, name='eel'), {}, 'category id .* occurs.*: give each its own'),
         *(with_(CATEGORIES, -1, id=999), {}),
     ),
-    'a category name of its own': (
+    (
         *(again(CATEGORIES, id=999), {}, 'category name .* occurs.*: give each its own'),
         *(with_(CATEGORIES, -1, name='eel'), {}),
     ),
-    'add the image': (
-        *(with_(BOXES, 0, image_id=999), {}, 'Add what is missing'),
-        *(again(IMAGES, id=999), {}),
-    ),
-    'remove the annotation': (
+    (with_(BOXES, 0, image_id=999), {}, 'Add what is missing', again(IMAGES, id=999), {}),
+    (
         *(with_(BOXES, 0, category_id=999), {}, 'or remove these annotations'),
         *(lambda content: content[BOXES].pop(0), {}),
     ),
-}
+]
 
 
-@pytest.mark.parametrize('case', ANNOTATIONS)
-def test_advice_of_annotations_and_arguments(fake_coco, case):
-    wrong, options, message, fix, fixed = ANNOTATIONS[case]
+@pytest.mark.parametrize(('wrong', 'options', 'message', 'fix', 'fixed'), ANNOTATIONS)
+def test_advice_of_annotations_and_arguments(fake_coco, wrong, options, message, fix, fixed):
     config = coco_split(fake_coco)
     path = fake_coco / config['ann_file']
     content = json.loads(path.read_text())

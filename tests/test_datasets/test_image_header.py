@@ -2,7 +2,6 @@ import pytest
 from faulty_images import encoded, orientation, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from mmpretrain_mldecoder.datasets.image_header import (
     ImageHeader,
@@ -28,11 +27,6 @@ def header(content):
 
 def is_complete(content):
     return header(content).complete
-
-
-def test_size_of_photos(shared_data):
-    for path in sorted((shared_data / 'coco_tiny').rglob('*.jpg'))[::8]:
-        assert header(path.read_bytes()).size == Image.open(path).size[::-1]
 
 
 def test_size_is_found_behind_padding_and_not_in_what_is_cut_short():

@@ -24,10 +24,6 @@ def draw(info):
     return dict(info, draws=(random.random(), float(np.random.rand()), float(torch.rand(()))))
 
 
-def draw_or_give_up(info):
-    return None if np.random.rand() < 0.5 else draw(info)
-
-
 class Samples(SeededSamplesMixin, BaseDataset):
     def load_data_list(self):
         return [dict(name=i) for i in range(10)]
@@ -159,15 +155,6 @@ def test_samples_depend_neither_on_workers_nor_on_what_came_before():
         np.random.seed(0)
         loader = make_loader(num_workers)
         assert [run_epoch(loader, epoch) for epoch in (1, 0)] == expected[::-1]
-
-
-def test_replacements_of_failed_samples_are_seeded_too():
-    dataset = Samples(pipeline=[draw_or_give_up])
-    indices = list(SeededSampler(dataset, seed=1))
-    first = [dataset[index] for index in indices]
-    np.random.rand()
-    assert [dataset[index] for index in indices] == first
-    assert any(sample['name'] != index for sample, index in zip(first, indices, strict=True))
 
 
 def test_plain_indices_are_not_seeded():

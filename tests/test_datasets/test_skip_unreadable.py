@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 from coco_dataset import coco_split
 from faulty_images import encoded, photo, write_dataset
-from mmengine.dataset import ConcatDataset
 from mmpretrain.registry import DATASETS
 from torch.utils.data import DataLoader
 
 from mmpretrain_mldecoder.datasets import SampleIndex
-from mmpretrain_mldecoder.datasets.dataset_wrappers import inner_datasets
 from mmpretrain_mldecoder.datasets.skip_unreadable import read_unreadable
 from mmpretrain_mldecoder.errors import TooManyUnreadableError, UnreadableImageError
 
@@ -66,10 +64,7 @@ def test_as_many_as_allowed_and_no_more(tmp_path, shared):
 
 
 def test_none_allowed(tmp_path):
-    with pytest.raises(
-        TooManyUnreadableError,
-        match=r'1 image cannot be read, more than max_unreadable=0 .*3\.jpg \(the file',
-    ):
+    with pytest.raises(TooManyUnreadableError, match=r'^1 image .*max_unreadable=0 .*3\.jpg'):
         build(tmp_path, {'3.jpg': b''}, max_unreadable=0)[3]
 
 
@@ -99,25 +94,6 @@ def test_processes_count_together(tmp_path):
     lines = (tmp_path / 'unreadable.jsonl').read_text().splitlines()
     assert {Path(json.loads(line)['path']).name for line in lines} == set(bad)
     assert set(read_unreadable(tmp_path / 'unreadable.jsonl').values()) == {'the file is empty'}
-
-
-def test_workers_get_the_samples_of_the_main_process(tmp_path):
-    dataset = build(tmp_path, {'3.jpg': b''})
-    indices = [SampleIndex(i, 100 + i) for i in range(12)]
-    samples = []
-    for workers in (0, 1, 2):
-        loader = DataLoader(
-            dataset, batch_sampler=[indices[:6], indices[6:]], num_workers=workers, collate_fn=list
-        )
-        samples.append([(s['sample_idx'], s['img'].tobytes()) for batch in loader for s in batch])
-    assert samples[0] == samples[1] == samples[2]
-
-
-def test_wrapped_datasets_are_found(tmp_path):
-    parts = [build(tmp_path / f'{i}', {'3.jpg': b''}) for i in range(2)]
-    both = ConcatDataset(parts)
-    assert [d for d in inner_datasets(both) if d in parts] == parts
-    assert both[SampleIndex(15, 1)]['img'].shape == (8, 8, 3)
 
 
 def test_imagenet_skips_too(tmp_path):

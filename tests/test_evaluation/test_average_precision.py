@@ -170,3 +170,22 @@ def test_wrong_arguments():
             average_precision(scores, targets)
     with pytest.raises(ValueError, match=r"'integral', 'envelope', '11point'.*, got 'voc'"):
         average_precision(np.zeros((1, 1)), np.zeros((1, 1)), 'voc')
+
+
+def test_class_mean():
+    for values, skip, zero in (
+        ([0.9, 0.9, np.nan, 0.9, 0.9], 0.9, 0.72),
+        ([0.5, 1.0], 0.75, 0.75),
+        ([np.nan, np.nan], np.nan, 0.0),
+        ([], np.nan, np.nan),
+    ):
+        assert class_mean(values) == pytest.approx(skip, nan_ok=True)
+        assert class_mean(values, 'zero') == pytest.approx(zero, nan_ok=True)
+
+
+def test_class_mean_leaves_its_input_alone_and_refuses_other_rules():
+    values = np.array([1.0, np.nan])
+    class_mean(values, 'zero')
+    assert np.isnan(values[1])
+    with pytest.raises(ValueError, match="'skip' or 'zero', got 'nan'"):
+        class_mean(values, 'nan')

@@ -40,13 +40,6 @@ def test_equals_the_rule(size):
             assert result[i, c] == expected, (i, c)
 
 
-def test_positives_of_all_bins_cover_the_positives():
-    masks = np.stack([object_size_mask(*image, 5) for image in random_images(seed=2)])
-    targets = (masks != 0).astype(np.int8)
-    union = np.max([object_size_targets(targets, masks, size) for size in SIZE_BINS], axis=0)
-    np.testing.assert_array_equal(union, targets)
-
-
 def test_wrong_arguments():
     np.testing.assert_array_equal(object_size_mask([], [], 3), [0, 0, 0])
     for labels, areas, message in (

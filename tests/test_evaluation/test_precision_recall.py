@@ -87,14 +87,6 @@ def test_topk_equals_counting(topk, missing_class):
     assert result == pytest.approx(by_counting(predictions, targets, missing_class), **EXACT)
 
 
-def test_cf1_is_the_harmonic_mean_of_cp_and_cr():
-    scores, targets = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1, 1], [1, 0]])
-    result = precision_recall_at_threshold(scores, targets)
-    assert (result['CP'], result['CR']) == (0.75, 0.75)
-    assert result['CF1'] == 0.75  # the mean of the F1s would be 2/3
-    assert f1_score(targets, scores, average='macro') == pytest.approx(2 / 3)
-
-
 def test_without_positives_or_predictions():
     scores, targets = np.full((3, 2), 0.9), np.zeros((3, 2))
     nothing_to_find = precision_recall_at_threshold(scores, targets)

@@ -27,6 +27,7 @@ def test_table_and_file(tmp_path, capsys):
 
 def test_scores_that_are_off(tmp_path, capsys, monkeypatch):
     out = tmp_path / 'out.pt2'
+    out.write_text('older')
     monkeypatch.setattr(export_model, 'read_torch_archive', read_with_other_logits)
     with pytest.raises(SystemExit) as caught:
         run_tool(*write_classifier(tmp_path), out, '--tolerance', '1e-3')
@@ -35,7 +36,7 @@ def test_scores_that_are_off(tmp_path, capsys, monkeypatch):
     assert "torch's own scores differ in float64 by " in printed
     assert 'MB' not in printed
     assert re.search(r'scores are up to .* off, more than 0\.001: .*out\.pt2 is not written', error)
-    assert not out.exists()
+    assert out.read_text() == 'older' and not list(tmp_path.glob('.out*'))
 
 
 FILES = '{config} {ckpt} {out}'

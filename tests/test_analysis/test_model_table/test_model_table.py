@@ -5,10 +5,8 @@ from finished_tests import ROOT, rows, write_test
 
 from mmpretrain_mldecoder.analysis.model_table.model_cost import ModelCost
 from mmpretrain_mldecoder.analysis.model_table.model_table import (
-    TABLES,
     markdown_table,
     replace_tables,
-    table_of,
 )
 from mmpretrain_mldecoder.analysis.model_table.table_rows import newest_results
 
@@ -26,19 +24,6 @@ def table(name: str, language: str = 'en', results: dict | None = None, folder=R
     heading, lines, sources = text.strip().split('\n\n')
     header, _, *body = ([c.strip() for c in x.strip('|').split('|')] for x in lines.splitlines())
     return heading, [dict(zip(header, line, strict=True)) for line in body], sources
-
-
-def test_tables_of_the_design():
-    """Five backbones; each with and without ML-Decoder."""
-    labels = ['ResNet50', 'ResNet50*', 'ResNet50_vd', 'ResNet50_vd_ssld', 'Fix_ResNet50_vd_ssld']
-    _, imagenet, _ = table('imagenet')
-    assert [line['model'] for line in imagenet] == labels
-    _, coco, _ = table('coco')
-    assert [line['model'] for line in coco] == [label for label in labels for _ in range(2)]
-    assert [line['head'] for line in coco] == ['GAP + linear', 'ML-Decoder'] * 5
-    assert {line['mAP, ours'] for line in coco} == {'-'}
-    assert {table_of(row) for row in rows()} == set(TABLES)
-    assert sum(len(table(name)[1]) for name in TABLES) == len(rows())
 
 
 def test_cells():

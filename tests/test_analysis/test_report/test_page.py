@@ -132,22 +132,6 @@ def test_classes_without_names(run, tmp_path):
     assert 'The classes have no names: ' in data['notes'][-1] and 'absent.json' in data['notes'][-1]
 
 
-def test_names_come_from_the_annotations(fake_coco, tmp_path):
-    """Whether or not the images are there."""
-    config = tmp_path / 'coco.py'
-    config.write_text(
-        "custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)\n"
-        "test_dataloader = dict(dataset=dict(type='COCOMultiLabel', pipeline=[],\n"
-        f"    data_root={str(fake_coco)!r}, ann_file='annotations/instances_val2017.json',\n"
-        "    data_prefix='absent'))\n"
-    )
-    dump = write_dump(tmp_path / 'a.pkl', *random_run(20, 4))
-    names = read_data(write_report(config, dump, tmp_path))['classes']
-    annotations = json.loads((fake_coco / 'annotations/instances_val2017.json').read_text())
-    by_id = sorted(annotations['categories'], key=lambda category: category['id'])
-    assert names == [category['name'] for category in by_id]
-
-
 def test_only_images_of_the_dataset_are_copied_into_the_page(tmp_path):
     data, private = tmp_path / 'data', tmp_path / 'private'
     for folder in (data / 'val', private, tmp_path / 'data2'):

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS
 from rich.console import Console
 from sklearn.metrics import average_precision_score
-from tiny_classifier import CLASSES, read_with_other_logits, write_classifier
+from tiny_classifier import CLASSES, write_classifier
 
 from mmpretrain_mldecoder.apis.export import export_model, parity
 from mmpretrain_mldecoder.apis.export.formats import read_torch_archive
@@ -148,7 +148,9 @@ def test_float_input_is_the_normalised_image(tmp_path, suffix, options):
     if suffix == '.onnx':
         found = run(tmp_path / 'out.onnx', normalised)
     else:
-        found = read_torch_archive(tmp_path / 'out.pt2')[0](torch.from_numpy(normalised)).numpy()
+        network, metadata = read_torch_archive(tmp_path / 'out.pt2')
+        assert metadata == json.loads(json.dumps(seen.metadata))
+        found = network(torch.from_numpy(normalised)).numpy()
     expected = torch_logits(tmp_path, 'groups', images)
     if options.get('sigmoid'):
         expected = 1 / (1 + np.exp(-expected))
@@ -168,16 +170,6 @@ def test_9605_classes_of_any_size_in_half_precision(tmp_path):
     expected = 1 / (1 + np.exp(-torch_logits(tmp_path, 'many', images)))
     # A half keeps 5e-4 of a value, and what it does to one layer adds up over five.
     np.testing.assert_allclose(run(tmp_path / 'out.onnx', images), expected, atol=1e-2)
-
-
-@pytest.mark.parametrize('head', ['groups', 'linear'])
-def test_torch_archive(tmp_path, head):
-    seen = export(tmp_path, head, '.pt2', dynamic_size=True, sigmoid=True)
-    network, about = read_torch_archive(tmp_path / 'out.pt2')
-    assert about == json.loads(json.dumps(seen.metadata))
-    images = random_images(3, 24, 40)
-    expected = 1 / (1 + np.exp(-torch_logits(tmp_path, head, images)))
-    np.testing.assert_allclose(network(torch.from_numpy(images)).numpy(), expected, atol=1e-5)
 
 
 def test_a_head_for_one_class_gives_logits(tmp_path):
@@ -214,18 +206,6 @@ def test_int8_is_judged_by_the_metric(tmp_path, opset):
 
     assert seen.before == pytest.approx(mean_ap(torch_logits(tmp_path, 'groups', images)))
     assert seen.after == pytest.approx(mean_ap(run(tmp_path / 'out.onnx', images)))
-
-
-def test_scores_that_are_off_leave_no_file(tmp_path, monkeypatch):
-    (tmp_path / 'out.pt2').write_text('older')
-    monkeypatch.setattr(export_model, 'read_torch_archive', read_with_other_logits)
-    with pytest.raises(ParityError, match=r'are up to .* off, more than 0\.0001') as caught:
-        export(tmp_path, suffix='.pt2')
-    assert not caught.value.export.written
-    assert set(caught.value.export.rounding) == {'channels-last', 'float64'}
-    assert max(caught.value.export.rounding.values()) < 1e-5
-    assert (tmp_path / 'out.pt2').read_text() == 'older'
-    assert not list(tmp_path.glob('.out*'))
 
 
 def test_a_metric_that_falls_leaves_no_file(tmp_path, monkeypatch):

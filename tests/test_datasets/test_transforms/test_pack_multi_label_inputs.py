@@ -27,14 +27,6 @@ def test_keeps_the_instances_beside_what_the_host_keeps():
     assert set(host['data_samples'].metainfo_keys()) < set(sample.metainfo_keys())
 
 
-def test_a_image_without_instances_is_packed_too():
-    packed = TRANSFORMS.build(dict(type='PackMultiLabelInputs'))(
-        dict(img=np.zeros((4, 5, 3), np.uint8), img_path='a.jpg')
-    )
-    assert packed['data_samples'].img_path == 'a.jpg'
-    assert 'instance_labels' not in packed['data_samples']
-
-
 @pytest.mark.parametrize('shape', [(4, 5, 3), (4, 5, 1), (4, 5), (4, 5, 4)])
 @pytest.mark.parametrize('dtype', [np.uint8, np.float32])
 def test_the_tensor_is_the_hosts(shape, dtype):

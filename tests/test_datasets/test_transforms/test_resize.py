@@ -13,7 +13,12 @@ from mmcv.transforms import Compose, Resize
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
-from mmpretrain_mldecoder.datasets.transforms import ShortSideResize, SquareResize
+from mmpretrain_mldecoder.datasets.transforms import (
+    RandomCutout,
+    ShortSideResize,
+    SquareResize,
+    TwoOpRandAugment,
+)
 
 
 def random_image(height: int, width: int) -> np.ndarray:
@@ -118,12 +123,14 @@ def test_scale_out_of_range(transform, scale, message):
         transform(scale)
 
 
-@pytest.mark.parametrize('transform', [SquareResize, ShortSideResize])
+@pytest.mark.parametrize(
+    'transform', [SquareResize(8), ShortSideResize(8), RandomCutout(8), TwoOpRandAugment()]
+)
 def test_other_images_are_refused(transform):
     images = [np.zeros(shape, np.uint8) for shape in ((4, 4), (4, 4, 1), (0, 4, 3))]
     for img in (*images, np.zeros((4, 4, 3), np.float32)):
-        with pytest.raises(ValueError, match=rf'{transform.__name__} takes .*LoadImageFromFile'):
-            transform(8)(dict(img=img))
+        with pytest.raises(ValueError, match=rf'{type(transform).__name__} takes .*a\.jpg\). Load'):
+            transform(dict(img=img, img_path='a.jpg'))
 
 
 def test_repr():

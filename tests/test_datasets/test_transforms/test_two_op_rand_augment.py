@@ -197,15 +197,6 @@ def test_input_is_left_alone_and_flipped_input_is_taken():
     np.testing.assert_array_equal(img, before)
 
 
-@pytest.mark.parametrize(
-    'img',
-    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 1), np.uint8), np.zeros((4, 4, 3), np.float32)],
-)
-def test_other_images_are_refused(img):
-    with pytest.raises(ValueError, match=r'TwoOpRandAugment takes a BGR uint8 .*a\.jpg'):
-        TwoOpRandAugment()(dict(img=img, img_path='a.jpg'))
-
-
 @pytest.mark.parametrize('fill', [-1, 256, 0.5, None])
 def test_fill_out_of_range(fill):
     with pytest.raises(ValueError, match=f'0..255, not {fill}'):
