@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 
 from mmengine.runner import Runner
 
@@ -18,50 +19,40 @@ from ..distributed.agree import on_main_process
 
 _FORMAT = '%Y%m%d_%H%M%S'
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
-LOCK_FILE = '.training.lock'
 
 
-class WorkDirLock:
-    """A lock on a work dir that exists, held until :meth:`release` or the end of the process.
+def lock_work_dir(work_dir: str | os.PathLike) -> TextIO | None:
+    """Lock a work dir until the file that is returned is closed, or the process ends.
 
     It is an ``flock`` on ``.training.lock``, which names its holder. The system releases it however
     the process ends; the file stays. Processes that this one starts by ``fork`` do not hold it.
 
-    Attributes:
-        is_held (bool): False where the file system, such as a network one, has no locks.
-
-    Raises:
-        WorkDirInUseError: If another training holds it, with its host, process id and start.
+    Returns None where the file system, such as a network one, has no locks. Raises
+    :class:`WorkDirInUseError` if another training holds it, with its host, process id and start.
     """
-
-    def __init__(self, work_dir: str | os.PathLike):
-        self._file = Path(work_dir, LOCK_FILE).open('a+', encoding='utf-8')  # noqa: SIM115 - kept
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.is_held = True
-        except BlockingIOError:
-            self._file.seek(0)
-            holder = self._file.read().strip() or 'its process is unknown'
-            self._file.close()
-            raise WorkDirInUseError(
-                f'another training is running in {work_dir} ({holder}). Wait for its end, or use '
-                'another --work-dir'
-            ) from None
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            self.is_held = False
-        if self.is_held:
-            self._file.truncate(0)
-            start = datetime.now().astimezone().isoformat(' ', 'seconds')
-            self._file.write(f'host {socket.gethostname()}, pid {os.getpid()}, since {start}\n')
-            self._file.flush()
-        # A worker that outlives this process for a moment must not keep the lock.
-        os.register_at_fork(after_in_child=self.release)
-
-    def release(self) -> None:
-        """Release the lock; in a forked process, leave it to the parent."""
-        self._file.close()
+    file = Path(work_dir, '.training.lock').open('a+', encoding='utf-8')  # noqa: SIM115 - kept
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or 'its process is unknown'
+        file.close()
+        raise WorkDirInUseError(
+            f'another training is running in {work_dir} ({holder}). Wait for its end, or use '
+            'another --work-dir'
+        ) from None
+    except OSError as error:
+        file.close()
+        if error.errno not in _NO_LOCKS:
+            raise
+        return None
+    file.truncate(0)
+    start = datetime.now().astimezone().isoformat(' ', 'seconds')
+    file.write(f'host {socket.gethostname()}, pid {os.getpid()}, since {start}\n')
+    file.flush()
+    # A worker that outlives this process for a moment must not keep the lock.
+    os.register_at_fork(after_in_child=file.close)
+    return file
 
 
 @contextmanager
@@ -74,11 +65,11 @@ def one_training(runner: Runner) -> Iterator[None]:
 
     def take() -> bool:
         try:
-            locks.append(WorkDirLock(runner.work_dir))
+            locks.append(lock_work_dir(runner.work_dir))
         except WorkDirInUseError:
             shutil.rmtree(runner.log_dir, ignore_errors=True)
             raise
-        return locks[0].is_held
+        return locks[0] is not None
 
     try:
         if not on_main_process(take):
@@ -88,8 +79,8 @@ def one_training(runner: Runner) -> Iterator[None]:
             )
         yield
     finally:
-        for lock in locks:
-            lock.release()
+        for lock in filter(None, locks):
+            lock.close()
 
 
 def claim_timestamp(work_dir: str | os.PathLike, timestamp: str) -> str:

@@ -8,35 +8,30 @@ from mmengine.hooks import Hook
 from tiny_run import build_runner, write_tiny_config
 
 from mmpretrain_mldecoder.engine.runners import work_dir as module
-from mmpretrain_mldecoder.engine.runners.work_dir import (
-    WorkDirLock,
-    claim_timestamp,
-    earlier_checkpoints,
-)
+from mmpretrain_mldecoder.engine.runners.work_dir import claim_timestamp, lock_work_dir
 from mmpretrain_mldecoder.errors import WorkDirInUseError
 
 
 def is_locked(work_dir) -> bool:
     try:
-        WorkDirLock(work_dir).release()
+        lock_work_dir(work_dir).close()
     except WorkDirInUseError:
         return True
     return False
 
 
 def test_error_names_the_holder(tmp_path):
-    lock = WorkDirLock(tmp_path)
-    assert lock.is_held and is_locked(tmp_path)
+    lock = lock_work_dir(tmp_path)
+    assert is_locked(tmp_path)
     holder = rf'another training is running in {tmp_path} \(host .+, pid {os.getpid()}, since 2'
     with pytest.raises(WorkDirInUseError, match=holder):
-        WorkDirLock(tmp_path)
-    lock.release()
+        lock_work_dir(tmp_path)
+    lock.close()
     assert not is_locked(tmp_path)
-    WorkDirLock(tmp_path).release()
 
 
 def test_forked_child_neither_holds_nor_releases_it(tmp_path):
-    lock = WorkDirLock(tmp_path)
+    lock = lock_work_dir(tmp_path)
     is_there, tell = os.pipe()
     child = os.fork()
     if not child:
@@ -46,7 +41,7 @@ def test_forked_child_neither_holds_nor_releases_it(tmp_path):
     try:
         os.read(is_there, 1)
         assert is_locked(tmp_path)
-        lock.release()
+        lock.close()
         assert not is_locked(tmp_path)  # with the child alive
     finally:
         os.kill(child, 9)
@@ -58,14 +53,7 @@ def test_file_system_without_locks(tmp_path, monkeypatch):
         raise OSError(errno.ENOTSUP, 'no locks')
 
     monkeypatch.setattr(module.fcntl, 'flock', flock)
-    assert not WorkDirLock(tmp_path).is_held
-
-
-def test_earlier_checkpoints(tmp_path):
-    for name in ('epoch_2.pth', 'epoch_10.pth', 'best_coco_mAP_epoch_2.pth', 'start.pth', 'x.txt'):
-        (tmp_path / name).touch()
-    found = earlier_checkpoints(tmp_path)
-    assert found == ['epoch_10.pth', 'best_coco_mAP_epoch_2.pth', 'epoch_2.pth']
+    assert lock_work_dir(tmp_path) is None
 
 
 def _content(folder):
@@ -88,23 +76,14 @@ class TrainThereToo(Hook):
             assert _content(self.arguments[1]) == before
 
 
-def test_one_training_and_a_warning_of_what_it_overwrites(tmp_path):
+def test_one_training_at_a_time(tmp_path):
     config, work_dir = write_tiny_config(tmp_path), tmp_path / 'run'
-    options = {'train_dataloader.num_workers': 0, 'train_cfg.max_epochs': 1}
-    runner = build_runner(config, work_dir, **options)
+    runner = build_runner(config, work_dir, **{'train_cfg.max_epochs': 1})
     hook = TrainThereToo(config, work_dir)
     runner.register_hook(hook)
     runner.train()
     assert f'another training is running in {work_dir} (host' in hook.message
     assert not is_locked(work_dir)
-
-    build_runner(config, work_dir, **options).train()
-    first, *others = sorted(work_dir.glob('*/*.log'))
-    assert 'earlier run' not in first.read_text()
-    assert (
-        'holds checkpoints of an earlier run, best_coco_mAP_epoch_1.pth, epoch_1.pth.'
-        in ''.join(path.read_text() for path in others)
-    )
 
 
 def test_each_run_gets_a_timestamp_of_its_own(tmp_path):
