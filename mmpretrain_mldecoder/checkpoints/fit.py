@@ -338,15 +338,7 @@ def listed(names: Collection[str], most: int = 4) -> str:
 
 def below(state_dict: Mapping[str, Tensor], prefix: str) -> Mapping[str, Tensor]:
     """Return the entries whose names begin with ``prefix``, without it."""
-    return (
-        state_dict
-        if not prefix
-        else {
-            name.removeprefix(prefix): value
-            for name, value in state_dict.items()
-            if name.startswith(prefix)
-        }
-    )
+    return {n.removeprefix(prefix): v for n, v in state_dict.items() if n.startswith(prefix)}
 
 
 def _innermost(module: nn.Module) -> nn.Module:

@@ -12,11 +12,6 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 
-def convert_to_channels_last(model: nn.Module) -> None:
-    """Store the weights of 2-D convolutions as ``(O, H, W, I)``, which feature maps then follow."""
-    convert_conv2d_weight_memory_format(model, torch.channels_last)
-
-
 def is_safe_in_channels_last(model: nn.Module) -> bool:
     """Return whether no convolution of the model triggers a known bug of oneDNN on the CPU.
 
@@ -42,7 +37,7 @@ def in_default_order(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        convert_to_channels_last(model)
+        convert_conv2d_weight_memory_format(model, torch.channels_last)
 
 
 @HOOKS.register_module()

@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
+import torch
 from mmengine.device import get_device
 from mmengine.dist import get_rank, is_distributed
 from mmengine.fileio import LocalBackend, get_file_backend
@@ -12,6 +13,7 @@ from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import Runner, set_random_seed
 from mmpretrain.registry import RUNNERS
 from torch import nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.utils.data import DataLoader
 
 from ...errors import ConfigError, RunError
@@ -20,12 +22,7 @@ from ...layers import MLDecoder
 from ..checks.build import ExplainedBuilds
 from ..distributed.agree import RankVote, on_main_process
 from ..distributed.cpu_distributed import init_cpu_process_group
-from ..hooks.channels_last import (
-    ChannelsLastHook,
-    convert_to_channels_last,
-    in_default_order,
-    is_safe_in_channels_last,
-)
+from ..hooks.channels_last import ChannelsLastHook, in_default_order, is_safe_in_channels_last
 from ..hooks.checkpoint_fit_hook import CheckpointFitHook
 from ..hooks.finite_loss_hook import FiniteLossHook
 from ..hooks.hook_state import HookStateHook
@@ -93,7 +90,7 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
             )
             self._channels_last = False
         if self._channels_last:  # before the wrapper, which remembers the order of the gradients
-            convert_to_channels_last(model)
+            convert_conv2d_weight_memory_format(model, torch.channels_last)
         if self.distributed and get_device() == 'cpu' and not is_model_wrapper(model):
             unused = self.cfg.get('find_unused_parameters', False)
             defaults = dict(broadcast_buffers=False, find_unused_parameters=unused)

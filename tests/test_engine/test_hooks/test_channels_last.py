@@ -2,12 +2,11 @@ import copy
 
 import pytest
 import torch
-from mmpretrain.registry import MODELS
+from classifiers import classifier_of
 from mmpretrain.structures import DataSample
 from tiny_run import assert_same_training, build_runner, read, write_tiny_config
 from torch import nn
-
-from mmpretrain_mldecoder.engine.hooks.channels_last import convert_to_channels_last
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 # What would magnify the rounding: Adam's steps of size lr, whatever the gradient, and batch norms
 # over few values.
@@ -27,17 +26,14 @@ def _is_channels_last(tensor) -> bool:
 
 def _classifier(backbone: dict, in_channels: int) -> nn.Module:
     torch.manual_seed(0)
-    head = dict(type='MLDecoderHead', num_classes=5, in_channels=in_channels, embed_dims=16)
-    return MODELS.build(
-        dict(type='ImageClassifier', backbone=backbone, head=dict(head, drop_rate=0.0))
-    )
+    return classifier_of(backbone, 5, in_channels, 'MLDecoderHead', embed_dims=16, drop_rate=0.0)
 
 
 @pytest.mark.parametrize(('backbone', 'in_channels'), [(RESNET, 256), (VIT, 192)])
 def test_same_loss_and_gradients(float64, backbone, in_channels):
     plain = _classifier(backbone, in_channels)
     converted = copy.deepcopy(plain)
-    convert_to_channels_last(converted)
+    convert_conv2d_weight_memory_format(converted, torch.channels_last)
     images = torch.rand(2, 3, 64, 64)
     samples = [DataSample().set_gt_score(torch.eye(5)[i]) for i in range(2)]
     losses = []
@@ -57,7 +53,7 @@ def test_same_loss_and_gradients(float64, backbone, in_channels):
 
 def test_maps_stay_in_channels_last():
     model = _classifier(RESNET, 256)
-    convert_to_channels_last(model)
+    convert_conv2d_weight_memory_format(model, torch.channels_last)
     orders = []
     for module in model.backbone.modules():
         if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.AvgPool2d | nn.MaxPool2d):
@@ -75,26 +71,14 @@ def trained(tmp_path_factory):
     return config, folder / 'run'
 
 
-def _assert_close(one: dict, other: dict):
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        # 9 steps in float32
-        torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-4, msg=name)
-
-
 def _assert_near(path, expected):
     """Compare all tensors that a training resumes from, and look at their order in the file."""
-    one, other = read(path), read(expected)
-    for part in ('state_dict', 'ema_state_dict'):
-        _assert_close(one[part], other[part])
-    for index, state in one['optimizer']['state'].items():
-        _assert_close(state, other['optimizer']['state'][index])
-        assert all(value.is_contiguous() for value in state.values())
-    assert all(
-        value.is_contiguous()
-        for part in ('state_dict', 'ema_state_dict')
-        for value in one[part].values()
+    one, other = (
+        [file['state_dict'], file['ema_state_dict'], *file['optimizer']['state'].values()]
+        for file in (read(path), read(expected))
     )
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)  # 9 steps in float32
+    assert all(value.is_contiguous() for tensors in one for value in tensors.values())
 
 
 def test_training_is_the_same_within_rounding(trained, tmp_path):
