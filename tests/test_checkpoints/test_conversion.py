@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from classifiers import classifier_of
 from mmpretrain.registry import MODELS
 from published_names import paddleclas_fc, paddleclas_resnet, random_arrays
+from tiny_run import assert_equal
 
-import mmpretrain_mldecoder  # noqa: F401
 from mmpretrain_mldecoder.checkpoints import convert, load_weights_only, recognise, to_checkpoint
 
 PADDLE = random_arrays(paddleclas_resnet(18, True, width=8) | paddleclas_fc(64, 3))
@@ -16,14 +17,7 @@ MIIL = {
 
 
 def small_model():
-    return MODELS.build(
-        dict(
-            type='ImageClassifier',
-            backbone=dict(type='ResNetVd', depth=18, stem_channels=8, base_channels=8),
-            neck=dict(type='GlobalAveragePooling'),
-            head=dict(type='LinearClsHead', num_classes=3, in_channels=64),
-        )
-    )
+    return classifier_of(dict(type='ResNetVd', depth=18, stem_channels=8, base_channels=8), 3, 64)
 
 
 @pytest.mark.parametrize('wrapper', [None, 'model', 'state_dict'])
@@ -112,9 +106,7 @@ def test_checkpoint_is_plain_data(tmp_path):
         converted=dict(source='miil://some_name', family='miil', skipped=[]),
         dataset_meta=dict(classes=['cat', 'dog']),
     )
-    assert loaded['state_dict'].keys() == conversion.state_dict.keys()
-    for name, value in conversion.state_dict.items():
-        assert torch.equal(loaded['state_dict'][name], value), name
+    assert_equal(loaded['state_dict'], conversion.state_dict)
     assert load_weights_only(path)['meta'] == loaded['meta']
     assert path.stat().st_size < 4 * sum(v.numel() for v in MIIL.values()) + 8192
     assert to_checkpoint(convert(PADDLE), 'a')['meta'].keys() == {'converted'}

@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 import torch
 import torch.nn.functional as F
+from classifiers import classifier_of
 from mmengine.runner import CheckpointLoader
 from mmpretrain.registry import MODELS
 from PIL import Image
@@ -97,14 +98,8 @@ def logits(state: dict[str, Tensor], size: int, images: Tensor) -> Tensor:
 
 
 def classifier(size: int) -> torch.nn.Module:
-    return MODELS.build(
-        dict(
-            type='ImageClassifier',
-            backbone=dict(type='TIMMBackbone', model_name=f'tf_efficientnet_lite{size}'),
-            neck=dict(type='GlobalAveragePooling'),
-            head=dict(type='LinearClsHead', num_classes=1000, in_channels=1280),
-        )
-    ).eval()
+    backbone = dict(type='TIMMBackbone', model_name=f'tf_efficientnet_lite{size}')
+    return classifier_of(backbone, 1000, 1280).eval()
 
 
 def assert_same_logits(model: torch.nn.Module, state: dict[str, Tensor], size: int) -> None:

@@ -1,22 +1,13 @@
 import pytest
 import torch
-from mmpretrain.registry import MODELS
-from published_names import (
-    paddleclas_ml_decoder,
-    paddleclas_resnet,
-    random_arrays,
-)
+from classifiers import classifier_of
+from published_names import paddleclas_ml_decoder, paddleclas_resnet, random_arrays
 from torch import nn
 
 from mmpretrain_mldecoder.checkpoints import convert
 from mmpretrain_mldecoder.checkpoints.fit import drop_surplus_outputs, load
 
 WIDTH = 4
-NARROW = dict(stem_channels=WIDTH, base_channels=WIDTH)
-VD = dict(type='ResNetVd', depth=18, **NARROW)
-
-
-# ---- comparison
 
 
 def test_every_kind_of_mismatch():
@@ -39,20 +30,10 @@ def test_every_kind_of_mismatch():
     assert str(load(module, module.state_dict(), 'w.pth')) == ''
 
 
-# ---- surplus outputs of PaddleClas' group layer
-
-
 def decoder_model(num_classes: int, num_groups: int) -> nn.Module:
-    head = dict(
-        type='MLDecoderHead',
-        num_classes=num_classes,
-        num_groups=num_groups,
-        in_channels=WIDTH * 8,
-        embed_dims=8,
-        num_heads=2,
-        feedforward_channels=16,
-    )
-    return MODELS.build(dict(type='ImageClassifier', backbone=VD, head=head))
+    backbone = dict(type='ResNetVd', depth=18, stem_channels=WIDTH, base_channels=WIDTH)
+    sizes = dict(num_groups=num_groups, embed_dims=8, num_heads=2, feedforward_channels=16)
+    return classifier_of(backbone, num_classes, WIDTH * 8, 'MLDecoderHead', **sizes)
 
 
 def decoder_shapes(num_queries: int, group_size: int) -> dict:

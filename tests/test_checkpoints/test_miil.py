@@ -4,10 +4,9 @@ import functools
 
 import pytest
 import torch
-from mmpretrain.registry import MODELS
+from classifiers import classifier_of
 from published_names import published_list, random_arrays
 
-import mmpretrain_mldecoder  # noqa: F401
 from mmpretrain_mldecoder.checkpoints.conversion import convert
 
 timm = pytest.importorskip('timm')
@@ -29,19 +28,9 @@ PUBLISHED = {
 
 
 def build(size, num_classes, num_groups, device='cpu'):
+    backbone = dict(type='TIMMBackbone', **BACKBONES[size])
     with torch.device(device):
-        return MODELS.build(
-            dict(
-                type='ImageClassifier',
-                backbone=dict(type='TIMMBackbone', **BACKBONES[size]),
-                head=dict(
-                    type='MLDecoderHead',
-                    num_classes=num_classes,
-                    in_channels=2048,
-                    num_groups=num_groups,
-                ),
-            )
-        )
+        return classifier_of(backbone, num_classes, 2048, 'MLDecoderHead', num_groups=num_groups)
 
 
 @functools.cache

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-import torch
-from mmpretrain.registry import MODELS
+from classifiers import classifier_of
 from published_names import (
     BLOCKS,
     paddleclas_fc,
@@ -10,56 +9,36 @@ from published_names import (
     published_list,
     random_arrays,
 )
+from tiny_run import assert_equal
 
-import mmpretrain_mldecoder  # noqa: F401
 from mmpretrain_mldecoder.checkpoints.conversion import convert, recognise
 
 WIDTH = 8
-DECODER_HEAD = dict(type='MLDecoderHead', num_classes=80, in_channels=2048)
 
 
-def build(depth, vd, head, width=64):
-    return MODELS.build(
-        dict(
-            type='ImageClassifier',
-            backbone=dict(
-                type='ResNetVd' if vd else 'ResNet',
-                depth=depth,
-                stem_channels=width,
-                base_channels=width,
-            ),
-            neck=None if head['type'] == 'MLDecoderHead' else dict(type='GlobalAveragePooling'),
-            head=head,
-        )
-    )
-
-
-def linear_head(in_channels, num_classes):
-    return dict(type='LinearClsHead', num_classes=num_classes, in_channels=in_channels)
+def resnet(depth, vd, width=64):
+    widths = dict(stem_channels=width, base_channels=width)
+    return dict(type='ResNetVd' if vd else 'ResNet', depth=depth, **widths)
 
 
 # ---- names; test_recorded_models.py compares values
 
 
 @pytest.mark.parametrize(
-    ('name', 'vd', 'head'),
-    [
-        ('ResNet50', False, 'fc'),
-        ('ResNet50_vd', True, 'fc'),
-        ('ResNet50_ml_decoder', False, 'decoder'),
-        ('ResNet50_vd_ml_decoder', True, 'decoder'),
-    ],
+    'name', ['ResNet50', 'ResNet50_vd', 'ResNet50_ml_decoder', 'ResNet50_vd_ml_decoder']
 )
-def test_published_lists_map_strictly(name, vd, head):
+def test_published_lists_map_strictly(name):
+    vd, has_decoder = '_vd' in name, 'decoder' in name
     shapes = published_list(f'paddleclas_{name}')
-    other = paddleclas_fc(2048, 1000) if head == 'fc' else paddleclas_ml_decoder(2048, 80)
+    other = paddleclas_ml_decoder(2048, 80) if has_decoder else paddleclas_fc(2048, 1000)
     assert shapes == paddleclas_resnet(50, vd) | other
 
     arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     conversion = convert(arrays)
     assert conversion.family == 'paddleclas'
     assert sorted(conversion.sources.values()) == sorted(shapes)  # each is used once
-    model = build(50, vd, linear_head(2048, 1000) if head == 'fc' else DECODER_HEAD)
+    head = (80, 2048, 'MLDecoderHead') if has_decoder else (1000, 2048)
+    model = classifier_of(resnet(50, vd), *head)
     model.load_state_dict(conversion.state_dict, strict=True)
 
 
@@ -72,7 +51,7 @@ def test_all_depths_map_strictly(depth, vd):
     assert sorted(conversion.sources.values()) == sorted(shapes)
     if depth == 200 and not vd:
         return  # the host's ResNet has no such depth
-    model = build(depth, vd, linear_head(out_channels, 5), WIDTH)
+    model = classifier_of(resnet(depth, vd, WIDTH), 5, out_channels)
     result = model.load_state_dict(conversion.state_dict, strict=False)
     left_over = set()
     if depth < 50 and not vd:
@@ -90,10 +69,8 @@ def test_student_of_a_distillation():
     teacher = random_arrays(paddleclas_resnet(50, True, WIDTH) | paddleclas_fc(256, 5), seed=2)
     whole = {f'Teacher.{name}': value for name, value in teacher.items()}
     whole |= {f'Student.{name}': value for name, value in student.items()}
-    conversion, expected = convert(whole), convert(student)
-    assert conversion.state_dict.keys() == expected.state_dict.keys()
-    for name, value in expected.state_dict.items():
-        assert torch.equal(conversion.state_dict[name], value), name
+    conversion = convert(whole)
+    assert_equal(conversion.state_dict, convert(student).state_dict)
     assert conversion.sources['head.fc.bias'] == 'Student.fc.bias'
     assert set(conversion.skipped) == {f'Teacher.{name}' for name in teacher}
 
@@ -112,12 +89,10 @@ def test_names_of_paddleclas_2_0():
         older[name.replace('fc.', 'out.')] = value
     assert {'conv1_3._batch_norm._variance', 'bb_3_2.conv1._conv.weight', 'out.bias'} <= {*older}
     assert recognise(older) == 'paddleclas'
-    conversion, expected = convert(older), convert(arrays)
+    conversion = convert(older)
     source = conversion.sources['backbone.layer2.0.downsample.1.weight']
     assert source == 'bb_1_0.short._conv.weight'
-    assert conversion.state_dict.keys() == expected.state_dict.keys()
-    for name, value in expected.state_dict.items():
-        assert torch.equal(conversion.state_dict[name], value), name
+    assert_equal(conversion.state_dict, convert(arrays).state_dict)
 
 
 def test_self_attention_is_refused():

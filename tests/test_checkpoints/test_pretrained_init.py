@@ -34,9 +34,6 @@ def assert_holds(module, state_dict, prefix):
 
 def test_backbone(checkpoint):
     assert_holds(build(VD, checkpoint), STATE, 'backbone.')
-    # The last stage is left out of a backbone that has only three.
-    three = dict(num_stages=3, out_indices=(2,), strides=(1, 2, 2), dilations=(1, 1, 1))
-    assert_holds(build(VD | three, checkpoint), STATE, 'backbone.')
 
 
 def test_whole_model(checkpoint):
@@ -64,22 +61,6 @@ def test_prefix(checkpoint):
     message = r'nothing below neck\. \(prefix .*but backbone, head'
     with pytest.raises(WeightsMismatchError, match=message):
         build(head, checkpoint, prefix='neck')
-
-
-@pytest.mark.parametrize(
-    ('cfg', 'what'),
-    [
-        (VD | dict(depth=34), r'\d+ missing \(layer1\.2\.'),
-        (VD | dict(depth=50), r'\d+ missing .*\d+ of another shape .*in the file, .*in the model'),
-        (VD | dict(type='ResNet'), r'\d+ missing \(conv1\.weight, .*\d+ left over \(layer1\.0\.'),
-        (VD | dict(type='ResNetV1d'), r'3 left over \(layer1\.0\.downsample\.0\.weight, .*'),
-        (dict(type='ConvNeXt', arch='atto'), r'\d+ missing \('),
-    ],
-)
-def test_other_networks_are_refused(checkpoint, cfg, what):
-    message = rf'weights\.pdparams does not fit the {cfg["type"]}.*{what}.*Choose the type and dep'
-    with pytest.raises(WeightsMismatchError, match=message):
-        build(cfg, checkpoint)
 
 
 # ---- any file, behind any prefix
@@ -117,15 +98,6 @@ def test_prefixes_are_taken_off(tmp_path, prefix):
     classifier = {f'{prefix}fc.weight': torch.ones(3, 8)} if prefix else {}
     path = saved(tmp_path, dict(state_dict=behind(prefix, state) | classifier, epoch=1))
     assert_holds(build(HOST, path), state, '')
-
-
-def test_names_inside_of_compiled_and_wrapped_parts(tmp_path):
-    state = weights_of(HOST)
-    wrapped = {
-        n.replace('layer1.', 'layer1._orig_mod._fsdp_wrapped_module.'): v for n, v in state.items()
-    }
-    assert wrapped.keys() != state.keys()
-    assert_holds(build(HOST, saved(tmp_path, wrapped)), state, '')
 
 
 @pytest.mark.parametrize(
@@ -169,6 +141,8 @@ def test_which_of_two_networks_is_asked(tmp_path):
         (HOST, HOST | dict(depth=34), r'\d+ left over \(layer1\.2\.'),
         (HOST | dict(depth=34), HOST, r'\d+ missing \(layer1\.2\.'),
         (HOST, HOST | dict(base_channels=8), r'\d+ of another shape'),
+        (HOST, VD, r'\d+ missing \(conv1\.weight, .*\d+ left over \(layer1\.0\.'),
+        (HOST | dict(type='ResNetV1d'), VD, r'3 left over \(layer1\.0\.downsample\.0\.weight, .*'),
         (HOST, VIT, r'\d+ missing'),
         (VIT, HOST, r'\d+ missing'),
         (VIT, VIT | dict(arch=VIT['arch'] | dict(num_layers=3)), r'\d+ left over \(layers\.2\.'),
@@ -178,7 +152,7 @@ def test_which_of_two_networks_is_asked(tmp_path):
 def test_part_of_a_network_is_an_error(tmp_path, network, weights, what):
     state = weights_of(weights)
     path = saved(tmp_path, behind('model.', state))
-    message = rf'w\.pth does not fit the {network["type"]}: .*{what}.*strict=False'
+    message = rf'w\.pth does not fit the {network["type"]}: .*{what}.*Choose the type.*strict=False'
     with pytest.raises(WeightsMismatchError, match=message):
         build(network, path)
     model = build(network, path, strict=False)  # the advice

@@ -125,6 +125,9 @@ def test_only_damaged_ones_are_an_error(tmp_path):
         save(tmp_path / f'epoch_{number}.pth', 'truncated')
     with pytest.raises(ValueError, match=r'damaged: epoch_2.pth, epoch_1.pth\. Remove what is'):
         find_resume_checkpoint(tmp_path)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert find_resume_checkpoint(tmp_path) is None
 
 
 def test_files_of_before_torch_1_6_are_read(tmp_path):

@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from classifiers import classifier_of
 from mmengine.runner import CheckpointLoader
 from mmpretrain.registry import MODELS
 
@@ -94,14 +95,8 @@ def test_own_file_of_another_network(weights, tmp_path):
 )
 def test_classifier_after_the_pool(weights, name, channels):
     theirs = weights(name)
-    model = MODELS.build(
-        dict(
-            type='ImageClassifier',
-            backbone=dict(type='TIMMFeatureMap', model_name=name.partition('.')[0]),
-            neck=dict(type='GlobalAveragePooling'),
-            head=dict(type='LinearClsHead', num_classes=1000, in_channels=channels),
-        )
-    ).eval()
+    cfg = dict(type='TIMMFeatureMap', model_name=name.partition('.')[0])
+    model = classifier_of(cfg, 1000, channels).eval()
     checkpoint = CheckpointLoader.load_checkpoint(f'timm://{name}', 'cpu', logger='silent')
     load_whole(model, checkpoint, name)
     images = torch.rand(2, 3, 224, 224)

@@ -3,10 +3,9 @@
 import pytest
 import torch
 import torchvision
-from mmpretrain.registry import MODELS
+from classifiers import classifier_of
 from torch import nn
 
-import mmpretrain_mldecoder  # noqa: F401
 from mmpretrain_mldecoder.checkpoints.conversion import convert, recognise
 
 timm = pytest.importorskip('timm')
@@ -29,12 +28,6 @@ def randomise(model: nn.Module) -> nn.Module:
             elif value.is_floating_point():
                 value.add_(0.2 * torch.randn_like(value))
     return model.double().eval()
-
-
-def build(backbone, num_classes, in_channels, head='LinearClsHead'):
-    neck = dict(type='GlobalAveragePooling') if head == 'LinearClsHead' else None
-    head = dict(type=head, num_classes=num_classes, in_channels=in_channels)
-    return MODELS.build(dict(type='ImageClassifier', backbone=backbone, neck=neck, head=head))
 
 
 def converted(theirs: nn.Module, model: nn.Module) -> nn.Module:
@@ -84,7 +77,7 @@ def test_logits_and_features_are_the_same(library, name, backbone):
     create = torchvision.models.get_model if library == 'torchvision' else timm.create_model
     theirs = randomise(create(name, num_classes=7))
     in_channels = 512 if '18' in name or '34' in name else 2048
-    ours = converted(theirs, build(backbone, 7, in_channels))
+    ours = converted(theirs, classifier_of(backbone, 7, in_channels))
     assert_same(ours, theirs, TRESNET_SIZES if 'tresnet' in name else SIZES)
 
 
@@ -102,7 +95,7 @@ def test_logits_and_features_are_the_same(library, name, backbone):
 def test_larger_names_map_strictly(name, backbone):
     with torch.device('meta'):
         theirs = timm.create_model(name)
-    ours = build(backbone, 1000, theirs.num_features)
+    ours = classifier_of(backbone, 1000, theirs.num_features)
     ours.load_state_dict(convert(theirs.state_dict()).state_dict, strict=True, assign=True)
 
 
@@ -119,7 +112,7 @@ def test_ml_decoder_of_timm(name, backbone, in_channels, place):
     # torch's stock container reads self_attn of its layers since 2.1, which the authors' lacks.
     decoder.forward = decoder.layers[0].forward
     randomise(theirs)
-    ours = converted(theirs, build(backbone, 7, in_channels, 'MLDecoderHead'))
+    ours = converted(theirs, classifier_of(backbone, 7, in_channels, 'MLDecoderHead'))
     images = torch.rand(2, 3, 68, 100, dtype=torch.double)
     with torch.no_grad():
         expected = getattr(theirs, place)(theirs.forward_features(images))
