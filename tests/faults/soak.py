@@ -25,7 +25,6 @@ from pathlib import Path
 import psutil
 
 from mmpretrain_mldecoder.datasets.demo_scenes import make_demo_dataset
-from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/demo/mldecoder_r18vd_half_demo.py'
@@ -219,7 +218,7 @@ def summary(rows: list[dict]) -> list[tuple[str, float, float, float]]:
 
 
 def main() -> None:
-    """Soak, and print and write the figures."""
+    """Soak, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--minutes', type=float, default=30)
     parser.add_argument('--out', type=Path, default=Path('work_dirs/soak'))
@@ -227,8 +226,6 @@ def main() -> None:
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the companions are ended
     rows = soak(args.minutes, args.out, args.seed)
-    with atomic_write(args.out / 'soak.json') as path:
-        path.write_text(json.dumps(rows, indent=1))
     if len(rows) <= WARM_UP_ROUNDS:
         parser.exit(1, f'{len(rows)} rounds are too few to compare: take more --minutes\n')
     print(f'{len(rows)} rounds: first and last quarter, growth')

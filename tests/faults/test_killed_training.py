@@ -49,11 +49,11 @@ def _assert_ends_well(done: subprocess.CompletedProcess, work_dir: Path, reason:
     assert Path((work_dir / 'last_checkpoint').read_text()) in list(work_dir.glob('epoch_*.pth'))
 
 
-def test_killed_at_each_kind_of_moment_and_resumed(tmp_path):
+def test_killed_at_each_kind_of_moment_and_resumed():
     # One run for each moment: in a step, a validation, a checkpoint, the best one, before its
     # record. The program compares with the unbroken run, bit by bit, and fails if they differ.
     program = ROOT / 'tests' / 'faults' / 'killed_training.py'
-    done = _run(sys.executable, program, '--runs', '5', '--seed', '1', '--out', tmp_path)
+    done = _run(sys.executable, program, '--runs', '5', '--seed', '1')
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'MB' in done.stdout  # a file was cut off
     assert '5 of 5' in done.stdout

@@ -209,13 +209,6 @@ def test_failed_write_is_a_run_error(train, tmp_path, monkeypatch):
     assert Path((tmp_path / 'run/last_checkpoint').read_text()).name == 'epoch_1.pth'
 
 
-def test_read_only_folder_is_an_error_before_the_first_step(train, tmp_path):
-    (tmp_path / 'file').touch()
-    with pytest.raises(RunError, match=r'file/run cannot be written: Not a directory. Choose'):
-        train(checkpoint=dict(out_dir=str(tmp_path / 'file')))
-    assert 'Epoch(train)' not in next((tmp_path / 'run').glob('*/*.log')).read_text()
-
-
 def test_stale_files_of_this_run_only(train, tmp_path):
     run = tmp_path / 'run'
     run.mkdir()

@@ -1,5 +1,6 @@
 import copy
 import random
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -56,18 +57,16 @@ def test_absent_part(changed, absent):
 
 
 @pytest.mark.parametrize(
-    ('options', 'message'),
+    ('model', 'message'),
     [
-        (dict(num_schedules=2), 'with 1 param_scheduler, and the config has 2'),
-        (dict(has_average=False), 'the config has no DualEMAHook'),
-        (dict(model=nn.Linear(3, 4)), r'2 weights differ, .* weight, \(2, 3\) in .* \(4, 3\)'),
-        (dict(model=nn.Linear(3, 2, bias=False)), r'1 weights .* bias, \(2,\) .* absent in the'),
-        (dict(model=nn.Sequential(nn.Linear(3, 2))), 'the first is 0.weight, absent in the file'),
+        (nn.Linear(3, 4), r'2 weights differ, .* weight, \(2, 3\) in .* \(4, 3\)'),
+        (nn.Linear(3, 2, bias=False), r'1 weights .* bias, \(2,\) .* absent in the'),
+        (nn.Sequential(nn.Linear(3, 2)), 'the first is 0.weight, absent in the file'),
     ],
 )
-def test_other_training(options, message):
+def test_other_model(model, message):
     with pytest.raises(RunError, match=message):
-        check(CHECKPOINT, **options)
+        check(CHECKPOINT, model)
 
 
 _PLAIN = """
@@ -110,8 +109,7 @@ def test_checkpoint_of_mmengines_runner(by_mmengine, tmp_path, steps):
         for path in (tmp_path / f'go{steps}', run)
     )
     for part in ('state_dict', 'ema_state_dict'):
-        for name, value in expected[part].items():
-            assert torch.equal(found[part][name], value), name
+        torch.testing.assert_close(found[part], expected[part], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -183,9 +181,8 @@ def test_schedule_of_another_length_is_said(unseeded, tmp_path, epochs):
     runner = build_runner(config, tmp_path, resume=True, load_from=checkpoint, **options)
     runner.train()
     assert runner.epoch == epochs
-    said = 'continues with total_steps = 9 of the checkpoint, not 12' in read_log(tmp_path)
-    assert said == (epochs == 4)
-    assert ('of the checkpoint, not' in read_log(tmp_path)) == (epochs == 4)
+    said = re.search('= 9 of the checkpoint, not 12 .* To train longer, start', read_log(tmp_path))
+    assert bool(said) == ('of the checkpoint, not' in read_log(tmp_path)) == (epochs == 4)
 
 
 def test_auto(unseeded, tmp_path):
