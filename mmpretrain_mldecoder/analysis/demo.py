@@ -96,15 +96,10 @@ def best_checkpoint(work_dir: str | os.PathLike) -> Path | None:
 
 
 def read_test_metrics(work_dir: str | os.PathLike, checkpoint: str | os.PathLike) -> dict | None:
-    """Read the metrics of the latest test, ``test_<time>.json``.
+    """Read the metrics of the latest test, ``test_<time>.json``, such as ``coco/mAP`` in percent.
 
-    Args:
-        work_dir (str | PathLike): Folder of tests of this checkpoint, and of no other.
-        checkpoint (str | PathLike): An older result is that of a predecessor of the same name.
-
-    Returns:
-        dict, optional: Such as ``coco/mAP`` in percent; None if the checkpoint was not tested yet,
-        or the file is damaged, which a warning names.
+    None if the checkpoint was not tested yet (a result that is older is that of a predecessor of
+    the same name), or the file is damaged, which a warning names.
     """
     path = max(Path(work_dir).glob('test_*.json'), default=None)
     if path is None or path.stat().st_mtime < Path(checkpoint).stat().st_mtime:

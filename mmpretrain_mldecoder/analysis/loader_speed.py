@@ -195,11 +195,8 @@ class StageClock:
         at ``img_path`` is read, as a stage of its own, so that the disk's part is known.
         """
         pipelines = [getattr(each, 'pipeline', None) for each in inner_datasets(dataset)]
-        originals = [
-            (pipeline, pipeline.transforms)
-            for pipeline in pipelines
-            if isinstance(getattr(pipeline, 'transforms', None), list)
-        ]
+        lists = [(pipeline, getattr(pipeline, 'transforms', None)) for pipeline in pipelines]
+        originals = [(pipeline, steps) for pipeline, steps in lists if isinstance(steps, list)]
         try:
             for pipeline, transforms in originals:
                 numbers = Counter()

@@ -82,9 +82,8 @@ class SeededSampler(DefaultSampler):
     def skip_images(self, num_images: int) -> None:
         """Skip the first images of each epoch that begins from now on; 0 for full epochs.
 
-        Args:
-            num_images (int): Number of images that all ranks together have seen, whatever the
-                number of ranks was: they take turns in one order.
+        Counted are those of all ranks together, however many these were: they take turns in one
+        order.
         """
         self.num_skipped = num_images
 

@@ -114,17 +114,10 @@ def _draw_labels(splits: Sequence[DatasetSplit], out_dir: Path) -> list[Path]:
 def augmented_images(
     split: DatasetSplit, images: int, draws: int, seed: int = 0, broken: Collection[str] = ()
 ) -> list[AugmentedImage]:
-    """Draw images at random, and send each through the pipeline of the split several times.
+    """Choose some ``images`` at random, and send each through the pipeline of the split.
 
-    Draw ``e`` (from 1) is what a training with this seed and ``SeededSampler`` sees of the image in
-    epoch ``e``.
-
-    Args:
-        split (DatasetSplit): Whose images.
-        images (int): How many, at most.
-        draws (int): Of each image.
-        seed (int): That of the config's ``randomness``, also for the choice. Defaults to 0.
-        broken (Collection[str]): Paths to skip.
+    Of the ``draws`` of an image, ``e`` (from 1) is what a training with this ``seed`` and
+    ``SeededSampler`` sees of it in epoch ``e``. ``broken`` paths are skipped.
 
     Raises:
         ValueError: If the pipeline fails on an image, or does not pack it.

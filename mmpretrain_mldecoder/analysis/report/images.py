@@ -126,14 +126,10 @@ def error_card(
     roots: Sequence[str],
     attend: Callable[[str, int], tuple[str, list[str]]] | None = None,
 ) -> dict:
-    """Describe one error for the page.
+    """Describe one error, of an image and a class, for the page.
 
-    Args:
-        run (TestRun): The predictions.
-        error (tuple[int, int]): Image and class.
-        classes (Sequence[str]): ``C`` names.
-        roots (Sequence[str]): Folders from which images may be copied into the page.
-        attend (Callable, optional): See :func:`attention_overlays`. Defaults to None.
+    Images are copied into it only from the folders ``roots``; for ``attend``, see
+    :func:`attention_overlays`.
 
     Returns:
         dict: ``file``, ``label``, ``score``, ``truth`` (names), ``more`` (labels not named),

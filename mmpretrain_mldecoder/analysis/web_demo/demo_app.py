@@ -90,12 +90,8 @@ def serve(app: gr.Blocks, host: str, port: int) -> None:
     """Serve the page until Ctrl-C or SIGTERM, which both delete what was uploaded.
 
     Files of up to 20 MB are accepted, and 20 requests wait. Only files in Gradio's own folder are
-    served. For a public page, put a proxy with limits in front.
-
-    Args:
-        app (gr.Blocks): What :func:`build_app` made.
-        host (str): The address to listen on; ``'127.0.0.1'`` is reached from this machine only.
-        port (int): The port.
+    served. For a public page, put a proxy with limits in front. The ``host`` ``'127.0.0.1'`` is
+    reached from this machine only.
 
     Raises:
         OSError: If the port is taken, or the address is not this machine's.

@@ -20,10 +20,6 @@ def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
     The file is only ever decoded as an image: a list of other files or a pattern, which the
     inferencer would follow, could otherwise be uploaded to see what is on the server.
 
-    Args:
-        inferencer (MultiLabelInferencer): Of the model.
-        path (str): The file.
-
     Returns:
         dict: The inferencer's prediction at ``thr=0`` of the 100 best labels, with ``attention``,
         ``shares_query_with`` and ``seen`` if the head has attention.

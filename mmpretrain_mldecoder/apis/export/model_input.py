@@ -94,13 +94,9 @@ def _steps_of(transform: BaseTransform) -> list[dict] | None:
 
 
 def input_entry(images: Tensor, dynamic_size: bool, normalisation: dict | None = None) -> dict:
-    """Describe the input; ``height`` and ``width`` are None where they are free.
+    """Describe the input by packed photos; ``height`` and ``width`` are None where they are free.
 
-    Args:
-        images (Tensor): Packed photos.
-        dynamic_size (bool): Whether height and width are free.
-        normalisation (dict, optional): What :func:`normalisation_of` found, if the input is
-            normalised. Defaults to None: it is a packed photo.
+    ``normalisation`` is what :func:`normalisation_of` found, None for a packed photo.
     """
     height, width = (None, None) if dynamic_size else images.shape[2:]
     dtype = 'float32' if normalisation else str(images.dtype).removeprefix('torch.')
