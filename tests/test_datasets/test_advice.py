@@ -81,6 +81,7 @@ OPTIONS = [
     ),
 ]
 NO_BOX, NO_SIDE = dict(min_box_area=1), dict(filter_cfg=dict(min_size=1))
+UNKNOWN = r'annotations\[3\] has {} 999, .* among the {}1 of 22 annotations .*'
 # What is wrong with the file, the options, the message, and what its advice changes of both.
 ANNOTATIONS = [
     *((same, wrong, message, same, fixed) for wrong, message, fixed in OPTIONS),
@@ -107,10 +108,16 @@ ANNOTATIONS = [
         *(again(CATEGORIES, id=999), {}, 'category name .* occurs.*: give each its own'),
         *(with_(CATEGORIES, -1, name='eel'), {}),
     ),
-    (with_(BOXES, 0, image_id=999), {}, 'Add what is missing', again(IMAGES, id=999), {}),
     (
-        *(with_(BOXES, 0, category_id=999), {}, 'or remove these annotations'),
-        *(lambda content: content[BOXES].pop(0), {}),
+        *(with_(BOXES, 3, image_id=999), {}, UNKNOWN.format('image_id', 'images; ') + 'Add what'),
+        *(again(IMAGES, id=999), {}),
+    ),
+    (
+        with_(BOXES, 3, category_id=999),
+        {},
+        UNKNOWN.format('category_id', r'categories \(ids \[10, 20, 30, 40\]\); ') + '.*or remove',
+        lambda content: content[BOXES].pop(3),
+        {},
     ),
 ]
 

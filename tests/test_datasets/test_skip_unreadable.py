@@ -63,11 +63,6 @@ def test_as_many_as_allowed_and_no_more(tmp_path, shared):
     assert ('unreadable.jsonl' in str(error.value)) == shared
 
 
-def test_none_allowed(tmp_path):
-    with pytest.raises(TooManyUnreadableError, match=r'^1 image .*max_unreadable=0 .*3\.jpg'):
-        build(tmp_path, {'3.jpg': b''}, max_unreadable=0)[3]
-
-
 @pytest.mark.parametrize('number', [-1, 1.5, None])
 def test_max_unreadable_out_of_range(tmp_path, number):
     with pytest.raises(ValueError, match=f'max_unreadable is an int of at least 0, not {number}'):

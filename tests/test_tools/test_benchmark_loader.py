@@ -9,6 +9,11 @@ def test_table_rates_and_json(tmp_path, capsys):
     config = write_tiny_config(tmp_path)
     out = tmp_path / 'speed.json'
     speed = tool(config, '--photos=9', '--workers=0', '--out', out, '--gpu-photos-per-second=500')
+    assert list(speed.stages) == [
+        *('labels', 'seeding', 'reading the file', 'LoadImageFromFile', 'RandomResizedCrop'),
+        *('PackInputs', 'collation'),
+    ]
+    assert all(ms > 0 for ms in speed.stages.values()) and speed.loader_rate > 0
     printed = capsys.readouterr().out
     assert all(stage in printed for stage in speed.stages)
     assert f'kept busy by {500 / speed.core_rate:.1f} cores like these' in printed

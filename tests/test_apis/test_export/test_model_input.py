@@ -8,38 +8,27 @@ from mmpretrain_mldecoder.apis.export.model_input import UNKNOWN, resize_rule
 ROOT = Path(__file__).parents[3]
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='PackInputs')
 OPENCV = dict(filter='bilinear', antialias=False)
-RULES = [
-    (
-        dict(type='SquareResize', scale=224),
-        dict(op='squash', width=224, height=224, filter='bilinear', antialias=True),
-    ),
-    (
-        dict(type='SquareResize', scale=8, antialias=False),
-        dict(op='squash', width=8, height=8, **OPENCV),
-    ),
-    (
-        dict(type='ShortSideResize', scale=256),
-        dict(op='short_side', size=256, rounding='nearest', even=True, **OPENCV),
-    ),
-    (
-        dict(type='CenterCrop', crop_size=224),
-        dict(op='center_crop', width=224, height=224),
-    ),
-    (
-        dict(type='ResizeEdge', scale=9, backend='pillow', interpolation='box'),
-        dict(op='short_side', size=9, rounding='down', even=False, filter='box', antialias=True),
-    ),
-    (
-        dict(type='Resize', scale=(40, 30)),  # width, height
-        dict(op='squash', width=40, height=30, **OPENCV),
-    ),
+TRANSFORMS = [
+    dict(type='SquareResize', scale=224),
+    dict(type='SquareResize', scale=8, antialias=False),
+    dict(type='ShortSideResize', scale=256),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='ResizeEdge', scale=9, backend='pillow', interpolation='box'),
+    dict(type='Resize', scale=(40, 30)),  # width, height
+]
+STEPS = [
+    dict(op='squash', width=224, height=224, filter='bilinear', antialias=True),
+    dict(op='squash', width=8, height=8, **OPENCV),
+    dict(op='short_side', size=256, rounding='nearest', even=True, **OPENCV),
+    dict(op='center_crop', width=224, height=224),
+    dict(op='short_side', size=9, rounding='down', even=False, filter='box', antialias=True),
+    dict(op='squash', width=40, height=30, **OPENCV),
 ]
 
 
 def test_steps(recwarn):
     assert resize_rule([LOAD, PACK]) == []
-    pipeline = [LOAD, *(transform for transform, _ in RULES), PACK]
-    assert resize_rule(pipeline) == [step for _, step in RULES]
+    assert resize_rule([LOAD, *TRANSFORMS, PACK]) == STEPS
     assert not recwarn.list
 
 

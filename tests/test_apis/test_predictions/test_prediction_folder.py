@@ -76,19 +76,6 @@ def test_what_is_not_complete_is_made_again(tmp_path):
     assert lines(tmp_path) == PATHS
 
 
-def test_other_settings_are_refused(tmp_path):
-    predict(PredictionFolder(tmp_path, SETTINGS, PATHS), 1)
-    for changes, message in (
-        (dict(thr=0.7, topk=3), r'other settings: thr was 0\.5 and is 0\.7, topk was None'),
-        (dict(model='n' * 99), r'other settings: model\. Name another --out-dir, or repl'),
-    ):
-        with pytest.raises(ValueError, match=message):
-            PredictionFolder(tmp_path, SETTINGS | changes, PATHS)
-    folder = PredictionFolder(tmp_path, SETTINGS | dict(thr=0.7), PATHS, overwrite=True)
-    assert len(folder.todo) == 4
-    assert json.loads((tmp_path / 'settings.json').read_text())['thr'] == 0.7
-
-
 def test_lost_images_and_strange_files_are_refused(tmp_path):
     predict(PredictionFolder(tmp_path, SETTINGS, PATHS))
     with pytest.raises(ValueError, match=r'2 images that are not among the inputs, such as 狗'):
