@@ -72,7 +72,7 @@ def augmentation_sheet(
                 box = np.divide((x, bottom, TILE, tile_height), (width, height) * 2)
                 axes = figure.add_axes(box)
                 # a small image in its own pixels, not smoothed; of a large one no more than shown
-                style = 'nearest' if max(tile.shape[:2]) < TILE * DPI else 'auto'
+                style = 'nearest' if max(tile.shape[:2]) < TILE * DPI else 'antialiased'
                 if max(tile.shape[:2]) > 2 * TILE * DPI:
                     tile = mmcv.imrescale(tile, (int(2 * TILE * DPI),) * 2)
                 axes.imshow(tile[..., ::-1], interpolation=style)

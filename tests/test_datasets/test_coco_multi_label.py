@@ -37,7 +37,11 @@ def test_samples_are_those_of_a_plain_loop(fake_coco, split, options):
 @given(
     ids=st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=6, unique=True),
     category_ids=st.lists(st.integers(0, 300), min_size=1, max_size=5, unique=True),
-    boxes=st.lists(st.tuples(st.integers(0), st.integers(0), st.floats(1e3, 1e6)), max_size=30),
+    boxes=st.lists(  # if all areas were the same, they would say nothing
+        st.tuples(st.integers(0), st.integers(0), st.floats(1e3, 1e6)),
+        unique_by=lambda box: box[2],
+        max_size=30,
+    ),
     chosen=st.data(),
 )
 def test_samples_are_those_of_a_plain_loop_on_random_files(ids, category_ids, boxes, chosen):
@@ -54,9 +58,9 @@ def test_samples_are_those_of_a_plain_loop_on_random_files(ids, category_ids, bo
             dict(
                 image_id=ids[i % len(ids)],
                 category_id=category_ids[c % len(category_ids)],
-                area=area + n,  # if all were the same, they would say nothing
+                area=area,
             )
-            for n, (i, c, area) in enumerate(boxes)
+            for i, c, area in boxes
         ]
         categories = [dict(id=id_, name=f'class {id_}') for id_ in category_ids]
         content = dict(images=images, annotations=annotations, categories=categories)

