@@ -164,15 +164,10 @@ def _rows(layer: nn.Module, prefix: str, state: Mapping, change: ClassChange) ->
         old = state.get(prefix + name)
         if old is None or old.shape != (len(change.theirs), *own.shape[1:]):
             return None
-        moved[prefix + name] = _filled(own, old, change.sources)
+        moved[prefix + name] = own.detach().clone()
+        for new, index in change.sources.items():
+            moved[prefix + name][new] = old[index]
     return moved
-
-
-def _filled(own: Tensor, old: Tensor, sources: Mapping[int, int]) -> Tensor:
-    made = own.detach().clone()
-    for new, index in sources.items():
-        made[new] = old[index]
-    return made
 
 
 def _decoder(layer: nn.Module, prefix: str, state: Mapping, change: ClassChange) -> dict | None:

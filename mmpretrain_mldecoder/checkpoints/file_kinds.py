@@ -68,7 +68,8 @@ def check_is_weights(path: Path, head: bytes) -> None:
         found = _ENDINGS['.pdiparams', '.pdiparams.info', '.pdmodel']
     if head[257:262] == b'ustar':
         found = ('packed by tar', _UNPACK)
-    if found is None and not head.startswith((b'PK', _PICKLE)):
+    is_paddle = path.suffix in ('.pdopt', '.pdstates')
+    if found is None and (is_paddle or not head.startswith((b'PK', _PICKLE))):
         name = path.name.lower()
         found = next((kind for ends, kind in _ENDINGS.items() if name.endswith(ends)), None)
     if found is None and head.lstrip().startswith((b'{', b'[')):
@@ -76,8 +77,6 @@ def check_is_weights(path: Path, head: bytes) -> None:
         if b'weight_map' in head or path.name.endswith('.index.json'):
             fix = 'Join the parts: safetensors.torch.save_file(model.state_dict(), "weights.pth")'
             found = ('the index of a checkpoint in several files', fix)
-    if found is None and path.suffix in ('.pdopt', '.pdstates'):
-        found = _ENDINGS['.pdopt', '.pdstates']
     if found is not None:
         raise ValueError(f'{path} is {found[0]}. {found[1]}.')
 

@@ -94,12 +94,6 @@ def test_folder_that_cannot_be_made(tmp_path, server):
 # ---- which file is whose
 
 
-def test_found_file_is_not_downloaded(tmp_path, server):
-    (tmp_path / 'a.pth').touch()
-    found = find_or_download(lambda: tmp_path / 'a.pth', f'{server.url}/a.pth', tmp_path / 'b.pth')
-    assert found == tmp_path / 'a.pth' and server.requests == []
-
-
 def test_addresses_of_one_file_name_have_a_file_each(folder, server):
     addresses = ['/run1/a.pth', '/run2/a.pth', '/run2/a.pth?version=2']
     for number in [0, 1, 2, 0, 1, 2]:

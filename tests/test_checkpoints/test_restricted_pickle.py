@@ -18,7 +18,6 @@ from hostile_files import Call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.fileio import dump
-from prediction_dumps import random_run, write_dump
 
 from mmpretrain_mldecoder.checkpoints.restricted_pickle import read_pdparams, read_predictions
 
@@ -137,12 +136,6 @@ def test_reads_samples_of_every_protocol(tmp_path, protocol):
             assert torch.equal(read[key], value) and read[key].dtype == value.dtype
         else:
             np.testing.assert_array_equal(read[key], value)
-
-
-def test_reads_what_the_test_dumps(tmp_path):
-    scores, targets = random_run(20, 4)
-    samples = read_predictions(write_dump(tmp_path / 'a.pkl', scores, targets, areas=50.0))
-    np.testing.assert_array_equal(np.stack([sample['pred_score'] for sample in samples]), scores)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,11 @@
 """Convolutions in channels-last order, with checkpoints in the default order."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.utils import apply_to
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
-from torch.nn.utils import convert_conv2d_weight_memory_format
 
 
 def is_safe_in_channels_last(model: nn.Module) -> bool:
@@ -25,19 +21,6 @@ def is_safe_in_channels_last(model: nn.Module) -> bool:
         and module.in_channels // module.groups < 16
         for module in model.modules()
     )
-
-
-@contextmanager
-def in_default_order(model: nn.Module) -> Iterator[None]:
-    """Keep the weights of 2-D convolutions in torch's default order during the block.
-
-    Random numbers fill a tensor in the order of its memory: so they are as without channels-last.
-    """
-    convert_conv2d_weight_memory_format(model, torch.contiguous_format)
-    try:
-        yield
-    finally:
-        convert_conv2d_weight_memory_format(model, torch.channels_last)
 
 
 @HOOKS.register_module()

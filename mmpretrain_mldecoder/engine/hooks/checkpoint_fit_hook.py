@@ -62,8 +62,18 @@ class CheckpointFitHook(Hook):
             checkpoint['state_dict'] = _load_start(runner, model, checkpoint, source, change)
             return
         checkpoint['state_dict'] = fit.load_whole(model, checkpoint, source)
-        if change is not None:
-            _check_classes(runner, change, source)
+        # Classes are compared as far as both have names.
+        if change is not None and change.is_reordered:
+            raise WeightsMismatchError(
+                f'{change.first_difference("the dataset", source)}: the same classes in another '
+                'order, so that scores would be compared with the labels of other classes. Set '
+                '`classes` of the dataset to the order of the checkpoint'
+            )
+        if change is not None and not change.is_same:
+            runner.logger.warning(
+                f'{change.first_difference("the dataset", source)}. If these are not two words for '
+                f'the same, the numbers mean nothing ({change}).'
+            )
 
 
 def _load_start(
@@ -112,19 +122,3 @@ def _load_start(
     elif where:
         runner.logger.info(f'The training keeps all weights of {source}{where}.')
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def _check_classes(runner, change: ClassChange, source: str) -> None:
-    """Compare the class names of checkpoint and dataset, as far as both have some."""
-    difference = change.first_difference('the dataset', source)
-    if change.is_reordered:
-        raise WeightsMismatchError(
-            f'{difference}: the same classes in another order, so that scores would be compared '
-            'with the labels of other classes. Set `classes` of the dataset to the order of the '
-            'checkpoint'
-        )
-    if difference:
-        runner.logger.warning(
-            f'{difference}. If these are not two words for the same, the numbers mean nothing '
-            f'({change}).'
-        )

@@ -78,10 +78,12 @@ def write_finished_test(
 
     Of the metrics scalars are kept.
     """
+    hook = next((hook for hook in runner.hooks if isinstance(hook, DualEMAHook)), None)
+    has_both = hook is not None and hook.has_both
     test = FinishedTest(
         config=str(config),
         checkpoint=str(checkpoint),
-        weights=_tested_weights(runner),
+        weights=(hook.test_weights or 'ema') if has_both else 'single',
         metrics={name: float(v) for name, v in metrics.items() if isinstance(v, Real)},
         images=len(runner.test_dataloader.dataset),
         settings=settings_digest(cfg),
@@ -96,13 +98,6 @@ def write_finished_test(
     )
     with atomic_write(Path(runner.work_dir, f'test_{runner.timestamp}.json')) as path:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(test)))
-
-
-def _tested_weights(runner: Runner) -> str:
-    hook = next((hook for hook in runner.hooks if isinstance(hook, DualEMAHook)), None)
-    if hook is None or not hook.has_both:
-        return 'single'
-    return hook.test_weights or 'ema'
 
 
 def read_finished_test(path: Path) -> FinishedTest:

@@ -1,6 +1,5 @@
 """MMEngine's runner, on any machine and safe to kill."""
 
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from ...layers import MLDecoder
 from ..checks.build import ExplainedBuilds
 from ..distributed.agree import RankVote, on_main_process
 from ..distributed.cpu_distributed import init_cpu_process_group
-from ..hooks.channels_last import ChannelsLastHook, in_default_order, is_safe_in_channels_last
+from ..hooks.channels_last import ChannelsLastHook, is_safe_in_channels_last
 from ..hooks.checkpoint_fit_hook import CheckpointFitHook
 from ..hooks.finite_loss_hook import FiniteLossHook
 from ..hooks.hook_state import HookStateHook
@@ -144,8 +143,11 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
     def _init_model_weights(self) -> None:
         if self._resume:  # all come from the checkpoint; a file of `init_cfg` may be gone by now
             return
-        with in_default_order(self.model) if self._channels_last else nullcontext():
-            super()._init_model_weights()
+        if self._channels_last:  # random numbers fill a tensor in the order of its memory
+            convert_conv2d_weight_memory_format(self.model, torch.contiguous_format)
+        super()._init_model_weights()
+        if self._channels_last:
+            convert_conv2d_weight_memory_format(self.model, torch.channels_last)
 
     def _maybe_compile(self, target: str) -> None:
         options = self.cfg.get('compile')
