@@ -54,7 +54,7 @@ def test_a_model_that_cannot_be_exported(monkeypatch):
         raise TypeError('no such operator\nand a page of hints')
 
     monkeypatch.setattr(torch.onnx, 'export', refuse)
-    with pytest.raises(RuntimeError, match='cannot be exported .*: no such operator'):
+    with pytest.raises(RuntimeError, match=r'cannot be exported .*: no such operator'):
         OnnxModel(build_classifier('linear'), random_images(1))
 
 
