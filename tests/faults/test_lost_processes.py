@@ -5,17 +5,13 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 import psutil
 import pytest
+from started import Command, started
 from tiny_run import ROOT, build_runner, read, write_tiny_config
 
 pytestmark = pytest.mark.faults
@@ -32,12 +28,9 @@ train_cfg['max_epochs'] = param_scheduler['total_steps'] = 50
 """
 _NAN = """
 custom_imports = dict(imports=['mmpretrain_mldecoder', 'fault_parts'], allow_failed_imports=False)
-custom_hooks = [dict(type='IterSeedHook'), dict(type='DualEMAHook', decay=0.7),
-                dict(type='NanStep', step=2, rank=1)]
+custom_hooks.append(dict(type='Spoil', steps=[2], rank=1))
 """
 TRAIN, TEST = ROOT / 'tools' / 'train.py', ROOT / 'tools' / 'test.py'
-# Measured on two slow cores: 2 to 10 s. torchrun kills after 30 s what does not end by itself.
-PATIENCE = 45
 
 
 @pytest.fixture
@@ -54,73 +47,19 @@ def checkpoint(tmp_path) -> Path:
     return tmp_path / 'trained' / 'run' / 'epoch_1.pth'
 
 
-class Command:
-    """A command in a process group of its own, as a terminal starts it, and what it printed."""
-
-    def __init__(self, log: Path, *words: str | Path, **more_environment: str):
-        self._log = log
-        paths = [str(ROOT / 'tests' / 'support'), os.environ.get('PYTHONPATH', '')]
-        environment = dict(
-            OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore', PYTHONPATH=os.pathsep.join(paths)
-        )
-        with log.open('w') as out:
-            self.process = subprocess.Popen(
-                [sys.executable, *map(str, words)],
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=os.environ | environment | more_environment,
-                start_new_session=True,
-                # A shell without job control starts what is in the background without Ctrl-C.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            )
-
-    @property
-    def printed(self) -> str:
-        return self._log.read_text()
-
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 120) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            assert self.process.poll() is None, self.printed
-            assert time.monotonic() < end, self.printed
-            time.sleep(0.05)
-
-    def wait_for_words(self, words: str) -> None:
-        self.wait_for(lambda: words in self.printed)
-
-    def end(self) -> int:
-        """Return the status, at the latest after ``PATIENCE``; no process of it is left then."""
-        status = self.process.wait(PATIENCE)
-        end = time.monotonic() + 15  # a worker looks every 5 s whether its parent lives
-        while _group(self.process.pid):
-            assert time.monotonic() < end, f'left: {_group(self.process.pid)}'
-            time.sleep(0.1)
-        return status
-
-
-@contextmanager
-def started(log: Path, *words: str | Path, **environment: str) -> Iterator[Command]:
-    command = Command(log, *words, **environment)
-    try:
-        yield command
-    finally:
-        for pid in _group(command.process.pid):
-            os.kill(pid, signal.SIGKILL)
-        command.process.wait()
-
-
-def _group(session: int) -> list[int]:
-    """Living processes of a session; torchrun gives its processes groups of their own."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, ProcessLookupError):
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-    return found
-
-
 def _children(command: Command) -> list[psutil.Process]:
     return psutil.Process(command.process.pid).children()
+
+
+CTRL_C, KILLED_WORKER = 'ctrl-c', 'killed worker'
+
+
+def _end(command: Command, how: str) -> int:
+    if how == CTRL_C:
+        os.killpg(command.process.pid, signal.SIGINT)
+    else:
+        os.kill(_children(command)[0].pid, signal.SIGKILL)
+    return command.end()
 
 
 def _torchrun(*words: str | Path) -> list[str | Path]:
@@ -140,21 +79,26 @@ def test_killed_worker_ends_a_training(slow, tmp_path):
     work_dir = tmp_path / 'run'
     with started(tmp_path / 'log', TRAIN, slow, '--work-dir', work_dir) as command:
         command.wait_for_words('Epoch(train)')
-        os.kill(_children(command)[0].pid, signal.SIGKILL)
-        assert command.end() == 1
+        assert _end(command, KILLED_WORKER) == 1
     last = command.printed.splitlines()[-1]
     assert last.startswith('error: a worker process that loads the images is gone')
     assert 'memory ran out' in last and 'Traceback' not in command.printed
     _all_whole(work_dir)
 
 
-def test_killed_worker_ends_a_test(slow, checkpoint, tmp_path):
+@pytest.mark.parametrize(
+    ('how', 'status', 'line'),
+    [
+        (KILLED_WORKER, 1, r'error: .* \(test_dataloader\.num_workers is 2\).*'),
+        (CTRL_C, 130, 'interrupted: no result was written'),
+    ],
+)
+def test_ended_test(slow, checkpoint, tmp_path, how, status, line):
     work_dir = tmp_path / 'run'
     with started(tmp_path / 'log', TEST, slow, checkpoint, '--work-dir', work_dir) as command:
         command.wait_for(lambda: len(_children(command)) == 2)
-        os.kill(_children(command)[0].pid, signal.SIGKILL)
-        assert command.end() == 1
-    assert 'test_dataloader.num_workers is 2' in command.printed.splitlines()[-1]
+        assert _end(command, how) == status
+    assert re.fullmatch(line, command.printed.splitlines()[-1])
     assert not list(work_dir.glob('test_*.json'))
 
 
@@ -162,8 +106,7 @@ def test_ctrl_c_in_a_training_that_then_goes_on(slow, tmp_path):
     work_dir = tmp_path / 'run'
     with started(tmp_path / 'log', TRAIN, slow, '--work-dir', work_dir) as command:
         command.wait_for_words('Epoch(train)  [2]')
-        os.killpg(command.process.pid, signal.SIGINT)
-        assert command.end() == 130
+        assert _end(command, CTRL_C) == 130
     assert command.printed.splitlines()[-1].startswith('interrupted: --resume continues')
     assert 'Traceback' not in command.printed
     assert 'epoch_1.pth' in _all_whole(work_dir)
@@ -173,22 +116,11 @@ def test_ctrl_c_in_a_training_that_then_goes_on(slow, tmp_path):
     assert (work_dir / 'epoch_2.pth').is_file()
 
 
-def test_ctrl_c_in_a_test(slow, checkpoint, tmp_path):
-    work_dir = tmp_path / 'run'
-    with started(tmp_path / 'log', TEST, slow, checkpoint, '--work-dir', work_dir) as command:
-        command.wait_for(lambda: len(_children(command)) == 2)
-        os.killpg(command.process.pid, signal.SIGINT)
-        assert command.end() == 130
-    assert command.printed.splitlines()[-1] == 'interrupted: no result was written'
-    assert not list(work_dir.glob('test_*.json'))
-
-
 def test_ctrl_c_with_two_processes_leaves_none(slow, tmp_path):
     words = _torchrun(slow, '--work-dir', tmp_path / 'run')
     with started(tmp_path / 'log', *words) as command:
         command.wait_for_words('Epoch(train)  [2]')
-        os.killpg(command.process.pid, signal.SIGINT)
-        assert command.end() != 0
+        assert _end(command, CTRL_C) != 0
     assert 'epoch_1.pth' in _all_whole(tmp_path / 'run')
 
 
@@ -209,8 +141,7 @@ def test_ctrl_c_in_infer_goes_on(checkpoint, photos, tmp_path):
     words += ['--out-dir', out, '--batch-size', '1', '--backend', 'torch']
     with started(tmp_path / 'log', *words) as command:
         command.wait_for_words('03.jpg')
-        os.killpg(command.process.pid, signal.SIGINT)
-        assert command.end() == 130
+        assert _end(command, CTRL_C) == 130
     assert command.printed.splitlines()[-1] == 'interrupted: the same command resumes'
     with started(tmp_path / 'log2', *words) as command:
         assert command.process.wait(240) == 0, command.printed
@@ -220,20 +151,15 @@ def test_ctrl_c_in_infer_goes_on(checkpoint, photos, tmp_path):
     ]
 
 
-@pytest.mark.parametrize('how', ['ctrl-c', 'killed worker'])
-def test_interrupted_resize_goes_on(photos, tmp_path, how):
+@pytest.mark.parametrize(('how', 'status'), [(CTRL_C, 130), (KILLED_WORKER, 2)])
+def test_interrupted_resize_goes_on(photos, tmp_path, how, status):
     out = tmp_path / 'out'
     words = [ROOT / 'tools' / 'dataset_tools' / 'resize.py', photos, out, '--size', '64']
     words += ['--workers', '2']
     with started(tmp_path / 'log', *words) as command:
         command.wait_for((out / '02.jpg').is_file)
-        if how == 'ctrl-c':
-            os.killpg(command.process.pid, signal.SIGINT)
-            assert command.end() == 130
-        else:
-            os.kill(_children(command)[0].pid, signal.SIGKILL)
-            assert command.end() == 2
-            assert 'one of 2 worker processes died' in command.printed
+        assert _end(command, how) == status
+    assert ('one of 2 worker processes died' in command.printed) == (how == KILLED_WORKER)
     assert 'Traceback' not in command.printed
     for path in out.glob('[0-9]*.jpg'):
         assert cv2.imread(str(path)).shape == (64, 64, 3)
@@ -257,7 +183,7 @@ def test_nan_in_one_process_ends_both(tmp_path):
 
 
 def test_nan_weight_in_the_process_that_saves_ends_both(tmp_path):
-    lines = _NAN.replace("NanStep', step=2, rank=1", "NanWeight', step=3, rank=0")
+    lines = _NAN.replace("Spoil', steps=[2], rank=1", "BreakWeight', step=3")
     config, work_dir = write_tiny_config(tmp_path, lines), tmp_path / 'run'
     with started(tmp_path / 'log', *_torchrun(config, '--work-dir', work_dir)) as command:
         command.wait_for_words('Saving checkpoint at 2 epochs')

@@ -1,11 +1,27 @@
-"""Parts of a config that make a run go wrong, or slow enough to be met in the middle."""
+"""Parts of a config that end a run, make it go wrong, or slow enough to be met in the middle."""
 
+import json
 import os
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from mmcv.transforms import BaseTransform
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS, TRANSFORMS
+
+NAN = float('nan')
+
+
+class Stop(Exception):
+    """Ends a training that has passed its checks."""
+
+
+class StopHook(Hook):
+    """End a training before its first step."""
+
+    def before_train(self, runner):
+        raise Stop
 
 
 @TRANSFORMS.register_module()
@@ -21,24 +37,36 @@ class SlowStep(BaseTransform):
 
 
 @HOOKS.register_module()
-class NanStep(Hook):
-    """Make the images of one step NaN in one process of the run."""
+class Spoil(Hook):
+    """Make the images of some steps NaN in one process, as a broken augmentation would."""
 
-    def __init__(self, step: int, rank: int):
-        self.step, self.rank = step, rank
+    def __init__(self, steps: Sequence[int], value: float = NAN, rank: int = 0):
+        self.steps, self.value, self.rank = steps, value, rank
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == self.step and int(os.environ.get('RANK', 0)) == self.rank:
-            data_batch['inputs'] = [image * float('nan') for image in data_batch['inputs']]
+        if runner.iter in self.steps and runner.rank == self.rank:
+            data_batch['inputs'] = [image * self.value for image in data_batch['inputs']]
 
 
 @HOOKS.register_module()
-class NanWeight(Hook):
-    """Make a weight NaN after one step, in one process of the run."""
+class BreakWeight(Hook):
+    """A weight that overflows after a step, whose loss was finite, in the main process."""
 
-    def __init__(self, step: int, rank: int):
-        self.step, self.rank = step, rank
+    def __init__(self, step: int = 5, value: float = NAN):
+        self.step, self.value = step, value
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        if runner.iter == self.step and int(os.environ.get('RANK', 0)) == self.rank:
-            next(runner.model.parameters()).data.fill_(float('nan'))
+        if runner.iter == self.step and runner.rank == 0:
+            next(runner.model.parameters()).data[0] = self.value
+
+
+@HOOKS.register_module()
+class SeenImages(Hook):
+    """Append a line for each step to the file ``SEEN_IMAGES``: where it is, rate and images."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        names = [Path(sample.img_path).name for sample in data_batch['data_samples']]
+        rate = runner.optim_wrapper.get_lr()['lr'][0]
+        record = dict(epoch=runner.epoch, iter=runner.iter, names=names, rate=rate)
+        with open(os.environ['SEEN_IMAGES'], 'a') as file:
+            file.write(json.dumps(record) + '\n')

@@ -5,9 +5,9 @@ import re
 
 import pytest
 import torch
+from fault_parts import Spoil, Stop, StopHook
 from published_names import paddleclas_fc, paddleclas_resnet, save_paddle
 from tiny_run import build_runner, read, read_log
-from train_parts import Spoil, Stop, StopHook
 
 from mmpretrain_mldecoder.engine.runners.loops import LOAD
 from mmpretrain_mldecoder.errors import RunError
@@ -197,8 +197,8 @@ def train(by_epoch, tmp_path):
 def test_losses_that_are_not_finite(train):
     message = r'then continue with --resume; optim_wrapper\.max_skips=N skips'
     with pytest.raises(RunError, match=message):
-        train(Spoil(4))
-    assert train(Spoil(4), resume=True, **{'optim_wrapper.max_skips': 1}) == 9
+        train(Spoil([4]))
+    assert train(Spoil([4]), resume=True, **{'optim_wrapper.max_skips': 1}) == 9
     assert train(resume='auto') == 9
 
 

@@ -3,8 +3,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from fault_parts import Stop, StopHook
 from tiny_run import build_runner, write_tiny_config
-from train_parts import Stop, StopHook
 
 
 @pytest.fixture(scope='session')

@@ -2,8 +2,8 @@ import json
 
 import pytest
 import torch
+from fault_parts import BreakWeight, Spoil
 from tiny_run import build_runner, read, write_tiny_config
-from train_parts import BreakWeight, Spoil
 
 from mmpretrain_mldecoder.engine.distributed.agree import RankVote
 from mmpretrain_mldecoder.errors import RunError
@@ -13,14 +13,14 @@ def _runner(folder, *spoilt: int, **options):
     runner = build_runner(
         write_tiny_config(folder), folder / 'run', **{'train_dataloader.num_workers': 0} | options
     )
-    runner.register_hook(Spoil(*spoilt))
+    runner.register_hook(Spoil(spoilt))
     return runner
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 def test_ends_at_the_step_and_names_the_images(tmp_path, value):
     runner = _runner(tmp_path)
-    runner.register_hook(Spoil(4, value=value))
+    runner.register_hook(Spoil([4], value))
     with pytest.raises(RunError, match=r'loss is (nan|inf) at iteration 5 \(epoch 2\)') as caught:
         runner.train()
     (file,) = (tmp_path / 'run').glob('nonfinite_loss_*_iter_5.json')
@@ -66,7 +66,7 @@ def test_one_vote_a_step_is_enough(tmp_path, monkeypatch, options):
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 def test_no_checkpoint_of_weights_that_are_not_finite(tmp_path, value):
     runner = _runner(tmp_path)
-    runner.register_hook(BreakWeight(value))
+    runner.register_hook(BreakWeight(value=value))
     message = r'backbone\.conv1\.weight is not finite .* 6, .* from the one before .*clip_grad'
     with pytest.raises(RunError, match=message):
         runner.train()

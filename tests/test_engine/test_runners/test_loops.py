@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
+from fault_parts import Stop
 from mmengine.hooks import Hook
 from tiny_run import assert_same_training, build_runner, read, read_log, train_and_list_images
-from train_parts import Stop
 
 from mmpretrain_mldecoder.errors import RunError
 
