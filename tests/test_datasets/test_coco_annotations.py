@@ -105,9 +105,8 @@ def test_an_area_that_cannot_be_is_that_of_the_bbox_or_unknown(write):
     ],
 )
 def test_areas_that_say_nothing_are_unknown(write, labels):
-    assert np.isnan(
-        read_coco_annotations(write(coco_json(annotations=labels))).annotation_areas
-    ).all()
+    coco = read_coco_annotations(write(coco_json(annotations=labels)))
+    assert np.isnan(coco.annotation_areas).all()
     one_box = dict(ANNOTATION, area=7)
     coco = read_coco_annotations(write(coco_json(annotations=[*labels, one_box])))
     assert not np.isnan(coco.annotation_areas).all()
@@ -142,10 +141,8 @@ def test_what_no_label_needs_may_be_anything(write, encoding):
     check_against_pycocotools(path)
     coco = read_coco_annotations(path)
     assert coco.category_names == ('Katze – 猫', '5')
-    assert (coco.heights.tolist(), coco.widths.tolist()) == (
-        [0, 0, 0, 0, 20],
-        [0, 0, 0, 0, 30],
-    )
+    assert coco.heights.tolist() == [0, 0, 0, 0, 20]
+    assert coco.widths.tolist() == [0, 0, 0, 0, 30]
     assert coco.annotation_images.tolist() == [0, 4, 2, 1, 1, 1]
     assert coco.annotation_is_crowd.tolist() == [False, False, True, True, False, False]
     assert coco.annotation_is_difficult.tolist() == [False] * 3 + [True] * 3
@@ -165,15 +162,10 @@ def test_ids_may_be_text_and_categories_named(write):
     coco = read_coco_annotations(write(coco_json(annotations=annotations, categories=categories)))
     assert coco.category_names == ('class 9', 'class 10')
     assert coco.annotation_categories.tolist() == [1, 0]
+    unknown = [dict(ANNOTATION, category_id='class 1')]
+    path = write(coco_json(annotations=unknown, categories=categories[::-1]))
     with pytest.raises(ValueError, match=r'annotations\[0\] has category_id class 1, .*\[9, 10\]'):
-        read_coco_annotations(
-            write(
-                coco_json(
-                    annotations=[dict(ANNOTATION, category_id='class 1')],
-                    categories=categories[::-1],
-                )
-            )
-        )
+        read_coco_annotations(path)
 
 
 @pytest.mark.parametrize('name', ['none.json', '.'])

@@ -208,21 +208,17 @@ def test_arguments_of_mmdetection_are_those_of_here(fake_coco):
     large = [sample for sample in labelled if min(sample['height'], sample['width']) >= 52]
     check_samples(infos(dataset), large)
     assert 0 < len(large) < len(labelled)
+    second = str(fake_coco / 'train2017' / f'{1:012d}.jpg')
     for key in ('img', 'img_path'):
         dataset = COCOMultiLabel(ANN_FILE, str(fake_coco), {key: 'train2017/'})
-        assert dataset.get_data_info(1)['img_path'] == str(
-            fake_coco / 'train2017' / f'{1:012d}.jpg'
-        )
-    for metainfo in (
-        dict(CLASSES=('dog', 'bee')),
-        dict(classes=['dog', 'bee'], PALETTE=[(1, 2, 3)]),
-    ):
+        assert dataset.get_data_info(1)['img_path'] == second
+    names = ('dog', 'bee')
+    expected = infos(build(fake_coco, classes=names))
+    for metainfo in (dict(CLASSES=names), dict(classes=[*names], PALETTE=[(1, 2, 3)])):
         dataset = build(fake_coco, metainfo=metainfo)
-        expected = infos(build(fake_coco, classes=('dog', 'bee')))
-        assert [i['gt_label'].tolist() for i in infos(dataset)] == [
-            i['gt_label'].tolist() for i in expected
-        ]
-        assert dataset.metainfo['classes'] == ('dog', 'bee')
+        for info, wanted in zip(infos(dataset), expected, strict=True):
+            assert info['gt_label'].tolist() == wanted['gt_label'].tolist()
+        assert dataset.metainfo['classes'] == names
     assert dataset.metainfo['PALETTE'] == [(1, 2, 3)]
     unset = COCOMultiLabel(str(fake_coco / ANN_FILE), None, None, lazy_init=True)
     assert (unset.data_root, unset.img_prefix) == ('', '')

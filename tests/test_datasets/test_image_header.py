@@ -3,10 +3,7 @@ from faulty_images import encoded, orientation, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmpretrain_mldecoder.datasets.image_header import (
-    ImageHeader,
-    read_image_header,
-)
+from mmpretrain_mldecoder.datasets.image_header import ImageHeader, read_image_header
 
 
 @pytest.mark.parametrize('format', ['JPEG', 'PNG', 'WEBP', 'BMP'])

@@ -18,11 +18,8 @@ def test_every_image_is_compared_in_every_batch_size():
 
     rows = compare_scores(scores_of, expected, images)
     assert seen == [1] * 10 + [2] * 5 + [7, 3]
-    assert [(r.batch, r.num_images, r.height, r.width) for r in rows] == [
-        (1, 10, 4, 5),
-        (2, 10, 4, 5),
-        (7, 10, 4, 5),
-    ]
+    shapes = [(r.batch, r.num_images, r.height, r.width) for r in rows]
+    assert shapes == [(batch, 10, 4, 5) for batch in (1, 2, 7)]
     assert [r.largest for r in rows] == pytest.approx([0, 0.25, 0.25], abs=1e-6)
     assert rows[1].mean == pytest.approx(0.025, abs=1e-6)
 
