@@ -76,6 +76,12 @@ def test_what_is_not_complete_is_made_again(tmp_path):
     assert lines(tmp_path) == PATHS
 
 
+def test_long_settings_are_named_without_their_values(tmp_path):
+    predict(PredictionFolder(tmp_path, SETTINGS, PATHS), 1)
+    with pytest.raises(ValueError, match=r'other settings: model\. Name another'):
+        PredictionFolder(tmp_path, SETTINGS | dict(model='n' * 99), PATHS)
+
+
 def test_lost_images_and_strange_files_are_refused(tmp_path):
     predict(PredictionFolder(tmp_path, SETTINGS, PATHS))
     with pytest.raises(ValueError, match=r'2 images that are not among the inputs, such as 狗'):
