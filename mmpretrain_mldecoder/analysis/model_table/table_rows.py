@@ -72,15 +72,9 @@ def newest_results(
     """Find the newest finished test of each row.
 
     A test belongs to a row if folder and name of its config and its settings (model, preprocessing,
-    metric) are the row's, and it covers the full split, without test-time augmentation.
-
-    Args:
-        rows (list[TableRow]): The rows.
-        folder (Path): Searched for ``test_*.json``, with all folders in it.
-        note (Callable): Called with the reason for each file that is left out.
-
-    Returns:
-        dict[str, FinishedTest]: By the name of the row.
+    metric) are the row's, and it covers the full split, without test-time augmentation. All
+    ``test_*.json`` below the folder are read; ``note`` is called with the reason for each that is
+    left out. The tests are returned by the name of their row.
     """
     by_config = {row.path.parts[-2:]: row for row in rows}
     newest = {}

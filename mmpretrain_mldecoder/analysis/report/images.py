@@ -51,10 +51,7 @@ def attention_overlays(
 ) -> Callable[[str, int], tuple[str, list[str]]]:
     """Load a model whose attention is drawn for one class of one image at a time.
 
-    Args:
-        config (Config): Of the model.
-        checkpoint (str | PathLike): Its weights; those of its EMA where training kept one.
-        classes (Sequence[str]): The names in the report.
+    Its weights are those of the EMA where training kept one; ``classes`` are those of the report.
 
     Returns:
         Callable: Takes a path and a class, and returns the overlay as a data address, and the

@@ -18,15 +18,9 @@ def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
     """Make the page: an image in, its labels with scores, and where the model looked for each.
 
     The network runs once per image. The threshold then only chooses among the scores, and a click
-    on a label shows its attention. A file that is no image is answered by a message. Nothing is
-    sent anywhere: no usage statistics, and fonts and scripts come from this machine.
-
-    Args:
-        inferencer (MultiLabelInferencer): Of the model. With a head without attention, the page
-            has labels only.
-
-    Returns:
-        gr.Blocks: The app, for :func:`serve`.
+    on a label shows its attention, unless the head has none. A file that is no image is answered by
+    a message. Nothing is sent anywhere: no usage statistics, and fonts and scripts come from this
+    machine.
     """
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(SECONDS_KEPT, SECONDS_KEPT)
