@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> None:
         if run.num_done:
             print(f'{run.num_done} of {len(set(run.paths))} images were predicted before')
         for result in run.results():
-            print(run.line(result), file=sys.stderr if 'reason' in result else None, flush=True)
+            stream = sys.stderr if 'reason' in result else None
+            print(f'{run.line(result)}\n', end='', file=stream, flush=True)  # in one write
         for file in run.finish():
             print(f'{file.stem.replace("_", " ")}: {file}')
     except (ImportError, OSError, RunError, ValueError) as error:

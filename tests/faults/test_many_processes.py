@@ -74,7 +74,8 @@ def test_any_number_of_processes_gives_the_same_numbers(
     one = tmp_path / 'one'
     run(sys.executable, ROOT / 'tools' / 'test.py', *trained, *arguments(one))
     numbers, rows = read_test(one)
-    assert len(numbers['metrics']) == 32  # mAP, by size and F1s, of both weights
+    # mAP, by size (no object is large) and F1s, of both weights
+    assert len(numbers['metrics']) == 30
     script = ROOT / 'tools' / 'dist_test.sh'
     for world_size in world_sizes:
         folder = tmp_path / str(world_size)
