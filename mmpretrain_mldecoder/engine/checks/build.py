@@ -12,6 +12,8 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 from mmengine.visualization.vis_backend import BaseVisBackend
 from mmpretrain import registry as host
+from torch import nn
+from torch.utils.data import DataLoader
 
 from ...errors import ConfigError, ConfigFileNotFoundError
 from ...fileio.near_names import near_names
@@ -47,15 +49,9 @@ class ExplainedBuilds:
 
     @classmethod
     def from_cfg(cls, cfg):
+        check_values(cfg)
         check_loop_parts(cfg)
         return super().from_cfg(cfg)
-
-    def build_logger(self, log_level: int | str = 'INFO', **kwargs):
-        if isinstance(log_level, str) and isinstance(logging.getLevelName(log_level), str):
-            raise ConfigError(
-                f'log_level = {log_level!r}: it must be DEBUG, INFO, WARNING or ERROR'
-            )
-        return super().build_logger(log_level, **kwargs)
 
     def build_visualizer(self, visualizer=None):
         with explained(self.cfg, 'visualizer'):
@@ -106,6 +102,23 @@ def _start_backend(name: str, backend: BaseVisBackend) -> None:
             f'visualizer.vis_backends: {name} cannot start: {type(error).__name__}: '
             f'{one_line(error)}. Follow that, or remove {type(backend).__name__}'
         ) from error
+
+
+def check_values(cfg: Mapping) -> None:
+    """Raise for a value at which MMEngine's runner fails without saying which."""
+    dicts = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader')
+    for key, kinds in {
+        **dict.fromkeys(dicts, ('a dict', Mapping | nn.Module | DataLoader)),
+        **dict.fromkeys(('work_dir', 'load_from'), ('a text', str | os.PathLike)),
+    }.items():
+        value = cfg.get(key)
+        if not isinstance(value, kinds[1]) and (value is not None or key == 'model'):
+            raise ConfigError(f'{key} = {value!r}: it must be {kinds[0]}')
+    level, launcher = cfg.get('log_level', 'INFO'), cfg.get('launcher', 'none')
+    if not isinstance(logging.getLevelName(level), str if isinstance(level, int) else int):
+        raise ConfigError(f'log_level = {level!r}: it must be DEBUG, INFO, WARNING or ERROR')
+    if launcher not in ('none', 'pytorch', 'slurm', 'mpi'):
+        raise ConfigError(f'launcher = {launcher!r}: it must be none, pytorch, slurm or mpi')
 
 
 def check_loop_parts(cfg: Mapping) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.evaluation import Accuracy, ConfusionMatrix, MultiLabelMetric, SingleLabelMetric
@@ -155,7 +156,11 @@ def check_classes(
                 )
         own = getattr(preprocessor, 'num_classes', None)
         # Without one-hot targets it is not read.
-        if own not in (None, number) and getattr(preprocessor, 'to_onehot', False):
+        if own not in (None, number) and not getattr(preprocessor, 'to_onehot', False):
+            MMLogger.get_current_instance().warning(
+                f'data_preprocessor.num_classes = {own} does nothing: there are no one-hot targets'
+            )
+        elif own not in (None, number):
             raise ConfigError(
                 f'data_preprocessor.num_classes = {own}, but model.head.num_classes = {number}: '
                 'with one-hot targets (to_onehot, or augmentation of batches) they must be equal'

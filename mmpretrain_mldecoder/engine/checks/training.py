@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Number
 
+import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.optim import OptimWrapper
@@ -144,6 +145,12 @@ def check_clip_grad(wrapper: OptimWrapper) -> None:
     value = options.get(limit)
     if not isinstance(value, Number) or not value > 0:
         raise ConfigError(f'{where}.{limit} = {value!r}: it must be a number above 0')
+    weight = nn.Parameter(torch.ones(1))
+    weight.grad = torch.ones(1)
+    try:
+        clip([weight], **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f'{where} = {options}: {clip.__name__} raises {error}') from error
 
 
 def check_paramwise(

@@ -147,8 +147,15 @@ ERRORS = [
         dict(val_evaluator=EVALUATOR),
     ),
     ('val_evaluator is missing or None', _lines('val_evaluator = None'), {}),
+    (
+        "'norm_type': 'l2'}: clip_grad_norm_ raises",
+        _clip(max_norm=1, norm_type='l2'),
+        _clip(max_norm=1, norm_type=2),
+    ),
     ("log_level = 'LOUD': it must be DEBUG", dict(log_level='LOUD'), {}),
-    ('model should be a nn.Module', _lines('model = None'), {}),
+    ("launcher = 'ssh': it must be none", dict(launcher='ssh'), {}),
+    ('load_from = 3: it must be a text', dict(load_from=3), {}),
+    ('model = None: it must be a dict', _lines('model = None'), {}),
     ('backbone.depth = 19: invalid depth 19 for resnet', {'model.backbone.depth': 19}, {}),
 ]
 
