@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from started import Command, started
-from tiny_run import ROOT, build_runner, read, write_tiny_config
+from tiny_run import ROOT, build_runner, free_port, read, write_tiny_config
 
 pytestmark = pytest.mark.faults
 
@@ -198,7 +198,7 @@ def test_machines_that_do_not_share_the_work_folder(tmp_path, checkpoint):
     config = write_tiny_config(tmp_path, f"work_dir = '{tmp_path}/run{{{{$RANK:0}}}}'\n")
     (tmp_path / 'run0').mkdir()
     shutil.copy(checkpoint, tmp_path / 'run0')
-    ranks = dict(WORLD_SIZE='2', LOCAL_RANK='0', MASTER_ADDR='127.0.0.1', MASTER_PORT='29655')
+    ranks = dict(WORLD_SIZE='2', LOCAL_RANK='0', MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port())
     words = [TRAIN, config, '--resume', '--launcher', 'pytorch']
     with (
         started(tmp_path / 'log0', *words, RANK='0', **ranks) as one,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from tiny_run import ROOT, load_tool, read, refusal, run, write_tiny_config
+from tiny_run import ROOT, free_port, load_tool, read, refusal, run, write_tiny_config
 
 from mmpretrain_mldecoder.engine.runners.finished_test import settings_digest
 
@@ -103,7 +103,7 @@ def test_two_processes_print_the_same(trained, tmp_path):
     config, checkpoint, logged = trained
     out, script = tmp_path / 'two.pkl', ROOT / 'tools' / 'dist_test.sh'
     options = ['--work-dir', tmp_path, '--out', out]
-    printed = run('bash', script, config, checkpoint, 2, *options, PORT='29612')
+    printed = run('bash', script, config, checkpoint, 2, *options, PORT=free_port())
     assert f'coco/mAP: {logged["coco/mAP"]:.4f}' in printed
     assert f'coco/mAP_raw: {logged["coco/mAP_raw"]:.4f}' in printed
     predictions = pickle.loads(out.read_bytes())

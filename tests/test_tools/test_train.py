@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
-from tiny_run import ROOT, assert_same_training, load_tool, read, refusal, run, write_tiny_config
+from tiny_run import (
+    ROOT,
+    assert_same_training,
+    free_port,
+    load_tool,
+    read,
+    refusal,
+    run,
+    write_tiny_config,
+)
 
 HERE = Path(__file__).parent
 run_train, run_test = load_tool('train'), load_tool('test')
@@ -75,7 +84,7 @@ def test_two_processes_from_another_folder(unbroken, tmp_path):
     # Arguments with spaces go through; the score of the best checkpoint is that of its file.
     script, work_dir = ROOT / 'tools' / 'dist_train.sh', tmp_path / 'work dir'
     options = ['--work-dir', work_dir, '--cfg-options', 'train_cfg.max_epochs=2']
-    printed = run('bash', script, unbroken[0], 2, *options, PORT='29611')
+    printed = run('bash', script, unbroken[0], 2, *options, PORT=free_port())
     assert 'There is no GPU: training in fp32' in printed
     (best,) = work_dir.glob('best_coco_mAP_epoch_*.pth')
     checkpoint = read(best)

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from tiny_run import ROOT, load_tool, read_log, run, write_tiny_config
+from tiny_run import ROOT, free_port, load_tool, read_log, run, write_tiny_config
 
 run_train, run_test = load_tool('train'), load_tool('test')
 
@@ -86,6 +86,6 @@ def test_two_processes_print_the_same(trained, tmp_path):
     metrics = run_test(config, checkpoint, '--tta', '--work-dir', tmp_path / 'one')
     script = ROOT / 'tools' / 'dist_test.sh'
     options = ['--tta', '--work-dir', tmp_path / 'two']
-    printed = run('bash', script, config, checkpoint, 2, *options, PORT='29641')
+    printed = run('bash', script, config, checkpoint, 2, *options, PORT=free_port())
     for name in ('coco/mAP', 'coco/mAP_raw', 'coco/mAP_small'):
         assert f'{name}: {metrics[name]:.4f}' in printed
