@@ -112,7 +112,7 @@ def check_values(cfg: Mapping) -> None:
         **dict.fromkeys(('work_dir', 'load_from'), ('a text', str | os.PathLike)),
     }.items():
         value = cfg.get(key)
-        if not isinstance(value, kinds[1]) and (value is not None or key == 'model'):
+        if value is not None and not isinstance(value, kinds[1]):
             raise ConfigError(f'{key} = {value!r}: it must be {kinds[0]}')
     level, launcher = cfg.get('log_level', 'INFO'), cfg.get('launcher', 'none')
     if not isinstance(logging.getLevelName(level), str if isinstance(level, int) else int):
@@ -123,6 +123,8 @@ def check_values(cfg: Mapping) -> None:
 
 def check_loop_parts(cfg: Mapping) -> None:
     """Raise if a training, validation or test lacks a part, or the training's kind is ambiguous."""
+    if cfg.get('model') is None:
+        raise ConfigError('model is missing or None')
     for split in ('train', 'val', 'test'):
         judge = 'optim_wrapper' if split == 'train' else f'{split}_evaluator'
         parts = (f'{split}_dataloader', f'{split}_cfg', judge)

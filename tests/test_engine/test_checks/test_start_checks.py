@@ -155,7 +155,8 @@ ERRORS = [
     ("log_level = 'LOUD': it must be DEBUG", dict(log_level='LOUD'), {}),
     ("launcher = 'ssh': it must be none", dict(launcher='ssh'), {}),
     ('load_from = 3: it must be a text', dict(load_from=3), {}),
-    ('model = None: it must be a dict', _lines('model = None'), {}),
+    ('model is missing or None', _lines('model = None'), {}),
+    ('model is missing or None', _lines('del model'), {}),
     ('backbone.depth = 19: invalid depth 19 for resnet', {'model.backbone.depth': 19}, {}),
 ]
 
