@@ -206,7 +206,7 @@ def _plain(value, registry: Registry, where: str):
                 raise ValueError(f'{where} has the key {key!r:.80}')
         has_type = 'type' in arguments
         name = _type_name(arguments.pop('type'), registry, where) if has_type else None
-        if name == 'TIMMBackbone':
+        if name in ('TIMMBackbone', 'TIMMFeatureMap'):
             _check_timm(arguments, where)
         else:
             arguments = {k: _plain(v, registry, f'{where}.{k}') for k, v in arguments.items()}

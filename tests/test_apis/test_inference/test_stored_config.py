@@ -178,6 +178,12 @@ def test_what_only_training_needs_is_left_out_and_types_lose_their_module():
     assert plain_model(config, MODELS, 'model') == dict(type='ImageClassifier', head=head)
 
 
+@pytest.mark.parametrize('type_', ['TIMMBackbone', 'TIMMFeatureMap'])
+def test_networks_of_timm_by_their_names(type_):
+    config = dict(type=type_, model_name='vit_base_patch16_clip_224.openai', img_size=448)
+    assert plain_model(dict(config, pretrained=True), MODELS, 'm') == config
+
+
 @pytest.mark.parametrize(
     ('config', 'reason'),
     [
@@ -191,6 +197,7 @@ def test_what_only_training_needs_is_left_out_and_types_lose_their_module():
         (dict(type='TIMMBackbone', model_name='local-dir:.'), 'm.model_name'),
         (dict(type='TIMMBackbone', model_name='resnet18', norm_layer='os.system'), 'm.norm_layer'),
         (dict(type='TIMMBackbone', model_name='resnet18', cache_dir=dict(a=1)), 'm.cache_dir'),
+        (dict(type='TIMMFeatureMap', model_name='resnet18', cache_dir='a'), 'm.cache_dir'),
         (dict(type='ResNet', style='../x'), r"m.style is '../x', which is no plain word"),
         (dict(type='ResNet', norm_cfg=dict(type='posix.system')), r'm.norm_cfg.type'),
         (dict(type='ResNet', frozen=b'x'), r"m.frozen is b'x', not text"),
