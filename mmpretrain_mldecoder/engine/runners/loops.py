@@ -93,16 +93,17 @@ class ResumableLoop(BaseLoop):
             )
         return {**own, 'steps': steps}
 
-    def batches_after(self, steps: int) -> Iterator:
-        """Return the batches of the present pass over the data without its first ones.
+    def batches_after(self, steps: int) -> Generator:
+        """Yield the batches of the present pass over the data without its first ones.
 
-        They are skipped by a sampler with ``skip_images``, else read and dropped.
+        They are skipped by a sampler with ``skip_images``, else read and dropped. Workers that the
+        garbage collector ends hold it up for 5 s: closed, the generator ends them.
         """
         sampler = self.dataloader.sampler
         if hasattr(sampler, 'skip_images'):
             sampler.skip_images(steps * self.position()['step_images'])
-            return iter(self.dataloader)
-        return itertools.islice(self.dataloader, steps, None)
+            steps = 0
+        yield from itertools.islice(self.dataloader, steps, None)
 
     def validate_if_due(self, done: int, total: int, is_missing: bool = False) -> None:
         """Validate after ``done`` of ``total`` epochs or iterations, if it is due.
@@ -150,9 +151,10 @@ class ResumableEpochLoop(ResumableLoop, EpochBasedTrainLoop):
         self.validated = False
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
-        for idx, data_batch in enumerate(self.batches_after(self.steps), start=self.steps):
-            self.steps = idx + 1  # the hooks after the step may save a checkpoint
-            self.run_iter(idx, data_batch)
+        with closing(self.batches_after(self.steps)) as batches:
+            for idx, data_batch in enumerate(batches, start=self.steps):
+                self.steps = idx + 1  # the hooks after the step may save a checkpoint
+                self.run_iter(idx, data_batch)
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
         self.steps = 0
@@ -185,7 +187,6 @@ class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
         self.runner.call_hook('before_train_epoch')  # the whole training counts as one
         if self._iter > 0 and not self.validated:
             self.validate_if_due(self._iter, self._max_iters, is_missing=True)
-        # Workers that wait for the garbage collector hold it up for 5 s: they end with the steps.
         with closing(self._batches()) as batches:
             while self._iter < self._max_iters and not self.stop_training:
                 self.validated = False
