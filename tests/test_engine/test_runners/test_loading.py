@@ -41,6 +41,15 @@ def _reset(*_):
     raise ConnectionResetError(104, 'Connection reset by peer')
 
 
+def read(loader):
+    batches = iter(loader)
+    try:
+        list(batches)
+    finally:
+        if loader.num_workers:  # else the garbage collector does, and waits for 5 s
+            batches._shutdown_workers()
+
+
 def test_killed_worker():
     loader = DataLoader(Killed(), num_workers=1)
     message = r'is gone \(DataLoader worker .*memory ran out.*test_dataloader.num_workers is 1'
@@ -60,7 +69,7 @@ def test_pipe_that_breaks_before_torch_knows_why():
     loader = DataLoader([1, 2], collate_fn=lambda _: Breaks(), num_workers=1)
     message = 'Connection reset by peer'
     with pytest.raises(RunError, match=message), explained_loading('train_dataloader', loader):
-        list(loader)
+        read(loader)
 
 
 @pytest.mark.parametrize('num_workers', [0, 1])
@@ -70,7 +79,7 @@ def test_other_errors_are_raised(num_workers):
         pytest.raises(ConnectionResetError, match='Connection reset'),
         explained_loading('train_dataloader', loader),
     ):
-        list(loader)
+        read(loader)
 
 
 @pytest.mark.parametrize(
