@@ -204,7 +204,7 @@ _PLACES = {
     r'model\.head\.loss': 'MODELS',
     r'(default_hooks|custom_hooks)\.\w+': 'HOOKS',
     r'optim_wrapper': 'OPTIM_WRAPPERS',
-    r'optim_wrapper\b': 'OPTIM_WRAPPER_CONSTRUCTORS',
+    r'optim_wrapper\b': 'OPTIM_WRAPPER_CONSTRUCTORS',  # the same place, for its key `constructor`
     r'optim_wrapper\.optimizer': 'OPTIMIZERS',
     r'param_scheduler(\.\d+)?': 'PARAM_SCHEDULERS',
     r'(train|val|test)_cfg': 'LOOPS',
