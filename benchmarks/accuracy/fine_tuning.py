@@ -1,0 +1,187 @@
+"""Whole networks, fine-tuned: ``python -m benchmarks.accuracy.fine_tuning [--help]``.
+
+Each run is a config that is written to ``work_dirs/accuracy/runs`` and trained by
+``tools/train.py``, which resumes, then tested by ``tools/test.py`` on photos that chose nothing.
+The base is ``configs/voc2007/HEAD_lite0.py``: ImageNet weights of the package, flip, cutout and
+RandAugment, asymmetric loss, AdamW, one cycle, average of the weights. The learning rate of each
+head is the best of three on a fifth of the training photos of VOC, at 160 px and 4 epochs. What is
+stored is left out when the program is started again.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from benchmarks.accuracy.photos import DATASETS, REPOSITORY, dataset_cfg
+from benchmarks.accuracy.records import OUT, Study, mean_average_precision
+from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
+from mmpretrain_mldecoder.checkpoints.resume import find_resume_checkpoint
+
+RATES = (1e-4, 3e-4, 1e-3)
+HEADS = ('linear', 'csra', 'mldecoder')
+LOSSES: dict[str, dict] = {
+    'asl': dict(type='DetachedAsymmetricLoss'),
+    'bce': dict(type='DetachedAsymmetricLoss', gamma_neg=0.0, gamma_pos=0.0, clip=0.0),
+}
+AUGMENTATIONS = dict(flip='RandomFlip', cutout='RandomCutout', randaugment='TwoOpRandAugment')
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training: what it is trained on, with what, and how."""
+
+    dataset: str
+    head: str
+    seed: int = 0
+    backbone: str = 'lite0'
+    size: int = 224
+    epochs: int = 5
+    loss: str = 'asl'
+    augmentation: str = 'flip+cutout+randaugment'
+    lr: float | None = None  # chosen on held-out photos
+    train_split: str = 'train'
+    test_split: str = 'test'
+
+    @property
+    def name(self) -> str:
+        """All settings but data set and seed, in one word."""
+        parts = [self.head, self.backbone, f'{self.size}px', f'{self.epochs}e', self.loss]
+        return '-'.join([*parts, self.augmentation.replace('+', '')])
+
+    def config(self, lr: float, out: Path) -> Config:
+        """Return the config of the run."""
+        cfg = Config.fromfile(REPOSITORY / f'configs/voc2007/{self.head}_{self.backbone}.py')
+        num_classes = DATASETS[self.dataset]
+        cfg.model.head.update(num_classes=num_classes, loss=LOSSES[self.loss])
+        if self.head == 'mldecoder':
+            cfg.model.head.num_groups = num_classes
+        cfg.data_preprocessor.num_classes = num_classes
+        left_out = {*AUGMENTATIONS} - {*self.augmentation.split('+')}
+        for loader, split in (
+            (cfg.train_dataloader, self.train_split),
+            (cfg.val_dataloader, self.test_split),
+            (cfg.test_dataloader, self.test_split),
+        ):
+            unwanted = [AUGMENTATIONS[name] for name in left_out]
+            pipeline = [step for step in loader.dataset.pipeline if step.type not in unwanted]
+            pipeline[1].scale = self.size
+            pipeline[-1].num_classes = num_classes
+            loader.dataset = dict(
+                dataset_cfg(self.dataset, split, out),
+                pipeline=pipeline,
+                test_mode=split == self.test_split,
+            )
+            loader.num_workers = 1
+        cfg.train_cfg.max_epochs = self.epochs
+        cfg.optim_wrapper.optimizer.lr = lr
+        cfg.custom_hooks[1].decay = 0.99  # averages 100 of some hundred steps
+        cfg.default_hooks.checkpoint.update(save_best=None, max_keep_ckpts=1)
+        cfg.randomness.seed = self.seed
+        return cfg
+
+
+def run(settings: Run, study: Study, out: Path) -> dict:
+    """Train and test, unless the record is there, and return the record.
+
+    Checkpoint and log stay in ``out/runs``; ``mAP`` is that of the averaged weights.
+    """
+    key = dict(asdict(settings), run=settings.name)
+    lr = key.pop('lr')
+    if lr is not None:
+        key['lr'] = lr
+    if stored := study.find(key):
+        return stored[0]
+    if lr is None:
+        lr = chosen_rate(settings.head, out)
+    words = (study.path.stem, settings.dataset, settings.name, f'{lr:g}', settings.seed)
+    folder = out / 'runs' / '_'.join(map(str, words))
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / 'config.py'
+    settings.config(lr, out).dump(config)
+    start = time.perf_counter()
+    _tool(['train.py', config, '--work-dir', folder, '--resume', '--no-validate'], folder)
+    seconds = round(time.perf_counter() - start)
+    checkpoint = find_resume_checkpoint(folder)
+    dump = folder / 'scores.pkl'
+    _tool(['test.py', config, checkpoint, '--work-dir', folder, '--out', dump], folder)
+    test = read_test_run(dump)
+    dump.unlink()
+    assert test.raw_scores is not None  # the hook averages in every run
+    outcome = dict(
+        lr=lr,
+        mAP_raw=mean_average_precision(test.raw_scores, test.targets),
+        seconds=seconds,
+        threads=torch.get_num_threads(),
+    )
+    return study.add(key, outcome, test.scores, test.targets)
+
+
+def _tool(arguments: list, folder: Path) -> None:
+    """Run a tool; its output goes to ``stdout.txt`` of the folder, and is shown if it fails."""
+    command = [sys.executable, REPOSITORY / 'tools' / arguments[0], *arguments[1:]]
+    log = folder / 'stdout.txt'
+    with log.open('a') as file:
+        status = subprocess.run(map(str, command), stdout=file, stderr=subprocess.STDOUT).returncode
+    if status:
+        tail = '\n'.join(log.read_text().splitlines()[-15:])
+        raise SystemExit(f'{" ".join(map(str, command))} failed ({log}):\n{tail}')
+
+
+def chosen_rate(head: str, out: Path) -> float:
+    """Return the learning rate with the best mAP on held-out photos of VOC."""
+    study = Study('fine_tuning_choice', out)
+    base = Run('voc2007', head, size=160, epochs=4, train_split='fit', test_split='held_out')
+    by_rate = {lr: run(replace(base, lr=lr), study, out)['mAP'] for lr in RATES}
+    return max(by_rate, key=by_rate.__getitem__)
+
+
+def main_runs() -> list[Run]:
+    """Return the runs of the main table: three heads, two datasets, two seeds."""
+    return [
+        Run(dataset, head, seed)
+        for dataset in ('voc2007', 'coco18')
+        for seed in range(2)
+        for head in HEADS
+    ]
+
+
+def ablation_runs() -> list[Run]:
+    """Return runs that differ from ML-Decoder's and the linear head's in one setting, one seed."""
+    runs = []
+    for head in ('linear', 'mldecoder'):
+        base = Run('voc2007', head)
+        runs += [replace(base, size=size) for size in (160, 260)]
+        runs += [replace(base, loss=loss) for loss in LOSSES if loss != base.loss]
+        runs += [
+            replace(base, augmentation=each) for each in ('none', 'flip', 'cutout+randaugment')
+        ]
+        runs += [replace(base, backbone=backbone) for backbone in ('lite1', 'lite2')]
+    return runs
+
+
+def main() -> None:
+    """Parse the arguments and train what is not stored yet."""
+    parser = argparse.ArgumentParser(description='Fine-tune networks.')
+    parser.add_argument('--datasets', nargs='+', default=['voc2007', 'coco18'])
+    parser.add_argument('--heads', nargs='+', default=HEADS, choices=HEADS)
+    parser.add_argument('--seeds', type=int, default=2, help='number of seeds')
+    parser.add_argument('--ablations', action='store_true', help='train the ablations instead')
+    parser.add_argument('--out', type=Path, default=OUT, help='for checkpoints and scores')
+    args = parser.parse_args()
+    study = Study('fine_tuning', args.out)
+    for each in ablation_runs() if args.ablations else main_runs():
+        if each.dataset in args.datasets and each.head in args.heads and each.seed < args.seeds:
+            record = run(each, study, args.out)
+            print(
+                f'{each.dataset} {each.name} seed {each.seed}: {record["mAP"]:.2f} mAP', flush=True
+            )
+
+
+if __name__ == '__main__':
+    main()

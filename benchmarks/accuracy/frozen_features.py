@@ -1,0 +1,252 @@
+"""Heads on frozen features: ``python -m benchmarks.accuracy.frozen_features [--help]``.
+
+The feature maps of EfficientNet-Lite0 (ImageNet weights of the package, 224 px, squashed) are
+computed once and kept as float16. Every head is trained on the same maps with AdamW, one cycle of
+the learning rate, batches of 64 and the asymmetric loss. Learning rate and epochs are chosen by the
+mAP on a fifth of the training photos: first the rate, at 10 epochs, as long as the next one is
+better, then 5 or 20 epochs at that rate; the variants of ML-Decoder take what was chosen for it.
+Then a head is trained on all training photos with each seed. What is stored is left out when the
+program is started again.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmpretrain.registry import DATASETS as DATASET_REGISTRY
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from benchmarks.accuracy.heads import HEADS, LIKE, POOLED
+from benchmarks.accuracy.photos import DATASETS, REPOSITORY, dataset_cfg, part_of
+from benchmarks.accuracy.records import OUT, Study, mean_average_precision
+from mmpretrain_mldecoder.evaluation.metrics.sample_arrays import sample_arrays
+from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
+from mmpretrain_mldecoder.layers.asymmetric_loss import asymmetric_loss
+
+BATCH_SIZE = 64
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+FIRST_RATE = 1e-3
+FIRST_EPOCHS, OTHER_EPOCHS = 10, (5, 20)
+WEIGHT_DECAY = 1e-2
+
+
+def features(dataset: str, split: str, out: Path) -> tuple[Tensor, Tensor]:
+    """Return the feature maps of a split and the labels of its photos.
+
+    Args:
+        dataset (str): One of ``DATASETS``.
+        split (str): ``'train'`` or ``'test'``.
+        out (Path): Where they are stored, and computed if they are not.
+
+    Shape:
+        - Maps: ``(N, C, H, W)`` float16.
+        - Targets: ``(N, K)`` float32: 1 present, 0 absent, -1 unknown.
+    """
+    path = out / 'features' / f'{dataset}_{split}.npz'
+    if not path.exists():
+        maps, targets = _extracted(dataset, split, out)
+        with atomic_write(path) as temporary, temporary.open('wb') as file:
+            np.savez(file, maps=maps, targets=targets)
+    with np.load(path) as arrays:
+        return torch.from_numpy(arrays['maps']), torch.from_numpy(arrays['targets'])
+
+
+def _extracted(dataset: str, split: str, out: Path) -> tuple[np.ndarray, np.ndarray]:
+    cfg = Config.fromfile(REPOSITORY / 'configs/voc2007/linear_lite0.py')
+    model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
+    model.init_weights()
+    model.eval().to(memory_format=torch.channels_last)
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    pipeline[-1].num_classes = DATASETS[dataset]
+    photos = DATASET_REGISTRY.build(
+        dict(dataset_cfg(dataset, split, out), pipeline=pipeline, test_mode=True)
+    )
+    loader = DataLoader(photos, batch_size=BATCH_SIZE, collate_fn=default_collate)
+    maps, targets = [], []
+    with torch.inference_mode():
+        for batch in tqdm(loader, desc=f'features of {dataset} {split}'):
+            data = model.data_preprocessor(batch)
+            (feats,) = model.extract_feat(data['inputs'], stage='backbone')
+            maps.append(feats.half().contiguous().numpy())
+            samples = [sample.to_dict() for sample in data['data_samples']]
+            no_scores = dict(pred_score=torch.zeros(DATASETS[dataset]))
+            targets.append(sample_arrays([sample | no_scores for sample in samples])['targets'])
+    return np.concatenate(maps), np.concatenate(targets).astype(np.float32)
+
+
+def train(
+    head: nn.Module,
+    maps: Tensor,
+    targets: Tensor,
+    lr: float,
+    epochs: int,
+    loss: Callable[[Tensor, Tensor], Tensor] = asymmetric_loss,
+) -> None:
+    """Train a head in place; ``torch.manual_seed`` decides order and dropout.
+
+    The loss is summed over the classes and averaged over the images, in bfloat16 autocast, which
+    the processors this ran on compute in hardware.
+    """
+    head.train()
+    parameters = [each for each in head.parameters() if each.requires_grad]
+    groups = [
+        dict(params=[each for each in parameters if each.dim() > 1]),
+        dict(params=[each for each in parameters if each.dim() <= 1], weight_decay=0.0),
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=lr, weight_decay=WEIGHT_DECAY)
+    steps = epochs * -(-len(maps) // BATCH_SIZE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, lr, total_steps=steps, pct_start=0.2, cycle_momentum=False
+    )
+    for _ in range(epochs):
+        for rows in torch.randperm(len(maps)).split(BATCH_SIZE):
+            with torch.autocast('cpu', torch.bfloat16):
+                logits = head(maps[rows].float())
+            optimizer.zero_grad()
+            (loss(logits.float(), targets[rows]).sum() / len(rows)).backward()
+            optimizer.step()
+            schedule.step()
+
+
+@torch.inference_mode()
+def predict(head: nn.Module, maps: Tensor) -> np.ndarray:
+    """Return the logits ``(N, K)`` float32."""
+    head.eval()
+    with torch.autocast('cpu', torch.bfloat16):
+        parts = [head(rows.float()).float() for rows in maps.split(BATCH_SIZE)]
+    return torch.cat(parts).numpy()
+
+
+class Trainings:
+    """All trainings of a dataset."""
+
+    def __init__(self, dataset: str, out: Path):
+        self.dataset = dataset
+        self.out = out
+        self.chosen = Study('frozen_features_choice', out)
+        self.study = Study('frozen_features', out)
+        self._features: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}
+
+    def features(self, split: str, head: str) -> tuple[Tensor, Tensor]:
+        """Return maps, or pooled maps where that is the same, and targets."""
+        key = split, head if head in POOLED else ''
+        if key not in self._features:
+            maps, targets = features(self.dataset, 'test' if split == 'test' else 'train', self.out)
+            rows = part_of(range(len(maps)), split)
+            maps, targets = maps[rows], targets[rows]
+            if head in POOLED:
+                maps = torch.cat([POOLED[head](some.float()) for some in maps.split(500)])
+            self._features[key] = maps, targets
+        return self._features[key]
+
+    def choose(self, name: str) -> tuple[float, int]:
+        """Return learning rate and epochs for a head, chosen on a fifth of the training photos."""
+        name = LIKE.get(name, name)
+        best = RATES.index(FIRST_RATE)
+        for step in (-1, 1):
+            while 0 <= best + step < len(RATES) and self._rate(name, best + step) > self._rate(
+                name, best
+            ):
+                best += step
+        lr = RATES[best]
+        by_epochs = {epochs: self._held_out(name, lr, epochs) for epochs in OTHER_EPOCHS}
+        by_epochs[FIRST_EPOCHS] = self._rate(name, best)
+        return lr, max(by_epochs, key=by_epochs.__getitem__)
+
+    def _rate(self, name: str, index: int) -> float:
+        return self._held_out(name, RATES[index], FIRST_EPOCHS)
+
+    def _held_out(self, name: str, lr: float, epochs: int) -> float:
+        """Return the mAP of a setting on the held-out photos, as stored or computed."""
+        settings = dict(dataset=self.dataset, run=name, lr=lr, epochs=epochs)
+        stored = self.chosen.find(settings)
+        if not stored:
+            scores, outcome = self._trained(name, 0, lr, epochs, 'fit', 'held_out')
+            targets = self.features('held_out', name)[1]
+            mean = mean_average_precision(scores, targets.numpy())
+            stored = [self.chosen.add(settings, dict(mAP=mean, **outcome))]
+        return stored[0]['mAP']
+
+    def run(self, name: str, seed: int) -> None:
+        """Train a head with one seed and store what it reaches on the test photos."""
+        settings = dict(dataset=self.dataset, run=name, seed=seed)
+        if self.study.find(settings):
+            return
+        lr, epochs = self.choose(name)
+        scores, outcome = self._trained(name, seed, lr, epochs, 'train', 'test')
+        targets = self.features('test', name)[1]
+        record = self.study.add(
+            settings, dict(lr=lr, epochs=epochs, **outcome), scores, targets.numpy()
+        )
+        print(f'{self.dataset} {name} seed {seed}: {record["mAP"]:.2f} mAP', flush=True)
+
+    def _trained(
+        self, name: str, seed: int, lr: float, epochs: int, train_split: str, test_split: str
+    ) -> tuple[np.ndarray, dict]:
+        maps, targets = self.features(train_split, name)
+        torch.manual_seed(seed)
+        head = HEADS[name](DATASETS[self.dataset], maps.shape[1])
+        start = time.perf_counter()
+        train(head, maps, targets, lr, epochs)
+        seconds = time.perf_counter() - start
+        scores = predict(head, self.features(test_split, name)[0])
+        return scores, dict(seconds=round(seconds, 1), threads=torch.get_num_threads())
+
+
+def costs(name: str, num_classes: int, in_channels: int, side: int = 7) -> dict[str, float]:
+    """Return learnable parameters (M), GFLOPs and seconds of a training step of 64 maps."""
+    head = HEADS[name](num_classes, in_channels)
+    maps = torch.rand(BATCH_SIZE, in_channels, side, side)
+    head.eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        head(maps[:1])
+    targets = torch.zeros(BATCH_SIZE, num_classes)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        train(head, maps, targets, 1e-4, 1)
+        seconds.append(time.perf_counter() - start)
+    learnable = sum(each.numel() for each in head.parameters() if each.requires_grad)
+    return dict(
+        parameters=learnable / 1e6,
+        gflops=counter.get_total_flops() / 1e9,
+        step_seconds=min(seconds),
+    )
+
+
+def main() -> None:
+    """Parse the arguments and train what is not stored yet."""
+    parser = argparse.ArgumentParser(description='Train heads on frozen features.')
+    parser.add_argument('--datasets', nargs='+', default=list(DATASETS), choices=DATASETS)
+    parser.add_argument('--heads', nargs='+', default=list(HEADS), choices=HEADS)
+    parser.add_argument('--seeds', type=int, default=5, help='number of seeds')
+    parser.add_argument('--threads', type=int, help='of PyTorch; by default all cores')
+    parser.add_argument('--costs', action='store_true', help='measure the costs instead')
+    parser.add_argument('--out', type=Path, default=OUT, help='for features and scores')
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    for dataset in args.datasets:
+        trainings = Trainings(dataset, args.out)
+        for name in args.heads:
+            if args.costs:
+                study = Study('head_costs', args.out)
+                settings = dict(dataset=dataset, run=name)
+                if not study.find(settings):
+                    study.add(settings, costs(name, DATASETS[dataset], 1280))
+                continue
+            for seed in range(args.seeds):
+                trainings.run(name, seed)
+
+
+if __name__ == '__main__':
+    main()

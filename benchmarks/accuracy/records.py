@@ -1,0 +1,110 @@
+"""Results of trainings: one JSON per study, and the scores that each number comes from.
+
+``results/STUDY.json`` is a list of records, one per training: the settings that name it, and what
+came out. A study that is started again leaves out what is there. The scores on the images of the
+test are ``SCORES/STUDY/NAME.npz``; they are not part of the repository.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.comparison import machine
+from mmpretrain_mldecoder.evaluation.functional import average_precision, class_mean
+from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
+
+RESULTS = Path(__file__).parent / 'results'
+OUT = Path('work_dirs/accuracy')
+
+
+class Study:
+    """The records of one study.
+
+    Args:
+        name (str): Of the JSON file and of the folder with scores.
+        out (Path): Folder of everything that is computed and not kept in the repository.
+    """
+
+    def __init__(self, name: str, out: Path = OUT):
+        self.path = RESULTS / f'{name}.json'
+        self.scores_folder = out / 'scores' / name
+        self.records: list[dict] = json.loads(self.path.read_text()) if self.path.exists() else []
+
+    def find(self, settings: Mapping[str, Any]) -> list[dict]:
+        """Return the records that have all these settings."""
+        return [
+            record
+            for record in self.records
+            if all(record.get(key) == value for key, value in settings.items())
+        ]
+
+    def add(
+        self,
+        settings: Mapping[str, Any],
+        outcome: Mapping[str, Any],
+        scores: np.ndarray | None = None,
+        targets: np.ndarray | None = None,
+    ) -> dict:
+        """Store a record; with the scores and targets ``(N, C)`` of the test, also their mAP."""
+        record = dict(settings)
+        if scores is not None and targets is not None:
+            record['mAP'] = mean_average_precision(scores, targets)
+            path = self.scores_path(record)
+            with atomic_write(path) as temporary, temporary.open('wb') as file:
+                np.savez_compressed(file, scores=scores, targets=targets.astype(np.int8))
+        record |= dict(outcome, machine=machine()['processor'], date=str(date.today()))
+        self.records.append(record)
+        with atomic_write(self.path) as temporary:
+            lines = ',\n'.join(json.dumps(each) for each in self.records)
+            temporary.write_text(f'[\n{lines}\n]\n')
+        return record
+
+    def scores_path(self, record: Mapping[str, Any]) -> Path:
+        """Return where the scores of a record are."""
+        names = [str(record[key]) for key in ('dataset', 'run', 'seed')]
+        return self.scores_folder / f'{"_".join(names)}.npz'
+
+    def scores(self, record: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores and targets ``(N, C)`` of the test of a record."""
+        with np.load(self.scores_path(record)) as arrays:
+            return arrays['scores'], arrays['targets']
+
+
+def mean_average_precision(scores: np.ndarray, targets: np.ndarray) -> float:
+    """Return the mAP in percent over the classes that have positives."""
+    return 100 * class_mean(average_precision(scores, targets))
+
+
+def paired_difference(
+    first: list[np.ndarray], second: list[np.ndarray], targets: np.ndarray, resamples: int = 1000
+) -> dict[str, float]:
+    """Return the mean mAP of the first minus that of the second, and its 95 % interval.
+
+    A percentile bootstrap over the images of the test: each resample draws the same images for both
+    and for all seeds, so that what both find hard cancels. Trainings with other seeds are averaged,
+    not resampled.
+
+    Args:
+        first (list[np.ndarray]): Scores ``(N, C)``, one array per seed.
+        second (list[np.ndarray]): Likewise.
+        targets (np.ndarray): ``(N, C)``.
+        resamples (int): Defaults to 1000.
+    """
+
+    def difference(images: np.ndarray) -> float:
+        chosen = targets[images]
+        means = [
+            np.mean([mean_average_precision(scores[images], chosen) for scores in each])
+            for each in (first, second)
+        ]
+        return float(means[0] - means[1])
+
+    generator = np.random.default_rng(0)
+    count = len(targets)
+    drawn = [difference(generator.integers(count, size=count)) for _ in range(resamples)]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return dict(difference=difference(np.arange(count)), low=float(low), high=float(high))
