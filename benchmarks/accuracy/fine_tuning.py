@@ -99,8 +99,7 @@ def run(settings: Run, study: Study, out: Path) -> dict:
         return stored[0]
     if lr is None:
         lr = chosen_rate(settings.head, out)
-    words = (study.path.stem, settings.dataset, settings.name, f'{lr:g}', settings.seed)
-    folder = out / 'runs' / '_'.join(map(str, words))
+    folder = run_folder(settings, study, lr, out)
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / 'config.py'
     settings.config(lr, out).dump(config)
@@ -120,6 +119,12 @@ def run(settings: Run, study: Study, out: Path) -> dict:
         threads=torch.get_num_threads(),
     )
     return study.add(key, outcome, test.scores, test.targets)
+
+
+def run_folder(settings: Run, study: Study, lr: float, out: Path) -> Path:
+    """Return the work dir of a run."""
+    words = (study.path.stem, settings.dataset, settings.name, f'{lr:g}', settings.seed)
+    return out / 'runs' / '_'.join(map(str, words))
 
 
 def _tool(arguments: list, folder: Path) -> None:

@@ -1,0 +1,245 @@
+"""The tables of ``docs/results.md``: ``python -m benchmarks.accuracy.tables``.
+
+Each stands between ``<!-- accuracy: begin NAME DATASET -->`` and ``<!-- accuracy: end -->`` and is
+made of ``benchmarks/accuracy/results`` alone. Differences of two heads are computed where the
+scores of their test are at hand, and kept there, too.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
+from benchmarks.accuracy.fine_tuning import LOSSES, Run
+from benchmarks.accuracy.heads import HEADS
+from benchmarks.accuracy.photos import REPOSITORY
+from benchmarks.accuracy.records import Study, paired_difference
+from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
+
+PAGE = REPOSITORY / 'docs/results.md'
+NAMES = {
+    'linear': 'GAP + linear',
+    'gmp': 'GMP + linear',
+    'csra': 'CSRA',
+    'mldecoder': 'ML-Decoder, K = C',
+    'mldecoder-half': 'ML-Decoder, K = C / 2',
+    'mldecoder-quarter': 'ML-Decoder, K = C / 4',
+    'mldecoder-learned': 'ML-Decoder, learned queries',
+    'mldecoder-2layers': 'ML-Decoder, 2 layers',
+    'mldecoder-selfattention': 'ML-Decoder, with self-attention',
+    'query2label': 'Query2Label, width 768',
+}
+
+
+def mean_and_sd(values: list[float]) -> str:
+    """Return such as ``84.08 ± 0.12``; one value has no spread."""
+    spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
+    return f'{np.mean(values):.2f}{spread}'
+
+
+def store_differences(name: str, pairs: Iterable[tuple[dict, dict]]) -> None:
+    """Compute the paired difference of each two settings whose scores are at hand, once."""
+    study, differences = Study(name), Study(f'{name}_differences')
+    for first, second in pairs:
+        sets = [study.find(first), study.find(second)]
+        shared = {each['seed'] for each in sets[0]} & {each['seed'] for each in sets[1]}
+        sets = [[each for each in records if each['seed'] in shared] for records in sets]
+        key = first | dict(other=second['run'], seeds=len(shared))
+        scored = all(study.scores_path(each).exists() for records in sets for each in records)
+        if not shared or not scored or differences.find(key):
+            continue
+        scores = [[study.scores(each)[0] for each in records] for records in sets]
+        targets = study.scores(sets[0][0])[1]
+        differences.records = [
+            each
+            for each in differences.records
+            if any(each[name] != value for name, value in key.items() if name != 'seeds')
+        ]
+        differences.add(key, paired_difference(*scores, targets))
+
+
+def difference(name: str, settings: dict) -> str:
+    """Return such as ``+1.20 [+0.71, +1.68]``, or ``-`` where it was not computed."""
+    found = Study(f'{name}_differences').find(settings)
+    if not found:
+        return '-'
+    return '{difference:+.2f} [{low:+.2f}, {high:+.2f}]'.format(**found[0])
+
+
+def frozen_table(dataset: str) -> list[list[str]]:
+    """Heads on frozen features."""
+    study, costs = Study('frozen_features'), Study('head_costs')
+    title = 'head, parameters (M), GFLOPs, training step (ms), learning rate, epochs, seeds, mAP'
+    rows = [[*title.split(', '), 'minus GAP + linear']]
+    for head in HEADS:
+        records = study.find(dict(dataset=dataset, run=head))
+        if not records:
+            continue
+        cost = costs.find(dict(dataset=dataset, run=head))
+        first = records[0]
+        rows.append(
+            [
+                NAMES[head],
+                f'{cost[0]["parameters"]:.3f}' if cost else '-',
+                f'{cost[0]["gflops"]:.3f}' if cost else '-',
+                f'{1000 * cost[0]["step_seconds"]:.0f}' if cost else '-',
+                f'{first["lr"]:g}',
+                str(first['epochs']),
+                str(len(records)),
+                mean_and_sd([each['mAP'] for each in records]),
+                difference('frozen_features', dict(dataset=dataset, run=head)),
+            ]
+        )
+    return rows
+
+
+def fine_tuned_table(dataset: str) -> list[list[str]]:
+    """Whole networks."""
+    study = Study('fine_tuning')
+    title = 'head, learning rate, seeds, minutes, mAP, mAP of the raw weights, minus GAP + linear'
+    rows = [title.split(', ')]
+    for head in FINE_TUNED:
+        name = Run(dataset, head).name
+        records = study.find(dict(dataset=dataset, run=name))
+        if records:
+            rows.append(
+                [
+                    NAMES[head],
+                    f'{records[0]["lr"]:g}',
+                    str(len(records)),
+                    f'{np.mean([each["seconds"] for each in records]) / 60:.0f}',
+                    mean_and_sd([each['mAP'] for each in records]),
+                    mean_and_sd([each['mAP_raw'] for each in records]),
+                    difference('fine_tuning', dict(dataset=dataset, run=name)),
+                ]
+            )
+    return rows
+
+
+def ablation_table(dataset: str) -> list[list[str]]:
+    """One setting changed, seed 0."""
+    study = Study('fine_tuning')
+    base = Run(dataset, 'linear')
+    variants: dict[str, dict] = {'as above': {}}
+    variants |= {f'{size} px': dict(size=size) for size in (160, 260)}
+    variants |= {f'loss {loss}': dict(loss=loss) for loss in LOSSES if loss != base.loss}
+    variants |= {
+        'no augmentation': dict(augmentation='none'),
+        'flip alone': dict(augmentation='flip'),
+        'cutout + RandAugment, no flip': dict(augmentation='cutout+randaugment'),
+        'EfficientNet-Lite1, 224 px': dict(backbone='lite1'),
+        'EfficientNet-Lite2, 224 px': dict(backbone='lite2'),
+    }
+    rows = [['changed', 'GAP + linear', 'ML-Decoder']]
+    for label, changes in variants.items():
+        cells = []
+        for head in ('linear', 'mldecoder'):
+            name = replace(base, head=head, **changes).name
+            records = study.find(dict(dataset=dataset, run=name, seed=0))
+            cells.append(f'{records[0]["mAP"]:.2f}' if records else '-')
+        if set(cells) != {'-'}:
+            rows.append([label, *cells])
+    return rows
+
+
+def peer_table(dataset: str) -> list[list[str]]:
+    """The same training by timm's parts."""
+    rows = [['training', 'seeds', 'mAP', 'minutes']]
+    name = Run(dataset, 'linear').name
+    for label, study, settings in (
+        ('this repository, GAP + linear', 'fine_tuning', dict(run=name)),
+        ("timm's parts", 'timm_training', {}),
+    ):
+        records = Study(study).find(dict(dataset=dataset, **settings))
+        if records:
+            minutes = f'{np.mean([each["seconds"] for each in records]) / 60:.0f}'
+            means = mean_and_sd([each['mAP'] for each in records])
+            rows.append([label, str(len(records)), means, minutes])
+    return rows
+
+
+def attention_table(dataset: str) -> list[list[str]]:
+    """Strongest cells in boxes."""
+    rows = [['head', 'map', 'labels', 'strongest cell in a box (%)', 'by chance (%)']]
+    for each in Study('attention_in_boxes').find(dict(dataset=dataset)):
+        kind = 'attention' if each['head'] == 'mldecoder' else 'CAM'
+        numbers = [f'{each["in_box"]:.1f}', f'{each["chance"]:.1f}']
+        rows.append([NAMES[each['head']], kind, f'{each["labels"]:,}', *numbers])
+    return rows
+
+
+def threshold_table(dataset: str) -> list[list[str]]:
+    """Gains of fitted thresholds."""
+    rows = [['head', 'seed', 'metric', 'at 0.5', 'gain promised', 'gain found']]
+    study = Study('threshold_gains')
+    for head in FINE_TUNED:
+        for each in study.find(dict(dataset=dataset, run=Run(dataset, head).name)):
+            for metric in ('CF1', 'OF1'):
+                numbers = [
+                    f'{each[f"{metric}_{what}"]:.1f} ± {each[f"{metric}_{what}_sd"]:.1f}'
+                    for what in ('at_0.5', 'promised', 'found')
+                ]
+                rows.append([NAMES[head], str(each['seed']), metric, *numbers])
+    return rows
+
+
+TABLES: dict[str, Callable[[str], list[list[str]]]] = dict(
+    frozen=frozen_table,
+    fine_tuned=fine_tuned_table,
+    ablations=ablation_table,
+    peer=peer_table,
+    attention=attention_table,
+    thresholds=threshold_table,
+)
+_BETWEEN_MARKERS = re.compile(
+    r'(<!-- accuracy: begin (\S+) (\S+) -->\n).*?(<!-- accuracy: end -->)', re.S
+)
+
+
+def replace_tables(text: str) -> str:
+    """Return a page with its tables made anew."""
+
+    def new_table(match: re.Match) -> str:
+        begin, name, dataset, end = match.groups()
+        rows = TABLES[name](dataset)
+        lines = [f'| {" | ".join(row)} |' for row in rows]
+        lines.insert(1, '| --- ' * len(rows[0]) + '|')
+        return begin + '\n'.join(lines) + f'\n{end}'
+
+    return _BETWEEN_MARKERS.sub(new_table, text)
+
+
+def update_page(page: Path) -> None:
+    """Write the tables of a page anew."""
+    text = replace_tables(page.read_text(encoding='utf-8'))
+    with atomic_write(page) as path:
+        path.write_text(text, encoding='utf-8')
+
+
+def main() -> None:
+    """Store what differences can be computed, and write the tables."""
+    for dataset in ('voc2007', 'coco18', 'corel5k'):
+        heads = [head for head in HEADS if head != 'linear']
+        store_differences(
+            'frozen_features',
+            [
+                (dict(dataset=dataset, run=head), dict(dataset=dataset, run='linear'))
+                for head in heads
+            ],
+        )
+        runs = [Run(dataset, head).name for head in FINE_TUNED]
+        store_differences(
+            'fine_tuning',
+            [
+                (dict(dataset=dataset, run=run), dict(dataset=dataset, run=runs[0]))
+                for run in runs[1:]
+            ],
+        )
+    update_page(PAGE)
+
+
+if __name__ == '__main__':
+    main()
