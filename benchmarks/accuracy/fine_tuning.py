@@ -103,6 +103,7 @@ def run(settings: Run, study: Study, out: Path) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / 'config.py'
     settings.config(lr, out).dump(config)
+    resumed = find_resume_checkpoint(folder) is not None
     start = time.perf_counter()
     _tool(['train.py', config, '--work-dir', folder, '--resume', '--no-validate'], folder)
     seconds = round(time.perf_counter() - start)
@@ -115,7 +116,7 @@ def run(settings: Run, study: Study, out: Path) -> dict:
     outcome = dict(
         lr=lr,
         mAP_raw=mean_average_precision(test.raw_scores, test.targets),
-        seconds=seconds,
+        seconds=None if resumed else seconds,
         threads=torch.get_num_threads(),
     )
     return study.add(key, outcome, test.scores, test.targets)

@@ -33,7 +33,7 @@ from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 from mmpretrain_mldecoder.layers.asymmetric_loss import asymmetric_loss
 
 BATCH_SIZE = 64
-RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 FIRST_RATE = 1e-3
 FIRST_EPOCHS, OTHER_EPOCHS = 10, (5, 20)
 WEIGHT_DECAY = 1e-2

@@ -1,8 +1,9 @@
 """Results of trainings: one JSON per study, and the scores that each number comes from.
 
-``results/STUDY.json`` is a list of records, one per training: the settings that name it, and what
-came out. A study that is started again leaves out what is there. The scores on the images of the
-test are ``SCORES/STUDY/NAME.npz``; they are not part of the repository.
+``OUT/results/STUDY.json`` is a list of records, one per training: the settings that name it, and
+what came out. A study that is started again leaves out what is there. The scores on the photos of
+the test are ``OUT/scores/STUDY/NAME.npz``. The results that ``docs/results.md`` is made of are in
+the repository, in ``RECORDED``; copied to ``OUT/results``, they are continued.
 """
 
 import json
@@ -17,8 +18,8 @@ from benchmarks.comparison import machine
 from mmpretrain_mldecoder.evaluation.functional import average_precision, class_mean
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
-RESULTS = Path(__file__).parent / 'results'
 OUT = Path('work_dirs/accuracy')
+RECORDED = Path(__file__).parent
 
 
 class Study:
@@ -26,11 +27,11 @@ class Study:
 
     Args:
         name (str): Of the JSON file and of the folder with scores.
-        out (Path): Folder of everything that is computed and not kept in the repository.
+        out (Path): Folder of all that is computed.
     """
 
-    def __init__(self, name: str, out: Path = OUT):
-        self.path = RESULTS / f'{name}.json'
+    def __init__(self, name: str, out: Path):
+        self.path = out / 'results' / f'{name}.json'
         self.scores_folder = out / 'scores' / name
         self.records: list[dict] = json.loads(self.path.read_text()) if self.path.exists() else []
 

@@ -1,11 +1,13 @@
 """The tables of ``docs/results.md``: ``python -m benchmarks.accuracy.tables``.
 
-Each stands between ``<!-- accuracy: begin NAME DATASET -->`` and ``<!-- accuracy: end -->`` and is
-made of ``benchmarks/accuracy/results`` alone. Differences of two heads are computed where the
-scores of their test are at hand, and kept there, too.
+Prints what is stored in ``--out``. With ``--record`` the results are copied into the repository,
+and the page is made of them: each table stands between ``<!-- accuracy: begin NAME DATASET -->``
+and ``<!-- accuracy: end -->``. The difference of two heads is computed once both have scores.
 """
 
+import argparse
 import re
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
 from benchmarks.accuracy.fine_tuning import LOSSES, Run
 from benchmarks.accuracy.heads import HEADS
 from benchmarks.accuracy.photos import REPOSITORY
-from benchmarks.accuracy.records import Study, paired_difference
+from benchmarks.accuracy.records import OUT, RECORDED, Study, paired_difference
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
 PAGE = REPOSITORY / 'docs/results.md'
@@ -40,9 +42,9 @@ def mean_and_sd(values: list[float]) -> str:
     return f'{np.mean(values):.2f}{spread}'
 
 
-def store_differences(name: str, pairs: Iterable[tuple[dict, dict]]) -> None:
-    """Compute the paired difference of each two settings whose scores are at hand, once."""
-    study, differences = Study(name), Study(f'{name}_differences')
+def store_differences(name: str, out: Path, pairs: Iterable[tuple[dict, dict]]) -> None:
+    """Compute the paired difference of each two settings whose scores are there, once."""
+    study, differences = Study(name, out), Study(f'{name}_differences', out)
     for first, second in pairs:
         sets = [study.find(first), study.find(second)]
         shared = {each['seed'] for each in sets[0]} & {each['seed'] for each in sets[1]}
@@ -61,17 +63,23 @@ def store_differences(name: str, pairs: Iterable[tuple[dict, dict]]) -> None:
         differences.add(key, paired_difference(*scores, targets))
 
 
-def difference(name: str, settings: dict) -> str:
+def difference(name: str, out: Path, settings: dict) -> str:
     """Return such as ``+1.20 [+0.71, +1.68]``, or ``-`` where it was not computed."""
-    found = Study(f'{name}_differences').find(settings)
+    found = Study(f'{name}_differences', out).find(settings)
     if not found:
         return '-'
     return '{difference:+.2f} [{low:+.2f}, {high:+.2f}]'.format(**found[0])
 
 
-def frozen_table(dataset: str) -> list[list[str]]:
+def _minutes(records: list[dict]) -> str:
+    """Return the mean time of the trainings that were not interrupted."""
+    seconds = [each['seconds'] for each in records if each['seconds'] is not None]
+    return f'{np.mean(seconds) / 60:.0f}' if seconds else '-'
+
+
+def frozen_table(dataset: str, out: Path) -> list[list[str]]:
     """Heads on frozen features."""
-    study, costs = Study('frozen_features'), Study('head_costs')
+    study, costs = Study('frozen_features', out), Study('head_costs', out)
     title = 'head, parameters (M), GFLOPs, training step (ms), learning rate, epochs, seeds, mAP'
     rows = [[*title.split(', '), 'minus GAP + linear']]
     for head in HEADS:
@@ -90,15 +98,15 @@ def frozen_table(dataset: str) -> list[list[str]]:
                 str(first['epochs']),
                 str(len(records)),
                 mean_and_sd([each['mAP'] for each in records]),
-                difference('frozen_features', dict(dataset=dataset, run=head)),
+                difference('frozen_features', out, dict(dataset=dataset, run=head)),
             ]
         )
     return rows
 
 
-def fine_tuned_table(dataset: str) -> list[list[str]]:
+def fine_tuned_table(dataset: str, out: Path) -> list[list[str]]:
     """Whole networks."""
-    study = Study('fine_tuning')
+    study = Study('fine_tuning', out)
     title = 'head, learning rate, seeds, minutes, mAP, mAP of the raw weights, minus GAP + linear'
     rows = [title.split(', ')]
     for head in FINE_TUNED:
@@ -110,18 +118,18 @@ def fine_tuned_table(dataset: str) -> list[list[str]]:
                     NAMES[head],
                     f'{records[0]["lr"]:g}',
                     str(len(records)),
-                    f'{np.mean([each["seconds"] for each in records]) / 60:.0f}',
+                    _minutes(records),
                     mean_and_sd([each['mAP'] for each in records]),
                     mean_and_sd([each['mAP_raw'] for each in records]),
-                    difference('fine_tuning', dict(dataset=dataset, run=name)),
+                    difference('fine_tuning', out, dict(dataset=dataset, run=name)),
                 ]
             )
     return rows
 
 
-def ablation_table(dataset: str) -> list[list[str]]:
+def ablation_table(dataset: str, out: Path) -> list[list[str]]:
     """One setting changed, seed 0."""
-    study = Study('fine_tuning')
+    study = Study('fine_tuning', out)
     base = Run(dataset, 'linear')
     variants: dict[str, dict] = {'as above': {}}
     variants |= {f'{size} px': dict(size=size) for size in (160, 260)}
@@ -145,7 +153,7 @@ def ablation_table(dataset: str) -> list[list[str]]:
     return rows
 
 
-def peer_table(dataset: str) -> list[list[str]]:
+def peer_table(dataset: str, out: Path) -> list[list[str]]:
     """The same training by timm's parts."""
     rows = [['training', 'seeds', 'mAP', 'minutes']]
     name = Run(dataset, 'linear').name
@@ -153,28 +161,28 @@ def peer_table(dataset: str) -> list[list[str]]:
         ('this repository, GAP + linear', 'fine_tuning', dict(run=name)),
         ("timm's parts", 'timm_training', {}),
     ):
-        records = Study(study).find(dict(dataset=dataset, **settings))
+        records = Study(study, out).find(dict(dataset=dataset, **settings))
         if records:
-            minutes = f'{np.mean([each["seconds"] for each in records]) / 60:.0f}'
+            minutes = _minutes(records)
             means = mean_and_sd([each['mAP'] for each in records])
             rows.append([label, str(len(records)), means, minutes])
     return rows
 
 
-def attention_table(dataset: str) -> list[list[str]]:
+def attention_table(dataset: str, out: Path) -> list[list[str]]:
     """Strongest cells in boxes."""
     rows = [['head', 'map', 'labels', 'strongest cell in a box (%)', 'by chance (%)']]
-    for each in Study('attention_in_boxes').find(dict(dataset=dataset)):
+    for each in Study('attention_in_boxes', out).find(dict(dataset=dataset)):
         kind = 'attention' if each['head'] == 'mldecoder' else 'CAM'
         numbers = [f'{each["in_box"]:.1f}', f'{each["chance"]:.1f}']
         rows.append([NAMES[each['head']], kind, f'{each["labels"]:,}', *numbers])
     return rows
 
 
-def threshold_table(dataset: str) -> list[list[str]]:
+def threshold_table(dataset: str, out: Path) -> list[list[str]]:
     """Gains of fitted thresholds."""
     rows = [['head', 'seed', 'metric', 'at 0.5', 'gain promised', 'gain found']]
-    study = Study('threshold_gains')
+    study = Study('threshold_gains', out)
     for head in FINE_TUNED:
         for each in study.find(dict(dataset=dataset, run=Run(dataset, head).name)):
             for metric in ('CF1', 'OF1'):
@@ -186,7 +194,7 @@ def threshold_table(dataset: str) -> list[list[str]]:
     return rows
 
 
-TABLES: dict[str, Callable[[str], list[list[str]]]] = dict(
+TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     frozen=frozen_table,
     fine_tuned=fine_tuned_table,
     ablations=ablation_table,
@@ -199,46 +207,43 @@ _BETWEEN_MARKERS = re.compile(
 )
 
 
-def replace_tables(text: str) -> str:
+def markdown(name: str, dataset: str, out: Path) -> str:
+    """Return one of ``TABLES``."""
+    rows = TABLES[name](dataset, out)
+    lines = [f'| {" | ".join(row)} |' for row in rows]
+    lines.insert(1, '| --- ' * len(rows[0]) + '|')
+    return '\n'.join(lines) + '\n'
+
+
+def replace_tables(text: str, out: Path) -> str:
     """Return a page with its tables made anew."""
-
-    def new_table(match: re.Match) -> str:
-        begin, name, dataset, end = match.groups()
-        rows = TABLES[name](dataset)
-        lines = [f'| {" | ".join(row)} |' for row in rows]
-        lines.insert(1, '| --- ' * len(rows[0]) + '|')
-        return begin + '\n'.join(lines) + f'\n{end}'
-
-    return _BETWEEN_MARKERS.sub(new_table, text)
-
-
-def update_page(page: Path) -> None:
-    """Write the tables of a page anew."""
-    text = replace_tables(page.read_text(encoding='utf-8'))
-    with atomic_write(page) as path:
-        path.write_text(text, encoding='utf-8')
+    return _BETWEEN_MARKERS.sub(
+        lambda match: match[1] + markdown(match[2], match[3], out) + match[4], text
+    )
 
 
 def main() -> None:
-    """Store what differences can be computed, and write the tables."""
+    """Store what differences can be computed, and print or record the tables."""
+    parser = argparse.ArgumentParser(description='Print the tables of all accuracies.')
+    parser.add_argument('--out', type=Path, default=OUT, help='where the results are')
+    parser.add_argument('--record', action='store_true', help='copy them to the repository')
+    args = parser.parse_args()
     for dataset in ('voc2007', 'coco18', 'corel5k'):
-        heads = [head for head in HEADS if head != 'linear']
-        store_differences(
-            'frozen_features',
-            [
-                (dict(dataset=dataset, run=head), dict(dataset=dataset, run='linear'))
-                for head in heads
-            ],
-        )
-        runs = [Run(dataset, head).name for head in FINE_TUNED]
-        store_differences(
-            'fine_tuning',
-            [
-                (dict(dataset=dataset, run=run), dict(dataset=dataset, run=runs[0]))
-                for run in runs[1:]
-            ],
-        )
-    update_page(PAGE)
+        for study, runs in (
+            ('frozen_features', list(HEADS)),
+            ('fine_tuning', [Run(dataset, head).name for head in FINE_TUNED]),
+        ):
+            linear = dict(dataset=dataset, run=runs[0])
+            others = [dict(dataset=dataset, run=name) for name in runs[1:]]
+            store_differences(study, args.out, [(each, linear) for each in others])
+        for name in TABLES:
+            if (table := markdown(name, dataset, args.out)).count('\n') > 2:
+                print(f'\n{name}, {dataset}\n\n{table}')
+    if args.record:
+        shutil.copytree(args.out / 'results', RECORDED / 'results', dirs_exist_ok=True)
+        text = replace_tables(PAGE.read_text(encoding='utf-8'), RECORDED)
+        with atomic_write(PAGE) as path:
+            path.write_text(text, encoding='utf-8')
 
 
 if __name__ == '__main__':
