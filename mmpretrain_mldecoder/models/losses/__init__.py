@@ -1,5 +1,6 @@
 """Losses registered in MMPretrain's ``MODELS``."""
 
 from .asymmetric_loss import DetachedAsymmetricLoss
+from .timm_loss import TIMMLoss
 
-__all__ = ['DetachedAsymmetricLoss']
+__all__ = ['DetachedAsymmetricLoss', 'TIMMLoss']
