@@ -12,6 +12,8 @@
 # make test-faults kills, fills the disk, attacks the web demo and starts many processes: an hour.
 # make bench times this code beside its peers and writes work_dirs/benchmarks/*.json; keep the
 # machine free meanwhile. BENCHMARKS='NAME ...' runs only some.
+# make accuracy trains heads and networks on real photos (docs/results.md): days on a CPU, continued
+# where it was stopped. STUDIES='NAME ...' runs only some, with the arguments in ACCURACY.
 
 STACK ?= lite
 TORCH ?= torch torchvision
@@ -23,7 +25,7 @@ ifeq ($(filter $(STACK),lite onedl),)
 $(error STACK is lite or onedl, not '$(STACK)')
 endif
 
-.PHONY: env demo test coverage test-browser test-faults test-peers bench lint
+.PHONY: env demo test coverage test-browser test-faults test-peers bench accuracy lint
 
 env: .venv/installed-$(STACK)
 
@@ -91,4 +93,16 @@ bench: env .venv/bench-peers
 
 .venv/bench-peers: setup.py
 	$(PY) -m pip install -e '.[$(STACK),bench]'
+	touch $@
+
+STUDIES ?= frozen_features fine_tuning attention_in_boxes threshold_gains
+
+accuracy: env .venv/backbone
+	@for name in $(STUDIES); do \
+	  echo "benchmarks/accuracy/$$name.py"; \
+	  $(PY) -m benchmarks.accuracy.$$name $(ACCURACY) || exit 1; done
+	$(PY) -m benchmarks.accuracy.tables
+
+.venv/backbone: setup.py
+	$(PY) -m pip install -e '.[$(STACK),backbone]'
 	touch $@

@@ -17,9 +17,9 @@ from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmpretrain import get_model
 from mmpretrain.registry import DATASETS
+from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from benchmarks.accuracy.fine_tuning import HEADS, Run, run, run_folder
 from benchmarks.accuracy.records import OUT, Study
@@ -62,8 +62,9 @@ def hits(cfg: Config, checkpoint: str, voc: Path) -> dict[str, float]:
     """Return the percentage of labels whose strongest cell is in a box, and that of chance."""
     model = get_model(cfg, pretrained=checkpoint, device='cpu').eval()
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    loader = DataLoader(dataset, batch_size=32, collate_fn=default_collate)
     in_box, chance = [], []
-    for batch in tqdm(DataLoader(dataset, batch_size=32, collate_fn=default_collate)):
+    for batch in track(loader, 'strongest cells'):
         data = model.data_preprocessor(batch)
         maps = class_maps(model.head, model.extract_feat(data['inputs'], stage='backbone'))
         for each, sample in zip(maps.numpy(), data['data_samples'], strict=True):

@@ -20,10 +20,10 @@ from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmpretrain.registry import DATASETS as DATASET_REGISTRY
 from mmpretrain.registry import MODELS
+from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm import tqdm
 
 from benchmarks.accuracy.heads import HEADS, LIKE, POOLED
 from benchmarks.accuracy.photos import DATASETS, REPOSITORY, dataset_cfg, part_of
@@ -73,7 +73,7 @@ def _extracted(dataset: str, split: str, out: Path) -> tuple[np.ndarray, np.ndar
     loader = DataLoader(photos, batch_size=BATCH_SIZE, collate_fn=default_collate)
     maps, targets = [], []
     with torch.inference_mode():
-        for batch in tqdm(loader, desc=f'features of {dataset} {split}'):
+        for batch in track(loader, f'features of {dataset} {split}'):
             data = model.data_preprocessor(batch)
             (feats,) = model.extract_feat(data['inputs'], stage='backbone')
             maps.append(feats.half().contiguous().numpy())

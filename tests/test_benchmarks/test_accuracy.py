@@ -1,0 +1,162 @@
+"""What the measured accuracies rest on; nothing is trained here."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.accuracy import photos  # noqa: E402
+from benchmarks.accuracy.attention_in_boxes import (  # noqa: E402
+    boxes_by_class,
+    cells_in_boxes,
+    class_maps,
+)
+from benchmarks.accuracy.fine_tuning import Run, main_runs  # noqa: E402
+from benchmarks.accuracy.heads import HEADS, POOLED  # noqa: E402
+from benchmarks.accuracy.records import RECORDED, Study, paired_difference  # noqa: E402
+from benchmarks.accuracy.tables import PAGE, replace_tables  # noqa: E402
+from benchmarks.accuracy.threshold_gains import gains  # noqa: E402
+
+
+def test_tables_of_the_page_are_made_of_the_recorded_results():
+    text = PAGE.read_text(encoding='utf-8')
+    assert replace_tables(text, RECORDED) == text
+    assert '± ' in replace_tables(text, RECORDED)
+
+
+def test_records_are_found_again_with_their_scores(tmp_path):
+    generator = np.random.default_rng(0)
+    targets = (generator.random((40, 3)) < 0.4).astype(np.float32)
+    targets[0] = -1
+    scores = generator.random((40, 3), dtype=np.float32)
+    key = dict(dataset='voc2007', run='linear', seed=1)
+    Study('heads', tmp_path).add(key, dict(lr=0.1), scores, targets)
+
+    study = Study('heads', tmp_path)
+    (record,) = study.find(key)
+    expected = average_precision_score(targets[1:], scores[1:], average='macro')
+    assert record['mAP'] == pytest.approx(100 * expected)
+    assert record['lr'] == 0.1
+    assert study.find(dict(key, seed=2)) == []
+    for stored, given in zip(study.scores(record), (scores, targets), strict=True):
+        np.testing.assert_array_equal(stored, given)
+
+
+def test_paired_difference_resamples_the_same_images_for_both():
+    generator = np.random.default_rng(0)
+    targets = (generator.random((60, 2)) < 0.3).astype(int)
+    good = [targets + generator.normal(size=(60, 2)) * 0.5 for _ in range(2)]
+    poor = [generator.normal(size=(60, 2))]
+
+    found = paired_difference(good, poor, targets, resamples=20)
+
+    def mean(sets, rows):
+        per_seed = [average_precision_score(targets[rows], scores[rows]) for scores in sets]
+        return 100 * np.mean(per_seed)
+
+    assert found['difference'] == pytest.approx(mean(good, slice(None)) - mean(poor, slice(None)))
+    draws = np.random.default_rng(0)
+    rows = [draws.integers(60, size=60) for _ in range(20)]
+    expected = np.percentile([mean(good, r) - mean(poor, r) for r in rows], [2.5, 97.5])
+    np.testing.assert_allclose([found['low'], found['high']], expected)
+    assert paired_difference(good, good, targets, 5) == dict(difference=0, low=0, high=0)
+
+
+@pytest.mark.parametrize('name', HEADS)
+def test_heads_give_logits_and_learn(name):
+    torch.manual_seed(0)
+    head = HEADS[name](9, 32).eval()
+    maps = torch.randn(2, 32, 3, 4)
+    logits = head(maps)
+    assert logits.shape == (2, 9)
+    assert not torch.allclose(logits[0], logits[1])
+    if name in POOLED:
+        torch.testing.assert_close(head(POOLED[name](maps)), logits)
+    logits.square().sum().backward()
+    assert all(each.grad is not None for each in head.parameters() if each.requires_grad)
+
+
+def test_query2label_knows_where_a_feature_is():
+    torch.manual_seed(0)
+    maps = torch.randn(1, 32, 3, 4)
+    moved = maps.flip(3)
+    head = HEADS['query2label'](9, 32).eval()
+    assert not torch.allclose(head(maps), head(moved), atol=1e-3)
+    head = HEADS['mldecoder'](9, 32).eval()
+    torch.testing.assert_close(head(maps), head(moved))
+
+
+def test_cells_in_boxes(tmp_path):
+    path = tmp_path / 'a.xml'
+    corners = '<bndbox><xmin>0</xmin><ymin>20</ymin><xmax>50</xmax><ymax>40</ymax></bndbox>'
+    path.write_text(
+        '<annotation><size><width>200</width><height>40</height></size>'
+        f'<object><name>cat</name>{corners}</object></annotation>'
+    )
+    boxes = boxes_by_class(path)['cat']
+    np.testing.assert_allclose(boxes, [[0, 0.5, 0.25, 1]])
+    assert cells_in_boxes(boxes, 2, 4).tolist() == [[False] * 4, [True, False, False, False]]
+    both = np.concatenate([boxes, [[0.6, 0, 1, 0.3]]])
+    assert cells_in_boxes(both, 2, 4).tolist()[0] == [False, False, True, True]
+
+
+def test_class_activation_maps_average_to_the_logits():
+    torch.manual_seed(0)
+    head, maps = HEADS['linear'](5, 8), torch.randn(2, 8, 3, 3)
+    means = class_maps(head, (maps,)).mean((2, 3))
+    torch.testing.assert_close(means + head.fc.bias, head(maps))
+
+
+def test_gains_of_thresholds_that_are_needed_are_found():
+    generator = np.random.default_rng(0)
+    targets = (generator.random((400, 3)) < 0.3).astype(int)
+    scores = (0.2 * targets + 0.6 + 0.1 * generator.random((400, 3))).clip(0, 1)
+    found = gains(scores, targets, halves=3)
+    assert found['CF1_at_0.5'] < 60
+    assert found['CF1_found'] == pytest.approx(100 - found['CF1_at_0.5'])
+    assert found['CF1_promised'] == pytest.approx(found['CF1_found'], abs=5)
+
+
+@pytest.fixture
+def corel(tmp_path, monkeypatch) -> Path:
+    """A Corel-5k of ten photos that are not there."""
+    folder = tmp_path / 'corel5k/labels'
+    folder.mkdir(parents=True)
+    (folder / 'words').write_text('city\nsky\n')
+    lines = [f'{i} {" ".join(["1 2", "2", ""][i % 3].split())}\n' for i in range(10)]
+    (folder / 'training_label').write_text(''.join(lines))
+    monkeypatch.setenv('MLDECODER_SHARED_DATA', str(tmp_path))
+    return tmp_path
+
+
+def test_settings_are_chosen_on_photos_apart(corel, tmp_path):
+    images, labels = {}, {}
+    for split in ('train', 'fit', 'held_out'):
+        cfg = photos.dataset_cfg('corel5k', split, tmp_path / 'out')
+        content = json.loads(Path(cfg['ann_file']).read_text())
+        images[split] = {image['id'] for image in content['images']}
+        labels[split] = [(each['image_id'], each['category_id']) for each in content['annotations']]
+    assert len(images['held_out']) == 2
+    assert not images['fit'] & images['held_out']
+    assert images['fit'] | images['held_out'] == images['train'] == set(range(10))
+    assert sorted(labels['fit'] + labels['held_out']) == sorted(labels['train'])
+    assert set(labels['train']) >= {(0, 1), (0, 2), (1, 2)}
+
+
+def test_missing_photos_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv('MLDECODER_SHARED_DATA', str(tmp_path / 'none'))
+    with pytest.raises(FileNotFoundError, match='MLDECODER_SHARED_DATA'):
+        photos.photo_folder()
+
+
+def test_names_tell_runs_apart():
+    runs = main_runs()
+    assert len({(run.dataset, run.name, run.seed) for run in runs}) == len(runs)
+    assert Run('voc2007', 'linear', size=160).name != Run('voc2007', 'linear').name
