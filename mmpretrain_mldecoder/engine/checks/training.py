@@ -7,7 +7,7 @@ from numbers import Number
 import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import CheckpointHook, EMAHook, Hook
-from mmengine.optim import OptimWrapper
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.optim.scheduler import (
     CosineAnnealingParamScheduler,
     OneCycleParamScheduler,
@@ -185,13 +185,22 @@ def check_paramwise(
             f'decayed, the first is {decayed[0]}. Set optim_wrapper.constructor to '
             "'NoDecay1DConstructor', which decays none"
         )
-    has_rates = any('lr_mult' in key for part in (options, *custom.values()) for key in part)
+    layers = 'layer_decay_rate'
+    constructor = config.get('constructor', DefaultOptimWrapperConstructor)
+    name = getattr(constructor, '__name__', constructor)
+    if layers in options and name.endswith(DefaultOptimWrapperConstructor.__name__):
+        yield (
+            f'{where}.{layers} does nothing with {name}: set optim_wrapper.constructor to '
+            "'NoDecay1DConstructor'"
+        )
+    keys = {key for part in (options, *custom.values()) for key in part}
+    found = sorted(key for key in keys if 'lr_mult' in key or key == layers)
     for schedule in schedules if isinstance(schedules, list) else ():
         is_cycle = isinstance(schedule, OneCycleParamScheduler)
-        if has_rates and is_cycle and isinstance(schedule.eta_max, Number):
+        if found and is_cycle and isinstance(schedule.eta_max, Number):
             yield (
                 f'param_scheduler.eta_max = {schedule.eta_max:g} is the peak of all parameter '
-                f'groups, so lr_mult in {where} does nothing. Remove eta_max and set '
+                f'groups, so {found[0]} in {where} does nothing. Remove eta_max and set '
                 "param_scheduler.type to 'PlainOneCycleLR'"
             )
 

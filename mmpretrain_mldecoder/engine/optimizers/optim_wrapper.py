@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 
 import torch
 from mmengine.model import is_model_wrapper
@@ -17,7 +18,13 @@ from ..distributed.agree import RankVote
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 # What DefaultOptimWrapperConstructor has for parameters that are never decayed here.
 DECAYS_OF_1D = ('norm_decay_mult', 'bias_decay_mult', 'flat_decay_mult')
-_PARAMWISE = ('custom_keys', 'bias_lr_mult', 'dwconv_decay_mult', 'bypass_duplicate')
+_PARAMWISE = (
+    'custom_keys',
+    'layer_decay_rate',
+    'bias_lr_mult',
+    'dwconv_decay_mult',
+    'bypass_duplicate',
+)
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -36,11 +43,14 @@ class NoDecay1DConstructor(DefaultOptimWrapperConstructor):
         paramwise_cfg (dict, optional): ``custom_keys``, which maps parts of names to dicts of
             ``lr_mult``, ``decay_mult`` and settings of the optimiser (the longest key that is in
             the name of a parameter decides); where none is, ``bias_lr_mult`` (but of norms) and
-            ``dwconv_decay_mult``. Defaults to None.
+            ``dwconv_decay_mult``. ``layer_decay_rate`` in (0, 1] multiplies all rates, once for
+            each layer between the parameter and the head (``get_layer_depth`` of the backbone);
+            what its ``no_weight_decay()`` names, such as position embeddings, is then decayed no
+            more than 1-D parameters are. Defaults to None.
 
     Raises:
         ValueError: If ``paramwise_cfg`` has another key, or asks for the decay of 1-D parameters;
-            when called, if nothing is trainable.
+            when called, if nothing is trainable, or the layers of the backbone are not known.
 
     Example:
         >>> optim_wrapper = dict(
@@ -68,18 +78,27 @@ class NoDecay1DConstructor(DefaultOptimWrapperConstructor):
                     f'paramwise_cfg.{key} = {value!r}: NoDecay1DConstructor takes '
                     f'{", ".join(_PARAMWISE)}. Correct its name or remove it'
                 )
+        rate = self.paramwise_cfg.get('layer_decay_rate', 1)
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 1:
+            raise ValueError(
+                f'paramwise_cfg.layer_decay_rate must be above 0 and at most 1, but got {rate!r}: '
+                'published recipes have 0.6 to 0.9'
+            )
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         if is_model_wrapper(model):
             model = model.module
         groups: list[tuple[dict, list]] = [({}, []), (dict(weight_decay=0.0), [])]
         seen: set[nn.Parameter] = set()
+        scales, spared = self._layers(model)
         for prefix, module in model.named_modules():
             for name, param in module.named_parameters(prefix, recurse=False):
                 if not param.requires_grad or param in seen:
                     continue
                 seen.add(param)
-                options = self._options(name, module, param)
+                options = self._options(name, module, param, scales.get(name, 1))
+                if param.ndim < 2 or any(fnmatch(name, pattern) for pattern in spared):
+                    options['weight_decay'] = 0.0
                 members = next((params for own, params in groups if own == options), None)
                 if members is None:
                     groups.append((options, members := []))
@@ -98,7 +117,28 @@ class NoDecay1DConstructor(DefaultOptimWrapperConstructor):
         wrapper_cfg = {'type': 'OptimWrapper', **self.optim_wrapper_cfg}
         return OPTIM_WRAPPERS.build(wrapper_cfg, default_args=dict(optimizer=optimizer))
 
-    def _options(self, name: str, module: nn.Module, param: nn.Parameter) -> dict:
+    def _layers(self, model: nn.Module) -> tuple[dict[str, float], list[str]]:
+        """Return factors of the rate by name, and patterns of names that are not decayed."""
+        rate = self.paramwise_cfg.get('layer_decay_rate')
+        if rate is None:
+            return {}, []
+        backbone = getattr(model, 'backbone', model)
+        scales = {}
+        try:
+            for name, _ in model.named_parameters():
+                depth, num_layers = backbone.get_layer_depth(name, 'backbone.')
+                scales[name] = rate ** (num_layers - 1 - depth)
+        except (AttributeError, NotImplementedError) as error:
+            raise ValueError(
+                f'paramwise_cfg.layer_decay_rate = {rate}, but the layers of '
+                f'{type(backbone).__name__} are not known: remove it, set rates by name in '
+                'custom_keys, or use TIMMFeatureMap (without features_only) or another backbone '
+                'with get_layer_depth'
+            ) from error
+        spared = getattr(backbone, 'no_weight_decay', list)()
+        return scales, [f'backbone.{pattern}' for pattern in spared]
+
+    def _options(self, name: str, module: nn.Module, param: nn.Parameter, scale: float) -> dict:
         """Return the settings in which the group of a parameter differs from the optimiser's."""
         custom = self.paramwise_cfg.get('custom_keys', {})
         found = [key for key in custom if key in name]
@@ -113,14 +153,14 @@ class NoDecay1DConstructor(DefaultOptimWrapperConstructor):
             if is_depthwise and 'dwconv_decay_mult' in self.paramwise_cfg:
                 options['decay_mult'] = self.paramwise_cfg['dwconv_decay_mult']
         for key, mult, base in (
-            ('lr', options.pop('lr_mult', 1), self.base_lr),
+            ('lr', options.pop('lr_mult', 1) * scale, self.base_lr),
             ('weight_decay', options.pop('decay_mult', 1), self.base_wd),
         ):
             if mult != 1:
                 if base is None:
                     raise ValueError(f'{name} gets {mult} times the {key}: set optimizer.{key}')
                 options[key] = base * mult
-        return options if param.ndim >= 2 else {**options, 'weight_decay': 0.0}
+        return options
 
 
 class SkippingMixin:

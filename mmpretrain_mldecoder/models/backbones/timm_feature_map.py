@@ -1,5 +1,7 @@
 """timm's networks with a feature map as their output, whatever their own layout."""
 
+from functools import cached_property
+from types import SimpleNamespace
 from typing import Any
 
 from mmpretrain.models.backbones import TIMMBackbone
@@ -16,6 +18,7 @@ class TIMMFeatureMap(TIMMBackbone):
       in the image. Class, distillation and register tokens, which lie nowhere in it, are left out:
       ``TIMMBackbone`` itself gives all tokens.
     - Weights with position embeddings for another image size are resampled as timm does it.
+    - Its layers are known, for ``layer_decay_rate`` of :class:`NoDecay1DConstructor`.
 
     Args:
         model_name (str): A model of timm.
@@ -43,6 +46,29 @@ class TIMMFeatureMap(TIMMBackbone):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return tuple(self._to_map(output, x) for output in super().forward(x))
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Return the layer of a parameter, and the number of layers, as timm counts both.
+
+        The last layer is that of timm's classifier: parameters of a head are in it, and norms that
+        timm counts to its own (ConvNeXt's last one).
+        """
+        last = max(self._layers.values())
+        return self._layers.get(param_name.removeprefix(f'{prefix}timm_model.'), last), last + 1
+
+    def no_weight_decay(self) -> set[str]:
+        """Return patterns of the names that timm does not decay, beside 1-D parameters."""
+        patterns = getattr(self.timm_model, 'no_weight_decay', set)()
+        return {f'timm_model.{pattern}' for pattern in patterns}
+
+    @cached_property
+    def _layers(self) -> dict[str, int]:
+        from timm.models import group_parameters
+
+        # The classifier has been removed; a name that no pattern knows stands for it.
+        named = [*self.timm_model.named_parameters(), ('classifier', None)]
+        model = SimpleNamespace(named_parameters=lambda: named)
+        return group_parameters(model, self.timm_model.group_matcher(coarse=False), reverse=True)
 
     def _to_map(self, output: Tensor, image: Tensor) -> Tensor:
         if output.dim() == 4:

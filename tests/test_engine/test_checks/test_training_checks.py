@@ -97,6 +97,12 @@ def test_settings_of_parameters_act_or_a_line_says_why_not(folder):
     (line,) = warnings(schedule=OneCycleLR, eta_max=1.0, custom_keys=slow)
     assert "Remove eta_max and set param_scheduler.type to 'PlainOneCycleLR'" in line
     assert not warnings(schedule=OneCycleLR, eta_max=1.0)
+    (line,) = warnings(default, layer_decay_rate=0.8)
+    assert f"with {default}Constructor: set optim_wrapper.constructor to 'NoDecay1D" in line
+    model['backbone'].get_layer_depth = lambda name, prefix: (int(prefix not in name), 2)
+    assert not warnings(layer_decay_rate=0.8)
+    (line,) = warnings(schedule=OneCycleLR, eta_max=1.0, layer_decay_rate=0.8)
+    assert 'so layer_decay_rate in' in line
 
 
 ITERATIONS = {'lines': 'train_cfg = dict(by_epoch=False, max_iters=2)\ndel param_scheduler\n'}
