@@ -25,6 +25,7 @@ from mmpretrain_mldecoder.checkpoints import (
     load_weights_only,
     loaders,
     published,
+    timm_models,
 )
 from mmpretrain_mldecoder.checkpoints.published import checkpoint_identity
 
@@ -234,8 +235,9 @@ def test_configs_ask_for_known_names():
     text = ''.join(path.read_text() for path in ROOT.glob('configs/**/*.*'))
     asked = set(re.findall(r'\b(paddleclas|paddlex|timm|miil)://([\w.-]*\w)', text))
     assert {scheme for scheme, _ in asked} >= {'paddleclas', 'timm'}
+    known = PUBLISHED | dict(timm=[*PUBLISHED['timm'], *timm_models.names()])
     for scheme, name in asked:
-        assert name in PUBLISHED[scheme], f'{scheme}://{name}'
+        assert name in known[scheme], f'{scheme}://{name}'
 
 
 def test_timm_knows_the_timm_names():
@@ -284,9 +286,10 @@ def test_get_model(server):
     assert torch.equal(model.head.fc.weight, torch.from_numpy(ARRAYS['fc.weight'].T.copy()))
 
 
-def test_get_model_of_a_row_without_weights():
-    with pytest.raises(ValueError, match=r"r50_coco.* has no published weights.*pretrained='"):
-        mmpretrain.get_model('mldecoder_r50_coco', pretrained=True)
+@pytest.mark.parametrize('row', ['r50_coco', 'swin_t_coco-448px'])
+def test_get_model_of_a_row_without_weights(row):
+    with pytest.raises(ValueError, match=rf"{row}.* has no published weights.*pretrained='"):
+        mmpretrain.get_model(f'mldecoder_{row}', pretrained=True)
 
 
 def test_no_network_says_where_to_put_the_file(cache, monkeypatch):

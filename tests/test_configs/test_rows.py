@@ -1,6 +1,7 @@
 """Every row of the tables parses, says what the design says, and builds its model."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from tiny_run import load_tool
 from torch.utils.flop_counter import FlopCounterMode
+
+from mmpretrain_mldecoder.engine.checks.start import pixel_differences
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 ROWS = sorted(
@@ -34,6 +37,13 @@ PADDLEX = {
     'hgnetv2_b6_coco-448px': (8, 1e-4, True),
     'vit_b16_clip_coco-448px': (16, 5e-5, False),
 }
+# Foundation backbones: layer decay, weight decay.
+FOUNDATION = {
+    'convnext_t_coco-448px': (0.86, 1e-8),
+    'swin_t_coco-448px': (0.8, 0.05),
+    'vit_b16_openai_coco-448px': (0.6, 0.05),
+    'vit_s16_dinov3_coco-448px': (0.8, 0.05),
+}
 BACKBONES = ('r50', 'r50_timm', 'r50vd', 'r50vd_ssld', 'r50vd_fix_ssld')
 
 
@@ -54,7 +64,7 @@ def test_every_row_of_the_design_is_there():
     expected |= {f'linear/{name}_coco.py' for name in BACKBONES}
     expected |= {f'imagenet/{name}_in1k.py' for name in BACKBONES}
     expected |= {'mldecoder/r101_coco-448px.py', 'mldecoder/r50_timm_coco-q10.py'}
-    expected |= {f'mldecoder/{name}.py' for name in (*TRESNETS, *PADDLEX)}
+    expected |= {f'mldecoder/{name}.py' for name in (*TRESNETS, *PADDLEX, *FOUNDATION)}
     assert expected <= set(ROWS)
 
 
@@ -93,16 +103,44 @@ def test_coco_recipe(row):
     batch, rate, has_ema = PADDLEX.get(Path(row).stem, (64 if final else 56, 1e-4, True))
     assert cfg.train_dataloader.batch_size == batch
     assert cfg.data_preprocessor.to_rgb
-    assert cfg.data_preprocessor.std == ([58.395, 57.12, 57.375] if final else [255.0] * 3)
+    if 'openai' not in row:  # its own, see below
+        assert cfg.data_preprocessor.std == ([58.395, 57.12, 57.375] if final else [255.0] * 3)
+    layers, decay = FOUNDATION.get(Path(row).stem, (None, 1e-4))
     assert cfg.optim_wrapper.optimizer == dict(
-        type='AdamW' if final else 'Adam', lr=rate, weight_decay=1e-4, fused=True
+        type='AdamW' if final else 'Adam', lr=rate, weight_decay=decay, fused=True
     )
+    assert cfg.optim_wrapper.get('paramwise_cfg', {}).get('layer_decay_rate') == layers
     assert cfg.auto_scale_lr.base_batch_size == 4 * batch
     assert cfg.train_cfg.max_epochs == 40
     assert (dict(type='DualEMAHook', decay=0.9997) in cfg.custom_hooks) == has_ema
     # dotted options reach the weights, as the error of a missing checkpoint says
     cfg.merge_from_dict({'model.backbone.init_cfg': None})
     assert cfg.model.backbone.init_cfg is None
+
+
+@pytest.mark.parametrize('name', FOUNDATION)
+def test_foundation_rows_start_from_weights_of_timm(name):
+    """With their pixels: nothing but the size and the interpolation of the resize differs."""
+    cfg = load(f'mldecoder/{name}.py')
+    backbone = cfg.model.backbone
+    weights = backbone.init_cfg.checkpoint.removeprefix('timm://')
+    assert weights in timm.list_pretrained()
+    assert weights.partition('.')[0] == backbone.model_name
+    theirs = timm.models.get_pretrained_cfg(weights)
+    for ours, own in (('mean', theirs.mean), ('std', theirs.std)):
+        assert cfg.data_preprocessor[ours] == pytest.approx([255 * x for x in own], rel=1e-6)
+    model = build(cfg)
+    model.backbone.init_cfg = dict(checkpoint=f'timm://{weights}')
+    model.data_preprocessor = MODELS.build(
+        dict(type='ClsDataPreprocessor', **cfg.data_preprocessor)
+    )
+    pipeline = Compose([TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])])
+    line = pixel_differences(model, SimpleNamespace(pipeline=pipeline))
+    side = theirs.input_size[1]
+    assert line.endswith(
+        f'other pixels: size 448 x 448 (timm: {side} x {side}); '
+        'interpolation bilinear (timm: bicubic)'
+    )
 
 
 @pytest.mark.parametrize('name', [name for name in TRESNETS if 'coco' in name])

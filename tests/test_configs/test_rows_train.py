@@ -38,6 +38,14 @@ SMALL_TRESNET = {
     'model.head.in_channels': 512,
 }
 
+# Smaller networks of the same kind, for images of 96 px.
+FOUNDATION = {
+    'convnext_t': dict(depths=(1, 1, 1, 1), dims=(8, 16, 24, 32)),
+    'swin_t': dict(depths=(1, 1, 1, 1), embed_dim=16, num_heads=(1, 2, 4, 8), img_size=96),
+    'vit_b16_openai': dict(depth=2, embed_dim=48, num_heads=3, img_size=96),
+    'vit_s16_dinov3': dict(depth=2, embed_dim=48, num_heads=3),
+}
+
 
 def two_iterations(cfg: Config, work_dir: Path) -> dict:
     """Train on 4 small photos in batches of 2, validate, and return the last scalars."""
@@ -76,6 +84,18 @@ def test_two_iterations_and_a_validation(row, shared_data, tmp_path):
     for name in ('coco/mAP', 'coco/mAP_raw'):
         assert 0 < scalars[f'val/{name}'] <= 100
     assert list(tmp_path.glob('best_coco_mAP_epoch_1.pth'))
+
+
+@pytest.mark.parametrize('row', FOUNDATION)
+def test_foundation_backbones_train(row, shared_data, tmp_path):
+    cfg = Config.fromfile(CONFIGS / f'mldecoder/{row}_coco-448px.py')
+    small = {f'model.backbone.{key}': value for key, value in FOUNDATION[row].items()}
+    cfg.merge_from_dict(small | SMALL_HEAD)
+    cfg.model.head.in_channels = 48 if row.startswith('vit') else 128 if row == 'swin_t' else 32
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.data_root = str(shared_data / 'coco_tiny')
+
+    assert 0 < two_iterations(cfg, tmp_path)['val/coco/mAP'] <= 100
 
 
 def test_tresnet_trains(shared_data, tmp_path):

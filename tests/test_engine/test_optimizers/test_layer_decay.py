@@ -1,8 +1,11 @@
 """Oracle: timm's own groups of a network with a classifier, and the host's constructor."""
 
+from pathlib import Path
+
 import pytest
 import timm
 import torch
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import MODELS
 from timm.optim import param_groups_layer_decay
@@ -10,7 +13,10 @@ from torch import nn
 
 import mmpretrain_mldecoder  # noqa: F401
 
-# Matched by a function, patterns of names that are not decayed, layers after the pool.
+CONFIGS = Path(__file__).parents[3] / 'configs/mldecoder'
+# Layers as timm counts them, the classifier's among them: of the rows, and of kinds that timm
+# matches otherwise (a function, patterns of names that are not decayed, layers after the pool).
+ROWS = dict(convnext_t=20, swin_t=14, vit_b16_openai=14, vit_s16_dinov3=14)
 OTHERS = ('cait_xxs24_224', 'xcit_nano_12_p16_224', 'hgnetv2_b0', 'resnet18')
 
 
@@ -44,6 +50,24 @@ def timms(name: str, rate: float, decay: float, **options) -> dict:
     )
     of = {id(p): (g['lr_scale'], g['weight_decay']) for g in groups for p in g['params']}
     return {f'backbone.timm_model.{name}': of[id(p)] for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize('row', ROWS)
+def test_rows_have_the_rates_and_decays_of_timm(row):
+    cfg = Config.fromfile(CONFIGS / f'{row}_coco-448px.py')
+    del cfg.model.backbone.init_cfg
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    options = cfg.optim_wrapper.to_dict()
+    decay, rate = options['optimizer']['weight_decay'], options['paramwise_cfg']['layer_decay_rate']
+    ours = settings(model, lr=2.0, decay=decay, layer_decay_rate=rate)
+    size = {key: value for key, value in cfg.model.backbone.items() if key == 'img_size'}
+    theirs = timms(cfg.model.backbone.model_name, rate, decay, **size)
+    for name, (lr, weight_decay) in ours.items():
+        scale, expected = theirs.get(name, (1, decay if model.get_parameter(name).ndim > 1 else 0))
+        assert (lr, weight_decay) == (pytest.approx(2 * scale), expected), name
+        assert name in theirs or name.startswith('head.')
+    assert min(lr for lr, _ in ours.values()) == pytest.approx(2 * rate ** (ROWS[row] - 1))
 
 
 @pytest.mark.parametrize('name', OTHERS)
