@@ -81,6 +81,7 @@ setup(
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={PACKAGE: ['py.typed'], f'{PACKAGE}.analysis.report': ['template/*']},
     cmdclass={'build_py': BuildWithMim},
+    entry_points={'console_scripts': [f'mldecoder={PACKAGE}.console:main']},
     python_requires='>=3.10',
     # OpenMMLab's packages are not named here: the originals and the onedl forks, and mmcv and
     # mmcv-lite, share import names, and a requirement on one would make pip lay it over another.

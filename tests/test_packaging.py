@@ -65,6 +65,21 @@ def test_rows_are_known_by_name_from_the_wheel(wheel, tmp_path):
     assert names.split() == sorted(f'mldecoder_{path.stem}' for path in rows)
 
 
+def test_the_command_runs_the_tools_of_the_wheel(wheel, tmp_path):
+    wheel.extractall(tmp_path)
+    (entry,) = tmp_path.glob('*.dist-info/entry_points.txt')
+    assert 'mldecoder = mmpretrain_mldecoder.console:main' in entry.read_text()
+    result = subprocess.run(
+        [sys.executable, '-m', 'mmpretrain_mldecoder.console', 'convert', '--help'],
+        cwd=tmp_path,
+        env=os.environ | dict(PYTHONPATH=str(tmp_path), OMP_NUM_THREADS='1'),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith('usage: mldecoder convert')
+
+
 def test_no_host_package_is_required_outside_the_extras(wheel):
     """Or pip would lay mmcv over mmcv-lite, or the originals over the forks."""
     (path,) = (name for name in wheel.namelist() if name.endswith('METADATA'))

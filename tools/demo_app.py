@@ -8,7 +8,7 @@ from mmpretrain_mldecoder.fileio.terminal import one_line
 WRONG = (OSError, ValueError, RuntimeError, ImportError, KeyError, SyntaxError)
 
 
-def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file of the model')
@@ -18,12 +18,12 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
         '--host', default='127.0.0.1', help='address to listen on; 0.0.0.0: for other machines too'
     )
     parser.add_argument('--port', type=int, default=7860, help='port to listen on')
-    return parser, parser.parse_args()
+    return parser, parser.parse_args(argv)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Load the model and serve the page until Ctrl-C."""
-    parser, args = parse_args()
+    parser, args = parse_args(argv)
     if not 1 <= args.port <= 65535:
         parser.error(f'--port must be from 1 to 65535, but is {args.port}')
     try:

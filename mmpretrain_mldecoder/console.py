@@ -1,0 +1,46 @@
+"""The command ``mldecoder``: the programs of ``tools/``, where only the package is installed."""
+
+import runpy
+import sys
+from pathlib import Path
+
+TOOLS = Path(__file__).parent / '.mim' / 'tools'
+COMMANDS = {
+    'train': 'train.py',
+    'test': 'test.py',
+    'infer': 'infer.py',
+    'report': 'report.py',
+    'export': 'export_onnx.py',
+    'thresholds': 'analysis_tools/tune_thresholds.py',
+    'browse': 'dataset_tools/browse.py',
+    'resize': 'dataset_tools/resize.py',
+    'convert': 'convert_weights.py',
+    'demo': 'demo.py',
+    'web': 'demo_app.py',
+}
+"""The program of each subcommand, in ``TOOLS``."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the program of a subcommand with the arguments after it, or list the subcommands."""
+    arguments = sys.argv[1:] if argv is None else argv
+    name = arguments[0] if arguments else '--help'
+    if name in ('-h', '--help'):
+        print('usage: mldecoder COMMAND [arguments]; mldecoder COMMAND --help lists them\n')
+        for each in COMMANDS:
+            print(f'  {each:12}{_about(each)}')
+        return
+    if name not in COMMANDS:
+        raise SystemExit(f'mldecoder has no command {name!r}, but {", ".join(COMMANDS)}')
+    sys.argv[0] = f'mldecoder {name}'  # what argparse prints as the program
+    runpy.run_path(str(TOOLS / COMMANDS[name]))['main'](arguments[1:])
+
+
+def _about(name: str) -> str:
+    """Return the first sentence of a program, without its command line."""
+    first = (TOOLS / COMMANDS[name]).read_text(encoding='utf-8').partition('\n')[0]
+    return first.strip('"').split(':')[0].rstrip('.')
+
+
+if __name__ == '__main__':
+    main()
