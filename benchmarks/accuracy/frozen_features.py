@@ -33,6 +33,7 @@ from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 from mmpretrain_mldecoder.layers.asymmetric_loss import asymmetric_loss
 
 BATCH_SIZE = 64
+IN_CHANNELS = 1280
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 FIRST_RATE = 1e-3
 FIRST_EPOCHS, OTHER_EPOCHS = 10, (5, 20)
@@ -189,6 +190,12 @@ class Trainings:
         )
         print(f'{self.dataset} {name} seed {seed}: {record["mAP"]:.2f} mAP', flush=True)
 
+    def measure_costs(self, name: str) -> None:
+        """Store what a head costs, unless it is stored."""
+        study, settings = Study('head_costs', self.out), dict(dataset=self.dataset, run=name)
+        if not study.find(settings):
+            study.add(settings, costs(name, DATASETS[self.dataset], IN_CHANNELS))
+
     def _trained(
         self, name: str, seed: int, lr: float, epochs: int, train_split: str, test_split: str
     ) -> tuple[np.ndarray, dict]:
@@ -237,15 +244,12 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     for dataset in args.datasets:
         trainings = Trainings(dataset, args.out)
-        for name in args.heads:
-            if args.costs:
-                study = Study('head_costs', args.out)
-                settings = dict(dataset=dataset, run=name)
-                if not study.find(settings):
-                    study.add(settings, costs(name, DATASETS[dataset], 1280))
-                continue
-            for seed in range(args.seeds):
-                trainings.run(name, seed)
+        for seed in range(args.seeds):  # outermost, so that a part of it compares all heads
+            for name in args.heads:
+                if args.costs:
+                    trainings.measure_costs(name)
+                else:
+                    trainings.run(name, seed)
 
 
 if __name__ == '__main__':
