@@ -32,6 +32,10 @@ class PackMultiLabelInputs(PackInputs):
             samples with ``gt_label_difficult``, which heads of MMPretrain read; they need a loss
             that leaves -1 out, such as ``DetachedAsymmetricLoss``. ``COCOMultiLabel`` gives it
             anyway. Defaults to None.
+        absent (str): What a class is that is in neither list: ``'negative'``, or ``'unknown'``
+            where not all labels are listed, for training with a loss that learns from unknown ones;
+            it needs ``num_classes``. A 0 of a ``gt_score`` is such a class. Defaults to
+            ``'negative'``.
         **kwargs: Other arguments of ``PackInputs``.
     """
 
@@ -45,15 +49,21 @@ class PackMultiLabelInputs(PackInputs):
         meta_keys: Sequence[str] = DEFAULT_META_KEYS,
         difficult: str = 'unknown',
         num_classes: int | None = None,
+        absent: str = 'negative',
         **kwargs,
     ):
         if difficult not in ('unknown', 'negative', 'positive'):
             raise ValueError(
                 f"difficult must be 'unknown', 'negative' or 'positive', got {difficult!r}"
             )
+        if absent not in ('negative', 'unknown'):
+            raise ValueError(f"absent must be 'negative' or 'unknown', got {absent!r}")
+        if absent == 'unknown' and num_classes is None:
+            raise ValueError("absent='unknown' needs num_classes: set it to that of the head")
         super().__init__(meta_keys=meta_keys, **kwargs)
         self.difficult = difficult
         self.num_classes = num_classes
+        self.absent = absent
 
     def transform(self, results: dict) -> dict:
         """Return ``inputs`` and ``data_samples``."""
@@ -70,11 +80,19 @@ class PackMultiLabelInputs(PackInputs):
             if 'gt_score' in results:
                 results['gt_score'] = np.array(results['gt_score'])
             elif value == -1 and self.num_classes is not None:
-                results['gt_score'] = np.zeros(self.num_classes, np.float32)
-                results['gt_score'][results['gt_label']] = 1
+                results['gt_score'] = self._score(results)
             if 'gt_score' in results:
                 results['gt_score'][list(doubtful)] = value
+        if self.absent == 'unknown' and 'gt_label' in results:
+            score = results['gt_score'] if 'gt_score' in results else self._score(results)
+            results = dict(results, gt_score=np.where(np.asarray(score) == 0, -1, score))
         return super().transform(results)
+
+    def _score(self, results: dict) -> np.ndarray:
+        """Return 1 at every label, else 0."""
+        score = np.zeros(self.num_classes, np.float32)
+        score[np.asarray(results['gt_label'], np.int64)] = 1
+        return score
 
     @staticmethod
     def format_input(input_):

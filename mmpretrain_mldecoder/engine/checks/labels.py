@@ -16,6 +16,7 @@ from ...datasets.dataset_wrappers import inner_datasets
 from ...errors import ConfigError
 from ...fileio.terminal import printable
 from ...models.heads import MLDecoderHead
+from ...models.losses import PartialLabelLoss
 
 
 def check_labels(model: BaseModel, datasets: Mapping[str, object], logger: logging.Logger) -> None:
@@ -32,6 +33,8 @@ def check_labels(model: BaseModel, datasets: Mapping[str, object], logger: loggi
         for each in inner_datasets(dataset):
             if isinstance(each, BaseDataset):
                 _check_indices(key, each)
+                if is_training:
+                    _check_unlisted(key, each, model)
                 for line in (*_unread(each), *_doubtful(each, model, is_training)):
                     logger.warning(f'{key}: {line}')
 
@@ -69,6 +72,19 @@ def _check_indices(key: str, dataset: BaseDataset) -> None:
         raise ConfigError(
             f'{key}: gt_label of the first image has the name {names[0]!r}, but '
             f'{type(dataset).__name__} passes on indices of the classes: write them{index}'
+        )
+
+
+def _check_unlisted(key: str, dataset: BaseDataset, model: BaseModel) -> None:
+    """Raise if no label is known to be absent, and the loss learns nothing from unknown ones."""
+    unlisted = [getattr(each, 'absent', 'negative') for each in dataset.pipeline.transforms]
+    loss = getattr(getattr(model, 'head', None), 'loss_module', None)
+    if 'unknown' in unlisted and not isinstance(loss, PartialLabelLoss):
+        raise ConfigError(
+            f"{key}: PackMultiLabelInputs has absent='unknown', so no label is known to be absent, "
+            f'and {type(loss).__name__} learns nothing from unknown ones: all scores would rise to '
+            "1. Set model.head.loss to one that does, such as dict(type='HillLoss') "
+            '(docs/partial_labels.md)'
         )
 
 
@@ -112,7 +128,7 @@ def _doubtful(dataset: BaseDataset, model: BaseModel, is_training: bool) -> list
             f'{what} in the loss of {type(head).__name__}. End the pipeline with '
             f"dict(type='PackMultiLabelInputs', num_classes={number})"
         ]
-    if not _leaves_out_unknown(getattr(head, 'loss_module', None), number):
+    if not _knows_unknown(getattr(head, 'loss_module', None), number):
         raise ConfigError(
             f'model.head.loss: {type(head.loss_module).__name__} does not leave out unknown labels '
             "(-1), which the training data have. Set it to dict(type='DetachedAsymmetricLoss'), "
@@ -121,8 +137,9 @@ def _doubtful(dataset: BaseDataset, model: BaseModel, is_training: bool) -> list
     return []
 
 
-def _leaves_out_unknown(loss: nn.Module | None, num_classes: int) -> bool:
-    if loss is None:
+def _knows_unknown(loss: nn.Module | None, num_classes: int) -> bool:
+    """Return whether a loss has a use for -1, or leaves it out."""
+    if loss is None or isinstance(loss, PartialLabelLoss):
         return True
     with torch.enable_grad():
         scores = torch.zeros(1, num_classes, requires_grad=True)

@@ -19,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...errors import ConfigError
 from ...fileio.near_names import near_names
+from ...models.losses import EpochLoss
 from ..optimizers.optim_wrapper import DECAYS_OF_1D
 from .config_error import unknown_argument
 from .dry_run import in_mode
@@ -41,6 +42,12 @@ def check_training(runner: Runner, loop: BaseLoop, validates: bool) -> Iterator[
     yield from check_recomputed_norms(
         runner.model, runner.cfg.get('activation_checkpointing') or ()
     )
+    for module in runner.model.modules():
+        if isinstance(module, EpochLoss) and not counts_epochs:
+            yield (
+                f'{type(module).__name__} changes with the epoch, and a training by iterations has '
+                'one: all unknown labels stay negatives. Set train_cfg.by_epoch to True'
+            )
     scale = runner.cfg.get('auto_scale_lr') or {}
     images = get_world_size() * (loader.batch_size or 0)
     if images and not scale.get('enable') and scale.get('base_batch_size', images) != images:

@@ -1,6 +1,25 @@
 """Losses registered in MMPretrain's ``MODELS``."""
 
 from .asymmetric_loss import DetachedAsymmetricLoss
+from .partial_label_losses import (
+    AssumeNegativeLoss,
+    EpochLoss,
+    HillLoss,
+    LargeLossRejection,
+    PartialLabelLoss,
+    SelectiveAsymmetricLoss,
+    SPLCLoss,
+)
 from .timm_loss import TIMMLoss
 
-__all__ = ['DetachedAsymmetricLoss', 'TIMMLoss']
+__all__ = [
+    'AssumeNegativeLoss',
+    'DetachedAsymmetricLoss',
+    'EpochLoss',
+    'HillLoss',
+    'LargeLossRejection',
+    'PartialLabelLoss',
+    'SPLCLoss',
+    'SelectiveAsymmetricLoss',
+    'TIMMLoss',
+]

@@ -63,3 +63,22 @@ def test_doubtful_labels():
     assert DOUBTFUL['gt_label_difficult'] == [2, 0]
     with pytest.raises(ValueError, match="'unknown', 'negative' or 'positive', got 'ignore'"):
         PackMultiLabelInputs(difficult='ignore')
+
+
+def test_labels_that_are_not_listed():
+    def scores(**sample):
+        pack = PackMultiLabelInputs(num_classes=4, absent='unknown')
+        return pack(sample)['data_samples'].gt_score.tolist()
+
+    assert scores(gt_label=[2]) == [-1, -1, 1, -1]
+    assert scores(gt_label=np.array([], np.int64)) == [-1] * 4
+    assert scores(gt_label=[2], gt_label_difficult=[2, 0]) == [-1, -1, 1, -1]
+    given = np.float32([1, 0, -1, 0.3])  # as of a mixed sample
+    assert scores(gt_label=[0], gt_score=given) == [1, -1, -1, np.float32(0.3)]
+    assert given.tolist()[1] == 0
+    pack = PackMultiLabelInputs(num_classes=4, absent='unknown')
+    assert 'gt_score' not in pack(dict(img_path='a.jpg'))['data_samples']  # in prediction
+    with pytest.raises(ValueError, match='needs num_classes'):
+        PackMultiLabelInputs(absent='unknown')
+    with pytest.raises(ValueError, match="must be 'negative' or 'unknown', got 'ignore'"):
+        PackMultiLabelInputs(absent='ignore')

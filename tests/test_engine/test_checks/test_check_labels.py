@@ -73,6 +73,16 @@ def test_doubtful_labels_in_the_loss_of_other_heads(warned, voc):
     assert warned(voc(), linear, key='val_dataloader.dataset') == ''
 
 
+def test_unlisted_labels_need_a_loss_that_learns_from_them(warned, voc):
+    unlisted = voc(num_classes=20, absent='unknown')
+    for head in ('MLDecoderHead', 'MultiLabelLinearClsHead'):
+        for loss in (dict(type='DetachedAsymmetricLoss'), dict(type='TIMMLoss', loss_type='zlpr')):
+            with pytest.raises(ConfigError, match='learns nothing from unknown ones'):
+                warned(unlisted, head, loss=loss)
+        assert warned(unlisted, head, loss=dict(type='HillLoss')) == ''
+        assert warned(unlisted, head, key='val_dataloader.dataset') == ''
+
+
 def test_classes_without_an_image(warned, fake_coco):
     whole = build(fake_coco)
     counts = np.bincount(np.concatenate([whole.get_data_info(i)['gt_label'] for i in range(12)]))

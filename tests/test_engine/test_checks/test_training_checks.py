@@ -1,5 +1,6 @@
 import copy
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,8 +15,26 @@ from mmpretrain_mldecoder.engine.checks.training import (
     check_paramwise,
     check_recomputed_norms,
     check_schedules,
+    check_training,
 )
 from mmpretrain_mldecoder.errors import ConfigError
+
+
+@pytest.mark.parametrize('loss', ['SPLCLoss', 'LargeLossRejection', 'HillLoss'])
+def test_losses_that_change_with_the_epoch(loss):
+    runner = SimpleNamespace(
+        model=nn.Sequential(MODELS.build(dict(type=loss))),
+        cfg={},
+        hooks=[],
+        param_schedulers=None,
+        optim_wrapper=None,
+    )
+    loop = SimpleNamespace(dataloader=torch.utils.data.DataLoader([0, 1]), max_iters=2)
+    warnings = [*check_training(runner, loop, validates=False)]
+    assert len(warnings) == (loss != 'HillLoss')
+    assert all(f'{loss} changes with the epoch' in warning for warning in warnings)
+    loop.run_epoch = None  # of a training by epochs
+    assert [*check_training(runner, loop, validates=False)] == []
 
 
 @pytest.mark.parametrize(('decay', 'steps'), [(0.99, 4), (0.9997, 50), (0.9997, 3000), (0.5, 1)])
