@@ -6,6 +6,7 @@ from .export.export_model import export_model
 from .export.parity import Export, export_report
 from .inference.image_inputs import expand_inputs
 from .inference.multi_label_inferencer import MultiLabelInferencer
+from .predictions.class_prior import write_class_prior
 from .predictions.prediction_folder import write_predictions
 from .thresholds.split_scores import SplitScores, split_scores, use_stored_thresholds
 from .thresholds.stored_thresholds import check_storable, store_thresholds, stored_thresholds
@@ -30,6 +31,7 @@ __all__ = [
     'threshold_report',
     'tune_thresholds',
     'use_stored_thresholds',
+    'write_class_prior',
     'write_predictions',
 ]
 

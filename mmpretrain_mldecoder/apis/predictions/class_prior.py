@@ -1,0 +1,52 @@
+"""How often each class is present, for losses of labels that are not all known."""
+
+import json
+import os
+
+import torch
+from mmengine.config import Config
+
+from ...checkpoints.restricted_pickle import read_predictions
+from ...fileio.atomic_write import atomic_write
+from ..trained_model import dataset_class_names
+
+
+def write_class_prior(
+    predictions: str | os.PathLike, config: str | os.PathLike, out: str | os.PathLike
+) -> dict[str, float]:
+    """Write the mean predicted probability of each class, for ``SelectiveAsymmetricLoss(prior=)``.
+
+    It estimates how often a class is present where many labels are unknown, so the predictions are
+    to be of the training images, by a model that was trained without the unknown labels.
+
+    Source: Ben-Baruch et al., arXiv:2110.10955, where it is the mean over all epochs of such a
+    training; here it is that of one test of its weights.
+
+    Args:
+        predictions (str | PathLike): File of ``tools/test.py --out``.
+        config (str | PathLike): Its config; the class names are those of its test dataset.
+        out (str | PathLike): JSON file to write, class name to probability.
+
+    Returns:
+        dict[str, float]: What was written.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the predictions are damaged, of another number of classes, or no
+            probabilities.
+    """
+    scores = torch.stack(
+        [sample['pred_score'].double() for sample in read_predictions(predictions)]
+    )
+    names = dataset_class_names(Config.fromfile(config).test_dataloader.dataset)
+    if len(names) != scores.shape[1]:
+        raise ValueError(
+            f'{predictions} has {scores.shape[1]} scores per image, and the test dataset of '
+            f'{config} {len(names)} classes: they are of another config'
+        )
+    if not ((scores >= 0) & (scores <= 1)).all():  # nan compares false
+        raise ValueError(f'{predictions} has scores that are no probabilities, in [0, 1]')
+    prior = dict(zip(names, scores.mean(0).tolist(), strict=True))
+    with atomic_write(out) as path:
+        path.write_text(json.dumps(prior, ensure_ascii=False, indent=1), encoding='utf-8')
+    return prior
