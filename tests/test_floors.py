@@ -22,6 +22,7 @@ FLOORS = (
     'engine',
     'apis',
     'analysis',
+    'console',
 )
 ROOMS_OF_ENGINE = ('distributed', 'optimizers', 'schedulers', 'hooks', 'checks', 'runners')
 # What runs where only one library is installed.
