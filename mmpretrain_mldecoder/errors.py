@@ -1,5 +1,9 @@
 """The errors that a user meets; the tools print them in one line."""
 
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
 from .fileio.terminal import printable
 
 # EX_TEMPFAIL of sysexits.h: the same command, with --resume, continues.
@@ -45,6 +49,22 @@ class ParityError(RuntimeError):
     def __init__(self, message: str, export: object):
         super().__init__(message)
         self.export = export
+
+
+class OpenQuestion(ValueError):
+    """Labels can be read in several ways: a question to ask, or an argument to set.
+
+    Args:
+        argument (str): Name of the argument that answers it, a field of :class:`.Answers`.
+        question (str): One sentence, with counts and an example of the file.
+        choices (Mapping): What each value of the argument means; other values may be possible.
+    """
+
+    def __init__(self, argument: str, question: str, choices: Mapping[Any, str]):
+        self.argument, self.question, self.choices = argument, question, choices
+        listed = '; '.join(f'{value!r}: {meaning}' for value, meaning in islice(choices.items(), 9))
+        listed += f'; and {len(choices) - 9} others' if len(choices) > 9 else ''
+        super().__init__(printable(f'{question} Set `{argument}` ({listed})'))
 
 
 class UnreadableImageError(ValueError):

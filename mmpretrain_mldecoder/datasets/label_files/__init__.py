@@ -1,0 +1,22 @@
+"""Label files of many formats, read into one table, split, and written as COCO JSON."""
+
+from .answers import Answers
+from .coco_files import write_coco_files
+from .formats import FORMATS, LabelFiles, find_label_files, read_labels
+from .label_table import LabelRow, LabelTable, merge_rows
+from .split import count_splits, split_counts_table, split_table
+
+__all__ = [
+    'FORMATS',
+    'Answers',
+    'LabelFiles',
+    'LabelRow',
+    'LabelTable',
+    'count_splits',
+    'find_label_files',
+    'merge_rows',
+    'read_labels',
+    'split_counts_table',
+    'split_table',
+    'write_coco_files',
+]

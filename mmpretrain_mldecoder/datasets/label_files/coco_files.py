@@ -1,0 +1,62 @@
+"""Writing of a label table as COCO JSON files, one a split, which ``COCOMultiLabel`` reads."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ...fileio.atomic_write import atomic_write
+from ..image_header import read_image_header
+from .label_table import SPLITS, LabelTable
+
+_HEADER_BYTES = 2**16  # enough but for JPEGs with a large preview in front
+
+
+def write_coco_files(
+    table: LabelTable, data: str | os.PathLike, out: str | os.PathLike
+) -> dict[str, Path]:
+    """Write ``train.json``, ``val.json`` and ``test.json``, of those splits that have images.
+
+    An unknown label is an annotation with ``ignore``. Heights and widths are those in the headers
+    of the images, as stored; an image whose header is not at the beginning has none.
+
+    Args:
+        table (LabelTable): With the split of each image; what has none is left out.
+        data (str | PathLike): The folder of the images.
+        out (str | PathLike): The folder of the files, created.
+
+    Returns:
+        dict[str, Path]: The file of each split.
+    """
+    # The same ids of categories, and all of them, in each file
+    categories = [dict(id=i, name=name) for i, name in enumerate(table.classes)]
+    written = {}
+    for split in SPLITS:
+        of_split = [i for i, each in enumerate(table.splits) if each == split]
+        if not of_split:
+            continue
+        images = [_image(i, table.images[i], data) for i in of_split]
+        annotations: list[dict] = []
+        for i in of_split:
+            for label in np.flatnonzero(table.targets[i]).tolist():
+                unknown = {} if table.targets[i, label] == 1 else dict(ignore=1)
+                ids = dict(id=len(annotations), image_id=i, category_id=label)
+                annotations.append(ids | unknown)
+        content = dict(images=images, annotations=annotations, categories=categories)
+        with atomic_write(Path(out) / f'{split}.json') as path:
+            path.write_text(json.dumps(content, ensure_ascii=False), encoding='utf-8')
+        written[split] = Path(out) / f'{split}.json'
+    return written
+
+
+def _image(image_id: int, name: str, data: str | os.PathLike) -> dict:
+    record = dict(id=image_id, file_name=name)
+    try:
+        with open(os.path.join(data, name), 'rb') as file:
+            header = read_image_header(file.read(_HEADER_BYTES), in_full=False)
+    except Exception:  # Pillow raises anything for what is no image; the checks of images say so
+        header = None
+    if header is not None and all(header.size):
+        record |= dict(height=header.size[0], width=header.size[1])
+    return record

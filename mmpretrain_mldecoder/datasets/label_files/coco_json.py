@@ -1,0 +1,38 @@
+"""COCO instances JSON.
+
+Source: cocodataset.org/#format-data. A class is unknown where an image shows it in boxes with
+``ignore`` or ``difficult`` only, as in :class:`.COCOMultiLabel`; crowd boxes are labels.
+"""
+
+from ..coco_annotations import read_coco_annotations
+from .answers import Answers
+from .label_source import LabelFormat, LabelSource
+from .label_table import LabelRow, Labels
+
+
+def recognises(source: LabelSource) -> bool:
+    """Whether it has the lists of COCO; captions have no categories, test-info no annotations."""
+    return source.keys >= {'images', 'annotations', 'categories'}
+
+
+def read(source: LabelSource, answers: Answers) -> Labels:
+    """Read it, see :class:`.LabelFormat`."""
+    coco = read_coco_annotations(source.path)
+    of_images: list[dict[str, int]] = [{} for _ in coco.image_ids]
+    boxes = zip(
+        coco.annotation_images.tolist(),
+        coco.annotation_categories.tolist(),
+        coco.annotation_is_difficult.tolist(),
+        strict=True,
+    )
+    for image, category, is_difficult in boxes:
+        name = coco.category_names[category]
+        if is_difficult:
+            of_images[image].setdefault(name, -1)
+        else:
+            of_images[image][name] = 1
+    rows = [LabelRow(*row) for row in zip(coco.file_names, of_images, strict=True)]
+    return Labels(rows, coco.category_names)
+
+
+FORMAT = LabelFormat('coco', 'COCO JSON', recognises, read)

@@ -1,0 +1,90 @@
+"""Lists of labels in one cell: what separates them."""
+
+import ast
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+from ...errors import OpenQuestion
+from ...fileio.terminal import printable
+from .answers import Answers
+from .csv_table import CHARACTERS, name_of_character
+
+_SEPARATORS = ('|', ';', ',', '\t', '\n')
+_NONE = 'none'
+
+
+def split_cells(cells: Sequence[str], source: object, answers: Answers) -> list[list[str]]:
+    """Return the labels of each cell; an empty cell has none.
+
+    A cell is a list as Python and JSON write it (``['cat', 'hot dog']``), or text with one of
+    ``|``, ``;`` and ``,``, a tab or a newline between labels. Blanks separate numbers; between
+    words they may belong to the names.
+
+    Raises:
+        OpenQuestion: About ``separator``, if several of them occur, or blanks only.
+        ValueError: If a cell that begins as a list is none.
+    """
+    filled = [cell for cell in cells if cell.strip()]
+    if answers.separator is None and filled and all(map(_looks_like_list, filled)):
+        return [_parsed(cell, source) if cell.strip() else [] for cell in cells]
+    separator = _separator(filled, source, answers)
+    return [_split(cell, separator) for cell in cells]
+
+
+def _looks_like_list(cell: str) -> bool:
+    return cell.strip()[0] + cell.strip()[-1] in ('[]', '()', '{}')
+
+
+def _parsed(cell: str, source: object) -> list[str]:
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            labels = parse(cell.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+        if isinstance(labels, (list, tuple, set)) and all(
+            isinstance(label, (str, int)) for label in labels
+        ):
+            return [text for label in labels if (text := str(label).strip())]
+    bare = cell.strip()[1:-1]  # [cat, hot dog], as some write it without quotes
+    if not any(character in bare for character in '"\'[](){}'):
+        return _split(bare, ',')
+    raise ValueError(f'{source}: {printable(cell[:80])} begins as a list of labels and is none')
+
+
+def _separator(cells: Sequence[str], source: object, answers: Answers) -> str:
+    if answers.separator is not None:
+        given = answers.separator
+        return '' if given == _NONE else CHARACTERS.get(given, given)
+    counts = {sign: sum(sign in cell.strip() for cell in cells) for sign in _SEPARATORS}
+    possible = [sign for sign, count in counts.items() if count]
+    if len(possible) == 1:
+        return possible[0]
+    words = sum(len(cell.split()) > 1 for cell in cells)
+    if not possible:
+        if not words:
+            return ''
+        if all(word.isdecimal() for cell in cells for word in cell.split()):
+            return ' '
+        possible, counts = [' '], {' ': words}
+    example = max(cells[:1000], key=lambda cell: sum(sign in cell for sign in possible))
+    found = ', '.join(f'{counts[sign]:,} a {name_of_character(sign)!r}' for sign in possible)
+    raise OpenQuestion(
+        'separator',
+        f'{source}: of {len(cells):,} cells with labels {found}, such as '
+        f'"{printable(example[:80])}". What separates the labels of an image?',
+        {name_of_character(sign) or _NONE: _outcome(cells, sign) for sign in (*possible, '')},
+    )
+
+
+def _outcome(cells: Sequence[str], separator: str) -> str:
+    labels = Counter(label for cell in cells for label in _split(cell, separator))
+    often = ', '.join(printable(name[:30]) for name, _ in labels.most_common(3))
+    return f'{len(labels):,} classes, such as {often}'
+
+
+def _split(cell: str, separator: str) -> list[str]:
+    if separator == ' ':
+        return cell.split()
+    parts = cell.split(separator) if separator else [cell]
+    return [part for text in parts if (part := text.strip())]

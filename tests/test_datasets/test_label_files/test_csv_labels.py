@@ -1,0 +1,206 @@
+import codecs
+import csv
+import io
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mmpretrain_mldecoder.datasets.label_files import Answers
+from mmpretrain_mldecoder.datasets.label_files.csv_labels import FORMAT
+from mmpretrain_mldecoder.datasets.label_files.image_names import ImageNames
+from mmpretrain_mldecoder.datasets.label_files.label_source import LabelSource
+from mmpretrain_mldecoder.errors import OpenQuestion
+
+EXPECTED = {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []}
+
+
+@pytest.mark.parametrize(
+    'text',
+    (
+        'image,labels\na.jpg,"cat,hot dog"\nb.jpg,\n',
+        'image,labels\r\na.jpg,"cat, hot dog"\r\nb.jpg,""\r\n',
+        'image,labels\na.jpg,cat|hot dog\nb.jpg,\n',
+        'image,labels\na.jpg,cat;hot dog\nb.jpg,\n',
+        'image;labels\na.jpg;cat,hot dog\nb.jpg;\n',
+        'image\tlabels\na\tcat,hot dog\nb\t\n',
+        'image,labels\na.jpg,"cat\nhot dog"\nb.jpg,\n',
+        "image,labels\na.jpg,\"['cat', 'hot dog']\"\nb.jpg,[]\n",
+        'image,labels\na.jpg,"[""hot dog"", ""cat""]"\nb.jpg,\n',
+        'image,labels\na.jpg,"[cat, hot dog]"\nb.jpg,[]\n',
+        'image,labels,\na.jpg,cat|hot dog,\nb.jpg,,\n',
+        'image, labels\n\na.jpg , cat | hot dog\nb.jpg,\n\n',
+        'width,path,Finding Labels,fold\n8,./a.jpg,hot dog|cat,2\n8,b.jpg,,3\n',
+        'image,cat,hot dog\na.jpg,1,1\nb.jpg,0,0\n',
+        'image, cat, hot dog\na.jpg, 1.0, True\nb.jpg, 0.0, false\n',
+        'image,width,cat,hot dog\na.jpg,8,1,1\nb.jpg,8,0,0\n',
+    ),
+)
+@pytest.mark.parametrize(
+    'encoding', ('utf-8', 'utf-8-sig', 'utf-16'), ids=('plain', 'marked', 'utf16')
+)
+def test_reads_both_layouts(folder, text, encoding):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('labels.csv', text, encoding)
+    assert folder.labels() == EXPECTED
+
+
+def test_a_split_column_is_read_and_other_columns_are_named(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', 'fname,labels,is_valid,age\na.jpg,"cat,dog",True,3\nb.jpg,dog,False,4\n')
+    table = folder.read()
+    assert table.splits == ('val', 'train')
+    assert any('age' in note for note in table.notes)
+    folder.write('l.csv', 'fname,labels,set\na.jpg,"cat,dog",VALIDATION\nb.jpg,dog,training\n')
+    assert folder.read().splits == ('val', 'train')
+
+
+def test_a_group_column_is_read_if_named(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', 'image,labels,patient\na.jpg,"cat,dog",7\nb.jpg,dog,7\n')
+    assert folder.read(group_column='patient').groups == ('7', '7')
+    with pytest.raises(ValueError, match='near: patient'):
+        folder.read(group_column='Patient')
+
+
+def asks(folder, argument, **answers):
+    with pytest.raises(OpenQuestion) as caught:
+        folder.read(**answers)
+    assert caught.value.argument == argument
+    assert argument in str(caught.value)
+    return caught.value
+
+
+def test_asks_whether_blanks_separate(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', 'image_name,tags\na,haze primary\nb,clear\n')
+    question = asks(folder, 'separator')
+    assert set(question.choices) == {'blank', 'none'}
+    assert folder.labels(separator='blank') == {'a.jpg': ['haze', 'primary'], 'b.jpg': ['clear']}
+    assert folder.labels(separator='none') == {'a.jpg': ['haze primary'], 'b.jpg': ['clear']}
+
+
+def test_blanks_between_numbers_separate(folder):
+    folder.add_images('a.png', 'b.png')
+    folder.write('l.csv', 'Id,Target\na,16 0\nb,7\n')
+    assert folder.labels() == {'a.png': ['0', '16'], 'b.png': ['7']}
+    assert folder.read().classes == ('0', '7', '16')
+
+
+def test_asks_which_of_two_separators_it_is(folder):
+    folder.add_images('a.jpg')
+    folder.write('l.csv', 'image,labels\na.jpg,"dog, hot|cat"\n')
+    assert set(asks(folder, 'separator').choices) == {'pipe', 'comma', 'none'}
+    assert folder.labels(separator='pipe') == {'a.jpg': ['cat', 'dog, hot']}
+    assert folder.labels(separator='|') == {'a.jpg': ['cat', 'dog, hot']}
+
+
+def test_asks_what_minus_one_zero_and_empty_mean(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', 'image,cat,dog,cow\na.jpg,1,0,-1\nb.jpg,,1,1\n')
+    assert set(asks(folder, 'minus_one').choices) == {'no', 'unknown'}
+    asks(folder, 'empty', minus_one='unknown')
+    asks(folder, 'zero', minus_one='no')
+    chexpert = folder.labels(minus_one='unknown', empty='no')
+    assert chexpert == {'a.jpg': ['cat', '?cow'], 'b.jpg': ['dog', 'cow']}
+    voc = folder.labels(minus_one='no', zero='unknown', empty='unknown')
+    assert voc == {'a.jpg': ['cat', '?dog'], 'b.jpg': ['?cat', 'dog', 'cow']}
+
+
+def test_asks_for_columns_that_are_not_clear(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', 'image,tags,genre\na.jpg,x,y\nb.jpg,x,z\n')
+    assert set(asks(folder, 'label_columns').choices) == {('tags',), ('genre',)}
+    assert folder.labels(label_columns=('genre',)) == {'a.jpg': ['y'], 'b.jpg': ['z']}
+    folder.write('l.csv', 'image,tags,cat,dog\na.jpg,x,0,1\nb.jpg,x,1,1\n')
+    assert set(asks(folder, 'label_columns').choices) == {('tags',), ('cat', 'dog')}
+    assert folder.labels(label_columns=('cat', 'dog'))['a.jpg'] == ['dog']
+    folder.write('l.csv', 'name,labels\nx,cat\ny,dog\n')
+    assert set(asks(folder, 'image_column').choices) == {'name', 'labels'}
+    folder.write('l.csv', 'image,copy,labels\na.jpg,b.jpg,cat\nb.jpg,a.jpg,dog\n')
+    assert set(asks(folder, 'image_column').choices) == {'image', 'copy'}
+
+
+def test_cells_of_zeros_and_ones_are_no_images(folder):
+    folder.add_images('0.jpg', '1.jpg')
+    folder.write('l.csv', 'id,cat,dog\n0,1,0\n1,1,1\n')
+    asks(folder, 'image_column')
+    assert folder.labels(image_column='id') == {'0.jpg': ['cat'], '1.jpg': ['cat', 'dog']}
+
+
+def test_asks_for_the_encoding_of_what_is_not_unicode(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', 'image,labels\na.jpg,dog\nb.jpg,Bär\n', 'latin-1')
+    question = asks(folder, 'encoding')
+    assert 'line 3' in question.question
+    assert question.choices['cp1252'] == 'b.jpg,Bär'
+    assert folder.labels(encoding='cp1252') == {'a.jpg': ['dog'], 'b.jpg': ['Bär']}
+    with pytest.raises(ValueError, match='line 3'):
+        folder.read(encoding='utf-8')
+    with pytest.raises(ValueError, match='encoding'):
+        folder.read(encoding='no such')
+
+
+def test_names_the_line_of_mixed_encodings(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', '')
+    content = 'image,labels\na.jpg,Bär\n'.encode() + 'b.jpg,Bär\n'.encode('latin-1')
+    (folder.path / 'l.csv').write_bytes(content)
+    with pytest.raises(ValueError, match=r'line 3 .* Line 2 is UTF-8') as caught:
+        folder.read()
+    assert not isinstance(caught.value, OpenQuestion)
+
+
+@pytest.mark.parametrize(
+    ('text', 'match'),
+    (
+        ('image,labels\na.jpg,cat,dog\nb.jpg,cat\n', r'1 of 2 rows .* row 2, has 3'),
+        ('image,labels\na.jpg,"cat\nb.jpg,dog\n' + 'x' * 140_000, 'line 3|line 2|limit'),
+        ('image,labels,labels\na.jpg,cat,dog\nb.jpg,cat,dog\n', "the name 'labels'"),
+    ),
+)
+def test_refuses_what_is_no_table(folder, text, match):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', text)
+    with pytest.raises(ValueError, match=match):
+        folder.read(labels='l.csv', format='csv')
+
+
+def test_hostile_names_are_names(folder):
+    names = ('=cmd|calc', '../../etc/passwd', 'a\x1b[2J', '[red]x', "it's", '"q"', 'a, b')
+    folder.add_images('x.jpg')
+    text = io.StringIO(newline='')
+    writer = csv.writer(text)
+    writer.writerow(['image', *names])
+    writer.writerow(['x.jpg', *'1' * len(names)])
+    writer.writerow(['../../../etc/passwd', *'1' * len(names)])
+    folder.write('l.csv', text.getvalue())
+    table = folder.read()
+    assert table.classes == names
+    assert table.missing == ('../../../etc/passwd',)
+    assert not any('\x1b' in note for note in table.notes)
+
+
+NAMES = st.text(st.characters(codec='utf-8', exclude_characters='\0'), min_size=1, max_size=8)
+NAMES = NAMES.map(str.strip).filter(bool)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    classes=st.lists(NAMES, min_size=1, max_size=5, unique=True),
+    values=st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=1, max_size=6),
+    delimiter=st.sampled_from((',', ';', '\t')),
+)
+def test_what_is_written_is_read(tmp_path_factory, classes, values, delimiter):
+    """Any names, in columns of their own, come back."""
+    path = tmp_path_factory.mktemp('csv') / 'l.csv'
+    with path.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerow(['the image', *classes])
+        for i, row in enumerate(values):
+            writer.writerow([f'{i}.jpg', *map(int, row[: len(classes)])])
+    answers = Answers(image_column='the image', label_columns=tuple(classes), delimiter=delimiter)
+    labels = FORMAT.read(LabelSource(path, ImageNames(path.parent)), answers)
+    expected = [dict(zip(classes, map(int, row[: len(classes)]), strict=True)) for row in values]
+    assert [row.labels for row in labels.rows] == expected
+    assert codecs.BOM_UTF8 not in path.read_bytes()

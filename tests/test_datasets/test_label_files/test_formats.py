@@ -1,0 +1,107 @@
+import json
+
+import pytest
+
+from mmpretrain_mldecoder.datasets.label_files import Answers, find_label_files
+from mmpretrain_mldecoder.errors import OpenQuestion
+
+
+def coco(*names, **boxes):
+    """A COCO JSON with an annotation of ``cat`` in each image."""
+    images = [dict(id=i, file_name=name) for i, name in enumerate(names)]
+    annotations = [dict(id=i, image_id=i, category_id=3, **boxes) for i in range(len(names))]
+    categories = [dict(id=7, name='dog'), dict(id=3, name='cat')]
+    return json.dumps(dict(images=images, annotations=annotations, categories=categories))
+
+
+def test_files_of_several_splits_are_one_dataset(folder):
+    folder.add_images('train2017/1.jpg', 'val2017/1.jpg')
+    for split in ('train', 'val'):
+        folder.write(f'annotations/instances_{split}2017.json', coco('1.jpg'))
+        folder.write(f'annotations/captions_{split}2017.json', '{"images": [], "annotations": []}')
+    table = folder.read()
+    assert table.images == ('train2017/1.jpg', 'val2017/1.jpg')
+    assert table.splits == ('train', 'val')
+    assert table.classes == ('cat', 'dog')
+    assert not table.unlisted
+
+
+def test_asks_which_of_several_files_it_is(folder):
+    folder.add_images('1.jpg')
+    for year in (2014, 2017):
+        for split in ('train', 'val'):
+            folder.write(f'annotations/instances_{split}{year}.json', coco('1.jpg'))
+    folder.write('labels.csv', 'image,labels\n1.jpg,dog\n')
+    folder.write('test.csv', 'image,caption\n1.jpg,a dog\n')
+    with pytest.raises(OpenQuestion) as caught:
+        folder.read()
+    assert caught.value.argument == 'labels'
+    assert len(caught.value.choices) == 4
+    for pattern in caught.value.choices:
+        files = find_label_files(folder.path, Answers(labels=pattern))
+        is_coco = pattern.startswith('annotations')
+        assert len(files.paths) == (2 if is_coco else 1)
+        assert files.format.name == ('coco' if is_coco else 'csv')
+    assert (
+        len(
+            find_label_files(
+                folder.path, Answers(format='coco', labels='annotations/*14.json')
+            ).paths
+        )
+        == 2
+    )
+
+
+def test_says_what_is_missing_and_what_is_not_listed(folder):
+    folder.add_images('1.jpg', '2.jpg')
+    folder.write('a.json', coco('1.jpg', 'gone.jpg'))
+    table = folder.read()
+    assert (table.missing, table.unlisted) == (('gone.jpg',), ('2.jpg',))
+    assert any('gone.jpg' in note for note in table.notes)
+    assert any('2.jpg' in note for note in table.notes)
+    folder.write('a.json', coco('gone.jpg'))
+    with pytest.raises(ValueError, match=r'gone\.jpg'):
+        folder.read()
+
+
+def test_doubtful_boxes_are_unknown_labels(folder):
+    folder.add_images('1.jpg')
+    folder.write('a.json', coco('1.jpg', ignore=1))
+    assert folder.labels() == {'1.jpg': ['?cat']}
+
+
+def test_asks_about_names_that_mean_no_label(folder):
+    folder.add_images('1.jpg', '2.jpg')
+    folder.write('a.csv', 'image,labels\n1.jpg,No Finding\n2.jpg,No Finding|Mass\n')
+    with pytest.raises(OpenQuestion) as caught:
+        folder.read()
+    assert caught.value.argument == 'no_label'
+    assert set(caught.value.choices) == {('No Finding',), ()}
+    table = folder.read(no_label=('No Finding',))
+    assert (table.classes, table.targets.tolist()) == (('Mass',), [[0], [1]])
+    assert any('2.jpg' in note for note in table.notes)
+    assert folder.read(no_label=()).classes == ('Mass', 'No Finding')
+
+
+def test_refuses_what_is_not_there(folder):
+    with pytest.raises(ValueError, match='no labels found'):
+        folder.read()
+    with pytest.raises(FileNotFoundError, match=r'no\.csv'):
+        folder.read(labels='no.csv')
+    with pytest.raises(ValueError, match='near: coco'):
+        folder.read(format='cocoo')
+    with pytest.raises(ValueError, match='minus_one'):
+        Answers(minus_one='maybe')
+    with pytest.raises(FileNotFoundError, match='not a folder'):
+        find_label_files(folder.path / 'none')
+
+
+@pytest.mark.parametrize(
+    'content', (b'', b'{', b'[]', b'[[[', b'null', b'\xff\xfe', b'{"a": 1}' * 2)
+)
+@pytest.mark.parametrize('name', ('a.json', 'a.csv', 'a.txt', 'a.jsonl', 'a.xml'))
+def test_other_files_are_not_taken_for_labels(folder, name, content):
+    folder.add_images('1.jpg')
+    (folder.path / name).write_bytes(content)
+    with pytest.raises(ValueError, match='no labels found'):
+        folder.read()
