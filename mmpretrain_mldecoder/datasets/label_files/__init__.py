@@ -2,8 +2,10 @@
 
 from .answers import Answers
 from .coco_files import write_coco_files
-from .formats import FORMATS, LabelFiles, find_label_files, read_labels
+from .find_label_files import LabelFiles, find_label_files
+from .formats import FORMATS
 from .label_table import LabelRow, LabelTable, merge_rows
+from .read_labels import read_labels
 from .split import count_splits, split_counts_table, split_table
 
 __all__ = [

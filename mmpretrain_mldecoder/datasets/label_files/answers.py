@@ -18,6 +18,7 @@ class Answers:
             one label.
         image_column (str): The column of a CSV with the images.
         label_columns (tuple[str, ...]): Those with the labels: one with lists, or one a class.
+        class_names (str): A file with a name a line, relative to the data, for numbered classes.
         group_column (str): The column of what a split keeps together; never asked for.
         minus_one (str): What -1 means, ``'no'`` or ``'unknown'``. 0 is the other one.
         zero (str): What 0 means where -1 is ``'no'``: ``'no'`` or ``'unknown'``.
@@ -37,6 +38,7 @@ class Answers:
     separator: str | None = None
     image_column: str | None = None
     label_columns: tuple[str, ...] | None = None
+    class_names: str | None = None
     group_column: str | None = None
     minus_one: str | None = None
     zero: str | None = None

@@ -9,10 +9,22 @@ from .answers import Answers
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
 
+_LISTS = ('images', 'annotations', 'categories')
+_HEAD = 10_000  # bytes of the annotations
+
 
 def recognises(source: LabelSource) -> bool:
-    """Whether it has the lists of COCO; captions have no categories, test-info no annotations."""
-    return source.keys >= {'images', 'annotations', 'categories'}
+    """Whether it has the lists of COCO, and labels in them.
+
+    Captions have no categories, test-info has no annotations, and those of panoptic masks have
+    none of their own.
+    """
+    content = source.json
+    if not isinstance(content, dict) or not content.keys() >= {*_LISTS}:
+        return False
+    images, annotations, categories = (bytes(content[name]).strip() for name in _LISTS)
+    is_filled = all(each not in (b'[]', b'null') for each in (images, annotations, categories))
+    return is_filled and b'"segments_info"' not in annotations[:_HEAD]
 
 
 def read(source: LabelSource, answers: Answers) -> Labels:

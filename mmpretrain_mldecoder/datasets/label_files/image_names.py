@@ -4,7 +4,7 @@ import os
 import os.path as osp
 import posixpath
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -124,29 +124,30 @@ class ImageNames:
                 missing.append(row.image)
             else:
                 kept.append((row, path))
-        # two names of one file: fine if both are its path, a mere guess if folders were ignored
-        by_end = {key[0]: path for key, (path, ignored) in found.items() if path and ignored}
-        times = Counter(dict.fromkeys((path, name) for name, path in by_end.items()))
-        several = Counter(path for path, _ in times)
-        clashing = {path for path, number in several.items() if number > 1}
+        # A file may have two names (a.jpg, ./a.jpg), but not if folders were ignored for one.
+        names: dict[str, set[str]] = defaultdict(set)
+        for (name, _, _), (path, _) in found.items():
+            if path is not None:
+                names[path].add(name)
+        guessed = {key[0]: path for key, (path, ignored) in found.items() if path and ignored}
+        unclear = {name for name, path in guessed.items() if len(names[path]) > 1}
         notes = []
-        clear = [(row, path) for row, path in kept if path not in clashing]
-        if len(clear) < len(kept):
-            path = min(clashing)
-            names = sorted(name for name in by_end if by_end[name] == path)
-            missing += [row.image for row, path in kept if path in clashing]
+        if unclear:
+            name = min(unclear)
+            other = min(names[guessed[name]] - {name})
+            missing += [row.image for row, _ in kept if row.image in unclear]
             notes.append(
-                f'{len(kept) - len(clear):,} rows are left out, because images of other folders '
-                f'have the same file name: {printable(names[0])} and {printable(names[1])} could '
-                f'both be {printable(path)}'
+                f'{len(unclear):,} images are left out, because others have the same file name: '
+                f'{printable(name)} and {printable(other)} could both be '
+                f'{printable(guessed[name])}'
             )
-        if number := len(by_end.keys() - set(missing)):
-            name = next(iter(by_end.keys() - set(missing)))
+        if clear := sorted(guessed.keys() - unclear):
             notes.append(
-                f'{number:,} images are found by their file name only, such as {printable(name)}: '
-                f'{printable(by_end[name])}'
+                f'{len(clear):,} images are found by their file name only, such as '
+                f'{printable(clear[0])}: {printable(guessed[clear[0]])}'
             )
-        return [row._replace(image=path) for row, path in clear], missing, notes
+        rows = [row._replace(image=path) for row, path in kept if row.image not in unclear]
+        return rows, missing, notes
 
     def describe_missing(self, missing: Sequence[str]) -> str:
         """Return a sentence with the number of missing images, an example, and a near name."""
@@ -167,7 +168,8 @@ def _readings(name: str) -> Iterator[str]:
     elif '?d=' in name:  # Label Studio's local files: /data/local-files/?d=folder/a.jpg
         name = name.partition('?d=')[2]
     slashed = name.replace('\\', '/')
-    yield from dict.fromkeys((name, slashed, unquote(name), unquote(slashed)))
+    decoded = unquote(name)
+    yield from dict.fromkeys((name, slashed, decoded, decoded.replace('\\', '/')))
 
 
 def _equal_ends(one: Sequence[str], other: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """A file or folder that may hold labels, and reading of its text and JSON."""
 
 import json
+import os
 import os.path as osp
 from collections.abc import Callable
 from functools import cached_property
@@ -41,6 +42,14 @@ class LabelSource:
         own = self.path if self.path.is_dir() else self.path.parent
         folder = osp.relpath(own, self.images.data)
         return '' if folder == osp.curdir else folder.replace(osp.sep, '/')
+
+    @cached_property
+    def files(self) -> list[str]:
+        """Sorted names of the ``.xml`` and ``.txt`` files in a folder."""
+        if not self.path.is_dir():
+            return []
+        names = os.listdir(self.path)
+        return sorted(name for name in names if name.lower().endswith(('.xml', '.txt')))
 
     @cached_property
     def head(self) -> str:

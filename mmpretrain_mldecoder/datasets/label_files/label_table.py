@@ -38,6 +38,9 @@ class Labels(NamedTuple):
     rows: Sequence[LabelRow]
     classes: Sequence[str] = ()  # in the order that the format states; those of the rows may do
     notes: Sequence[str] = ()  # one sentence each: what was skipped or chosen
+    are_numbers: bool = (
+        False  # whether the classes are numbers from 0 on, whose names are elsewhere
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +125,12 @@ def _merge_notes(
         yield (
             f'{several:,} images have several rows ({printable(image)} has {count}): their labels '
             'are united'
+        )
+    unlabelled = np.flatnonzero(~(says[2] | says[0]).any(axis=1))
+    if len(unlabelled):
+        yield (
+            f'{len(unlabelled):,} of {len(images):,} images have no label, the first is '
+            f'{printable(list(images)[unlabelled[0]])}: they count as no for every class'
         )
     conflicts = np.argwhere(says[2] & says[1])
     if len(conflicts):

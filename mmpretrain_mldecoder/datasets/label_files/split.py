@@ -9,7 +9,6 @@ import hashlib
 import os
 import posixpath
 import re
-from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,8 +16,8 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from ...fileio.files import read_whole_file
 from ...fileio.terminal import printable
+from .equal_files import equal_files
 from .label_table import SPLITS, LabelTable
 
 MAX_STRATIFIED = 200_000  # images; the algorithm takes minutes from there on
@@ -122,22 +121,6 @@ def _keys(table: LabelTable, data: str | os.PathLike) -> Iterable[tuple[int, Has
     for same in equal_files([os.path.join(data, image) for image in table.images]):
         for index in same:
             yield index, ('file', same[0])
-
-
-def equal_files(paths: Sequence[str | os.PathLike]) -> list[list[int]]:
-    """Group the files with the same bytes, two or more; only those of equal size are read."""
-    sizes: dict[int, list[int]] = defaultdict(list)
-    for index, path in enumerate(paths):
-        try:
-            sizes[os.stat(path).st_size].append(index)
-        except OSError:
-            continue
-    groups: dict[bytes, list[int]] = defaultdict(list)
-    for indices in sizes.values():
-        for index in indices if len(indices) > 1 else ():
-            content = read_whole_file(paths[index])
-            groups[hashlib.blake2b(content, digest_size=16).digest()].append(index)
-    return [group for group in groups.values() if len(group) > 1]
 
 
 def _by_hash(

@@ -1,0 +1,44 @@
+"""Azure AutoML's JSON lines.
+
+Source: learn.microsoft.com, reference-automl-images-schema. ``label`` is a list of names; one name
+in multi-class files; a list of objects with ``label`` in those for detection::
+
+    {"image_url": "azureml://datastores/d/paths/a.jpg", "label": ["cat", "sofa"]}
+"""
+
+import msgspec
+
+from .answers import Answers
+from .label_source import LabelFormat, LabelSource, decode_json_lines
+from .label_table import LabelRow, Labels
+
+_EXPECTED = "Azure's JSON lines: image_url, and label with a list of names"
+
+
+class _Object(msgspec.Struct):
+    label: str
+
+
+class _Image(msgspec.Struct):
+    image_url: str
+    label: str | list[str | _Object]
+
+
+def recognises(source: LabelSource) -> bool:
+    """Whether the first line has both keys."""
+    return source.path.suffix.lower() != '.json' and source.keys >= {'image_url', 'label'}
+
+
+def read(source: LabelSource, answers: Answers) -> Labels:
+    """Read it, see :class:`.LabelFormat`."""
+    rows, boxes = [], 0
+    for image in decode_json_lines(source.path, _Image, _EXPECTED):
+        targets = [image.label] if isinstance(image.label, str) else image.label
+        boxes += sum(isinstance(each, _Object) for each in targets)
+        names = [each.label if isinstance(each, _Object) else each for each in targets]
+        rows.append(LabelRow(image.image_url, dict.fromkeys(names, 1)))
+    notes = [f'labels are made of {boxes:,} boxes'] if boxes else []
+    return Labels(rows, notes=notes)
+
+
+FORMAT = LabelFormat('azure', "Azure's JSON lines", recognises, read)

@@ -1,0 +1,51 @@
+"""A folder per class, several of which may hold the same image.
+
+Source: torchvision's ImageFolder, with several labels: an image is in the folder of each of its
+classes, as a copy or a link. Images are the same if their bytes are: many folders have a 001.jpg::
+
+    cat/a.jpg   dog/a.jpg   train/cat/a.jpg
+"""
+
+import os
+import posixpath
+
+from .answers import Answers
+from .equal_files import equal_files
+from .label_source import LabelFormat, LabelSource
+from .label_table import LabelRow, Labels, split_in_name
+
+
+def recognises(source: LabelSource) -> bool:
+    """Whether all images below it are in folders, two of them or more, that are no splits."""
+    if source.path != source.images.data:
+        return False
+    names = [_split_and_class(path) for path in source.images.paths]
+    return len({name for _, name in names}) > 1 and all(name for _, name in names)
+
+
+def read(source: LabelSource, answers: Answers) -> Labels:
+    """Read it, see :class:`.LabelFormat`."""
+    paths = source.images.paths
+    first = list(range(len(paths)))
+    for same in equal_files([os.path.join(source.path, path) for path in paths]):
+        for index in same:
+            first[index] = same[0]
+    rows = []
+    for path, index in zip(paths, first, strict=True):
+        split, name = _split_and_class(path)
+        rows.append(LabelRow(paths[index], {name: 1}, split))
+    copies = sum(index != place for place, index in enumerate(first))
+    notes = [f'{copies:,} files are copies of others, whose labels are united'] if copies else []
+    return Labels(rows, notes=notes)
+
+
+def _split_and_class(path: str) -> tuple[str, str]:
+    """Return the split and the class by the first folders of a path; '' without a class."""
+    folders = posixpath.dirname(path).split('/')
+    split, start, end = split_in_name(folders[0])
+    if split and end - start == len(folders[0]):
+        return split, folders[1] if len(folders) > 1 else ''
+    return '', folders[0]
+
+
+FORMAT = LabelFormat('folders', 'a folder per class', recognises, read)

@@ -1,0 +1,43 @@
+"""CVAT for images 1.1: ``annotations.xml`` with a tag for each label of an image.
+
+Source: cvat-ai/cvat, xml_format.md; exports in datumaro's tests/assets/cvat_dataset::
+
+    <image id="0" name="a.jpg" subset="Train"><tag label="cat" source="manual"></tag></image>
+"""
+
+from .answers import Answers
+from .boxes import boxes_count, boxes_note
+from .label_source import LabelFormat, LabelSource
+from .label_table import LabelRow, Labels, split_of_word
+from .xml_file import read_xml, text_of
+
+
+def recognises(source: LabelSource) -> bool:
+    """Whether it is an XML file with that root."""
+    return source.path.suffix.lower() == '.xml' and '<annotations>' in source.head[:1000]
+
+
+def read(source: LabelSource, answers: Answers) -> Labels:
+    """Read it, see :class:`.LabelFormat`."""
+    root = read_xml(source.path)
+    images = root.findall('image')
+    if not images:
+        video = ' It has the tracks of a video' if root.find('track') is not None else ''
+        raise ValueError(
+            f'{source.path} has no <image> elements.{video}: export as "CVAT for images 1.1"'
+        )
+    names = [text_of(label, 'name') for label in root.iterfind('meta//labels/label')]
+    shapes = [each for image in images for each in image if each.get('label')]
+    labels = sum(each.tag == 'tag' for each in shapes)
+    boxes = len(shapes) - labels
+    with_boxes = boxes_count(labels, boxes, source.path, answers)
+    rows = []
+    for image in images:
+        chosen = [each for each in image if each.tag == 'tag' or with_boxes]
+        of_image = {name: 1 for each in chosen if (name := each.get('label', '').strip())}
+        split = split_of_word(image.get('subset', ''))
+        rows.append(LabelRow(image.get('name', ''), of_image, split))
+    return Labels(rows, list(filter(None, names)), boxes_note(labels, boxes, with_boxes))
+
+
+FORMAT = LabelFormat('cvat', 'CVAT XML', recognises, read)

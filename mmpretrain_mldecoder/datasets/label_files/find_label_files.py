@@ -1,0 +1,168 @@
+"""Search for the label files of a folder of images."""
+
+import glob
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import OpenQuestion
+from ...fileio.near_names import near_names
+from ...fileio.terminal import printable
+from ..image_header import image_suffixes
+from ..image_search import is_metadata
+from . import class_folders
+from .answers import Answers
+from .formats import FORMATS
+from .image_names import ImageNames, has_image_suffix
+from .label_source import LabelFormat, LabelSource
+from .label_table import split_in_name
+
+_SUFFIXES = ('.json', '.jsonl', '.ndjson', '.csv', '.tsv', '.txt', '.xml')
+_LEVELS = 4  # of folders below the data
+_FOLDERS = class_folders.FORMAT.name
+_NONE = Answers()
+_MANY = 50  # files of a kind in a folder: one an image, no label files of their own
+
+
+@dataclass(frozen=True)
+class LabelFiles:
+    """The label files of a dataset: one, or one a split; all in one format."""
+
+    format: LabelFormat
+    paths: tuple[Path, ...]
+    splits: tuple[str, ...]  # of each, by its name or that of its folder; '' if they say nothing
+    pattern: str  # the file, or a glob of the files, relative to the data
+
+    def __str__(self) -> str:
+        names = ', '.join(map(printable, map(str, self.paths)))
+        return f'{self.format.title}: {names}'
+
+
+def find_label_files(data: str | os.PathLike, answers: Answers = _NONE) -> LabelFiles:
+    """Find the label files of a folder of images.
+
+    Args:
+        data (str | PathLike): The folder.
+        answers (Answers): ``labels`` and ``format`` say which ones.
+
+    Raises:
+        OpenQuestion: About ``labels``, if several files may be meant.
+        ValueError: If there is none, or no such format.
+        FileNotFoundError: If there is no such folder or file.
+    """
+    return find_among(ImageNames(data), answers)
+
+
+def find_among(images: ImageNames, answers: Answers) -> LabelFiles:
+    """Find the label files of images that are listed already, as :func:`find_label_files`."""
+    if not images.data.is_dir():
+        raise FileNotFoundError(f'{images.data} is not a folder')
+    if answers.format is not None and answers.format not in FORMATS:
+        raise ValueError(
+            f'format {answers.format!r} is not known{near_names(answers.format, FORMATS)}. '
+            f'Those are: {", ".join(FORMATS)}'
+        )
+    candidates: dict[tuple, list[tuple[LabelSource, LabelFormat, str]]] = defaultdict(list)
+    for path in _paths(images.data, answers.labels):
+        source = LabelSource(path, images)
+        if format := _format(source, answers):
+            split, pattern = _split_of_file(path, images.data)
+            candidates[format.name, pattern, _header(source)].append((source, format, split))
+    if not candidates:
+        what = answers.labels or images.data
+        raise ValueError(
+            f'{what}: no labels found. Formats that are read: '
+            f'{", ".join(each.title for each in FORMATS.values())}'
+        )
+    if len(candidates) > 1:  # folders are labels where there are no files
+        candidates = {key: same for key, same in candidates.items() if key[0] != _FOLDERS}
+    found = [
+        files
+        for (_, pattern, _), same in candidates.items()
+        for files in _sets(same, pattern, images.data)
+    ]
+    found = [files for files in found if files.pattern == answers.labels] or found
+    if len(found) > 1:
+        raise OpenQuestion(
+            'labels',
+            f'{images.data} has {len(found)} files that may hold the labels. Which one does?',
+            {files.pattern: files.format.title for files in found},
+        )
+    return found[0]
+
+
+def _paths(data: Path, labels: str | None) -> Iterator[Path]:
+    """Yield what may hold labels: what is named, or else all folders and files of some kinds."""
+    if labels is not None:
+        path = data / labels
+        paths = [path] if path.exists() else [*map(Path, sorted(glob.glob(str(path))))]
+        if not paths and Path(labels).exists():  # relative to the working directory
+            paths = [Path(labels).absolute()]
+        if not paths:
+            raise FileNotFoundError(f'labels: there is no {path}')
+        yield from paths
+        return
+    folders, suffixes = [(data, 0)], image_suffixes()
+    while folders:
+        folder, level = folders.pop(0)
+        yield folder
+        kinds: dict[str, list[Path]] = defaultdict(list)
+        inside = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith('.') or is_metadata(entry.name):
+                    continue
+                suffix = os.path.splitext(entry.name)[1].lower()
+                if suffix in _SUFFIXES and entry.is_file():
+                    kinds[suffix].append(Path(entry.path))
+                elif level < _LEVELS and suffix not in suffixes and entry.is_dir():
+                    inside.append((Path(entry.path), level + 1))
+        folders += sorted(inside)
+        for paths in kinds.values():
+            if len(paths) <= _MANY:
+                yield from sorted(paths)
+
+
+def _format(source: LabelSource, answers: Answers) -> LabelFormat | None:
+    if answers.format is not None:
+        format = FORMATS[answers.format]
+        return format if answers.labels is not None or format.recognises(source) else None
+    return next((format for format in FORMATS.values() if format.recognises(source)), None)
+
+
+def _header(source: LabelSource) -> str:
+    """Return the header of a CSV: files of one dataset have the same."""
+    if source.path.suffix.lower() not in ('.csv', '.tsv') or not source.lines:
+        return ''
+    header = source.lines[0]
+    return '' if any(map(has_image_suffix, header.split(','))) else header
+
+
+def _split_of_file(path: Path, data: Path) -> tuple[str, str]:
+    """Return the split that the name or a folder says, and a glob without that word."""
+    parts = os.path.relpath(path, data).split(os.sep)
+    found = [split_in_name(part) for part in parts]
+    split = next((split for split, _, _ in reversed(found) if split), '')
+    globs = [
+        f'{glob.escape(part[:start])}*{glob.escape(part[end:])}'
+        if split and of_part == split
+        else glob.escape(part)
+        for part, (of_part, start, end) in zip(parts, found, strict=True)
+    ]
+    return split, os.sep.join(globs)
+
+
+def _sets(
+    same: Sequence[tuple[LabelSource, LabelFormat, str]], pattern: str, data: Path
+) -> Iterator[LabelFiles]:
+    """Yield files that differ in the split only as one set; otherwise each on its own."""
+    paths = tuple(source.path for source, _, _ in same)
+    splits = tuple(split for _, _, split in same)
+    format = same[0][1]
+    if 1 < len(same) == len({*splits}):
+        yield LabelFiles(format, paths, splits, pattern)
+        return
+    for path, split in zip(paths, splits, strict=True):
+        yield LabelFiles(format, (path,), (split,), os.path.relpath(path, data))

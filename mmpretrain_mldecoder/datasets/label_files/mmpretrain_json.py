@@ -1,0 +1,73 @@
+"""MMPretrain's JSON of ``MultiLabelDataset``.
+
+Source: open-mmlab/mmpretrain, mmpretrain/datasets/multi_label.py and tests/data/dataset. A
+``gt_score`` has 1, 0 and -1 for unknown, as in MMPretrain's metrics::
+
+    {"metainfo": {"classes": ["car", "tree"]},
+     "data_list": [{"img_path": "1.jpg", "gt_label": [0, 1]}]}
+"""
+
+from typing import Any
+
+import msgspec
+
+from .answers import Answers
+from .label_source import LabelFormat, LabelSource, decode_json
+from .label_table import LabelRow, Labels
+
+_EXPECTED = "MMPretrain's JSON: metainfo, and data_list with img_path and gt_label"
+
+
+class _Sample(msgspec.Struct):
+    img_path: str
+    gt_label: int | list[int] = []
+    gt_score: list[float] | None = None
+
+
+class _Content(msgspec.Struct):
+    data_list: list[_Sample]
+    metainfo: dict[str, Any] = {}
+
+
+def recognises(source: LabelSource) -> bool:
+    """Whether it has the list of samples."""
+    return 'data_list' in source.keys
+
+
+def read(source: LabelSource, answers: Answers) -> Labels:
+    """Read it, see :class:`.LabelFormat`."""
+    content = decode_json(source.path, _Content, _EXPECTED)
+    names = _names(content.metainfo)
+    indices = [
+        [sample.gt_label] if isinstance(sample.gt_label, int) else sample.gt_label
+        for sample in content.data_list
+    ]
+    are_numbers = not names
+    if are_numbers:
+        number = max((index + 1 for of_image in indices for index in of_image), default=0)
+        names = tuple(map(str, range(number)))
+    rows = []
+    for place, (sample, of_image) in enumerate(zip(content.data_list, indices, strict=True)):
+        if any(not 0 <= index < len(names) for index in of_image):
+            raise ValueError(
+                f'{source.path}: data_list[{place}] has gt_label {of_image}, and there are '
+                f'{len(names)} classes'
+            )
+        labels = {names[index]: 1 for index in of_image}
+        if sample.gt_score is not None:
+            labels = {
+                name: 1 if score > 0 else int(score)
+                for name, score in zip(names, sample.gt_score, strict=False)
+            }
+        rows.append(LabelRow(sample.img_path, labels))
+    return Labels(rows, names, are_numbers=are_numbers)
+
+
+def _names(metainfo: dict[str, Any]) -> tuple[str, ...]:
+    names = metainfo.get('classes', metainfo.get('CLASSES', ()))
+    if not names:
+        names = [each.get('category_name', '') for each in metainfo.get('categories', ())]
+    return tuple(map(str, names))
+
+
+FORMAT = LabelFormat('mmpretrain', "MMPretrain's JSON", recognises, read)

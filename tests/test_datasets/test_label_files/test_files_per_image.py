@@ -1,0 +1,118 @@
+import pytest
+
+from mmpretrain_mldecoder.errors import OpenQuestion
+
+
+def asked(folder, **answers):
+    with pytest.raises(OpenQuestion) as caught:
+        folder.read(**answers)
+    return caught.value.argument
+
+
+def voc(*objects) -> str:
+    elements = ''.join(
+        f'<object><name>{name}</name><difficult>{difficult}</difficult></object>'
+        for name, difficult in objects
+    )
+    return f'<annotation><folder>x</folder>{elements}</annotation>'
+
+
+def test_voc_asks_about_classes_in_difficult_objects_only(folder):
+    folder.add_images('JPEGImages/1.jpg')
+    folder.write('Annotations/1.xml', voc(('cat', 0), ('cat', 1), ('dog', 1)))
+    assert asked(folder) == 'difficult'
+    for answer, labels in (('yes', ['cat', 'dog']), ('no', ['cat']), ('unknown', ['cat', '?dog'])):
+        assert folder.labels(difficult=answer) == {'JPEGImages/1.jpg': labels}
+
+
+def test_voc_reads_the_lists_of_its_splits(folder):
+    names = [f'JPEGImages/{i}.jpg' for i in range(3)]
+    folder.add_images(*names)
+    for i in range(3):
+        folder.write(f'Annotations/{i}.xml', voc(('cat', 0)))
+    folder.write('ImageSets/Main/train.txt', '0\n')
+    folder.write('ImageSets/Main/val.txt', '1 \n')
+    folder.write('ImageSets/Main/trainval.txt', '0\n1\n')
+    folder.write('ImageSets/Main/cat_train.txt', '0  1\n')
+    assert folder.read().splits == ('train', 'val', '')
+
+
+def test_voc_beside_the_images_has_the_splits_of_the_folders(folder):
+    for split in ('train', 'valid'):
+        folder.add_images(f'{split}/a.v1.jpg')
+        folder.write(f'{split}/a.v1.xml', voc(('cat', 0)))
+    assert folder.read().splits == ('train', 'val')
+
+
+@pytest.fixture
+def yolo(folder):
+    folder.add_images('images/1.jpg', 'images/2.jpg', 'images/3.jpg', 'others/9.jpg')
+    folder.write('labels/1.txt', '2 0.5 0.5 0.1 0.1 0.2 0.2\n0 0.5 0.5 0.1 0.1\n')
+    folder.write('labels/2.txt', '\n')
+    folder.write('labels/classes.txt', 'a\nb\nc\nd\n')
+    return folder
+
+
+def test_yolo_asks_about_images_without_a_file(yolo):
+    assert asked(yolo) == 'unlisted'
+    expected = {'images/1.jpg': ['a', 'c'], 'images/2.jpg': []}
+    assert yolo.labels(unlisted='skip') == expected
+    assert yolo.labels(unlisted='no') == expected | {'images/3.jpg': []}
+    assert yolo.read(unlisted='no').classes == ('a', 'b', 'c', 'd')
+
+
+def test_yolo_without_names_has_numbers(yolo):
+    (yolo.path / 'labels/classes.txt').unlink()
+    assert yolo.read(unlisted='no').classes == ('0', '1', '2')
+    yolo.write('names.txt', 'x\ny\nz\n')
+    assert yolo.read(unlisted='no', class_names='names.txt').classes == ('x', 'y', 'z')
+    yolo.write('names.txt', 'x\ny\n')
+    with pytest.raises(ValueError, match='2 names'):
+        yolo.read(unlisted='no', class_names='names.txt')
+
+
+def test_asks_which_of_several_lists_has_the_names(yolo):
+    yolo.write('obj.names', 'x\ny\nz\n')
+    yolo.write('broken.yaml', 'names: [')
+    assert asked(yolo, unlisted='no') == 'class_names'
+    yolo.write('obj.names', 'x\ny\n')  # too short
+    assert yolo.read(unlisted='no').classes == ('a', 'b', 'c', 'd')
+
+
+def test_names_are_given_to_numbers_only(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('names.txt', '0 x\n1 y\n2 z\n')
+    folder.write('l.csv', 'image,labels\na.jpg,0 2\nb.jpg,1\n')
+    assert folder.read().classes == ('0', '1', '2')
+    assert folder.labels(class_names='names.txt') == {'a.jpg': ['x', 'z'], 'b.jpg': ['y']}
+    folder.write('l.csv', 'image,labels\na.jpg,0;cat\nb.jpg,1\n')
+    with pytest.raises(ValueError, match="'cat'"):
+        folder.read(class_names='names.txt')
+
+
+def test_class_folders_may_lie_in_folders_of_splits(folder):
+    folder.add_images('train/cat/1.jpg', 'train/dog/1.jpg', 'val/cat/2.jpg', 'val/cat/sub/3.jpg')
+    table = folder.read()
+    assert table.classes == ('cat', 'dog')
+    assert table.splits == ('train', 'train', 'val', 'val')
+
+
+def test_equal_names_in_class_folders_are_different_images(folder):
+    folder.add_images('cat/1.jpg', 'dog/1.jpg')
+    assert folder.labels() == {'cat/1.jpg': ['cat'], 'dog/1.jpg': ['dog']}
+
+
+def test_folders_are_no_labels_beside_a_label_file(folder):
+    folder.add_images('x/1.jpg', 'y/2.jpg')
+    folder.write('labels.csv', 'image,labels\nx/1.jpg,cat\ny/2.jpg,dog\n')
+    assert folder.read().classes == ('cat', 'dog')
+    assert folder.read(format='folders').classes == ('x', 'y')
+
+
+@pytest.mark.parametrize(
+    'names', (('a.jpg', 'x/b.jpg'), ('x/a.jpg',), ('train/a.jpg', 'val/b.jpg'))
+)
+def test_other_folders_are_no_classes(folder, names):
+    folder.add_images(*names)
+    with pytest.raises(ValueError, match='no labels found'):
+        folder.read()

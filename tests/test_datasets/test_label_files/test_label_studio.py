@@ -1,0 +1,112 @@
+import csv
+import io
+import json
+
+import pytest
+
+from mmpretrain_mldecoder.errors import OpenQuestion
+
+
+def result(name='tags', kind='choices', *labels):
+    return dict(from_name=name, to_name='image', type=kind, value={kind: list(labels)})
+
+
+def task(name, *annotations, **data):
+    return dict(
+        id=1, data=dict(image=name, **data), annotations=list(annotations), predictions=[{}]
+    )
+
+
+def annotation(*results, was_cancelled=False):
+    return dict(result=list(results), was_cancelled=was_cancelled)
+
+
+@pytest.fixture
+def write(folder):
+    def write(*tasks):
+        folder.add_images('a.jpg', 'b.jpg')
+        folder.write('export.json', json.dumps(tasks))
+
+    return write
+
+
+def asked(folder, **answers):
+    with pytest.raises(OpenQuestion) as caught:
+        folder.read(**answers)
+    return caught.value
+
+
+def test_skips_what_is_not_annotated(folder, write):
+    write(
+        task('a.jpg', annotation(result('tags', 'choices', 'cat'))),
+        task('b.jpg'),
+        task('c.jpg', annotation(result('tags', 'choices', 'dog'), was_cancelled=True)),
+    )
+    table = folder.read()
+    assert (table.images, table.classes) == (('a.jpg',), ('cat',))
+    assert any('2 tasks' in note for note in table.notes)
+
+
+def test_asks_how_annotators_that_differ_count(folder, write):
+    one = annotation(result('tags', 'choices', 'cat', 'dog'))
+    other = annotation(result('tags', 'choices', 'cat'))
+    write(task('a.jpg', one, other), task('b.jpg', one, one))
+    question = asked(folder)
+    assert question.argument == 'annotators'
+    for answer, labels in (('yes', ['cat', 'dog']), ('no', ['cat']), ('unknown', ['cat', '?dog'])):
+        assert folder.labels(annotators=answer) == {'a.jpg': labels, 'b.jpg': ['cat', 'dog']}
+    write(task('a.jpg', one, one))
+    assert folder.labels() == {'a.jpg': ['cat', 'dog']}
+
+
+def test_asks_which_names_and_whether_boxes_are_labels(folder, write):
+    write(
+        task(
+            'a.jpg',
+            annotation(
+                result('tags', 'choices', 'cat'),
+                result('quality', 'choices', 'good'),
+                result('boxes', 'rectanglelabels', 'dog'),
+            ),
+        )
+    )
+    assert asked(folder).argument == 'boxes'
+    question = asked(folder, boxes='no')
+    assert question.argument == 'label_columns'
+    assert set(question.choices) == {('tags',), ('quality',), ('tags', 'quality')}
+    assert folder.labels(boxes='no', label_columns=('tags',)) == {'a.jpg': ['cat']}
+    assert folder.labels(boxes='yes', label_columns=('tags', 'boxes')) == {'a.jpg': ['cat', 'dog']}
+
+
+def test_asks_for_the_key_of_the_image(folder, write):
+    label = annotation(result('tags', 'choices', 'cat'))
+    write(task('x/a.jpg', label, mask='x/b.jpg', text='a cat'))
+    assert set(asked(folder).choices) == {'image', 'mask'}
+    assert folder.labels(image_column='mask') == {'b.jpg': ['cat']}
+
+
+RECORDS = [
+    dict(id=1, image='/data/upload/1/01234567-a.jpg', tags=dict(choices=['cat', 'hot dog'])),
+    dict(id=2, image='/data/local-files/?d=x%5Cb.jpg', tags='cat'),
+]
+
+
+def test_reads_json_min(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    records = [dict(each, annotator=1, annotation_id=7, lead_time=2.5) for each in RECORDS]
+    folder.write('min.json', json.dumps(records))
+    assert folder.labels() == {'a.jpg': ['cat', 'hot dog'], 'b.jpg': ['cat']}
+
+
+@pytest.mark.parametrize('delimiter', (',', '\t'))
+def test_reads_csv(folder, delimiter):
+    folder.add_images('a.jpg', 'b.jpg')
+    text = io.StringIO(newline='')
+    names = ['annotation_id', 'annotator', 'id', 'image', 'tags']
+    writer = csv.DictWriter(text, names, delimiter=delimiter, quoting=csv.QUOTE_NONNUMERIC)
+    writer.writeheader()
+    for each in RECORDS:
+        tags = each['tags'] if isinstance(each['tags'], str) else json.dumps(each['tags'])
+        writer.writerow(dict(each, tags=tags, annotator='a@b.c', annotation_id=7))
+    folder.write('export.csv', text.getvalue())
+    assert folder.labels() == {'a.jpg': ['cat', 'hot dog'], 'b.jpg': ['cat']}

@@ -1,0 +1,358 @@
+import json
+
+import pytest
+
+from mmpretrain_mldecoder.datasets.label_files import FORMATS, Answers, find_label_files
+from mmpretrain_mldecoder.errors import OpenQuestion
+
+
+def lines(*records) -> str:
+    return ''.join(json.dumps(record) + '\n' for record in records)
+
+
+def azure(name, label):
+    return dict(image_url=f'azureml://datastores/d/paths/{name}', label=label)
+
+
+def google(name, use, **annotations):
+    labels = {'aiplatform.googleapis.com/ml_use': use}
+    return dict(imageGcsUri=f'gs://b/x/{name}', dataItemResourceLabels=labels, **annotations)
+
+
+def label_studio(name, *choices):
+    results = [
+        dict(from_name='tags', to_name='image', type='choices', value=dict(choices=list(labels)))
+        for labels in choices
+    ]
+    annotations = [dict(was_cancelled=False, result=[result]) for result in results]
+    return dict(data=dict(image=f'/data/upload/1/0123abcd-{name}'), annotations=annotations)
+
+
+HEX = '0123456789abcdef' * 2
+ROBOFLOW = f'a_jpg.rf.{HEX}.jpg'
+# Of each format: the images, the files, and the labels of each image; cat and hot dog first.
+SAMPLES = {
+    'coco': (
+        {
+            'a.json': json.dumps(
+                dict(
+                    images=[dict(id=1, file_name='a.jpg'), dict(id=2, file_name='b.jpg')],
+                    annotations=[dict(id=1, image_id=1, category_id=7)],
+                    categories=[dict(id=9, name='hot dog'), dict(id=7, name='cat')],
+                )
+            )
+        },
+        {'a.jpg': ['cat'], 'b.jpg': []},
+    ),
+    'mmpretrain': (
+        {
+            'train.json': json.dumps(
+                dict(
+                    metainfo=dict(classes=['hot dog', 'cat']),
+                    data_list=[
+                        dict(img_path='a.jpg', gt_label=[0, 1]),
+                        dict(img_path='b.jpg', gt_label=[], gt_score=[0, -1]),
+                    ],
+                )
+            )
+        },
+        {'a.jpg': ['hot dog', 'cat'], 'b.jpg': ['?cat']},
+    ),
+    'datumaro': (
+        {
+            'annotations/train.json': json.dumps(
+                dict(
+                    info={},
+                    categories=dict(label=dict(labels=[dict(name='hot dog'), dict(name='cat')])),
+                    items=[
+                        dict(id='a', annotations=[dict(id=0, type='label', label_id=1)]),
+                        dict(id='x', annotations=[], image=dict(path='b.jpg', size=[6, 8])),
+                    ],
+                )
+            )
+        },
+        {'a.jpg': ['cat'], 'b.jpg': []},
+    ),
+    'fiftyone': (
+        {
+            'labels.json': json.dumps(
+                dict(
+                    classes=['hot dog', 'cat'],
+                    labels={'a': [dict(label='cat', confidence=0.9), 0], 'b': None},
+                )
+            )
+        },
+        {'a.jpg': ['hot dog', 'cat'], 'b.jpg': []},
+    ),
+    'label-studio': (
+        {
+            'export.json': json.dumps(
+                [label_studio('a.jpg', ['cat', 'hot dog']), label_studio('b.jpg', [])]
+            )
+        },
+        {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []},
+    ),
+    'hugging-face': (
+        {
+            'metadata.jsonl': lines(
+                dict(file_name='a.jpg', labels=['cat', 'hot dog'], width=8),
+                dict(file_name='b.jpg', labels=[], width=8),
+            )
+        },
+        {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []},
+    ),
+    'google-jsonl': (
+        {
+            'import.jsonl': lines(
+                google('a.jpg', 'test', classificationAnnotations=[dict(displayName='cat')]),
+                google('b.jpg', 'training', classificationAnnotation=dict(displayName='hot dog')),
+            )
+        },
+        {'a.jpg': ['cat'], 'b.jpg': ['hot dog']},
+    ),
+    'google-csv': (
+        {'import.csv': 'TRAIN,gs://b/a.jpg,cat\ngs://b/a.jpg,hot dog\nUNASSIGNED,gs://b/b.jpg\n'},
+        {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []},
+    ),
+    'azure': (
+        {'train.jsonl': lines(azure('a.jpg', ['cat', 'hot dog']), azure('b.jpg', 'cat'))},
+        {'a.jpg': ['cat', 'hot dog'], 'b.jpg': ['cat']},
+    ),
+    'roboflow': (
+        {'train/_classes.csv': f'filename, hot dog, cat \n{ROBOFLOW}, 1, 0\nb.jpg, 0, 0\n'},
+        {f'train/{ROBOFLOW}': ['hot dog'], 'train/b.jpg': []},
+    ),
+    'paddleclas': (
+        {
+            'train_list.txt': 'a.jpg\t1,0\nb.jpg\t1,1\n',
+            'label_list.txt': '0 hot dog\n1 cat\n',
+        },
+        {'a.jpg': ['hot dog'], 'b.jpg': ['hot dog', 'cat']},
+    ),
+    'lists': (
+        {'train.txt': 'a.jpg,cat,hot dog\nb.jpg\n'},
+        {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []},
+    ),
+    'csv': (
+        {'labels.csv': 'image,labels\na.jpg,"cat,hot dog"\nb.jpg,\n'},
+        {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []},
+    ),
+    'cvat': (
+        {
+            'annotations.xml': '<?xml version="1.0" encoding="utf-8"?>\n<annotations>'
+            '<version>1.1</version><meta><task><labels><label><name>hot dog</name></label>'
+            '<label><name>cat</name></label></labels></task></meta>'
+            '<image id="0" name="a.jpg" subset="Train" width="8" height="6">'
+            '<tag label="cat" source="manual"></tag></image>'
+            '<image id="1" name="b.jpg" subset="Validation" width="8" height="6"/></annotations>'
+        },
+        {'a.jpg': ['cat'], 'b.jpg': []},
+    ),
+    'voc': (
+        {
+            'Annotations/a.xml': '<annotation><filename>wrong.jpg</filename><object>'
+            '<name>cat</name></object><object><name>hot dog</name><difficult>0</difficult>'
+            '</object></annotation>',
+            'Annotations/other.xml': '<annotation><filename>b.jpg</filename></annotation>',
+        },
+        {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []},
+    ),
+    'yolo': (
+        {
+            'labels/train/a.txt': '1 .5 .5 .1 .1\n1 .2 .2 .1 .1\n',
+            'labels/train/b.txt': '',
+            'data.yaml': 'train: images/train\nnames: {0: hot dog, 1: cat}\n',
+        },
+        {'images/train/a.jpg': ['cat'], 'images/train/b.jpg': []},
+    ),
+    'folders': (
+        {},
+        {'cat/a.jpg': ['cat', 'hot dog'], 'hot dog/b.jpg': ['hot dog']},
+    ),
+}
+
+
+def build(folder, name):
+    files, expected = SAMPLES[name]
+    folder.add_images(*expected)
+    for path, text in files.items():
+        folder.write(path, text)
+    if name == 'folders':
+        copy = (folder.path / 'cat/a.jpg').read_bytes()
+        (folder.path / 'hot dog/a.jpg').write_bytes(copy)
+    return expected
+
+
+def test_every_format_has_a_sample():
+    assert list(SAMPLES) == list(FORMATS)
+
+
+@pytest.mark.parametrize('name', SAMPLES)
+def test_a_sample_is_recognised_and_read(folder, name):
+    expected = build(folder, name)
+    assert find_label_files(folder.path).format.name == name
+    assert folder.labels() == expected
+    assert {*folder.read().classes} == {'cat', 'hot dog'}
+
+
+@pytest.mark.parametrize(
+    ('name', 'splits'),
+    {
+        'google-jsonl': ('test', 'train'),
+        'google-csv': ('train', ''),
+        'cvat': ('train', 'val'),
+        'azure': ('train', 'train'),
+        'roboflow': ('train', 'train'),
+        'yolo': ('train', 'train'),
+        'csv': ('', ''),
+    }.items(),
+)
+def test_splits_are_read(folder, name, splits):
+    build(folder, name)
+    assert folder.read().splits == splits
+
+
+@pytest.mark.parametrize('name', SAMPLES)
+def test_files_that_are_cut_off_are_errors_in_one_line(folder, name):
+    """Whatever is left of a file: it is read, asked about or refused, and nothing else."""
+    build(folder, name)
+    for path in SAMPLES[name][0]:
+        content = (folder.path / path).read_bytes()
+        for end in range(1, len(content), max(1, len(content) // 25)):
+            (folder.path / path).write_bytes(content[:end])
+            for answers in (Answers(), Answers(format=name, labels=path)):
+                try:
+                    folder.read(labels=answers.labels, format=answers.format)
+                except (ValueError, FileNotFoundError) as error:
+                    assert str(error)
+        (folder.path / path).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ('name', 'file', 'text', 'match'),
+    (
+        ('roboflow', 'train/_classes.csv', 'Pixel Value, Class\n0, background\n', 'masks'),
+        ('datumaro', 'annotations/train.json', '"label_id": 1', r"'a' has label_id 7"),
+        ('mmpretrain', 'train.json', '[0, 1]', r'data_list\[0\] has gt_label \[7\]'),
+        ('paddleclas', 'train_list.txt', 'a.jpg\t1,0\nb.jpg\t1\n', 'line 2'),
+        ('paddleclas', 'train_list.txt', 'a.jpg\t1,0\nb.jpg\t1,0,1\n', 'line 2 has 3 values'),
+        ('azure', 'train.jsonl', lines(azure('a.jpg', 7)), 'line 1'),
+        ('fiftyone', 'labels.json', '{"classes": ["x"], "labels": {"a": 7}}', "'a'"),
+        ('cvat', 'annotations.xml', '<annotations><track/></annotations>', 'tracks of a video'),
+        ('google-csv', 'import.csv', 'TRAIN,gs://b/a.jpg,cat\nTRAIN,a.jpg,cat\n', 'row 2'),
+        ('yolo', 'labels/train/a.txt', '1 .5 .5 .1\n', 'line 1'),
+    ),
+)
+def test_what_a_format_does_not_have_is_named(folder, name, file, text, match):
+    build(folder, name)
+    if text in SAMPLES[name][0][file]:
+        wrong = '"label_id": 7' if 'label_id' in text else '[7]'
+        text = SAMPLES[name][0][file].replace(text, wrong)
+    folder.write(file, text)
+    with pytest.raises(ValueError, match=match) as caught:
+        folder.read(labels='labels/train' if name == 'yolo' else file, format=name)
+    assert not isinstance(caught.value, OpenQuestion)
+
+
+@pytest.mark.parametrize('name', ('cvat', 'voc'))
+@pytest.mark.parametrize(
+    'doctype',
+    (
+        '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>',
+        '<!DOCTYPE x SYSTEM "file:///etc/passwd">',
+    ),
+)
+@pytest.mark.parametrize('encoding', ('utf-8', 'utf-16'))
+def test_xml_with_a_doctype_is_refused(folder, name, doctype, encoding):
+    build(folder, name)
+    file = next(iter(SAMPLES[name][0]))
+    content = SAMPLES[name][0][file].replace('<?xml version="1.0" encoding="utf-8"?>', '')
+    folder.write(file, f'{doctype}{content}', encoding)
+    with pytest.raises(ValueError, match='DOCTYPE'):
+        folder.read(labels='Annotations' if name == 'voc' else file, format=name)
+
+
+@pytest.mark.parametrize(
+    ('file', 'text'),
+    (
+        (
+            'annotations.xml',
+            '<annotations><image name="a.jpg"><tag label="cat"/><box label="dog"/></image>'
+            '</annotations>',
+        ),
+        (
+            'annotations/train.json',
+            json.dumps(
+                dict(
+                    categories=dict(label=dict(labels=[dict(name='cat'), dict(name='dog')])),
+                    items=[
+                        dict(
+                            id='a',
+                            annotations=[
+                                dict(type='label', label_id=0),
+                                dict(type='bbox', label_id=1),
+                            ],
+                        )
+                    ],
+                )
+            ),
+        ),
+    ),
+)
+def test_asks_whether_boxes_are_labels(folder, file, text):
+    folder.add_images('a.jpg')
+    folder.write(file, text)
+    with pytest.raises(OpenQuestion) as caught:
+        folder.read()
+    assert caught.value.argument == 'boxes'
+    assert folder.labels(boxes='no') == {'a.jpg': ['cat']}
+    assert folder.labels(boxes='yes') == {'a.jpg': ['cat', 'dog']}
+    only = text.replace('<tag label="cat"/>', '').replace('"type": "label"', '"type": "polygon"')
+    folder.write(file, only)
+    assert 'dog' in folder.labels()['a.jpg']
+
+
+def test_boxes_of_google_and_azure_are_labels(folder):
+    folder.add_images('a.jpg')
+    folder.write('a.csv', 'TRAIN,gs://b/a.jpg,cat,0.1,0.1,,,0.5,.5,,\n')
+    assert folder.labels() == {'a.jpg': ['cat']}
+    (folder.path / 'a.csv').unlink()
+    folder.write('a.jsonl', lines(azure('a.jpg', [dict(label='cat', xmin=0.1)])))
+    assert folder.labels() == {'a.jpg': ['cat']}
+
+
+@pytest.mark.parametrize(
+    'text',
+    (
+        'a.jpg\tcat|hot dog\nb.jpg\t\n',
+        'a.jpg,"cat,hot dog"\nb.jpg,\n',
+        'a.jpg|cat;hot dog\nb.jpg|\n',
+        '\ufeffa.jpg;cat;hot dog\r\nb.jpg\r\n',
+    ),
+)
+def test_lists_without_a_header(folder, text):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.txt', text)
+    assert folder.labels() == {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []}
+
+
+def test_lists_of_values(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', 'a.jpg,1,-1\nb.jpg,0,1\n')
+    folder.write('classes.txt', 'cat\ndog\n')
+    with pytest.raises(OpenQuestion) as caught:
+        folder.read()
+    assert caught.value.argument == 'minus_one'
+    assert folder.labels(minus_one='unknown') == {'a.jpg': ['cat', '?dog'], 'b.jpg': ['dog']}
+
+
+def test_hugging_face_in_csv_and_with_names_in_text(folder):
+    folder.add_images('train/a.jpg', 'test/a.jpg')
+    for split, label in (('train', 'cat, hot dog'), ('test', 'cat')):
+        folder.write(f'{split}/metadata.csv', f'file_name,text\na.jpg,"{label}"\n')
+    assert folder.labels() == {'test/a.jpg': ['cat'], 'train/a.jpg': ['cat', 'hot dog']}
+    assert folder.read().splits == ('test', 'train')
+    for split, label in (('train', 'cat, hot dog'), ('test', 'cat')):
+        (folder.path / f'{split}/metadata.csv').unlink()
+        folder.write(f'{split}/metadata.jsonl', lines(dict(file_name='a.jpg', text=label)))
+    assert folder.labels() == {'test/a.jpg': ['cat'], 'train/a.jpg': ['cat', 'hot dog']}
