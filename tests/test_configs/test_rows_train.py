@@ -98,6 +98,23 @@ def test_foundation_backbones_train(row, shared_data, tmp_path):
     assert 0 < two_iterations(cfg, tmp_path)['val/coco/mAP'] <= 100
 
 
+@pytest.mark.parametrize('head', ['linear', 'mldecoder'])
+@pytest.mark.parametrize('backbone', ['lite0', 'r50vd_ssld'])
+def test_rows_for_labels_of_ones_own_train(head, backbone, shared_data, tmp_path):
+    cfg = Config.fromfile(CONFIGS / f'finetune/{head}_{backbone}.py')
+    cfg.merge_from_dict(SMALL_HEAD if head == 'mldecoder' else {})
+    cfg.merge_from_dict(SMALL_RESNET if backbone == 'r50vd_ssld' else {})
+    cfg.model.head.num_classes = 80
+    for split, folder in (('train', 'train2017'), ('val', 'val2017'), ('test', 'val2017')):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        dataset.data_root = str(shared_data / 'coco_tiny')
+        assert dataset.ann_file == f'{split}.json'
+        dataset.ann_file = f'annotations/instances_{folder}.json'
+        dataset.data_prefix = folder
+
+    assert 0 < two_iterations(cfg, tmp_path)['val/coco/mAP'] <= 100
+
+
 def test_tresnet_trains(shared_data, tmp_path):
     """The folders are those of COCO 2014, with the photos of coco_tiny in them."""
     coco, root = shared_data / 'coco_tiny', tmp_path / 'COCO2014'

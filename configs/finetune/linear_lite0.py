@@ -1,0 +1,12 @@
+_base_ = './mldecoder_lite0.py'
+
+model = dict(
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        _delete_=True,
+        type='MultiLabelLinearClsHead',
+        num_classes=80,
+        in_channels=1280,
+        loss=dict(type='DetachedAsymmetricLoss'),
+    ),
+)
