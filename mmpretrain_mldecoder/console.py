@@ -6,6 +6,7 @@ from pathlib import Path
 
 TOOLS = Path(__file__).parent / '.mim' / 'tools'
 COMMANDS = {
+    'start': 'start.py',
     'train': 'train.py',
     'test': 'test.py',
     'infer': 'infer.py',
@@ -33,7 +34,9 @@ def main(argv: list[str] | None = None) -> None:
     if name not in COMMANDS:
         raise SystemExit(f'mldecoder has no command {name!r}, but {", ".join(COMMANDS)}')
     sys.argv[0] = f'mldecoder {name}'  # what argparse prints as the program
-    runpy.run_path(str(TOOLS / COMMANDS[name]))['main'](arguments[1:])
+    result = runpy.run_path(str(TOOLS / COMMANDS[name]))['main'](arguments[1:])
+    if isinstance(result, int):
+        sys.exit(result)
 
 
 def _about(name: str) -> str:

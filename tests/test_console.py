@@ -24,3 +24,13 @@ def test_arguments_after_the_command_are_those_of_its_program(monkeypatch, capsy
 def test_unknown_command_names_those_there_are():
     with pytest.raises(SystemExit, match=r"'tran'.*train, test"):
         console.main(['tran'])
+
+
+def test_exit_status_is_that_of_the_program(tmp_path, monkeypatch):
+    (tmp_path / 'a.py').write_text('def main(argv):\n    return int(argv[0])\n')
+    monkeypatch.setattr(console, 'TOOLS', tmp_path)
+    monkeypatch.setattr(console, 'COMMANDS', dict(a='a.py'))
+    monkeypatch.setattr('sys.argv', ['mldecoder'])
+    with pytest.raises(SystemExit) as end:
+        console.main(['a', '3'])
+    assert end.value.code == 3

@@ -22,6 +22,7 @@ FLOORS = (
     'engine',
     'apis',
     'analysis',
+    'start',
     'console',
 )
 ROOMS_OF_ENGINE = ('distributed', 'optimizers', 'schedulers', 'hooks', 'checks', 'runners')

@@ -1,0 +1,1 @@
+"""From labelled images to a tuned, explained, exported model: what ``mldecoder start`` does."""

@@ -1,0 +1,75 @@
+"""The labels of a run: read, looked at, split, and stored as COCO JSON."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from ..datasets.label_files import (
+    Answers,
+    LabelTable,
+    count_splits,
+    read_labels,
+    split_counts_table,
+    split_table,
+    write_coco_files,
+)
+from ..errors import RunError
+from ..fileio.terminal import printable
+from .questions import with_questions
+
+FRACTIONS = dict(train=0.7, val=0.15, test=0.15)
+FEW = 10  # images of a class in train
+MOST_LISTED = 10
+
+
+def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> None:
+    """Read the labels of a folder, print what there is to know, and write one file a split.
+
+    Thresholds and the best epoch are chosen on ``val``, so the test is of other images: labels that
+    come as train and val give a new ``val`` from train, and their val is the test.
+
+    Args:
+        data (Path): Folder with the images and their labels.
+        answers (Answers): What the label files do not say.
+        seed (int): Of the split.
+        out (Path): Folder for ``train.json``, ``val.json``, ``test.json``.
+
+    Raises:
+        OpenQuestion: If labels can be read in several ways and nobody can be asked.
+        RunError: If a split has no image, or none with a label.
+        ValueError: If labels cannot be read.
+        FileNotFoundError: If they are not there.
+    """
+    table, _ = with_questions(lambda given: read_labels(data, given), answers)
+    if set(table.splits) == {'train', 'val'}:
+        renamed = tuple('test' if split == 'val' else split for split in table.splits)
+        note = 'val of the label files is the test here, and val is a part of their train'
+        table = replace(table, splits=renamed, notes=(*table.notes, note))
+    table = split_table(table, data, FRACTIONS, seed)
+    console = Console(highlight=False, width=110)
+    for note in (*table.notes, *_findings(table)):
+        console.print(f'- {printable(note)}', markup=False, soft_wrap=True)
+    console.print(split_counts_table(count_splits(table)))
+    for split in FRACTIONS:
+        rows = [i for i, each in enumerate(table.splits) if each == split]
+        if not (table.targets[rows] == 1).any():
+            raise RunError(
+                f'{split} has {len(rows)} images and no label: {len(table.images)} images are too '
+                'few, or the labels are not what they should be'
+            )
+    write_coco_files(table, data, out)
+
+
+def _findings(table: LabelTable) -> list[str]:
+    """Return a sentence for what makes labels poor material."""
+    found = []
+    unlabelled = int((table.targets != 1).all(axis=1).sum())
+    if unlabelled:
+        found.append(f'{unlabelled:,} images have no label: they count as negative for all classes')
+    positives = (table.targets[[split == 'train' for split in table.splits]] == 1).sum(axis=0)
+    rare = [f'{name} ({n})' for name, n in zip(table.classes, positives, strict=True) if n < FEW]
+    if rare:
+        listed = ', '.join(rare[:MOST_LISTED]) + (', ...' if len(rare) > MOST_LISTED else '')
+        found.append(f'{len(rare)} classes have fewer than {FEW} images in train: {listed}')
+    return found

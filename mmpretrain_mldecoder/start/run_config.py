@@ -1,0 +1,170 @@
+"""The config of a run: a shipped row, and values chosen for the data, each with its reason."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmpretrain.registry import MODELS
+
+import mmpretrain_mldecoder
+
+from ..datasets.label_files.label_table import SPLITS
+
+ROWS = Path(mmpretrain_mldecoder.__file__).parent / '.mim' / 'configs' / 'finetune'
+BASE_BATCH, BASE_RATE = 32, 3e-4  # of the rows
+LEAST_STEPS = 10  # an epoch
+PASSES = dict(cpu=10_000, gpu=60_000)  # images that a training sees, within the bounds of epochs
+LEAST_EPOCHS, MOST_EPOCHS = 5, 40
+MOST_QUERIES = 100
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value and why it was chosen."""
+
+    value: object
+    reason: str
+
+
+def choose(
+    num_images: int,
+    num_classes: int,
+    row: str | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+) -> dict[str, Choice]:
+    """Choose row, batch size, learning rate, epochs, average and patience.
+
+    Args:
+        num_images (int): Of the training split.
+        num_classes (int): Number of classes.
+        row (str, optional): One of the configs in ``ROWS``, without ``.py``. Defaults to that for
+            the device.
+        epochs (int, optional): Defaults to what ``PASSES`` gives.
+        batch_size (int, optional): Defaults to the largest that fits, up to 32.
+    """
+    has_gpu = get_device() != 'cpu'
+    choices = {}
+    if row is None:
+        choices['row'] = (
+            Choice('mldecoder_r50vd_ssld', 'there is a GPU')
+            if has_gpu
+            else Choice('mldecoder_lite0', 'no GPU: a small network, with weights from a package')
+        )
+    else:
+        choices['row'] = Choice(row, 'as asked for')
+    groups = min(num_classes, MOST_QUERIES)
+    reason = 'one query a class' if groups == num_classes else f'{MOST_QUERIES} queries share them'
+    choices['num_groups'] = Choice(groups, reason)
+    if batch_size is None:
+        choices['batch_size'] = _batch_size(num_images, str(choices['row'].value), has_gpu)
+    else:
+        choices['batch_size'] = Choice(batch_size, 'as asked for')
+    batch = int(str(choices['batch_size'].value))
+    choices['lr'] = Choice(
+        float(f'{BASE_RATE * batch / BASE_BATCH:.3g}'), f'{BASE_RATE:g} for {BASE_BATCH} a step'
+    )
+    if epochs is None:
+        passes = PASSES['gpu' if has_gpu else 'cpu']
+        count = min(max(round(passes / num_images), LEAST_EPOCHS), MOST_EPOCHS)
+        reason = f'about {passes:,} images, in {LEAST_EPOCHS} to {MOST_EPOCHS} epochs'
+        choices['epochs'] = Choice(count, reason)
+    else:
+        choices['epochs'] = Choice(epochs, 'as asked for')
+    count = int(str(choices['epochs'].value))
+    steps = count * -(-num_images // batch)
+    averaged = max(steps // 10, 2)
+    choices['ema_decay'] = Choice(
+        round(1 - 1 / averaged, 4), f'averages {averaged} of {steps} steps'
+    )
+    choices['patience'] = Choice(max(3, count // 3), 'a third of the epochs without a better mAP')
+    choices['num_workers'] = Choice(min(os.cpu_count() or 1, 8), 'one a core, at most 8')
+    return choices
+
+
+def _batch_size(num_images: int, row: str, has_gpu: bool) -> Choice:
+    batch = BASE_BATCH
+    while batch > 8 and num_images < LEAST_STEPS * batch:
+        batch //= 2
+    reason = 'as in the row' if batch == BASE_BATCH else f'so an epoch has {LEAST_STEPS} steps'
+    while has_gpu and batch > 1 and not fits_memory(row, batch):
+        batch //= 2
+        reason = 'more do not fit into the memory of the GPU'
+    return Choice(batch, reason)
+
+
+def fits_memory(row: str, batch_size: int) -> bool:
+    """Whether a training step of a row, in half precision, fits into the memory of the GPU."""
+    cfg = Config.fromfile(ROWS / f'{row}.py')
+    cfg.model.backbone.pop('init_cfg', None)
+    side = cfg.train_dataloader.dataset.pipeline[1].scale
+    device = get_device()
+    try:
+        model = MODELS.build(cfg.model).to(device)
+        images = torch.rand(batch_size, 3, side, side, device=device)
+        with torch.autocast(device, torch.float16):
+            model(images, mode='tensor').float().sum().backward()
+        # Adam's two averages, and the average of the weights.
+        extra = 3 * sum(each.numel() for each in model.parameters())
+        torch.empty(extra, device=device)
+    except torch.OutOfMemoryError:
+        return False
+    finally:
+        torch.cuda.empty_cache()
+    return True
+
+
+def config_text(choices: dict[str, Choice], num_classes: int, data: Path, labels: Path) -> str:
+    """Return the config of a run.
+
+    Args:
+        choices (dict[str, Choice]): Of :func:`choose`.
+        num_classes (int): Number of classes.
+        data (Path): Folder of the images.
+        labels (Path): Folder with ``train.json``, ``val.json`` and ``test.json``.
+    """
+    has_queries = str(choices['row'].value).startswith('mldecoder')
+    text = _TEMPLATE.replace('{head}', _QUERIES if has_queries else '))')
+    return text.format(
+        base=str(ROWS / f'{choices["row"].value}.py'),
+        num_classes=num_classes,
+        data=str(data.resolve()),
+        **{split: str(labels.resolve() / f'{split}.json') for split in SPLITS},
+        **choices,
+    )
+
+
+_QUERIES = ', num_groups={num_groups.value}))  # {num_groups.reason}'
+_TEMPLATE = """\
+_base_ = {base!r}  # {row.reason}
+
+num_classes = {num_classes}
+data_root = {data!r}
+
+model = dict(head=dict(num_classes=num_classes{head}
+data_preprocessor = dict(num_classes=num_classes)
+train_dataloader = dict(
+    batch_size={batch_size.value},  # {batch_size.reason}
+    num_workers={num_workers.value},  # {num_workers.reason}
+    dataset=dict(data_root=data_root, ann_file={train!r}),
+)
+val_dataloader = dict(
+    num_workers={num_workers.value},
+    dataset=dict(data_root=data_root, ann_file={val!r}),
+)
+test_dataloader = dict(
+    num_workers={num_workers.value},
+    dataset=dict(data_root=data_root, ann_file={test!r}),
+)
+optim_wrapper = dict(optimizer=dict(lr={lr.value}))  # {lr.reason}
+train_cfg = dict(max_epochs={epochs.value})  # {epochs.reason}
+custom_hooks = [
+    dict(type='IterSeedHook'),
+    dict(type='DualEMAHook', decay={ema_decay.value}),  # {ema_decay.reason}
+    # {patience.reason}
+    dict(type='EarlyStoppingHook', monitor='coco/mAP', rule='greater', patience={patience.value}),
+]
+"""

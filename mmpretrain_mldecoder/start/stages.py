@@ -1,0 +1,209 @@
+"""The stages of a run, each a command of ``mldecoder``; what is finished is not repeated."""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..datasets.label_files import Answers
+from ..engine.runners.finished_test import read_finished_test
+from ..errors import RunError
+from ..fileio.atomic_write import atomic_write
+from .labels import prepare_labels
+from .run_config import choose, config_text
+
+STATE = 'start.json'
+_CONSOLE = [sys.executable, '-u', '-m', 'mmpretrain_mldecoder.console']
+
+
+class RunFolder:
+    """A folder of a run: its files, and which stages are finished.
+
+    Args:
+        path (Path): Created if it does not exist.
+        settings (dict): What the run was started with: plain values.
+
+    Raises:
+        ValueError: If the folder was started with other settings, or holds something else.
+    """
+
+    def __init__(self, path: Path, settings: dict):
+        self.path = path
+        self.finished: list[str] = []
+        state = path / STATE
+        if state.is_file():
+            stored = json.loads(state.read_text())
+            self.finished = stored['finished']
+            differ = [key for key in settings if settings[key] != stored['settings'].get(key)]
+            if differ:
+                raise ValueError(
+                    f'{path} was started with {differ[0]} = {stored["settings"].get(differ[0])!r}, '
+                    f'now it is {settings[differ[0]]!r}: start it as before, or name another --out'
+                )
+        elif path.is_dir() and any(path.iterdir()):
+            raise ValueError(f'{path} holds something else: name another folder with --out')
+        self.settings = settings
+        path.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def config(self) -> Path:
+        """The config."""
+        return self.path / 'config.py'
+
+    @property
+    def labels(self) -> Path:
+        """Folder of the labels, as COCO JSON."""
+        return self.path / 'labels'
+
+    @property
+    def log(self) -> Path:
+        """What training and tests print, in full."""
+        return self.path / 'log.txt'
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The checkpoint with the best mAP on val."""
+        found = sorted((self.path / 'train').glob('best_coco_mAP_*.pth'))
+        if not found:
+            raise RunError(f'{self.path / "train"} has no best checkpoint: see its log')
+        return found[-1]
+
+    @property
+    def model(self) -> Path:
+        """The checkpoint with its thresholds."""
+        return self.path / 'model.pth'
+
+    def once(self, stage: str, do: Callable[[], object]) -> None:
+        """Do a stage, unless it is finished, and remember it."""
+        if stage in self.finished:
+            return
+        do()
+        self.finished.append(stage)
+        self.store()
+
+    def store(self) -> None:
+        """Write what is finished."""
+        with atomic_write(self.path / STATE) as path:
+            path.write_text(json.dumps(dict(settings=self.settings, finished=self.finished)))
+
+
+def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
+    """Write labels and config, unless they are there; arguments as of :func:`prepare_labels`."""
+    settings = run.settings
+    run.once('labels', lambda: prepare_labels(data, answers, settings['seed'], run.labels))
+
+    def write_config() -> None:
+        train = json.loads((run.labels / 'train.json').read_text(encoding='utf-8'))
+        num_images, num_classes = len(train['images']), len(train['categories'])
+        asked_for = {name: settings[name] for name in ('row', 'epochs', 'batch_size')}
+        choices = choose(num_images, num_classes, **asked_for)
+        with atomic_write(run.config) as path:
+            text = config_text(choices, num_classes, data, run.labels)
+            path.write_text(text, encoding='utf-8')
+
+    run.once('config', write_config)
+
+
+def mldecoder(*arguments: object, allowed: Sequence[int] = (0,), log: Path | None = None) -> None:
+    """Run a command of ``mldecoder`` in a process of its own.
+
+    Args:
+        *arguments: The command and its arguments.
+        allowed (Sequence[int]): Exit statuses that are no failure. Defaults to 0 alone.
+        log (Path, optional): For commands with a runner, whose log is long: it goes to the end of
+            this file; shown are the epochs, and what comes after the last record. Defaults to None.
+
+    Raises:
+        RunError: If it ends with another status.
+    """
+    command = [str(argument) for argument in arguments]
+    print(f'\n$ mldecoder {shlex.join(command)}', flush=True)
+    last: list[str] = []
+    if log is None:
+        status = subprocess.run([*_CONSOLE, *command]).returncode
+    else:
+        status, last = _logged([*_CONSOLE, *command], log)
+    if status not in allowed:
+        lines = '\n'.join(['', *last[-15:]])
+        raise RunError(f'mldecoder {command[0]} ended with status {status}, see above{lines}')
+
+
+def _logged(command: list[str], log: Path) -> tuple[int, list[str]]:
+    """Return the exit status and the last lines; all go to ``log``, some are shown."""
+    rest: list[str] = []
+    with (
+        log.open('a', encoding='utf-8') as file,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace'
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            file.write(line)
+            rest.append(line.rstrip('\n'))
+            if ' - mmengine - ' in line:
+                rest.clear()
+                _, is_result, result = line.rstrip().partition(' - INFO - Epoch')
+                if is_result:
+                    print(f'Epoch{result}', flush=True)
+    if process.returncode == 0:
+        print(*rest, sep='\n')
+    return process.returncode, rest
+
+
+def train_and_export(run: RunFolder) -> None:
+    """Look at the data, train, fit thresholds, test, report and export."""
+    config = run.config
+    # Status 1 is that of findings, which are printed, not of an error.
+    run.once(
+        'browse',
+        lambda: mldecoder('browse', config, '--out-dir', run.path / 'browse', allowed=(0, 1)),
+    )
+    run.once(
+        'train', lambda: mldecoder('train', config, '--work-dir', run.path / 'train', '--resume')
+    )
+    run.once(
+        'thresholds',
+        lambda: mldecoder(
+            *('thresholds', config, run.best_checkpoint, '--split', 'val', '--out', run.model),
+            *('--work-dir', run.path / 'thresholds'),
+            log=run.log,
+        ),
+    )
+    predictions = run.path / 'predictions.pkl'
+    run.once(
+        'test',
+        lambda: mldecoder(
+            *('test', config, run.model, '--tuned-thresholds', '--out', predictions),
+            *('--work-dir', run.path / 'test'),
+            log=run.log,
+        ),
+    )
+    run.once(
+        'report',
+        lambda: mldecoder(
+            *('report', config, predictions, '--out', run.path / 'report'),
+            *('--checkpoint', run.model),
+        ),
+    )
+    run.once('export', lambda: mldecoder('export', config, run.model, run.path / 'model.onnx'))
+
+
+def summary(run: RunFolder) -> str:
+    """Return what came out and what to do with it."""
+    newest = max((run.path / 'test').rglob('test_*.json'), key=lambda path: path.stat().st_mtime)
+    test = read_finished_test(newest)
+    names = {'coco/mAP': 'mAP', 'coco/CF1': 'CF1', 'coco/OF1': 'OF1'}
+    numbers = ', '.join(
+        f'{short} {test.metrics[name]:.2f}'
+        for name, short in names.items()
+        if test.metrics.get(name) is not None
+    )
+    return f"""
+{numbers} on {test.images:,} test images that chose nothing.
+
+look at it        {run.path / 'report' / 'index.html'}
+predict           mldecoder infer IMAGES {run.config} {run.model} --thr tuned --out-dir OUT
+without PyTorch   {run.path / 'model.onnx'}
+change something  edit a copy of {run.config}, then: mldecoder train COPY.py"""

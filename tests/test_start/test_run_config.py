@@ -1,0 +1,78 @@
+"""The config of a run, and what is chosen for it."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+
+from mmpretrain_mldecoder.start import run_config
+from mmpretrain_mldecoder.start.run_config import ROWS, choose, config_text, fits_memory
+
+
+def values(choices):
+    return {name: choice.value for name, choice in choices.items()}
+
+
+@pytest.mark.parametrize(
+    ('images', 'batch', 'epochs'), [(12, 8, 40), (100, 8, 40), (400, 32, 25), (9000, 32, 5)]
+)
+def test_small_data_gets_small_batches_and_many_epochs(images, batch, epochs):
+    chosen = values(choose(images, 7))
+    assert (chosen['batch_size'], chosen['epochs']) == (batch, epochs)
+    assert chosen['lr'] == pytest.approx(3e-4 * batch / 32)
+    steps = epochs * -(-images // batch)
+    assert 1 / (1 - chosen['ema_decay']) <= steps / 5
+    assert chosen['num_groups'] == 7
+
+
+def test_what_is_asked_for_is_taken():
+    chosen = values(choose(500, 300, row='linear_lite0', epochs=3, batch_size=10))
+    assert (chosen['row'], chosen['epochs'], chosen['batch_size']) == ('linear_lite0', 3, 10)
+    assert chosen['num_groups'] == 100
+
+
+@pytest.mark.parametrize('row', sorted(path.stem for path in ROWS.glob('*.py')))
+def test_config_is_one_that_trains(row, tmp_path):
+    path = tmp_path / 'config.py'
+    data, labels = tmp_path / "a 'quoted' folder", tmp_path / 'labels'
+    path.write_text(config_text(choose(500, 3, row=row), 3, data, labels))
+    assert len(path.read_text().splitlines()) <= 35
+
+    cfg = Config.fromfile(path)
+    for split in ('train', 'val', 'test'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        assert dataset.type == 'COCOMultiLabel'
+        assert dataset.data_root == str(data)
+        assert dataset.ann_file == str(labels / f'{split}.json')
+    assert {hook.type for hook in cfg.custom_hooks} == {
+        *('IterSeedHook', 'DualEMAHook', 'EarlyStoppingHook')
+    }
+    cfg.model.backbone.pop('init_cfg')
+    with torch.device('meta' if 'lite' in row else 'cpu'):
+        model = MODELS.build(cfg.model).eval().to('meta')
+    assert model(torch.empty(1, 3, 64, 64, device='meta')).shape == (1, 3)
+
+
+def test_batch_size_is_halved_until_a_step_fits(monkeypatch):
+    tried = []
+    monkeypatch.setattr(run_config, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(
+        run_config, 'fits_memory', lambda row, batch: tried.append((row, batch)) or batch <= 8
+    )
+    chosen = choose(5000, 3)
+    assert tried == [('mldecoder_r50vd_ssld', batch) for batch in (32, 16, 8)]
+    assert chosen['batch_size'].value == 8
+    assert 'memory' in chosen['batch_size'].reason
+
+
+def test_memory_that_runs_out_is_seen(monkeypatch):
+    def run_out(*args, **kwargs):
+        raise torch.OutOfMemoryError('CUDA out of memory')
+
+    monkeypatch.setattr(run_config.MODELS, 'build', run_out)
+    assert not fits_memory('mldecoder_lite0', 32)
+
+
+def test_a_step_that_fits(monkeypatch):
+    """On the CPU, with the smallest network."""
+    assert fits_memory('linear_lite0', 1)
