@@ -33,7 +33,10 @@ class Study:
     def __init__(self, name: str, out: Path):
         self.path = out / 'results' / f'{name}.json'
         self.scores_folder = out / 'scores' / name
-        self.records: list[dict] = json.loads(self.path.read_text()) if self.path.exists() else []
+        self.records = self._stored()
+
+    def _stored(self) -> list[dict]:
+        return json.loads(self.path.read_text()) if self.path.exists() else []
 
     def find(self, settings: Mapping[str, Any]) -> list[dict]:
         """Return the records that have all these settings."""
@@ -58,7 +61,7 @@ class Study:
             with atomic_write(path) as temporary, temporary.open('wb') as file:
                 np.savez_compressed(file, scores=scores, targets=targets.astype(np.int8))
         record |= dict(outcome, machine=machine()['processor'], date=str(date.today()))
-        self.records.append(record)
+        self.records = [*self._stored(), record]  # other processes may have added theirs
         with atomic_write(self.path) as temporary:
             lines = ',\n'.join(json.dumps(each) for each in self.records)
             temporary.write_text(f'[\n{lines}\n]\n')

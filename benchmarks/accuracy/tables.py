@@ -55,11 +55,6 @@ def store_differences(name: str, out: Path, pairs: Iterable[tuple[dict, dict]]) 
             continue
         scores = [[study.scores(each)[0] for each in records] for records in sets]
         targets = study.scores(sets[0][0])[1]
-        differences.records = [
-            each
-            for each in differences.records
-            if any(each[name] != value for name, value in key.items() if name != 'seeds')
-        ]
         differences.add(key, paired_difference(*scores, targets))
 
 
@@ -68,7 +63,8 @@ def difference(name: str, out: Path, settings: dict) -> str:
     found = Study(f'{name}_differences', out).find(settings)
     if not found:
         return '-'
-    return '{difference:+.2f} [{low:+.2f}, {high:+.2f}]'.format(**found[0])
+    most_seeds = max(found, key=lambda each: each['seeds'])
+    return '{difference:+.2f} [{low:+.2f}, {high:+.2f}]'.format(**most_seeds)
 
 
 def _minutes(records: list[dict]) -> str:
