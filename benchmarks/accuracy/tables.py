@@ -1,7 +1,7 @@
-"""The tables of ``docs/results.md``: ``python -m benchmarks.accuracy.tables``.
+"""The tables of ``docs/results.md`` and the READMEs: ``python -m benchmarks.accuracy.tables``.
 
 Prints what is stored in ``--out``. With ``--record`` the results are copied into the repository,
-and the page is made of them: each table stands between ``<!-- accuracy: begin NAME DATASET -->``
+and the pages are made of them: each table stands between ``<!-- accuracy: begin NAME DATASET -->``
 and ``<!-- accuracy: end -->``. The difference of two heads is computed once both have scores.
 """
 
@@ -21,7 +21,7 @@ from benchmarks.accuracy.photos import REPOSITORY
 from benchmarks.accuracy.records import OUT, RECORDED, Study, paired_difference
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
-PAGE = REPOSITORY / 'docs/results.md'
+PAGES = [REPOSITORY / name for name in ('docs/results.md', 'README.md', 'README_zh-CN.md')]
 NAMES = {
     'linear': 'GAP + linear',
     'gmp': 'GMP + linear',
@@ -150,12 +150,12 @@ def ablation_table(dataset: str, out: Path) -> list[list[str]]:
 
 
 def peer_table(dataset: str, out: Path) -> list[list[str]]:
-    """The same training by timm's parts."""
+    """The same training by timm's script."""
     rows = [['training', 'seeds', 'mAP', 'minutes']]
     name = Run(dataset, 'linear').name
     for label, study, settings in (
         ('this repository, GAP + linear', 'fine_tuning', dict(run=name)),
-        ("timm's parts", 'timm_training', {}),
+        ("timm's train.py", 'timm_training', {}),
     ):
         records = Study(study, out).find(dict(dataset=dataset, **settings))
         if records:
@@ -190,6 +190,29 @@ def threshold_table(dataset: str, out: Path) -> list[list[str]]:
     return rows
 
 
+_HOW = dict(en=('frozen', 'fine-tuned'), zh=('冻结骨干', '微调'))
+SUMMARY = dict(
+    en=['head', *(f'{name}, {how}' for name in ('VOC 2007', 'COCO-18') for how in _HOW['en'])],
+    zh=['分类头', *(f'{name}，{how}' for name in ('VOC 2007', 'COCO-18') for how in _HOW['zh'])],
+)
+
+
+def summary_table(language: str, out: Path) -> list[list[str]]:
+    """The main numbers, for the READMEs."""
+    rows = [SUMMARY[language]]
+    for head in FINE_TUNED:
+        cells = []
+        for dataset in ('voc2007', 'coco18'):
+            for study, name in (
+                ('frozen_features', head),
+                ('fine_tuning', Run(dataset, head).name),
+            ):
+                records = Study(study, out).find(dict(dataset=dataset, run=name))
+                cells.append(mean_and_sd([each['mAP'] for each in records]) if records else '-')
+        rows.append([NAMES[head].partition(',')[0], *cells])
+    return rows
+
+
 TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     frozen=frozen_table,
     fine_tuned=fine_tuned_table,
@@ -197,6 +220,7 @@ TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     peer=peer_table,
     attention=attention_table,
     thresholds=threshold_table,
+    summary=summary_table,
 )
 _BETWEEN_MARKERS = re.compile(
     r'(<!-- accuracy: begin (\S+) (\S+) -->\n).*?(<!-- accuracy: end -->)', re.S
@@ -232,14 +256,15 @@ def main() -> None:
             linear = dict(dataset=dataset, run=runs[0])
             others = [dict(dataset=dataset, run=name) for name in runs[1:]]
             store_differences(study, args.out, [(each, linear) for each in others])
-        for name in TABLES:
+        for name in list(TABLES)[:-1]:  # all but the summary
             if (table := markdown(name, dataset, args.out)).count('\n') > 2:
                 print(f'\n{name}, {dataset}\n\n{table}')
     if args.record:
         shutil.copytree(args.out / 'results', RECORDED / 'results', dirs_exist_ok=True)
-        text = replace_tables(PAGE.read_text(encoding='utf-8'), RECORDED)
-        with atomic_write(PAGE) as path:
-            path.write_text(text, encoding='utf-8')
+        for page in PAGES:
+            text = replace_tables(page.read_text(encoding='utf-8'), RECORDED)
+            with atomic_write(page) as path:
+                path.write_text(text, encoding='utf-8')
 
 
 if __name__ == '__main__':
