@@ -1,12 +1,13 @@
 """Writing of a label table as COCO JSON files, one a split, which ``COCOMultiLabel`` reads."""
 
-import json
 import os
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from ...fileio.atomic_write import atomic_write
+from ...fileio.terminal import printable
 from ..image_header import read_image_header
 from .label_table import SPLITS, LabelTable
 
@@ -28,6 +29,9 @@ def write_coco_files(
 
     Returns:
         dict[str, Path]: The file of each split.
+
+    Raises:
+        ValueError: If the name of an image is not UTF-8, which JSON cannot have.
     """
     # The same ids of categories, and all of them, in each file
     categories = [dict(id=i, name=name) for i, name in enumerate(table.classes)]
@@ -45,12 +49,16 @@ def write_coco_files(
                 annotations.append(ids | unknown)
         content = dict(images=images, annotations=annotations, categories=categories)
         with atomic_write(Path(out) / f'{split}.json') as path:
-            path.write_text(json.dumps(content, ensure_ascii=False), encoding='utf-8')
+            path.write_bytes(msgspec.json.encode(content))
         written[split] = Path(out) / f'{split}.json'
     return written
 
 
 def _image(image_id: int, name: str, data: str | os.PathLike) -> dict:
+    if name != name.encode(errors='replace').decode():
+        raise ValueError(
+            f'the file name {printable(name)} is not UTF-8, which JSON cannot have: rename it'
+        )
     record = dict(id=image_id, file_name=name)
     try:
         with open(os.path.join(data, name), 'rb') as file:

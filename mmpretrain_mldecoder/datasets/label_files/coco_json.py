@@ -4,13 +4,15 @@ Source: cocodataset.org/#format-data. A class is unknown where an image shows it
 ``ignore`` or ``difficult`` only, as in :class:`.COCOMultiLabel`; crowd boxes are labels.
 """
 
+import re
+
 from ..coco_annotations import read_coco_annotations
 from .answers import Answers
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
 
 _LISTS = ('images', 'annotations', 'categories')
-_HEAD = 10_000  # bytes of the annotations
+_HEAD = 10_000  # bytes of a list
 
 
 def recognises(source: LabelSource) -> bool:
@@ -22,9 +24,9 @@ def recognises(source: LabelSource) -> bool:
     content = source.json
     if not isinstance(content, dict) or not content.keys() >= {*_LISTS}:
         return False
-    images, annotations, categories = (bytes(content[name]).strip() for name in _LISTS)
-    is_filled = all(each not in (b'[]', b'null') for each in (images, annotations, categories))
-    return is_filled and b'"segments_info"' not in annotations[:_HEAD]
+    heads = {name: memoryview(content[name])[:_HEAD].tobytes() for name in _LISTS}
+    is_filled = all(re.match(rb'\[\s*\{', head) for head in heads.values())
+    return is_filled and b'"segments_info"' not in heads['annotations']
 
 
 def read(source: LabelSource, answers: Answers) -> Labels:

@@ -11,7 +11,7 @@ from ...fileio.files import read_whole_file
 def equal_files(paths: Sequence[str | os.PathLike]) -> list[list[int]]:
     """Group the files with the same bytes, two or more; only those of equal size are read.
 
-    A file that cannot be read is equal to none.
+    An empty file, and one that cannot be read, is equal to none.
     """
     sizes: dict[int, list[int]] = defaultdict(list)
     for index, path in enumerate(paths):
@@ -20,8 +20,8 @@ def equal_files(paths: Sequence[str | os.PathLike]) -> list[list[int]]:
         except OSError:
             continue
     groups: dict[bytes, list[int]] = defaultdict(list)
-    for indices in sizes.values():
-        for index in indices if len(indices) > 1 else ():
+    for size, indices in sizes.items():
+        for index in indices if size and len(indices) > 1 else ():
             try:
                 content = read_whole_file(paths[index])
             except OSError:

@@ -1,11 +1,13 @@
 """Text lists without a header: an image and its labels on each line.
 
-Source: the lists of Hill and SPLC (xinyu1205/robust-loss-mlml). Either all cells behind the first
-are labels, or the second one has all of them, or there is a 1 or 0 for each class::
+Sources: the lists of Hill and SPLC (xinyu1205/robust-loss-mlml) and of CheXNet's reproductions.
+Either all cells behind the first are labels, or the second one has all of them, or there is a 1 or
+0 for each class, where blanks may be between them, too::
 
     a.jpg,cat,sofa                   a.jpg<TAB>cat;sofa                   a.jpg,1,0,0,1
 """
 
+import re
 from collections import Counter
 
 from .answers import Answers
@@ -16,6 +18,7 @@ from .label_source import LabelFormat, LabelSource, read_text
 from .label_table import LabelRow, Labels
 from .label_values import are_values, targets_of
 
+_VECTOR = re.compile(r'\ufeff?\S+\.\w+( -?[01]){2,}\s*')
 _DELIMITERS = ('\t', ',', ';', '|')
 
 
@@ -34,7 +37,11 @@ def read(source: LabelSource, answers: Answers) -> Labels:
             f'{source.path} is no list of images with labels: each line has to begin with the '
             'name of an image, with its suffix'
         )
-    rows = list(cells(read_text(source.path, answers.encoding).lstrip('\ufeff'), delimiter))
+    text = read_text(source.path, answers.encoding).lstrip('\ufeff')
+    if delimiter == ' ':  # several may follow one another
+        rows = [line.split() for line in text.splitlines() if line.strip()]
+    else:
+        rows = list(cells(text, delimiter))
     images = [row[0].strip() for row in rows]
     others = [[cell.strip() for cell in row[1:]] for row in rows]
     widths = set(map(len, others))
@@ -57,6 +64,8 @@ def read(source: LabelSource, answers: Answers) -> Labels:
 
 def _delimiter(lines: list[str]) -> str:
     """Return the first delimiter that leaves an image in front of it on all lines, or ''."""
+    if all(map(_VECTOR.fullmatch, lines)):
+        return ' '
     for delimiter in _DELIMITERS:
         first = [line.partition(delimiter)[0].strip('\ufeff" ') for line in lines]
         if any(delimiter in line for line in lines) and all(map(has_image_suffix, first)):

@@ -17,6 +17,8 @@ from ..image_search import find_images
 from .label_table import LabelRow, split_in_name
 
 _ADDRESS = re.compile(r'[a-z][a-z0-9+.-]*://', re.IGNORECASE)
+_MOST_PARTS = 20  # of a name that are compared
+_MOST_ALIKE = 100  # images of one name, above which none of them is meant
 _UPLOAD = re.compile(r'[0-9a-f]{8}-(?=.)')  # what Label Studio puts in front of uploaded files
 
 
@@ -29,6 +31,7 @@ class ImageNames:
 
     def __init__(self, data: str | os.PathLike):
         self.data = Path(data)
+        self._ends: dict[int, dict[str, list[str]]] = {}
 
     @cached_property
     def paths(self) -> list[str]:
@@ -48,15 +51,16 @@ class ImageNames:
             stems.setdefault(posixpath.splitext(path)[0], []).append(path)
         return stems
 
-    @cached_property
-    def _by_end(self) -> dict[str, list[str]]:
-        """Paths by base name, with and without suffix."""
-        ends: dict[str, list[str]] = {}
-        for path in self.paths:
-            base = posixpath.basename(path)
-            for end in {base, posixpath.splitext(base)[0]}:
-                ends.setdefault(end, []).append(path)
-        return ends
+    def _by_end(self, number: int) -> dict[str, list[str]]:
+        """Return the paths by their last parts, with and without suffix."""
+        if number not in self._ends:
+            ends = self._ends[number] = defaultdict(list)
+            for path in self.paths:
+                if len(parts := path.split('/')[-number:]) == number:
+                    end = '/'.join(parts)
+                    for each in {end, posixpath.splitext(end)[0]}:
+                        ends[each].append(path)
+        return self._ends[number]
 
     def find(self, name: str, folder: str = '', split: str = '') -> tuple[str | None, bool]:
         """Return the path of an image, None if it is not clear, and whether folders were ignored.
@@ -81,25 +85,14 @@ class ImageNames:
                     return path, False
                 if len(found := self._by_stem.get(path, ())) == 1:
                     return found[0], False
+        for reading in _readings(name):
             parts = [part for part in reading.split('/') if part not in ('', '.', '..')]
-            for end in dict.fromkeys((parts[-1], _UPLOAD.sub('', parts[-1])) if parts else ()):
-                if ends := self._by_end.get(end):
-                    return self._longest(ends, [*parts[:-1], end], folder, split)
+            for last in dict.fromkeys((parts[-1], _UPLOAD.sub('', parts[-1])) if parts else ()):
+                for number in range(min(len(parts), _MOST_PARTS), 0, -1):
+                    end = '/'.join([*parts[len(parts) - number : -1], last])
+                    if found := self._by_end(number).get(end):
+                        return _choose(found, folder, split), number < len(parts)
         return None, False
-
-    def _longest(
-        self, paths: Sequence[str], parts: list[str], folder: str, split: str
-    ) -> tuple[str | None, bool]:
-        """Return the path that agrees with most of the last parts of a name."""
-        names = [path.split('/')[:-1] for path in paths]
-        agreeing = [_equal_ends(folders, parts[:-1]) for folders in names]
-        best = [i for i, number in enumerate(agreeing) if number == max(agreeing)]
-        of_split = [i for i in best if split and split in map(_split_of_folder, names[i])]
-        below = [i for i in best if folder and (paths[i] + '/').startswith(folder + '/')]
-        chosen = next((group for group in (best, of_split, below) if len(group) == 1), None)
-        if chosen is None:
-            return None, False
-        return paths[chosen[0]], agreeing[chosen[0]] < len(parts) - 1
 
     def resolve(
         self, rows: Iterable[tuple[LabelRow, str]]
@@ -143,7 +136,7 @@ class ImageNames:
             )
         if clear := sorted(guessed.keys() - unclear):
             notes.append(
-                f'{len(clear):,} images are found by their file name only, such as '
+                f'{len(clear):,} images are found by the end of their name, such as '
                 f'{printable(clear[0])}: {printable(guessed[clear[0]])}'
             )
         rows = [row._replace(image=path) for row, path in kept if row.image not in unclear]
@@ -152,7 +145,9 @@ class ImageNames:
     def describe_missing(self, missing: Sequence[str]) -> str:
         """Return a sentence with the number of missing images, an example, and a near name."""
         near = near_name(self.data, missing)
-        several = sum(len(self._by_end.get(posixpath.basename(name), ())) > 1 for name in missing)
+        several = sum(
+            len(self._by_end(1).get(posixpath.basename(name), ())) > 1 for name in missing
+        )
         hint = f'; {several:,} have the file name of several images' if several else ''
         return (
             f'{len(missing):,} rows name images that are not below {self.data}, first: '
@@ -172,13 +167,17 @@ def _readings(name: str) -> Iterator[str]:
     yield from dict.fromkeys((name, slashed, decoded, decoded.replace('\\', '/')))
 
 
-def _equal_ends(one: Sequence[str], other: Sequence[str]) -> int:
-    number = 0
-    for a, b in zip(reversed(one), reversed(other), strict=False):
-        if a != b:
-            break
-        number += 1
-    return number
+def _choose(paths: Sequence[str], folder: str, split: str) -> str | None:
+    """Return the only path, or the only one in a folder of the split, or below a folder."""
+    if len(paths) == 1:
+        return paths[0]
+    if len(paths) <= _MOST_ALIKE:
+        of_split = [p for p in paths if split and split in map(_split_of_folder, p.split('/')[:-1])]
+        below = [path for path in paths if folder and path.startswith(folder + '/')]
+        for chosen in (of_split, below):
+            if len(chosen) == 1:
+                return chosen[0]
+    return None
 
 
 def _split_of_folder(name: str) -> str:

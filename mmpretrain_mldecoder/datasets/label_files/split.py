@@ -13,6 +13,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -89,9 +90,15 @@ def split_table(
                 f'{", ".join(map(printable, alone[:10]))}{", ..." if len(alone) > 10 else ""}'
             )
     chosen = tuple(split or splits[group] for group, split in zip(group_of, fixed, strict=True))
-    sizes = len(set(group_of))
-    if sizes < len(table.images):
-        notes.append(f'{len(table.images):,} images are {sizes:,} groups that stay together')
+    number = len(set(group_of))
+    if number < len(table.images):
+        notes.append(f'{len(table.images):,} images are {number:,} groups that stay together')
+    if empty := wanted.keys() - set(chosen):
+        raise ValueError(
+            f'the split {min(empty)} would have no image: there are {len(table.images):,} images '
+            f'in {number:,} groups that stay together, and classes with one of them go to train. '
+            'Label more images, or give the splits in the label files'
+        )
     return replace(table, splits=chosen, notes=(*table.notes, *notes))
 
 
@@ -223,44 +230,36 @@ def count_splits(table: LabelTable) -> SplitCounts:
     )
 
 
-def split_counts_table(counts: SplitCounts) -> Table:
-    """Return classes x splits as text, the largest deviation below."""
-    largest = counts.largest_deviation()
-    caption = None
-    if largest is not None:
-        name, split, difference = largest
-        caption = Text(
-            f'largest deviation: {split} has {abs(difference):.1%} of the images of '
-            f'{printable(name)} {"more" if difference > 0 else "less"} than of all images (classes '
-            f'with {_FEW} images or more)'
-        )
+def print_split_counts(counts: SplitCounts, console: Console) -> None:
+    """Print how many images of each split show each class, and the largest deviation below."""
     with_unknown = any(unknown.any() for unknown in counts.unknown.values())
-    table = Table(
-        title='images of each class',
-        title_justify='left',
-        caption=caption,
-        caption_justify='left',
-    )
+    table = Table(title='images of each class', title_justify='left')
     table.add_column('class')
     for split in counts.images:
         table.add_column(split, justify='right')
         if with_unknown:
             table.add_column('unknown', justify='right', style='dim')
     for i, name in enumerate(counts.classes):
-        cells = [
-            f'{number:,}'
-            for split in counts.images
-            for number in (
-                counts.positives[split][i],
-                *([counts.unknown[split][i]] if with_unknown else []),
-            )
-        ]
+        cells = []
+        for split in counts.images:
+            cells.append(f'{counts.positives[split][i]:,}')
+            if with_unknown:
+                cells.append(f'{counts.unknown[split][i]:,}')
         table.add_row(Text(printable(name)), *cells)
     table.add_section()
-    totals = [
-        cell
-        for number in counts.images.values()
-        for cell in (f'{number:,}', *([''] if with_unknown else []))
-    ]
+    totals = []
+    for number in counts.images.values():
+        totals += [f'{number:,}', ''] if with_unknown else [f'{number:,}']
     table.add_row('all images', *totals)
-    return table
+    console.print(table)
+    if (largest := counts.largest_deviation()) is not None:
+        name, split, difference = largest
+        share = counts.images[split] / sum(counts.images.values())
+        console.print(
+            Text(
+                f'largest deviation: {split} has {share:.1%} '
+                f'of all images and {abs(difference) * 100:.1f} points '
+                f'{"more" if difference > 0 else "less"} of those of {printable(name)} '
+                f'(classes with {_FEW} images or more)'
+            )
+        )

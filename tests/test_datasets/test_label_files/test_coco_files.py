@@ -31,6 +31,12 @@ def test_the_dataset_reads_what_is_written(folder, table):
             assert (sample['height'], sample['width']) == (6, 8)
 
 
+def test_a_name_that_is_not_utf8_is_refused(folder, table):
+    table = replace(table, images=('a\udce9.jpg', *table.images[1:]))
+    with pytest.raises(ValueError, match=r'a\\xe9\.jpg is not UTF-8'):
+        write_coco_files(table, folder.path, folder.path / 'out')
+
+
 def test_an_image_that_cannot_be_read_has_no_size(folder, table):
     table = replace(table, splits=('', '', '', 'test'))
     files = write_coco_files(table, folder.path, folder.path / 'out')

@@ -25,6 +25,7 @@ def images(folder):
         ('/data/upload/7/0123abcd-a b.png', '', 'img/a b.png'),
         ('/data/local-files/?d=img/a b.png', '', 'img/a b.png'),
         ('train/1', '', 'img/train/1.jpg'),
+        ('other/img/train/1.jpg', '', 'img/train/1.jpg'),
         ('x.v2', '', 'x.v2.jpg'),
         ('x', '', 'x.JPG'),
         ('1.jpg', '', None),
@@ -36,6 +37,14 @@ def images(folder):
 )
 def test_finds_an_image(images, name, below, path):
     assert images.find(name, below)[0] == path
+
+
+def test_many_images_of_one_name_are_found_quickly(tmp_path):
+    images = ImageNames(tmp_path)
+    images.paths = [f'{i}/view.jpg' for i in range(20_000)]
+    for i in range(20_000):
+        assert images.find(f'root/{i}/view.jpg')[0] == f'{i}/view.jpg'
+    assert images.find('none/view.jpg')[0] is None
 
 
 def test_the_folder_of_the_split_decides(images):
@@ -50,7 +59,7 @@ def test_rows_whose_names_end_alike_are_left_out(folder):
     assert [row.image for row in rows] == ['2.jpg']
     assert sorted(missing) == ['none.jpg', 'p/1.jpg', 'q/1.jpg']
     assert any('p/1.jpg and q/1.jpg' in note for note in notes)
-    assert any('by their file name only' in note for note in notes)
+    assert any('by the end of their name' in note for note in notes)
 
 
 def test_missing_images_are_described_with_near_names(folder):

@@ -7,7 +7,7 @@ from rich.console import Console
 from mmpretrain_mldecoder.datasets.label_files import (
     LabelTable,
     count_splits,
-    split_counts_table,
+    print_split_counts,
     split_table,
 )
 
@@ -122,6 +122,18 @@ def test_wrong_fractions_are_refused(tmp_path, fractions):
         split_table(random_table(), tmp_path, fractions)
 
 
+def test_a_split_without_images_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match='1 groups'):
+        split_table(random_table(groups=('g',) * 400), tmp_path)
+
+
+def test_empty_files_are_no_copies(tmp_path):
+    table = random_table(20)
+    for image in table.images:
+        (tmp_path / image).touch()
+    assert set(split_table(table, tmp_path).splits) == {'train', 'val'}
+
+
 def test_the_counts_are_those_of_the_table(tmp_path):
     table = random_table(100, splits=('train', 'train', 'val', 'val') * 25, classes=2)
     table = replace(table, classes=('[red]', 'b\x1b'))
@@ -130,7 +142,7 @@ def test_the_counts_are_those_of_the_table(tmp_path):
     assert counts.images == dict(train=50, val=50)
     assert counts.unknown['train'].tolist() == [1, 1]
     console = Console(record=True, width=100)
-    console.print(split_counts_table(counts))
+    print_split_counts(counts, console)
     text = console.export_text()
     assert '[red]' in text and '\x1b' not in text
     for of_split in counts.positives.values():

@@ -336,9 +336,10 @@ def test_lists_without_a_header(folder, text):
     assert folder.labels() == {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []}
 
 
-def test_lists_of_values(folder):
+@pytest.mark.parametrize('text', ('a.jpg,1,-1\nb.jpg,0,1\n', 'a.jpg 1 -1 \r\nb.jpg 0 1\r\n'))
+def test_lists_of_values(folder, text):
     folder.add_images('a.jpg', 'b.jpg')
-    folder.write('l.csv', 'a.jpg,1,-1\nb.jpg,0,1\n')
+    folder.write('l.csv', text)
     folder.write('classes.txt', 'cat\ndog\n')
     with pytest.raises(OpenQuestion) as caught:
         folder.read()
