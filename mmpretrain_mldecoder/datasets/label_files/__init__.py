@@ -6,7 +6,7 @@ from .find_label_files import LabelFiles, find_label_files
 from .formats import FORMATS
 from .label_table import LabelRow, LabelTable, merge_rows
 from .read_labels import read_labels
-from .split import count_splits, print_split_counts, split_table
+from .split import count_splits, split_counts_table, split_table
 
 __all__ = [
     'FORMATS',
@@ -17,8 +17,8 @@ __all__ = [
     'count_splits',
     'find_label_files',
     'merge_rows',
-    'print_split_counts',
     'read_labels',
+    'split_counts_table',
     'split_table',
     'write_coco_files',
 ]

@@ -35,8 +35,11 @@ def labels_of_columns(
     notes = [f'columns not used: {", ".join(map(printable, unused))}'] if unused else []
     if all(map(are_values, cells)):
         targets = targets_of(Counter(chain.from_iterable(cells)), path, answers)
-        per_row = zip(*(map(targets.__getitem__, column) for column in cells), strict=True)
-        return [dict(zip(chosen, values, strict=True)) for values in per_row], chosen, notes
+        # A class may be empty in this file, and not in that of another split.
+        blank = [name for name in columns if not ''.join({*columns[name]}).strip()]
+        named = (*chosen, *blank) if targets.get('') == -1 else chosen
+        per_row = zip(*(map(targets.__getitem__, columns[name]) for name in named), strict=True)
+        return [dict(zip(named, values, strict=True)) for values in per_row], chosen, notes
     if len(chosen) > 1:
         wrong = next(name for name in chosen if not are_values(columns[name]))
         raise ValueError(

@@ -75,7 +75,8 @@ def merge_rows(rows: Sequence[LabelRow], classes: Iterable[str] = ()) -> LabelTa
     """Make one table of rows, where each ``image`` is a path already.
 
     Several rows of an image are united: a class is yes if one row says so, else no if one says
-    so, else unknown if one says so. Names are stripped of blanks around them.
+    so, else unknown if one says so. Names are stripped of blanks around them. One that is only
+    ever unknown, and not among ``classes``, is none.
 
     Args:
         rows (Sequence[LabelRow]): In any order; images keep that of their first rows.
@@ -101,8 +102,18 @@ def merge_rows(rows: Sequence[LabelRow], classes: Iterable[str] = ()) -> LabelTa
     values = np.fromiter(chain.from_iterable(map(dict.values, of_rows)), np.int8)
     says = np.zeros((3, len(images), len(order)), bool)  # unknown, no, yes
     says[values + 1, image_of, class_of] = True
+    is_known = says[1:].any(axis=(0, 1))
+    is_known[: len(named)] = True
+    left_out = [name for name, known in zip(order, is_known, strict=True) if not known]
+    if left_out:
+        says, order = says[:, :, is_known], {n: i for n, i in order.items() if is_known[i]}
     targets = np.where(says[2], 1, np.where(says[1], 0, -says[0].astype(np.int8))).astype(np.int8)
     notes = [*_merge_notes(rows, images, says, tuple(order)), *_name_notes(names, order)]
+    if left_out:
+        notes.append(
+            f'{len(left_out)} classes are unknown for all images, and left out: '
+            f'{printable(", ".join(left_out[:5]))}'
+        )
     splits, split_notes = _one_a_row(rows, of_row, list(images), 'split')
     groups, group_notes = _one_a_row(rows, of_row, list(images), 'group')
     return LabelTable(
@@ -125,12 +136,6 @@ def _merge_notes(
         yield (
             f'{several:,} images have several rows ({printable(image)} has {count}): their labels '
             'are united'
-        )
-    unlabelled = np.flatnonzero(~(says[2] | says[0]).any(axis=1))
-    if len(unlabelled):
-        yield (
-            f'{len(unlabelled):,} of {len(images):,} images have no label, the first is '
-            f'{printable(list(images)[unlabelled[0]])}: they count as no for every class'
         )
     conflicts = np.argwhere(says[2] & says[1])
     if len(conflicts):

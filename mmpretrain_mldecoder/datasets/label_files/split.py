@@ -13,10 +13,11 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from rich.console import Console
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from ...errors import RunError
 from ...fileio.terminal import printable
 from .equal_files import equal_files
 from .label_table import SPLITS, LabelTable
@@ -51,6 +52,7 @@ def split_table(
     Raises:
         ModuleNotFoundError: If ``iterative-stratification`` is not installed, and needed.
         ValueError: If the fractions are not positive with a sum of 1, or a split is none.
+        RunError: If a split would have no image.
     """
     if not fractions.keys() <= {*SPLITS} or min(fractions.values()) <= 0:
         raise ValueError(f'fractions must be positive, of {", ".join(SPLITS)}; got {fractions}')
@@ -94,10 +96,10 @@ def split_table(
     if number < len(table.images):
         notes.append(f'{len(table.images):,} images are {number:,} groups that stay together')
     if empty := wanted.keys() - set(chosen):
-        raise ValueError(
-            f'the split {min(empty)} would have no image: there are {len(table.images):,} images '
-            f'in {number:,} groups that stay together, and classes with one of them go to train. '
-            'Label more images, or give the splits in the label files'
+        raise RunError(
+            f'{len(table.images):,} images in {number:,} groups that stay together are too few: '
+            f'{min(empty)} would have none, as classes with one group go to train. Label more '
+            'images, or give the splits in the label files'
         )
     return replace(table, splits=chosen, notes=(*table.notes, *notes))
 
@@ -230,8 +232,8 @@ def count_splits(table: LabelTable) -> SplitCounts:
     )
 
 
-def print_split_counts(counts: SplitCounts, console: Console) -> None:
-    """Print how many images of each split show each class, and the largest deviation below."""
+def split_counts_table(counts: SplitCounts) -> Group:
+    """Return how many images of each split show each class, and the largest deviation below."""
     with_unknown = any(unknown.any() for unknown in counts.unknown.values())
     table = Table(title='images of each class', title_justify='left')
     table.add_column('class')
@@ -251,15 +253,13 @@ def print_split_counts(counts: SplitCounts, console: Console) -> None:
     for number in counts.images.values():
         totals += [f'{number:,}', ''] if with_unknown else [f'{number:,}']
     table.add_row('all images', *totals)
-    console.print(table)
-    if (largest := counts.largest_deviation()) is not None:
-        name, split, difference = largest
-        share = counts.images[split] / sum(counts.images.values())
-        console.print(
-            Text(
-                f'largest deviation: {split} has {share:.1%} '
-                f'of all images and {abs(difference) * 100:.1f} points '
-                f'{"more" if difference > 0 else "less"} of those of {printable(name)} '
-                f'(classes with {_FEW} images or more)'
-            )
-        )
+    if (largest := counts.largest_deviation()) is None:
+        return Group(table)
+    name, split, difference = largest
+    share = counts.images[split] / sum(counts.images.values())
+    text = (
+        f'largest deviation: {split} has {share:.1%} of all images and '
+        f'{abs(difference) * 100:.1f} points {"more" if difference > 0 else "less"} of those of '
+        f'{printable(name)} (classes with {_FEW} images or more)'
+    )
+    return Group(table, Text(text))

@@ -121,6 +121,17 @@ def test_asks_for_columns_that_are_not_clear(folder):
     assert set(asks(folder, 'image_column').choices) == {'image', 'copy'}
 
 
+def test_a_class_that_is_empty_in_one_split_is_unknown_there(folder):
+    folder.add_images('train/a.jpg', 'val/a.jpg')
+    folder.write('train.csv', 'image,age,cat,dog\na.jpg,,1,1\n')
+    folder.write('val.csv', 'image,age,cat,dog\na.jpg,,1,\n')
+    assert folder.labels(empty='no') == {'train/a.jpg': ['cat', 'dog'], 'val/a.jpg': ['cat']}
+    folder.write('val.csv', 'image,age,cat,dog\na.jpg,,1,\na.jpg,,,\n')
+    unknown = folder.read(empty='unknown')
+    assert unknown.classes == ('cat', 'dog')
+    assert unknown.targets.tolist() == [[1, 1], [1, -1]]
+
+
 def test_cells_of_zeros_and_ones_are_no_images(folder):
     folder.add_images('0.jpg', '1.jpg')
     folder.write('l.csv', 'id,cat,dog\n0,1,0\n1,1,1\n')

@@ -18,11 +18,12 @@ def voc(*objects) -> str:
 
 
 def test_voc_asks_about_classes_in_difficult_objects_only(folder):
-    folder.add_images('JPEGImages/1.jpg')
+    folder.add_images('1.jpg', '2.jpg')
     folder.write('Annotations/1.xml', voc(('cat', 0), ('cat', 1), ('dog', 1)))
+    folder.write('Annotations/2.xml', voc(('dog', 0)))
     assert asked(folder) == 'difficult'
     for answer, labels in (('yes', ['cat', 'dog']), ('no', ['cat']), ('unknown', ['cat', '?dog'])):
-        assert folder.labels(difficult=answer) == {'JPEGImages/1.jpg': labels}
+        assert folder.labels(difficult=answer) == {'1.jpg': labels, '2.jpg': ['dog']}
 
 
 def test_voc_reads_the_lists_of_its_splits(folder):

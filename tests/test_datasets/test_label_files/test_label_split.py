@@ -7,9 +7,10 @@ from rich.console import Console
 from mmpretrain_mldecoder.datasets.label_files import (
     LabelTable,
     count_splits,
-    print_split_counts,
+    split_counts_table,
     split_table,
 )
+from mmpretrain_mldecoder.errors import RunError
 
 
 def random_table(number=400, classes=6, **changes):
@@ -123,7 +124,7 @@ def test_wrong_fractions_are_refused(tmp_path, fractions):
 
 
 def test_a_split_without_images_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match='1 groups'):
+    with pytest.raises(RunError, match='1 groups'):
         split_table(random_table(groups=('g',) * 400), tmp_path)
 
 
@@ -142,7 +143,7 @@ def test_the_counts_are_those_of_the_table(tmp_path):
     assert counts.images == dict(train=50, val=50)
     assert counts.unknown['train'].tolist() == [1, 1]
     console = Console(record=True, width=100)
-    print_split_counts(counts, console)
+    console.print(split_counts_table(counts))
     text = console.export_text()
     assert '[red]' in text and '\x1b' not in text
     for of_split in counts.positives.values():
