@@ -25,9 +25,5 @@ def boxes_count(labels: int, boxes: int, source: object, answers: Answers) -> bo
 def boxes_note(labels: int, boxes: int, count: bool) -> list[str]:
     """Return a note of what was used of the two."""
     if count:
-        return [
-            f'labels are made of {boxes:,} boxes or other shapes, too'
-            if labels
-            else f'labels are made of {boxes:,} boxes or other shapes'
-        ]
+        return [f'labels are made of {boxes:,} boxes or other shapes{", too" if labels else ""}']
     return [f'{boxes:,} boxes or other shapes are not used'] if boxes else []

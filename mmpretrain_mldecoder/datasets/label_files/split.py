@@ -22,7 +22,7 @@ from ...fileio.terminal import printable
 from .equal_files import equal_files
 from .label_table import SPLITS, LabelTable
 
-MAX_STRATIFIED = 200_000  # images; the algorithm takes minutes from there on
+MAX_STRATIFIED = 200_000  # images; with 80 classes 100,000 take about 4 s
 _FEW = 10  # images of a label, below which its share of a split says nothing
 _ROBOFLOW_COPY = re.compile(r'(.*)\.rf\.[0-9a-zA-Z]{16,}\.[^./]+$')
 
@@ -60,18 +60,18 @@ def split_table(
         raise ValueError(f'the sum of fractions must be 1, got {sum(fractions.values()):g}')
     lacking = fractions.keys() - set(table.splits) - {''}
     free = {'', 'train'} if lacking - {'train'} else {''}
+    group_of = _groups(table, data)
+    notes = _leaks(table, group_of)
     if not free & set(table.splits):
-        return table
+        return replace(table, notes=(*table.notes, *notes))
     fixed = [split if split not in free else '' for split in table.splits]
     wanted = {name: fraction for name, fraction in fractions.items() if name not in set(fixed)}
     wanted = wanted if 'train' in free else dict(fractions)
-    group_of = _groups(table, data)
     splits: dict[int, str] = {}
     for group, split in zip(group_of, fixed, strict=True):
         if split:
             splits.setdefault(group, split)
     moved = sum(not split and group in splits for group, split in zip(group_of, fixed, strict=True))
-    notes = []
     if moved:
         notes.append(f'{moved:,} images go to the split that has copies of them, or their group')
     open_groups = sorted({*group_of} - splits.keys())
@@ -102,6 +102,23 @@ def split_table(
             'images, or give the splits in the label files'
         )
     return replace(table, splits=chosen, notes=(*table.notes, *notes))
+
+
+def _leaks(table: LabelTable, group_of: Sequence[int]) -> list[str]:
+    """Return a note of groups whose images have several splits in the label files."""
+    first: dict[int, int] = {}
+    leaking = [
+        index
+        for index, (group, split) in enumerate(zip(group_of, table.splits, strict=True))
+        if split and table.splits[first.setdefault(group, index)] != split
+    ]
+    if not leaking:
+        return []
+    names = [printable(table.images[i]) for i in (first[group_of[leaking[0]]], leaking[0])]
+    return [
+        f'{len(leaking):,} images are copies of images, or of their group, in another split of the '
+        f'label files, such as {names[0]} and {names[1]}: what is learned is tested, too'
+    ]
 
 
 def _groups(table: LabelTable, data: str | os.PathLike) -> list[int]:

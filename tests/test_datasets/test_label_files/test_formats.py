@@ -105,3 +105,33 @@ def test_other_files_are_not_taken_for_labels(folder, name, content):
     (folder.path / name).write_bytes(content)
     with pytest.raises(ValueError, match='no labels found'):
         folder.read()
+
+
+def leaves(folder, **answers):
+    """What each way through the questions ends with."""
+    try:
+        folder.read(**answers)
+        yield 'read'
+    except OpenQuestion as question:
+        assert question.choices
+        assert question.argument not in answers, 'asked twice'
+        for choice in question.choices:
+            yield from leaves(folder, **answers, **{question.argument: choice})
+    except ValueError as error:  # a wrong answer
+        yield str(error)
+
+
+@pytest.mark.parametrize(
+    ('files', 'ends'),
+    (
+        ({'l.csv': 'name,tags,other\na,x y,z\nb,none,z\n'}, 4),
+        ({'l.csv': 'name,tags,cat,dog\na,x|y,1,-1\nb,x,0,\n', 'm.csv': 'a.jpg,cat\n'}, 8),
+        ({'l.csv': 'image;a,b\na.jpg;0,1\nb.jpg;1,-1\n'}, 1),
+        ({'x[1]_train.csv': 'image,l\na.jpg,k\n', 'x[1]_val.csv': 'image,l\nb.jpg,k\n'}, 1),
+    ),
+)
+def test_every_answer_leads_on(folder, files, ends):
+    folder.add_images('a.jpg', 'b.jpg')
+    for name, text in files.items():
+        folder.write(name, text)
+    assert list(leaves(folder)).count('read') == ends

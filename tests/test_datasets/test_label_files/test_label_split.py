@@ -77,7 +77,10 @@ def test_splits_that_are_given_stay(tmp_path):
     assert all(new == old for new, old in zip(table.splits, given, strict=True) if old)
     assert set(table.splits[3::4]) == {'train', 'val'}
     complete = random_table(splits=('train', 'val') * 200)
-    assert split_table(complete, tmp_path) is complete
+    assert split_table(complete, tmp_path).splits == complete.splits
+    assert split_table(complete, tmp_path).notes == ()
+    leaking = replace(complete, groups=('g', 'g', *[''] * 398))
+    assert any('0.jpg and 1.jpg' in note for note in split_table(leaking, tmp_path).notes)
 
 
 def test_val_is_taken_from_train_if_there_is_none(tmp_path):
