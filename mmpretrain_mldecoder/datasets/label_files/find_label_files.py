@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,9 +104,12 @@ def _paths(data: Path, labels: str | None) -> Iterator[Path]:
             raise FileNotFoundError(f'labels: there is no {path}')
         yield from paths
         return
-    folders, suffixes = [(data, 0)], image_suffixes()
+    folders, suffixes, searched = deque([(data, 0)]), image_suffixes(), set()
     while folders:
-        folder, level = folders.pop(0)
+        folder, level = folders.popleft()
+        if (real := os.path.realpath(folder)) in searched or not os.access(folder, os.R_OK):
+            continue
+        searched.add(real)
         yield folder
         kinds: dict[str, list[Path]] = defaultdict(list)
         inside = []

@@ -107,6 +107,15 @@ def test_other_files_are_not_taken_for_labels(folder, name, content):
         folder.read()
 
 
+def test_links_around_the_data_are_searched_once(folder):
+    folder.add_images('images/1.jpg')
+    folder.write('labels/l.csv', 'image,labels\n1.jpg,cat\n')
+    (folder.path / 'labels/around').symlink_to(folder.path)
+    (folder.path / 'again').symlink_to(folder.path / 'labels')
+    (folder.path / 'dangling.csv').symlink_to(folder.path / 'none')
+    assert folder.labels() == {'images/1.jpg': ['cat']}
+
+
 def leaves(folder, **answers):
     """What each way through the questions ends with."""
     try:
