@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
             run = RunFolder(out, settings)
             write_inputs(run, args.data, read_answers(args))
         except OpenQuestion as question:
-            parser.error(as_option(question))
+            parser.exit(2, f'{parser.prog}: {as_option(question)}\n')
         except (ImportError, OSError, ValueError) as error:
             parser.error(one_line(error))
         print(f'{run.config} has what was chosen and why')

@@ -19,8 +19,9 @@ def recognises(source: LabelSource) -> bool:
     """Whether all images below it are in folders, two of them or more, that are no splits."""
     if source.path != source.images.data:
         return False
-    names = [_split_and_class(path) for path in source.images.paths]
-    return len({name for _, name in names}) > 1 and all(name for _, name in names)
+    names = {_split_and_class(path)[1] for path in source.images.paths}
+    are_splits = all(split_in_name(name)[0] for name in names)  # train_images, test_images
+    return len(names) > 1 and all(names) and not are_splits
 
 
 def read(source: LabelSource, answers: Answers) -> Labels:

@@ -111,7 +111,13 @@ def test_folders_are_no_labels_beside_a_label_file(folder):
 
 
 @pytest.mark.parametrize(
-    'names', (('a.jpg', 'x/b.jpg'), ('x/a.jpg',), ('train/a.jpg', 'val/b.jpg'))
+    'names',
+    (
+        ('a.jpg', 'x/b.jpg'),
+        ('x/a.jpg',),
+        ('train/a.jpg', 'val/b.jpg'),
+        ('train_jpeg/a.jpg', 'test_jpeg/b.jpg'),
+    ),
 )
 def test_other_folders_are_no_classes(folder, names):
     folder.add_images(*names)
