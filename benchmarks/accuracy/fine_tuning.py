@@ -46,6 +46,7 @@ class Run:
     epochs: int = 5
     loss: str = 'asl'
     augmentation: str = 'flip+cutout+randaugment'
+    lr_mult: float = 1.0  # of the backbone
     lr: float | None = None  # chosen on held-out photos
     train_split: str = 'train'
     test_split: str = 'test'
@@ -54,7 +55,8 @@ class Run:
     def name(self) -> str:
         """All settings but data set and seed, in one word."""
         parts = [self.head, self.backbone, f'{self.size}px', f'{self.epochs}e', self.loss]
-        return '-'.join([*parts, self.augmentation.replace('+', '')])
+        parts.append(self.augmentation.replace('+', ''))
+        return '-'.join(parts if self.lr_mult == 1 else [*parts, f'backbone{self.lr_mult:g}'])
 
     def config(self, lr: float, out: Path) -> Config:
         """Return the config of the run."""
@@ -84,6 +86,8 @@ class Run:
             loader.num_workers = 1
         cfg.train_cfg.max_epochs = self.epochs
         cfg.optim_wrapper.optimizer.lr = lr
+        backbone = dict(lr_mult=self.lr_mult)
+        cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=dict(backbone=backbone))
         cfg.custom_hooks[1].decay = 0.99  # averages 100 of some hundred steps
         cfg.default_hooks.checkpoint.update(save_best=None, max_keep_ckpts=1)
         cfg.randomness.seed = self.seed
@@ -102,7 +106,7 @@ def run(settings: Run, study: Study, out: Path) -> dict:
     if stored := study.find(key):
         return stored[0]
     if lr is None:
-        lr = chosen_rate(settings.head, out)
+        lr = chosen_rate(settings, out)
     folder = run_folder(settings, study, lr, out)
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / 'config.py'
@@ -143,10 +147,12 @@ def _tool(arguments: list, folder: Path) -> None:
         raise SystemExit(f'{" ".join(map(str, command))} failed ({log}):\n{tail}')
 
 
-def chosen_rate(head: str, out: Path) -> float:
+def chosen_rate(settings: Run, out: Path) -> float:
     """Return the learning rate with the best mAP on held-out photos of VOC."""
     study = Study('fine_tuning_choice', out)
-    base = Run('voc2007', head, size=160, epochs=4, train_split='fit', test_split='held_out')
+    splits = dict(train_split='fit', test_split='held_out')
+    of_run = dict(lr_mult=settings.lr_mult)
+    base = Run('voc2007', settings.head, size=160, epochs=4, **splits, **of_run)
     by_rate: dict[float, float] = {}
     for lr in RATES:
         by_rate[lr] = run(replace(base, lr=lr), study, out)['mAP']

@@ -110,7 +110,7 @@ def run(settings: Run, script: Path, study: Study, out: Path) -> dict:
     key = dict(dataset=settings.dataset, run=f'timm-{settings.name}', seed=settings.seed)
     if stored := study.find(key):
         return stored[0]
-    lr = chosen_rate(settings.head, out)
+    lr = chosen_rate(settings, out)
     folder = (out / 'runs' / '_'.join(map(str, ('timm_training', *key.values())))).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     photos = len(write_list(settings.dataset, settings.train_split, out, folder))
