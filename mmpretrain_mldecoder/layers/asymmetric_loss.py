@@ -17,6 +17,7 @@ def asymmetric_loss(
     gamma_neg: float = 4.0,
     gamma_pos: float = 0.0,
     clip: float = 0.05,
+    pos_weight: Tensor | None = None,
 ) -> Tensor:
     """Return the loss of every class of every sample, not reduced.
 
@@ -38,9 +39,12 @@ def asymmetric_loss(
         gamma_neg (float): Focusing exponent of the negatives, at least 0. Defaults to 4.0.
         gamma_pos (float): Focusing exponent of the positives, at least 0. Defaults to 0.0.
         clip (float): Probability margin of the negatives, in ``[0, 1)``. Defaults to 0.05.
+        pos_weight (Tensor, optional): Factor on the loss of positives, as in
+            ``binary_cross_entropy_with_logits``. Defaults to None, no factor.
 
     Shape:
         - logits, targets: ``(B, C)``.
+        - pos_weight: ``(C,)``, or ``()`` for all classes.
         - Output: ``(B, C)``, at least 0.
 
     Raises:
@@ -57,6 +61,11 @@ def asymmetric_loss(
         )
     if not 0 <= clip < 1:
         raise ValueError(f'clip must be in [0, 1), but is {clip}.')
+    if pos_weight is not None and pos_weight.shape not in ((), logits.shape[1:]):
+        raise ValueError(
+            f'pos_weight has {pos_weight.numel()} numbers for {logits.shape[1]} classes: give one '
+            'per class, in their order.'
+        )
 
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     targets = targets.to(logits.dtype)
@@ -67,6 +76,8 @@ def asymmetric_loss(
     # sigmoid(-x) is 1 - sigmoid(x) without the loss of digits where that is near 0.
     probability_neg = ((-logits).sigmoid() + clip).clamp(max=1)
     log_likelihood = positive * probability.clamp(min=MIN_PROBABILITY).log()
+    if pos_weight is not None:
+        log_likelihood = log_likelihood * pos_weight
     log_likelihood = log_likelihood + negative * probability_neg.clamp(min=MIN_PROBABILITY).log()
 
     with torch.no_grad():

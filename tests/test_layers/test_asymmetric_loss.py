@@ -66,6 +66,14 @@ def test_is_binary_cross_entropy_without_gammas_and_clip():
     torch.testing.assert_close(gradient, of_expected, rtol=1e-9, atol=1e-9)
 
 
+def test_weight_of_positives_is_a_factor_on_their_loss_alone():
+    logits, targets = sample()
+    plain = asymmetric_loss(logits, targets, gamma_pos=1)
+    for weight in (torch.tensor(3.0), torch.tensor([0.0, 1, 2, 3, 4])):
+        found = asymmetric_loss(logits, targets, gamma_pos=1, pos_weight=weight)
+        torch.testing.assert_close(found, torch.where(targets == 1, weight * plain, plain))
+
+
 def test_negatives_below_the_margin_cost_nothing():
     logits = torch.tensor([[-10.0, -3.0, -2.9]], requires_grad=True)  # p = 0.00005, 0.047, 0.052
     loss = asymmetric_loss(logits, torch.zeros(1, 3))
@@ -135,6 +143,7 @@ def test_wrong_arguments_are_named():
     for wrong, message in (
         (dict(gamma_neg=-1), 'gamma_neg and gamma_pos must be at least 0, but are -1 and 0.0'),
         (dict(gamma_pos=-2), 'but are 4.0 and -2'),
+        (dict(pos_weight=torch.ones(2)), 'pos_weight has 2 numbers for 3 classes'),
         (dict(clip=1), r'clip must be in \[0, 1\), but is 1'),
         (dict(targets=torch.zeros(2, 4)), r'have \(2, 3\) and \(2, 4\)'),
     ):
