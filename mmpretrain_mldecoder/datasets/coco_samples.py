@@ -97,9 +97,16 @@ class CocoSamples(Sequence[dict]):
 
     def images_per_label(self) -> np.ndarray:
         """Count the samples that have each label, ``(C,)``."""
-        images = np.repeat(np.arange(len(self.label_bounds) - 1), np.diff(self.label_bounds))
-        times = np.bincount(self.rows, minlength=len(self.label_bounds) - 1)
-        return np.bincount(self.labels, times[images], self.num_classes).astype(np.int64)
+        _, labels = self.pairs(self.labels, self.label_bounds)
+        return np.bincount(labels, minlength=self.num_classes)
+
+    def pairs(self, labels: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return sample and label of all ``labels`` between the ``bounds`` of the samples."""
+        counts = np.diff(bounds)[self.rows]
+        samples = np.repeat(np.arange(len(self.rows)), counts)
+        # from a position in the result to one in `labels`
+        shifts = bounds[self.rows] - (np.cumsum(counts) - counts)
+        return samples, labels[np.arange(len(samples)) + shifts[samples]]
 
     def take(self, indices: Sequence[int]) -> 'CocoSamples':
         """Return the samples at ``indices``, which may repeat or be negative."""
