@@ -4,6 +4,7 @@ from .distributed.cpu_distributed import CPUDistributedDataParallel
 from .hooks.channels_last import ChannelsLastHook
 from .hooks.checkpoint_fit_hook import CheckpointFitHook
 from .hooks.checkpoint_hook import DurableCheckpointHook
+from .hooks.class_counts_hook import ClassCountsHook
 from .hooks.ema_hook import DualEMAHook
 from .hooks.finite_loss_hook import FiniteLossHook
 from .hooks.test_time_aug import TestTimeAugHook
@@ -18,6 +19,7 @@ __all__ = [
     'CPUDistributedDataParallel',
     'ChannelsLastHook',
     'CheckpointFitHook',
+    'ClassCountsHook',
     'DualEMAHook',
     'DurableCheckpointHook',
     'FiniteLossHook',

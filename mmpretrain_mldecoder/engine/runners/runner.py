@@ -23,6 +23,7 @@ from ..distributed.agree import RankVote, on_main_process
 from ..distributed.cpu_distributed import init_cpu_process_group
 from ..hooks.channels_last import ChannelsLastHook, is_safe_in_channels_last
 from ..hooks.checkpoint_fit_hook import CheckpointFitHook
+from ..hooks.class_counts_hook import ClassCountsHook
 from ..hooks.finite_loss_hook import FiniteLossHook
 from ..hooks.hook_state import HookStateHook
 from ..hooks.unreadable_images import UnreadableImagesHook
@@ -111,7 +112,7 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
 
         vote = RankVote()
         self._preemption = PreemptionHook(vote)
-        for hook in (CheckpointFitHook(), ConfigCheckHook()):
+        for hook in (ClassCountsHook(), CheckpointFitHook(), ConfigCheckHook()):
             self.register_hook(hook)
         super().register_hooks(default_hooks, custom_hooks)
         others = (ResumeHook(), HookStateHook(), UnreadableImagesHook(), self._preemption)

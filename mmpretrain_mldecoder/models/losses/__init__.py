@@ -1,6 +1,7 @@
 """Losses registered in MMPretrain's ``MODELS``."""
 
 from .asymmetric_loss import DetachedAsymmetricLoss
+from .counted_loss import CountedLoss
 from .partial_label_losses import (
     AssumeNegativeLoss,
     EpochLoss,
@@ -14,6 +15,7 @@ from .timm_loss import TIMMLoss
 
 __all__ = [
     'AssumeNegativeLoss',
+    'CountedLoss',
     'DetachedAsymmetricLoss',
     'EpochLoss',
     'HillLoss',

@@ -6,7 +6,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from .elementwise_loss import ElementwiseLoss
+from .counted_loss import CountedLoss, class_counts, class_weights, is_counted
 
 # One value per class and sample, which can be left out of the sum.
 _ELEMENTWISE = dict(
@@ -19,12 +19,19 @@ _ELEMENTWISE = dict(
 _OF_BATCH = dict(zlpr='ZlprLoss', twoway='TwoWayLoss')
 _TYPES = _ELEMENTWISE | _OF_BATCH
 
+# Arguments that may be computed from the training data, and what stands in for them before.
+_COUNTED: dict[str, dict[str, Any]] = dict(
+    pos_weight=dict(pos_weight=None),
+    weight=dict(weight=None),
+    class_counts=dict(class_counts=[1], num_samples=2),
+)
+
 # Its exponential is 0 exactly, and it is finite: a row of nothing else has gradients, no NaN.
 _NO_LOGIT = -1e30
 
 
 @MODELS.register_module()
-class TIMMLoss(ElementwiseLoss):
+class TIMMLoss(CountedLoss):
     """A multi-label loss of ``timm.loss``, from which unknown labels (-1) are left out.
 
     ======== ============================ =======================================================
@@ -54,12 +61,15 @@ class TIMMLoss(ElementwiseLoss):
         loss_weight (float): Factor on the result. Defaults to 1.0.
         **arguments: Of timm's class, with its defaults: for example ``gamma_neg``; numbers per
             class as lists. 'db' needs ``class_counts``, the images that have each class, and
-            ``num_samples``, the images that were counted.
+            ``num_samples``, the images that were counted; ``class_counts='auto'`` gives both from
+            the training data. ``pos_weight`` and ``weight`` of 'bce' and 'asl' may be ``'auto'`` or
+            a dict of settings, too: see :func:`.counted_loss.class_weights`.
 
     Raises:
         ImportError: If timm is missing or too old.
         ValueError: If ``loss_type`` is unknown, or has no ``reduction`` or ``sum_classes``; when
-            called, if there are class counts of another number of classes.
+            called, if numbers per class are of another number of classes, or an argument is still
+            to be computed.
     """
 
     def __init__(
@@ -78,20 +88,41 @@ class TIMMLoss(ElementwiseLoss):
             )
         if 'sum_classes' in arguments:
             raise ValueError("sum_classes is none of TIMMLoss: set reduction='mean' instead.")
-        super().__init__(reduction or 'sum', loss_weight)
+        counted = {
+            name: value
+            for name, value in arguments.items()
+            if name in _COUNTED and is_counted(value)
+        }
+        super().__init__(counted, reduction or 'sum', loss_weight)
         self.loss_type = loss_type
         if loss_type in _ELEMENTWISE:
             arguments['reduction'] = 'none'
         for name, value in arguments.items():
             if isinstance(value, list | tuple):
                 arguments[name] = torch.tensor(value, dtype=torch.float32)
-        self.criterion = _class_of_timm(loss_type)(**arguments)
-        # Weights and counts are the config's, no state of the training.
+        self._arguments = arguments
+        waiting = [_COUNTED[name] for name in counted]
+        self._build({key: value for part in waiting for key, value in part.items()})
+
+    def _build(self, counted: dict[str, Any]) -> None:
+        self.criterion = _class_of_timm(self.loss_type)(**self._arguments | counted)
+        # Weights and counts are the config's or the data's, no state of the training.
         for name, buffer in list(self.criterion.named_buffers()):
             self.criterion.register_buffer(name, buffer, persistent=False)
 
+    def set_class_counts(self, positives: Tensor, negatives: Tensor) -> dict[str, Tensor]:
+        found: dict[str, Any] = {}
+        for name, value in self.counted.items():
+            if name == 'class_counts':
+                found['class_counts'], found['num_samples'] = class_counts(positives, negatives)
+            else:
+                found[name] = class_weights(name, value, positives, negatives)
+        self._build(found)
+        self._waits = False
+        return {name: found[name] for name in self.counted}
+
     def elements(self, pred: Tensor, target: Tensor) -> Tensor:
-        self._check_counts(pred.shape[1])
+        self._check_lengths(pred.shape[1])
         pred, target, known = _float_and_known(pred, target)
         # Masked before, too: the gradient of any logit is finite there, and so 0 after.
         loss = self.criterion(torch.where(known, pred, 0), target)
@@ -104,13 +135,14 @@ class TIMMLoss(ElementwiseLoss):
         pred, target, known = _float_and_known(pred, target)
         return self.loss_weight * self.criterion(torch.where(known, pred, _NO_LOGIT), target)
 
-    def _check_counts(self, num_classes: int) -> None:
-        counts = getattr(self.criterion, 'freq_inv', None)
-        if counts is not None and len(counts) != num_classes:
-            raise ValueError(
-                f'class_counts has {len(counts)} numbers for {num_classes} classes: give one per '
-                'class, in their order.'
-            )
+    def _check_lengths(self, num_classes: int) -> None:
+        for name, buffer in self.criterion.named_buffers():
+            if buffer.dim() == 1 and len(buffer) != num_classes:
+                name = dict(freq_inv='class_counts').get(name, name)
+                raise ValueError(
+                    f'{name} has {len(buffer)} numbers for {num_classes} classes: give one per '
+                    'class, in their order.'
+                )
 
 
 def _float_and_known(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
