@@ -1,6 +1,7 @@
 """Datasets, samplers and transforms registered in MMPretrain's registries."""
 
 from . import transforms
+from .class_balanced_sampler import ClassBalancedSampler
 from .coco_annotations import CocoAnnotations, read_coco_annotations
 from .coco_multi_label import COCOMultiLabel
 from .coco_samples import CocoSamples, PackedStrings
@@ -16,6 +17,7 @@ from .seeded_voc import SeededVOC
 
 __all__ = [
     'COCOMultiLabel',
+    'ClassBalancedSampler',
     'CocoAnnotations',
     'CocoSamples',
     'PackedStrings',

@@ -9,7 +9,12 @@ from faulty_images import encoded, photo
 from mmengine.dataset import Compose, ConcatDataset
 from mmengine.registry import init_default_scope
 
-from mmpretrain_mldecoder.datasets import SampleIndex, SeededDataset, SeededVOC
+from mmpretrain_mldecoder.datasets import (
+    ClassBalancedSampler,
+    SampleIndex,
+    SeededDataset,
+    SeededVOC,
+)
 from mmpretrain_mldecoder.engine import PortableRunner
 
 OBJECT = '<object><name>{}</name>{}</object>'
@@ -37,9 +42,9 @@ def voc(tmp_path):
     return write
 
 
-def loader(dataset: dict, sampler: str = 'SeededSampler'):
+def loader(dataset: dict, sampler: str = 'SeededSampler', **options):
     init_default_scope('mmpretrain')
-    sampler = dict(type=sampler, shuffle=True)
+    sampler = dict(type=sampler, shuffle=True, **options)
     return PortableRunner.build_dataloader(
         dict(dataset=dataset, sampler=sampler, batch_size=2, collate_fn=list_of_samples), seed=3
     )
@@ -96,6 +101,13 @@ def test_the_runner_seeds_every_dataset(voc, kind):
     again = pickle.loads(pickle.dumps(built.dataset))  # as for workers that are spawned
     one, other = (each[SampleIndex(2, seed=5)]['inputs'] for each in (built.dataset, again))
     assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize('sampler', ['mmpretrain.ClassBalancedSampler', ClassBalancedSampler])
+def test_the_runner_seeds_for_balanced_sampling(voc, sampler):
+    dataset = wrapped('RepeatDataset', voc(OBJECT.format('cat', ''), 6))
+    built = loader(dataset, sampler, oversample_thr=0.5)
+    assert isinstance(built.dataset, SeededDataset) and len(built.sampler) == 6
 
 
 def test_a_pipeline_that_a_hook_replaces_is_used(voc):

@@ -71,6 +71,7 @@ def portable_loader(loader: dict) -> dict:
     """
     # Late, as it imports MMPretrain's datasets: the engine is there with MMEngine's runner.
     from mmpretrain.datasets import VOC
+    from mmpretrain.registry import DATA_SAMPLERS
 
     from ...datasets.seeded_sampler import SeededSampler, build_seeded_dataset
     from ...datasets.seeded_voc import SeededVOC
@@ -82,7 +83,8 @@ def portable_loader(loader: dict) -> dict:
             if part.get('type') in ('VOC', 'mmpretrain.VOC', VOC):
                 part['type'] = SeededVOC
         kind = (loader.get('sampler') or {}).get('type')
-        if kind in ('SeededSampler', 'mmpretrain.SeededSampler', SeededSampler):
+        kind = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
+        if isinstance(kind, type) and issubclass(kind, SeededSampler):
             dataset = dict(type=build_seeded_dataset, dataset=dataset)
         loader['dataset'] = dataset
     if get_device() == 'cpu':
