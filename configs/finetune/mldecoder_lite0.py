@@ -7,5 +7,8 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='timm://tf_efficientnet_lite0.in1k'))
+    backbone=dict(
+        type='TIMMFeatureMap',
+        init_cfg=dict(type='Pretrained', checkpoint='timm://tf_efficientnet_lite0.in1k'),
+    )
 )

@@ -14,7 +14,8 @@ import mmpretrain_mldecoder
 from ..datasets.label_files.label_table import SPLITS
 
 ROWS = Path(mmpretrain_mldecoder.__file__).parent / '.mim' / 'configs' / 'finetune'
-BASE_BATCH, BASE_RATE = 32, 3e-4  # of the rows
+BASE_BATCH = 32  # of the rows
+FEW_IMAGES = 5000  # below, a trained backbone is not better (docs/results.md)
 LEAST_STEPS = 10  # an epoch
 PASSES = dict(cpu=10_000, gpu=60_000)  # images that a training sees, within the bounds of epochs
 LEAST_EPOCHS, MOST_EPOCHS = 5, 40
@@ -48,14 +49,7 @@ def choose(
     """
     has_gpu = get_device() != 'cpu'
     choices = {}
-    if row is None:
-        choices['row'] = (
-            Choice('mldecoder_r50vd_ssld', 'there is a GPU')
-            if has_gpu
-            else Choice('mldecoder_lite0', 'no GPU: a small network, with weights from a package')
-        )
-    else:
-        choices['row'] = Choice(row, 'as asked for')
+    choices['row'] = Choice(row, 'as asked for') if row else _row(num_images, has_gpu)
     groups = min(num_classes, MOST_QUERIES)
     reason = 'one query a class' if groups == num_classes else f'{MOST_QUERIES} queries share them'
     choices['num_groups'] = Choice(groups, reason)
@@ -64,9 +58,9 @@ def choose(
     else:
         choices['batch_size'] = Choice(batch_size, 'as asked for')
     batch = int(str(choices['batch_size'].value))
-    choices['lr'] = Choice(
-        float(f'{BASE_RATE * batch / BASE_BATCH:.3g}'), f'{BASE_RATE:g} for {BASE_BATCH} a step'
-    )
+    rate = Config.fromfile(ROWS / f'{choices["row"].value}.py').optim_wrapper.optimizer.lr
+    reason = f'{rate:g} for {BASE_BATCH} images a step'
+    choices['lr'] = Choice(float(f'{rate * batch / BASE_BATCH:.3g}'), reason)
     if epochs is None:
         passes = PASSES['gpu' if has_gpu else 'cpu']
         count = min(max(round(passes / num_images), LEAST_EPOCHS), MOST_EPOCHS)
@@ -83,6 +77,14 @@ def choose(
     choices['patience'] = Choice(max(3, count // 3), 'a third of the epochs without a better mAP')
     choices['num_workers'] = Choice(min(os.cpu_count() or 1, 8), 'one a core, at most 8')
     return choices
+
+
+def _row(num_images: int, has_gpu: bool) -> Choice:
+    if has_gpu:
+        return Choice('mldecoder_r50vd_ssld', 'there is a GPU')
+    if num_images < FEW_IMAGES:
+        return Choice('mldecoder_lite0_frozen', 'no GPU and few images: the head alone is trained')
+    return Choice('mldecoder_lite0', 'no GPU: a small network, with weights from a package')
 
 
 def _batch_size(num_images: int, row: str, has_gpu: bool) -> Choice:

@@ -99,7 +99,7 @@ def test_foundation_backbones_train(row, shared_data, tmp_path):
 
 
 @pytest.mark.parametrize('head', ['linear', 'mldecoder'])
-@pytest.mark.parametrize('backbone', ['lite0', 'r50vd_ssld'])
+@pytest.mark.parametrize('backbone', ['lite0', 'lite0_frozen', 'r50vd_ssld'])
 def test_rows_for_labels_of_ones_own_train(head, backbone, shared_data, tmp_path):
     cfg = Config.fromfile(CONFIGS / f'finetune/{head}_{backbone}.py')
     cfg.merge_from_dict(SMALL_HEAD if head == 'mldecoder' else {})

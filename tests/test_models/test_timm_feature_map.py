@@ -151,3 +151,20 @@ def test_positions_are_resampled_as_timm_does_it(name):
     )
     assert torch.equal(large.timm_model.pos_embed, theirs.pos_embed)
     assert state['timm_model.pos_embed'].shape != theirs.pos_embed.shape
+
+
+def test_a_frozen_network_stays_as_it_is():
+    torch.manual_seed(0)
+    backbone = MODELS.build(
+        dict(type='TIMMFeatureMap', model_name='efficientnet_lite0', frozen=True)
+    )
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    head = torch.nn.Conv2d(1280, 2, 1)
+    torch.nn.Sequential(backbone, head).train()
+    assert head.training
+    (feats,) = backbone(torch.randn(2, 3, 64, 64))
+    assert not feats.requires_grad
+    head(feats).sum().backward()
+    assert head.weight.grad is not None
+    for name, value in backbone.state_dict().items():
+        assert torch.equal(value, before[name]), name

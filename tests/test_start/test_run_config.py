@@ -19,7 +19,9 @@ def values(choices):
 def test_small_data_gets_small_batches_and_many_epochs(images, batch, epochs):
     chosen = values(choose(images, 7))
     assert (chosen['batch_size'], chosen['epochs']) == (batch, epochs)
-    assert chosen['lr'] == pytest.approx(3e-4 * batch / 32)
+    rate = Config.fromfile(ROWS / f'{chosen["row"]}.py').optim_wrapper.optimizer.lr
+    assert chosen['lr'] == pytest.approx(rate * batch / 32, rel=0.01)
+    assert ('frozen' in chosen['row']) == (images < 5000)
     steps = epochs * -(-images // batch)
     assert 1 / (1 - chosen['ema_decay']) <= steps / 5
     assert chosen['num_groups'] == 7

@@ -1,0 +1,135 @@
+"""``mldecoder start`` on few photos: ``python -m benchmarks.accuracy.small_data``.
+
+100, 500 and 2,000 photos of VOC's train as a CSV. ``mldecoder start`` splits, trains and exports;
+its model is then tested on the photos of val, which it never saw. Beside it, scikit-learn's
+logistic regression on the frozen features of the same photos (all of them), one per class, its
+strength chosen by cross-validation.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks.accuracy.frozen_features import features
+from benchmarks.accuracy.heads import POOLED
+from benchmarks.accuracy.photos import DATASETS, dataset_cfg
+from benchmarks.accuracy.records import OUT, Study, mean_average_precision
+from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
+from mmpretrain_mldecoder.datasets.seeded_voc import SeededVOC
+
+SIZES = (100, 500, 2000)
+
+
+def write_csv(count: int, seed: int, out: Path) -> tuple[Path, np.ndarray]:
+    """Write a folder with links to photos and ``labels.csv``; return it and the rows in train."""
+    cfg = dataset_cfg('voc2007', 'train', out)
+    cfg.pop('type')
+    dataset = SeededVOC(**cfg, pipeline=[])
+    rows = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:count])
+    folder = out / 'small_data' / f'voc{count}_{seed}'
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / 'labels.csv').open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['image', 'labels'])
+        for info in map(dataset.get_data_info, rows):
+            path = Path(info['img_path'])
+            if not (folder / path.name).exists():
+                (folder / path.name).symlink_to(path)
+            labels = [dataset.metainfo['classes'][label] for label in sorted(info['gt_label'])]
+            writer.writerow([path.name, '|'.join(labels)])
+    return folder, rows
+
+
+def logistic_regression(rows: np.ndarray, out: Path) -> float:
+    """Return the mAP on val of one logistic regression per class on pooled features."""
+    pooled = {}
+    for split in ('train', 'test'):
+        maps, targets = features('voc2007', split, out)
+        pooled[split] = POOLED['linear'](maps.float()).numpy(), targets.numpy()
+    scale = StandardScaler().fit(pooled['train'][0][rows])
+    train, test = (scale.transform(pooled[split][0]) for split in ('train', 'test'))
+    scores = np.zeros_like(pooled['test'][1])
+    for label in range(DATASETS['voc2007']):
+        targets = pooled['train'][1][rows, label]
+        known = targets >= 0
+        positives = int((targets == 1).sum())
+        if positives < 3:  # too few for a cross-validation
+            continue
+        model = LogisticRegressionCV(
+            Cs=np.logspace(-5, 0, 6),
+            cv=min(3, positives),
+            scoring='average_precision',
+            max_iter=300,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', (ConvergenceWarning, FutureWarning))
+            model.fit(train[rows][known], targets[known])
+        scores[:, label] = model.decision_function(test)
+    return mean_average_precision(scores, pooled['test'][1])
+
+
+def start(folder: Path, out: Path) -> tuple[float, float]:
+    """Return the mAP on val of what ``mldecoder start`` trains, and its minutes."""
+    run = out / 'small_data' / f'{folder.name}_run'
+    console = [sys.executable, '-m', 'mmpretrain_mldecoder.console']
+    begin = time.perf_counter()
+    subprocess.run(
+        [*console, 'start', str(folder), '--out', str(run), '--separator', '|'], check=True
+    )
+    minutes = (time.perf_counter() - begin) / 60
+    config, dump = run / 'val.py', run / 'val.pkl'
+    cfg = Config.fromfile(run / 'config.py')
+    categories = json.loads((run / 'labels/train.json').read_text())['categories']
+    classes = [each['name'] for each in categories]
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    pipeline[-1].num_classes = len(classes)
+    cfg.test_dataloader.dataset = dict(
+        dataset_cfg('voc2007', 'test', out),
+        metainfo=dict(classes=classes),
+        pipeline=pipeline,
+        test_mode=True,
+    )
+    cfg.dump(config)
+    command = [*console, 'test', str(config), str(run / 'model.pth'), '--weights', 'ema']
+    subprocess.run([*command, '--out', str(dump), '--work-dir', str(run / 'val')], check=True)
+    targets = features('voc2007', 'test', out)[1].numpy()
+    scores = np.zeros_like(targets)  # of a class without a photo: chance
+    places = [SeededVOC.METAINFO['classes'].index(name) for name in classes]
+    scores[:, places] = read_test_run(dump).scores
+    return mean_average_precision(scores, targets), minutes
+
+
+def main() -> None:
+    """Train on the sizes that are not stored yet."""
+    parser = argparse.ArgumentParser(description='Train on few photos.')
+    parser.add_argument('--sizes', nargs='+', type=int, default=SIZES)
+    parser.add_argument('--seeds', type=int, default=1, help='number of draws of the photos')
+    parser.add_argument('--out', type=Path, default=OUT)
+    args = parser.parse_args()
+    study = Study('small_data', args.out)
+    for seed in range(args.seeds):
+        for count in args.sizes:
+            key = dict(dataset='voc2007', photos=count, seed=seed)
+            if study.find(key):
+                continue
+            folder, rows = write_csv(count, seed, args.out)
+            baseline = logistic_regression(rows, args.out)
+            print(f'{count} photos: logistic regression {baseline:.2f} mAP', flush=True)
+            reached, minutes = start(folder, args.out)
+            print(f'{count} photos: {reached:.2f} mAP in {minutes:.1f} minutes', flush=True)
+            study.add(key, dict(mAP=reached, minutes=round(minutes, 1), regression=baseline))
+
+
+if __name__ == '__main__':
+    main()
