@@ -79,14 +79,13 @@ def logistic_regression(rows: np.ndarray, out: Path) -> float:
     return mean_average_precision(scores, pooled['test'][1])
 
 
-def start(folder: Path, out: Path) -> tuple[float, float]:
+def start(folder: Path, out: Path, row: str) -> tuple[float, float]:
     """Return the mAP on val of what ``mldecoder start`` trains, and its minutes."""
-    run = out / 'small_data' / f'{folder.name}_run'
+    run = out / 'small_data' / f'{folder.name}_{row}'
     console = [sys.executable, '-m', 'mmpretrain_mldecoder.console']
     begin = time.perf_counter()
-    subprocess.run(
-        [*console, 'start', str(folder), '--out', str(run), '--separator', '|'], check=True
-    )
+    arguments = ['start', str(folder), '--out', str(run), '--separator', '|', '--row', row]
+    subprocess.run([*console, *arguments], check=True)
     minutes = (time.perf_counter() - begin) / 60
     config, dump = run / 'val.py', run / 'val.pkl'
     cfg = Config.fromfile(run / 'config.py')
@@ -114,21 +113,26 @@ def main() -> None:
     """Train on the sizes that are not stored yet."""
     parser = argparse.ArgumentParser(description='Train on few photos.')
     parser.add_argument('--sizes', nargs='+', type=int, default=SIZES)
+    parser.add_argument('--rows', nargs='+', default=['mldecoder_lite0_frozen'])
     parser.add_argument('--seeds', type=int, default=1, help='number of draws of the photos')
     parser.add_argument('--out', type=Path, default=OUT)
     args = parser.parse_args()
     study = Study('small_data', args.out)
     for seed in range(args.seeds):
         for count in args.sizes:
-            key = dict(dataset='voc2007', photos=count, seed=seed)
-            if study.find(key):
-                continue
             folder, rows = write_csv(count, seed, args.out)
-            baseline = logistic_regression(rows, args.out)
-            print(f'{count} photos: logistic regression {baseline:.2f} mAP', flush=True)
-            reached, minutes = start(folder, args.out)
-            print(f'{count} photos: {reached:.2f} mAP in {minutes:.1f} minutes', flush=True)
-            study.add(key, dict(mAP=reached, minutes=round(minutes, 1), regression=baseline))
+            for row in args.rows:
+                key = dict(dataset='voc2007', photos=count, row=row, seed=seed)
+                if study.find(key):
+                    continue
+                baseline = logistic_regression(rows, args.out)
+                reached, minutes = start(folder, args.out, row)
+                study.add(key, dict(mAP=reached, minutes=round(minutes, 1), regression=baseline))
+                print(
+                    f'{count} photos, {row}: {reached:.2f} mAP in {minutes:.1f} minutes, '
+                    f'logistic regression {baseline:.2f}',
+                    flush=True,
+                )
 
 
 if __name__ == '__main__':

@@ -161,7 +161,10 @@ def train_and_export(run: RunFolder) -> None:
         lambda: mldecoder('browse', config, '--out-dir', run.path / 'browse', allowed=(0, 1)),
     )
     run.once(
-        'train', lambda: mldecoder('train', config, '--work-dir', run.path / 'train', '--resume')
+        'train',
+        lambda: mldecoder(
+            *('train', config, '--work-dir', run.path / 'train', '--resume'), log=run.log
+        ),
     )
     run.once(
         'thresholds',

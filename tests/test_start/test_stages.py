@@ -39,6 +39,7 @@ def test_commands_in_turn_and_from_where_it_stopped(tmp_path, monkeypatch):
 
     def fake(name, *arguments, allowed=(0,), log=None):
         called.append(name)
+        assert (log is not None) == (name in ('train', 'thresholds', 'test'))
         if name in fails:
             raise RunError(name)
         if name == 'train':
