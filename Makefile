@@ -95,14 +95,14 @@ bench: env .venv/bench-peers
 	$(PY) -m pip install -e '.[$(STACK),bench]'
 	touch $@
 
-STUDIES ?= frozen_features fine_tuning attention_in_boxes threshold_gains
+STUDIES ?= frozen_features fine_tuning attention_in_boxes threshold_gains small_data
 
-accuracy: env .venv/backbone
+accuracy: env .venv/accuracy
 	@for name in $(STUDIES); do \
 	  echo "benchmarks/accuracy/$$name.py"; \
 	  $(PY) -m benchmarks.accuracy.$$name $(ACCURACY) || exit 1; done
 	$(PY) -m benchmarks.accuracy.tables
 
-.venv/backbone: setup.py
-	$(PY) -m pip install -e '.[$(STACK),backbone]'
+.venv/accuracy: setup.py
+	$(PY) -m pip install -e '.[$(STACK),start,test]'
 	touch $@

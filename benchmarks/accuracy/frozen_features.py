@@ -214,7 +214,7 @@ def costs(name: str, num_classes: int, in_channels: int, side: int = 7) -> dict[
     head = HEADS[name](num_classes, in_channels)
     maps = torch.rand(BATCH_SIZE, in_channels, side, side)
     head.eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter:
         head(maps[:1])
     targets = torch.zeros(BATCH_SIZE, num_classes)
     seconds = []

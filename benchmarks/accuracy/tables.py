@@ -190,6 +190,16 @@ def threshold_table(dataset: str, out: Path) -> list[list[str]]:
     return rows
 
 
+def small_data_table(dataset: str, out: Path) -> list[list[str]]:
+    """`mldecoder start` on few photos."""
+    rows = [['photos', 'config', 'seed', 'minutes', 'mAP', 'logistic regression']]
+    for each in Study('small_data', out).find(dict(dataset=dataset)):
+        photos, minutes = f'{each["photos"]:,}', f'{each["minutes"]:.1f}'
+        numbers = [f'{each[name]:.2f}' for name in ('mAP', 'regression')]
+        rows.append([photos, each['row'], str(each['seed']), minutes, *numbers])
+    return rows
+
+
 _HOW = dict(en=('frozen', 'fine-tuned'), zh=('冻结骨干', '微调'))
 SUMMARY = dict(
     en=['head', *(f'{name}, {how}' for name in ('VOC 2007', 'COCO-18') for how in _HOW['en'])],
@@ -220,6 +230,7 @@ TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     peer=peer_table,
     attention=attention_table,
     thresholds=threshold_table,
+    small_data=small_data_table,
     summary=summary_table,
 )
 _BETWEEN_MARKERS = re.compile(

@@ -15,7 +15,8 @@ from ..datasets.label_files.label_table import SPLITS
 
 ROWS = Path(mmpretrain_mldecoder.__file__).parent / '.mim' / 'configs' / 'finetune'
 BASE_BATCH = 32  # of the rows
-FEW_IMAGES = 5000  # below, a trained backbone is not better (docs/results.md)
+FEW_IMAGES = 5000  # below, a trained backbone is not better (docs/results.md),
+FOR_QUERIES = 1000  # and below, a linear layer is better
 LEAST_STEPS = 10  # an epoch
 PASSES = dict(cpu=10_000, gpu=60_000)  # images that a training sees, within the bounds of epochs
 LEAST_EPOCHS, MOST_EPOCHS = 5, 40
@@ -83,7 +84,8 @@ def _row(num_images: int, has_gpu: bool) -> Choice:
     if has_gpu:
         return Choice('mldecoder_r50vd_ssld', 'there is a GPU')
     if num_images < FEW_IMAGES:
-        return Choice('mldecoder_lite0_frozen', 'no GPU and few images: the head alone is trained')
+        head = 'linear' if num_images < FOR_QUERIES else 'mldecoder'
+        return Choice(f'{head}_lite0_frozen', f'no GPU, {num_images:,} images: the head alone')
     return Choice('mldecoder_lite0', 'no GPU: a small network, with weights from a package')
 
 
