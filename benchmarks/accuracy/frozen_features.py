@@ -57,7 +57,7 @@ def features(dataset: str, split: str, out: Path) -> tuple[Tensor, Tensor]:
         maps, targets = _extracted(dataset, split, out)
         with atomic_write(path) as temporary, temporary.open('wb') as file:
             np.savez(file, maps=maps, targets=targets)
-    with np.load(path) as arrays:
+    with np.load(path, allow_pickle=False) as arrays:
         return torch.from_numpy(arrays['maps']), torch.from_numpy(arrays['targets'])
 
 

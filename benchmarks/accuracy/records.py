@@ -74,7 +74,7 @@ class Study:
 
     def scores(self, record: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """Return scores and targets ``(N, C)`` of the test of a record."""
-        with np.load(self.scores_path(record)) as arrays:
+        with np.load(self.scores_path(record), allow_pickle=False) as arrays:
             return arrays['scores'], arrays['targets']
 
 

@@ -1,6 +1,8 @@
 """What label files leave open: arguments of a command, or questions in a terminal."""
 
 import argparse
+import inspect
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.prompt import IntPrompt
 
-from ..datasets.label_files import Answers
+from ..datasets.label_files import FORMATS, Answers
 from ..errors import OpenQuestion
 from ..fileio.terminal import printable
 
@@ -25,8 +27,19 @@ def add_answers(parser: argparse.ArgumentParser) -> None:
     )
     for field in fields(Answers):
         group.add_argument(
-            f'--{field.name.replace("_", "-")}', nargs='*' if field.name in _SEVERAL else None
+            f'--{field.name.replace("_", "-")}',
+            nargs='*' if field.name in _SEVERAL else None,
+            choices=FORMATS if field.name == 'format' else None,
+            help=_about(field.name),
         )
+
+
+def _about(name: str) -> str:
+    """Return what the docstring of the answers says about one of them."""
+    text = inspect.cleandoc(Answers.__doc__ or '').partition('Attributes:\n')[2]
+    found = re.search(rf'^    {name} \(.*?\): (.*?)(?=^    \w|\Z)', text, re.M | re.S)
+    about = ' '.join(found[1].split()) if found else ''  # python -OO has no docstrings
+    return about.replace('``', '').replace('%', '%%')
 
 
 def read_answers(args: argparse.Namespace) -> Answers:

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 import sys
+from dataclasses import fields
 
 import pytest
 from faulty_images import encoded, photo
@@ -104,3 +106,12 @@ def test_a_question_is_asked_in_a_terminal(monkeypatch, capsys):
 
     assert with_questions(read, Answers()) == ('table', Answers(empty='unknown'))
     assert 'What are 3 empty cells?' in capsys.readouterr().out
+
+
+def test_help_says_what_each_answer_is(capsys):
+    with pytest.raises(SystemExit):
+        load_main('start')(['--help'])
+    text = ' '.join(capsys.readouterr().out.split())
+    for field in fields(Answers):
+        option = field.name.replace('_', '-')
+        assert re.search(rf'--{option} [^-].{{20,}}', text.partition('labels:')[2]), option

@@ -11,7 +11,7 @@ class Answers:
 
     Attributes:
         labels (str): The label file, or a glob of several, relative to the data.
-        format (str): Name of a format, see :data:`.FORMATS`.
+        format (str): Name of a format, a key of ``FORMATS``.
         encoding (str): Of text that is not Unicode, such as ``'cp1252'``.
         delimiter (str): Between the columns of a CSV; a character, or its name.
         separator (str): Between the labels of a cell, as ``delimiter``; ``'none'`` if a cell is
