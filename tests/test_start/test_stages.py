@@ -9,7 +9,8 @@ from mmpretrain_mldecoder.start import stages
 from mmpretrain_mldecoder.start.stages import RunFolder, mldecoder, train_and_export
 
 
-def test_a_stage_is_done_once_also_by_another_process(tmp_path):
+def test_a_stage_is_done_once_also_by_another_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, '_CONSOLE', [sys.executable, '-c', 'raise SystemExit(2)'])
     done = []
     run = RunFolder(tmp_path / 'run', dict(data='a'))
     run.once('one', lambda: done.append(1))
