@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from benchmarks.accuracy.photos import DATASETS, REPOSITORY, class_counts, dataset_cfg
+from benchmarks.accuracy.photos import DATASETS, REPOSITORY, dataset_cfg
 from benchmarks.accuracy.records import OUT, Study, mean_average_precision
 from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
 from mmpretrain_mldecoder.checkpoints.resume import find_resume_checkpoint
@@ -29,7 +29,8 @@ HEADS = ('linear', 'csra', 'mldecoder')
 LOSSES: dict[str, dict] = {
     'asl': dict(type='DetachedAsymmetricLoss'),
     'bce': dict(type='DetachedAsymmetricLoss', gamma_neg=0.0, gamma_pos=0.0, clip=0.0),
-    **{name: dict(type='TIMMLoss', loss_type=name) for name in ('poly', 'twoway', 'zlpr', 'db')},
+    'db': dict(type='TIMMLoss', loss_type='db', class_counts='auto'),
+    **{name: dict(type='TIMMLoss', loss_type=name) for name in ('poly', 'twoway', 'zlpr')},
 }
 AUGMENTATIONS = dict(flip='RandomFlip', cutout='RandomCutout', randaugment='TwoOpRandAugment')
 
@@ -63,8 +64,6 @@ class Run:
         cfg = Config.fromfile(REPOSITORY / f'configs/voc2007/{self.head}_{self.backbone}.py')
         num_classes = DATASETS[self.dataset]
         cfg.model.head.update(num_classes=num_classes, loss=dict(LOSSES[self.loss]))
-        if self.loss == 'db':
-            cfg.model.head.loss.update(class_counts(self.dataset, self.train_split, out))
         if self.head == 'mldecoder':
             cfg.model.head.num_groups = num_classes
         cfg.data_preprocessor.num_classes = num_classes

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mmpretrain.registry import DATASETS as DATASET_REGISTRY
 
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
@@ -65,15 +64,6 @@ def dataset_cfg(name: str, split: str, out: Path) -> dict:
     content['annotations'] = [each for each in content['annotations'] if each['image_id'] in kept]
     file = _written(lists / f'{name}_{split}.json', json.dumps(content))
     return dict(type='COCOMultiLabel', ann_file=str(file), data_prefix=str(root / folder))
-
-
-def class_counts(name: str, split: str, out: Path) -> dict:
-    """Return the images that have each class, and the number of images, for losses."""
-    dataset = DATASET_REGISTRY.build(dict(dataset_cfg(name, split, out), pipeline=[]))
-    samples = [dataset.get_data_info(i) for i in range(len(dataset))]
-    labels = np.concatenate([np.asarray(sample['gt_label'], int) for sample in samples])
-    counts = np.bincount(labels, minlength=DATASETS[name])
-    return dict(class_counts=counts.tolist(), num_samples=len(samples))
 
 
 def part_of(items: Sequence, split: str) -> list:

@@ -247,7 +247,7 @@ def markdown(name: str, dataset: str, out: Path) -> str:
 
 
 def replace_tables(text: str, out: Path) -> str:
-    """Return a page with its tables made anew."""
+    """Return a page with new tables."""
     return _BETWEEN_MARKERS.sub(
         lambda match: match[1] + markdown(match[2], match[3], out) + match[4], text
     )

@@ -64,7 +64,7 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> None:
 def _findings(table: LabelTable) -> list[str]:
     """Return a sentence for what makes labels poor material."""
     found = []
-    unlabelled = int((table.targets != 1).all(axis=1).sum())
+    unlabelled = int((table.targets == 0).all(axis=1).sum())
     if unlabelled:
         found.append(f'{unlabelled:,} images have no label: they count as negative for all classes')
     positives = (table.targets[[split == 'train' for split in table.splits]] == 1).sum(axis=0)

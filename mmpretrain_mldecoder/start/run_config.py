@@ -93,7 +93,9 @@ def _batch_size(num_images: int, row: str, has_gpu: bool) -> Choice:
     batch = BASE_BATCH
     while batch > 8 and num_images < LEAST_STEPS * batch:
         batch //= 2
-    reason = 'as in the row' if batch == BASE_BATCH else f'so an epoch has {LEAST_STEPS} steps'
+    reason = (
+        'as in the row' if batch == BASE_BATCH else f'smaller, for {LEAST_STEPS} steps an epoch'
+    )
     while has_gpu and batch > 1 and not fits_memory(row, batch):
         batch //= 2
         reason = 'more do not fit into the memory of the GPU'

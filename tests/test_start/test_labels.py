@@ -69,6 +69,13 @@ def test_rare_classes_and_unlabelled_images_are_said(tmp_path, capsys):
     assert '1 images have no label' in said
 
 
+def test_images_of_which_all_is_unknown_are_not_called_negative(tmp_path, capsys):
+    rows = [(f'{i}.jpg', i % 2, 1) for i in range(40)] + [('a.jpg', '', ''), ('b.jpg', 0, 0)]
+    data = write_csv(tmp_path / 'data', rows, ('image', 'cat', 'dog'))
+    prepare_labels(data, Answers(empty='unknown'), 0, tmp_path / 'labels')
+    assert '1 images have no label' in capsys.readouterr().out
+
+
 def test_too_few_images_for_three_splits(tmp_path):
     data = write_csv(tmp_path / 'data', [('a.jpg', 'cat'), ('b.jpg', 'dog')])
     with pytest.raises(RunError, match='too few'):
