@@ -3,10 +3,10 @@
 Each run is a config that is written to ``work_dirs/accuracy/runs`` and trained by
 ``tools/train.py``, which resumes, then tested by ``tools/test.py`` on photos that chose nothing.
 The base is ``configs/voc2007/HEAD_lite0.py``: ImageNet weights of the package, flip, cutout and
-RandAugment, asymmetric loss, AdamW, one cycle, average of the weights. The learning rate of each
-head is the best of four on a fifth of the training photos of VOC, at 160 px and 4 epochs, tried
-from the highest on as long as the mAP rises. What is stored is left out when the program is started
-again.
+RandAugment, asymmetric loss, AdamW, one cycle, average of the weights; the backbone learns at a
+tenth of the head's rate. The learning rate of each head is chosen on a fifth of the training photos
+of VOC, at 160 px and 4 epochs: from 1e-3 on as long as the next one is better. What is stored is
+left out when the program is started again.
 """
 
 import argparse
@@ -20,11 +20,12 @@ import torch
 from mmengine.config import Config
 
 from benchmarks.accuracy.photos import DATASETS, REPOSITORY, dataset_cfg
-from benchmarks.accuracy.records import OUT, Study, mean_average_precision
+from benchmarks.accuracy.records import OUT, Study, best_of, mean_average_precision
 from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
 from mmpretrain_mldecoder.checkpoints.resume import find_resume_checkpoint
 
-RATES = (3e-3, 1e-3, 3e-4, 1e-4)
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+FIRST_RATE = 1e-3
 HEADS = ('linear', 'csra', 'mldecoder')
 LOSSES: dict[str, dict] = {
     'asl': dict(type='DetachedAsymmetricLoss'),
@@ -47,7 +48,7 @@ class Run:
     epochs: int = 5
     loss: str = 'asl'
     augmentation: str = 'flip+cutout+randaugment'
-    lr_mult: float = 1.0  # of the backbone
+    lr_mult: float = 0.1  # of the backbone
     lr: float | None = None  # chosen on held-out photos
     train_split: str = 'train'
     test_split: str = 'test'
@@ -57,7 +58,7 @@ class Run:
         """All settings but data set and seed, in one word."""
         parts = [self.head, self.backbone, f'{self.size}px', f'{self.epochs}e', self.loss]
         parts.append(self.augmentation.replace('+', ''))
-        return '-'.join(parts if self.lr_mult == 1 else [*parts, f'backbone{self.lr_mult:g}'])
+        return '-'.join([*parts, f'backbone{self.lr_mult:g}'])
 
     def config(self, lr: float, out: Path) -> Config:
         """Return the config of the run."""
@@ -152,12 +153,7 @@ def chosen_rate(settings: Run, out: Path) -> float:
     splits = dict(train_split='fit', test_split='held_out')
     of_run = dict(lr_mult=settings.lr_mult)
     base = Run('voc2007', settings.head, size=160, epochs=4, **splits, **of_run)
-    by_rate: dict[float, float] = {}
-    for lr in RATES:
-        by_rate[lr] = run(replace(base, lr=lr), study, out)['mAP']
-        if by_rate[lr] < max(by_rate.values()):
-            break  # smaller ones are worse still
-    return max(by_rate, key=by_rate.__getitem__)
+    return best_of(RATES, FIRST_RATE, lambda lr: run(replace(base, lr=lr), study, out)['mAP'])
 
 
 def main_runs() -> list[Run]:
@@ -170,18 +166,23 @@ def main_runs() -> list[Run]:
     ]
 
 
-def ablation_runs() -> list[Run]:
-    """Return runs that differ from ML-Decoder's and the linear head's in one setting, one seed."""
-    runs = []
-    for head in ('linear', 'mldecoder'):
-        base = Run('voc2007', head)
-        runs += [replace(base, size=size) for size in (160, 260)]
-        runs += [replace(base, loss=loss) for loss in LOSSES if loss != base.loss]
-        runs += [
-            replace(base, augmentation=each) for each in ('none', 'flip', 'cutout+randaugment')
-        ]
-        runs += [replace(base, backbone=backbone) for backbone in ('lite1', 'lite2')]
-    return runs
+def ablation_runs() -> dict[str, dict]:
+    """Return what is changed, by its words in the table; 160 px where the size is not the change.
+
+    One seed, ML-Decoder and the linear head.
+    """
+    return {
+        '-': dict(size=160),
+        **{f'loss {loss}': dict(size=160, loss=loss) for loss in LOSSES if loss != 'asl'},
+        'no augmentation': dict(size=160, augmentation='none'),
+        'flip alone': dict(size=160, augmentation='flip'),
+        'cutout + RandAugment, no flip': dict(size=160, augmentation='cutout+randaugment'),
+        'backbone at the rate of the head': dict(size=160, lr_mult=1.0),
+        'EfficientNet-Lite1': dict(size=160, backbone='lite1'),
+        'EfficientNet-Lite2': dict(size=160, backbone='lite2'),
+        '224 px': {},
+        '260 px': dict(size=260),
+    }
 
 
 def main() -> None:
@@ -194,7 +195,14 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=OUT, help='for checkpoints and scores')
     args = parser.parse_args()
     study = Study('fine_tuning', args.out)
-    for each in ablation_runs() if args.ablations else main_runs():
+    runs = main_runs()
+    if args.ablations:
+        runs = [
+            Run('voc2007', head, **changes)
+            for changes in ablation_runs().values()
+            for head in ('mldecoder', 'linear')
+        ]
+    for each in runs:
         if each.dataset in args.datasets and each.head in args.heads and each.seed < args.seeds:
             record = run(each, study, args.out)
             print(

@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.accuracy.heads import HEADS, LIKE, POOLED
 from benchmarks.accuracy.photos import DATASETS, REPOSITORY, dataset_cfg, part_of
-from benchmarks.accuracy.records import OUT, Study, mean_average_precision
+from benchmarks.accuracy.records import OUT, Study, best_of, mean_average_precision
 from mmpretrain_mldecoder.evaluation.metrics.sample_arrays import sample_arrays
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 from mmpretrain_mldecoder.layers.asymmetric_loss import asymmetric_loss
@@ -152,19 +152,10 @@ class Trainings:
     def choose(self, name: str) -> tuple[float, int]:
         """Return learning rate and epochs for a head, chosen on a fifth of the training photos."""
         name = LIKE.get(name, name)
-        best = RATES.index(FIRST_RATE)
-        for step in (-1, 1):
-            while 0 <= best + step < len(RATES) and self._rate(name, best + step) > self._rate(
-                name, best
-            ):
-                best += step
-        lr = RATES[best]
+        lr = best_of(RATES, FIRST_RATE, lambda rate: self._held_out(name, rate, FIRST_EPOCHS))
         by_epochs = {epochs: self._held_out(name, lr, epochs) for epochs in OTHER_EPOCHS}
-        by_epochs[FIRST_EPOCHS] = self._rate(name, best)
+        by_epochs[FIRST_EPOCHS] = self._held_out(name, lr, FIRST_EPOCHS)
         return lr, max(by_epochs, key=by_epochs.__getitem__)
-
-    def _rate(self, name: str, index: int) -> float:
-        return self._held_out(name, RATES[index], FIRST_EPOCHS)
 
     def _held_out(self, name: str, lr: float, epochs: int) -> float:
         """Return the mAP of a setting on the held-out photos, as stored or computed."""

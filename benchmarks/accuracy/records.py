@@ -7,7 +7,7 @@ the repository, in ``RECORDED``; copied to ``OUT/results``, they are continued.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,20 @@ class Study:
         """Return scores and targets ``(N, C)`` of the test of a record."""
         with np.load(self.scores_path(record), allow_pickle=False) as arrays:
             return arrays['scores'], arrays['targets']
+
+
+def best_of(values: Sequence[float], first: float, quality: Callable[[float], float]) -> float:
+    """Return the value of the best quality: from the first on, downwards, then upwards.
+
+    Neighbours are tried as long as the next one is better.
+    """
+    best = values.index(first)
+    for step in (-1, 1):
+        while 0 <= best + step < len(values) and quality(values[best + step]) > quality(
+            values[best]
+        ):
+            best += step
+    return values[best]
 
 
 def mean_average_precision(scores: np.ndarray, targets: np.ndarray) -> float:

@@ -9,13 +9,12 @@ import argparse
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
-from benchmarks.accuracy.fine_tuning import LOSSES, Run
+from benchmarks.accuracy.fine_tuning import Run, ablation_runs
 from benchmarks.accuracy.heads import HEADS
 from benchmarks.accuracy.photos import REPOSITORY
 from benchmarks.accuracy.records import OUT, RECORDED, Study, paired_difference
@@ -126,22 +125,11 @@ def fine_tuned_table(dataset: str, out: Path) -> list[list[str]]:
 def ablation_table(dataset: str, out: Path) -> list[list[str]]:
     """One setting changed, seed 0."""
     study = Study('fine_tuning', out)
-    base = Run(dataset, 'linear')
-    variants: dict[str, dict] = {'as above': {}}
-    variants |= {f'{size} px': dict(size=size) for size in (160, 260)}
-    variants |= {f'loss {loss}': dict(loss=loss) for loss in LOSSES if loss != base.loss}
-    variants |= {
-        'no augmentation': dict(augmentation='none'),
-        'flip alone': dict(augmentation='flip'),
-        'cutout + RandAugment, no flip': dict(augmentation='cutout+randaugment'),
-        'EfficientNet-Lite1, 224 px': dict(backbone='lite1'),
-        'EfficientNet-Lite2, 224 px': dict(backbone='lite2'),
-    }
     rows = [['changed', 'GAP + linear', 'ML-Decoder']]
-    for label, changes in variants.items():
+    for label, changes in ablation_runs().items():
         cells = []
         for head in ('linear', 'mldecoder'):
-            name = replace(base, head=head, **changes).name
+            name = Run(dataset, head, **changes).name
             records = study.find(dict(dataset=dataset, run=name, seed=0))
             cells.append(f'{records[0]["mAP"]:.2f}' if records else '-')
         if set(cells) != {'-'}:
