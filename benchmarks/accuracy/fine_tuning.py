@@ -107,17 +107,20 @@ def run(settings: Run, study: Study, out: Path) -> dict:
         return stored[0]
     if lr is None:
         lr = chosen_rate(settings, out)
-    folder = run_folder(settings, study, lr, out)
+    folder = run_folder(settings, study, lr, out).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / 'config.py'
     settings.config(lr, out).dump(config)
     resumed = find_resume_checkpoint(folder) is not None
     start = time.perf_counter()
-    _tool(['train.py', config, '--work-dir', folder, '--resume', '--no-validate'], folder)
+    tools, work_dir = REPOSITORY / 'tools', ('--work-dir', folder)
+    call(
+        [sys.executable, tools / 'train.py', config, *work_dir, '--resume', '--no-validate'], folder
+    )
     seconds = round(time.perf_counter() - start)
     checkpoint = find_resume_checkpoint(folder)
     dump = folder / 'scores.pkl'
-    _tool(['test.py', config, checkpoint, '--work-dir', folder, '--out', dump], folder)
+    call([sys.executable, tools / 'test.py', config, checkpoint, *work_dir, '--out', dump], folder)
     test = read_test_run(dump)
     dump.unlink()
     assert test.raw_scores is not None  # the hook averages in every run
@@ -136,15 +139,21 @@ def run_folder(settings: Run, study: Study, lr: float, out: Path) -> Path:
     return out / 'runs' / '_'.join(map(str, words))
 
 
-def _tool(arguments: list, folder: Path) -> None:
-    """Run a tool; its output goes to ``stdout.txt`` of the folder, and is shown if it fails."""
-    command = [sys.executable, REPOSITORY / 'tools' / arguments[0], *arguments[1:]]
+def call(command: list, folder: Path) -> str:
+    """Run a command in the repository and return its output, which goes to ``stdout.txt``, too."""
+    words = list(map(str, command))
     log = folder / 'stdout.txt'
-    with log.open('a') as file:
-        status = subprocess.run(map(str, command), stdout=file, stderr=subprocess.STDOUT).returncode
+    with log.open('a+') as file:
+        begin = file.tell()
+        status = subprocess.run(
+            words, stdout=file, stderr=subprocess.STDOUT, cwd=REPOSITORY
+        ).returncode
+        file.seek(begin)
+        text = file.read()
     if status:
-        tail = '\n'.join(log.read_text().splitlines()[-15:])
-        raise SystemExit(f'{" ".join(map(str, command))} failed ({log}):\n{tail}')
+        tail = '\n'.join(text.splitlines()[-15:])
+        raise SystemExit(f'{" ".join(words)} failed ({log}):\n{tail}')
+    return text
 
 
 def chosen_rate(settings: Run, out: Path) -> float:

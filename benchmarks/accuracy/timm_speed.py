@@ -18,12 +18,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.accuracy.fine_tuning import Run
+from benchmarks.accuracy.fine_tuning import Run, call
 from benchmarks.accuracy.photos import REPOSITORY
 from benchmarks.accuracy.timm_lists import RUN_SCRIPT
 from benchmarks.accuracy.timm_training import (
     argument_parser,
-    call,
     options,
     write_list,
     write_weights,

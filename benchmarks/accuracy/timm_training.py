@@ -14,7 +14,6 @@ The mAP is ours, on our labels of the test, where such a class is unknown.
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -28,8 +27,8 @@ from timm.data import ImageDataset, create_loader
 from timm.models import load_state_dict
 
 import mmpretrain_mldecoder  # noqa: F401
-from benchmarks.accuracy.fine_tuning import Run, chosen_rate
-from benchmarks.accuracy.photos import DATASETS, REPOSITORY, dataset_cfg
+from benchmarks.accuracy.fine_tuning import Run, call, chosen_rate
+from benchmarks.accuracy.photos import DATASETS, dataset_cfg
 from benchmarks.accuracy.records import OUT, Study, mean_average_precision
 from benchmarks.accuracy.timm_lists import RUN_SCRIPT, ListReader
 
@@ -132,23 +131,6 @@ def run(settings: Run, script: Path, study: Study, out: Path) -> dict:
         timm=timm.__version__,
     )
     return study.add(key, outcome, scores, targets)
-
-
-def call(command: list, folder: Path) -> str:
-    """Run a command in the repository and return its output, which is kept in ``stdout.txt``."""
-    log = folder / 'stdout.txt'
-    with log.open('w') as file:
-        status = subprocess.run(
-            list(map(str, command)),
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            cwd=REPOSITORY,
-        ).returncode
-    text = log.read_text()
-    if status:
-        tail = '\n'.join(text.splitlines()[-15:])
-        raise SystemExit(f'{" ".join(map(str, command))} failed ({log}):\n{tail}')
-    return text
 
 
 def script_of(checkout: str) -> Path:
