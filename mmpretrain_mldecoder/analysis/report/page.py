@@ -1,10 +1,7 @@
 """Report of a test run: one HTML file that holds all it shows."""
 
-import json
 import os
-import re
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 from mmengine.config import Config
@@ -13,11 +10,12 @@ from ...apis.thresholds.split_scores import map_evaluators
 from ...engine.checks.config_error import read_config
 from ...fileio.atomic_write import atomic_write
 from ...version import __version__
+from .html import TEMPLATE, render_page
 from .images import attention_overlays, error_card, image_roots, worst_errors
 from .numbers import find_confusions, series_numbers
 from .test_run import TestRun, check_same_images, read_class_names, read_test_run
 
-_SCRIPTS = ('numbers.js', 'table.js', 'charts.js', 'confusions.js', 'images.js', 'page.js')
+_SCRIPTS = ('element', 'numbers', 'table', 'charts', 'confusions', 'images', 'page')
 
 _NO_RAW = (
     'The file has one score per class and image: of the EMA weights if the checkpoint has both, '
@@ -118,7 +116,14 @@ def write_report(
     )
     out = Path(out_dir, 'index.html')
     with atomic_write(out) as path:
-        path.write_text(_render_page(data, plotly_js), encoding='utf-8')
+        text = render_page(
+            TEMPLATE / 'page.html',
+            [TEMPLATE / 'page.css'],
+            [TEMPLATE / f'{name}.js' for name in _SCRIPTS],
+            data,
+            plotly=plotly_js,
+        )
+        path.write_text(text, encoding='utf-8')
     return out
 
 
@@ -146,25 +151,6 @@ def _series(runs: list[TestRun], map_type: str) -> list[dict]:
             series.append(series_numbers(prefix + 'EMA', run.scores, *truth))
             series.append(series_numbers(prefix + 'raw', run.raw_scores, *truth))
     return series
-
-
-def _render_page(data: dict, plotly_js: str) -> str:
-    """Put data, styles and scripts into the page's frame.
-
-    Names are never HTML: the scripts read them from a block of JSON, which nothing in it can end,
-    and write them as text.
-    """
-    # ASCII: a file name may hold bytes that are no UTF-8.
-    text = json.dumps(data, separators=(',', ':'), allow_nan=False)
-    for character in '<>&':
-        text = text.replace(character, f'\\u{ord(character):04x}')
-
-    def read(name: str) -> str:
-        return (files(__package__) / 'template' / name).read_text(encoding='utf-8')
-
-    scripts = '\n'.join(map(read, _SCRIPTS))
-    parts = dict(styles=read('page.css'), scripts=scripts, plotly=plotly_js, data=text)
-    return re.sub(r'\{\{(\w+)\}\}', lambda place: parts[place[1]], read('page.html'))
 
 
 def _plotly_js() -> str:

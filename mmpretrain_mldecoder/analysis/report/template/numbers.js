@@ -1,4 +1,3 @@
-'use strict';
 // Precision, recall and F1 from whole numbers. The rules are those of functional/precision_recall.py.
 
 const STEPS = 101; // thresholds 0.00, 0.01, ..., 1.00
@@ -63,12 +62,4 @@ function showDelta(value, other) {
   if (value == null || other == null) return '–';
   const delta = Number((value - other).toFixed(2));
   return delta === 0 ? '0.00' : (delta > 0 ? '+' : '−') + Math.abs(delta).toFixed(2);
-}
-
-/** Make an element with text, which is never read as HTML. */
-function element(tag, text, attributes = {}) {
-  const node = document.createElement(tag);
-  if (text != null) node.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
 }
