@@ -28,7 +28,7 @@ def read_head(path: Path, what: str) -> bytes:
 _LARGE_BYTES = 16_000_000  # a pipe, whose size is unknown beforehand, has 0
 
 
-def read_whole_file(path: str | Path) -> bytes | memoryview:
+def read_whole_file(path: str | os.PathLike) -> bytes | memoryview:
     """Return the bytes of a file; of a large one on Linux in half the time of ``read``.
 
     A large ``read`` mostly waits for new pages of memory; huge pages are 512 times fewer. (Mapping

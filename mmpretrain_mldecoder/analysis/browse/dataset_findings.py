@@ -1,11 +1,12 @@
 """Checks of the labels and images of a dataset, for duplicates too."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ...datasets.parallel_map import parallel_map
+from ...fileio.equal_files import equal_groups
 from .dataset_split import DatasetSplit
 from .findings import Finding
 from .image_check import THUMBNAIL, ImageChecker
@@ -104,14 +105,6 @@ def _duplicates(
         Finding('in_several_splits' if len(names) > 1 else 'twice_in_split', names, entries)
         for names, entries in by_splits.items()
     ]
-
-
-def equal_groups(digests: Sequence[Hashable]) -> list[list[int]]:
-    """Return the indices of each two or more equal digests; None equals nothing."""
-    groups = defaultdict(list)
-    for index, digest in enumerate(digests):
-        groups[digest].append(index)
-    return [group for digest, group in groups.items() if digest is not None and len(group) > 1]
 
 
 def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:

@@ -1,6 +1,5 @@
 """Faults of one image of a dataset, as the pipeline's loader reads it."""
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from ...datasets.image_files import read_image_file
 from ...datasets.image_header import ImageHeader, read_image_header
 from ...datasets.transforms import LoadWholeImage
 from ...errors import UnreadableImageError
+from ...fileio.equal_files import content_digest
 
 THUMBNAIL = (16, 18)  # rows and columns of the small grey images that duplicates are found with
 _ROUNDING = 2  # levels by which decoders may differ on average
@@ -67,7 +67,7 @@ class ImageChecker:
             if error.code == 'missing':  # and the near name
                 detail = detail.partition('; ')[2]
             return ImageCheck((Fault(error.code, detail),))
-        digest = hashlib.blake2b(content, digest_size=16).digest()
+        digest = content_digest(content)
         with caught_standard_error() as messages:
             try:
                 if self.quick:

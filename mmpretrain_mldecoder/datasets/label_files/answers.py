@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, fields
 
-NO, UNKNOWN = 'no', 'unknown'
+YES, NO, UNKNOWN = 'yes', 'no', 'unknown'
+TARGETS = {YES: 1, NO: 0, UNKNOWN: -1}
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Answers:
 
 _ALLOWED = {
     **dict.fromkeys(('minus_one', 'zero', 'empty'), (NO, UNKNOWN)),
-    **dict.fromkeys(('difficult', 'annotators'), ('yes', NO, UNKNOWN)),
-    'boxes': ('yes', NO),
+    **dict.fromkeys(('difficult', 'annotators'), (YES, NO, UNKNOWN)),
+    'boxes': (YES, NO),
     'unlisted': (NO, 'skip'),
 }

@@ -9,8 +9,10 @@ in multi-class files; a list of objects with ``label`` in those for detection::
 import msgspec
 
 from .answers import Answers
-from .label_source import LabelFormat, LabelSource, decode_json_lines
+from .file_content import decode_json_lines
+from .label_source import JSON_LINES, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
+from .label_values import boxes_count
 
 _EXPECTED = "Azure's JSON lines: image_url, and label with a list of names"
 
@@ -24,21 +26,18 @@ class _Image(msgspec.Struct):
     label: str | list[str | _Object]
 
 
-def recognises(source: LabelSource) -> bool:
-    """Whether the first line has both keys."""
-    return source.path.suffix.lower() != '.json' and source.keys >= {'image_url', 'label'}
+def _recognises(source: LabelSource) -> bool:
+    return source.keys >= {'image_url', 'label'}
 
 
-def read(source: LabelSource, answers: Answers) -> Labels:
-    """Read it, see :class:`.LabelFormat`."""
+def _read(source: LabelSource, answers: Answers) -> Labels:
     rows, boxes = [], 0
     for image in decode_json_lines(source.path, _Image, _EXPECTED):
         targets = [image.label] if isinstance(image.label, str) else image.label
         boxes += sum(isinstance(each, _Object) for each in targets)
         names = [each.label if isinstance(each, _Object) else each for each in targets]
         rows.append(LabelRow(image.image_url, dict.fromkeys(names, 1)))
-    notes = [f'labels are made of {boxes:,} boxes'] if boxes else []
-    return Labels(rows, notes=notes)
+    return Labels(rows, notes=boxes_count(0, boxes, source.path, answers)[1])
 
 
-FORMAT = LabelFormat('azure', "Azure's JSON lines", recognises, read)
+FORMAT = LabelFormat('azure', "Azure's JSON lines", JSON_LINES, _recognises, _read)

@@ -9,13 +9,13 @@ classes, as a copy or a link. Images are the same if their bytes are: many folde
 import os
 import posixpath
 
+from ...fileio.equal_files import equal_files
 from .answers import Answers
-from .equal_files import equal_files
-from .label_source import LabelFormat, LabelSource
+from .label_source import FOLDER, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels, split_in_name
 
 
-def recognises(source: LabelSource) -> bool:
+def _recognises(source: LabelSource) -> bool:
     """Whether all images below it are in folders, two of them or more, that are no splits."""
     if source.path != source.images.data:
         return False
@@ -24,8 +24,7 @@ def recognises(source: LabelSource) -> bool:
     return len(names) > 1 and all(names) and not are_splits
 
 
-def read(source: LabelSource, answers: Answers) -> Labels:
-    """Read it, see :class:`.LabelFormat`."""
+def _read(source: LabelSource, answers: Answers) -> Labels:
     paths = source.images.paths
     first = list(range(len(paths)))
     for same in equal_files([os.path.join(source.path, path) for path in paths]):
@@ -35,18 +34,16 @@ def read(source: LabelSource, answers: Answers) -> Labels:
     for path, index in zip(paths, first, strict=True):
         split, name = _split_and_class(path)
         rows.append(LabelRow(paths[index], {name: 1}, split))
-    copies = sum(index != place for place, index in enumerate(first))
+    copies = len(paths) - len({*first})
     notes = [f'{copies:,} files are copies of others, whose labels are united'] if copies else []
     return Labels(rows, notes=notes)
 
 
 def _split_and_class(path: str) -> tuple[str, str]:
     """Return the split and the class by the first folders of a path; '' without a class."""
-    folders = posixpath.dirname(path).split('/')
-    split, start, end = split_in_name(folders[0])
-    if split and end - start == len(folders[0]):
-        return split, folders[1] if len(folders) > 1 else ''
-    return '', folders[0]
+    first, second, *_ = [*posixpath.dirname(path).split('/'), '']
+    split, start, end = split_in_name(first)
+    return (split, second) if split and end - start == len(first) else ('', first)
 
 
-FORMAT = LabelFormat('folders', 'a folder per class', recognises, read)
+FORMAT = LabelFormat('folders', 'a folder per class', (FOLDER,), _recognises, _read)

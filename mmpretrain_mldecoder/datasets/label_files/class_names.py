@@ -8,7 +8,8 @@ import yaml
 from ...errors import OpenQuestion
 from ...fileio.terminal import printable
 from .answers import Answers
-from .label_source import LabelSource, read_text
+from .file_content import read_text
+from .label_source import FOLDER, LabelSource
 
 _FILES = re.compile(
     r'((.*label_list|labels?|classes|class_names|categories)(\.txt)?|.*\.names|.*\.ya?ml)'
@@ -35,21 +36,23 @@ def class_names(
         OpenQuestion: If there are several such files.
         ValueError: If the file that is named has fewer names.
     """
+
+    def fits(names: tuple[str, ...]) -> bool:
+        return len(names) == number or (len(names) > number and not is_complete)
+
     data = source.images.data
     if answers.class_names is not None:
         path = data / answers.class_names
-        names = _read(path, answers)
-        if len(names) < number or (is_complete and len(names) > number):
+        if not fits(names := _read(path, answers)):
             raise ValueError(f'{path} has {len(names)} names, and there are {number} classes')
         return names, []
-    folder = source.path if source.path.is_dir() else source.path.parent
-    inside = [each for each in (folder, *folder.parents) if data in (each, *each.parents)]
+    folder = source.path if source.suffix == FOLDER else source.path.parent
     found = {
         path: names
-        for each in inside
+        for each in (folder, *folder.parents)
+        if data in (each, *each.parents)
         for path in sorted(each.iterdir())
-        if _FILES.fullmatch(path.name) and path.is_file()
-        if len(names := _read(path, answers)) == number or (len(names) > number and not is_complete)
+        if _FILES.fullmatch(path.name) and path.is_file() and fits(names := _read(path, answers))
     }
     if len(set(found.values())) > 1:
         raise OpenQuestion(

@@ -15,7 +15,7 @@ _LISTS = ('images', 'annotations', 'categories')
 _HEAD = 10_000  # bytes of a list
 
 
-def recognises(source: LabelSource) -> bool:
+def _recognises(source: LabelSource) -> bool:
     """Whether it has the lists of COCO, and labels in them.
 
     Captions have no categories, test-info has no annotations, and those of panoptic masks have
@@ -29,17 +29,11 @@ def recognises(source: LabelSource) -> bool:
     return is_filled and b'"segments_info"' not in heads['annotations']
 
 
-def read(source: LabelSource, answers: Answers) -> Labels:
-    """Read it, see :class:`.LabelFormat`."""
+def _read(source: LabelSource, answers: Answers) -> Labels:
     coco = read_coco_annotations(source.path)
     of_images: list[dict[str, int]] = [{} for _ in coco.image_ids]
-    boxes = zip(
-        coco.annotation_images.tolist(),
-        coco.annotation_categories.tolist(),
-        coco.annotation_is_difficult.tolist(),
-        strict=True,
-    )
-    for image, category, is_difficult in boxes:
+    fields = (coco.annotation_images, coco.annotation_categories, coco.annotation_is_difficult)
+    for image, category, is_difficult in zip(*(each.tolist() for each in fields), strict=True):
         name = coco.category_names[category]
         if is_difficult:
             of_images[image].setdefault(name, -1)
@@ -49,4 +43,4 @@ def read(source: LabelSource, answers: Answers) -> Labels:
     return Labels(rows, coco.category_names)
 
 
-FORMAT = LabelFormat('coco', 'COCO JSON', recognises, read)
+FORMAT = LabelFormat('coco', 'COCO JSON', ('.json',), _recognises, _read)

@@ -9,16 +9,16 @@ fastai's PASCAL 2007 (``fname,labels,is_valid``), CheXpert (a column a class: 1,
 """
 
 from .answers import Answers
-from .csv_table import group_column, image_column, possible_delimiters, read_csv, split_column
+from .csv_columns import labels_of_table
+from .csv_table import possible_delimiters, read_csv
 from .image_names import has_image_suffix
-from .label_columns import labels_of_columns
-from .label_source import LabelFormat, LabelSource
-from .label_table import LabelRow, Labels
+from .label_source import TABLES, LabelFormat, LabelSource
+from .label_table import Labels
 
 
-def recognises(source: LabelSource) -> bool:
+def _recognises(source: LabelSource) -> bool:
     """Whether it is a table whose first row has no images."""
-    if source.path.suffix.lower() not in ('.csv', '.tsv', '.txt') or len(source.lines) < 2:
+    if len(source.lines) < 2:
         return False
     headers = [source.lines[0].split(each) for each in possible_delimiters(source.head)]
     names = [{cell.strip() for cell in header} - {''} for header in headers]
@@ -27,17 +27,8 @@ def recognises(source: LabelSource) -> bool:
     )
 
 
-def read(source: LabelSource, answers: Answers) -> Labels:
-    """Read it, see :class:`.LabelFormat`."""
-    table = read_csv(source.path, answers)
-    image = image_column(table, source, answers)
-    split, splits = split_column(table)
-    taken = (image, split, answers.group_column)
-    others = {name: table.column(name) for name in table.header if name and name not in taken}
-    of_rows, classes, notes = labels_of_columns(others, source.path, answers)
-    groups = group_column(table, answers)
-    rows = zip(table.column(image), of_rows, splits, groups, strict=True)
-    return Labels([LabelRow(*row) for row in rows], classes, notes)
+def _read(source: LabelSource, answers: Answers) -> Labels:
+    return labels_of_table(read_csv(source.path, answers), source, answers)
 
 
-FORMAT = LabelFormat('csv', 'CSV', recognises, read)
+FORMAT = LabelFormat('csv', 'CSV', TABLES, _recognises, _read)

@@ -1,50 +1,42 @@
-"""CSV files as a header and rows, and which of their columns are what."""
+"""CSV files as columns with names."""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import OpenQuestion
 from ...fileio.near_names import near_names
 from ...fileio.terminal import printable
 from .answers import Answers
-from .image_names import has_image_suffix
-from .label_source import LabelSource, read_text
-from .label_table import split_of_word
-from .label_values import are_values
+from .file_content import read_text
 
 # Names for characters that are hard to type in a shell.
 CHARACTERS = {'blank': ' ', 'comma': ',', 'semicolon': ';', 'pipe': '|', 'tab': '\t'}
 _DELIMITERS = (',', ';', '\t', '|')
 _SAMPLE = 200  # rows
-_SPLIT_COLUMNS = ('split', 'subset', 'set', 'partition', 'ml_use', 'usage')
-_IS_VALID = 'is_valid'  # fastai's: whether an image is of the validation set
-_TRUE, _FALSE = ('true', '1'), ('false', '0', '')
 
 
-@dataclass(frozen=True)
-class CsvTable:
-    """A CSV file with a header and R rows below it."""
+class CsvTable(NamedTuple):
+    """A table whose columns have names."""
 
     path: Path
-    header: list[str]  # stripped names
-    columns: list[tuple[str, ...]]  # R cells each
+    columns: Mapping[str, Sequence[str]]  # equally many cells, by stripped names
 
-    def column(self, name: str) -> tuple[str, ...]:
+    def column(self, name: str) -> Sequence[str]:
         """Return the cells of a column.
 
         Raises:
             ValueError: If there is no such column.
         """
-        if name not in self.header:
+        if name not in self.columns:
             raise ValueError(
-                f'{self.path} has no column {name!r}{near_names(name, self.header)}. Its columns '
-                f'are: {", ".join(map(printable, self.header))}'
+                f'{self.path} has no column {name!r}{near_names(name, self.columns)}. Its columns '
+                f'are: {", ".join(map(printable, self.columns))}'
             )
-        return self.columns[self.header.index(name)]
+        return self.columns[name]
 
 
 def name_of_character(character: str) -> str:
@@ -89,7 +81,7 @@ def read_csv(path: Path, answers: Answers, delimiter: str | None = None) -> CsvT
         OpenQuestion: About ``delimiter`` or ``encoding``.
         ValueError: If rows have more or fewer cells than the header, or columns share a name.
     """
-    text = read_text(path, answers.encoding).lstrip('\ufeff')
+    text = read_text(path, answers.encoding)
     if delimiter is None:
         delimiter = _delimiter(path, text, answers)
     try:
@@ -102,19 +94,19 @@ def read_csv(path: Path, answers: Answers, delimiter: str | None = None) -> CsvT
         rows = [row if row[-1].strip() else row[:-1] for row in rows]
     ragged = [i for i, row in enumerate(rows) if len(row) != len(header)]
     if ragged:
-        row = rows[ragged[0]]
+        row, sign = rows[ragged[0]], name_of_character(delimiter)
         raise ValueError(
             f'{path}: {len(ragged):,} of {len(rows):,} rows do not have the {len(header)} cells of '
-            f'the header; the first, row {ragged[0] + 2}, has {len(row)}: '
-            f'{printable(name_of_character(delimiter))}-separated {[printable(c) for c in row[:6]]}'
-            f'. Quote cells that have a {name_of_character(delimiter)} in them ("a, b")'
+            f'the header; the first, row {ragged[0] + 2}, has {len(row)}: {printable(sign)}-'
+            f'separated {[*map(printable, row[:6])]}. Quote cells that have a {sign} in them '
+            '("a, b")'
         )
-    repeated = {name for name in header if header.count(name) > 1}
-    if repeated:
+    if repeated := {name for name in header if header.count(name) > 1}:
         raise ValueError(
             f'{path}: several columns have the name {min(repeated)!r}: give each its own'
         )
-    return CsvTable(path, header, [*zip(*rows, strict=True)] or [()] * len(header))
+    columns = [*zip(*rows, strict=True)] or [()] * len(header)
+    return CsvTable(path, dict(zip(header, columns, strict=True)))
 
 
 def _delimiter(path: Path, text: str, answers: Answers) -> str:
@@ -122,68 +114,11 @@ def _delimiter(path: Path, text: str, answers: Answers) -> str:
         return CHARACTERS.get(answers.delimiter, answers.delimiter)
     possible = possible_delimiters(text)
     if len(possible) > 1:
-        choices = {}
-        for delimiter in possible:
-            header = next(cells(text, delimiter))
-            choices[name_of_character(delimiter)] = f'columns {", ".join(header[:5])}'
-        raise OpenQuestion('delimiter', f'{path}: what separates the columns?', choices)
-    if not possible:  # the rows say what is wrong
-        first = next(iter(text.splitlines()), '')
-        possible = sorted(_DELIMITERS, key=first.count, reverse=True)
-    return possible[0]
-
-
-def image_column(table: CsvTable, source: LabelSource, answers: Answers) -> str:
-    """Return the column with the images: the one whose cells are names of images.
-
-    Of a column without suffixes at least half of the first names have to be found.
-
-    Raises:
-        OpenQuestion: If none is, or several are.
-    """
-    if answers.image_column is not None:
-        table.column(answers.image_column)
-        return answers.image_column
-    possible = {}
-    for name in table.header:
-        sample = list(dict.fromkeys(filter(None, table.column(name)[:_SAMPLE])))
-        if are_values(sample):  # 1 and 0, which could be 1.jpg and 0.jpg
-            continue
-        has_suffix = all(map(has_image_suffix, sample))
-        found = sum(source.images.find(cell, source.folder)[0] is not None for cell in sample)
-        if sample and (has_suffix or found * 2 >= len(sample)):
-            possible[name] = has_suffix
-    clear = [name for name, has_suffix in possible.items() if has_suffix] or list(possible)
-    if len(clear) == 1:
-        return clear[0]
-    examples = {
-        name: f'such as {printable(next(iter(table.column(name)), "")[:60])}'
-        for name in clear or table.header
-    }
-    why = 'several columns name' if possible else 'no column names'
-    raise OpenQuestion(
-        'image_column',
-        f'{table.path}: {why} images below {source.images.data}. Which column has the images?',
-        examples,
-    )
-
-
-def split_column(table: CsvTable) -> tuple[str, list[str]]:
-    """Return the name of the column with the splits and the split of each row; '' without one."""
-    for name in table.header:
-        if name.lower() not in (_IS_VALID, *_SPLIT_COLUMNS):
-            continue
-        values = [cell.strip().lower() for cell in table.column(name)]
-        if name.lower() == _IS_VALID and set(values) <= {*_TRUE, *_FALSE}:
-            return name, ['val' if value in _TRUE else 'train' for value in values]
-        splits = [split_of_word(value) for value in values]
-        if all(splits):
-            return name, splits
-    return '', [''] * len(table.columns[0])
-
-
-def group_column(table: CsvTable, answers: Answers) -> Sequence[str]:
-    """Return the group of each row, '' without one."""
-    if answers.group_column is None:
-        return [''] * len(table.columns[0])
-    return [cell.strip() for cell in table.column(answers.group_column)]
+        headers = {each: next(cells(text, each)) for each in possible}
+        raise OpenQuestion(
+            'delimiter',
+            f'{path}: what separates the columns?',
+            {name_of_character(k): f'columns {", ".join(h[:5])}' for k, h in headers.items()},
+        )
+    first = text.partition('\n')[0]  # without a possible one, the rows say what is wrong
+    return possible[0] if possible else max(_DELIMITERS, key=first.count)

@@ -6,19 +6,17 @@ Source: cvat-ai/cvat, xml_format.md; exports in datumaro's tests/assets/cvat_dat
 """
 
 from .answers import Answers
-from .boxes import boxes_count, boxes_note
+from .file_content import read_xml, text_of
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels, split_of_word
-from .xml_file import read_xml, text_of
+from .label_values import boxes_count
 
 
-def recognises(source: LabelSource) -> bool:
-    """Whether it is an XML file with that root."""
-    return source.path.suffix.lower() == '.xml' and '<annotations>' in source.head[:1000]
+def _recognises(source: LabelSource) -> bool:
+    return '<annotations>' in source.head[:1000]
 
 
-def read(source: LabelSource, answers: Answers) -> Labels:
-    """Read it, see :class:`.LabelFormat`."""
+def _read(source: LabelSource, answers: Answers) -> Labels:
     root = read_xml(source.path)
     images = root.findall('image')
     if not images:
@@ -27,17 +25,16 @@ def read(source: LabelSource, answers: Answers) -> Labels:
             f'{source.path} has no <image> elements.{video}: export as "CVAT for images 1.1"'
         )
     names = [text_of(label, 'name') for label in root.iterfind('meta//labels/label')]
-    shapes = [each for image in images for each in image if each.get('label')]
-    labels = sum(each.tag == 'tag' for each in shapes)
-    boxes = len(shapes) - labels
-    with_boxes = boxes_count(labels, boxes, source.path, answers)
+    are_tags = [each.tag == 'tag' for image in images for each in image if each.get('label')]
+    labels, boxes = are_tags.count(True), are_tags.count(False)
+    with_boxes, notes = boxes_count(labels, boxes, source.path, answers)
     rows = []
     for image in images:
         chosen = [each for each in image if each.tag == 'tag' or with_boxes]
         of_image = {name: 1 for each in chosen if (name := each.get('label', '').strip())}
         split = split_of_word(image.get('subset', ''))
         rows.append(LabelRow(image.get('name', ''), of_image, split))
-    return Labels(rows, list(filter(None, names)), boxes_note(labels, boxes, with_boxes))
+    return Labels(rows, list(filter(None, names)), notes)
 
 
-FORMAT = LabelFormat('cvat', 'CVAT XML', recognises, read)
+FORMAT = LabelFormat('cvat', 'CVAT XML', ('.xml',), _recognises, _read)

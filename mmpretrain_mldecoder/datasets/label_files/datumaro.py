@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from .answers import Answers
-from .boxes import boxes_count, boxes_note
-from .label_source import LabelFormat, LabelSource, decode_json
+from .file_content import decode_json
+from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
+from .label_values import boxes_count
 
 _EXPECTED = "Datumaro's JSON: categories with label.labels, and items with annotations"
 
@@ -39,39 +40,32 @@ class _Content(msgspec.Struct):
     categories: dict[str, Any] = {}
 
 
-def recognises(source: LabelSource) -> bool:
-    """Whether it has both keys."""
+def _recognises(source: LabelSource) -> bool:
     return source.keys >= {'categories', 'items'}
 
 
-def read(source: LabelSource, answers: Answers) -> Labels:
-    """Read it, see :class:`.LabelFormat`."""
+def _read(source: LabelSource, answers: Answers) -> Labels:
     content = decode_json(source.path, _Content, _EXPECTED)
     categories = content.categories.get('label', {}).get('labels', [])
     names = [str(category['name']) for category in categories]
-    types = [
-        each.type == 'label'
+    found = [
+        (item, [each for each in item.annotations if each.label_id is not None])
         for item in content.items
-        for each in item.annotations
-        if each.label_id is not None
     ]
-    labels, boxes = sum(types), len(types) - sum(types)
-    with_boxes = boxes_count(labels, boxes, source.path, answers)
+    are_labels = [each.type == 'label' for _, annotations in found for each in annotations]
+    labels, boxes = are_labels.count(True), are_labels.count(False)
+    with_boxes, notes = boxes_count(labels, boxes, source.path, answers)
     rows = []
-    for item in content.items:
-        of_image = {}
-        for each in item.annotations:
-            if each.label_id is None or not (each.type == 'label' or with_boxes):
-                continue
-            if not 0 <= each.label_id < len(names):
-                raise ValueError(
-                    f'{source.path}: item {item.id!r} has label_id {each.label_id}, and there are '
-                    f'{len(names)} labels: correct it, or add the label'
-                )
-            of_image[names[each.label_id]] = 1
+    for item, annotations in found:
+        ids = [each.label_id for each in annotations if each.type == 'label' or with_boxes]
+        if wrong := {*ids} - {*range(len(names))}:
+            raise ValueError(
+                f'{source.path}: item {item.id!r} has label_id {min(wrong)}, and there are '
+                f'{len(names)} labels: correct it, or add the label'
+            )
         path = item.image.path if item.image else ''
-        rows.append(LabelRow(path or str(item.id), of_image))
-    return Labels(rows, names, boxes_note(labels, boxes, with_boxes))
+        rows.append(LabelRow(path or str(item.id), {names[each]: 1 for each in ids}))
+    return Labels(rows, names, notes)
 
 
-FORMAT = LabelFormat('datumaro', "Datumaro's JSON", recognises, read)
+FORMAT = LabelFormat('datumaro', "Datumaro's JSON", ('.json',), _recognises, _read)

@@ -12,17 +12,15 @@ from ...fileio.near_names import near_names
 from ...fileio.terminal import printable
 from ..image_header import image_suffixes
 from ..image_search import is_metadata
-from . import class_folders
 from .answers import Answers
 from .formats import FORMATS
 from .image_names import ImageNames, has_image_suffix
 from .label_source import LabelFormat, LabelSource
 from .label_table import split_in_name
 
-_SUFFIXES = ('.json', '.jsonl', '.ndjson', '.csv', '.tsv', '.txt', '.xml')
+_SUFFIXES = {suffix for format in FORMATS.values() for suffix in format.suffixes}
 _LEVELS = 4  # of folders below the data
-_FOLDERS = class_folders.FORMAT.name
-_NONE = Answers()
+_FOLDERS = 'folders'
 _MANY = 50  # files of a kind in a folder: one an image, no label files of their own
 
 
@@ -36,74 +34,81 @@ class LabelFiles:
     pattern: str  # the file, or a glob of the files, relative to the data
 
     def __str__(self) -> str:
-        names = ', '.join(map(printable, map(str, self.paths)))
-        return f'{self.format.title}: {names}'
+        return f'{self.format.title}: {", ".join(printable(str(path)) for path in self.paths)}'
 
 
-def find_label_files(data: str | os.PathLike, answers: Answers = _NONE) -> LabelFiles:
+def find_label_files(data: str | os.PathLike, answers: Answers | None = None) -> LabelFiles:
     """Find the label files of a folder of images.
 
     Args:
         data (str | PathLike): The folder.
-        answers (Answers): ``labels`` and ``format`` say which ones.
+        answers (Answers, optional): ``labels`` and ``format`` say which ones.
 
     Raises:
         OpenQuestion: About ``labels``, if several files may be meant.
         ValueError: If there is none, or no such format.
         FileNotFoundError: If there is no such folder or file.
     """
-    return find_among(ImageNames(data), answers)
+    return find_among(ImageNames(data), answers or Answers())
 
 
 def find_among(images: ImageNames, answers: Answers) -> LabelFiles:
     """Find the label files of images that are listed already, as :func:`find_label_files`."""
-    if not images.data.is_dir():
-        raise FileNotFoundError(f'{images.data} is not a folder')
+    data = images.data
+    if not data.is_dir():
+        raise FileNotFoundError(f'{data} is not a folder')
     if answers.format is not None and answers.format not in FORMATS:
         raise ValueError(
             f'format {answers.format!r} is not known{near_names(answers.format, FORMATS)}. '
             f'Those are: {", ".join(FORMATS)}'
         )
-    candidates: dict[tuple, list[tuple[LabelSource, LabelFormat, str]]] = defaultdict(list)
-    for path in _paths(images.data, answers.labels):
+    # by what files of several splits have in common: format, name but for the split, header
+    candidates: dict[tuple, list[tuple[Path, str]]] = defaultdict(list)
+    for path in _paths(data) if answers.labels is None else _named(data, answers.labels):
         source = LabelSource(path, images)
         if format := _format(source, answers):
-            split, pattern = _split_of_file(path, images.data)
-            candidates[format.name, pattern, _header(source)].append((source, format, split))
+            split, pattern = _split_of_file(path, data)
+            candidates[format, pattern, _header(source)].append((path, split))
     if not candidates:
-        what = answers.labels or images.data
+        titles = ', '.join(format.title for format in FORMATS.values())
         raise ValueError(
-            f'{what}: no labels found. Formats that are read: '
-            f'{", ".join(each.title for each in FORMATS.values())}'
+            f'{answers.labels or data}: no labels found. Formats that are read: {titles}'
         )
     if len(candidates) > 1:  # folders are labels where there are no files
-        candidates = {key: same for key, same in candidates.items() if key[0] != _FOLDERS}
-    found = [
-        files
-        for (_, pattern, _), same in candidates.items()
-        for files in _sets(same, pattern, images.data)
-    ]
+        candidates.pop((FORMATS[_FOLDERS], os.curdir, ''), None)
+    found = []
+    for (format, pattern, _), same in candidates.items():
+        paths, splits = zip(*same, strict=True)
+        if 1 < len(same) == len({*splits}):
+            found.append(LabelFiles(format, paths, splits, pattern))
+        else:  # they differ in more than the split
+            found += [
+                LabelFiles(format, (path,), (split,), os.path.relpath(path, data))
+                for path, split in same
+            ]
     found = [files for files in found if files.pattern == answers.labels] or found
     if len(found) > 1:
         raise OpenQuestion(
             'labels',
-            f'{images.data} has {len(found)} files that may hold the labels. Which one does?',
+            f'{data} has {len(found)} files that may hold the labels. Which one does?',
             {files.pattern: files.format.title for files in found},
         )
     return found[0]
 
 
-def _paths(data: Path, labels: str | None) -> Iterator[Path]:
-    """Yield what may hold labels: what is named, or else all folders and files of some kinds."""
-    if labels is not None:
-        path = data / labels
-        paths = [path] if path.exists() else [*map(Path, sorted(glob.glob(str(path))))]
-        if not paths and Path(labels).exists():  # relative to the working directory
-            paths = [Path(labels).absolute()]
-        if not paths:
-            raise FileNotFoundError(f'labels: there is no {path}')
-        yield from paths
-        return
+def _named(data: Path, labels: str) -> Sequence[Path]:
+    """Return the files that an answer names: relative to the data, or to the working directory."""
+    path = data / labels
+    found = [path] if path.exists() else [*map(Path, sorted(glob.glob(str(path))))]
+    if not found and Path(labels).exists():
+        found = [Path(labels).absolute()]
+    if not found:
+        raise FileNotFoundError(f'labels: there is no {path}')
+    return found
+
+
+def _paths(data: Path) -> Iterator[Path]:
+    """Yield what may hold labels: all folders, and the files of some kinds."""
     folders, suffixes, searched = deque([(data, 0)]), image_suffixes(), set()
     while folders:
         folder, level = folders.popleft()
@@ -129,15 +134,17 @@ def _paths(data: Path, labels: str | None) -> Iterator[Path]:
 
 
 def _format(source: LabelSource, answers: Answers) -> LabelFormat | None:
-    if answers.format is not None:
-        format = FORMATS[answers.format]
-        return format if answers.labels is not None or format.recognises(source) else None
-    return next((format for format in FORMATS.values() if format.recognises(source)), None)
+    if answers.format is not None and answers.labels is not None:
+        return FORMATS[answers.format]
+    for format in FORMATS.values() if answers.format is None else [FORMATS[answers.format]]:
+        if source.suffix in format.suffixes and format.recognises(source):
+            return format
+    return None
 
 
 def _header(source: LabelSource) -> str:
     """Return the header of a CSV: files of one dataset have the same."""
-    if source.path.suffix.lower() not in ('.csv', '.tsv') or not source.lines:
+    if source.suffix not in ('.csv', '.tsv') or not source.lines:
         return ''
     header = source.lines[0]
     return '' if any(map(has_image_suffix, header.split(','))) else header
@@ -155,17 +162,3 @@ def _split_of_file(path: Path, data: Path) -> tuple[str, str]:
         for part, (of_part, start, end) in zip(parts, found, strict=True)
     ]
     return split, os.sep.join(globs)
-
-
-def _sets(
-    same: Sequence[tuple[LabelSource, LabelFormat, str]], pattern: str, data: Path
-) -> Iterator[LabelFiles]:
-    """Yield files that differ in the split only as one set; otherwise each on its own."""
-    paths = tuple(source.path for source, _, _ in same)
-    splits = tuple(split for _, _, split in same)
-    format = same[0][1]
-    if 1 < len(same) == len({*splits}):
-        yield LabelFiles(format, paths, splits, pattern)
-        return
-    for path, split in zip(paths, splits, strict=True):
-        yield LabelFiles(format, (path,), (split,), os.path.relpath(path, data))

@@ -1,45 +1,22 @@
 """The formats of label files."""
 
-from . import (
-    azure,
-    class_folders,
-    coco_json,
-    csv_labels,
-    cvat,
-    datumaro,
-    fiftyone,
-    google_csv,
-    google_jsonl,
-    hugging_face,
-    image_lists,
-    label_studio,
-    mmpretrain_json,
-    paddleclas,
-    roboflow,
-    voc,
-    yolo,
-)
+from .azure import FORMAT as AZURE
+from .class_folders import FORMAT as FOLDERS
+from .coco_json import FORMAT as COCO
+from .csv_labels import FORMAT as CSV
+from .cvat import FORMAT as CVAT
+from .datumaro import FORMAT as DATUMARO
+from .fiftyone import FORMAT as FIFTYONE
+from .google import FORMAT as GOOGLE
+from .hugging_face import FORMAT as HUGGING_FACE
+from .image_lists import FORMAT as LISTS
+from .label_studio import FORMAT as LABEL_STUDIO
+from .mmpretrain_json import FORMAT as MMPRETRAIN
+from .roboflow import FORMAT as ROBOFLOW
+from .voc import FORMAT as VOC
+from .yolo import FORMAT as YOLO
 
 # The first one that recognises a file is its format.
-FORMATS = {
-    format.name: format
-    for format in (
-        coco_json.FORMAT,
-        mmpretrain_json.FORMAT,
-        datumaro.FORMAT,
-        fiftyone.FORMAT,
-        label_studio.FORMAT,
-        hugging_face.FORMAT,
-        google_jsonl.FORMAT,
-        google_csv.FORMAT,
-        azure.FORMAT,
-        roboflow.FORMAT,
-        paddleclas.FORMAT,
-        image_lists.FORMAT,
-        csv_labels.FORMAT,
-        cvat.FORMAT,
-        voc.FORMAT,
-        yolo.FORMAT,
-        class_folders.FORMAT,
-    )
-}
+_IN_ORDER = (COCO, MMPRETRAIN, DATUMARO, FIFTYONE, LABEL_STUDIO, HUGGING_FACE, GOOGLE, AZURE)
+_IN_ORDER += (ROBOFLOW, LISTS, CSV, CVAT, VOC, YOLO, FOLDERS)
+FORMATS = {format.name: format for format in _IN_ORDER}

@@ -25,48 +25,47 @@ def split_cells(cells: Sequence[str], source: object, answers: Answers) -> list[
         OpenQuestion: About ``separator``, if several of them occur, or blanks only.
         ValueError: If a cell that begins as a list is none.
     """
-    filled = [cell for cell in cells if cell.strip()]
-    if answers.separator is None and filled and all(map(_looks_like_list, filled)):
-        return [_parsed(cell, source) if cell.strip() else [] for cell in cells]
-    separator = _separator(filled, source, answers)
+    cells = [cell.strip() for cell in cells]
+    filled = [cell for cell in cells if cell]
+    if answers.separator is not None:
+        separator = CHARACTERS.get(answers.separator, answers.separator)
+        separator = '' if separator == _NONE else separator
+    elif filled and all(cell[0] + cell[-1] in ('[]', '()', '{}') for cell in filled):
+        return [_parsed(cell, source) if cell else [] for cell in cells]
+    else:
+        separator = _separator(filled, source)
     return [_split(cell, separator) for cell in cells]
-
-
-def _looks_like_list(cell: str) -> bool:
-    return cell.strip()[0] + cell.strip()[-1] in ('[]', '()', '{}')
 
 
 def _parsed(cell: str, source: object) -> list[str]:
     for parse in (json.loads, ast.literal_eval):
         try:
-            labels = parse(cell.strip())
+            labels = parse(cell)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
         if isinstance(labels, (list, tuple, set)) and all(
             isinstance(label, (str, int)) for label in labels
         ):
             return [text for label in labels if (text := str(label).strip())]
-    bare = cell.strip()[1:-1]  # [cat, hot dog], as some write it without quotes
+    bare = cell[1:-1]  # [cat, hot dog], as some write it without quotes
     if not any(character in bare for character in '"\'[](){}'):
         return _split(bare, ',')
     raise ValueError(f'{source}: {printable(cell[:80])} begins as a list of labels and is none')
 
 
-def _separator(cells: Sequence[str], source: object, answers: Answers) -> str:
-    if answers.separator is not None:
-        given = answers.separator
-        return '' if given == _NONE else CHARACTERS.get(given, given)
-    counts = {sign: sum(sign in cell.strip() for cell in cells) for sign in _SEPARATORS}
+def _separator(cells: Sequence[str], source: object) -> str:
+    """Return what separates the labels of cells that are not empty; '' if nothing does."""
+    counts = {sign: sum(sign in cell for cell in cells) for sign in _SEPARATORS}
     possible = [sign for sign, count in counts.items() if count]
     if len(possible) == 1:
         return possible[0]
-    words = sum(len(cell.split()) > 1 for cell in cells)
     if not possible:
-        if not words:
+        words = [cell.split() for cell in cells]
+        if all(len(of_cell) == 1 for of_cell in words):
             return ''
-        if all(word.isdecimal() for cell in cells for word in cell.split()):
+        if all(word.isdecimal() for of_cell in words for word in of_cell):
             return ' '
-        possible, counts = [' '], {' ': words}
+        possible, counts = [' '], {' ': sum(len(of_cell) > 1 for of_cell in words)}
     example = max(cells[:1000], key=lambda cell: sum(sign in cell for sign in possible))
     found = ', '.join(f'{counts[sign]:,} a {name_of_character(sign)!r}' for sign in possible)
     raise OpenQuestion(

@@ -1,4 +1,4 @@
-"""What 1, 0, -1 and an empty cell of a class mean.
+"""What 1, 0, -1 and an empty cell of a class mean, and whether boxes are labels.
 
 Both of these are common, so that a file with -1 does not say which one it follows:
 
@@ -7,10 +7,10 @@ Both of these are common, so that a file with -1 does not say which one it follo
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from ...errors import OpenQuestion
-from .answers import NO, UNKNOWN, Answers
+from .answers import NO, TARGETS, UNKNOWN, YES, Answers
 
 _VALUES = {
     **dict.fromkeys(('1', '1.0', 'true', 'yes'), 1),
@@ -18,7 +18,6 @@ _VALUES = {
     **dict.fromkeys(('-1', '-1.0'), -1),
     '': None,
 }
-_TARGETS = {NO: 0, UNKNOWN: -1}
 _MEANINGS = {NO: 'the image does not show the class', UNKNOWN: 'it is not known'}
 
 
@@ -28,38 +27,58 @@ def are_values(texts: Iterable[str]) -> bool:
     return different <= _VALUES.keys() and different != {''}
 
 
-def targets_of(counts: Mapping[str, int], source: object, answers: Answers) -> dict[str, int]:
-    """Return the target, 1, 0 or -1 for unknown, of each text.
+def targets_of(texts: Iterable[str], source: object, answers: Answers) -> dict[str, int]:
+    """Return the target, 1, 0 or -1 for unknown, of each text that label columns have.
 
     Args:
-        counts (Mapping): How often the label columns have each text.
+        texts (Iterable[str]): All cells.
         source (object): Where they are, for the question.
         answers (Answers): ``minus_one``, ``zero`` and ``empty``.
 
     Raises:
         OpenQuestion: If the meaning of one that occurs is not given.
     """
+    counts = Counter(texts)
+    value_of = {text: _VALUES[text.strip().lower()] for text in counts}
     totals: Counter[int | None] = Counter()
     for text, count in counts.items():
-        totals[_VALUES[text.strip().lower()]] += count
-    listed = ', '.join(
-        f'{"empty" if value is None else value} {totals[value]:,} times'
-        for value in (1, 0, -1, None)
-        if totals[value]
-    )
+        totals[value_of[text]] += count
+
+    def meaning(argument: str, what: str) -> int:
+        if (given := getattr(answers, argument)) is not None:
+            return TARGETS[given]
+        names = {1: '1', 0: '0', -1: '-1', None: 'empty'}
+        listed = ', '.join(f'{name} {totals[v]:,} times' for v, name in names.items() if totals[v])
+        question = f'{source}: the labels are {listed}. What does {what} mean?'
+        raise OpenQuestion(argument, question, _MEANINGS)
+
     meanings: dict[int | None, int] = {1: 1, 0: 0}
     if totals[-1]:
-        meanings[-1] = _answer('minus_one', '-1', answers.minus_one, source, listed)
+        meanings[-1] = meaning('minus_one', '-1')
         if meanings[-1] == 0 and totals[0]:
-            meanings[0] = _answer('zero', '0', answers.zero, source, listed)
+            meanings[0] = meaning('zero', '0')
     if totals[None]:
-        meanings[None] = _answer('empty', 'an empty cell', answers.empty, source, listed)
-    return {text: meanings[_VALUES[text.strip().lower()]] for text in counts}
+        meanings[None] = meaning('empty', 'an empty cell')
+    return {text: meanings[value] for text, value in value_of.items()}
 
 
-def _answer(argument: str, what: str, given: str | None, source: object, listed: str) -> int:
-    if given is None:
+def boxes_count(
+    labels: int, boxes: int, source: object, answers: Answers
+) -> tuple[bool, list[str]]:
+    """Return whether boxes are labels, by the answer or as there is nothing else, and notes.
+
+    Raises:
+        OpenQuestion: About ``boxes``, if there are labels of images, too.
+    """
+    if answers.boxes is None and labels and boxes:
         raise OpenQuestion(
-            argument, f'{source}: the labels are {listed}. What does {what} mean?', _MEANINGS
+            'boxes',
+            f'{source} has {labels:,} labels of images and {boxes:,} boxes or other shapes. Are '
+            'the classes of shapes labels of their image, too?',
+            {YES: 'both are labels', NO: 'only the labels of images are'},
         )
-    return _TARGETS[given]
+    if not boxes:
+        return False, []
+    if answers.boxes == NO:
+        return False, [f'{boxes:,} boxes or other shapes are not used']
+    return True, [f'labels are made of {boxes:,} boxes or other shapes{", too" if labels else ""}']

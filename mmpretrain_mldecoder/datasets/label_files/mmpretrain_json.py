@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from .answers import Answers
-from .label_source import LabelFormat, LabelSource, decode_json
+from .file_content import decode_json
+from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
 
 _EXPECTED = "MMPretrain's JSON: metainfo, and data_list with img_path and gt_label"
@@ -29,23 +30,23 @@ class _Content(msgspec.Struct):
     metainfo: dict[str, Any] = {}
 
 
-def recognises(source: LabelSource) -> bool:
-    """Whether it has the list of samples."""
+def _recognises(source: LabelSource) -> bool:
     return 'data_list' in source.keys
 
 
-def read(source: LabelSource, answers: Answers) -> Labels:
-    """Read it, see :class:`.LabelFormat`."""
+def _read(source: LabelSource, answers: Answers) -> Labels:
     content = decode_json(source.path, _Content, _EXPECTED)
-    names = _names(content.metainfo)
+    info = content.metainfo
+    names = info.get('classes', info.get('CLASSES'))
+    names = names or [each.get('category_name', '') for each in info.get('categories', ())]
     indices = [
         [sample.gt_label] if isinstance(sample.gt_label, int) else sample.gt_label
         for sample in content.data_list
     ]
     are_numbers = not names
     if are_numbers:
-        number = max((index + 1 for of_image in indices for index in of_image), default=0)
-        names = tuple(map(str, range(number)))
+        names = range(max((index + 1 for of_image in indices for index in of_image), default=0))
+    names = [*map(str, names)]
     rows = []
     for place, (sample, of_image) in enumerate(zip(content.data_list, indices, strict=True)):
         if any(not 0 <= index < len(names) for index in of_image):
@@ -55,19 +56,10 @@ def read(source: LabelSource, answers: Answers) -> Labels:
             )
         labels = {names[index]: 1 for index in of_image}
         if sample.gt_score is not None:
-            labels = {
-                name: 1 if score > 0 else int(score)
-                for name, score in zip(names, sample.gt_score, strict=False)
-            }
+            scores = zip(names, sample.gt_score, strict=False)
+            labels = {name: 1 if score > 0 else int(score) for name, score in scores}
         rows.append(LabelRow(sample.img_path, labels))
     return Labels(rows, names, are_numbers=are_numbers)
 
 
-def _names(metainfo: dict[str, Any]) -> tuple[str, ...]:
-    names = metainfo.get('classes', metainfo.get('CLASSES', ()))
-    if not names:
-        names = [each.get('category_name', '') for each in metainfo.get('categories', ())]
-    return tuple(map(str, names))
-
-
-FORMAT = LabelFormat('mmpretrain', "MMPretrain's JSON", recognises, read)
+FORMAT = LabelFormat('mmpretrain', "MMPretrain's JSON", ('.json',), _recognises, _read)

@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import repeat
 
 from ...errors import OpenQuestion
 from ...fileio.terminal import printable
@@ -15,12 +14,11 @@ from .image_names import ImageNames
 from .label_source import LabelSource
 from .label_table import LabelRow, LabelTable, merge_rows
 
-_NONE = Answers()
 _NO_LABEL = ('no finding', 'no label', 'no labels', 'unlabeled', 'unlabelled', 'none', 'nan')
 _NO_LABEL += ('null', 'n/a', 'na', 'nothing', 'background', 'empty', '-')
 
 
-def read_labels(data: str | os.PathLike, answers: Answers = _NONE) -> LabelTable:
+def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> LabelTable:
     """Find and read the label files of a folder of images, see :func:`find_label_files`.
 
     Raises:
@@ -28,78 +26,65 @@ def read_labels(data: str | os.PathLike, answers: Answers = _NONE) -> LabelTable
         ValueError: If they cannot be read, or none of the images that they name is there.
         FileNotFoundError: If there is no such folder or file.
     """
-    images = ImageNames(data)
+    images, answers = ImageNames(data), answers or Answers()
     files = find_among(images, answers)
-    rows: list[tuple[LabelRow, str]] = []
+    rows: list[LabelRow] = []
+    folders: list[str] = []
     classes: list[str] = []
     notes: list[str] = []
     for path, split in zip(files.paths, files.splits, strict=True):
         source = LabelSource(path, images)
         labels = files.format.read(source, answers)
-        of_file = [row if row.split else row._replace(split=split) for row in labels.rows]
-        rows += zip(of_file, repeat(source.folder))
+        rows += [row if row.split else row._replace(split=split) for row in labels.rows]
+        folders += [source.folder] * len(labels.rows)
         classes += labels.classes
         notes += labels.notes
-        are_numbers = labels.are_numbers
     if not rows:
         raise ValueError(f'{files} has no rows')
-    if are_numbers or answers.class_names is not None:
+    if labels.are_numbers or answers.class_names is not None:
         rows, classes, name_notes = _named(rows, classes, source, answers)
         notes += name_notes
     rows, empty_notes = _without_no_label(rows, files, answers)
     notes += empty_notes
     classes = [name for name in classes if name not in (answers.no_label or ())]
-    found, missing, found_notes = images.resolve(rows)
+    found, missing, found_notes = images.resolve(zip(rows, folders, strict=True))
     if not found:
         raise ValueError(f'{files}: {images.describe_missing(missing)}')
     table = merge_rows(found, classes)
     notes += [*found_notes, *table.notes]
     if missing:
         notes.append(f'{images.describe_missing(missing)}; they are left out')
-    unlisted = sorted(set(images.paths) - set(table.images))
-    if unlisted:
+    if unlisted := sorted(set(images.paths) - set(table.images)):
         notes.append(
             f'{len(unlisted):,} of {len(images.paths):,} images have no row and are left out, '
             f'first: {printable(unlisted[0])}'
         )
-    return replace(
-        table, notes=tuple(dict.fromkeys(notes)), missing=tuple(missing), unlisted=tuple(unlisted)
-    )
+    notes = [*dict.fromkeys(notes)]
+    return replace(table, notes=tuple(notes), missing=tuple(missing), unlisted=tuple(unlisted))
 
 
 def _named(
-    rows: Sequence[tuple[LabelRow, str]],
-    classes: Sequence[str],
-    source: LabelSource,
-    answers: Answers,
-) -> tuple[list[tuple[LabelRow, str]], list[str], list[str]]:
-    """Replace the numbers of classes, from 0 on, by names; return rows, classes and notes.
-
-    Raises:
-        ValueError: If the classes are no numbers.
-    """
-    numbers = {*classes}.union(*(row.labels for row, _ in rows))
-    others = [number for number in numbers if not number.strip().isdecimal()]
-    if others:
+    rows: Sequence[LabelRow], classes: Sequence[str], source: LabelSource, answers: Answers
+) -> tuple[list[LabelRow], list[str], list[str]]:
+    """Replace the numbers of classes, from 0 on, by names; return rows, classes and notes."""
+    numbers = {*classes}.union(*(row.labels for row in rows))
+    if others := [number for number in numbers if not number.strip().isdecimal()]:
         raise ValueError(
             f'{source.path} has names of classes, such as {printable(min(others))!r}: leave out '
             '`class_names`'
         )
-    highest = max(map(int, numbers), default=-1)
-    names, notes = class_names(source, highest + 1, bool(classes), answers)
-    named = [
-        (row._replace(labels={names[int(k)]: v for k, v in row.labels.items()}), folder)
-        for row, folder in rows
-    ]
+    number = max(map(int, numbers), default=-1) + 1
+    names, notes = class_names(source, number, bool(classes), answers)
+    named = [row._replace(labels={names[int(k)]: v for k, v in row.labels.items()}) for row in rows]
     return named, list(names), notes
 
 
 def _without_no_label(
-    rows: list[tuple[LabelRow, str]], files: LabelFiles, answers: Answers
-) -> tuple[list[tuple[LabelRow, str]], list[str]]:
+    rows: list[LabelRow], files: LabelFiles, answers: Answers
+) -> tuple[list[LabelRow], list[str]]:
     """Take away names that mean that an image has no label; ask if names sound so."""
-    counts = Counter(name for row, _ in rows for name, value in row.labels.items() if value == 1)
     if answers.no_label is None:
+        counts = Counter(name for row in rows for name, value in row.labels.items() if value == 1)
         asked = tuple(sorted(name for name in counts if name.strip().lower() in _NO_LABEL))
         if asked:
             listed = ', '.join(f'{name!r} ({counts[name]:,} images)' for name in asked)
@@ -109,24 +94,19 @@ def _without_no_label(
                 {asked: 'yes: no label', (): 'no: classes as others are'},
             )
         return rows, []
-    names = set(answers.no_label)
-    both = [row for row, _ in rows if 1 in _values_of(row, names) and _others(row, names)]
-    notes = []
-    if both:
-        notes.append(
-            f'{len(both):,} rows have a label that means "no label" beside others, which count: '
-            f'the first is that of {printable(both[0].image)}'
-        )
+    names = {*answers.no_label}
     kept = [
-        (row._replace(labels={k: v for k, v in row.labels.items() if k not in names}), folder)
-        for row, folder in rows
+        row._replace(labels={name: v for name, v in row.labels.items() if name not in names})
+        for row in rows
     ]
-    return kept, notes
-
-
-def _values_of(row: LabelRow, names: set[str]) -> list[int]:
-    return [value for name, value in row.labels.items() if name in names]
-
-
-def _others(row: LabelRow, names: set[str]) -> bool:
-    return any(value == 1 for name, value in row.labels.items() if name not in names)
+    both = [
+        row.image
+        for row, rest in zip(rows, kept, strict=True)
+        if 1 in rest.labels.values() and 1 in map(row.labels.get, names)
+    ]
+    if not both:
+        return kept, []
+    return kept, [
+        f'{len(both):,} rows have a label that means "no label" beside others, which count: the '
+        f'first is that of {printable(both[0])}'
+    ]

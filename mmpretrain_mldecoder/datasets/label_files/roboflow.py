@@ -8,31 +8,26 @@ Semantic masks have a file of this name, too, which lists the values of pixels::
 """
 
 from .answers import Answers
+from .csv_columns import labels_of_table
 from .csv_table import read_csv
-from .label_columns import labels_of_columns
 from .label_source import LabelFormat, LabelSource
-from .label_table import LabelRow, Labels
+from .label_table import Labels
 
 _IMAGE = 'filename'
 
 
-def recognises(source: LabelSource) -> bool:
-    """Whether it is a file of that name."""
+def _recognises(source: LabelSource) -> bool:
     return source.path.name == '_classes.csv'
 
 
-def read(source: LabelSource, answers: Answers) -> Labels:
-    """Read it, see :class:`.LabelFormat`."""
+def _read(source: LabelSource, answers: Answers) -> Labels:
     table = read_csv(source.path, answers, delimiter=',')
-    if table.header[0] != _IMAGE:
+    if _IMAGE not in table.columns:
         raise ValueError(
-            f'{source.path} lists the values of pixels in masks ({", ".join(table.header[:3])}), '
-            'no labels of images: export as "Multi Label Classification", or give other label files'
+            f'{source.path} lists the values of pixels in masks ({", ".join(table.columns)}), no '
+            'labels of images: export as "Multi Label Classification", or give other label files'
         )
-    classes = {name: table.column(name) for name in table.header[1:]}
-    of_rows, names, notes = labels_of_columns(classes, source.path, answers)
-    images = table.column(_IMAGE)
-    return Labels([LabelRow(*row) for row in zip(images, of_rows, strict=True)], names, notes)
+    return labels_of_table(table, source, answers, _IMAGE)
 
 
-FORMAT = LabelFormat('roboflow', 'Roboflow _classes.csv', recognises, read)
+FORMAT = LabelFormat('roboflow', 'Roboflow _classes.csv', ('.csv',), _recognises, _read)

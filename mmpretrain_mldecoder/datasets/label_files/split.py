@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ...errors import RunError
+from ...fileio.equal_files import equal_files
 from ...fileio.terminal import printable
-from .equal_files import equal_files
 from .label_table import SPLITS, LabelTable
 
 MAX_STRATIFIED = 200_000  # images; with 80 classes 100,000 take about 4 s

@@ -11,48 +11,41 @@ by the name of its XML, as VOC has it, or else by ``filename``. Splits are those
 from pathlib import Path
 
 from ...errors import OpenQuestion
-from .answers import NO, UNKNOWN, Answers
-from .label_source import LabelFormat, LabelSource, read_text
+from .answers import NO, TARGETS, UNKNOWN, YES, Answers
+from .file_content import read_text, read_xml, text_of
+from .label_source import FOLDER, LabelFormat, LabelSource
 from .label_table import SPLITS, LabelRow, Labels
-from .xml_file import read_xml, text_of
 
-_TARGETS = {'yes': 1, NO: 0, UNKNOWN: -1}
 _MEANINGS = {
-    'yes': 'they are labels',
+    YES: 'they are labels',
     NO: "no, the class counts as absent (MMPretrain's training)",
     UNKNOWN: 'the class is unknown (the official test, MMPretrain)',
 }
 
 
-def recognises(source: LabelSource) -> bool:
+def _recognises(source: LabelSource) -> bool:
     """Whether the first XML file of a folder is one of VOC."""
-    first = next((name for name in source.files if name.lower().endswith('.xml')), None)
-    if first is None:
-        return False
-    with (source.path / first).open('rb') as file:
-        return b'<annotation>' in file.read(1000)
+    for name in source.names('.xml')[:1]:
+        with (source.path / name).open('rb') as file:
+            return b'<annotation>' in file.read(1000)
+    return False
 
 
-def read(source: LabelSource, answers: Answers) -> Labels:
-    """Read it, see :class:`.LabelFormat`."""
+def _read(source: LabelSource, answers: Answers) -> Labels:
     splits = _splits(source.path)
     rows: list[LabelRow] = []
     doubtful = 0
-    for name in source.files:
-        if not name.lower().endswith('.xml'):
-            continue
+    for name in source.names('.xml'):
         root = read_xml(source.path / name)
         stem = name[: -len('.xml')]
-        difficult: dict[str, bool] = {}  # whether all of its objects are
+        shown: dict[str, bool] = {}  # whether one of its objects is not difficult
         for element in root.iter('object'):
-            is_difficult = text_of(element, 'difficult') in ('1', 'true')
+            is_clear = text_of(element, 'difficult') not in ('1', 'true')
             label = text_of(element, 'name')
-            difficult[label] = difficult.get(label, True) and is_difficult
-        only = [label for label, is_difficult in difficult.items() if is_difficult]
-        doubtful += len(only)
-        labels = dict.fromkeys(difficult, 1)
-        if only and answers.difficult is not None:
-            labels |= dict.fromkeys(only, _TARGETS[answers.difficult])
+            shown[label] = shown.get(label, False) or is_clear
+        doubtful += list(shown.values()).count(False)
+        target = TARGETS[answers.difficult or YES]
+        labels = {label: 1 if is_clear else target for label, is_clear in shown.items()}
         is_there = source.images.find(stem, source.folder)[0] is not None
         image = stem if is_there else text_of(root, 'filename') or stem
         rows.append(LabelRow(image, labels, splits.get(stem, '')))
@@ -76,4 +69,4 @@ def _splits(annotations: Path) -> dict[str, str]:
     return found
 
 
-FORMAT = LabelFormat('voc', 'Pascal VOC XML', recognises, read)
+FORMAT = LabelFormat('voc', 'Pascal VOC XML', (FOLDER,), _recognises, _read)

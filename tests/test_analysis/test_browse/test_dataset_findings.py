@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 from faulty_images import encoded, photo
 
-from mmpretrain_mldecoder.analysis.browse.dataset_findings import equal_groups, similar_groups
+from mmpretrain_mldecoder.analysis.browse.dataset_findings import similar_groups
 from mmpretrain_mldecoder.analysis.browse.image_check import ImageChecker
 
 
@@ -85,9 +85,4 @@ def test_candidates_are_all_pairs_within_three_bits():
     expected = {tuple(np.flatnonzero(row).tolist()) for row in joined if row.sum() > 1}
     assert {tuple(group) for group in similar_groups(many)} == expected
     assert len(expected) > 10
-
-
-def test_equal_files_and_nothing():
-    digests = [b'a', None, b'b', b'a', None, b'c', b'b', b'a']
-    assert equal_groups(digests) == [[0, 3, 7], [2, 6]]
-    assert equal_groups([]) == similar_groups(np.zeros((0, 16, 18), np.uint8)) == []
+    assert similar_groups(np.zeros((0, 16, 18), np.uint8)) == []

@@ -1,0 +1,131 @@
+"""Labels of a table, and which of its columns have images, labels, splits and groups."""
+
+from itertools import chain
+
+from ...errors import OpenQuestion
+from ...fileio.terminal import printable
+from .answers import Answers
+from .csv_table import CsvTable
+from .image_names import has_image_suffix
+from .label_separator import split_cells
+from .label_source import LabelSource
+from .label_table import LabelRow, Labels, split_of_word
+from .label_values import are_values, targets_of
+
+_SAMPLE = 200  # rows
+_LABEL_NAMES = ('label', 'tag', 'class', 'categor', 'target', 'genre', 'attribute')
+_SPLIT_NAMES = ('split', 'subset', 'set', 'partition', 'ml_use', 'usage')
+_IS_VALID = 'is_valid'  # fastai's: whether an image is of the validation set
+_VALID = {'true': 'val', '1': 'val', 'false': 'train', '0': 'train', '': 'train'}
+
+
+def labels_of_table(
+    table: CsvTable, source: LabelSource, answers: Answers, image: str | None = None
+) -> Labels:
+    """Return the labels of a table, in which ``image`` is the column with the images, if known.
+
+    Raises:
+        OpenQuestion: If it is not clear which columns have the images or the labels, or what cells
+            mean.
+        ValueError: If a column is not there, or several are named that are not one a class.
+    """
+    image = image or _image_column(table, source, answers)
+    images = table.column(image)
+    split, splits = _split_column(table)
+    groups = table.column(answers.group_column) if answers.group_column else [''] * len(images)
+    others = table.columns.keys() - {image, split, answers.group_column, ''}
+    columns = {name: cells for name, cells in table.columns.items() if name in others}
+    of_rows, classes, notes = _labels(table._replace(columns=columns), answers)
+    rows = zip(images, of_rows, splits or [''] * len(images), map(str.strip, groups), strict=True)
+    return Labels([LabelRow(*row) for row in rows], classes, notes)
+
+
+def _image_column(table: CsvTable, source: LabelSource, answers: Answers) -> str:
+    """Return the one column whose cells are names of images.
+
+    Of a column without suffixes at least half of the first names have to be found.
+    """
+    if answers.image_column is not None:
+        return answers.image_column
+    with_suffix, found = [], []
+    for name, cells in table.columns.items():
+        sample = list(dict.fromkeys(filter(None, cells[:_SAMPLE])))
+        if not sample or are_values(sample):  # 1 and 0, which could be 1.jpg and 0.jpg
+            continue
+        paths = [source.images.find(cell, source.folder)[0] for cell in sample]
+        if all(map(has_image_suffix, sample)):
+            with_suffix.append(name)
+        elif paths.count(None) * 2 <= len(paths):
+            found.append(name)
+    possible = with_suffix or found
+    if len(possible) == 1:
+        return possible[0]
+    raise OpenQuestion(
+        'image_column',
+        f'{table.path}: {"several columns name" if possible else "no column names"} images below '
+        f'{source.images.data}. Which column has the images?',
+        {name: f'such as {_example(table, name, 1)}' for name in possible or table.columns},
+    )
+
+
+def _split_column(table: CsvTable) -> tuple[str, list[str]]:
+    """Return the column with the splits, '' if there is none, and the split of each row."""
+    for name, cells in table.columns.items():
+        if name.lower() in (*_SPLIT_NAMES, _IS_VALID):
+            of_word = split_of_word if name.lower() != _IS_VALID else _VALID.get
+            splits = [of_word(cell.strip().lower()) or '' for cell in cells]
+            if all(split or not cell.strip() for split, cell in zip(splits, cells, strict=True)):
+                return name, splits
+    return '', []
+
+
+def _labels(
+    table: CsvTable, answers: Answers
+) -> tuple[list[dict[str, int]], tuple[str, ...], list[str]]:
+    """Return the labels of each row, the classes if each has a column, and notes."""
+    chosen = _label_columns(table, answers)
+    cells = [table.columns[name] for name in chosen]
+    unused = [name for name in table.columns if name not in chosen]
+    notes = [f'columns not used: {", ".join(map(printable, unused))}'] if unused else []
+    wrong = [name for name in chosen if not are_values(table.columns[name])]
+    if not wrong:
+        targets = targets_of(chain.from_iterable(cells), table.path, answers)
+        # a class may be empty in this file, and not in that of another split
+        blank = [name for name in unused if not ''.join({*table.columns[name]}).strip()]
+        names = (*chosen, *blank) if targets.get('') == -1 else chosen
+        of_rows = zip(*(map(targets.get, table.columns[name]) for name in names), strict=True)
+        return [dict(zip(names, row, strict=True)) for row in of_rows], chosen, notes
+    if len(chosen) > 1:
+        raise ValueError(
+            f'{table.path}: label_columns has {len(chosen)} columns, but {wrong[0]!r} has other '
+            'values than 1, 0, -1 and empty. Name one column with lists, or one column a class'
+        )
+    lists = split_cells(cells[0], table.path, answers)
+    return [dict.fromkeys(labels, 1) for labels in lists], (), notes
+
+
+def _label_columns(table: CsvTable, answers: Answers) -> tuple[str, ...]:
+    if answers.label_columns:
+        for name in answers.label_columns:
+            table.column(name)  # is there
+        return answers.label_columns
+    if not table.columns:
+        raise ValueError(f'{table.path} has no column beside that of the images: no labels there')
+    of_values = tuple(name for name, cells in table.columns.items() if are_values(cells))
+    texts = [name for name in table.columns if name not in of_values]
+    named = [name for name in texts if any(word in name.lower() for word in _LABEL_NAMES)]
+    if of_values and not named:
+        return of_values
+    if not of_values and len(named or texts) == 1:
+        return tuple(named or texts)
+    choices = {
+        (name,): f'its cells are such as {_example(table, name, 100)}' for name in named or texts
+    }
+    if of_values:
+        listed = ', '.join(map(printable, of_values[:5]))
+        choices[of_values] = f'{len(of_values)} columns with values such as 0 and 1: {listed}'
+    raise OpenQuestion('label_columns', f'{table.path}: which columns have the labels?', choices)
+
+
+def _example(table: CsvTable, name: str, rows: int) -> str:
+    return printable(max(table.columns[name][:rows], key=len, default='')[:60])
