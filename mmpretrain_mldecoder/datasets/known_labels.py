@@ -38,6 +38,10 @@ class KnownLabels:
             )
         return positives, self.num_samples - positives - unknown
 
+    def unknown_per_sample(self) -> np.ndarray:
+        """Return of how many classes it is unknown whether each sample has them, ``(N,)``."""
+        return np.bincount(self.unknown >> _BITS, minlength=self.num_samples)
+
     def repeat_factors(self, oversample_thr: float) -> np.ndarray:
         """Return how often an epoch should have each sample, ``(N,)``, at least once.
 

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
+from ..checkpoints.fit import listed
 from ..datasets.label_files import (
     Answers,
     LabelTable,
@@ -67,9 +69,20 @@ def _findings(table: LabelTable) -> list[str]:
     unlabelled = int((table.targets == 0).all(axis=1).sum())
     if unlabelled:
         found.append(f'{unlabelled:,} images have no label: they count as negative for all classes')
-    positives = (table.targets[[split == 'train' for split in table.splits]] == 1).sum(axis=0)
+    unknown = int((table.targets == -1).all(axis=1).sum())
+    if unknown:
+        found.append(f'{unknown:,} images have no known label: nothing is learned from them')
+    of_train = table.targets[[split == 'train' for split in table.splits]]
+    positives = (of_train == 1).sum(axis=0)
     rare = [f'{name} ({n})' for name, n in zip(table.classes, positives, strict=True) if n < FEW]
     if rare:
-        listed = ', '.join(rare[:MOST_LISTED]) + (', ...' if len(rare) > MOST_LISTED else '')
-        found.append(f'{len(rare)} classes have fewer than {FEW} images in train: {listed}')
+        names = listed(rare, MOST_LISTED)
+        found.append(f'{len(rare)} classes have fewer than {FEW} images in train: {names}')
+    certain = (of_train != 0).all(axis=0) & (of_train == -1).any(axis=0)
+    if certain.any():
+        names = listed([table.classes[i] for i in np.flatnonzero(certain)], MOST_LISTED)
+        found.append(
+            f'{certain.sum()} classes have no image in train that is known to lack them, so that '
+            f'the model learns that they are in every image: {names}'
+        )
     return found

@@ -100,6 +100,23 @@ def test_slider_agrees_with_the_metric(page, tied, tmp_path, threshold):
     assert page.errors == []
 
 
+def test_unknown_labels_have_columns_if_there_are_any(page, tied, tmp_path):
+    config, classes, scores, targets = tied
+    open_page(page, write_report(config, write_dump(tmp_path / 'a.pkl', scores, targets), tmp_path))
+    assert 'Unknown' not in page.locator('#classes thead').inner_text()
+    targets[::3, 1] = -1
+    targets[:, 2] = np.where(targets[:, 2] == 1, 1, -1)
+    open_page(page, write_report(config, write_dump(tmp_path / 'a.pkl', scores, targets), tmp_path))
+    columns = [column(page, name) for name in ('Class', 'Positives', 'Negatives', 'Unknown')]
+    assert {name: [int(c) for c in counts] for name, *counts in zip(*columns, strict=True)} == {
+        name: [(targets[:, label] == value).sum() for value in (1, 0, -1)]
+        for label, name in enumerate(classes)
+    }
+    assert dict(zip(columns[0], column(page, 'AP'), strict=True))['cat'] == '–'
+    assert '1 have no negative image' in page.locator('#skipped').inner_text()
+    assert page.errors == []
+
+
 def test_keyboard_table_and_filter(page, tied, tmp_path):
     config, classes, scores, targets = tied
     dump = write_dump(tmp_path / 'a.pkl', scores, targets, areas=500.0)

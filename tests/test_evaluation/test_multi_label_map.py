@@ -120,6 +120,23 @@ def test_missing_classes_and_unknown_labels(kind, missing_class, log):
     assert result['coco/mAP'] == pytest.approx(100 * np.mean(aps), abs=1e-10)
     is_told = kind == 'no positive' or (kind, missing_class) == ('no known negative', 'skip')
     assert [text.rpartition(': ')[2] for _, text in log] == ['cat.'] * is_told
+    why = 'no positive image' if kind == 'no positive' else 'no negative image'
+    what = dict(skip='skipped', zero='counted as 0')[missing_class]
+    assert all(f'1 of 4 classes are {what}, as they have {why}' in text for _, text in log)
+
+
+def test_table_counts_unknown_labels(log):
+    scores, targets, *_ = random_images()
+    targets[::3, 1] = -1
+    targets[:, 2] = np.where(targets[:, 2] == 0, -1, 1)
+    evaluate(make_samples(scores, targets, as_score=True), per_class=True)
+    table = next(text for _, text in log if 'AP per class' in text)
+    cells = [c.split() for row in table.split('\n')[2:] for c in row.split('|')]
+    assert {name: list(map(int, counts)) for name, *counts, _ in cells} == {
+        name: [int((targets[:, c] == label).sum()) for label in (1, 0, -1)]
+        for c, name in enumerate(CLASSES)
+    }
+    assert {name: ap for name, *_, ap in cells}['cat'] == '-'
 
 
 @pytest.mark.parametrize('form', ['labels', 'scores', 'lists'])
@@ -233,7 +250,7 @@ def test_table_has_every_class_once_in_order_and_aligned(num_classes, width):
     rng = np.random.default_rng(0)
     classes = [f'class {i}' + ' x' * (i % 3) for i in range(num_classes)]
     positives, ap = rng.integers(0, 10000, num_classes), rng.random(num_classes)
-    lines = class_table(classes, positives, ap, width).split('\n')
+    lines = class_table(classes, dict(positives=positives), ap, width).split('\n')
     rows = [line.split('|') for line in lines]
     # Down the first column, then down the next.
     cells = [row[i] for i in range(len(rows[0])) for row in rows[1:] if i < len(row)]
@@ -249,7 +266,8 @@ def test_table_has_every_class_once_in_order_and_aligned(num_classes, width):
 
 
 def test_table_with_a_missing_class_and_wide_characters():
-    table = class_table(['狗', 'cat'], np.array([0, 3]), np.array([np.nan, 1.0]), width=1)
+    positives = dict(positives=np.array([0, 3]))
+    table = class_table(['狗', 'cat'], positives, np.array([np.nan, 1.0]), width=1)
     header, first, second = table.split('\n')
     assert first.endswith('-') and second.endswith('100.00')
     assert len(first) + 1 == len(second) == len(header)  # 狗 is one character, two columns

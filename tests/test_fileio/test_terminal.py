@@ -34,7 +34,7 @@ def test_what_a_terminal_acts_on_is_escaped(text, escaped):
 def test_tables_of_names_are_safe_to_print():
     row = table_row(dict(path=CLEAR, labels=[CLEAR], scores=[0.5]), 8, 8)
     assert row.isprintable()
-    table = class_table([CLEAR], np.array([1]), np.array([0.5]))
+    table = class_table([CLEAR], dict(positives=np.array([1])), np.array([0.5]))
     assert all(line.isprintable() for line in table.splitlines())
 
 

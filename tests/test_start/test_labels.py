@@ -2,16 +2,22 @@
 
 import csv
 import json
+import os
 import re
 import sys
 from dataclasses import fields
 
+import numpy as np
 import pytest
+import torch
 from faulty_images import encoded, photo
 from tiny_run import load_main
 
+from mmpretrain_mldecoder.datasets import COCOMultiLabel
 from mmpretrain_mldecoder.datasets.label_files import Answers
 from mmpretrain_mldecoder.errors import OpenQuestion, RunError
+from mmpretrain_mldecoder.evaluation.metrics.sample_arrays import sample_arrays
+from mmpretrain_mldecoder.models.heads import MLDecoderHead
 from mmpretrain_mldecoder.start.labels import prepare_labels
 from mmpretrain_mldecoder.start.questions import with_questions
 
@@ -73,7 +79,46 @@ def test_images_of_which_all_is_unknown_are_not_called_negative(tmp_path, capsys
     rows = [(f'{i}.jpg', i % 2, 1) for i in range(40)] + [('a.jpg', '', ''), ('b.jpg', 0, 0)]
     data = write_csv(tmp_path / 'data', rows, ('image', 'cat', 'dog'))
     prepare_labels(data, Answers(empty='unknown'), 0, tmp_path / 'labels')
-    assert '1 images have no label' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert '1 images have no label' in said
+    assert '1 images have no known label' in said
+    assert '1 classes have no image in train that is known to lack them' not in said
+
+
+def test_unknown_cells_reach_the_loss_and_the_metric_as_unknown(tmp_path):
+    cells = np.random.default_rng(0).choice(['1', '0', ''], (60, 3))
+    data = write_csv(tmp_path / 'data', [(f'{i}.jpg', *row) for i, row in enumerate(cells)],
+                     ('image', 'cat', 'dog', 'cow'))  # fmt: skip
+    prepare_labels(data, Answers(empty='unknown'), 0, tmp_path / 'labels')
+    found = {}
+    for split in ('train', 'val', 'test'):
+        pipeline = [dict(type='LoadImageFromFile'), dict(type='PackMultiLabelInputs')]
+        path = tmp_path / f'labels/{split}.json'
+        dataset = COCOMultiLabel(ann_file=str(path), data_root=str(data), pipeline=pipeline)
+        assert dataset.metainfo['classes'] == ('cat', 'dog', 'cow')
+        for sample in (dataset[i]['data_samples'] for i in range(len(dataset))):
+            sample.set_pred_score(torch.zeros(3))
+            found[os.path.basename(sample.img_path)] = sample
+    targets = np.select([cells == '1', cells == '0'], [1, 0], -1)
+    samples = [found.pop(f'{i}.jpg') for i in range(60)]
+    assert not found
+    arrays = sample_arrays([sample.to_dict() for sample in samples])
+    np.testing.assert_array_equal(arrays['targets'], targets)
+
+    head = MLDecoderHead(num_classes=3, in_channels=8, loss=dict(type='DetachedAsymmetricLoss'))
+    head.forward = lambda feats: feats
+    logits = torch.zeros(60, 3, requires_grad=True)
+    head.loss(logits, samples)['loss'].backward()
+    np.testing.assert_array_equal(logits.grad == 0, targets == -1)
+
+
+def test_classes_that_are_never_known_to_be_absent_are_said(tmp_path, capsys):
+    rows = [(f'{i}.jpg', 1 if i % 2 else '', i % 2) for i in range(40)]
+    data = write_csv(tmp_path / 'data', rows, ('image', 'cat', 'dog'))
+    for empty, is_said in (('unknown', True), ('no', False)):
+        prepare_labels(data, Answers(empty=empty), 0, tmp_path / empty)
+        said = capsys.readouterr().out
+        assert ('known to lack them' in said and 'every image: cat' in said) == is_said
 
 
 def test_too_few_images_for_three_splits(tmp_path):

@@ -18,7 +18,7 @@ MIN_CONTRAST = 8.0  # grey levels (standard deviation); below, an image shows to
 
 
 def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
-    """Find labels without an image, and images without a label, in each split.
+    """Find labels without an image, or without one that lacks them, and images without a label.
 
     Raises:
         ValueError: If the classes of two splits, or their order, differ.
@@ -43,14 +43,25 @@ def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
             )
             for i in np.flatnonzero(counts[split.name] == 0)
         ]
-        unlabelled = [
-            dict(path=split.paths[i], detail='')
-            for i in np.flatnonzero(split.labels_per_image() == 0)
+        positives, negatives = split.known.class_counts(len(split.classes))
+        unknown = split.known.unknown_per_sample()
+        certain = [
+            dict(label=first.classes[i], elsewhere={})
+            for i in np.flatnonzero((negatives == 0) & (positives > 0) & (unknown.sum() > 0))
         ]
-        code = 'no_positives_train' if split.name == 'train' else 'no_positives'
+        unlabelled, unknown_only = (
+            [
+                dict(path=split.paths[i], detail='')
+                for i in np.flatnonzero((split.labels_per_image() == 0) & (unknown == number))
+            ]
+            for number in (0, len(split.classes))
+        )
+        suffix = '_train' if split.name == 'train' else ''
         findings += [
-            Finding(code, (split.name,), without),
+            Finding(f'no_positives{suffix}', (split.name,), without),
+            Finding(f'no_negatives{suffix}', (split.name,), certain),
             Finding('unlabelled', (split.name,), unlabelled),
+            Finding('unknown_only', (split.name,), unknown_only),
         ]
     return [finding for finding in findings if finding.entries]
 

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from ...datasets.dataset_wrappers import inner_datasets
 from ...datasets.image_search import left_out_of
+from ...datasets.known_labels import KnownLabels, known_labels
 from ...datasets.skip_unreadable import SkipUnreadableMixin
 
 SPLITS = ('train', 'val', 'test')
@@ -36,6 +37,7 @@ class DatasetSplit:
     labels: list[np.ndarray]  # int64, each once, ascending, for each image
     classes: tuple[str, ...]  # the names of the labels
     loader: LoadImageFromFile  # the transform that reads the images
+    known: KnownLabels  # the labels as a training counts them, and those that are unknown
     left_out: Counter[str] = field(default_factory=Counter)  # no samples, of the class folders
 
     def labels_of(self, index: int) -> list[str]:
@@ -114,7 +116,8 @@ def read_split(cfg: Config, name: str) -> DatasetSplit:
     folders = [d.img_prefix for d in of_folders if not d.ann_file and os.path.isdir(d.img_prefix)]
     left_out = sum((left_out_of(folder, set(paths)) for folder in folders), Counter())
     loader = _loader_of(dataset)
-    return DatasetSplit(name, dataset, paths, sizes, labels, classes, loader, left_out)
+    known = known_labels(dataset)
+    return DatasetSplit(name, dataset, paths, sizes, labels, classes, loader, known, left_out)
 
 
 def _build(dataset_cfg: ConfigDict, name: str) -> Dataset:

@@ -63,10 +63,25 @@ FINDING_KINDS = {
         'they have no AP: MultiLabelMAP skips and counts them',
         'move images of them there from train',
     ),
+    'no_negatives_train': (
+        'labels that no image in train is known to lack',
+        'a loss that leaves out unknown labels learns that they are in every image',
+        'label images without them, or take another loss (docs/partial_labels.md)',
+    ),
+    'no_negatives': (
+        'labels that no image in val or test is known to lack',
+        'they have no AP: MultiLabelMAP skips and counts them; their thresholds mean nothing',
+        'label images without them',
+    ),
     'unlabelled': (
         'images without a label',
         'negative for every class; wrong if they are only not annotated yet',
         'keep_unlabelled=False of COCOMultiLabel leaves them out',
+    ),
+    'unknown_only': (
+        'images of which every label is unknown',
+        'nothing is learned from them (but by some losses), and nothing tested',
+        'label them, or leave them out',
     ),
     'greyscale': (
         'greyscale images',
@@ -114,7 +129,14 @@ FINDING_KINDS = {
 UNREADABLE = ('missing', 'unreadable', 'truncated', 'too_large', 'blank')
 # These spoil a training or its scores, and set the exit status of the tool to 1.
 HARMFUL = (*UNREADABLE, 'damaged', 'in_several_splits', 'no_positives_train')
-LABEL_CODES = ('no_positives_train', 'no_positives', 'unlabelled')
+LABEL_CODES = (
+    'no_positives_train',
+    'no_positives',
+    'no_negatives_train',
+    'no_negatives',
+    'unlabelled',
+    'unknown_only',
+)
 NOT_IN_HEADERS = ('damaged', 'blank')
 
 
@@ -178,6 +200,9 @@ def print_findings(
     if found.intersection(HARMFUL):
         console.print('(!) spoils a training or its scores')
     for split in splits:
+        if number := split.known.unknown_per_sample().sum():
+            labels = len(split.paths) * len(split.classes)
+            console.print(f'{split.name}: {number:,} of {labels:,} labels are unknown')
         if split.left_out:
             console.print(f'{split.name}: {describe_left_out(split.left_out)}')
     for heading, codes, others in (
@@ -208,11 +233,14 @@ def write_findings(
     content = dict(splits={}, findings=[])
     for split in splits:
         counts = split.images_per_label().tolist()
+        positives, negatives = split.known.class_counts(len(split.classes))
+        unknown = (len(split.paths) - positives - negatives).tolist()
         content['splits'][split.name] = dict(
             images=len(split.paths),
             labels=sum(counts),
             left_out=split.left_out,
             images_with_label=dict(zip(split.classes, counts, strict=True)),
+            images_with_unknown_label=dict(zip(split.classes, unknown, strict=True)),
         )
     for finding in findings:
         kind = dict(code=finding.code, splits=finding.splits, harmful=finding.is_harmful)

@@ -103,7 +103,7 @@ def write_report(
         checkpoint=None if checkpoint is None else str(checkpoint),
         runs=[dict(file=str(r.path), date=r.date.isoformat(timespec='minutes')) for r in runs],
         images=len(run.images),
-        unlabelled=int((~(run.targets == 1).any(axis=1)).sum()),
+        unlabelled=int((run.targets == 0).all(axis=1).sum()),
         unknown=int((run.targets == -1).sum()),
         classes=classes,
         positives=(run.targets == 1).sum(axis=0).tolist(),

@@ -37,6 +37,7 @@ class TunedThresholds:
         values: ``(C,)`` float64 in ``[0, 1]``.
         positives: ``(C,)``, how many images of the split have the class.
         without_positives: ``(C,)`` bool: no positive image, the threshold is 0.5.
+        without_negatives: ``(C,)`` bool: no negative image, the threshold means nothing.
         unreachable: ``(C,)`` bool: no threshold reaches the precision, it is 1.
         fold_scores: For each of :data:`GAIN_NAMES` an array ``(folds, 2)``, fractions: of each
             held-out fold at 0.5, and at the thresholds that were fitted to the other folds. macro
@@ -51,6 +52,7 @@ class TunedThresholds:
     values: np.ndarray
     positives: np.ndarray
     without_positives: np.ndarray
+    without_negatives: np.ndarray
     unreachable: np.ndarray
     fold_scores: dict[str, np.ndarray]
     class_scores: np.ndarray
@@ -130,6 +132,7 @@ def tune_thresholds(
         values=_usable(fitted),
         positives=(targets == 1).sum(axis=0),
         without_positives=np.isnan(fitted),
+        without_negatives=(targets != 0).all(axis=0),
         unreachable=np.isinf(fitted),
         fold_scores=fold_scores,
         class_scores=np.stack([class_f1(one, targets) for one in predictions], axis=1),
@@ -198,6 +201,9 @@ def remarks(tuned: TunedThresholds) -> list[str]:
     scarce = (tuned.positives < folds) & ~tuned.without_positives
     groups = {
         f'without positives, threshold {FALLBACK}': tuned.without_positives,
+        'without a known negative, where any low threshold is right': (
+            tuned.without_negatives & ~tuned.without_positives
+        ),
         f'never with {tuned.criterion}, threshold {NEVER} (not predicted)': tuned.unreachable,
         f'with fewer than {RARE} positives, marked rare: their thresholds are unreliable': rare,
         'with fewer positives than folds: some folds have none of them, and '

@@ -250,25 +250,29 @@ def count_splits(table: LabelTable) -> SplitCounts:
 
 
 def split_counts_table(counts: SplitCounts) -> Group:
-    """Return how many images of each split show each class, and the largest deviation below."""
+    """Return how many images of each split show each class, and the largest deviation below.
+
+    If labels are unknown, also how many lack it, and of how many it is not known.
+    """
     with_unknown = any(unknown.any() for unknown in counts.unknown.values())
     table = Table(title='images of each class', title_justify='left')
     table.add_column('class')
     for split in counts.images:
         table.add_column(split, justify='right')
-        if with_unknown:
-            table.add_column('unknown', justify='right', style='dim')
+        for what in ('absent', 'unknown') if with_unknown else ():
+            table.add_column(what, justify='right', style='dim')
     for i, name in enumerate(counts.classes):
         cells = []
         for split in counts.images:
-            cells.append(f'{counts.positives[split][i]:,}')
+            positives, unknown = counts.positives[split][i], counts.unknown[split][i]
+            cells.append(f'{positives:,}')
             if with_unknown:
-                cells.append(f'{counts.unknown[split][i]:,}')
+                cells += [f'{counts.images[split] - positives - unknown:,}', f'{unknown:,}']
         table.add_row(Text(printable(name)), *cells)
     table.add_section()
     totals = []
     for number in counts.images.values():
-        totals += [f'{number:,}', ''] if with_unknown else [f'{number:,}']
+        totals += [f'{number:,}', '', ''] if with_unknown else [f'{number:,}']
     table.add_row('all images', *totals)
     if (largest := counts.largest_deviation()) is None:
         return Group(table)

@@ -1,7 +1,7 @@
 """Checks of the labels that a run is about to use."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import nn
 from ...checkpoints.fit import listed
 from ...datasets import COCOMultiLabel, CocoSamples
 from ...datasets.dataset_wrappers import inner_datasets
+from ...datasets.known_labels import known_labels
 from ...errors import ConfigError
 from ...fileio.terminal import printable
 from ...models.heads import MLDecoderHead
@@ -29,7 +30,7 @@ def check_labels(model: BaseModel, datasets: Mapping[str, object], logger: loggi
     """
     for key, dataset in datasets.items():
         is_training = key.startswith('train')
-        _check_positives(key, dataset, is_training, logger)
+        _check_counts(key, dataset, model, is_training, logger)
         for each in inner_datasets(dataset):
             if isinstance(each, BaseDataset):
                 _check_indices(key, each)
@@ -39,14 +40,19 @@ def check_labels(model: BaseModel, datasets: Mapping[str, object], logger: loggi
                     logger.warning(f'{key}: {line}')
 
 
-def _check_positives(key: str, dataset: object, is_training: bool, logger: logging.Logger) -> None:
-    lists = [getattr(each, 'data_list', None) for each in inner_datasets(dataset)]
-    lists = [each for each in lists if each is not None]
+def _check_counts(
+    key: str, dataset: object, model: BaseModel, is_training: bool, logger: logging.Logger
+) -> None:
+    parts = [
+        each for each in inner_datasets(dataset) if getattr(each, 'data_list', None) is not None
+    ]
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
-    if not lists or not all(isinstance(each, CocoSamples) for each in lists):
+    if not parts or not all(isinstance(each.data_list, CocoSamples) for each in parts):
         return  # of other datasets, each sample would have to be made
-    counts = sum(each.images_per_label() for each in lists)
-    number = sum(map(len, lists))
+    counts = sum(each.data_list.images_per_label() for each in parts)
+    number = sum(map(len, parts))
+    if is_training:
+        _check_negatives(key, parts, classes, model, logger)
     if not counts.any():
         text = f'{key}: none of its {number} images has a label'
         if is_training:
@@ -61,6 +67,32 @@ def _check_positives(key: str, dataset: object, is_training: bool, logger: loggi
             f'{key}: {len(without)} of {len(classes)} classes have no image, the model learns that '
             f'they are absent: {printable(listed(without, 10))}'
         )
+
+
+def _check_negatives(
+    key: str,
+    parts: Sequence[COCOMultiLabel],
+    classes: Sequence[str],
+    model: BaseModel,
+    logger: logging.Logger,
+) -> None:
+    """Raise or warn if all known labels of a class are positive, and the loss needs others."""
+    loss = getattr(getattr(model, 'head', None), 'loss_module', None)
+    positives, negatives = sum(np.array(known_labels(p).class_counts(len(classes))) for p in parts)
+    certain = (negatives == 0) & (positives > 0)
+    has_unknown = positives + negatives < sum(map(len, parts))
+    if isinstance(loss, PartialLabelLoss) or not (certain & has_unknown).any():
+        return
+    text = (
+        f'{key}: {certain.sum()} of {len(classes)} classes have no image that is known to lack '
+        f'them, and {type(loss).__name__} learns nothing from unknown labels: all their scores '
+        "would rise to 1. Set model.head.loss to one that does, such as dict(type='HillLoss'), or "
+        'label images without them (docs/partial_labels.md): '
+        f'{printable(listed([str(classes[i]) for i in np.flatnonzero(certain)], 10))}'
+    )
+    if not negatives.any():
+        raise ConfigError(text)
+    logger.warning(text)
 
 
 def _check_indices(key: str, dataset: BaseDataset) -> None:

@@ -1,7 +1,7 @@
 """Mean average precision for multi-label classification, as a metric of MMEngine."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -38,8 +38,8 @@ class MultiLabelMAP(BaseMetric):
 
     - AP is not interpolated, tied scores are one threshold, unknown labels (-1) are left out per
       class: see :func:`average_precision`.
-    - Classes without positives, or whose known labels are all positive, are skipped, and a note in
-      the log counts them.
+    - Classes without positives, or whose known labels are all positive, are skipped, and notes in
+      the log count both.
     - Every image counts once, whatever the number of processes and however the sampler pads:
       repeated ``sample_idx`` are dropped. Where ``sample_idx`` does not tell ``size`` images apart
       (absent from the data samples, or a concatenated dataset, which counts each part from 0),
@@ -54,8 +54,8 @@ class MultiLabelMAP(BaseMetric):
         missing_class (str): What a class that cannot be scored does to the means: ``'skip'``, or
             ``'zero'`` as in the code of ML-Decoder's authors and MMPretrain, where a class without
             positives counts as 0, one without negatives as 1. Defaults to ``'skip'``.
-        per_class (bool): Whether to log a table of all classes with their positives and AP.
-            Defaults to False.
+        per_class (bool): Whether to log a table of all classes with their positives and AP, and
+            with negatives and unknown labels if there are any of those. Defaults to False.
         with_f1 (bool): Whether to report CP, CR, CF1, OP, OR and OF1, both at ``thr`` and, named
             like ``CF1_top3``, of the ``topk`` best classes of each image; for the conventions see
             ``functional/precision_recall.py``. Defaults to False.
@@ -179,9 +179,10 @@ class MultiLabelMAP(BaseMetric):
     def _class_values(
         self, scores: np.ndarray, targets: np.ndarray, size_masks: np.ndarray | None = None
     ) -> np.ndarray:
-        """Return ``(2, C)`` number of positives and AP.
+        """Return ``(4, C)``: AP, and the numbers of positive, negative and unknown labels.
 
-        With ``by_size`` follow the AP of each size, and the number of positives of known size.
+        With ``by_size`` follow AP and number of positives of each size, and the number of positives
+        of known size.
         """
         targets = np.asarray(targets)
 
@@ -189,11 +190,13 @@ class MultiLabelMAP(BaseMetric):
             without_negatives = 1.0 if self.missing_class == 'zero' else np.nan
             return average_precision(scores, targets, self.map_type, without_negatives)
 
-        values = [(targets == 1).sum(axis=0), ap(targets)]
+        values = [ap(targets), *((targets == label).sum(axis=0) for label in (1, 0, -1))]
         if self.by_size:
             if size_masks is None:
                 raise ValueError('by_size=True needs size_masks, one object_size_mask per image.')
-            values += [ap(object_size_targets(targets, size_masks, size)) for size in SIZE_BINS]
+            for size in SIZE_BINS:
+                sized = object_size_targets(targets, size_masks, size)
+                values += [ap(sized), (sized == 1).sum(axis=0)]
             values.append(((targets == 1) & (size_masks != 0)).sum(axis=0))
         return np.stack(values)
 
@@ -207,11 +210,13 @@ class MultiLabelMAP(BaseMetric):
 
     def _metrics(self, values: np.ndarray, counts: np.ndarray) -> dict[str, float]:
         """Name and average what :meth:`_class_values` and :meth:`_row_counts` give; log notes."""
-        positives, ap, *of_sizes = values
-        metrics = dict(mAP=self._mean(ap, 'mAP'))
+        ap, positives, negatives, unknown, *of_sizes = values
+        metrics = dict(mAP=self._mean(ap, 'mAP', positives > 0))
         if self.per_class:
-            names = self._class_names(len(ap))
-            table = class_table(names, positives.astype(np.int64), ap)
+            counts_of_classes = dict(positives=positives)
+            if unknown.any():
+                counts_of_classes |= dict(negatives=negatives, unknown=unknown)
+            table = class_table(self._class_names(len(ap)), counts_of_classes, ap)
             print_log(f'{self.prefix}/AP per class:\n{table}', logger='current')
         if self.by_size:
             *of_sizes, sized = of_sizes
@@ -224,9 +229,9 @@ class MultiLabelMAP(BaseMetric):
                     logger='current',
                     level=logging.WARNING,
                 )
-            bins = zip(SIZE_BINS, of_sizes, strict=True)
-            for size, sized_ap in bins if known or not number else ():
-                metrics[f'mAP_{size}'] = self._mean(sized_ap, f'mAP_{size}')
+            bins = zip(SIZE_BINS, of_sizes[::2], of_sizes[1::2], strict=True)
+            for size, sized_ap, its in bins if known or not number else ():
+                metrics[f'mAP_{size}'] = self._mean(sized_ap, f'mAP_{size}', its > 0)
         if self.with_f1:
             at_thr, at_topk = (precision_recall_of_counts(c, self.missing_class) for c in counts)
             metrics.update({name: 100 * value for name, value in at_thr.items()})
@@ -289,18 +294,21 @@ class MultiLabelMAP(BaseMetric):
             )
         return rows
 
-    def _mean(self, ap: np.ndarray, name: str) -> float:
-        """Return the mean AP in percent; log how many classes could not be scored."""
-        missing = np.flatnonzero(np.isnan(ap))
-        if missing.size:
-            what = 'skipped' if self.missing_class == 'skip' else 'counted as 0'
-            classes = self._class_names(len(ap))
-            names = ', '.join(printable(classes[i]) for i in missing[:10])
-            print_log(
-                f'{self.prefix}/{name}: {missing.size} of {len(ap)} classes have no positive or no '
-                f'negative image and are {what}: {names}{", ..." if missing.size > 10 else ""}.',
-                logger='current',
-            )
+    def _mean(self, ap: np.ndarray, name: str, has_positives: np.ndarray) -> float:
+        """Return the mean AP in percent; log how many classes could not be scored, and why."""
+        what = 'skipped' if self.missing_class == 'skip' else 'counted as 0'
+        classes = self._class_names(len(ap))
+        reasons = {'no positive image': ~has_positives, 'no negative image': has_positives}
+        for reason, its in reasons.items():
+            missing = np.flatnonzero(np.isnan(ap) & its)
+            if missing.size:
+                names = ', '.join(printable(classes[i]) for i in missing[:10])
+                more = ', ...' if missing.size > 10 else ''
+                print_log(
+                    f'{self.prefix}/{name}: {missing.size} of {len(ap)} classes are {what}, as '
+                    f'they have {reason} among the known labels: {names}{more}.',
+                    logger='current',
+                )
         return 100 * class_mean(ap, self.missing_class)
 
     def _class_names(self, num_classes: int) -> Sequence[str]:
@@ -321,33 +329,36 @@ def _refuse_nan(results: list[dict]) -> None:
 
 
 def class_table(
-    classes: Sequence[str], positives: np.ndarray, ap: np.ndarray, width: int = 120
+    classes: Sequence[str], counts: Mapping[str, np.ndarray], ap: np.ndarray, width: int = 120
 ) -> str:
-    """Return a table of name, positives and AP per class, in as many columns as fit.
+    """Return a table of name, counts and AP per class, in as many columns as fit.
 
     The classes keep their order and run down the first column, then down the next.
 
     Args:
         classes (Sequence[str]): The names.
-        positives (np.ndarray): Number of positive images per class, ``(C,)``.
+        counts (Mapping[str, np.ndarray]): Numbers per class, ``(C,)``, by their titles.
         ap (np.ndarray): AP per class as a fraction, ``(C,)``; printed in percent, ``-`` for nan.
         width (int): Characters a line may have, if one column fits into it. Defaults to 120.
     """
-    header = ('class', 'positives', 'AP')
+    header = ('class', *counts, 'AP')
     cells = [
-        (printable(name), str(count), '-' if np.isnan(value) else f'{100 * value:.2f}')
-        for name, count, value in zip(classes, positives, ap, strict=True)
+        (printable(name), *(f'{count:.0f}' for count in of_class), f'{100 * value:.2f}')
+        for name, value, *of_class in zip(classes, ap, *counts.values(), strict=True)
     ]
+    cells = [(*cell, '-' if value == 'nan' else value) for *cell, value in cells]
     name_width = max(cell_len(name) for name, *_ in [header, *cells])
     gap = '  |  '
-    column_width = name_width + len(f'  {"":9}  {"":6}')
+    column_width = name_width + len(f'  {"":9}' * len(counts) + f'  {"":6}')
     num_columns = max(1, (width + len(gap)) // (column_width + len(gap)))
     num_rows = -(-len(cells) // num_columns)
     rows = [cells[row::num_rows] for row in range(num_rows)]
     return '\n'.join(
         gap.join(
-            f'{set_cell_size(name, name_width)}  {count:>9}  {value:>6}'
-            for name, count, value in row
+            set_cell_size(name, name_width)
+            + ''.join(f'  {count:>9}' for count in of_class)
+            + f'  {value:>6}'
+            for name, *of_class, value in row
         )
         for row in [[header] * len(rows[0]), *rows]
     )

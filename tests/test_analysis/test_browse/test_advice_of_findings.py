@@ -1,6 +1,7 @@
 """The fix of each finding, followed: it is gone, and no harm takes its place."""
 
 import io
+import json
 
 import cv2
 import numpy as np
@@ -119,8 +120,34 @@ def test_advice_about_splits(tmp_path):
     )
 
 
+def test_advice_about_unknown_labels(tmp_path):
+    """Of a class no image is known to lack it, of an image nothing is known; then both are."""
+    files = {'a.jpg': FINE, 'b.jpg': encoded(photo(1)), 'c.jpg': encoded(photo(2))}
+    labels = {'a.jpg': [0, 1], 'b.jpg': [0, 1], 'c.jpg': [0, 1]}
+    root = write_dataset(tmp_path, {'train': files, 'val': files}, labels)
+    for split in ('train', 'val'):
+        path = root / f'annotations/instances_{split}2017.json'
+        content = json.loads(path.read_text())
+        (of_b,) = (a for a in content['annotations'] if (a['image_id'], a['category_id']) == (1, 1))
+        for each in (*(a for a in content['annotations'] if a['image_id'] == 2), of_b):
+            each['ignore'] = 1
+        path.write_text(json.dumps(content))
+    found = codes(root, val=True)
+    assert {'no_negatives_train', 'no_negatives', 'unknown_only'} <= found
+    assert 'unlabelled' not in found  # nobody knows
+    for split in ('train', 'val'):
+        path = root / f'annotations/instances_{split}2017.json'
+        content = json.loads(path.read_text())
+        content['annotations'] = [a for a in content['annotations'] if 'ignore' not in a]
+        content['images'] = content['images'][:2]
+        path.write_text(json.dumps(content))
+    found = codes(root, val=True)
+    assert not {'no_negatives_train', 'no_negatives', 'unknown_only', 'unlabelled'} & found
+
+
 def test_all_other_advice_is_to_do_nothing_or_to_look():
     followed = {*OF_FILES, 'too_large', 'rotated_ignored', 'unlabelled', 'no_positives_train'}
     followed |= {'in_several_splits', 'twice_in_split', 'no_positives'}
+    followed |= {'no_negatives_train', 'no_negatives', 'unknown_only'}
     rest = {code: fix for code, (_, _, fix) in FINDING_KINDS.items() if code not in followed}
     assert all(fix.startswith(('nothing to do', 'compare')) for fix in rest.values()), rest

@@ -125,7 +125,7 @@ def test_only_what_was_asked_for(tmp_path):
     cfg = small(tmp_path, train=range(4), val=range(2))
     browsed = browse_dataset(cfg, tmp_path / 'a', ['val'], images=0, read_files=False)
     assert list((tmp_path / 'a').glob('sheet*')) == []
-    assert browsed.looked_for == ['no_positives_train', 'no_positives', 'unlabelled']
+    assert 'unlabelled' in browsed.looked_for and 'missing' not in browsed.looked_for
     quick = browse_dataset(cfg, tmp_path / 'b', images=0, quick=True)
     assert 'damaged' not in quick.looked_for
     # equal files are found without decoding

@@ -141,7 +141,7 @@ def test_labels_are_counted_as_in_one_hot_rows():
     present = np.zeros((50, 12), int)
     for row, row_labels in zip(present, lists, strict=True):
         row[row_labels] = 1
-    split = DatasetSplit('train', None, [], [], lists, tuple('abcdefghijkl'), None)
+    split = DatasetSplit('train', None, [], [], lists, tuple('abcdefghijkl'), None, None)
     assert split.labels_per_image().tolist() == present.sum(axis=1).tolist()
     assert split.images_per_label().tolist() == present.sum(axis=0).tolist()
     for labels_ in (np.arange(9), np.array([7, 2, 5]), np.array([8]), np.array([0, 11])):

@@ -101,6 +101,21 @@ def test_what_the_data_do_not_say_is_not_shown(tmp_path, areas):
     assert any("map_type='envelope'" in note for note in data['notes'])
 
 
+def test_unknown_labels_are_neither_positive_nor_negative(tmp_path):
+    config = write_classes_config(tmp_path / 'three.py', ['cat', 'dog', 'cow'])
+    scores, targets = random_run(40, 3)
+    targets[5:20, 1] = -1
+    targets[:, 2] = np.where(targets[:, 2] == 1, 1, -1)
+    targets[:4] = [[0, 0, 0], [0, 0, -1], [-1, -1, -1], [0, 1, 0]]
+    data = read_data(
+        write_report(config, write_dump(tmp_path / 'a.pkl', scores, targets), tmp_path)
+    )
+    assert data['unlabelled'] == 1  # of the others it is not known
+    for name, label in (('positives', 1), ('negatives', 0)):
+        assert data[name] == [sum(row[c] == label for row in targets.tolist()) for c in range(3)]
+    assert data['unknown'] == 3 * 40 - sum(data['positives']) - sum(data['negatives'])
+
+
 def test_needs_no_network_and_ends_no_block(tmp_path):
     config = write_classes_config(tmp_path / 'a.py', HOSTILE)
     scores, targets = random_run(40, 3)

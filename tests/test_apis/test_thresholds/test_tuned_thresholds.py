@@ -71,6 +71,7 @@ def test_classes_with_hardly_a_positive():
     targets[:, 2] = np.where(targets[:, 2] == 0, -1, 1)  # no known negative
     tuned = tune_thresholds(scores, targets, CLASSES)
     assert tuned.without_positives.tolist() == [True, False, False]
+    assert tuned.without_negatives.tolist() == [False, False, True]
     assert tuned.values[0] == 0.5 and np.isnan(tuned.class_scores[0]).all()
     # held out, the only positive is predicted at 0.5, as nothing could be fitted without it
     assert tuned.class_scores[1, 1] > 0
@@ -108,6 +109,7 @@ TUNED = TunedThresholds(
     values=np.array([0.75, 0.125, 0.5, 1.0]),
     positives=np.array([1234, 3, 0, 40]),
     without_positives=np.array([False, False, True, False]),
+    without_negatives=np.array([False, True, True, False]),
     unreachable=np.array([False, False, False, True]),
     fold_scores={
         'CF1': np.array([[0.5, 0.6], [0.7, 0.6]]),
@@ -162,6 +164,7 @@ def test_classes_are_counted_and_named():
     assert 'fitted to the other 1 of 2 folds' in first and 'not reported' in first
     assert others == [
         '1 of 4 classes without positives, threshold 0.5: unicorn.',
+        '1 of 4 classes without a known negative, where any low threshold is right: toaster.',
         '1 of 4 classes never with precision>=0.9, threshold 1.0 (not predicted): x-ray.',
         '1 of 4 classes with fewer than 20 positives, marked rare: their thresholds are '
         'unreliable: toaster.',

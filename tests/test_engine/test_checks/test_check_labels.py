@@ -102,6 +102,33 @@ def test_classes_without_an_image(warned, fake_coco):
     assert warned(part, key='val_dataloader.dataset') == ''
 
 
+def test_classes_of_known_positives_only(warned, fake_coco):
+    """Of a class, or of all, the images without it are unknown."""
+    path = fake_coco / 'annotations/instances_train2017.json'
+    content = json.loads(path.read_text())
+    annotations = content['annotations']
+    shown = {(each['image_id'], each['category_id']) for each in annotations}
+    for category in content['categories']:
+        annotations += [
+            dict(id=10**6 + len(annotations), image_id=image['id'], category_id=category['id'])
+            | dict(bbox=[0, 0, 9, 9], area=81, ignore=1)
+            for image in content['images']
+            if (image['id'], category['id']) not in shown
+        ]
+        path.write_text(json.dumps(content))
+        dataset = build(fake_coco)
+        if category is content['categories'][-1]:
+            with pytest.raises(ConfigError, match='4 of 4 classes have no image that is known to'):
+                warned(dataset)
+        else:
+            said = warned(dataset)
+            assert 'classes have no image that is known to lack them' in said
+            assert category['name'] in said.rpartition(': ')[2]
+            assert said == warned(ConcatDataset([dataset, dataset]))
+        assert warned(dataset, loss=dict(type='HillLoss')) == ''
+        assert warned(dataset, key='val_dataloader.dataset') == ''
+
+
 def test_a_split_that_lacks_a_class_and_what_the_errors_say_to_do(fake_coco):
     path = fake_coco / 'annotations/instances_val2017.json'
     content = json.loads(path.read_text())

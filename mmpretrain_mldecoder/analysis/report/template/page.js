@@ -33,7 +33,7 @@
   for (const note of report.notes) byId('notes').append(element('li', note));
   byId('skipped').textContent =
     (skipped ? `${skipped} of ${classes.length} classes have no positive image and are left out of mAP, CP and CR. ` : '') +
-    (certain ? `${certain} have no negative image, so there is nothing to rank, and are left out of mAP. ` : '') +
+    (certain ? `${certain} have no negative image, so there is nothing to rank, and are left out of mAP, not of CP and CR. ` : '') +
     (report.unknown ? `${report.unknown} unknown labels are not counted.` : '');
   byId('footer').textContent = `Made by mmpretrain_mldecoder ${report.version}.`;
 

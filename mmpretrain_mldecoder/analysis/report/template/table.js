@@ -3,13 +3,14 @@
 const MAX_ROWS = 250;
 
 function classTable(report, state, onChoose) {
-  const { classes, positives, series } = report;
+  const { classes, positives, negatives, series } = report;
+  const counts = report.unknown ? ['Positives', 'Negatives', 'Unknown'] : ['Positives'];
   const table = document.getElementById('classes');
   const numbers = ['AP', 'P', 'R', 'F1'];
   let order = { key: 'AP', down: true };
 
   function columns() {
-    const list = [{ key: 'Class', label: 'Class' }, { key: 'Positives', label: 'Positives' }];
+    const list = ['Class', ...counts].map((key) => ({ key, label: key }));
     for (const name of numbers) {
       list.push({ key: name, label: name });
       if (state.beside != null) list.push({ key: `Δ${name}`, label: `Δ ${name}` });
@@ -19,7 +20,8 @@ function classTable(report, state, onChoose) {
 
   /** One row as numbers in percent, in the names of the columns. */
   function row(c) {
-    const values = { index: c, Class: classes[c], Positives: positives[c] };
+    const values = { index: c, Class: classes[c], Positives: positives[c], Negatives: negatives[c] };
+    values.Unknown = report.images - positives[c] - negatives[c];
     const of = (s) => {
       const one = classNumbers(series[s], c, state.k, positives[c]);
       return { AP: series[s].ap[c], P: percent(one.precision), R: percent(one.recall), F1: percent(one.f1) };
@@ -71,7 +73,7 @@ function classTable(report, state, onChoose) {
     name.append(button);
     tr.append(name);
     for (const { key } of columns().slice(1)) {
-      let text = key === 'Positives' ? String(values[key]) : show(values[key]);
+      let text = counts.includes(key) ? String(values[key]) : show(values[key]);
       const cell = element('td');
       if (key.startsWith('Δ')) {
         const base = key.slice(1);
