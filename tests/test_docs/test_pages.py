@@ -168,10 +168,10 @@ def test_words_are_the_field_s():
 
 @pytest.mark.parametrize('index', ['README.md', 'README_zh-CN.md'])
 def test_every_page_is_listed(index):
-    """Each page has a row of its own in the table of the documentation."""
-    (rows,) = (table[1:] for table in tables(index) if '](docs/install.md)' in table[1][0])
-    pages = [path.relative_to(ROOT) for path in sorted((ROOT / 'docs').glob('*.md'))]
-    assert sorted(row[0] for row in rows if '](docs/' in row[0]) == [f'[{p}]({p})' for p in pages]
+    """Each page has one link in the table of the documentation."""
+    (rows,) = (table for table in tables(index) if '](docs/install.md)' in str(table))
+    pages = [str(path.relative_to(ROOT)) for path in (ROOT / 'docs').glob('*.md')]
+    assert sorted(re.findall(r'\]\((docs/[^)]*)\)', str(rows))) == sorted(pages)
 
 
 def test_every_extra_is_listed():

@@ -1,12 +1,16 @@
 """Oracle: timm's own maps, of ``forward_intermediates`` or by its features in their layout."""
 
+import copy
+
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
+from mmengine.runner import load_state_dict
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-import mmpretrain_mldecoder  # noqa: F401
+from mmpretrain_mldecoder.models.backbones.feature_cache import FeatureCache
+from mmpretrain_mldecoder.models.backbones.timm_feature_map import TIMMFeatureMap
 
 timm = pytest.importorskip('timm')
 
@@ -168,3 +172,67 @@ def test_a_frozen_network_stays_as_it_is():
     assert head.weight.grad is not None
     for name, value in backbone.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+@pytest.fixture
+def cached_backbone():
+    torch.manual_seed(0)
+    cfg = dict(model_name='resnet18', frozen=True, features_only=True, out_indices=(3, 4))
+    backbone = MODELS.build(dict(type='TIMMFeatureMap', cache_gigabytes=1, **cfg))
+    backbone.seen = []
+    backbone.timm_model.register_forward_pre_hook(
+        lambda _, args: backbone.seen.append(len(args[0]))
+    )
+    return backbone
+
+
+def same(maps, expected):
+    return all(torch.equal(a, b) for a, b in zip(maps, expected, strict=True))
+
+
+def test_a_cached_network_sees_each_image_once_in_a_training(cached_backbone):
+    images = torch.randn(4, 3, 64, 64)
+    expected = cached_backbone(images)
+    cached_backbone(images)
+    assert cached_backbone.seen == [4, 4]  # no training yet
+    cached_backbone.train()
+    assert same(cached_backbone(images), expected)
+    order = [2, 0, 2]
+    assert same(cached_backbone(images[order]), [maps[order] for maps in expected])
+    average = copy.deepcopy(cached_backbone).eval()
+    assert same(average(images), expected)
+    assert cached_backbone.seen == average.seen == [4, 4, 4]
+    nearly = images.clone()
+    nearly[1, 0, 0, 0] += 1
+    maps = cached_backbone(nearly)
+    assert cached_backbone.seen == [4, 4, 4, 1]
+    assert not torch.equal(maps[0][1], expected[0][1])
+    assert torch.equal(maps[0][0], expected[0][0])
+    (cached_backbone(images)[1] * torch.ones(1, requires_grad=True)).sum().backward()
+
+
+def test_other_weights_and_precisions_are_other_maps(cached_backbone):
+    images = torch.randn(2, 3, 64, 64)
+    cached_backbone.train()
+    before = cached_backbone(images)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert cached_backbone(images)[0].dtype == torch.bfloat16
+    assert same(cached_backbone(images), before)
+    state = {name: value * 0.5 for name, value in cached_backbone.state_dict().items()}
+    load_state_dict(cached_backbone, state, strict=True)
+    assert not same(cached_backbone(images), before)
+
+
+def test_a_full_cache_computes_the_rest(cached_backbone):
+    images = torch.randn(4, 3, 64, 64)
+    size = 4 * (256 * 4 * 4 + 512 * 2 * 2)
+    cached_backbone._cache = FeatureCache(2.5 * size / 1e9)
+    cached_backbone.train()
+    expected = cached_backbone(images)
+    torch.testing.assert_close(cached_backbone(images), expected)
+    assert cached_backbone.seen == [4, 2]
+
+
+def test_a_network_that_learns_has_no_cache():
+    with pytest.raises(ValueError, match='frozen=True'):
+        TIMMFeatureMap('resnet18', cache_gigabytes=1)

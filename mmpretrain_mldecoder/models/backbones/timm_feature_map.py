@@ -4,9 +4,12 @@ from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from mmpretrain.models.backbones import TIMMBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor
+
+from .feature_cache import FeatureCache
 
 
 @MODELS.register_module()
@@ -24,6 +27,9 @@ class TIMMFeatureMap(TIMMBackbone):
         model_name (str): A model of timm.
         frozen (bool): Whether the network stays as it is: no gradients, and batch norms as in
             evaluation. A training of the head alone takes a third of the time. Defaults to False.
+        cache_gigabytes (float): Memory for the maps of a frozen network in a training: those of an
+            image that comes again with the same pixels are not computed again, which makes all
+            epochs but the first fast where a flip is the only augmentation. Defaults to 0.
         **kwargs: As of ``TIMMBackbone``, and arguments of the model, such as ``img_size``.
 
     Shape:
@@ -36,7 +42,11 @@ class TIMMFeatureMap(TIMMBackbone):
             is pooled.
     """
 
-    def __init__(self, model_name: str, frozen: bool = False, **kwargs: Any):
+    def __init__(
+        self, model_name: str, frozen: bool = False, cache_gigabytes: float = 0, **kwargs: Any
+    ):
+        if cache_gigabytes and not frozen:
+            raise ValueError('cache_gigabytes keeps the maps of a frozen network: set frozen=True')
         try:
             super().__init__(model_name, **kwargs)
         except AssertionError as error:  # of reset_classifier
@@ -46,13 +56,24 @@ class TIMMFeatureMap(TIMMBackbone):
             ) from error
         self.timm_model.register_load_state_dict_pre_hook(_resample_position_embedding)
         self.frozen = frozen
-        self.timm_model.requires_grad_(not frozen)
+        self.timm_model.requires_grad_(not frozen).train(not frozen)
+        self._cache = FeatureCache(cache_gigabytes) if cache_gigabytes else None
+        if self._cache:
+            self.timm_model.register_load_state_dict_pre_hook(lambda *_: self._cache.clear())
 
     def train(self, mode: bool = True) -> 'TIMMFeatureMap':
         """Set the mode; of a frozen network always that of evaluation."""
-        return super().train(mode and not self.frozen)
+        if self._cache and mode:
+            self._cache.is_used = True
+        super().train(mode and not self.frozen)  # the host returns None
+        return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        if self._cache and self._cache.is_used and not torch.compiler.is_compiling():
+            return self._cache(self._maps, x)
+        return self._maps(x)
+
+    def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
         return tuple(self._to_map(output, x) for output in super().forward(x))
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
