@@ -143,6 +143,17 @@ def config_text(choices: dict[str, Choice], num_classes: int, data: Path, labels
     )
 
 
+def refit_text(labels: Path, epochs: int) -> str:
+    """Return the config of the last training, beside that of the run: on all but the test."""
+    return f"""\
+_base_ = './config.py'
+
+train_dataloader = dict(dataset=dict(ann_file={str(labels.resolve())!r}))
+train_cfg = dict(max_epochs={epochs})  # as many as the best checkpoint had
+default_hooks = dict(checkpoint=dict(save_best=None))  # nothing is left to choose it by
+"""
+
+
 _QUERIES = ', num_groups={num_groups.value}))  # {num_groups.reason}'
 _TEMPLATE = """\
 _base_ = {base!r}  # {row.reason}

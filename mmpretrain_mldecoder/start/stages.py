@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..apis.thresholds.stored_thresholds import read_trained, store_thresholds
+from ..checkpoints.resume import find_resume_checkpoint
 from ..datasets.label_files import Answers
 from ..engine.runners.finished_test import read_finished_test
 from ..errors import RunError
 from ..fileio.atomic_write import atomic_write
 from .labels import prepare_labels
-from .run_config import choose, config_text
+from .run_config import FEW_IMAGES, choose, config_text, refit_text
 
 STATE = 'start.json'
 _CONSOLE = [sys.executable, '-u', '-m', 'mmpretrain_mldecoder.console']
@@ -71,8 +73,13 @@ class RunFolder:
         return found[-1]
 
     @property
+    def best_epoch(self) -> int:
+        """The epoch of the best checkpoint."""
+        return int(self.best_checkpoint.stem.rpartition('_')[2])
+
+    @property
     def model(self) -> Path:
-        """The checkpoint with its thresholds."""
+        """The checkpoint that is tested and exported, with its thresholds."""
         return self.path / 'model.pth'
 
     def once(self, stage: str, do: Callable[[], object]) -> None:
@@ -152,8 +159,35 @@ def _logged(command: list[str], log: Path) -> tuple[int, list[str]]:
     return process.returncode, rest
 
 
+def refit(run: RunFolder) -> None:
+    """Train once more, on train and val, and keep the thresholds; where images are few.
+
+    The best epoch and the thresholds are chosen by then, so val is free for the training.
+    """
+    train, val = (
+        json.loads((run.labels / f'{split}.json').read_text(encoding='utf-8'))
+        for split in ('train', 'val')
+    )
+    if len(train['images']) >= FEW_IMAGES:
+        return
+    train['images'] += val['images']
+    first = len(train['annotations'])
+    train['annotations'] += [dict(each, id=first + each['id']) for each in val['annotations']]
+    labels = run.labels / 'train_and_val.json'
+    with atomic_write(labels) as path:
+        path.write_text(json.dumps(train), encoding='utf-8')
+    config, folder = run.path / 'refit.py', run.path / 'refit'
+    with atomic_write(config) as path:
+        path.write_text(refit_text(labels, run.best_epoch), encoding='utf-8')
+    mldecoder(*('train', config, '--work-dir', folder, '--resume', '--no-validate'), log=run.log)
+    checkpoint = find_resume_checkpoint(folder)
+    assert checkpoint is not None  # a training that ends well has written one
+    thresholds = read_trained(run.model)['meta']['thresholds']
+    store_thresholds(checkpoint, thresholds, run.model)
+
+
 def train_and_export(run: RunFolder) -> None:
-    """Look at the data, train, fit thresholds, test, report and export."""
+    """Look at the data, train, fit thresholds, train on val, too, test, report and export."""
     config = run.config
     # Status 1 is that of findings, which are printed, not of an error.
     run.once(
@@ -174,6 +208,7 @@ def train_and_export(run: RunFolder) -> None:
             log=run.log,
         ),
     )
+    run.once('refit', lambda: refit(run))
     predictions = run.path / 'predictions.pkl'
     run.once(
         'test',

@@ -1,8 +1,13 @@
 """Stages that are finished are not repeated, and a folder belongs to one run."""
 
+import itertools
+import json
 import sys
+from pathlib import Path
 
 import pytest
+import torch
+from mmengine.config import Config
 
 from mmpretrain_mldecoder.errors import RunError
 from mmpretrain_mldecoder.start import stages
@@ -35,25 +40,83 @@ def test_other_settings_are_refused_by_name(tmp_path):
         RunFolder(tmp_path / 'run', dict(data='a', epochs=3))
 
 
-def test_commands_in_turn_and_from_where_it_stopped(tmp_path, monkeypatch):
-    called, fails = [], ['test']
+@pytest.fixture
+def run(tmp_path):
+    """A run with 3 images for training and 2 for val."""
+    for split, images in (('train', [0, 1, 4]), ('val', [2, 3])):
+        annotations = [dict(id=i, image_id=image, category_id=0) for i, image in enumerate(images)]
+        write_json(
+            tmp_path / f'run/labels/{split}.json',
+            dict(images=[dict(id=i) for i in images], annotations=annotations, categories=[]),
+        )
+    run = RunFolder.__new__(RunFolder)
+    run.path, run.settings, run.finished = tmp_path / 'run', {}, []
+    run.store()
+    run.config.write_text('custom_hooks = []')
+    return run
 
-    def fake(name, *arguments, allowed=(0,), log=None):
-        called.append(name)
+
+def write_json(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+class Commands:
+    """Stands for ``mldecoder``: remembers what is called and leaves the files it would leave."""
+
+    def __init__(self):
+        self.called, self.fails = [], []
+
+    def __call__(self, name, *arguments, allowed=(0,), log=None):
+        self.called.append((name, *arguments))
         assert (log is not None) == (name in ('train', 'thresholds', 'test'))
-        if name in fails:
+        if name in self.fails:
             raise RunError(name)
+        values = dict(itertools.pairwise(arguments))
         if name == 'train':
-            (tmp_path / 'run/train').mkdir()
-            (tmp_path / 'run/train/best_coco_mAP_epoch_3.pth').touch()
+            folder = values['--work-dir']
+            folder.mkdir()
+            torch.save(dict(state_dict={}, meta={}), folder / 'epoch_9.pth')
+            (folder / 'last_checkpoint').write_text(str(folder / 'epoch_9.pth'))
+            if '--no-validate' not in arguments:
+                (folder / 'best_coco_mAP_epoch_3.pth').touch()
+        if name == 'thresholds':
+            torch.save(dict(state_dict={}, meta=dict(thresholds='fitted')), values['--out'])
 
-    monkeypatch.setattr(stages, 'mldecoder', fake)
+
+@pytest.fixture
+def commands(monkeypatch):
+    commands = Commands()
+    monkeypatch.setattr(stages, 'mldecoder', commands)
+    return commands
+
+
+def test_commands_in_turn_and_from_where_it_stopped(run, commands):
+    commands.fails.append('test')
     with pytest.raises(RunError):
-        train_and_export(RunFolder(tmp_path / 'run', {}))
-    assert called == ['browse', 'train', 'thresholds', 'test']
-    fails.clear()
-    train_and_export(RunFolder(tmp_path / 'run', {}))
-    assert called[4:] == ['test', 'report', 'export']
+        train_and_export(run)
+    names = [name for name, *_ in commands.called]
+    assert names == ['browse', 'train', 'thresholds', 'train', 'test']
+    commands.fails.clear()
+    train_and_export(RunFolder(run.path, {}))
+    assert [name for name, *_ in commands.called[5:]] == ['test', 'report', 'export']
+
+
+def test_the_model_has_learned_from_val_where_images_are_few(run, commands):
+    train_and_export(run)
+    cfg = Config.fromfile(commands.called[3][1], import_custom_modules=False)
+    assert cfg.train_cfg.max_epochs == 3
+    labels = json.loads(Path(cfg.train_dataloader.dataset.ann_file).read_text())
+    assert [each['id'] for each in labels['images']] == [0, 1, 4, 2, 3]
+    assert [each['image_id'] for each in labels['annotations']] == [0, 1, 4, 2, 3]
+    assert [each['id'] for each in labels['annotations']] == [0, 1, 2, 3, 4]
+    assert torch.load(run.model)['meta'] == dict(thresholds='fitted')
+
+
+def test_many_images_are_trained_on_once(run, commands, monkeypatch):
+    monkeypatch.setattr(stages, 'FEW_IMAGES', 3)
+    train_and_export(run)
+    assert [name for name, *_ in commands.called].count('train') == 1
 
 
 def test_a_training_without_a_best_checkpoint_is_an_error(tmp_path):
