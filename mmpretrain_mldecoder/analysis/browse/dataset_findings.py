@@ -1,12 +1,12 @@
 """Checks of the labels and images of a dataset, for duplicates too."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ...datasets.parallel_map import parallel_map
-from ...fileio.equal_files import equal_groups
+from ...fileio.groups import equal_groups, joined_groups
 from .dataset_split import DatasetSplit
 from .findings import Finding
 from .image_check import THUMBNAIL, ImageChecker
@@ -141,13 +141,12 @@ def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:
     thumbnails = thumbnails[kept]
     cells = thumbnails.reshape(-1, 8, 2, 9, 2).astype(np.uint16).sum(axis=(2, 4))
     bits = (cells[:, :, 1:] > cells[:, :, :-1]).reshape(-1, 64)
-    group_of = list(range(len(kept)))
+    group_of = joined_groups(len(kept), _same_pairs(thumbnails, bits))
+    return [kept[group].tolist() for group in equal_groups(group_of)]
 
-    def root(index: int) -> int:
-        while group_of[index] != index:
-            group_of[index] = index = group_of[group_of[index]]
-        return index
 
+def _same_pairs(thumbnails: np.ndarray, bits: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yield pairs of images that are the same, by thumbnails and ``(N, 64)`` hashes."""
     for k in range(4):
         # every fourth bit, because neighbours are alike and would make parts that many share
         part = np.packbits(bits[:, k::4], axis=1).view(np.uint16)[:, 0]
@@ -165,7 +164,4 @@ def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:
             difference = np.abs(thumbnails[first].astype(np.int16) - thumbnails[second])
             same = difference.max(axis=(1, 2), initial=0) <= MAX_DIFFERENCE
             same &= difference.mean(axis=(1, 2)) <= MEAN_DIFFERENCE
-            for a, b in zip(first[same].tolist(), second[same].tolist(), strict=True):
-                a, b = sorted((root(a), root(b)))
-                group_of[b] = a
-    return [kept[group].tolist() for group in equal_groups([*map(root, range(len(kept)))])]
+            yield from zip(first[same].tolist(), second[same].tolist(), strict=True)

@@ -17,7 +17,7 @@ from ...datasets.image_files import read_image_file
 from ...datasets.image_header import ImageHeader, read_image_header
 from ...datasets.transforms import LoadWholeImage
 from ...errors import UnreadableImageError
-from ...fileio.equal_files import content_digest
+from ...fileio.groups import content_digest
 
 THUMBNAIL = (16, 18)  # rows and columns of the small grey images that duplicates are found with
 _ROUNDING = 2  # levels by which decoders may differ on average

@@ -9,7 +9,7 @@ classes, as a copy or a link. Images are the same if their bytes are: many folde
 import os
 import posixpath
 
-from ...fileio.equal_files import equal_files
+from ...fileio.groups import equal_files
 from .answers import Answers
 from .label_source import FOLDER, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels, split_in_name

@@ -1,6 +1,7 @@
 """Writing of a label table as COCO JSON files, one a split, which ``COCOMultiLabel`` reads."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -44,13 +45,12 @@ def write_coco_files(
         annotations: list[dict] = []
         for i in of_split:
             for label in np.flatnonzero(table.targets[i]).tolist():
-                unknown = {} if table.targets[i, label] == 1 else dict(ignore=1)
                 ids = dict(id=len(annotations), image_id=i, category_id=label)
-                annotations.append(ids | unknown)
+                annotations.append(ids if table.targets[i, label] == 1 else ids | dict(ignore=1))
         content = dict(images=images, annotations=annotations, categories=categories)
-        with atomic_write(Path(out) / f'{split}.json') as path:
-            path.write_bytes(msgspec.json.encode(content))
         written[split] = Path(out) / f'{split}.json'
+        with atomic_write(written[split]) as path:
+            path.write_bytes(msgspec.json.encode(content))
     return written
 
 
@@ -59,12 +59,10 @@ def _image(image_id: int, name: str, data: str | os.PathLike) -> dict:
         raise ValueError(
             f'the file name {printable(name)} is not UTF-8, which JSON cannot have: rename it'
         )
-    record = dict(id=image_id, file_name=name)
-    try:
+    size = {}
+    with suppress(Exception):  # Pillow raises anything for what is no image; browse says so
         with open(os.path.join(data, name), 'rb') as file:
             header = read_image_header(file.read(_HEADER_BYTES), in_full=False)
-    except Exception:  # Pillow raises anything for what is no image; the checks of images say so
-        header = None
-    if header is not None and all(header.size):
-        record |= dict(height=header.size[0], width=header.size[1])
-    return record
+        if header is not None and all(header.size):
+            size = dict(zip(('height', 'width'), header.size, strict=True))
+    return dict(id=image_id, file_name=name) | size

@@ -20,7 +20,6 @@ from .label_table import split_in_name
 
 _SUFFIXES = {suffix for format in FORMATS.values() for suffix in format.suffixes}
 _LEVELS = 4  # of folders below the data
-_FOLDERS = 'folders'
 _MANY = 50  # files of a kind in a folder: one an image, no label files of their own
 
 
@@ -37,11 +36,13 @@ class LabelFiles:
         return f'{self.format.title}: {", ".join(printable(str(path)) for path in self.paths)}'
 
 
-def find_label_files(data: str | os.PathLike, answers: Answers | None = None) -> LabelFiles:
+def find_label_files(
+    data: str | os.PathLike | ImageNames, answers: Answers | None = None
+) -> LabelFiles:
     """Find the label files of a folder of images.
 
     Args:
-        data (str | PathLike): The folder.
+        data (str | PathLike | ImageNames): The folder, or its images, if they are listed already.
         answers (Answers, optional): ``labels`` and ``format`` say which ones.
 
     Raises:
@@ -49,11 +50,8 @@ def find_label_files(data: str | os.PathLike, answers: Answers | None = None) ->
         ValueError: If there is none, or no such format.
         FileNotFoundError: If there is no such folder or file.
     """
-    return find_among(ImageNames(data), answers or Answers())
-
-
-def find_among(images: ImageNames, answers: Answers) -> LabelFiles:
-    """Find the label files of images that are listed already, as :func:`find_label_files`."""
+    images = data if isinstance(data, ImageNames) else ImageNames(data)
+    answers = answers or Answers()
     data = images.data
     if not data.is_dir():
         raise FileNotFoundError(f'{data} is not a folder')
@@ -75,7 +73,7 @@ def find_among(images: ImageNames, answers: Answers) -> LabelFiles:
             f'{answers.labels or data}: no labels found. Formats that are read: {titles}'
         )
     if len(candidates) > 1:  # folders are labels where there are no files
-        candidates.pop((FORMATS[_FOLDERS], os.curdir, ''), None)
+        candidates.pop((FORMATS['folders'], os.curdir, ''), None)
     found = []
     for (format, pattern, _), same in candidates.items():
         paths, splits = zip(*same, strict=True)

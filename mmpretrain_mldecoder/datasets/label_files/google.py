@@ -20,7 +20,6 @@ from .csv_table import cells
 from .file_content import decode_json_lines, read_text
 from .label_source import JSON_LINES, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels, split_of_word
-from .label_values import boxes_count
 
 _EXPECTED = "Google's JSON lines: imageGcsUri, and classificationAnnotations with displayName"
 _USE = 'aiplatform.googleapis.com/ml_use'
@@ -60,7 +59,7 @@ def _read(source: LabelSource, answers: Answers) -> Labels:
         if len(labels) > _BOX and all(map(_NUMBER.fullmatch, labels[1:])):
             labels, boxes = labels[:1], boxes + 1
         rows.append(LabelRow(image, dict.fromkeys(filter(None, labels), 1), split_of_word(use)))
-    return Labels(rows, notes=boxes_count(0, boxes, source.path, answers)[1])
+    return Labels(rows, notes=[f'labels are made of {boxes:,} boxes'] if boxes else [])
 
 
 def _row(image: _Image) -> LabelRow:

@@ -5,7 +5,7 @@ import os.path as osp
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
@@ -46,9 +46,9 @@ class ImageNames:
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
-        stems: dict[str, list[str]] = {}
+        stems: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
-            stems.setdefault(posixpath.splitext(path)[0], []).append(path)
+            stems[posixpath.splitext(path)[0]].append(path)
         return stems
 
     def _by_end(self, number: int) -> dict[str, list[str]]:
@@ -68,24 +68,19 @@ class ImageNames:
         Tried are the name below ``folder`` (of the label file, relative to the data) and below the
         data, with and without a suffix; then what ends as the name does, as much of it as
         possible. Of several such images the one in a folder of the split, or else the one below
-        ``folder``, is meant.
-
-        Args:
-            name (str): As in a label file; an address or an absolute path may be one of another
-                machine.
-            folder (str): Where the label file is.
-            split (str): Of the image, '' if it is not known.
+        ``folder``, is meant. An address or an absolute path may be one of another machine.
         """
         if folder == '' and name in self._all:  # the usual case
             return name, False
-        for reading in _readings(name):
+        readings = _readings(name)
+        for reading in readings:
             for base in dict.fromkeys((folder, '')):
                 path = posixpath.normpath(posixpath.join(base, reading))
                 if path in self._all:
                     return path, False
                 if len(found := self._by_stem.get(path, ())) == 1:
                     return found[0], False
-        for reading in _readings(name):
+        for reading in readings:
             parts = [part for part in reading.split('/') if part not in ('', '.', '..')]
             for last in dict.fromkeys((parts[-1], _UPLOAD.sub('', parts[-1])) if parts else ()):
                 for number in range(min(len(parts), _MOST_PARTS), 0, -1):
@@ -106,41 +101,37 @@ class ImageNames:
             tuple: The rows whose image was found; the names of the others; notes.
         """
         found: dict[tuple[str, str, str], tuple[str | None, bool]] = {}
-        kept: list[tuple[LabelRow, str]] = []
-        missing: list[str] = []
-        for row, folder in rows:
-            key = (row.image, folder, row.split)
+        keyed = [(row, (row.image, folder, row.split)) for row, folder in rows]
+        for _, key in keyed:
             if key not in found:
                 found[key] = self.find(*key)
-            path = found[key][0]
-            if path is None:
-                missing.append(row.image)
-            else:
-                kept.append((row, path))
         # A file may have two names (a.jpg, ./a.jpg), but not if folders were ignored for one.
-        names: dict[str, set[str]] = defaultdict(set)
+        names: dict[str | None, set[str]] = defaultdict(set)
         for (name, _, _), (path, _) in found.items():
-            if path is not None:
-                names[path].add(name)
+            names[path].add(name)
         guessed = {key[0]: path for key, (path, ignored) in found.items() if path and ignored}
         unclear = {name for name, path in guessed.items() if len(names[path]) > 1}
+        kept, missing = [], []
+        for row, key in keyed:
+            path = found[key][0]
+            if path is None or row.image in unclear:
+                missing.append(row.image)
+            else:
+                kept.append(row._replace(image=path))
         notes = []
         if unclear:
             name = min(unclear)
             other = min(names[guessed[name]] - {name})
-            missing += [row.image for row, _ in kept if row.image in unclear]
             notes.append(
                 f'{len(unclear):,} images are left out, because others have the same file name: '
-                f'{printable(name)} and {printable(other)} could both be '
-                f'{printable(guessed[name])}'
+                f'{printable(name)} and {printable(other)} could both be {printable(guessed[name])}'
             )
         if clear := sorted(guessed.keys() - unclear):
             notes.append(
                 f'{len(clear):,} images are found by the end of their name, such as '
                 f'{printable(clear[0])}: {printable(guessed[clear[0]])}'
             )
-        rows = [row._replace(image=path) for row, path in kept if row.image not in unclear]
-        return rows, missing, notes
+        return kept, missing, notes
 
     def describe_missing(self, missing: Sequence[str]) -> str:
         """Return a sentence with the number of missing images, an example, and a near name."""
@@ -155,33 +146,28 @@ class ImageNames:
         )
 
 
-def _readings(name: str) -> Iterator[str]:
-    """Yield ways to read a name: as it is, as an address, with backslashes and percent codes."""
+def _readings(name: str) -> list[str]:
+    """Return ways to read a name: as it is, as an address, with backslashes and percent codes."""
     name = name.strip()
     if address := _ADDRESS.match(name):
         name = name[address.end() :].partition('?')[0]
     elif '?d=' in name:  # Label Studio's local files: /data/local-files/?d=folder/a.jpg
         name = name.partition('?d=')[2]
-    slashed = name.replace('\\', '/')
-    decoded = unquote(name)
-    yield from dict.fromkeys((name, slashed, decoded, decoded.replace('\\', '/')))
+    ways = (name, name.replace('\\', '/'), unquote(name), unquote(name).replace('\\', '/'))
+    return list(dict.fromkeys(ways))
 
 
 def _choose(paths: Sequence[str], folder: str, split: str) -> str | None:
     """Return the only path, or the only one in a folder of the split, or below a folder."""
-    if len(paths) == 1:
-        return paths[0]
-    if len(paths) <= _MOST_ALIKE:
-        of_split = [p for p in paths if split and split in map(_split_of_folder, p.split('/')[:-1])]
-        below = [path for path in paths if folder and path.startswith(folder + '/')]
-        for chosen in (of_split, below):
-            if len(chosen) == 1:
-                return chosen[0]
-    return None
+    if len(paths) > _MOST_ALIKE:
+        return None
+    of_split = [path for path in paths if split and split in _splits_of_folders(path)]
+    below = [path for path in paths if folder and path.startswith(folder + '/')]
+    return next((chosen[0] for chosen in (paths, of_split, below) if len(chosen) == 1), None)
 
 
-def _split_of_folder(name: str) -> str:
-    return split_in_name(name)[0]
+def _splits_of_folders(path: str) -> list[str]:
+    return [split_in_name(name)[0] for name in path.split('/')[:-1]]
 
 
 def has_image_suffix(name: str) -> bool:

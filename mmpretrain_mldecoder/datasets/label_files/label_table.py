@@ -1,10 +1,9 @@
 """The table that all label files are read into, and merging of rows into it."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, repeat
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -38,9 +37,7 @@ class Labels(NamedTuple):
     rows: Sequence[LabelRow]
     classes: Sequence[str] = ()  # in the order that the format states; those of the rows may do
     notes: Sequence[str] = ()  # one sentence each: what was skipped or chosen
-    are_numbers: bool = (
-        False  # whether the classes are numbers from 0 on, whose names are elsewhere
-    )
+    are_numbers: bool = False  # whether classes are numbers from 0 on, with names elsewhere
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +55,7 @@ class LabelTable:
 
 
 def split_of_word(word: str) -> str:
-    """Return the split that a word such as ``'VALIDATION'`` means, '' if it means none."""
+    """Return the split that a word such as ``'VALIDATION'`` means, '' if none."""
     return _SPLIT_WORDS.get(word.strip().lower(), '')
 
 
@@ -85,40 +82,36 @@ def merge_rows(rows: Sequence[LabelRow], classes: Iterable[str] = ()) -> LabelTa
     Raises:
         ValueError: If there is no class, or a name is empty.
     """
-    names = {name: name.strip() for name in set().union(*(row.labels for row in rows))}
-    named = list(dict.fromkeys(name.strip() for name in classes))
-    order = {name: i for i, name in enumerate(named)}
-    for name in sorted(set(names.values()) - order.keys(), key=_by_number):
-        order[name] = len(order)
-    if not order or '' in order:
-        what = 'an empty name' if order else 'no class'
+    of_rows = [row.labels for row in rows]
+    names = {name: name.strip() for name in set().union(*of_rows)}
+    named = dict.fromkeys(name.strip() for name in classes)
+    order = np.array([*named, *sorted({*names.values()} - named.keys(), key=_by_number)], object)
+    if len(order) == 0 or '' in order:
+        what = 'an empty name' if len(order) else 'no class'
         raise ValueError(f'the labels have {what} among {len(rows)} rows: check the label file')
-    place = {name: order[stripped] for name, stripped in names.items()}
+    place_of = {name: i for i, name in enumerate(order)}
+    place = {name: place_of[stripped] for name, stripped in names.items()}
     images = {image: i for i, image in enumerate(dict.fromkeys(row.image for row in rows))}
     of_row = [images[row.image] for row in rows]
-    image_of = np.repeat(of_row, [len(row.labels) for row in rows]).astype(np.int64)
-    of_rows = [row.labels for row in rows]
+    image_of = np.repeat(of_row, [*map(len, of_rows)]).astype(np.int64)
     class_of = np.fromiter(map(place.__getitem__, chain.from_iterable(of_rows)), np.int64)
     values = np.fromiter(chain.from_iterable(map(dict.values, of_rows)), np.int8)
     says = np.zeros((3, len(images), len(order)), bool)  # unknown, no, yes
     says[values + 1, image_of, class_of] = True
     is_known = says[1:].any(axis=(0, 1))
     is_known[: len(named)] = True
-    left_out = [name for name, known in zip(order, is_known, strict=True) if not known]
-    if left_out:
-        says, order = says[:, :, is_known], {n: i for n, i in order.items() if is_known[i]}
+    says, left_out, order = says[:, :, is_known], order[~is_known], order[is_known]
     targets = np.where(says[2], 1, np.where(says[1], 0, -says[0].astype(np.int8))).astype(np.int8)
-    notes = [*_merge_notes(rows, images, says, tuple(order)), *_name_notes(names, order)]
-    if left_out:
+    paths, kept = tuple(images), tuple(order)
+    splits, split_notes = _one_a_row(rows, of_row, paths, 'split')
+    groups, group_notes = _one_a_row(rows, of_row, paths, 'group')
+    notes = [*_merge_notes(of_row, says, paths, kept), *_name_notes(names, kept)]
+    if len(left_out):
         notes.append(
             f'{len(left_out)} classes are unknown for all images, and left out: '
             f'{printable(", ".join(left_out[:5]))}'
         )
-    splits, split_notes = _one_a_row(rows, of_row, list(images), 'split')
-    groups, group_notes = _one_a_row(rows, of_row, list(images), 'group')
-    return LabelTable(
-        tuple(images), tuple(order), targets, splits, groups, (*notes, *split_notes, *group_notes)
-    )
+    return LabelTable(paths, kept, targets, splits, groups, (*notes, *split_notes, *group_notes))
 
 
 def _by_number(name: str) -> tuple:
@@ -127,37 +120,34 @@ def _by_number(name: str) -> tuple:
 
 
 def _merge_notes(
-    rows: Sequence[LabelRow], images: Mapping[str, int], says: np.ndarray, classes: tuple[str, ...]
-) -> Iterable[str]:
-    if len(images) < len(rows):
-        counts = Counter(row.image for row in rows)
-        image, count = counts.most_common(1)[0]
-        several = sum(1 for count in counts.values() if count > 1)
+    of_row: Sequence[int], says: np.ndarray, images: Sequence[str], classes: Sequence[str]
+) -> Iterator[str]:
+    counts = np.bincount(of_row)
+    if several := int((counts > 1).sum()):
+        image = printable(images[counts.argmax()])
         yield (
-            f'{several:,} images have several rows ({printable(image)} has {count}): their labels '
-            'are united'
+            f'{several:,} images have several rows ({image} has {counts.max()}): their labels are '
+            'united'
         )
     conflicts = np.argwhere(says[2] & says[1])
-    if len(conflicts):
-        image = list(images)[conflicts[0, 0]]
+    for image, name in conflicts[:1]:
         yield (
             f'{len(conflicts):,} labels are yes in one row and no in another one, and count as '
-            f'yes: the first is {printable(classes[conflicts[0, 1]])} of {printable(image)}'
+            f'yes: the first is {printable(classes[name])} of {printable(images[image])}'
         )
 
 
-def _name_notes(names: Mapping[str, str], order: Mapping[str, int]) -> Iterable[str]:
+def _name_notes(names: Mapping[str, str], order: Iterable[str]) -> Iterator[str]:
     stripped = [name for name, rest in names.items() if name != rest]
     if stripped:
         yield f'{len(stripped)} class names have blanks around them, such as {stripped[0]!r}'
-    alike: dict[str, list[str]] = {}
+    alike: dict[str, str] = {}
     for name in order:
-        alike.setdefault(plain_name(name), []).append(name)
-    for first, *others in alike.values():
-        for other in others:
+        first = alike.setdefault(plain_name(name), name)
+        if first != name:
             yield (
-                f'the classes {printable(first)!r} and {printable(other)!r} differ in '
-                f'{difference(first, other)} only: two classes here; if they are one, give them '
+                f'the classes {printable(first)!r} and {printable(name)!r} differ in '
+                f'{difference(first, name)} only: two classes here; if they are one, give them '
                 'one name in the label file'
             )
 
@@ -166,15 +156,16 @@ def _one_a_row(
     rows: Sequence[LabelRow], of_row: Sequence[int], images: Sequence[str], what: str
 ) -> tuple[tuple[str, ...], list[str]]:
     """Return the split or group of each image, the first that a row says, and notes."""
-    found: dict[int, str] = {}
+    found = [''] * len(images)
     differ: dict[int, str] = {}
     for index, row in zip(of_row, rows, strict=True):
         value = getattr(row, what)
-        if value and found.setdefault(index, value) != value:
+        found[index] = found[index] or value
+        if value and found[index] != value:
             differ[index] = value
     notes = [
         f'{len(differ):,} images are in several {what}s, the first, {printable(images[index])}, in '
         f'{printable(found[index])} and {printable(value)}: the first counts'
         for index, value in list(differ.items())[:1]
     ]
-    return tuple(map(found.get, range(len(images)), repeat(''))), notes
+    return tuple(found), notes

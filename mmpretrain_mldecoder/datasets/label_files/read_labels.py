@@ -9,7 +9,7 @@ from ...errors import OpenQuestion
 from ...fileio.terminal import printable
 from .answers import Answers
 from .class_names import class_names
-from .find_label_files import LabelFiles, find_among
+from .find_label_files import LabelFiles, find_label_files
 from .image_names import ImageNames
 from .label_source import LabelSource
 from .label_table import LabelRow, LabelTable, merge_rows
@@ -27,7 +27,7 @@ def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> Labe
         FileNotFoundError: If there is no such folder or file.
     """
     images, answers = ImageNames(data), answers or Answers()
-    files = find_among(images, answers)
+    files = find_label_files(images, answers)
     rows: list[LabelRow] = []
     folders: list[str] = []
     classes: list[str] = []

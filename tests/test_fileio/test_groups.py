@@ -1,4 +1,4 @@
-from mmpretrain_mldecoder.fileio.equal_files import equal_files, equal_groups
+from mmpretrain_mldecoder.fileio.groups import equal_files, equal_groups, joined_groups
 
 
 def test_equal_keys_and_nothing():
@@ -14,3 +14,8 @@ def test_files_with_the_same_bytes(tmp_path):
     assert equal_files([tmp_path / name for name in ('0', '1', '2', '3', '4', '5', 'none')]) == [
         [0, 2]
     ]
+
+
+def test_pairs_join_groups():
+    assert joined_groups(7, [(5, 3), (6, 5), (0, 1), (1, 1)]) == [0, 0, 2, 3, 4, 3, 3]
+    assert joined_groups(0, []) == []

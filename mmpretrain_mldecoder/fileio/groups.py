@@ -1,9 +1,9 @@
-"""Files with the same bytes."""
+"""Groups: of equal keys, of files with the same bytes, and of what pairs join."""
 
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 
 from .files import read_whole_file
@@ -36,3 +36,18 @@ def equal_files(paths: Sequence[str | os.PathLike]) -> list[list[int]]:
         with suppress(OSError):
             digests[index] = content_digest(read_whole_file(paths[index]))
     return equal_groups(digests)
+
+
+def joined_groups(number: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """Return the first member of the group of each of 0, 1, ..., where pairs are in one group."""
+    parents = list(range(number))
+
+    def first(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = index = parents[parents[index]]
+        return index
+
+    for pair in pairs:
+        low, high = sorted(map(first, pair))
+        parents[high] = low
+    return [*map(first, range(number))]
