@@ -8,7 +8,6 @@ in multi-class files; a list of objects with ``label`` in those for detection::
 
 import msgspec
 
-from .answers import Answers
 from .file_content import decode_json_lines
 from .label_source import JSON_LINES, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
@@ -29,7 +28,7 @@ def _recognises(source: LabelSource) -> bool:
     return source.keys >= {'image_url', 'label'}
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     rows, boxes = [], 0
     for image in decode_json_lines(source.path, _Image, _EXPECTED):
         targets = [image.label] if isinstance(image.label, str) else image.label

@@ -10,7 +10,6 @@ import os
 import posixpath
 
 from ...fileio.groups import equal_files
-from .answers import Answers
 from .label_source import FOLDER, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels, split_in_name
 
@@ -24,7 +23,7 @@ def _recognises(source: LabelSource) -> bool:
     return len(names) > 1 and all(names) and not are_splits
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     paths = source.images.paths
     first = list(range(len(paths)))
     for same in equal_files([os.path.join(source.path, path) for path in paths]):

@@ -1,6 +1,7 @@
 """Names of classes that label files number from 0 on: from a list beside them."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -10,6 +11,7 @@ from ...fileio.terminal import printable
 from .answers import Answers
 from .file_content import read_text
 from .label_source import FOLDER, LabelSource
+from .label_table import LabelRow
 
 _FILES = re.compile(
     r'((.*label_list|labels?|classes|class_names|categories)(\.txt)?|.*\.names|.*\.ya?ml)'
@@ -17,30 +19,42 @@ _FILES = re.compile(
 _NUMBERED = re.compile(r'(\d+)[ \t:,]+(.*)')
 
 
-def class_names(
-    source: LabelSource, number: int, is_complete: bool, answers: Answers
-) -> tuple[tuple[str, ...], list[str]]:
-    """Return the names of classes 0, 1, ..., and a note.
+def name_classes(
+    rows: Sequence[LabelRow], classes: Sequence[str], source: LabelSource
+) -> tuple[list[LabelRow], list[str], list[str]]:
+    """Replace the numbers of classes by names; return rows, classes and notes.
 
     Looked for is a text file with a name a line, ``classes.txt``, ``label_list.txt``, ``obj.names``
     or similar, or a YAML file with ``names``, in the folder of the label file and in those around
     it. Where there is none, the names are the numbers.
 
     Args:
-        source (LabelSource): The label file.
-        number (int): Of the classes that the label file has.
-        is_complete (bool): Whether that is all of them, so that a longer list is another one.
-        answers (Answers): ``class_names``, a file.
+        rows (Sequence[LabelRow]): With numbers from 0 on.
+        classes (Sequence[str]): All numbers, if they are known; a longer list is another one then.
+        source (LabelSource): The label file; the answer ``class_names`` names the list.
 
     Raises:
         OpenQuestion: If there are several such files.
-        ValueError: If the file that is named has fewer names.
+        ValueError: If the classes are no numbers, or the file that is named does not fit.
     """
+    numbers = {*classes}.union(*(row.labels for row in rows))
+    if others := [number for number in numbers if not number.strip().isdecimal()]:
+        raise ValueError(
+            f'{source.path} has names of classes, such as {printable(min(others))!r}: leave out '
+            '`class_names`'
+        )
+    names, notes = _find_names(source, max(map(int, numbers), default=-1) + 1, bool(classes))
+    named = [row._replace(labels={names[int(k)]: v for k, v in row.labels.items()}) for row in rows]
+    return named, list(names), notes
 
+
+def _find_names(
+    source: LabelSource, number: int, is_complete: bool
+) -> tuple[tuple[str, ...], list[str]]:
     def fits(names: tuple[str, ...]) -> bool:
         return len(names) == number or (len(names) > number and not is_complete)
 
-    data = source.images.data
+    data, answers = source.images.data, source.answers
     if answers.class_names is not None:
         path = data / answers.class_names
         if not fits(names := _read(path, answers)):
@@ -58,10 +72,7 @@ def class_names(
         raise OpenQuestion(
             'class_names',
             f'{source.path} numbers its {number} classes, and several files may have their names.',
-            {
-                str(path): f'{len(names)} names: {printable(", ".join(names[:3]))}'
-                for path, names in found.items()
-            },
+            {str(k): f'{len(v)} names: {printable(", ".join(v[:3]))}' for k, v in found.items()},
         )
     for path, names in found.items():
         return names, [f'names of the classes from {path}']

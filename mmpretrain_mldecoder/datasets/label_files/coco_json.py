@@ -7,7 +7,6 @@ Source: cocodataset.org/#format-data. A class is unknown where an image shows it
 import re
 
 from ..coco_annotations import read_coco_annotations
-from .answers import Answers
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
 
@@ -29,7 +28,7 @@ def _recognises(source: LabelSource) -> bool:
     return is_filled and b'"segments_info"' not in heads['annotations']
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     coco = read_coco_annotations(source.path)
     of_images: list[dict[str, int]] = [{} for _ in coco.image_ids]
     fields = (coco.annotation_images, coco.annotation_categories, coco.annotation_is_difficult)

@@ -1,14 +1,13 @@
 """Labels of a table, and which of its columns have images, labels, splits and groups."""
 
+from collections.abc import Sequence
 from itertools import chain
 
 from ...errors import OpenQuestion
 from ...fileio.terminal import printable
-from .answers import Answers
 from .csv_table import CsvTable
 from .image_names import has_image_suffix
 from .label_separator import split_cells
-from .label_source import LabelSource
 from .label_table import LabelRow, Labels, split_of_word
 from .label_values import are_values, targets_of
 
@@ -20,33 +19,40 @@ _VALID = {'true': 'val', '1': 'val', 'false': 'train', '0': 'train', '': 'train'
 
 
 def labels_of_table(
-    table: CsvTable, source: LabelSource, answers: Answers, image: str | None = None
+    table: CsvTable, image: str | None = None, chosen: Sequence[str] = ()
 ) -> Labels:
-    """Return the labels of a table, in which ``image`` is the column with the images, if known.
+    """Return the labels of a table.
+
+    Args:
+        table (CsvTable): The table.
+        image (str, optional): The column with the images, if the format says so.
+        chosen (Sequence[str]): The columns with the labels, unless there is an answer.
 
     Raises:
         OpenQuestion: If it is not clear which columns have the images or the labels, or what cells
             mean.
         ValueError: If a column is not there, or several are named that are not one a class.
     """
-    image = image or _image_column(table, source, answers)
+    answers = table.source.answers
+    image = image or answers.image_column or _image_column(table)
     images = table.column(image)
     split, splits = _split_column(table)
     groups = table.column(answers.group_column) if answers.group_column else [''] * len(images)
     others = table.columns.keys() - {image, split, answers.group_column, ''}
     columns = {name: cells for name, cells in table.columns.items() if name in others}
-    of_rows, classes, notes = _labels(table._replace(columns=columns), answers)
+    of_rows, classes, notes = _labels(
+        table._replace(columns=columns), answers.label_columns or chosen
+    )
     rows = zip(images, of_rows, splits or [''] * len(images), map(str.strip, groups), strict=True)
     return Labels([LabelRow(*row) for row in rows], classes, notes)
 
 
-def _image_column(table: CsvTable, source: LabelSource, answers: Answers) -> str:
+def _image_column(table: CsvTable) -> str:
     """Return the one column whose cells are names of images.
 
     Of a column without suffixes at least half of the first names have to be found.
     """
-    if answers.image_column is not None:
-        return answers.image_column
+    source = table.source
     with_suffix, found = [], []
     for name, cells in table.columns.items():
         sample = list(dict.fromkeys(filter(None, cells[:_SAMPLE])))
@@ -62,7 +68,7 @@ def _image_column(table: CsvTable, source: LabelSource, answers: Answers) -> str
         return possible[0]
     raise OpenQuestion(
         'image_column',
-        f'{table.path}: {"several columns name" if possible else "no column names"} images below '
+        f'{source.path}: {"several columns name" if possible else "no column names"} images below '
         f'{source.images.data}. Which column has the images?',
         {name: f'such as {_example(table, name, 1)}' for name in possible or table.columns},
     )
@@ -80,16 +86,16 @@ def _split_column(table: CsvTable) -> tuple[str, list[str]]:
 
 
 def _labels(
-    table: CsvTable, answers: Answers
+    table: CsvTable, chosen: Sequence[str]
 ) -> tuple[list[dict[str, int]], tuple[str, ...], list[str]]:
     """Return the labels of each row, the classes if each has a column, and notes."""
-    chosen = _label_columns(table, answers)
-    cells = [table.columns[name] for name in chosen]
-    unused = [name for name in table.columns if name not in chosen]
+    chosen = tuple(chosen) or _label_columns(table)
+    cells = [table.column(name) for name in chosen]
+    path, unused = table.source.path, [name for name in table.columns if name not in chosen]
     notes = [f'columns not used: {", ".join(map(printable, unused))}'] if unused else []
     wrong = [name for name in chosen if not are_values(table.columns[name])]
     if not wrong:
-        targets = targets_of(chain.from_iterable(cells), table.path, answers)
+        targets = targets_of(chain.from_iterable(cells), table.source)
         # a class may be empty in this file, and not in that of another split
         blank = [name for name in unused if not ''.join({*table.columns[name]}).strip()]
         names = (*chosen, *blank) if targets.get('') == -1 else chosen
@@ -97,20 +103,17 @@ def _labels(
         return [dict(zip(names, row, strict=True)) for row in of_rows], chosen, notes
     if len(chosen) > 1:
         raise ValueError(
-            f'{table.path}: label_columns has {len(chosen)} columns, but {wrong[0]!r} has other '
+            f'{path}: label_columns has {len(chosen)} columns, but {wrong[0]!r} has other '
             'values than 1, 0, -1 and empty. Name one column with lists, or one column a class'
         )
-    lists = split_cells(cells[0], table.path, answers)
+    lists = split_cells(cells[0], table.source)
     return [dict.fromkeys(labels, 1) for labels in lists], (), notes
 
 
-def _label_columns(table: CsvTable, answers: Answers) -> tuple[str, ...]:
-    if answers.label_columns:
-        for name in answers.label_columns:
-            table.column(name)  # is there
-        return answers.label_columns
+def _label_columns(table: CsvTable) -> tuple[str, ...]:
+    path = table.source.path
     if not table.columns:
-        raise ValueError(f'{table.path} has no column beside that of the images: no labels there')
+        raise ValueError(f'{path} has no column beside that of the images: no labels there')
     of_values = tuple(name for name, cells in table.columns.items() if are_values(cells))
     texts = [name for name in table.columns if name not in of_values]
     named = [name for name in texts if any(word in name.lower() for word in _LABEL_NAMES)]
@@ -124,7 +127,7 @@ def _label_columns(table: CsvTable, answers: Answers) -> tuple[str, ...]:
     if of_values:
         listed = ', '.join(map(printable, of_values[:5]))
         choices[of_values] = f'{len(of_values)} columns with values such as 0 and 1: {listed}'
-    raise OpenQuestion('label_columns', f'{table.path}: which columns have the labels?', choices)
+    raise OpenQuestion('label_columns', f'{path}: which columns have the labels?', choices)
 
 
 def _example(table: CsvTable, name: str, rows: int) -> str:

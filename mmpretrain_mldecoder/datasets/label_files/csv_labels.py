@@ -8,7 +8,6 @@ fastai's PASCAL 2007 (``fname,labels,is_valid``), CheXpert (a column a class: 1,
     b.jpg,                           b.jpg,0,
 """
 
-from .answers import Answers
 from .csv_columns import labels_of_table
 from .csv_table import possible_delimiters, read_csv
 from .image_names import has_image_suffix
@@ -27,8 +26,8 @@ def _recognises(source: LabelSource) -> bool:
     )
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
-    return labels_of_table(read_csv(source.path, answers), source, answers)
+def _read(source: LabelSource) -> Labels:
+    return labels_of_table(read_csv(source))
 
 
 FORMAT = LabelFormat('csv', 'CSV', TABLES, _recognises, _read)

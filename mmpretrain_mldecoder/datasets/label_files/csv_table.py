@@ -4,14 +4,12 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import OpenQuestion
 from ...fileio.near_names import near_names
 from ...fileio.terminal import printable
-from .answers import Answers
-from .file_content import read_text
+from .label_source import LabelSource
 
 # Names for characters that are hard to type in a shell.
 CHARACTERS = {'blank': ' ', 'comma': ',', 'semicolon': ';', 'pipe': '|', 'tab': '\t'}
@@ -22,7 +20,7 @@ _SAMPLE = 200  # rows
 class CsvTable(NamedTuple):
     """A table whose columns have names."""
 
-    path: Path
+    source: LabelSource
     columns: Mapping[str, Sequence[str]]  # equally many cells, by stripped names
 
     def column(self, name: str) -> Sequence[str]:
@@ -33,8 +31,8 @@ class CsvTable(NamedTuple):
         """
         if name not in self.columns:
             raise ValueError(
-                f'{self.path} has no column {name!r}{near_names(name, self.columns)}. Its columns '
-                f'are: {", ".join(map(printable, self.columns))}'
+                f'{self.source.path} has no column {name!r}{near_names(name, self.columns)}. Its '
+                f'columns are: {", ".join(map(printable, self.columns))}'
             )
         return self.columns[name]
 
@@ -74,16 +72,15 @@ def possible_delimiters(text: str) -> list[str]:
     return possible
 
 
-def read_csv(path: Path, answers: Answers, delimiter: str | None = None) -> CsvTable:
+def read_csv(source: LabelSource, delimiter: str | None = None) -> CsvTable:
     """Read a CSV file with a header.
 
     Raises:
         OpenQuestion: About ``delimiter`` or ``encoding``.
         ValueError: If rows have more or fewer cells than the header, or columns share a name.
     """
-    text = read_text(path, answers.encoding)
-    if delimiter is None:
-        delimiter = _delimiter(path, text, answers)
+    path, text = source.path, source.text()
+    delimiter = delimiter or _delimiter(source, text)
     try:
         header, *rows = cells(text, delimiter)
     except ValueError as error:
@@ -106,18 +103,18 @@ def read_csv(path: Path, answers: Answers, delimiter: str | None = None) -> CsvT
             f'{path}: several columns have the name {min(repeated)!r}: give each its own'
         )
     columns = [*zip(*rows, strict=True)] or [()] * len(header)
-    return CsvTable(path, dict(zip(header, columns, strict=True)))
+    return CsvTable(source, dict(zip(header, columns, strict=True)))
 
 
-def _delimiter(path: Path, text: str, answers: Answers) -> str:
-    if answers.delimiter is not None:
-        return CHARACTERS.get(answers.delimiter, answers.delimiter)
+def _delimiter(source: LabelSource, text: str) -> str:
+    if given := source.answers.delimiter:
+        return CHARACTERS.get(given, given)
     possible = possible_delimiters(text)
     if len(possible) > 1:
         headers = {each: next(cells(text, each)) for each in possible}
         raise OpenQuestion(
             'delimiter',
-            f'{path}: what separates the columns?',
+            f'{source.path}: what separates the columns?',
             {name_of_character(k): f'columns {", ".join(h[:5])}' for k, h in headers.items()},
         )
     first = text.partition('\n')[0]  # without a possible one, the rows say what is wrong

@@ -5,7 +5,6 @@ Source: cvat-ai/cvat, xml_format.md; exports in datumaro's tests/assets/cvat_dat
     <image id="0" name="a.jpg" subset="Train"><tag label="cat" source="manual"></tag></image>
 """
 
-from .answers import Answers
 from .file_content import read_xml, text_of
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels, split_of_word
@@ -16,7 +15,7 @@ def _recognises(source: LabelSource) -> bool:
     return '<annotations>' in source.head[:1000]
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     root = read_xml(source.path)
     images = root.findall('image')
     if not images:
@@ -27,7 +26,7 @@ def _read(source: LabelSource, answers: Answers) -> Labels:
     names = [text_of(label, 'name') for label in root.iterfind('meta//labels/label')]
     are_tags = [each.tag == 'tag' for image in images for each in image if each.get('label')]
     labels, boxes = are_tags.count(True), are_tags.count(False)
-    with_boxes, notes = boxes_count(labels, boxes, source.path, answers)
+    with_boxes, notes = boxes_count(labels, boxes, source)
     rows = []
     for image in images:
         chosen = [each for each in image if each.tag == 'tag' or with_boxes]

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from .answers import Answers
 from .file_content import decode_json
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
@@ -44,7 +43,7 @@ def _recognises(source: LabelSource) -> bool:
     return source.keys >= {'categories', 'items'}
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     content = decode_json(source.path, _Content, _EXPECTED)
     categories = content.categories.get('label', {}).get('labels', [])
     names = [str(category['name']) for category in categories]
@@ -54,7 +53,7 @@ def _read(source: LabelSource, answers: Answers) -> Labels:
     ]
     are_labels = [each.type == 'label' for _, annotations in found for each in annotations]
     labels, boxes = are_labels.count(True), are_labels.count(False)
-    with_boxes, notes = boxes_count(labels, boxes, source.path, answers)
+    with_boxes, notes = boxes_count(labels, boxes, source)
     rows = []
     for item, annotations in found:
         ids = [each.label_id for each in annotations if each.type == 'label' or with_boxes]

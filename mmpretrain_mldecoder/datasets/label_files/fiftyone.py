@@ -8,7 +8,6 @@ in exports; a target is an index, a name, an object with ``label``, a list of th
 
 import msgspec
 
-from .answers import Answers
 from .file_content import decode_json
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
@@ -35,7 +34,7 @@ def _recognises(source: LabelSource) -> bool:
     return is_object and bytes(content['labels']).startswith(b'{')
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     content = decode_json(source.path, _Content, _EXPECTED)
     classes = content.classes or []
     rows = []

@@ -63,8 +63,8 @@ def find_label_files(
     # by what files of several splits have in common: format, name but for the split, header
     candidates: dict[tuple, list[tuple[Path, str]]] = defaultdict(list)
     for path in _paths(data) if answers.labels is None else _named(data, answers.labels):
-        source = LabelSource(path, images)
-        if format := _format(source, answers):
+        source = LabelSource(path, images, answers)
+        if format := _format(source):
             split, pattern = _split_of_file(path, data)
             candidates[format, pattern, _header(source)].append((path, split))
     if not candidates:
@@ -131,7 +131,8 @@ def _paths(data: Path) -> Iterator[Path]:
                 yield from sorted(paths)
 
 
-def _format(source: LabelSource, answers: Answers) -> LabelFormat | None:
+def _format(source: LabelSource) -> LabelFormat | None:
+    answers = source.answers
     if answers.format is not None and answers.labels is not None:
         return FORMATS[answers.format]
     for format in FORMATS.values() if answers.format is None else [FORMATS[answers.format]]:

@@ -15,9 +15,8 @@ import re
 
 import msgspec
 
-from .answers import Answers
 from .csv_table import cells
-from .file_content import decode_json_lines, read_text
+from .file_content import decode_json_lines
 from .label_source import JSON_LINES, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels, split_of_word
 
@@ -46,11 +45,11 @@ def _recognises(source: LabelSource) -> bool:
     return any(cell.startswith('gs://') for cell in ''.join(source.lines[:1]).split(',')[:2])
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     if source.suffix in JSON_LINES:
         return Labels([_row(image) for image in decode_json_lines(source.path, _Image, _EXPECTED)])
     rows, boxes = [], 0
-    for number, row in enumerate(cells(read_text(source.path, answers.encoding), ','), 1):
+    for number, row in enumerate(cells(source.text(), ','), 1):
         row = [cell.strip() for cell in row]
         use, address = row[0], row[0 if row[0].startswith('gs://') else 1 :]
         if not address or not address[0].startswith('gs://'):

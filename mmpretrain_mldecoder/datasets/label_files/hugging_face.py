@@ -6,11 +6,9 @@ Source: huggingface/datasets, docs/source/image_dataset.mdx. ``file_name`` is re
 """
 
 import json
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from .answers import Answers
 from .csv_columns import labels_of_table
 from .csv_table import CsvTable, read_csv
 from .file_content import decode_json_lines
@@ -27,19 +25,16 @@ def _recognises(source: LabelSource) -> bool:
     return source.path.name == 'metadata.jsonl' and _IMAGE in source.keys
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     if source.suffix == '.csv':
-        table = read_csv(source.path, answers)
-    else:
-        records = decode_json_lines(source.path, dict[str, Any], f'a line with {_IMAGE!r}')
-        names = dict.fromkeys(chain.from_iterable(records))
-        values = {name: [record.get(name) for record in records] for name in names}
-        lists = [name for name in names if any(isinstance(each, list) for each in values[name])]
-        if answers.label_columns is None and len(lists) == 1:
-            answers = replace(answers, label_columns=(lists[0],))
-        columns = {name: [_cell(each, name in lists) for each in values[name]] for name in names}
-        table = CsvTable(source.path, columns)
-    return labels_of_table(table, source, answers, _IMAGE)
+        return labels_of_table(read_csv(source), _IMAGE)
+    records = decode_json_lines(source.path, dict[str, Any], f'a line with {_IMAGE!r}')
+    names = dict.fromkeys(chain.from_iterable(records))
+    values = {name: [record.get(name) for record in records] for name in names}
+    lists = [name for name in names if any(isinstance(each, list) for each in values[name])]
+    columns = {name: [_cell(each, name in lists) for each in values[name]] for name in names}
+    table = CsvTable(source, columns)
+    return labels_of_table(table, _IMAGE, lists if len(lists) == 1 else ())
 
 
 def _cell(value: object, in_list: bool) -> str:

@@ -11,9 +11,7 @@ with names in a list of their own, such as ``label_list.txt``::
 import re
 from itertools import chain
 
-from .answers import Answers
 from .csv_table import cells, name_of_character
-from .file_content import read_text
 from .image_names import has_image_suffix
 from .label_separator import split_cells
 from .label_source import TABLES, LabelFormat, LabelSource
@@ -30,14 +28,14 @@ def _recognises(source: LabelSource) -> bool:
     return bool(source.lines and _delimiter(source.lines))
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     delimiter = _delimiter(source.lines)
     if not delimiter:
         raise ValueError(
             f'{source.path} is no list of images with labels: each line has to begin with the '
             'name of an image, with its suffix'
         )
-    text = read_text(source.path, answers.encoding)
+    text = source.text()
     if delimiter == ' ':  # several may follow one another
         rows = [line.split() for line in text.splitlines() if line.strip()]
     else:
@@ -46,7 +44,7 @@ def _read(source: LabelSource, answers: Answers) -> Labels:
     others = [[cell.strip() for cell in row[1:]] for row in rows]
     notes: list[str] = []
     if max(map(len, others)) <= 1:
-        others = split_cells([row[0] if row else '' for row in others], source.path, answers)
+        others = split_cells([row[0] if row else '' for row in others], source)
     else:
         notes = [f'labels are separated by a {name_of_character(delimiter)}, as the columns are']
     number = len(others[0])
@@ -60,7 +58,7 @@ def _read(source: LabelSource, answers: Answers) -> Labels:
                 f'{number}: each needs one of every class'
             )
     classes = [str(i) for i in range(number)]
-    targets = targets_of(chain.from_iterable(others), source.path, answers)
+    targets = targets_of(chain.from_iterable(others), source)
     of_rows = [dict(zip(classes, map(targets.__getitem__, row), strict=True)) for row in others]
     labelled = [LabelRow(*row) for row in zip(images, of_rows, strict=True)]
     return Labels(labelled, classes, are_numbers=True)

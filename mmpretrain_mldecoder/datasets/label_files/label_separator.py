@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from ...errors import OpenQuestion
 from ...fileio.terminal import printable
-from .answers import Answers
 from .csv_table import CHARACTERS, name_of_character
+from .label_source import LabelSource
 
 _SEPARATORS = ('|', ';', ',', '\t', '\n')
 _NONE = 'none'
 
 
-def split_cells(cells: Sequence[str], source: object, answers: Answers) -> list[list[str]]:
+def split_cells(cells: Sequence[str], source: LabelSource) -> list[list[str]]:
     """Return the labels of each cell; an empty cell has none.
 
     A cell is a list as Python and JSON write it (``['cat', 'hot dog']``), or text with one of
@@ -27,8 +27,8 @@ def split_cells(cells: Sequence[str], source: object, answers: Answers) -> list[
     """
     cells = [cell.strip() for cell in cells]
     filled = [cell for cell in cells if cell]
-    if answers.separator is not None:
-        separator = CHARACTERS.get(answers.separator, answers.separator)
+    if source.answers.separator is not None:
+        separator = CHARACTERS.get(source.answers.separator, source.answers.separator)
         separator = '' if separator == _NONE else separator
     elif filled and all(cell[0] + cell[-1] in ('[]', '()', '{}') for cell in filled):
         return [_parsed(cell, source) if cell else [] for cell in cells]
@@ -37,7 +37,7 @@ def split_cells(cells: Sequence[str], source: object, answers: Answers) -> list[
     return [_split(cell, separator) for cell in cells]
 
 
-def _parsed(cell: str, source: object) -> list[str]:
+def _parsed(cell: str, source: LabelSource) -> list[str]:
     for parse in (json.loads, ast.literal_eval):
         try:
             labels = parse(cell)
@@ -50,10 +50,12 @@ def _parsed(cell: str, source: object) -> list[str]:
     bare = cell[1:-1]  # [cat, hot dog], as some write it without quotes
     if not any(character in bare for character in '"\'[](){}'):
         return _split(bare, ',')
-    raise ValueError(f'{source}: {printable(cell[:80])} begins as a list of labels and is none')
+    raise ValueError(
+        f'{source.path}: {printable(cell[:80])} begins as a list of labels and is none'
+    )
 
 
-def _separator(cells: Sequence[str], source: object) -> str:
+def _separator(cells: Sequence[str], source: LabelSource) -> str:
     """Return what separates the labels of cells that are not empty; '' if nothing does."""
     counts = {sign: sum(sign in cell for cell in cells) for sign in _SEPARATORS}
     possible = [sign for sign, count in counts.items() if count]
@@ -70,7 +72,7 @@ def _separator(cells: Sequence[str], source: object) -> str:
     found = ', '.join(f'{counts[sign]:,} a {name_of_character(sign)!r}' for sign in possible)
     raise OpenQuestion(
         'separator',
-        f'{source}: of {len(cells):,} cells with labels {found}, such as '
+        f'{source.path}: of {len(cells):,} cells with labels {found}, such as '
         f'"{printable(example[:80])}". What separates the labels of an image?',
         {name_of_character(sign) or _NONE: _outcome(cells, sign) for sign in (*possible, '')},
     )

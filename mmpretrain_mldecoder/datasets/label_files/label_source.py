@@ -11,7 +11,7 @@ import msgspec
 
 from ...fileio.json_files import read_json_bytes
 from .answers import Answers
-from .file_content import encoding_of
+from .file_content import encoding_of, read_text
 from .image_names import ImageNames
 from .label_table import Labels
 
@@ -28,13 +28,14 @@ class LabelSource:
     Args:
         path (Path): The file or folder.
         images (ImageNames): Those below the data.
+        answers (Answers): What is known about it.
 
     Attributes:
         suffix (str): In lower case, ``.txt`` if there is none, and ``FOLDER`` of a folder.
     """
 
-    def __init__(self, path: Path, images: ImageNames):
-        self.path, self.images = path, images
+    def __init__(self, path: Path, images: ImageNames, answers: Answers):
+        self.path, self.images, self.answers = path, images, answers
         self.suffix = FOLDER if path.is_dir() else path.suffix.lower() or '.txt'
 
     @cached_property
@@ -48,6 +49,10 @@ class LabelSource:
         """Return the sorted names of a folder's files with a suffix; nothing of a file."""
         names = os.listdir(self.path) if self.suffix == FOLDER else []
         return sorted(name for name in names if name.lower().endswith(suffix))
+
+    def text(self) -> str:
+        """Return the whole text, see :func:`read_text`."""
+        return read_text(self.path, self.answers.encoding)
 
     @cached_property
     def head(self) -> str:
@@ -95,4 +100,4 @@ class LabelFormat(NamedTuple):
     title: str
     suffixes: tuple[str, ...]
     recognises: Callable[[LabelSource], bool]  # asked about files with these suffixes only
-    read: Callable[[LabelSource, Answers], Labels]
+    read: Callable[[LabelSource], Labels]

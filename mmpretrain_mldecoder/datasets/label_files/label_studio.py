@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ...errors import OpenQuestion
 from ...fileio.terminal import printable
-from .answers import NO, TARGETS, UNKNOWN, YES, Answers
+from .answers import NO, TARGETS, UNKNOWN, YES
 from .csv_table import read_csv
 from .file_content import decode_json
 from .image_names import has_image_suffix
@@ -51,30 +51,30 @@ def _recognises(source: LabelSource) -> bool:
     return isinstance(source.json, list) and bool(of_task or source.keys >= _OF_ANNOTATION)
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     if source.suffix == '.csv':
-        columns = read_csv(source.path, answers).columns
+        columns = read_csv(source).columns
         cells = zip(*columns.values(), strict=True)
         records: list[dict[str, Any]] = [dict(zip(columns, row, strict=True)) for row in cells]
     else:
         records = decode_json(source.path, list[dict[str, Any]], _EXPECTED)
     of_tasks = [[*_annotations(record, place)] for place, record in enumerate(records)]
     found = [each for of_task in of_tasks for each in of_task]
-    image = _image_key(found, source, answers)
+    image = _image_key(found, source)
     values = [value for each in found for value in each.values if value.name != image]
     shapes = sum(value.is_shape for value in values)
-    with_shapes, notes = boxes_count(len(values) - shapes, shapes, source.path, answers)
+    with_shapes, notes = boxes_count(len(values) - shapes, shapes, source)
     if skipped := of_tasks.count([]):
         notes.append(f'{skipped:,} tasks without an annotation are skipped')
     counts = Counter(value.name for value in values if with_shapes or not value.is_shape)
-    if answers.label_columns is None and len(counts) > 1:
+    if source.answers.label_columns is None and len(counts) > 1:
         choices = {(name,): f'{count:,} times' for name, count in counts.items()}
         raise OpenQuestion(
             'label_columns',
             f'{source.path} has labels under several names. Which are those to learn?',
             choices | {tuple(counts): 'all of them'},
         )
-    chosen = answers.label_columns or counts.keys()
+    chosen = source.answers.label_columns or counts.keys()
     by_task: dict[str, list[_Annotation]] = defaultdict(list)
     for each in found:
         by_task[each.task].append(each)
@@ -86,9 +86,11 @@ def _read(source: LabelSource, answers: Answers) -> Labels:
             given.update({label for value in clear for label in value.labels})
         some = [label for label, count in given.items() if count < len(of_task)]
         differing += bool(some)
-        labels = dict.fromkeys(given, 1) | dict.fromkeys(some, TARGETS[answers.annotators or YES])
+        labels = dict.fromkeys(given, 1) | dict.fromkeys(
+            some, TARGETS[source.answers.annotators or YES]
+        )
         rows.append(LabelRow(str(of_task[0].data.get(image, '')), labels))
-    if differing and answers.annotators is None:
+    if differing and source.answers.annotators is None:
         raise OpenQuestion(
             'annotators',
             f'{source.path}: the annotators of {differing:,} images differ. Is a label one that '
@@ -126,9 +128,9 @@ def _values(name: str, value: object) -> Iterator[_Value]:
                 yield _Value(name, kind not in _OF_IMAGES, names)
 
 
-def _image_key(found: list[_Annotation], source: LabelSource, answers: Answers) -> str:
-    if answers.image_column is not None:
-        return answers.image_column
+def _image_key(found: list[_Annotation], source: LabelSource) -> str:
+    if source.answers.image_column is not None:
+        return source.answers.image_column
     texts: dict[str, list[str]] = defaultdict(list)
     for each in found:
         for key, value in each.data.items():

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ...errors import OpenQuestion
-from .answers import NO, TARGETS, UNKNOWN, YES, Answers
+from .answers import NO, TARGETS, UNKNOWN, YES
+from .label_source import LabelSource
 
 _VALUES = {
     **dict.fromkeys(('1', '1.0', 'true', 'yes'), 1),
@@ -27,16 +28,11 @@ def are_values(texts: Iterable[str]) -> bool:
     return different <= _VALUES.keys() and different != {''}
 
 
-def targets_of(texts: Iterable[str], source: object, answers: Answers) -> dict[str, int]:
-    """Return the target, 1, 0 or -1 for unknown, of each text that label columns have.
-
-    Args:
-        texts (Iterable[str]): All cells.
-        source (object): Where they are, for the question.
-        answers (Answers): ``minus_one``, ``zero`` and ``empty``.
+def targets_of(texts: Iterable[str], source: LabelSource) -> dict[str, int]:
+    """Return the target, 1, 0 or -1 for unknown, of each text of all cells of label columns.
 
     Raises:
-        OpenQuestion: If the meaning of one that occurs is not given.
+        OpenQuestion: About ``minus_one``, ``zero`` or ``empty``, if one occurs.
     """
     counts = Counter(texts)
     value_of = {text: _VALUES[text.strip().lower()] for text in counts}
@@ -45,11 +41,11 @@ def targets_of(texts: Iterable[str], source: object, answers: Answers) -> dict[s
         totals[value_of[text]] += count
 
     def meaning(argument: str, what: str) -> int:
-        if (given := getattr(answers, argument)) is not None:
+        if (given := getattr(source.answers, argument)) is not None:
             return TARGETS[given]
         names = {1: '1', 0: '0', -1: '-1', None: 'empty'}
         listed = ', '.join(f'{name} {totals[v]:,} times' for v, name in names.items() if totals[v])
-        question = f'{source}: the labels are {listed}. What does {what} mean?'
+        question = f'{source.path}: the labels are {listed}. What does {what} mean?'
         raise OpenQuestion(argument, question, _MEANINGS)
 
     meanings: dict[int | None, int] = {1: 1, 0: 0}
@@ -62,23 +58,21 @@ def targets_of(texts: Iterable[str], source: object, answers: Answers) -> dict[s
     return {text: meanings[value] for text, value in value_of.items()}
 
 
-def boxes_count(
-    labels: int, boxes: int, source: object, answers: Answers
-) -> tuple[bool, list[str]]:
+def boxes_count(labels: int, boxes: int, source: LabelSource) -> tuple[bool, list[str]]:
     """Return whether boxes are labels, by the answer or as there is nothing else, and notes.
 
     Raises:
         OpenQuestion: About ``boxes``, if there are labels of images, too.
     """
-    if answers.boxes is None and labels and boxes:
+    if source.answers.boxes is None and labels and boxes:
         raise OpenQuestion(
             'boxes',
-            f'{source} has {labels:,} labels of images and {boxes:,} boxes or other shapes. Are '
-            'the classes of shapes labels of their image, too?',
+            f'{source.path} has {labels:,} labels of images and {boxes:,} boxes or other shapes. '
+            'Are the classes of shapes labels of their image, too?',
             {YES: 'both are labels', NO: 'only the labels of images are'},
         )
     if not boxes:
         return False, []
-    if answers.boxes == NO:
+    if source.answers.boxes == NO:
         return False, [f'{boxes:,} boxes or other shapes are not used']
     return True, [f'labels are made of {boxes:,} boxes or other shapes{", too" if labels else ""}']

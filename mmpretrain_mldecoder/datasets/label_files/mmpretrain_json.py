@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from .answers import Answers
 from .file_content import decode_json
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
@@ -34,7 +33,7 @@ def _recognises(source: LabelSource) -> bool:
     return 'data_list' in source.keys
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     content = decode_json(source.path, _Content, _EXPECTED)
     info = content.metainfo
     names = info.get('classes', info.get('CLASSES'))

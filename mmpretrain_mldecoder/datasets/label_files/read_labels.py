@@ -2,13 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 
 from ...errors import OpenQuestion
 from ...fileio.terminal import printable
 from .answers import Answers
-from .class_names import class_names
+from .class_names import name_classes
 from .find_label_files import LabelFiles, find_label_files
 from .image_names import ImageNames
 from .label_source import LabelSource
@@ -33,8 +32,8 @@ def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> Labe
     classes: list[str] = []
     notes: list[str] = []
     for path, split in zip(files.paths, files.splits, strict=True):
-        source = LabelSource(path, images)
-        labels = files.format.read(source, answers)
+        source = LabelSource(path, images, answers)
+        labels = files.format.read(source)
         rows += [row if row.split else row._replace(split=split) for row in labels.rows]
         folders += [source.folder] * len(labels.rows)
         classes += labels.classes
@@ -42,7 +41,7 @@ def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> Labe
     if not rows:
         raise ValueError(f'{files} has no rows')
     if labels.are_numbers or answers.class_names is not None:
-        rows, classes, name_notes = _named(rows, classes, source, answers)
+        rows, classes, name_notes = name_classes(rows, classes, source)
         notes += name_notes
     rows, empty_notes = _without_no_label(rows, files, answers)
     notes += empty_notes
@@ -61,22 +60,6 @@ def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> Labe
         )
     notes = [*dict.fromkeys(notes)]
     return replace(table, notes=tuple(notes), missing=tuple(missing), unlisted=tuple(unlisted))
-
-
-def _named(
-    rows: Sequence[LabelRow], classes: Sequence[str], source: LabelSource, answers: Answers
-) -> tuple[list[LabelRow], list[str], list[str]]:
-    """Replace the numbers of classes, from 0 on, by names; return rows, classes and notes."""
-    numbers = {*classes}.union(*(row.labels for row in rows))
-    if others := [number for number in numbers if not number.strip().isdecimal()]:
-        raise ValueError(
-            f'{source.path} has names of classes, such as {printable(min(others))!r}: leave out '
-            '`class_names`'
-        )
-    number = max(map(int, numbers), default=-1) + 1
-    names, notes = class_names(source, number, bool(classes), answers)
-    named = [row._replace(labels={names[int(k)]: v for k, v in row.labels.items()}) for row in rows]
-    return named, list(names), notes
 
 
 def _without_no_label(

@@ -7,7 +7,6 @@ Semantic masks have a file of this name, too, which lists the values of pixels::
     a_jpg.rf.0123456789abcdef0123456789abcdef.jpg, 1, 0
 """
 
-from .answers import Answers
 from .csv_columns import labels_of_table
 from .csv_table import read_csv
 from .label_source import LabelFormat, LabelSource
@@ -20,14 +19,14 @@ def _recognises(source: LabelSource) -> bool:
     return source.path.name == '_classes.csv'
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
-    table = read_csv(source.path, answers, delimiter=',')
+def _read(source: LabelSource) -> Labels:
+    table = read_csv(source, delimiter=',')
     if _IMAGE not in table.columns:
         raise ValueError(
             f'{source.path} lists the values of pixels in masks ({", ".join(table.columns)}), no '
             'labels of images: export as "Multi Label Classification", or give other label files'
         )
-    return labels_of_table(table, source, answers, _IMAGE)
+    return labels_of_table(table, _IMAGE)
 
 
 FORMAT = LabelFormat('roboflow', 'Roboflow _classes.csv', ('.csv',), _recognises, _read)

@@ -11,7 +11,7 @@ by the name of its XML, as VOC has it, or else by ``filename``. Splits are those
 from pathlib import Path
 
 from ...errors import OpenQuestion
-from .answers import NO, TARGETS, UNKNOWN, YES, Answers
+from .answers import NO, TARGETS, UNKNOWN, YES
 from .file_content import read_text, read_xml, text_of
 from .label_source import FOLDER, LabelFormat, LabelSource
 from .label_table import SPLITS, LabelRow, Labels
@@ -31,7 +31,7 @@ def _recognises(source: LabelSource) -> bool:
     return False
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     splits = _splits(source.path)
     rows: list[LabelRow] = []
     doubtful = 0
@@ -44,12 +44,12 @@ def _read(source: LabelSource, answers: Answers) -> Labels:
             label = text_of(element, 'name')
             shown[label] = shown.get(label, False) or is_clear
         doubtful += list(shown.values()).count(False)
-        target = TARGETS[answers.difficult or YES]
+        target = TARGETS[source.answers.difficult or YES]
         labels = {label: 1 if is_clear else target for label, is_clear in shown.items()}
         is_there = source.images.find(stem, source.folder)[0] is not None
         image = stem if is_there else text_of(root, 'filename') or stem
         rows.append(LabelRow(image, labels, splits.get(stem, '')))
-    if doubtful and answers.difficult is None:
+    if doubtful and source.answers.difficult is None:
         raise OpenQuestion(
             'difficult',
             f'{source.path}: {doubtful:,} times an image shows a class in objects marked as '

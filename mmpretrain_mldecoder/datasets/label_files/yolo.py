@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...errors import OpenQuestion
 from ...fileio.terminal import printable
-from .answers import NO, Answers
+from .answers import NO
 from .file_content import read_text
 from .label_source import FOLDER, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
@@ -35,7 +35,7 @@ def _recognises(source: LabelSource) -> bool:
     return False
 
 
-def _read(source: LabelSource, answers: Answers) -> Labels:
+def _read(source: LabelSource) -> Labels:
     rows: dict[str, LabelRow] = {}
     left_out = []
     for name in source.names('.txt'):
@@ -48,7 +48,7 @@ def _read(source: LabelSource, answers: Answers) -> Labels:
     notes = [f'{len(left_out):,} text files belong to no image, first: {n}' for n in left_out[:1]]
     folders = {*map(posixpath.dirname, rows)}
     others = [p for p in source.images.paths if posixpath.dirname(p) in folders and p not in rows]
-    if others and answers.unlisted is None:
+    if others and source.answers.unlisted is None:
         raise OpenQuestion(
             'unlisted',
             f'{len(others):,} images in the folders of the {len(rows):,} images with a label file '
@@ -56,7 +56,7 @@ def _read(source: LabelSource, answers: Answers) -> Labels:
             'none of the classes?',
             {NO: 'they show none (as in Ultralytics)', 'skip': 'not labelled yet: leave them out'},
         )
-    if answers.unlisted == NO:
+    if source.answers.unlisted == NO:
         rows |= {path: LabelRow(path, {}) for path in others}
     return Labels([*rows.values()], notes=notes, are_numbers=True)
 

@@ -211,7 +211,7 @@ def test_what_is_written_is_read(tmp_path_factory, classes, values, delimiter):
         for i, row in enumerate(values):
             writer.writerow([f'{i}.jpg', *map(int, row[: len(classes)])])
     answers = Answers(image_column='the image', label_columns=tuple(classes), delimiter=delimiter)
-    labels = FORMAT.read(LabelSource(path, ImageNames(path.parent)), answers)
+    labels = FORMAT.read(LabelSource(path, ImageNames(path.parent), answers))
     expected = [dict(zip(classes, map(int, row[: len(classes)]), strict=True)) for row in values]
     assert [row.labels for row in labels.rows] == expected
     assert codecs.BOM_UTF8 not in path.read_bytes()
