@@ -85,7 +85,11 @@ setup(
         'Typing :: Typed',
     ],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed'], f'{PACKAGE}.analysis.report': ['template/*']},
+    package_data={
+        PACKAGE: ['py.typed'],
+        f'{PACKAGE}.analysis.report': ['template/*'],
+        f'{PACKAGE}.visualization': ['template/*'],
+    },
     cmdclass={'build_py': BuildWithMim},
     entry_points={'console_scripts': [f'mldecoder={PACKAGE}.console:main']},
     python_requires='>=3.10',

@@ -1,7 +1,5 @@
 """Images of the report: the most confident errors, with attention overlays."""
 
-import base64
-import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +14,10 @@ from ...datasets.decode_image import decode_image
 from ...datasets.image_files import read_image_file
 from ...fileio.terminal import printable
 from ...visualization import attention_overlay
+from ...visualization.html_page import image_address
 from .test_run import TestRun
 
 SIDE = 240  # of a thumbnail, pixels
-QUALITY = 72
 MAX_LABELS = 8  # named beside an image
 
 
@@ -76,7 +74,7 @@ def attention_overlays(
         scale = SIDE / max(seen.shape[:2])
         size = [max(1, round(side * scale)) for side in seen.shape[1::-1]]
         small = cv2.resize(seen, size, interpolation=cv2.INTER_AREA)
-        overlay = _encode_jpeg(Image.fromarray(attention_overlay(small, attention)))
+        overlay = image_address(Image.fromarray(attention_overlay(small, attention)))
         return overlay, list(prediction['shares_query_with'][place])
 
     return attend
@@ -107,13 +105,7 @@ def read_thumbnail(path: str) -> str | None:
         small.thumbnail((SIDE, SIDE))
     except Exception:  # each decoder has its own
         return None
-    return _encode_jpeg(small)
-
-
-def _encode_jpeg(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, 'JPEG', quality=QUALITY)
-    return 'data:image/jpeg;base64,' + base64.b64encode(buffer.getvalue()).decode()
+    return image_address(small)
 
 
 def error_card(

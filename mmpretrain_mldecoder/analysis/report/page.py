@@ -10,12 +10,14 @@ from ...apis.thresholds.split_scores import map_evaluators
 from ...engine.checks.config_error import read_config
 from ...fileio.atomic_write import atomic_write
 from ...version import __version__
-from .html import TEMPLATE, render_page
+from ...visualization import html_page
 from .images import attention_overlays, error_card, image_roots, worst_errors
 from .numbers import find_confusions, series_numbers
 from .test_run import TestRun, check_same_images, read_class_names, read_test_run
 
-_SCRIPTS = ('element', 'numbers', 'table', 'charts', 'confusions', 'images', 'page')
+_OWN = Path(__file__).parent / 'template'
+_SHARED_SCRIPTS = ('element', 'sorted_table')
+_SCRIPTS = ('numbers', 'table', 'charts', 'confusions', 'images', 'page')
 
 _NO_RAW = (
     'The file has one score per class and image: of the EMA weights if the checkpoint has both, '
@@ -116,10 +118,14 @@ def write_report(
     )
     out = Path(out_dir, 'index.html')
     with atomic_write(out) as path:
-        text = render_page(
-            TEMPLATE / 'page.html',
-            [TEMPLATE / 'page.css'],
-            [TEMPLATE / f'{name}.js' for name in _SCRIPTS],
+        shared = html_page.TEMPLATE
+        text = html_page.render_page(
+            _OWN / 'page.html',
+            [shared / 'page.css', _OWN / 'report.css'],
+            [
+                *(shared / f'{name}.js' for name in _SHARED_SCRIPTS),
+                *(_OWN / f'{name}.js' for name in _SCRIPTS),
+            ],
             data,
             plotly=plotly_js,
         )

@@ -54,12 +54,4 @@ function overallNumbers(series, k, positives) {
   return { CP: cp, CR: cr, CF1: harmonic(cp, cr), OP: op, OR: or, OF1: harmonic(op, or) };
 }
 
-const collator = new Intl.Collator();
 const percent = (fraction) => (fraction == null ? null : 100 * fraction);
-const show = (value) => (value == null ? '–' : value.toFixed(2));
-
-function showDelta(value, other) {
-  if (value == null || other == null) return '–';
-  const delta = Number((value - other).toFixed(2));
-  return delta === 0 ? '0.00' : (delta > 0 ? '+' : '−') + Math.abs(delta).toFixed(2);
-}

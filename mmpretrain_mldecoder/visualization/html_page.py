@@ -1,12 +1,17 @@
 """HTML pages that hold all they show, made of a frame, styles, scripts and data."""
 
+import base64
+import io
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 TEMPLATE = Path(__file__).parent / 'template'
-"""The parts of the report; ``page.css`` and ``element.js`` serve other pages, too."""
+"""What pages share: ``page.css``, ``element.js`` and ``sorted_table.js``; and the parts of one."""
+_DATA = re.compile(r'<script id="data" type="application/json">(.*?)</script>', re.S)
 
 
 def render_page(
@@ -31,3 +36,23 @@ def render_page(
 
 def _joined(paths: Sequence[Path]) -> str:
     return '\n'.join(path.read_text(encoding='utf-8') for path in paths)
+
+
+def read_page_data(page: Path) -> dict:
+    """Return the data of a page of :func:`render_page`.
+
+    Raises:
+        FileNotFoundError: If there is no such page.
+        ValueError: If it is another page.
+    """
+    found = _DATA.search(page.read_text(encoding='utf-8'))
+    if found is None:
+        raise ValueError(f'{page} has no data of mmpretrain_mldecoder')
+    return json.loads(found[1])
+
+
+def image_address(image: Image.Image, form: str = 'JPEG') -> str:
+    """Return a small image as a data address, for the ``src`` of an ``img``."""
+    buffer = io.BytesIO()
+    image.save(buffer, form, quality=72, optimize=True)
+    return f'data:image/{form.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}'
