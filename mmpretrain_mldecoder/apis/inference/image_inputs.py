@@ -10,16 +10,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmcv.transforms import LoadImageFromFile, Resize
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmpretrain.datasets import PackInputs, ResizeEdge
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
 from ...datasets.image_files import decoded_names, near_name
 from ...datasets.image_search import describe_left_out, find_images, glob_images
-from ...datasets.transforms import LoadWholeImage, ShortSideResize, SquareResize
+from ...datasets.transforms import LoadWholeImage
+from ...datasets.transforms.network_view import keep_whole, network_view
 from ...errors import UnreadableImageError
 from ...fileio.terminal import one_line
 
@@ -130,10 +130,6 @@ def _refuse_address(path: str, where: str) -> None:
         raise ValueError(f'{where} is an address, {path}: download the image first')
 
 
-# They keep the whole image, at most squashed.
-_RESIZES = (Resize, ResizeEdge, ShortSideResize, SquareResize, PackInputs)
-
-
 class ImagePipeline:
     """Load or wrap an image, and apply what follows the loading in the test pipeline.
 
@@ -147,7 +143,7 @@ class ImagePipeline:
         self._loader = _whole(loaders[0]) if loaders else LoadWholeImage()
         self._wrapper = LoadWholeImage(self._loader.to_float32, self._loader.color_type)
         self._transforms = [t for t in transforms if t not in loaders]
-        self._only_resizes = all(isinstance(t, _RESIZES) for t in self._transforms)
+        self._keeps_whole = keep_whole(self._transforms)
 
     def __call__(self, image: SingleImage) -> dict:
         """Return what the pipeline packs; its data sample also knows ``ori_shape``.
@@ -163,20 +159,9 @@ class ImagePipeline:
         return results
 
     def seen(self, packed: dict) -> np.ndarray:
-        """Return what the network sees of a packed image, BGR ``uint8``, ``(H, W, 3)``.
-
-        Where the pipeline only resizes, it is stretched to the aspect of the photo, no side getting
-        shorter.
-        """
-        image = packed['inputs'].cpu().numpy().transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
-        image = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
-        if not self._only_resizes:
-            return image
-        height, width = image.shape[:2]
-        photo_height, photo_width = packed['data_samples'].ori_shape
-        aspect = photo_width / photo_height
-        size = (max(width, round(height * aspect)), max(height, round(width / aspect)))
-        return image if size == (width, height) else cv2.resize(image, size)
+        """Return what the network sees of a packed image, see :func:`.network_view`."""
+        photo_shape = packed['data_samples'].ori_shape if self._keeps_whole else None
+        return network_view(packed['inputs'], photo_shape)
 
     def for_drawing(self, image: SingleImage) -> np.ndarray:
         """Return an image as it is loaded, for drawing: BGR ``uint8``, ``(H, W, 3)``."""

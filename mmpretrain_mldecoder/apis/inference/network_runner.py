@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ...errors import RunError
+from ...models.heads.ml_decoder_head import predict_with_attention
 from .onnx_model import OnnxModel, check_onnx_packages, missing_onnx_packages
 
 SECONDS_WORTH_AN_EXPORT = 60  # left for torch; an export takes 5 to 10 s and saves a fifth
@@ -63,13 +64,9 @@ class NetworkRunner:
                 warnings.warn(f'predicting with torch: {error}', stacklevel=2)
         return samples
 
-    @torch.no_grad()
     def with_attention(self, batch: dict) -> tuple[list[DataSample], Tensor]:
         """Predict a batch by torch, and return the attention maps, ``(B, heads, K, H, W)``, too."""
-        data = self.model.data_preprocessor(batch)
-        feats = self.model.extract_feat(data['inputs'])
-        samples = self.model.head.predict(feats, data['data_samples'])
-        return samples, self.model.head.attention_maps(feats)
+        return predict_with_attention(self.model, batch)
 
     def _export(self, batch: dict) -> None:
         if not isinstance(self.model, ImageClassifier):
