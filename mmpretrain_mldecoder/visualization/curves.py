@@ -84,14 +84,18 @@ def read_scalars(work_dir: str | os.PathLike) -> tuple[list[dict], list[dict]]:
     training, validation = [], []
     # Folders are named by the time of their start, so that their order is that of the runs.
     for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        records = _records(path)
-        for joined, run in (
-            (training, [r for r in records if 'loss' in r]),
-            (validation, [r for r in records if 'loss' not in r]),
-        ):
+        for joined, run in zip((training, validation), read_run_scalars(path), strict=True):
             if run:
                 joined[:] = [r for r in joined if r['step'] < run[0]['step']] + run
     return training, validation
+
+
+def read_run_scalars(path: Path) -> tuple[list[dict], list[dict]]:
+    """Read the training and the validation records of one run, as :func:`read_scalars` does."""
+    records = _records(path)
+    training = [record for record in records if 'loss' in record]
+    others = (record for record in records if 'loss' not in record)
+    return training, [r for r in others if not any(name.startswith('test/') for name in r)]
 
 
 def _records(path: Path) -> list[dict]:

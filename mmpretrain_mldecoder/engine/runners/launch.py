@@ -21,6 +21,7 @@ from ..checks.config_error import merge_options, read_config, unknown_type
 from .finished_test import write_finished_test
 from .preemption import SIGNALS
 from .resume import ResumingRunner
+from .trackers import TRACKERS, add_tracker
 
 
 class CfgOptions(DictAction):
@@ -40,7 +41,7 @@ class CfgOptions(DictAction):
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options``, for a tool that loads a config and runs no runner from it."""
-    parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
+    parser.set_defaults(work_dir=None, launcher='none', local_rank=0, log=[])
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -55,6 +56,13 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of training and test, which are those of MMPretrain's tools."""
     add_options(parser)
     parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    parser.add_argument(
+        '--log',
+        action='append',
+        choices=TRACKERS,
+        default=[],
+        help='write losses and metrics to this tracker, too; may be given several times',
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='by the launcher')
 
@@ -82,6 +90,8 @@ def load_config(args: argparse.Namespace) -> Config:
             loader.setdefault('pin_memory', True)
             loader.setdefault('collate_fn', dict(type='default_collate'))
             loader.setdefault('persistent_workers', split != 'test')
+    for tracker in args.log:
+        add_tracker(cfg, tracker)
     merge_options(cfg, args.cfg_options)
     return cfg
 

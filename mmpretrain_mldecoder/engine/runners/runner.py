@@ -26,6 +26,7 @@ from ..hooks.checkpoint_fit_hook import CheckpointFitHook
 from ..hooks.class_counts_hook import ClassCountsHook
 from ..hooks.finite_loss_hook import FiniteLossHook
 from ..hooks.hook_state import HookStateHook
+from ..hooks.test_scalars import TestScalarsHook
 from ..hooks.unreadable_images import UnreadableImagesHook
 from .loading import explained_loading
 from .portable import needs_fp32, portable_loader, portable_parts
@@ -115,8 +116,8 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
         for hook in (ClassCountsHook(), CheckpointFitHook(), ConfigCheckHook()):
             self.register_hook(hook)
         super().register_hooks(default_hooks, custom_hooks)
-        others = (ResumeHook(), HookStateHook(), UnreadableImagesHook(), self._preemption)
-        for hook in (FiniteLossHook(vote), *others):
+        others = (HookStateHook(), UnreadableImagesHook(), TestScalarsHook(), self._preemption)
+        for hook in (FiniteLossHook(vote), ResumeHook(), *others):
             self.register_hook(hook)
         if self._channels_last:
             self.register_hook(ChannelsLastHook())
