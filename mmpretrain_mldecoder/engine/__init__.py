@@ -7,6 +7,7 @@ from .hooks.checkpoint_hook import DurableCheckpointHook
 from .hooks.class_counts_hook import ClassCountsHook
 from .hooks.ema_hook import DualEMAHook
 from .hooks.finite_loss_hook import FiniteLossHook
+from .hooks.live_page_hook import LivePageHook
 from .hooks.test_time_aug import TestTimeAugHook
 from .optimizers.optim_wrapper import NoDecay1DConstructor
 from .runners.loops import ResumableEpochLoop, ResumableIterLoop
@@ -25,6 +26,7 @@ __all__ = [
     'FiniteLossHook',
     'IterSeedHook',
     'LinearWarmupLR',
+    'LivePageHook',
     'NoDecay1DConstructor',
     'PlainOneCycleLR',
     'PortableRunner',

@@ -183,5 +183,6 @@ custom_hooks = [
     dict(type='DualEMAHook', decay={ema_decay.value}),  # {ema_decay.reason}
     # {patience.reason}
     dict(type='EarlyStoppingHook', monitor='coco/mAP', rule='greater', patience={patience.value}),
+    dict(type='LivePageHook'),
 ]
 """

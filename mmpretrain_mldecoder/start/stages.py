@@ -1,6 +1,7 @@
 """The stages of a run, each a command of ``mldecoder``; what is finished is not repeated."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from .labels import prepare_labels
 from .run_config import FEW_IMAGES, choose, config_text, refit_text
 
 STATE = 'start.json'
+# What is shown of a log: epochs, and what LivePageHook says.
+_RESULT = re.compile(r' - INFO - ((?:Epoch|Validation after|Live page).*)')
 _CONSOLE = [sys.executable, '-u', '-m', 'mmpretrain_mldecoder.console']
 
 
@@ -120,7 +123,8 @@ def mldecoder(*arguments: object, allowed: Sequence[int] = (0,), log: Path | Non
         *arguments: The command and its arguments.
         allowed (Sequence[int]): Exit statuses that are no failure. Defaults to 0 alone.
         log (Path, optional): For commands with a runner, whose log is long: it goes to the end of
-            this file; shown are the epochs, and what comes after the last record. Defaults to None.
+            this file; shown are epochs, validations, and what comes after the last record. Defaults
+            to None.
 
     Raises:
         RunError: If it ends with another status.
@@ -151,9 +155,8 @@ def _logged(command: list[str], log: Path) -> tuple[int, list[str]]:
             rest.append(line.rstrip('\n'))
             if ' - mmengine - ' in line:
                 rest.clear()
-                _, is_result, result = line.rstrip().partition(' - INFO - Epoch')
-                if is_result:
-                    print(f'Epoch{result}', flush=True)
+                if result := _RESULT.search(line):
+                    print(result[1], flush=True)
     if process.returncode == 0:
         print(*rest, sep='\n')
     return process.returncode, rest

@@ -47,7 +47,7 @@ def test_config_is_one_that_trains(row, tmp_path):
         assert dataset.data_root == str(data)
         assert dataset.ann_file == str(labels / f'{split}.json')
     assert {hook.type for hook in cfg.custom_hooks} == {
-        *('IterSeedHook', 'DualEMAHook', 'EarlyStoppingHook')
+        *('IterSeedHook', 'DualEMAHook', 'EarlyStoppingHook', 'LivePageHook')
     }
     cfg.model.backbone.pop('init_cfg')
     with torch.device('meta' if 'lite' in row else 'cpu'):

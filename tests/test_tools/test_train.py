@@ -18,6 +18,8 @@ from tiny_run import (
     write_tiny_config,
 )
 
+from mmpretrain_mldecoder.visualization.html_page import read_page_data
+
 HERE = Path(__file__).parent
 run_train, run_test = load_tool('train'), load_tool('test')
 
@@ -84,6 +86,7 @@ def test_two_processes_from_another_folder(unbroken, tmp_path):
     # Arguments with spaces go through; the score of the best checkpoint is that of its file.
     script, work_dir = ROOT / 'tools' / 'dist_train.sh', tmp_path / 'work dir'
     options = ['--work-dir', work_dir, '--cfg-options', 'train_cfg.max_epochs=2']
+    options += ['custom_hooks.0.type=LivePageHook']  # seeds need no hook here
     printed = run('bash', script, unbroken[0], 2, *options, PORT=free_port())
     assert 'There is no GPU: training in fp32' in printed
     (best,) = work_dir.glob('best_coco_mAP_epoch_*.pth')
@@ -92,6 +95,9 @@ def test_two_processes_from_another_folder(unbroken, tmp_path):
     score = checkpoint['message_hub']['runtime_info']['best_score']
     metrics = run_test(unbroken[0], best, '--work-dir', tmp_path)
     assert metrics['coco/mAP'] == pytest.approx(score, abs=1e-9)
+    page = read_page_data(work_dir / 'live.html')
+    assert max(v['metrics']['coco/mAP'] for v in page['validations']) == pytest.approx(score)
+    assert len(page['images']) == 7 and printed.count('Validation after epoch 2') == 1
 
 
 def test_mmpretrain_s_own_tools_with_one_import_line(tmp_path):

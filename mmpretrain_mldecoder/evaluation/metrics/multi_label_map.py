@@ -70,6 +70,10 @@ class MultiLabelMAP(BaseMetric):
         prefix (str, optional): Prefix of the keys. Defaults to ``'coco'``: the main key is
             ``coco/mAP``.
 
+    Attributes:
+        class_positives, class_ap (np.ndarray): Positives and AP (a fraction; nan where a class
+            cannot be scored) of each class, ``(C,)``, when last computed; None before.
+
     Example:
         >>> scores = np.array([[0.9, 0.2], [0.4, 0.8], [0.1, 0.3]])
         >>> targets = np.array([[1, 0], [0, 0], [1, 1]])
@@ -112,6 +116,8 @@ class MultiLabelMAP(BaseMetric):
         self.thr = thr
         self.topk = topk
         self.by_size = by_size
+        self.class_positives: np.ndarray | None = None
+        self.class_ap: np.ndarray | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the arrays of one batch of data samples, given as dicts or ``DataSample``."""
@@ -211,6 +217,7 @@ class MultiLabelMAP(BaseMetric):
     def _metrics(self, values: np.ndarray, counts: np.ndarray) -> dict[str, float]:
         """Name and average what :meth:`_class_values` and :meth:`_row_counts` give; log notes."""
         ap, positives, negatives, unknown, *of_sizes = values
+        self.class_positives, self.class_ap = positives.astype(np.int64), ap
         metrics = dict(mAP=self._mean(ap, 'mAP', positives > 0))
         if self.per_class:
             counts_of_classes = dict(positives=positives)

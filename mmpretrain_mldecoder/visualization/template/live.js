@@ -1,0 +1,143 @@
+// Puts the page of a training together, and loads it again while the training runs.
+
+(() => {
+  const run = JSON.parse(document.getElementById('data').textContent);
+  const { progress, training, validations, classes, unit } = run;
+  const byId = (id) => document.getElementById(id);
+  const last = validations[validations.length - 1];
+
+  // What is chosen outlives a reload of the tab; where the browser keeps nothing, it does not.
+  const KEY = `mldecoder live ${run.folder}`;
+  const state = { training: 'loss', metric: null, filter: '', when: null, refresh: true };
+  try { Object.assign(state, JSON.parse(sessionStorage.getItem(KEY))); } catch { /* nothing kept */ }
+  function keep(changes) {
+    Object.assign(state, changes);
+    try { sessionStorage.setItem(KEY, JSON.stringify(state)); } catch { /* nothing kept */ }
+  }
+
+  document.title = `${run.title} – ${run.finished ? 'trained' : 'training'}`;
+  byId('title').textContent = run.title;
+  for (const note of run.notes) byId('notes').append(element('li', note));
+  byId('footer').textContent = `Made by mmpretrain_mldecoder ${run.version}.`;
+  byId('progress').max = progress.max_iterations;
+  byId('progress').value = progress.iteration;
+
+  function inWords(seconds) {
+    if (seconds < 90) return `${Math.round(seconds)} s`;
+    if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+    return `${(seconds / 3600).toFixed(1)} h`;
+  }
+  function tellState() {
+    const age = Math.max(0, Date.now() / 1000 - run.written);
+    const late = !run.finished && age > Math.max(600, 10 * progress.refresh);
+    byId('state').classList.toggle('late', late);
+    if (run.finished) byId('state').textContent = 'The training is finished.';
+    else if (late) byId('state').textContent = `No news for ${inWords(age)}: the training has ended, or is busy for long.`;
+    else byId('state').textContent = `Running, as of ${inWords(age)} ago`
+      + (progress.seconds_left ? `; about ${inWords(progress.seconds_left)} left, without validations` : '');
+  }
+  tellState();
+  setInterval(tellState, 1000);
+  const facts = [];
+  if (progress.max_epochs != null) facts.push(['Epochs', `${progress.epoch} of ${progress.max_epochs}`]);
+  facts.push(['Iterations', `${progress.iteration.toLocaleString('en')} of ${progress.max_iterations.toLocaleString('en')}`]);
+  facts.push(['Work dir', run.folder]);
+  for (const [name, value] of facts) byId('facts').append(element('dt', name), element('dd', value));
+
+  function options(select, names, key) {
+    if (!names.includes(state[key])) state[key] = names[0] ?? null;
+    select.append(...names.map((name) => element('option', name, { value: name })));
+    select.value = state[key];
+    select.onchange = () => { keep({ [key]: select.value }); drawCurves(); };
+  }
+  const trained = [...new Set(training.flatMap((record) => Object.keys(record)))].filter((key) => key !== 'step' && key !== 'lr');
+  options(byId('training'), ['loss', ...trained.filter((key) => key !== 'loss')], 'training');
+  const metrics = [...new Set(validations.flatMap((record) => Object.keys(record.metrics)))];
+  // Raw weights are drawn beside the averaged ones.
+  options(byId('metric'), metrics.filter((name) => !name.endsWith('_raw') || !metrics.includes(name.slice(0, -4))), 'metric');
+  byId('metric-figure').hidden = byId('validations-section').hidden = !validations.length;
+
+  const ofTraining = (key) => ({ name: key, points: training.map((record) => [record.step, record[key] ?? null]) });
+  const ofMetric = (key) => ({ name: key, points: validations.map((record) => [record.step, record.metrics[key] ?? null]) });
+  function drawCurves() {
+    lineChart(byId('training-chart'), [ofTraining(state.training)], 'iteration');
+    lineChart(byId('rate-chart'), [ofTraining('lr')], 'iteration');
+    if (!validations.length) return;
+    const names = [state.metric, `${state.metric}_raw`].filter((name) => metrics.includes(name));
+    lineChart(byId('metric-chart'), names.map(ofMetric), unit);
+  }
+  drawCurves();
+  let width = innerWidth;
+  addEventListener('resize', () => { if (innerWidth !== width) { width = innerWidth; drawCurves(); } });
+
+  if (validations.length) {
+    const head = element('tr');
+    for (const name of [unit, ...metrics]) head.append(element('th', name, { scope: 'col' }));
+    byId('validations').tHead.replaceChildren(head);
+    const best = Object.fromEntries(metrics.map((name) => [name, Math.max(...validations.map((v) => v.metrics[name] ?? -Infinity))]));
+    byId('validations').tBodies[0].replaceChildren(...validations.map((record) => {
+      const line = element('tr');
+      line.append(element('th', String(record.step), { scope: 'row' }));
+      for (const name of metrics) {
+        const value = record.metrics[name];
+        line.append(element('td', show(value), value === best[name] ? { class: 'best', title: 'the highest' } : {}));
+      }
+      return line;
+    }).reverse());
+  }
+
+  const scored = validations.filter((record) => record.ap);
+  byId('classes-section').hidden = !scored.length;
+  if (scored.length) {
+    const [newest, before] = [scored[scored.length - 1], scored[scored.length - 2]];
+    const columns = () => [
+      { key: 'Positives', paint: (cell, values) => { cell.textContent = String(values.Positives ?? '–'); } },
+      { key: 'AP', paint: paintShare },
+      ...(before ? [{ key: 'Δ', label: `Δ since ${unit} ${before.step}`, paint: paintDelta }] : []),
+      { key: 'so far', paint: (cell, values) => { cell.className = 'spark'; cell.append(sparkLine(scored.map((record) => record.ap[values.index]))); } },
+    ];
+    const row = (c) => ({
+      Positives: run.positives?.[c] ?? null, AP: newest.ap[c], Δ: before ? difference(newest.ap[c], before.ap[c]) : null, 'so far': null,
+    });
+    const names = newest.ap.map((_, c) => nameOf(classes, c));
+    byId('filter').value = state.filter;
+    byId('filter').addEventListener('input', () => keep({ filter: byId('filter').value }));
+    sortedTable(names, columns, row, { key: 'AP', down: false })();
+    byId('classes-hint').textContent = `After ${unit} ${newest.step}. Positives: images that show the class. `
+      + `AP in percent; a dash: no positives, or no negatives. The line goes from 0 to 100, over ${scored.length} validations.`;
+  }
+
+  const pictured = validations.filter((record) => record.images);
+  byId('images-section').hidden = !pictured.length;
+  if (pictured.length) {
+    const slider = byId('when');
+    slider.max = String(pictured.length - 1);
+    const kept = pictured.findIndex((record) => record.step === state.when);
+    slider.value = String(kept < 0 ? pictured.length - 1 : kept);
+    const drawImages = () => {
+      const record = pictured[Number(slider.value)];
+      byId('when-value').textContent = `${unit} ${record.step}`;
+      slider.setAttribute('aria-valuetext', `${unit} ${record.step}`);
+      byId('images').replaceChildren(...record.images.map((labels, i) => liveCard(run, run.images[i], labels)));
+    };
+    slider.oninput = () => {
+      const newest = Number(slider.value) === pictured.length - 1;
+      keep({ when: newest ? null : pictured[Number(slider.value)].step }); // the newest stays the newest
+      drawImages();
+    };
+    drawImages();
+    const maps = pictured.some((record) => record.images.flat().some(([, , map]) => map));
+    byId('attention-hint').textContent = maps
+      ? 'Press a label to see where its query looked, mean over the heads, bright where most; press it again for the image alone.' : '';
+  }
+
+  byId('refresh-label').hidden = run.finished;
+  byId('refresh').checked = state.refresh;
+  byId('refresh').onchange = () => keep({ refresh: byId('refresh').checked });
+  // Not while somebody writes, chooses or moves something, nor in a tab that nobody sees.
+  const isBusy = () => document.hidden || ['INPUT', 'SELECT'].includes(document.activeElement?.tagName)
+    && document.activeElement.id !== 'refresh';
+  if (!run.finished) {
+    setInterval(() => { if (byId('refresh').checked && !isBusy()) location.reload(); }, 1000 * progress.refresh);
+  }
+})();
