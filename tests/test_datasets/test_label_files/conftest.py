@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from mmpretrain_mldecoder.datasets.label_files import Answers, read_labels
+from mmpretrain_mldecoder.errors import OpenQuestion
 
 
 class LabelledFolder:
@@ -26,17 +28,22 @@ class LabelledFolder:
     def read(self, **answers):
         return read_labels(self.path, Answers(**answers))
 
+    def asked(self, argument: str, **answers) -> dict:
+        """The choices of the question that reading ends with."""
+        with pytest.raises(OpenQuestion) as caught:
+            self.read(**answers)
+        assert caught.value.argument == argument
+        assert argument in str(caught.value)
+        return caught.value.choices
+
     def labels(self, **answers) -> dict:
         """The names with 1, and those with -1 behind a question mark, of each image."""
         table = self.read(**answers)
         signs = {1: '', -1: '?'}
+        names = np.array(table.classes)
         return {
-            image: [
-                signs[target] + name
-                for name, target in zip(table.classes, targets, strict=True)
-                if target
-            ]
-            for image, targets in zip(table.images, table.targets.tolist(), strict=True)
+            image: [signs[targets[i]] + names[i] for i in np.flatnonzero(targets)]
+            for image, targets in zip(table.images, table.targets, strict=True)
         }
 
 

@@ -63,19 +63,10 @@ def test_a_group_column_is_read_if_named(folder):
         folder.read(group_column='Patient')
 
 
-def asks(folder, argument, **answers):
-    with pytest.raises(OpenQuestion) as caught:
-        folder.read(**answers)
-    assert caught.value.argument == argument
-    assert argument in str(caught.value)
-    return caught.value
-
-
 def test_asks_whether_blanks_separate(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('l.csv', 'image_name,tags\na,haze primary\nb,clear\n')
-    question = asks(folder, 'separator')
-    assert set(question.choices) == {'blank', 'none'}
+    assert set(folder.asked('separator')) == {'blank', 'none'}
     assert folder.labels(separator='blank') == {'a.jpg': ['haze', 'primary'], 'b.jpg': ['clear']}
     assert folder.labels(separator='none') == {'a.jpg': ['haze primary'], 'b.jpg': ['clear']}
 
@@ -90,7 +81,7 @@ def test_blanks_between_numbers_separate(folder):
 def test_asks_which_of_two_separators_it_is(folder):
     folder.add_images('a.jpg')
     folder.write('l.csv', 'image,labels\na.jpg,"dog, hot|cat"\n')
-    assert set(asks(folder, 'separator').choices) == {'pipe', 'comma', 'none'}
+    assert set(folder.asked('separator')) == {'pipe', 'comma', 'none'}
     assert folder.labels(separator='pipe') == {'a.jpg': ['cat', 'dog, hot']}
     assert folder.labels(separator='|') == {'a.jpg': ['cat', 'dog, hot']}
 
@@ -98,9 +89,9 @@ def test_asks_which_of_two_separators_it_is(folder):
 def test_asks_what_minus_one_zero_and_empty_mean(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('l.csv', 'image,cat,dog,cow\na.jpg,1,0,-1\nb.jpg,,1,1\n')
-    assert set(asks(folder, 'minus_one').choices) == {'no', 'unknown'}
-    asks(folder, 'empty', minus_one='unknown')
-    asks(folder, 'zero', minus_one='no')
+    assert set(folder.asked('minus_one')) == {'no', 'unknown'}
+    folder.asked('empty', minus_one='unknown')
+    folder.asked('zero', minus_one='no')
     chexpert = folder.labels(minus_one='unknown', empty='no')
     assert chexpert == {'a.jpg': ['cat', '?cow'], 'b.jpg': ['dog', 'cow']}
     voc = folder.labels(minus_one='no', zero='unknown', empty='unknown')
@@ -110,15 +101,15 @@ def test_asks_what_minus_one_zero_and_empty_mean(folder):
 def test_asks_for_columns_that_are_not_clear(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('l.csv', 'image,tags,genre\na.jpg,x,y\nb.jpg,x,z\n')
-    assert set(asks(folder, 'label_columns').choices) == {('tags',), ('genre',)}
+    assert set(folder.asked('label_columns')) == {('tags',), ('genre',)}
     assert folder.labels(label_columns=('genre',)) == {'a.jpg': ['y'], 'b.jpg': ['z']}
     folder.write('l.csv', 'image,tags,cat,dog\na.jpg,x,0,1\nb.jpg,x,1,1\n')
-    assert set(asks(folder, 'label_columns').choices) == {('tags',), ('cat', 'dog')}
+    assert set(folder.asked('label_columns')) == {('tags',), ('cat', 'dog')}
     assert folder.labels(label_columns=('cat', 'dog'))['a.jpg'] == ['dog']
     folder.write('l.csv', 'name,labels\nx,cat\ny,dog\n')
-    assert set(asks(folder, 'image_column').choices) == {'name', 'labels'}
+    assert set(folder.asked('image_column')) == {'name', 'labels'}
     folder.write('l.csv', 'image,copy,labels\na.jpg,b.jpg,cat\nb.jpg,a.jpg,dog\n')
-    assert set(asks(folder, 'image_column').choices) == {'image', 'copy'}
+    assert set(folder.asked('image_column')) == {'image', 'copy'}
 
 
 def test_a_class_that_is_empty_in_one_split_is_unknown_there(folder):
@@ -135,16 +126,14 @@ def test_a_class_that_is_empty_in_one_split_is_unknown_there(folder):
 def test_cells_of_zeros_and_ones_are_no_images(folder):
     folder.add_images('0.jpg', '1.jpg')
     folder.write('l.csv', 'id,cat,dog\n0,1,0\n1,1,1\n')
-    asks(folder, 'image_column')
+    folder.asked('image_column')
     assert folder.labels(image_column='id') == {'0.jpg': ['cat'], '1.jpg': ['cat', 'dog']}
 
 
 def test_asks_for_the_encoding_of_what_is_not_unicode(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('l.csv', 'image,labels\na.jpg,dog\nb.jpg,Bär\n', 'latin-1')
-    question = asks(folder, 'encoding')
-    assert 'line 3' in question.question
-    assert question.choices['cp1252'] == 'b.jpg,Bär'
+    assert folder.asked('encoding')['cp1252'] == 'b.jpg,Bär'
     assert folder.labels(encoding='cp1252') == {'a.jpg': ['dog'], 'b.jpg': ['Bär']}
     with pytest.raises(ValueError, match='line 3'):
         folder.read(encoding='utf-8')

@@ -1,13 +1,5 @@
 import pytest
 
-from mmpretrain_mldecoder.errors import OpenQuestion
-
-
-def asked(folder, **answers):
-    with pytest.raises(OpenQuestion) as caught:
-        folder.read(**answers)
-    return caught.value.argument
-
 
 def voc(*objects) -> str:
     elements = ''.join(
@@ -21,7 +13,7 @@ def test_voc_asks_about_classes_in_difficult_objects_only(folder):
     folder.add_images('1.jpg', '2.jpg')
     folder.write('Annotations/1.xml', voc(('cat', 0), ('cat', 1), ('dog', 1)))
     folder.write('Annotations/2.xml', voc(('dog', 0)))
-    assert asked(folder) == 'difficult'
+    folder.asked('difficult')
     for answer, labels in (('yes', ['cat', 'dog']), ('no', ['cat']), ('unknown', ['cat', '?dog'])):
         assert folder.labels(difficult=answer) == {'1.jpg': labels, '2.jpg': ['dog']}
 
@@ -55,7 +47,7 @@ def yolo(folder):
 
 
 def test_yolo_asks_about_images_without_a_file(yolo):
-    assert asked(yolo) == 'unlisted'
+    yolo.asked('unlisted')
     expected = {'images/1.jpg': ['a', 'c'], 'images/2.jpg': []}
     assert yolo.labels(unlisted='skip') == expected
     assert yolo.labels(unlisted='no') == expected | {'images/3.jpg': []}
@@ -75,7 +67,7 @@ def test_yolo_without_names_has_numbers(yolo):
 def test_asks_which_of_several_lists_has_the_names(yolo):
     yolo.write('obj.names', 'x\ny\nz\n')
     yolo.write('broken.yaml', 'names: [')
-    assert asked(yolo, unlisted='no') == 'class_names'
+    yolo.asked('class_names', unlisted='no')
     yolo.write('obj.names', 'x\ny\n')  # too short
     assert yolo.read(unlisted='no').classes == ('a', 'b', 'c', 'd')
 

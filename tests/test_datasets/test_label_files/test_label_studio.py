@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-from mmpretrain_mldecoder.errors import OpenQuestion
-
 
 def result(name='tags', kind='choices', *labels):
     return dict(from_name=name, to_name='image', type=kind, value={kind: list(labels)})
@@ -30,12 +28,6 @@ def write(folder):
     return write
 
 
-def asked(folder, **answers):
-    with pytest.raises(OpenQuestion) as caught:
-        folder.read(**answers)
-    return caught.value
-
-
 def test_skips_what_is_not_annotated(folder, write):
     write(
         task('a.jpg', annotation(result('tags', 'choices', 'cat'))),
@@ -51,8 +43,7 @@ def test_asks_how_annotators_that_differ_count(folder, write):
     one = annotation(result('tags', 'choices', 'cat', 'dog'))
     other = annotation(result('tags', 'choices', 'cat'))
     write(task('a.jpg', one, other), task('b.jpg', one, one))
-    question = asked(folder)
-    assert question.argument == 'annotators'
+    folder.asked('annotators')
     for answer, labels in (('yes', ['cat', 'dog']), ('no', ['cat']), ('unknown', ['cat', '?dog'])):
         assert folder.labels(annotators=answer) == {'a.jpg': labels, 'b.jpg': ['cat', 'dog']}
     write(task('a.jpg', one, one))
@@ -70,10 +61,12 @@ def test_asks_which_names_and_whether_boxes_are_labels(folder, write):
             ),
         )
     )
-    assert asked(folder).argument == 'boxes'
-    question = asked(folder, boxes='no')
-    assert question.argument == 'label_columns'
-    assert set(question.choices) == {('tags',), ('quality',), ('tags', 'quality')}
+    folder.asked('boxes')
+    assert set(folder.asked('label_columns', boxes='no')) == {
+        ('tags',),
+        ('quality',),
+        ('tags', 'quality'),
+    }
     assert folder.labels(boxes='no', label_columns=('tags',)) == {'a.jpg': ['cat']}
     assert folder.labels(boxes='yes', label_columns=('tags', 'boxes')) == {'a.jpg': ['cat', 'dog']}
 
@@ -81,7 +74,7 @@ def test_asks_which_names_and_whether_boxes_are_labels(folder, write):
 def test_asks_for_the_key_of_the_image(folder, write):
     label = annotation(result('tags', 'choices', 'cat'))
     write(task('x/a.jpg', label, mask='x/b.jpg', text='a cat'))
-    assert set(asked(folder).choices) == {'image', 'mask'}
+    assert set(folder.asked('image_column')) == {'image', 'mask'}
     assert folder.labels(image_column='mask') == {'b.jpg': ['cat']}
 
 
