@@ -14,7 +14,7 @@ from .label_source import FOLDER, LabelSource
 from .label_table import LabelRow
 
 _FILES = re.compile(
-    r'((.*label_list|labels?|classes|class_names|categories)(\.txt)?|.*\.names|.*\.ya?ml)'
+    r'((.*label_list|labels?|classes|class_names|categories|words)(\.txt)?|.*\.names|.*\.ya?ml)'
 )
 _NUMBERED = re.compile(r'(\d+)[ \t:,]+(.*)')
 
@@ -29,7 +29,8 @@ def name_classes(
     it. Where there is none, the names are the numbers.
 
     Args:
-        rows (Sequence[LabelRow]): With numbers from 0 on.
+        rows (Sequence[LabelRow]): With numbers from 0 on; from 1 on, if as many names as the
+            highest number are there.
         classes (Sequence[str]): All numbers, if they are known; a longer list is another one then.
         source (LabelSource): The label file; the answer ``class_names`` names the list.
 
@@ -43,15 +44,26 @@ def name_classes(
             f'{source.path} has names of classes, such as {printable(min(others))!r}: leave out '
             '`class_names`'
         )
-    names, notes = _find_names(source, max(map(int, numbers), default=-1) + 1, bool(classes))
-    named = [row._replace(labels={names[int(k)]: v for k, v in row.labels.items()}) for row in rows]
+    used = {*map(int, numbers)}
+    names, notes = _find_names(source, used, bool(classes))
+    first = int(len(names) == max(used, default=-1))
+    if first:
+        notes = [*notes, f'the classes are numbered from 1 on: 1 is {printable(names[0])}']
+    named = [
+        row._replace(labels={names[int(k) - first]: v for k, v in row.labels.items()})
+        for row in rows
+    ]
     return named, list(names), notes
 
 
 def _find_names(
-    source: LabelSource, number: int, is_complete: bool
+    source: LabelSource, used: set[int], is_complete: bool
 ) -> tuple[tuple[str, ...], list[str]]:
+    number = max(used, default=-1) + 1
+
     def fits(names: tuple[str, ...]) -> bool:
+        if len(names) == number - 1:  # they are numbered from 1 on
+            return 0 not in used
         return len(names) == number or (len(names) > number and not is_complete)
 
     data, answers = source.images.data, source.answers

@@ -121,7 +121,7 @@ def _paths(data: Path) -> Iterator[Path]:
                 if entry.name.startswith('.') or is_metadata(entry.name):
                     continue
                 suffix = os.path.splitext(entry.name)[1].lower()
-                if suffix in _SUFFIXES and entry.is_file():
+                if (suffix in _SUFFIXES or not suffix) and entry.is_file():
                     kinds[suffix].append(Path(entry.path))
                 elif level < _LEVELS and suffix not in suffixes and entry.is_dir():
                     inside.append((Path(entry.path), level + 1))

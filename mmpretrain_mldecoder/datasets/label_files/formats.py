@@ -14,9 +14,10 @@ from .label_studio import FORMAT as LABEL_STUDIO
 from .mmpretrain_json import FORMAT as MMPRETRAIN
 from .roboflow import FORMAT as ROBOFLOW
 from .voc import FORMAT as VOC
+from .voc_lists import FORMAT as VOC_LISTS
 from .yolo import FORMAT as YOLO
 
 # The first one that recognises a file is its format.
 _IN_ORDER = (COCO, MMPRETRAIN, DATUMARO, FIFTYONE, LABEL_STUDIO, HUGGING_FACE, GOOGLE, AZURE)
-_IN_ORDER += (ROBOFLOW, LISTS, CSV, CVAT, VOC, YOLO, FOLDERS)
+_IN_ORDER += (ROBOFLOW, LISTS, CSV, CVAT, VOC, VOC_LISTS, YOLO, FOLDERS)
 FORMATS = {format.name: format for format in _IN_ORDER}

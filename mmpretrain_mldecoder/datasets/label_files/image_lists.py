@@ -1,11 +1,12 @@
 """Text lists without a header: an image and its labels on each line.
 
 Sources: the lists of Hill and SPLC (xinyu1205/robust-loss-mlml), of CheXNet's reproductions, and of
-PaddleClas (PaddlePaddle/PaddleClas, ppcls/data/dataloader/multilabel_dataset.py). Either all cells
-behind the first are labels, or the second one has all of them; or there is 1 or 0 for each class,
-with names in a list of their own, such as ``label_list.txt``::
+PaddleClas (PaddlePaddle/PaddleClas, ppcls/data/dataloader/multilabel_dataset.py), and Corel-5k's.
+Either all cells behind the first are labels, or the second one has all of them; or there is 1 or 0
+for each class, or there are the numbers of classes, with names in a list of their own, such as
+``label_list.txt``::
 
-    a.jpg,cat,sofa        a.jpg<TAB>cat;sofa        a.jpg 1 0 0 1        a.jpg<TAB>1,0,0,1
+    a.jpg,cat,sofa     a.jpg<TAB>cat;sofa     a.jpg 1 0 0 1     a.jpg<TAB>1,0,0,1     1000 1 17
 """
 
 import re
@@ -20,20 +21,22 @@ from .label_values import are_values, targets_of
 
 _VECTOR = re.compile(r'\S+\.\w+( -?[01]){2,}\s*')
 _PADDLECLAS = re.compile(r'[^\t]+\t[01](,[01])+\s*')
+_NUMBERS = re.compile(r'\S+(\s+\d+)*\s*')
+_SAMPLE = 20  # lines
 _DELIMITERS = ('\t', ',', ';', '|')
 
 
 def _recognises(source: LabelSource) -> bool:
     """Whether the first lines begin with an image and go on behind a delimiter."""
-    return bool(source.lines and _delimiter(source.lines))
+    return bool(_delimiter(source))
 
 
 def _read(source: LabelSource) -> Labels:
-    delimiter = _delimiter(source.lines)
+    delimiter = _delimiter(source)
     if not delimiter:
         raise ValueError(
             f'{source.path} is no list of images with labels: each line has to begin with the '
-            'name of an image, with its suffix'
+            'name of an image, with its suffix unless numbers of classes follow'
         )
     text = source.text()
     if delimiter == ' ':  # several may follow one another
@@ -50,7 +53,8 @@ def _read(source: LabelSource) -> Labels:
     number = len(others[0])
     if max(map(len, others)) == 1 or not are_values(chain.from_iterable(others)):
         of_rows = [dict.fromkeys(filter(None, row), 1) for row in others]
-        return Labels([LabelRow(*row) for row in zip(images, of_rows, strict=True)], (), notes)
+        labelled = [LabelRow(*row) for row in zip(images, of_rows, strict=True)]
+        return Labels(labelled, (), notes, are_numbers=delimiter == ' ')
     for place, row in enumerate(others, 1):
         if len(row) != number:
             raise ValueError(
@@ -64,8 +68,11 @@ def _read(source: LabelSource) -> Labels:
     return Labels(labelled, classes, are_numbers=True)
 
 
-def _delimiter(lines: list[str]) -> str:
+def _delimiter(source: LabelSource) -> str:
     """Return the first delimiter that leaves an image in front of it on all lines, or ''."""
+    lines = source.lines
+    if not lines:
+        return ''
     if all(map(_VECTOR.fullmatch, lines)):
         return ' '
     if all(map(_PADDLECLAS.fullmatch, lines)):
@@ -74,6 +81,10 @@ def _delimiter(lines: list[str]) -> str:
         first = [line.partition(delimiter)[0].strip('" ') for line in lines]
         if any(delimiter in line for line in lines) and all(map(has_image_suffix, first)):
             return delimiter
+    words = [line.split() for line in lines]
+    if max(map(len, words)) > 2 and all(map(_NUMBERS.fullmatch, lines)):
+        paths = [source.images.find(first, source.folder)[0] for first, *_ in words[:_SAMPLE]]
+        return ' ' if paths.count(None) * 2 <= len(paths) else ''
     return ''
 
 

@@ -1,4 +1,4 @@
-"""What 1, 0, -1 and an empty cell of a class mean, and whether boxes are labels.
+"""What 1, 0, -1, an empty cell, difficult objects and boxes mean.
 
 Both of these are common, so that a file with -1 does not say which one it follows:
 
@@ -7,11 +7,12 @@ Both of these are common, so that a file with -1 does not say which one it follo
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ...errors import OpenQuestion
 from .answers import NO, TARGETS, UNKNOWN, YES
 from .label_source import LabelSource
+from .label_table import LabelRow
 
 _VALUES = {
     **dict.fromkeys(('1', '1.0', 'true', 'yes'), 1),
@@ -19,6 +20,7 @@ _VALUES = {
     **dict.fromkeys(('-1', '-1.0'), -1),
     '': None,
 }
+DIFFICULT = 2  # in the rows of readers
 _MEANINGS = {NO: 'the image does not show the class', UNKNOWN: 'it is not known'}
 
 
@@ -56,6 +58,31 @@ def targets_of(texts: Iterable[str], source: LabelSource) -> dict[str, int]:
     if totals[None]:
         meanings[None] = meaning('empty', 'an empty cell')
     return {text: meanings[value] for text, value in value_of.items()}
+
+
+def settle_difficult(rows: Sequence[LabelRow], source: LabelSource) -> list[LabelRow]:
+    """Give ``DIFFICULT``, a class that an image shows in difficult objects only, its target.
+
+    Raises:
+        OpenQuestion: About ``difficult``, if one occurs.
+    """
+    count = sum(list(row.labels.values()).count(DIFFICULT) for row in rows)
+    if count and source.answers.difficult is None:
+        raise OpenQuestion(
+            'difficult',
+            f'{source.path}: {count:,} times an image shows a class in objects marked as difficult '
+            'only. Are these labels?',
+            {
+                YES: 'they are labels',
+                NO: "no, the class counts as absent (MMPretrain's training)",
+                UNKNOWN: 'the class is unknown (the official test, MMPretrain)',
+            },
+        )
+    targets = {1: 1, 0: 0, DIFFICULT: TARGETS[source.answers.difficult or YES]}
+    return [
+        row._replace(labels={name: targets[value] for name, value in row.labels.items()})
+        for row in rows
+    ]
 
 
 def boxes_count(labels: int, boxes: int, source: LabelSource) -> tuple[bool, list[str]]:

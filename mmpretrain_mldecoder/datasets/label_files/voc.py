@@ -10,17 +10,10 @@ by the name of its XML, as VOC has it, or else by ``filename``. Splits are those
 
 from pathlib import Path
 
-from ...errors import OpenQuestion
-from .answers import NO, TARGETS, UNKNOWN, YES
 from .file_content import read_text, read_xml, text_of
 from .label_source import FOLDER, LabelFormat, LabelSource
 from .label_table import SPLITS, LabelRow, Labels
-
-_MEANINGS = {
-    YES: 'they are labels',
-    NO: "no, the class counts as absent (MMPretrain's training)",
-    UNKNOWN: 'the class is unknown (the official test, MMPretrain)',
-}
+from .label_values import DIFFICULT, settle_difficult
 
 
 def _recognises(source: LabelSource) -> bool:
@@ -33,30 +26,19 @@ def _recognises(source: LabelSource) -> bool:
 
 def _read(source: LabelSource) -> Labels:
     splits = _splits(source.path)
-    rows: list[LabelRow] = []
-    doubtful = 0
+    rows = []
     for name in source.names('.xml'):
         root = read_xml(source.path / name)
         stem = name[: -len('.xml')]
-        shown: dict[str, bool] = {}  # whether one of its objects is not difficult
-        for element in root.iter('object'):
-            is_clear = text_of(element, 'difficult') not in ('1', 'true')
-            label = text_of(element, 'name')
-            shown[label] = shown.get(label, False) or is_clear
-        doubtful += list(shown.values()).count(False)
-        target = TARGETS[source.answers.difficult or YES]
-        labels = {label: 1 if is_clear else target for label, is_clear in shown.items()}
         is_there = source.images.find(stem, source.folder)[0] is not None
         image = stem if is_there else text_of(root, 'filename') or stem
+        labels: dict[str, int] = {}
+        for element in root.iter('object'):
+            label = text_of(element, 'name')
+            value = DIFFICULT if text_of(element, 'difficult') in ('1', 'true') else 1
+            labels[label] = min(value, labels.get(label, value))
         rows.append(LabelRow(image, labels, splits.get(stem, '')))
-    if doubtful and source.answers.difficult is None:
-        raise OpenQuestion(
-            'difficult',
-            f'{source.path}: {doubtful:,} times an image shows a class in objects marked as '
-            'difficult only. Are these labels?',
-            _MEANINGS,
-        )
-    return Labels(rows)
+    return Labels(settle_difficult(rows, source))
 
 
 def _splits(annotations: Path) -> dict[str, str]:

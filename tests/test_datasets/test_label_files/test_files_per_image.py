@@ -30,6 +30,16 @@ def test_voc_reads_the_lists_of_its_splits(folder):
     assert folder.read().splits == ('train', 'val', '')
 
 
+def test_voc_lists_have_zero_for_difficult_objects(folder):
+    folder.add_images('1.jpg', '2.jpg')
+    folder.write('ImageSets/Main/dog_test.txt', '1 0\n2 1\n')
+    folder.asked('difficult')
+    assert folder.labels(difficult='unknown') == {'1.jpg': ['?dog'], '2.jpg': ['dog']}
+    folder.write('Annotations/2.xml', voc(('dog', 0)))
+    assert folder.read(labels='Annotations').images == ('2.jpg',)
+    assert folder.read().images == ('2.jpg',)
+
+
 def test_voc_beside_the_images_has_the_splits_of_the_folders(folder):
     for split in ('train', 'valid'):
         folder.add_images(f'{split}/a.v1.jpg')

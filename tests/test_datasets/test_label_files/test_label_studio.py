@@ -78,6 +78,11 @@ def test_asks_for_the_key_of_the_image(folder, write):
     assert folder.labels(image_column='mask') == {'b.jpg': ['cat']}
 
 
+def test_a_path_of_a_taxonomy_is_a_label(folder, write):
+    write(task('a.jpg', annotation(result('tags', 'taxonomy', ['animal', 'cat'], ['indoors']))))
+    assert folder.labels() == {'a.jpg': ['animal/cat', 'indoors']}
+
+
 RECORDS = [
     dict(id=1, image='/data/upload/1/01234567-a.jpg', tags=dict(choices=['cat', 'hot dog'])),
     dict(id=2, image='/data/local-files/?d=x%5Cb.jpg', tags='cat'),

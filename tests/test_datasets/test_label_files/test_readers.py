@@ -1,8 +1,10 @@
 import json
+import posixpath
 
 import pytest
 
 from mmpretrain_mldecoder.datasets.label_files import FORMATS, Answers, find_label_files
+from mmpretrain_mldecoder.datasets.label_files.label_source import FOLDER
 from mmpretrain_mldecoder.errors import OpenQuestion
 
 
@@ -16,7 +18,8 @@ SAMPLES = {
     'coco': (
         {
             'a.json': '{"images": [{"id": 1, "file_name": "a.jpg"},'
-            '{"id": 2, "file_name": "b.jpg"}], "annotations": [{"id": 1, "image_id": 1, "category_id": 7}],'
+            '{"id": 2, "file_name": "b.jpg"}],'
+            '"annotations": [{"id": 1, "image_id": 1, "category_id": 7}],'
             '"categories": [{"id": 9, "name": "hot dog"}, {"id": 7, "name": "cat"}]}'
         },
         {'a.jpg': ['cat'], 'b.jpg': []},
@@ -95,6 +98,10 @@ SAMPLES = {
         {'train_list.txt': 'a.jpg\t1,0\nb.jpg\t1,1\n', 'label_list.txt': '0 hot dog\n1 cat\n'},
         {'a.jpg': ['hot dog'], 'b.jpg': ['hot dog', 'cat']},
     ),
+    'lists of numbers': (
+        {'labels/training_label': '1000 1 2 \r\n1001 2\r\n', 'labels/words': 'hot dog\ncat\n'},
+        {'img/1000.jpg': ['hot dog', 'cat'], 'img/1001.jpg': ['cat']},
+    ),
     'csv': (
         {'labels.csv': 'image,labels\na.jpg,"cat,hot dog"\nb.jpg,\n'},
         {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []},
@@ -118,6 +125,15 @@ SAMPLES = {
             'Annotations/other.xml': '<annotation><filename>b.jpg</filename></annotation>',
         },
         {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []},
+    ),
+    'voc-lists': (
+        {
+            'ImageSets/Main/hot dog_train.txt': 'a -1\n',
+            'ImageSets/Main/cat_trainval.txt': 'a  1\nb -1\n',
+            'ImageSets/Main/hot dog_val.txt': 'b  1\n',
+            'ImageSets/Main/train.txt': 'a\n',
+        },
+        {'JPEGImages/a.jpg': ['cat'], 'JPEGImages/b.jpg': ['hot dog']},
     ),
     'yolo': (
         {
@@ -152,10 +168,10 @@ def test_every_format_has_a_sample():
 
 SPLITS = {
     **dict.fromkeys(('mmpretrain', 'datumaro', 'azure', 'roboflow', 'lists'), ('train', 'train')),
-    **dict.fromkeys(('lists of values', 'yolo'), ('train', 'train')),
+    **dict.fromkeys(('lists of values', 'lists of numbers', 'yolo'), ('train', 'train')),
     'google in JSON': ('test', 'train'),
     'google in CSV': ('train', ''),
-    'cvat': ('train', 'val'),
+    **dict.fromkeys(('cvat', 'voc-lists'), ('train', 'val')),
 }
 
 
@@ -202,6 +218,7 @@ def test_files_that_are_cut_off_are_errors_in_one_line(folder, name):
         ('fiftyone', 'labels.json', '{"classes": ["x"], "labels": {"a": 7}}', "'a'"),
         ('cvat', 'annotations.xml', '<annotations><track/></annotations>', 'tracks of a video'),
         ('google in CSV', 'import.csv', 'TRAIN,gs://b/a.jpg,cat\nTRAIN,a.jpg,cat\n', 'row 2'),
+        ('voc-lists', 'ImageSets/Main/cat_trainval.txt', 'a 1\nb 2\n', 'line 2'),
         ('yolo', 'labels/train/a.txt', '1 .5 .5 .1\n', 'line 1'),
     ),
 )
@@ -212,7 +229,8 @@ def test_what_a_format_does_not_have_is_named(folder, name, file, text, match):
         text = SAMPLES[name][0][file].replace(text, wrong)
     folder.write(file, text)
     with pytest.raises(ValueError, match=match) as caught:
-        folder.read(labels='labels/train' if name == 'yolo' else file, format=format_of(name))
+        named = posixpath.dirname(file) if FOLDER in FORMATS[format_of(name)].suffixes else file
+        folder.read(labels=named, format=format_of(name))
     assert not isinstance(caught.value, OpenQuestion)
 
 
