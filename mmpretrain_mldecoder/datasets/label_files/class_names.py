@@ -70,7 +70,9 @@ def _find_names(
     if answers.class_names is not None:
         path = data / answers.class_names
         if not fits(names := _read(path, answers)):
-            raise ValueError(f'{path} has {len(names)} names, and there are {number} classes')
+            raise ValueError(
+                f'{path} has {len(names)} names, and the numbers of classes go up to {number - 1}'
+            )
         return names, []
     folder = source.path if source.suffix == FOLDER else source.path.parent
     found = {

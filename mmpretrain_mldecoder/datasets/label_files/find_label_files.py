@@ -4,8 +4,8 @@ import glob
 import os
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import OpenQuestion
 from ...fileio.near_names import near_names
@@ -23,8 +23,7 @@ _LEVELS = 4  # of folders below the data
 _MANY = 50  # files of a kind in a folder: one an image, no label files of their own
 
 
-@dataclass(frozen=True)
-class LabelFiles:
+class LabelFiles(NamedTuple):
     """The label files of a dataset: one, or one a split; all in one format."""
 
     format: LabelFormat
