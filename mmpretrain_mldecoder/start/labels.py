@@ -25,7 +25,7 @@ FEW = 10  # images of a class in train
 MOST_LISTED = 10
 
 
-def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> None:
+def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> Answers:
     """Read the labels of a folder, print what there is to know, and write one file a split.
 
     Thresholds and the best epoch are chosen on ``val``, so the test is of other images: labels that
@@ -37,13 +37,16 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> None:
         seed (int): Of the split.
         out (Path): Folder for ``train.json``, ``val.json``, ``test.json``.
 
+    Returns:
+        Answers: With those to questions that were asked.
+
     Raises:
         OpenQuestion: If labels can be read in several ways and nobody can be asked.
         RunError: If a split has no image, or none with a label.
         ValueError: If labels cannot be read.
         FileNotFoundError: If they are not there.
     """
-    table, _ = with_questions(lambda given: read_labels(data, given), answers)
+    table, answers = with_questions(lambda given: read_labels(data, given), answers)
     if set(table.splits) == {'train', 'val'}:
         renamed = tuple('test' if split == 'val' else split for split in table.splits)
         note = 'val of the label files is the test here, and val is a part of their train'
@@ -61,6 +64,7 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> None:
                 'few, or the labels are not what they should be'
             )
     write_coco_files(table, data, out)
+    return answers
 
 
 def _findings(table: LabelTable) -> list[str]:

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from ..apis.thresholds.stored_thresholds import read_trained, store_thresholds
@@ -37,10 +38,12 @@ class RunFolder:
     def __init__(self, path: Path, settings: dict):
         self.path = path
         self.finished: list[str] = []
+        self.answers: dict | None = None  # about the labels; those of a terminal, too
         state = path / STATE
         if state.is_file():
             stored = json.loads(state.read_text())
             self.finished = stored['finished']
+            self.answers = stored.get('answers')
             differ = [key for key in settings if settings[key] != stored['settings'].get(key)]
             if differ:
                 raise ValueError(
@@ -51,6 +54,18 @@ class RunFolder:
             raise ValueError(f'{path} holds something else: name another folder with --out')
         self.settings = settings
         path.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def open(cls, path: Path) -> 'RunFolder':
+        """Return the folder of a run that was started.
+
+        Raises:
+            FileNotFoundError: If none was.
+        """
+        state = path / STATE
+        if not state.is_file():
+            raise FileNotFoundError(f'{path} is no run of mldecoder start: it has no {STATE}')
+        return cls(path, json.loads(state.read_text())['settings'])
 
     @property
     def config(self) -> Path:
@@ -96,13 +111,18 @@ class RunFolder:
     def store(self) -> None:
         """Write what is finished."""
         with atomic_write(self.path / STATE) as path:
-            path.write_text(json.dumps(dict(settings=self.settings, finished=self.finished)))
+            names = ('settings', 'finished', 'answers')
+            path.write_text(json.dumps({name: getattr(self, name) for name in names}))
 
 
 def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
     """Write labels and config, unless they are there; arguments as of :func:`prepare_labels`."""
     settings = run.settings
-    run.once('labels', lambda: prepare_labels(data, answers, settings['seed'], run.labels))
+
+    def write_labels() -> None:
+        run.answers = asdict(prepare_labels(data, answers, settings['seed'], run.labels))
+
+    run.once('labels', write_labels)
 
     def write_config() -> None:
         train = json.loads((run.labels / 'train.json').read_text(encoding='utf-8'))

@@ -2,11 +2,12 @@
 
 from .answers import Answers
 from .coco_files import write_coco_files
+from .corrections import write_corrected
 from .find_label_files import LabelFiles, find_label_files
 from .formats import FORMATS
 from .label_table import LabelRow, LabelTable, merge_rows
 from .read_labels import read_labels
-from .split import count_splits, split_counts_table, split_table
+from .split import count_splits, make_folds, split_counts_table, split_table
 
 __all__ = [
     'FORMATS',
@@ -16,9 +17,11 @@ __all__ = [
     'LabelTable',
     'count_splits',
     'find_label_files',
+    'make_folds',
     'merge_rows',
     'read_labels',
     'split_counts_table',
     'split_table',
     'write_coco_files',
+    'write_corrected',
 ]

@@ -5,8 +5,10 @@ Source: cocodataset.org/#format-data. A class is unknown where an image shows it
 """
 
 import re
+from typing import Any
 
 from ..coco_annotations import read_coco_annotations
+from .edits import Changes, edit_json
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
 
@@ -42,4 +44,24 @@ def _read(source: LabelSource) -> Labels:
     return Labels(rows, coco.category_names)
 
 
-FORMAT = LabelFormat('coco', 'COCO JSON', ('.json',), _recognises, _read)
+def _edit(source: LabelSource, changes: Changes) -> str:
+    """Add labels as annotations without a box; remove all annotations of those to remove."""
+
+    def edit(content: dict[str, Any]) -> None:
+        ids = {each['name'].strip(): each['id'] for each in content['categories']}
+        removed, added = set(), []
+        for image in content['images']:
+            for name, value in changes(image['file_name']).items():
+                (added.append if value else removed.add)((image['id'], ids[name]))
+        before = content['annotations']
+        kept = [each for each in before if (each['image_id'], each['category_id']) not in removed]
+        first = max((each['id'] for each in before if 'id' in each), default=0) + 1
+        content['annotations'] = kept + [
+            dict(id=first + i, image_id=image, category_id=category)
+            for i, (image, category) in enumerate(added)
+        ]
+
+    return edit_json(source.text(), edit)
+
+
+FORMAT = LabelFormat('coco', 'COCO JSON', ('.json',), _recognises, _read, _edit)

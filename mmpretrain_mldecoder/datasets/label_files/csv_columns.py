@@ -6,10 +6,11 @@ from itertools import chain
 from ...errors import OpenQuestion
 from ...fileio.terminal import printable
 from .csv_table import CsvTable
+from .edits import Changes, edit_names, edit_rows
 from .image_names import has_image_suffix
-from .label_separator import split_cells
+from .label_separator import joiner_of, split_cells
 from .label_table import LabelRow, Labels, split_of_word
-from .label_values import are_values, targets_of
+from .label_values import are_values, targets_of, texts_of
 
 _SAMPLE = 200  # rows
 _LABEL_NAMES = ('label', 'tag', 'class', 'categor', 'target', 'genre', 'attribute')
@@ -36,15 +37,45 @@ def labels_of_table(
     answers = table.source.answers
     image = image or answers.image_column or _image_column(table)
     images = table.column(image)
-    split, splits = _split_column(table)
+    _, splits = _split_column(table)
     groups = table.column(answers.group_column) if answers.group_column else [''] * len(images)
-    others = table.columns.keys() - {image, split, answers.group_column, ''}
-    columns = {name: cells for name, cells in table.columns.items() if name in others}
-    of_rows, classes, notes = _labels(
-        table._replace(columns=columns), answers.label_columns or chosen
-    )
+    of_rows, classes, notes = _labels(_without(table, image), answers.label_columns or chosen)
     rows = zip(images, of_rows, splits or [''] * len(images), map(str.strip, groups), strict=True)
     return Labels([LabelRow(*row) for row in rows], classes, notes)
+
+
+def edit_table(table: CsvTable, changes: Changes, image: str | None = None) -> str:
+    """Return the text of a CSV file with labels changed, see :func:`labels_of_table`."""
+    answers = table.source.answers
+    image = image or answers.image_column or _image_column(table)
+    chosen = answers.label_columns or _label_columns(_without(table, image))
+    cells = [table.columns[name] for name in chosen]
+    place = {name: i for i, name in enumerate(table.columns)}
+    are_lists = not all(map(are_values, cells))
+    if are_lists:
+        lists, join = split_cells(cells[0], table.source), joiner_of(cells[0], table.source)
+    else:
+        text_of = texts_of(chain.from_iterable(cells), table.source)
+
+    def edit(number: int, row: list[str]) -> list[str]:
+        if number and (of_image := changes(row[place[image]])):
+            row = list(row)
+            if are_lists:
+                names = edit_names(lists[number - 1], of_image, answers.no_label)
+                row[place[chosen[0]]] = join(names)
+                return row
+            for name, value in of_image.items():
+                row[place[name]] = text_of[value]
+        return row
+
+    return edit_rows(table.source.text(), table.delimiter, edit)
+
+
+def _without(table: CsvTable, image: str) -> CsvTable:
+    """Return the columns that may have labels."""
+    others = {image, _split_column(table)[0], table.source.answers.group_column, ''}
+    columns = {name: cells for name, cells in table.columns.items() if name not in others}
+    return table._replace(columns=columns)
 
 
 def _image_column(table: CsvTable) -> str:

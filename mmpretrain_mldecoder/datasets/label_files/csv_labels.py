@@ -8,8 +8,9 @@ fastai's PASCAL 2007 (``fname,labels,is_valid``), CheXpert (a column a class: 1,
     b.jpg,                           b.jpg,0,
 """
 
-from .csv_columns import labels_of_table
+from .csv_columns import edit_table, labels_of_table
 from .csv_table import possible_delimiters, read_csv
+from .edits import Changes
 from .image_names import has_image_suffix
 from .label_source import TABLES, LabelFormat, LabelSource
 from .label_table import Labels
@@ -30,4 +31,8 @@ def _read(source: LabelSource) -> Labels:
     return labels_of_table(read_csv(source))
 
 
-FORMAT = LabelFormat('csv', 'CSV', TABLES, _recognises, _read)
+def _edit(source: LabelSource, changes: Changes) -> str:
+    return edit_table(read_csv(source), changes)
+
+
+FORMAT = LabelFormat('csv', 'CSV', TABLES, _recognises, _read, _edit)

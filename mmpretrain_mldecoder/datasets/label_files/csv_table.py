@@ -22,6 +22,7 @@ class CsvTable(NamedTuple):
 
     source: LabelSource
     columns: Mapping[str, Sequence[str]]  # equally many cells, by stripped names
+    delimiter: str = ','
 
     def column(self, name: str) -> Sequence[str]:
         """Return the cells of a column.
@@ -103,7 +104,7 @@ def read_csv(source: LabelSource, delimiter: str | None = None) -> CsvTable:
             f'{path}: several columns have the name {min(repeated)!r}: give each its own'
         )
     columns = [*zip(*rows, strict=True)] or [()] * len(header)
-    return CsvTable(source, dict(zip(header, columns, strict=True)))
+    return CsvTable(source, dict(zip(header, columns, strict=True)), delimiter)
 
 
 def _delimiter(source: LabelSource, text: str) -> str:

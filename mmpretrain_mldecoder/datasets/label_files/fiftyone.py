@@ -6,8 +6,11 @@ in exports; a target is an index, a name, an object with ``label``, a list of th
     {"classes": ["cat", "sofa"], "labels": {"a": ["cat", "sofa"], "b": [], "c": 1}}
 """
 
+from typing import Any
+
 import msgspec
 
+from .edits import Changes, edit_json, edit_names
 from .file_content import decode_json
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
@@ -53,4 +56,15 @@ def _read(source: LabelSource) -> Labels:
     return Labels(rows, classes)
 
 
-FORMAT = LabelFormat('fiftyone', "FiftyOne's labels.json", ('.json',), _recognises, _read)
+def _edit(source: LabelSource, changes: Changes) -> str:
+    names_of = {row.image: [*row.labels] for row in _read(source).rows}
+
+    def edit(content: dict[str, Any]) -> None:
+        for image, names in names_of.items():
+            if of_image := changes(image):
+                content['labels'][image] = edit_names(names, of_image, source.answers.no_label)
+
+    return edit_json(source.text(), edit)
+
+
+FORMAT = LabelFormat('fiftyone', "FiftyOne's labels.json", ('.json',), _recognises, _read, _edit)

@@ -9,8 +9,9 @@ import json
 from itertools import chain
 from typing import Any
 
-from .csv_columns import labels_of_table
+from .csv_columns import edit_table, labels_of_table
 from .csv_table import CsvTable, read_csv
+from .edits import Changes, edit_json_lines, edit_names
 from .file_content import decode_json_lines
 from .label_source import LabelFormat, LabelSource
 from .label_table import Labels
@@ -37,6 +38,25 @@ def _read(source: LabelSource) -> Labels:
     return labels_of_table(table, _IMAGE, lists if len(lists) == 1 else ())
 
 
+def _edit(source: LabelSource, changes: Changes) -> str | None:
+    if source.suffix == '.csv':
+        return edit_table(read_csv(source), changes, _IMAGE)
+    records = decode_json_lines(source.path, dict[str, Any], f'a line with {_IMAGE!r}')
+    lists = {name for record in records for name, v in record.items() if isinstance(v, list)}
+    keys = [*(source.answers.label_columns or lists)]
+    if len(keys) != 1 or keys[0] not in lists:  # a key a class, or text with several labels
+        return None
+
+    def edit(record: dict[str, Any]) -> None:
+        if of_image := changes(str(record.get(_IMAGE, ''))):
+            value = record.get(keys[0])
+            names = value if isinstance(value, list) else [] if value is None else [value]
+            names = [str(name) for name in names]
+            record[keys[0]] = edit_names(names, of_image, source.answers.no_label)
+
+    return edit_json_lines(source.text(), edit)
+
+
 def _cell(value: object, in_list: bool) -> str:
     """Return a value as a cell of a table has it."""
     if value is None:
@@ -47,5 +67,5 @@ def _cell(value: object, in_list: bool) -> str:
 
 
 FORMAT = LabelFormat(
-    'hugging-face', "Hugging Face's metadata", ('.csv', '.jsonl'), _recognises, _read
+    'hugging-face', "Hugging Face's metadata", ('.csv', '.jsonl'), _recognises, _read, _edit
 )

@@ -13,11 +13,12 @@ import re
 from itertools import chain
 
 from .csv_table import cells, name_of_character
+from .edits import Changes, edit_names, edit_rows
 from .image_names import has_image_suffix
-from .label_separator import split_cells
+from .label_separator import joiner_of, split_cells
 from .label_source import TABLES, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
-from .label_values import are_values, targets_of
+from .label_values import are_values, targets_of, texts_of
 
 _VECTOR = re.compile(r'\S+\.\w+( -?[01]){2,}\s*')
 _PADDLECLAS = re.compile(r'[^\t]+\t[01](,[01])+\s*')
@@ -68,6 +69,32 @@ def _read(source: LabelSource) -> Labels:
     return Labels(labelled, classes, are_numbers=True)
 
 
+def _edit(source: LabelSource, changes: Changes) -> str:
+    has_values = bool(_read(source).classes)
+    text, delimiter = source.text(), _delimiter(source)
+    others = [[*map(str.strip, row[1:])] for row in cells(text, delimiter)]
+    in_one = max(map(len, others)) <= 1
+    if in_one:
+        of_rows = [row[0] if row else '' for row in others]
+        others, join = split_cells(of_rows, source), joiner_of(of_rows, source)
+    if has_values:
+        text_of = texts_of(filter(None, chain.from_iterable(others)), source)
+
+    def edit(number: int, row: list[str]) -> list[str]:
+        if not (of_image := changes(row[0].strip())):
+            return row
+        of_row = list(others[number])
+        if has_values:
+            for name, value in of_image.items():
+                of_row[int(name)] = text_of[value]
+        else:
+            names = [name for name in of_row if name]
+            of_row = edit_names(names, of_image, source.answers.no_label)
+        return [row[0], join(of_row)] if in_one else [row[0], *of_row]
+
+    return edit_rows(text, delimiter, edit)
+
+
 def _delimiter(source: LabelSource) -> str:
     """Return the first delimiter that leaves an image in front of it on all lines, or ''."""
     lines = source.lines
@@ -88,4 +115,4 @@ def _delimiter(source: LabelSource) -> str:
     return ''
 
 
-FORMAT = LabelFormat('lists', 'lists of images with labels', TABLES, _recognises, _read)
+FORMAT = LabelFormat('lists', 'lists of images with labels', TABLES, _recognises, _read, _edit)

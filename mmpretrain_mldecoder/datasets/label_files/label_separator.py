@@ -3,7 +3,7 @@
 import ast
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ...errors import OpenQuestion
 from ...fileio.terminal import printable
@@ -26,15 +26,29 @@ def split_cells(cells: Sequence[str], source: LabelSource) -> list[list[str]]:
         ValueError: If a cell that begins as a list is none.
     """
     cells = [cell.strip() for cell in cells]
-    filled = [cell for cell in cells if cell]
-    if source.answers.separator is not None:
-        separator = CHARACTERS.get(source.answers.separator, source.answers.separator)
-        separator = '' if separator == _NONE else separator
-    elif filled and all(cell[0] + cell[-1] in ('[]', '()', '{}') for cell in filled):
+    separator = _separator_of(cells, source)
+    if separator is None:
         return [_parsed(cell, source) if cell else [] for cell in cells]
-    else:
-        separator = _separator(filled, source)
     return [_split(cell, separator) for cell in cells]
+
+
+def joiner_of(cells: Sequence[str], source: LabelSource) -> Callable[[list[str]], str]:
+    """Return what writes labels as the cells have them, see :func:`split_cells`."""
+    separator = _separator_of([cell.strip() for cell in cells], source)
+    if separator is None:
+        return json.dumps if any('"' in cell for cell in cells) else str
+    has_blanks = separator.strip() and any(f'{separator} ' in cell for cell in cells)
+    return f'{separator} '.join if has_blanks else (separator or '|').join
+
+
+def _separator_of(cells: Sequence[str], source: LabelSource) -> str | None:
+    """Return what separates labels, '' if nothing does, None if cells are lists in brackets."""
+    filled = [cell for cell in cells if cell]
+    if (given := source.answers.separator) is not None:
+        return '' if given == _NONE else CHARACTERS.get(given, given)
+    if filled and all(cell[0] + cell[-1] in ('[]', '()', '{}') for cell in filled):
+        return None
+    return _separator(filled, source)
 
 
 def _parsed(cell: str, source: LabelSource) -> list[str]:

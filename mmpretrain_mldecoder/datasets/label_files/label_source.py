@@ -11,6 +11,7 @@ import msgspec
 
 from ...fileio.json_files import read_json_bytes
 from .answers import Answers
+from .edits import Changes
 from .file_content import encoding_of, read_text
 from .image_names import ImageNames
 from .label_table import Labels
@@ -94,10 +95,12 @@ class LabelSource:
 
 
 class LabelFormat(NamedTuple):
-    """A format of label files: what it is called, and how it is recognised and read."""
+    """A format of label files: what it is called, and how it is recognised, read, edited."""
 
     name: str
     title: str
     suffixes: tuple[str, ...]
     recognises: Callable[[LabelSource], bool]  # asked about files with these suffixes only
     read: Callable[[LabelSource], Labels]
+    # The text with labels changed; None where a file has other things than labels of images.
+    edit: Callable[[LabelSource, Changes], str | None] | None = None

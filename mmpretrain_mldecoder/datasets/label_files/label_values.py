@@ -85,6 +85,11 @@ def settle_difficult(rows: Sequence[LabelRow], source: LabelSource) -> list[Labe
     ]
 
 
+def texts_of(texts: Iterable[str], source: LabelSource) -> dict[int, str]:
+    """Return the text for yes (1) and no (0) in a file whose label columns have these texts."""
+    return {1: '1', 0: '0'} | {value: text for text, value in targets_of(texts, source).items()}
+
+
 def boxes_count(labels: int, boxes: int, source: LabelSource) -> tuple[bool, list[str]]:
     """Return whether boxes are labels, by the answer or as there is nothing else, and notes.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from .edits import Changes, edit_json
 from .file_content import decode_json
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
@@ -61,4 +62,22 @@ def _read(source: LabelSource) -> Labels:
     return Labels(rows, names, are_numbers=are_numbers)
 
 
-FORMAT = LabelFormat('mmpretrain', "MMPretrain's JSON", ('.json',), _recognises, _read)
+def _edit(source: LabelSource, changes: Changes) -> str:
+    place = {name.strip(): i for i, name in enumerate(_read(source).classes)}
+
+    def edit(content: dict[str, Any]) -> None:
+        for sample in content['data_list']:
+            of_image = {place[k]: value for k, value in changes(sample['img_path']).items()}
+            labels = sample.get('gt_label', [])
+            labels = {labels} if isinstance(labels, int) else {*labels}
+            if of_image:
+                labels -= of_image.keys()
+                sample['gt_label'] = sorted(labels | {k for k, v in of_image.items() if v})
+            if sample.get('gt_score') is not None:
+                for index, value in of_image.items():
+                    sample['gt_score'][index] = value
+
+    return edit_json(source.text(), edit)
+
+
+FORMAT = LabelFormat('mmpretrain', "MMPretrain's JSON", ('.json',), _recognises, _read, _edit)

@@ -7,8 +7,9 @@ Semantic masks have a file of this name, too, which lists the values of pixels::
     a_jpg.rf.0123456789abcdef0123456789abcdef.jpg, 1, 0
 """
 
-from .csv_columns import labels_of_table
+from .csv_columns import edit_table, labels_of_table
 from .csv_table import read_csv
+from .edits import Changes
 from .label_source import LabelFormat, LabelSource
 from .label_table import Labels
 
@@ -29,4 +30,8 @@ def _read(source: LabelSource) -> Labels:
     return labels_of_table(table, _IMAGE)
 
 
-FORMAT = LabelFormat('roboflow', 'Roboflow _classes.csv', ('.csv',), _recognises, _read)
+def _edit(source: LabelSource, changes: Changes) -> str:
+    return edit_table(read_csv(source, delimiter=','), changes, _IMAGE)
+
+
+FORMAT = LabelFormat('roboflow', 'Roboflow _classes.csv', ('.csv',), _recognises, _read, _edit)

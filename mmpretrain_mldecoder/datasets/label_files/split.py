@@ -119,6 +119,23 @@ def _pairs(table: LabelTable, data: str | os.PathLike) -> Iterable[tuple[int, in
         yield from ((same[0], index) for index in same)
 
 
+def make_folds(
+    table: LabelTable, data: str | os.PathLike, number: int, seed: int = 0
+) -> np.ndarray:
+    """Return a fold, 0 to ``number - 1``, for each image, ``(N,)``, whatever its split.
+
+    Stratified by label, with groups and copies of an image kept together, as in
+    :func:`split_table`, which has the arguments and errors.
+    """
+    group_of = joined_groups(len(table.images), _pairs(table, data))
+    groups, shares = sorted({*group_of}), {str(fold): 1 / number for fold in range(number)}
+    if len(table.images) > MAX_STRATIFIED:
+        folds = _by_hash(table, groups, shares, seed)
+    else:
+        folds, _ = _stratified(table, group_of, groups, shares, seed)
+    return np.array([int(folds[group]) for group in group_of])
+
+
 def _leaks(table: LabelTable, group_of: Sequence[int]) -> list[str]:
     """Return a note of groups whose images have several splits in the label files."""
     first: dict[int, int] = {}
