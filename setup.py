@@ -49,6 +49,7 @@ WITH_THE_HOST = ['matplotlib<3.11', 'pycocotools>=2.0.8']
 ONNX = ['onnxruntime>=1.22', 'onnx>=1.18', 'onnxscript>=0.7']
 
 REPORT = ['plotly>=5.24']
+AUDIT = ['cleanlab>=2.7']  # brings pandas and scikit-learn
 APP = ['gradio>=6']
 BACKBONE = [  # the first timm with the multi-label losses that TIMMLoss names
     'timm>=1.0.31',
@@ -87,6 +88,7 @@ setup(
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={
         PACKAGE: ['py.typed'],
+        f'{PACKAGE}.analysis.audit': ['template/*'],
         f'{PACKAGE}.analysis.report': ['template/*'],
         f'{PACKAGE}.visualization': ['template/*'],
     },
@@ -127,6 +129,8 @@ setup(
         'report': REPORT,
         # All that `mldecoder start` needs, up to the report and the exported model.
         'start': [*SPLIT, *BACKBONE, *ONNX, *REPORT],
+        # `mldecoder audit`, on runs of `mldecoder start`.
+        'audit': AUDIT,
         # tools/demo_app.py.
         'app': APP,
         # What benchmarks/ compares with.
@@ -141,6 +145,7 @@ setup(
         # Pages in a real Chromium, which the system or `playwright install chromium` brings.
         'browser': [*APP, *REPORT, 'playwright>=1.48'],
         'test': [
+            *AUDIT,
             *ONNX,
             *REPORT,
             *SPLIT,

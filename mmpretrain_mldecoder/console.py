@@ -14,6 +14,7 @@ COMMANDS = {
     'export': 'export_onnx.py',
     'thresholds': 'analysis_tools/tune_thresholds.py',
     'browse': 'dataset_tools/browse.py',
+    'audit': 'audit.py',
     'resize': 'dataset_tools/resize.py',
     'convert': 'convert_weights.py',
     'demo': 'demo.py',

@@ -50,6 +50,7 @@ def run(tmp_path):
             dict(images=[dict(id=i) for i in images], annotations=annotations, categories=[]),
         )
     run = RunFolder.__new__(RunFolder)
+    run.answers = None
     run.path, run.settings, run.finished = tmp_path / 'run', {}, []
     run.store()
     run.config.write_text('custom_hooks = []')

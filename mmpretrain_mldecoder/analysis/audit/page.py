@@ -1,0 +1,103 @@
+"""Page on which suspected labels are accepted or rejected: one HTML file with all it shows."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...datasets.label_files import LabelTable
+from ...fileio.atomic_write import atomic_write
+from ...version import __version__
+from ...visualization.html_page import TEMPLATE, render_page
+from ..report.images import read_thumbnail
+from .suspicions import Suspicion
+
+_OWN = Path(__file__).parent / 'template'
+
+
+def class_rows(
+    table: LabelTable, scores: np.ndarray, suspicions: Sequence[Suspicion]
+) -> list[dict]:
+    """Count the labels and the suspicions of each class.
+
+    Returns:
+        list[dict]: ``name``, ``labels``, ``unknown``, ``missing``, ``spurious`` and ``judged``
+        (whether there are enough labels).
+    """
+    found = np.zeros((2, len(table.classes)), int)
+    for suspicion in suspicions:
+        found[suspicion.given, suspicion.label] += 1
+    return [
+        dict(
+            name=name,
+            labels=int((table.targets[:, i] == 1).sum()),
+            unknown=int((table.targets[:, i] == -1).sum()),
+            missing=int(found[0, i]),
+            spurious=int(found[1, i]),
+            judged=not bool(np.isnan(scores[:, i]).all()),
+        )
+        for i, name in enumerate(table.classes)
+    ]
+
+
+def write_audit_page(
+    out: Path,
+    run: Path,
+    data: str | os.PathLike,
+    table: LabelTable,
+    classes: list[dict],
+    suspicions: Sequence[Suspicion],
+    facts: Sequence[tuple[str, str]],
+    notes: Sequence[str],
+) -> None:
+    """Write the page.
+
+    Args:
+        out (Path): The HTML file.
+        run (Path): Folder of the run; the browser keeps the decisions under its name.
+        data (str | PathLike): Folder of the images.
+        table (LabelTable): The labels.
+        classes (list[dict]): Of :func:`class_rows`.
+        suspicions (Sequence[Suspicion]): Those to show.
+        facts (Sequence[tuple[str, str]]): Names and values for the head of the page.
+        notes (Sequence[str]): Sentences for it.
+    """
+    place: dict[int, int] = {}  # of an image among those of the page, each once
+    for suspicion in suspicions:
+        place.setdefault(suspicion.image, len(place))
+    images = [
+        dict(
+            file=table.images[i],
+            labels=[table.classes[label] for label in np.flatnonzero(table.targets[i] == 1)],
+            pixels=read_thumbnail(os.path.join(data, table.images[i])),
+        )
+        for i in place
+    ]
+    content = dict(
+        version=__version__,
+        run=str(run.resolve()),
+        data=os.path.basename(os.path.abspath(data)),
+        command=f'mldecoder audit {run} --apply decisions.json',
+        facts=facts,
+        notes=notes,
+        classes=classes,
+        images=images,
+        suspicions=[
+            dict(
+                image=place[each.image],
+                label=each.label,
+                kind='spurious' if each.given else 'missing',
+                score=round(each.score, 4),
+            )
+            for each in suspicions
+        ],
+    )
+    text = render_page(
+        _OWN / 'audit.html',
+        [TEMPLATE / 'page.css', _OWN / 'audit.css'],
+        [TEMPLATE / 'element.js', TEMPLATE / 'sorted_table.js', _OWN / 'audit.js'],
+        content,
+    )
+    with atomic_write(out) as path:
+        path.write_text(text, encoding='utf-8')
