@@ -89,10 +89,11 @@ class LivePageHook(Hook):
             return
         self._predicted = {}
         with self._without_harm(runner, 'The images of the live page'):
-            if not self._samples:
-                self._load_images(runner)
-            self._predicted = self._predict(runner, self._samples)
-            del self._predicted['targets']
+            if self._samples:
+                predicted = self._predict(runner, self._samples)
+            else:
+                predicted = self._load_images(runner)
+            self._predicted = dict(scores=predicted['scores'], attention=predicted['attention'])
 
     @master_only
     def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
@@ -134,8 +135,8 @@ class LivePageHook(Hook):
         end = time.monotonic()
         self._next = end + max(self.refresh, 100 * (end - start))
 
-    def _load_images(self, runner) -> None:
-        """Load the samples and put the images on the page."""
+    def _load_images(self, runner) -> dict:
+        """Load the samples, put the images on the page, and return what is predicted for them."""
         from ...datasets.dataset_wrappers import inner_datasets
         from ...datasets.seeded_sampler import sample_random_state
         from ...datasets.transforms.network_view import keep_whole, network_view
@@ -149,14 +150,15 @@ class LivePageHook(Hook):
         samples.sort(key=lambda sample: tuple(sample['inputs'].shape))  # batches of one shape
         pipelines = [each.pipeline for each in inner_datasets(dataset) if hasattr(each, 'pipeline')]
         is_whole = all(keep_whole(pipeline.transforms) for pipeline in pipelines)
-        images = []
-        for sample, targets in zip(samples, self._predict(runner, samples)['targets'], strict=True):
+        predicted, images = self._predict(runner, samples), []
+        for sample, targets in zip(samples, predicted['targets'], strict=True):
             packed = sample['data_samples']
             shape = packed.get('ori_shape') if is_whole else None
             file = str(packed.get('img_path', ''))
             images.append(LiveImage(file, network_view(sample['inputs'], shape), targets))
         self._page.set_images(images)
         self._samples = samples
+        return predicted
 
     @torch.no_grad()
     def _predict(self, runner, samples: list[dict]) -> dict:

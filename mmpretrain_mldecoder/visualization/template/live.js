@@ -107,26 +107,26 @@
       + `AP in percent; a dash: no positives, or no negatives. The line goes from 0 to 100, over ${scored.length} validations.`;
   }
 
-  const pictured = validations.filter((record) => record.images);
-  byId('images-section').hidden = !pictured.length;
-  if (pictured.length) {
+  const withImages = validations.filter((record) => record.images);
+  byId('images-section').hidden = !withImages.length;
+  if (withImages.length) {
     const slider = byId('when');
-    slider.max = String(pictured.length - 1);
-    const kept = pictured.findIndex((record) => record.step === state.when);
-    slider.value = String(kept < 0 ? pictured.length - 1 : kept);
+    slider.max = String(withImages.length - 1);
+    const kept = withImages.findIndex((record) => record.step === state.when);
+    slider.value = String(kept < 0 ? withImages.length - 1 : kept);
     const drawImages = () => {
-      const record = pictured[Number(slider.value)];
+      const record = withImages[Number(slider.value)];
       byId('when-value').textContent = `${unit} ${record.step}`;
       slider.setAttribute('aria-valuetext', `${unit} ${record.step}`);
       byId('images').replaceChildren(...record.images.map((labels, i) => liveCard(run, run.images[i], labels)));
     };
     slider.oninput = () => {
-      const newest = Number(slider.value) === pictured.length - 1;
-      keep({ when: newest ? null : pictured[Number(slider.value)].step }); // the newest stays the newest
+      const newest = Number(slider.value) === withImages.length - 1;
+      keep({ when: newest ? null : withImages[Number(slider.value)].step }); // the newest stays the newest
       drawImages();
     };
     drawImages();
-    const maps = pictured.some((record) => record.images.flat().some(([, , map]) => map));
+    const maps = withImages.some((record) => record.images.flat().some(([, , map]) => map));
     byId('attention-hint').textContent = maps
       ? 'Press a label to see where its query looked, mean over the heads, bright where most; press it again for the image alone.' : '';
   }
@@ -135,9 +135,14 @@
   byId('refresh').checked = state.refresh;
   byId('refresh').onchange = () => keep({ refresh: byId('refresh').checked });
   // Not while somebody writes, chooses or moves something, nor in a tab that nobody sees.
-  const isBusy = () => document.hidden || ['INPUT', 'SELECT'].includes(document.activeElement?.tagName)
-    && document.activeElement.id !== 'refresh';
-  if (!run.finished) {
-    setInterval(() => { if (byId('refresh').checked && !isBusy()) location.reload(); }, 1000 * progress.refresh);
+  let touched = 0;
+  for (const kind of ['input', 'keydown', 'pointerdown', 'pointermove']) {
+    addEventListener(kind, () => { touched = performance.now(); });
   }
+  function follow() {
+    const now = performance.now(); // milliseconds since the page was loaded
+    const isQuiet = !document.hidden && now - touched > 500 * progress.refresh;
+    if (byId('refresh').checked && isQuiet && now > 1000 * progress.refresh) location.reload();
+  }
+  if (!run.finished) setInterval(follow, 100 * progress.refresh);
 })();
