@@ -180,11 +180,13 @@ def threshold_table(dataset: str, out: Path) -> list[list[str]]:
 
 def small_data_table(dataset: str, out: Path) -> list[list[str]]:
     """`mldecoder start` on few photos."""
-    rows = [['photos', 'config', 'seed', 'minutes', 'mAP', 'logistic regression']]
+    title = 'photos, learned from, config, seed, minutes, mAP, logistic regression, of all photos'
+    rows = [title.split(', ')]
     for each in Study('small_data', out).find(dict(dataset=dataset)):
-        photos, minutes = f'{each["photos"]:,}', f'{each["minutes"]:.1f}'
-        numbers = [f'{each[name]:.2f}' for name in ('mAP', 'regression')]
-        rows.append([photos, each['row'], str(each['seed']), minutes, *numbers])
+        photos, known = f'{each["photos"]:,}', f'{each["learned_from"]:,}'
+        numbers = [f'{each[name]:.2f}' for name in ('mAP', 'regression', 'regression_of_all')]
+        minutes = f'{each["minutes"]:.1f}'
+        rows.append([photos, known, each['row'], str(each['seed']), minutes, *numbers])
     return rows
 
 
