@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate
+from mmengine.logging import MessageHub
 from mmpretrain.registry import DATASETS as DATASET_REGISTRY
 from mmpretrain.registry import MODELS
 from rich.progress import track
@@ -28,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.accuracy.heads import HEADS, LIKE, POOLED
 from benchmarks.accuracy.photos import DATASETS, REPOSITORY, dataset_cfg, part_of
 from benchmarks.accuracy.records import OUT, Study, best_of, mean_average_precision
+from mmpretrain_mldecoder.datasets.seeded_sampler import SeededSampler
 from mmpretrain_mldecoder.evaluation.metrics.sample_arrays import sample_arrays
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 from mmpretrain_mldecoder.layers.asymmetric_loss import asymmetric_loss
@@ -91,8 +93,9 @@ def train(
     lr: float,
     epochs: int,
     loss: Callable[[Tensor, Tensor], Tensor] = asymmetric_loss,
+    sampler: SeededSampler | None = None,
 ) -> None:
-    """Train a head in place; ``torch.manual_seed`` decides order and dropout.
+    """Train a head in place; ``torch.manual_seed`` decides dropout and, without sampler, the order.
 
     The loss is summed over the classes and averaged over the images, in bfloat16 autocast, which
     the processors this ran on compute in hardware.
@@ -104,12 +107,18 @@ def train(
         dict(params=[each for each in parameters if each.dim() <= 1], weight_decay=0.0),
     ]
     optimizer = torch.optim.AdamW(groups, lr=lr, weight_decay=WEIGHT_DECAY)
-    steps = epochs * -(-len(maps) // BATCH_SIZE)
+    steps = epochs * -(-len(maps if sampler is None else sampler) // BATCH_SIZE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, lr, total_steps=steps, pct_start=0.2, cycle_momentum=False
     )
-    for _ in range(epochs):
-        for rows in torch.randperm(len(maps)).split(BATCH_SIZE):
+    for epoch in range(epochs):
+        MessageHub.get_current_instance().update_info('epoch', epoch)  # some losses depend on it
+        if sampler is None:
+            order = torch.randperm(len(maps))
+        else:
+            sampler.set_epoch(epoch)
+            order = torch.tensor([int(row) for row in sampler])
+        for rows in order.split(BATCH_SIZE):
             with torch.autocast('cpu', torch.bfloat16):
                 logits = head(maps[rows].float())
             optimizer.zero_grad()
@@ -125,6 +134,13 @@ def predict(head: nn.Module, maps: Tensor) -> np.ndarray:
     with torch.autocast('cpu', torch.bfloat16):
         parts = [head(rows.float()).float() for rows in maps.split(BATCH_SIZE)]
     return torch.cat(parts).numpy()
+
+
+def best_setting(quality: Callable[[float, int], float]) -> tuple[float, int]:
+    """Return learning rate and epochs: the best rate at 10 epochs, then the best number."""
+    lr = best_of(RATES, FIRST_RATE, lambda rate: quality(rate, FIRST_EPOCHS))
+    by_epochs = {epochs: quality(lr, epochs) for epochs in (*OTHER_EPOCHS, FIRST_EPOCHS)}
+    return lr, max(by_epochs, key=by_epochs.__getitem__)
 
 
 class Trainings:
@@ -152,10 +168,7 @@ class Trainings:
     def choose(self, name: str) -> tuple[float, int]:
         """Return learning rate and epochs for a head, chosen on a fifth of the training photos."""
         name = LIKE.get(name, name)
-        lr = best_of(RATES, FIRST_RATE, lambda rate: self._held_out(name, rate, FIRST_EPOCHS))
-        by_epochs = {epochs: self._held_out(name, lr, epochs) for epochs in OTHER_EPOCHS}
-        by_epochs[FIRST_EPOCHS] = self._held_out(name, lr, FIRST_EPOCHS)
-        return lr, max(by_epochs, key=by_epochs.__getitem__)
+        return best_setting(lambda lr, epochs: self._held_out(name, lr, epochs))
 
     def _held_out(self, name: str, lr: float, epochs: int) -> float:
         """Return the mAP of a setting on the held-out photos, as stored or computed."""

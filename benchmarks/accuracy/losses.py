@@ -1,0 +1,273 @@
+"""Losses on frozen features: ``python -m benchmarks.accuracy.losses [--help]``.
+
+A linear layer on the averaged features of :mod:`.frozen_features`, or ML-Decoder on the maps, is
+trained as the heads there, by the losses of the package. Two studies:
+
+- Unknown labels, on VOC 2007 and COCO-18: half of all labels of the training photos are hidden, or
+  90 % of them, or all but one positive a photo; each seed hides others.
+- Rare classes, on COCO-18: weights, a sampler, the distribution-balanced loss.
+
+For each loss, hiding and seed, learning rate and epochs are chosen on a fifth of the training
+photos, of which no more labels are known than of the others: by the mAP of the known ones; where
+only positives are known, all others count as absent. ML-Decoder has those that were chosen for it
+on complete labels, whatever the loss. The labels of the test photos are complete.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmpretrain.registry import MODELS
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from benchmarks.accuracy.frozen_features import best_setting, features, predict, train
+from benchmarks.accuracy.heads import HEADS, POOLED
+from benchmarks.accuracy.photos import part_of
+from benchmarks.accuracy.records import OUT, Study, mean_average_precision, paired_difference
+from mmpretrain_mldecoder.datasets.class_balanced_sampler import ClassBalancedSampler
+from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
+from mmpretrain_mldecoder.models.losses import CountedLoss
+
+DATASETS = ('voc2007', 'coco18')
+HIDINGS = ('half', 'most', 'single')
+IGNORE_BCE: dict[str, Any] = dict(type='DetachedAsymmetricLoss', gamma_neg=0, clip=0)
+IGNORE_ASL: dict[str, Any] = dict(type='DetachedAsymmetricLoss')
+SELECTIVE: dict[str, Any] = dict(type='SelectiveAsymmetricLoss', gamma_unknown=4)
+
+PARTIAL: dict[str, dict[str, Any]] = {
+    'ignore-bce': IGNORE_BCE,
+    'ignore-asl': IGNORE_ASL,
+    'an': dict(type='AssumeNegativeLoss'),
+    'negative-asl': dict(SELECTIVE, topk=0, gamma_neg=4, clip=0.05),
+    'an-ls': dict(type='AssumeNegativeLoss', smoothing=0.1),
+    'wan': dict(type='AssumeNegativeLoss', weak=True),
+    'csl': SELECTIVE,
+    'csl-top1': dict(SELECTIVE, topk=1),
+    'csl-prior': dict(SELECTIVE, prior='to be estimated'),
+    'll-r': dict(type='LargeLossRejection'),
+    'hill': dict(type='HillLoss'),
+    'splc': dict(type='SPLCLoss'),
+}
+"""Losses for unknown labels."""
+
+NEED_NEGATIVES = ('ignore-bce', 'ignore-asl', 'csl-prior')
+"""Those that would learn, or take from such a training, that everything is present."""
+
+OF_ML_DECODER = ('ignore-asl', 'negative-asl', 'csl-top1', 'splc')
+"""Those with which ML-Decoder is trained, too."""
+
+_SOFT = dict(power=0.5, max_weight=10)
+BALANCED: dict[str, dict[str, Any]] = {
+    'bce': IGNORE_BCE,
+    'bce-pos-auto': dict(IGNORE_BCE, pos_weight='auto'),
+    'bce-pos-soft': dict(IGNORE_BCE, pos_weight=_SOFT),
+    'bce-weight': dict(type='TIMMLoss', loss_type='bce', smoothing=0, weight='auto'),
+    'bce-sampler': dict(IGNORE_BCE, oversample_thr=0.02),
+    'asl': IGNORE_ASL,
+    'asl-pos-soft': dict(IGNORE_ASL, pos_weight=_SOFT),
+    'asl-pos-soft-sampler': dict(IGNORE_ASL, pos_weight=_SOFT, oversample_thr=0.02),
+    'db': dict(type='TIMMLoss', loss_type='db', class_counts='auto'),
+}
+"""Likewise for rare classes; ``oversample_thr`` is of ``ClassBalancedSampler``."""
+
+ML_DECODER_SETTING = (1e-3, 5)
+"""Learning rate and epochs that :mod:`.frozen_features` chose on VOC 2007."""
+
+BINS = dict(rare=(0, 0.02), medium=(0.02, 0.1), frequent=(0.1, 1))
+"""Classes by the fraction of the training photos that has them."""
+
+
+def hide(targets: Tensor, hiding: str, seed: int) -> Tensor:
+    """Return targets ``(N, C)`` of which labels are unknown, drawn with a seed.
+
+    Args:
+        targets (Tensor): 1 present, 0 absent, -1 unknown.
+        hiding (str): ``'half'`` or ``'most'``: each label is hidden with probability 0.5 or 0.9;
+            ``'single'``: all but one positive of each photo are; ``'none'``.
+        seed (int): Of the draw.
+    """
+    drawn = torch.rand(targets.shape, generator=torch.Generator().manual_seed(seed))
+    if hiding == 'single':
+        drawn = torch.where(targets > 0, drawn, -1)
+        kept = (drawn == drawn.amax(1, keepdim=True)) & (targets > 0)
+    else:
+        kept = drawn >= dict(half=0.5, most=0.9, none=0.0)[hiding]
+    return torch.where(kept, targets, -1)
+
+
+def run_name(method: str, hiding: str = 'none', head: str = 'linear') -> str:
+    """Return the name of a training in the results."""
+    return f'{head}-{hiding}-{method}'
+
+
+def planned(dataset: str, head: str) -> list[tuple[str, str]]:
+    """Return losses and hidings of the trainings of a dataset."""
+    methods = OF_ML_DECODER if head == 'mldecoder' else tuple(PARTIAL)
+    complete = BALANCED if (dataset, head) == ('coco18', 'linear') else ('bce', 'asl')
+    return [(method, 'none') for method in complete] + [
+        (method, hiding)
+        for hiding in HIDINGS
+        for method in methods
+        if hiding != 'single' or method not in NEED_NEGATIVES
+    ]
+
+
+class Labels(Dataset):
+    """Targets ``(N, C)`` as a dataset of which labels are counted."""
+
+    def __init__(self, targets: Tensor):
+        self.targets = targets.numpy()
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def get_data_info(self, index: int) -> dict:
+        """Return the labels of a photo."""
+        return dict(gt_score=self.targets[index])
+
+
+class Trainings:
+    """All trainings of a dataset."""
+
+    def __init__(self, dataset: str, head: str, out: Path):
+        self.dataset = dataset
+        self.head = head
+        self.out = out
+        self.study = Study('losses', out)
+        self.feats, self.targets = {}, {}
+        for split in ('train', 'test'):
+            maps, self.targets[split] = features(dataset, split, out)
+            if head in POOLED:
+                maps = torch.cat([POOLED[head](some.float()) for some in maps.split(500)])
+            self.feats[split] = maps
+
+    def run(self, method: str, hiding: str, seed: int) -> None:
+        """Train with one seed and store what is reached on the test photos."""
+        settings = dict(dataset=self.dataset, run=run_name(method, hiding, self.head), seed=seed)
+        if self.study.find(settings):
+            return
+        targets = hide(self.targets['train'], hiding, seed)
+        lr, epochs = self._setting(method, hiding, targets, seed)
+        start = time.perf_counter()
+        rows = range(len(targets))
+        scores = self._scores(method, targets, rows, 'test', lr, epochs, seed)
+        seconds = round(time.perf_counter() - start, 1)
+        bins = self._bins(scores)
+        outcome = dict(lr=lr, epochs=epochs, **bins, seconds=seconds)
+        record = self.study.add(settings, outcome, scores, self.targets['test'].numpy())
+        print(self.dataset, settings['run'], seed, f'{record["mAP"]:.2f}', flush=True)
+
+    def _setting(self, method: str, hiding: str, targets: Tensor, seed: int) -> tuple[float, int]:
+        if self.head == 'mldecoder':
+            return ML_DECODER_SETTING
+        fit, held_out = (part_of(range(len(targets)), split) for split in ('fit', 'held_out'))
+        known = targets[held_out]
+        if hiding == 'single':
+            known = known.clamp(min=0)
+
+        @cache
+        def quality(lr: float, epochs: int) -> float:
+            scores = self._scores(method, targets, fit, held_out, lr, epochs, seed)
+            return mean_average_precision(scores, known.numpy())
+
+        return best_setting(quality)
+
+    def _scores(
+        self,
+        method: str,
+        targets: Tensor,
+        rows: Iterable[int],
+        of: Iterable[int] | str,
+        lr: float,
+        epochs: int,
+        seed: int,
+    ) -> np.ndarray:
+        """Train on rows of the training photos; return the logits of others, or of the test's."""
+        feats, targets = self.feats['train'][list(rows)], targets[list(rows)]
+        cfg = dict((PARTIAL | BALANCED)[method])
+        sampler = None
+        if threshold := cfg.pop('oversample_thr', None):
+            sampler = ClassBalancedSampler(Labels(targets), threshold, seed=seed)
+        if 'prior' in cfg:
+            cfg['prior'] = self._prior(feats, targets, seed)
+        loss = MODELS.build(dict(cfg, reduction='none'))
+        if isinstance(loss, CountedLoss) and loss.counted:
+            loss.set_class_counts((targets == 1).sum(0), (targets == 0).sum(0))
+        torch.manual_seed(seed)
+        head = HEADS[self.head](targets.shape[1], feats.shape[1])
+        train(head, feats, targets, lr, epochs, loss, sampler)
+        return predict(head, self.feats['test'] if of == 'test' else self.feats['train'][of])
+
+    def _prior(self, feats: Tensor, targets: Tensor, seed: int) -> str:
+        """Write the mean scores of a training that ignores what is unknown."""
+        torch.manual_seed(seed)
+        head = HEADS[self.head](targets.shape[1], feats.shape[1])
+        train(head, feats, targets, 1e-3, 10, MODELS.build(dict(IGNORE_BCE, reduction='none')))
+        means = torch.from_numpy(predict(head, feats)).sigmoid().mean(0).tolist()
+        path = self.out / f'lists/prior_{self.dataset}.json'
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps({str(i): mean for i, mean in enumerate(means)}))
+        return str(path)
+
+    def in_bin(self, name: str) -> np.ndarray:
+        """Return which classes are in one of ``BINS``."""
+        low, high = BINS[name]
+        fractions = (self.targets['train'] == 1).float().mean(0).numpy()
+        return (low <= fractions) & (fractions < high)
+
+    def _bins(self, scores: np.ndarray) -> dict[str, float]:
+        means = {}
+        for name in BINS:
+            chosen = self.in_bin(name)
+            targets = self.targets['test'].numpy()[:, chosen]
+            means[f'mAP_{name}'] = mean_average_precision(scores[:, chosen], targets)
+        return means
+
+    def compare(self, seeds: int) -> None:
+        """Store the differences of ``BALANCED`` to BCE, of all classes and of the rare ones."""
+        differences = Study('losses_differences', self.out)
+        sets = {}
+        for method in BALANCED:
+            records = self.study.find(dict(dataset=self.dataset, run=run_name(method)))
+            sets[method] = [self.study.scores(each)[0] for each in records[:seeds]]
+        rare, targets = self.in_bin('rare'), self.targets['test'].numpy()
+        for method in list(BALANCED)[1:]:
+            for name, classes in dict(all=slice(None), rare=rare).items():
+                key = dict(dataset=self.dataset, run=run_name(method), classes=name)
+                if not differences.find(key | dict(seeds=seeds)):
+                    first, second = (
+                        [scores[:, classes] for scores in sets[each]] for each in (method, 'bce')
+                    )
+                    found = paired_difference(first, second, targets[:, classes])
+                    differences.add(key | dict(other=run_name('bce'), seeds=seeds), found)
+
+
+def main() -> None:
+    """Parse the arguments and train what is not stored yet."""
+    parser = argparse.ArgumentParser(description='Train with losses for unknown and rare labels.')
+    parser.add_argument('--datasets', nargs='+', default=DATASETS, choices=DATASETS)
+    parser.add_argument('--head', default='linear', choices=('linear', 'mldecoder'))
+    parser.add_argument('--seeds', type=int, default=5, help='number of seeds')
+    parser.add_argument('--threads', type=int, help='of PyTorch; by default all cores')
+    parser.add_argument('--out', type=Path, default=OUT, help='for features and scores')
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    for dataset in args.datasets:
+        trainings = Trainings(dataset, args.head, args.out)
+        for seed in range(args.seeds):  # outermost, so that a part of it compares all losses
+            for method, hiding in planned(dataset, args.head):
+                trainings.run(method, hiding, seed)
+        if (dataset, args.head) == ('coco18', 'linear'):
+            trainings.compare(args.seeds)
+
+
+if __name__ == '__main__':
+    main()
