@@ -50,7 +50,7 @@ PARTIAL: dict[str, dict[str, Any]] = {
     'wan': dict(type='AssumeNegativeLoss', weak=True),
     'csl': SELECTIVE,
     'csl-top1': dict(SELECTIVE, topk=1),
-    'csl-prior': dict(SELECTIVE, prior='to be estimated'),
+    'csl-prior': dict(SELECTIVE, prior='prior.json'),
     'll-r': dict(type='LargeLossRejection'),
     'hill': dict(type='HillLoss'),
     'splc': dict(type='SPLCLoss'),
@@ -70,6 +70,7 @@ BALANCED: dict[str, dict[str, Any]] = {
     'bce-pos-soft': dict(IGNORE_BCE, pos_weight=_SOFT),
     'bce-weight': dict(type='TIMMLoss', loss_type='bce', smoothing=0, weight='auto'),
     'bce-sampler': dict(IGNORE_BCE, oversample_thr=0.02),
+    'bce-sampler-more': dict(IGNORE_BCE, oversample_thr=0.1),
     'asl': IGNORE_ASL,
     'asl-pos-soft': dict(IGNORE_ASL, pos_weight=_SOFT),
     'asl-pos-soft-sampler': dict(IGNORE_ASL, pos_weight=_SOFT, oversample_thr=0.02),
@@ -109,8 +110,11 @@ def run_name(method: str, hiding: str = 'none', head: str = 'linear') -> str:
 
 def planned(dataset: str, head: str) -> list[tuple[str, str]]:
     """Return losses and hidings of the trainings of a dataset."""
-    methods = OF_ML_DECODER if head == 'mldecoder' else tuple(PARTIAL)
-    complete = BALANCED if (dataset, head) == ('coco18', 'linear') else ('bce', 'asl')
+    methods, complete = tuple(PARTIAL), ('bce', 'asl')
+    if head == 'mldecoder':
+        methods, complete = OF_ML_DECODER, ('asl',)
+    elif dataset == 'coco18':
+        complete = tuple(BALANCED)
     return [(method, 'none') for method in complete] + [
         (method, hiding)
         for hiding in HIDINGS

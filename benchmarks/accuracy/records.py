@@ -6,8 +6,11 @@ the test are ``OUT/scores/STUDY/NAME.npz``. The results that ``docs/results.md``
 the repository, in ``RECORDED``; copied to ``OUT/results``, they are continued.
 """
 
+import fcntl
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -61,10 +64,11 @@ class Study:
             with atomic_write(path) as temporary, temporary.open('wb') as file:
                 np.savez_compressed(file, scores=scores, targets=targets.astype(np.int8))
         record |= dict(outcome, machine=machine()['processor'], date=str(date.today()))
-        self.records = [*self._stored(), record]  # other processes may have added theirs
-        with atomic_write(self.path) as temporary:
-            lines = ',\n'.join(json.dumps(each) for each in self.records)
-            temporary.write_text(f'[\n{lines}\n]\n')
+        with _locked(self.path.parent):
+            self.records = [*self._stored(), record]  # other processes may have added theirs
+            with atomic_write(self.path) as temporary:
+                lines = ',\n'.join(json.dumps(each) for each in self.records)
+                temporary.write_text(f'[\n{lines}\n]\n')
         return record
 
     def scores_path(self, record: Mapping[str, Any]) -> Path:
@@ -76,6 +80,18 @@ class Study:
         """Return scores and targets ``(N, C)`` of the test of a record."""
         with np.load(self.scores_path(record), allow_pickle=False) as arrays:
             return arrays['scores'], arrays['targets']
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process in at a time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # which unlocks
 
 
 def best_of(values: Sequence[float], first: float, quality: Callable[[float], float]) -> float:

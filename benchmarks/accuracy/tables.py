@@ -1,4 +1,4 @@
-"""The tables of ``docs/results.md`` and the READMEs: ``python -m benchmarks.accuracy.tables``.
+"""The tables of pages in ``docs`` and of the READMEs: ``python -m benchmarks.accuracy.tables``.
 
 Prints what is stored in ``--out``. With ``--record`` the results are copied into the repository,
 and the pages are made of them: each table stands between ``<!-- accuracy: begin NAME DATASET -->``
@@ -16,11 +16,15 @@ import numpy as np
 from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
 from benchmarks.accuracy.fine_tuning import Run, ablation_runs
 from benchmarks.accuracy.heads import HEADS
+from benchmarks.accuracy.losses import BALANCED, BINS, HIDINGS, OF_ML_DECODER, PARTIAL, run_name
 from benchmarks.accuracy.photos import REPOSITORY
 from benchmarks.accuracy.records import OUT, RECORDED, Study, paired_difference
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
-PAGES = [REPOSITORY / name for name in ('docs/results.md', 'README.md', 'README_zh-CN.md')]
+PAGES = [
+    *(REPOSITORY / 'docs' / name for name in ('results.md', 'partial_labels.md', 'imbalance.md')),
+    *(REPOSITORY / name for name in ('README.md', 'README_zh-CN.md')),
+]
 NAMES = {
     'linear': 'GAP + linear',
     'gmp': 'GMP + linear',
@@ -32,6 +36,30 @@ NAMES = {
     'mldecoder-2layers': 'ML-Decoder, 2 layers',
     'mldecoder-selfattention': 'ML-Decoder, with self-attention',
     'query2label': 'Query2Label, width 768',
+}
+LOSS_NAMES = {
+    'ignore-bce': 'ignored, BCE',
+    'ignore-asl': 'ignored, ASL',
+    'an': 'negative, BCE (AN)',
+    'negative-asl': 'negative, ASL',
+    'an-ls': 'AN-LS',
+    'wan': 'WAN',
+    'csl': 'CSL, `topk=5`',
+    'csl-top1': 'CSL, `topk=1`',
+    'csl-prior': 'CSL, `topk=5` and prior',
+    'll-r': 'LL-R',
+    'hill': 'Hill',
+    'splc': 'SPLC',
+    'bce': 'BCE',
+    'bce-pos-auto': "BCE, `pos_weight='auto'`",
+    'bce-pos-soft': 'BCE, softer `pos_weight`',
+    'bce-weight': "BCE, `weight='auto'`",
+    'bce-sampler': 'BCE, sampler, 0.02',
+    'bce-sampler-more': 'BCE, sampler, 0.1',
+    'asl': 'ASL',
+    'asl-pos-soft': 'ASL, softer `pos_weight`',
+    'asl-pos-soft-sampler': 'ASL, softer `pos_weight`, sampler, 0.02',
+    'db': 'distribution-balanced',
 }
 
 
@@ -62,8 +90,11 @@ def difference(name: str, out: Path, settings: dict) -> str:
     found = Study(f'{name}_differences', out).find(settings)
     if not found:
         return '-'
-    most_seeds = max(found, key=lambda each: each['seeds'])
-    return '{difference:+.2f} [{low:+.2f}, {high:+.2f}]'.format(**most_seeds)
+    return _interval(max(found, key=lambda each: each['seeds']))
+
+
+def _interval(found: dict) -> str:
+    return '{difference:+.2f} [{low:+.2f}, {high:+.2f}]'.format(**found)
 
 
 def _minutes(records: list[dict]) -> str:
@@ -190,6 +221,42 @@ def small_data_table(dataset: str, out: Path) -> list[list[str]]:
     return rows
 
 
+def partial_table(dataset: str, out: Path) -> list[list[str]]:
+    """Losses for labels of which some are hidden."""
+    study = Study('losses', out)
+    hidden = ['nothing hidden', 'half hidden', '90 % hidden', 'all but one positive hidden']
+    rows = [['unknown labels', *hidden]]
+    for head, methods in dict(linear=PARTIAL, mldecoder=OF_ML_DECODER).items():
+        for method in methods:
+            cells = []
+            for hiding in ('none', *HIDINGS):
+                # With all labels known, those that ignore unknown ones are the plain losses.
+                name = method.removeprefix('ignore-') if hiding == 'none' else method
+                run = run_name(name, hiding, head)
+                records = study.find(dict(dataset=dataset, run=run))
+                cells.append(mean_and_sd([each['mAP'] for each in records]) if records else '-')
+            if set(cells) != {'-'}:
+                head_name = 'ML-Decoder: ' if head == 'mldecoder' else ''
+                rows.append([head_name + LOSS_NAMES[method], *cells])
+    return rows
+
+
+def balanced_table(dataset: str, out: Path) -> list[list[str]]:
+    """Losses and a sampler for rare classes."""
+    study, differences = Study('losses', out), Study('losses_differences', out)
+    rows = [['loss', 'rare', 'medium', 'frequent', 'mAP', 'minus BCE, rare', 'minus BCE, mAP']]
+    for method in BALANCED:
+        key = dict(dataset=dataset, run=run_name(method))
+        if records := study.find(key):
+            names = [*(f'mAP_{name}' for name in BINS), 'mAP']
+            cells = [mean_and_sd([each[name] for each in records]) for name in names]
+            for classes in ('rare', 'all'):
+                found = differences.find(key | dict(classes=classes))
+                cells.append(_interval(found[-1]) if found else '-')
+            rows.append([LOSS_NAMES[method], *cells])
+    return rows
+
+
 _HOW = dict(en=('frozen', 'fine-tuned'), zh=('冻结骨干', '微调'))
 SUMMARY = dict(
     en=['head', *(f'{name}, {how}' for name in ('VOC 2007', 'COCO-18') for how in _HOW['en'])],
@@ -221,6 +288,8 @@ TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     attention=attention_table,
     thresholds=threshold_table,
     small_data=small_data_table,
+    partial=partial_table,
+    balanced=balanced_table,
     summary=summary_table,
 )
 _BETWEEN_MARKERS = re.compile(

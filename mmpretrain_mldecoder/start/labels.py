@@ -87,6 +87,7 @@ def _findings(table: LabelTable) -> list[str]:
         names = listed([table.classes[i] for i in np.flatnonzero(certain)], MOST_LISTED)
         found.append(
             f'{certain.sum()} classes have no image in train that is known to lack them, so that '
-            f'the model learns that they are in every image: {names}'
+            'the model learns that they are in every image; say so if what is not labelled is '
+            f'absent (such as --empty no), or see docs/partial_labels.md: {names}'
         )
     return found

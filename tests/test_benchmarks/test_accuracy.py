@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.metrics import average_precision_score
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.accuracy import photos  # noqa: E402
+from benchmarks.accuracy import losses, photos  # noqa: E402
 from benchmarks.accuracy.attention_in_boxes import (  # noqa: E402
     boxes_by_class,
     cells_in_boxes,
@@ -21,7 +22,12 @@ from benchmarks.accuracy.attention_in_boxes import (  # noqa: E402
 )
 from benchmarks.accuracy.fine_tuning import Run, main_runs  # noqa: E402
 from benchmarks.accuracy.heads import HEADS, POOLED  # noqa: E402
-from benchmarks.accuracy.records import RECORDED, Study, paired_difference  # noqa: E402
+from benchmarks.accuracy.records import (  # noqa: E402
+    RECORDED,
+    Study,
+    mean_average_precision,
+    paired_difference,
+)
 from benchmarks.accuracy.tables import PAGES, replace_tables  # noqa: E402
 from benchmarks.accuracy.threshold_gains import gains  # noqa: E402
 
@@ -52,6 +58,18 @@ def test_records_are_found_again_with_their_scores(tmp_path):
     assert study.find(dict(key, seed=2)) == []
     for stored, given in zip(study.scores(record), (scores, targets), strict=True):
         np.testing.assert_array_equal(stored, given)
+
+
+def test_no_record_is_lost_where_several_write(tmp_path):
+    studies = [Study('heads', tmp_path) for _ in range(4)]
+
+    def add(study):
+        for i in range(10):
+            study.add(dict(run=studies.index(study), seed=i), {})
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(add, studies))
+    assert len(Study('heads', tmp_path).records) == 40
 
 
 def test_paired_difference_resamples_the_same_images_for_both():
@@ -127,6 +145,63 @@ def test_gains_of_thresholds_that_are_needed_are_found():
     assert found['CF1_at_0.5'] < 60
     assert found['CF1_found'] == pytest.approx(100 - found['CF1_at_0.5'])
     assert found['CF1_promised'] == pytest.approx(found['CF1_found'], abs=5)
+
+
+@pytest.mark.parametrize(('hiding', 'share'), [('half', 0.5), ('most', 0.9), ('none', 0)])
+def test_hidden_labels_are_a_share_of_all(hiding, share):
+    targets = torch.from_numpy(np.random.default_rng(0).integers(-1, 2, (500, 8))).float()
+    hidden = losses.hide(targets, hiding, 0)
+    was_known, is_known = targets >= 0, hidden >= 0
+    assert torch.equal(hidden[is_known], targets[is_known])
+    for label in (0, 1):
+        left = is_known[targets == label].float().mean().item()
+        assert left == pytest.approx(1 - share, abs=0.05)
+    assert not (is_known & ~was_known).any()
+    assert torch.equal(losses.hide(targets, hiding, 0), hidden)
+    assert share == 0 or not torch.equal(losses.hide(targets, hiding, 1), hidden)
+
+
+def test_one_positive_is_left():
+    targets = torch.from_numpy(np.random.default_rng(0).integers(-1, 2, (500, 8))).float()
+    hidden = losses.hide(targets, 'single', 0)
+    assert torch.equal((hidden == 1).sum(1), (targets == 1).any(1).long())
+    assert ((hidden == 1) <= (targets == 1)).all() and not (hidden == 0).any()
+    places = (hidden == 1).float().argmax(1)[(targets == 1).sum(1) == 2]
+    assert len(set(places.tolist())) == 8  # not always the first
+
+
+@pytest.fixture
+def trainings(tmp_path, monkeypatch):
+    """Those of COCO-18, of made-up features that show the labels."""
+    generator = np.random.default_rng(0)
+    targets = (generator.random((300, 4)) < [0.5, 0.3, 0.2, 0.015]).astype(np.float32)
+    maps = np.repeat(targets, 2, axis=1) + 0.3 * generator.normal(size=(300, 8))
+    maps = np.broadcast_to(maps[..., None, None], (300, 8, 2, 2)).astype(np.float16)
+    found = torch.from_numpy(maps), torch.from_numpy(targets)
+    monkeypatch.setattr(losses, 'features', lambda *_: found)
+    return losses.Trainings('coco18', 'linear', tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('method', 'hiding'),
+    [each for each in losses.planned('coco18', 'linear') if each[1] in ('none', 'half')],
+)
+def test_every_loss_of_the_study_learns(trainings, method, hiding):
+    targets = losses.hide(trainings.targets['train'], hiding, 0)
+    scores = trainings._scores(method, targets, range(300), 'test', 0.3, 5, 0)
+    assert mean_average_precision(scores, trainings.targets['test'].numpy()) > 60  # chance: 25
+
+
+def test_settings_are_chosen_on_labels_as_scarce_as_those_of_the_training(trainings, monkeypatch):
+    seen = []
+    monkeypatch.setattr(losses, 'mean_average_precision', lambda _, known: seen.append(known) or 0)
+    for hiding in ('most', 'single'):
+        targets = losses.hide(trainings.targets['train'], hiding, 0)
+        trainings._setting('wan', hiding, targets, 0)
+        known = targets[photos.part_of(range(300), 'held_out')]
+        if hiding == 'single':  # what is not known to be present counts as absent
+            known = torch.where(known == 1, 1, 0)
+        assert all((each == known.numpy()).all() for each in seen[-4:])
 
 
 @pytest.fixture
