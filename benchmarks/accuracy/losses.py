@@ -210,7 +210,7 @@ class Trainings:
         return predict(head, self.feats['test'] if of == 'test' else self.feats['train'][of])
 
     def _prior(self, feats: Tensor, targets: Tensor, seed: int) -> str:
-        """Write the mean scores of a training that ignores what is unknown."""
+        """Write the mean scores of a training that ignores what is unknown, at fixed settings."""
         torch.manual_seed(seed)
         head = HEADS[self.head](targets.shape[1], feats.shape[1])
         train(head, feats, targets, 1e-3, 10, MODELS.build(dict(IGNORE_BCE, reduction='none')))
