@@ -21,8 +21,9 @@ from benchmarks.accuracy.photos import REPOSITORY
 from benchmarks.accuracy.records import OUT, RECORDED, Study, paired_difference
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
+_PAGES = ('results.md', 'partial_labels.md', 'imbalance.md', 'audit.md')
 PAGES = [
-    *(REPOSITORY / 'docs' / name for name in ('results.md', 'partial_labels.md', 'imbalance.md')),
+    *(REPOSITORY / 'docs' / name for name in _PAGES),
     *(REPOSITORY / name for name in ('README.md', 'README_zh-CN.md')),
 ]
 NAMES = {
@@ -257,6 +258,29 @@ def balanced_table(dataset: str, out: Path) -> list[list[str]]:
     return rows
 
 
+def label_errors_table(dataset: str, out: Path) -> list[list[str]]:
+    """What an audit finds of labels that were flipped."""
+    kinds = ('missing', 'spurious')
+    columns = ('flipped', 'suspected', 'precision', 'recall')
+    rows = [['flips', *(f'{kind}: {column}' for kind in kinds for column in columns)]]
+    rows[0].append('precision of the first 200')
+    study = Study('label_errors', out)
+    for run in ('labels', 'cells', 'none'):
+        if records := study.find(dict(dataset=dataset, run=run)):
+            rows.append([run])
+            for kind in kinds:
+                flipped, suspected, right = (
+                    np.array([each[f'{kind}_{what}'] for each in records])
+                    for what in ('flipped', 'suspected', 'right')
+                )
+                rows[-1] += [f'{flipped.mean():,.0f}', f'{suspected.mean():,.0f}']
+                shares = [100 * right / suspected, 100 * right / flipped] if all(flipped) else []
+                rows[-1] += [mean_and_sd([*share]) for share in shares] or ['-', '-']
+            first = [each['right_of_first_200'] / 2 for each in records]
+            rows[-1].append(mean_and_sd(first) if any(first) else '-')
+    return rows
+
+
 _HOW = dict(en=('frozen', 'fine-tuned'), zh=('冻结骨干', '微调'))
 SUMMARY = dict(
     en=['head', *(f'{name}, {how}' for name in ('VOC 2007', 'COCO-18') for how in _HOW['en'])],
@@ -290,6 +314,7 @@ TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     small_data=small_data_table,
     partial=partial_table,
     balanced=balanced_table,
+    label_errors=label_errors_table,
     summary=summary_table,
 )
 _BETWEEN_MARKERS = re.compile(
