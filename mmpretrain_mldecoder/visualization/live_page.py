@@ -179,7 +179,8 @@ class LivePage:
             for name, value in last['metrics'].items()
             if value is not None
         ]
-        line = f'Validation after {self._head["unit"]} {last["step"]}: {", ".join(parts)}'
+        line = f'Validation after {self._head["unit"]} {last["step"]}: '
+        line += ', '.join(parts) or 'no metric'
         scored = [(ap, c) for c, ap in enumerate(last['ap'] or []) if ap is not None]
         if scored:
             lowest = sorted(scored)[:MAX_NAMED]

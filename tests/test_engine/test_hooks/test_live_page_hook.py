@@ -126,6 +126,20 @@ train_cfg['max_epochs'] = 1
     assert all(attention is None for labels in record['images'] for _, _, attention in labels)
 
 
+def test_unknown_labels_are_unknown(tmp_path):
+    more = """
+test_pipeline[-1] = dict(type='PackMultiLabelInputs', absent='unknown', num_classes=4)
+default_hooks['checkpoint'].update(save_best=None)
+train_cfg['max_epochs'] = 1
+"""
+    build_runner(write_tiny_config(tmp_path, LIVE + more), tmp_path / 'run').train()
+    data = data_of(tmp_path / 'run')
+    for image in data['images']:
+        assert sorted(image['positive'] + image['unknown']) == [0, 1, 2, 3]
+    assert data['validations'][0]['ap'] == [None] * 4  # nothing is known to be negative
+    assert 'Validation after epoch 1: no metric' in read_log(tmp_path / 'run')
+
+
 def test_a_page_that_cannot_be_written_ends_no_training(tmp_path):
     config, run = (
         write_tiny_config(tmp_path, LIVE + "train_cfg['max_epochs'] = 1\n"),
