@@ -4,8 +4,8 @@ Labels of VOC's train and val, 5,008 photos, are flipped on purpose, those of di
 excepted, which are unknown. A share of the labels is removed; and either as many are added (run
 ``labels``), or the same share of all absent ones (run ``cells``), which are 12 times as many. The
 audit is that of the command, on frozen features of EfficientNet-Lite0, with its defaults; these
-were chosen on COCO-18 and on other draws of flips in VOC's train. Precision counts errors of VOC itself as wrong suspicions: run ``none`` has
-no flips, and says how many suspicions there are then.
+were chosen on COCO-18 and on other draws of flips in VOC's train. Precision counts errors of VOC
+itself as wrong suspicions: run ``none`` has no flips, and says how many suspicions there are then.
 """
 
 import argparse
