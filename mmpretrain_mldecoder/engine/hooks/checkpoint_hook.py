@@ -55,6 +55,10 @@ class DurableCheckpointHook(CheckpointHook):
             runner.message_hub.update_info_dict(best)
             self._remove_former_best(info.get(_FORMER_BEST, []))
 
+    def after_val_epoch(self, runner, metrics: dict) -> None:
+        if hasattr(self, 'file_backend'):  # set before a training; a validation alone saves nothing
+            super().after_val_epoch(runner, metrics)
+
     @property
     def _best(self) -> dict[str, str | None]:
         """Paths of the best checkpoints by their names in the message hub."""

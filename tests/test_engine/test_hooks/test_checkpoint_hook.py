@@ -227,3 +227,12 @@ def test_a_score_that_a_validation_cannot_compute_is_never_the_best(tmp_path):
     }
     build_runner(write_tiny_config(tmp_path), tmp_path / 'run', **options).train()
     assert not list((tmp_path / 'run').glob('best*'))
+
+
+@pytest.mark.parametrize('save_best', ['coco/mAP', ['coco/mAP', 'coco/mAP_small']])
+def test_a_validation_alone_saves_nothing(tmp_path, save_best):
+    checkpoint = dict(type='CheckpointHook', save_best=save_best, rule='greater')
+    options = {'default_hooks.checkpoint': checkpoint, 'val_evaluator.by_size': True}
+    runner = build_runner(write_tiny_config(tmp_path), tmp_path / 'run', **options)
+    assert runner.val()['coco/mAP'] > 0
+    assert not list(tmp_path.rglob('*.pth'))
