@@ -33,8 +33,9 @@ model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(mean=[0, 0, 0], std=[255, 255, 255], to_rgb=True, num_classes=4,
                            to_onehot=True),
-    backbone=dict(type='ResNet', depth=18, base_channels=4, stem_channels=4),
-    head=dict(type='MLDecoderHead', num_classes=4, in_channels=32, embed_dims=8, num_heads=2,
+    backbone=dict(type='ResNet', depth=18, base_channels=4, stem_channels=4, num_stages=2,
+                  strides=(1, 2), dilations=(1, 1), out_indices=(1,)),
+    head=dict(type='MLDecoderHead', num_classes=4, in_channels=8, embed_dims=8, num_heads=2,
               feedforward_channels=16, drop_rate=0.5))
 
 dataset = dict(type='COCOMultiLabel', data_root={data_root!r})

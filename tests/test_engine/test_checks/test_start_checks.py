@@ -30,6 +30,9 @@ def _checkpoints(**options):
     return {f'default_hooks.checkpoint.{key}': value for key, value in options.items()}
 
 
+ONE_PIXEL = {'dataset.pipeline.1.scale': 8}  # in the last feature map
+
+
 def _batches(size, **more):
     more = {f'train_dataloader.{key}': value for key, value in more.items()}
     return {'train_dataloader.batch_size': size, 'param_scheduler': None} | more
@@ -67,15 +70,15 @@ ERRORS = [
         {},
     ),
     ('give all of them the same `classes`', _concatenated(-1), _concatenated(1)),
-    ('set model.head.in_channels=32', {'model.head.in_channels': 64}, {}),
-    ('in_channels = 48, but model.backbone', _linear(48) | GAP, _linear(32) | GAP),
-    ("set model.neck=dict(type='GlobalAveragePooling')", _linear(32), _linear(32) | GAP),
+    ('set model.head.in_channels=8', {'model.head.in_channels': 64}, {}),
+    ('in_channels = 48, but model.backbone', _linear(48) | GAP, _linear(8) | GAP),
+    ("set model.neck=dict(type='GlobalAveragePooling')", _linear(8), _linear(8) | GAP),
     (
         'fails on the first image of train_dataloader, (3, 32, 32)',
         {'model.backbone.in_channels': 1},
         {},
     ),
-    ("needs 'in_channels'. Add to model.head", _decoder(), _decoder(in_channels=32)),
+    ("needs 'in_channels'. Add to model.head", _decoder(), _decoder(in_channels=8)),
     ('num_groups = 9: num_groups must', {'model.head.num_groups': 9}, {'model.head.num_groups': 4}),
     (
         'loss fails on the first image of train_dataloader: avg_factor',
@@ -107,8 +110,12 @@ ERRORS = [
         _batches(1),
         _batches(1) | {'model.backbone.norm_eval': True},
     ),
-    ('Set another batch_size', _batches(11), _batches(12)),
-    ('or train_dataloader.drop_last=True', _batches(11), _batches(11, drop_last=True)),
+    ('Set another batch_size', _batches(11, **ONE_PIXEL), _batches(12, **ONE_PIXEL)),
+    (
+        'or train_dataloader.drop_last=True',
+        _batches(11, **ONE_PIXEL),
+        _batches(11, drop_last=True, **ONE_PIXEL),
+    ),
     ('Use a smaller batch_size', _batches(50, drop_last=True), _batches(12, drop_last=True)),
     ('or drop_last=False', _batches(50, drop_last=True), _batches(50, drop_last=False)),
     ('but val_evaluator gives coco/mAP', _checkpoints(save_best='coco/map'), {}),

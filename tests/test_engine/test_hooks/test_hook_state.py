@@ -10,6 +10,7 @@ custom_hooks.append(
 train_cfg['max_epochs'] = 6
 train_dataloader['num_workers'] = 0
 param_scheduler['total_steps'] = 6
+default_hooks['checkpoint'].update(save_best=None)
 """
 
 

@@ -112,7 +112,7 @@ def test_without_validation_the_curves_remain(tmp_path):
 def test_another_head_and_another_metric(tmp_path):
     more = """
 model['neck'] = dict(type='GlobalAveragePooling')
-model['head'] = dict(type='MultiLabelLinearClsHead', num_classes=4, in_channels=32)
+model['head'] = dict(type='MultiLabelLinearClsHead', num_classes=4, in_channels=8)
 test_pipeline.insert(1, dict(type='CenterCrop', crop_size=40))
 val_evaluator = dict(type='AveragePrecision')
 default_hooks['checkpoint'].update(save_best=None)
