@@ -12,9 +12,9 @@
 - mmcv-lite's warning about a missing compiled op is filtered: nothing here uses compiled ops.
 - Beside a transformers that is too new for them, MMPretrain's multimodal models are left out.
 
-What belongs to a part of the host waits until that part is imported: the host's parts take most of
-a second to import, and MMEngine's registries import them when a name is first looked up. Without
-the host nothing is registered, and what needs it says so when it is imported.
+What belongs to a part of the host waits until that part is imported: the host takes seconds to
+import, and MMEngine's registries import its parts when a name is first looked up. Without the host
+nothing is registered, and what needs it says so when it is imported.
 """
 
 import sys
@@ -61,7 +61,7 @@ def register() -> None:
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     after = wrapt.register_post_import_hook
     after(_leave_out_multimodal_models, 'mmpretrain.utils.dependency')
-    _register_model_index()
+    after(_register_model_index, 'mmpretrain.apis.model')
     for part, subpackages in _FOLLOWERS.items():
         after(partial(_import, subpackages), part)
 
@@ -140,25 +140,24 @@ def _leave_out_multimodal_models(dependency: ModuleType) -> None:
 
 
 @cache  # once a process
-def _register_model_index() -> None:
+def _register_model_index(apis: ModuleType) -> None:
     """Make every row known by name, from the four small YAML files of the index (0.03 s).
 
     If a name is taken, by hand or by another package, a warning names both files.
     """
-    from mmpretrain.apis.model import ModelHub
-
+    hub = apis.ModelHub
     path = find_model_index()
     if path is None:
         return
     try:
-        ModelHub.register_model_index(path, config_prefix=path.parent)
+        hub.register_model_index(path, config_prefix=path.parent)
     except ValueError as conflict:
         warnings.warn(
             f'{conflict} Importing mmpretrain_mldecoder registers its rows: '
             'ModelHub.register_model_index need not be called for them.'
         )
         return
-    for name, row in ModelHub._models_dict.items():
+    for name, row in hub._models_dict.items():
         # With None, get_model(name, pretrained=True) would warn, and return random weights.
         if row.weights is None and path.parent in Path(row.filepath).resolve().parents:
             row.weights = f'unpublished://{name}'

@@ -61,7 +61,9 @@ def run() -> Callable[[str], str]:
 def test_importing_leaves_the_heavy_parts_of_the_host_alone():
     heavy = ('mmpretrain.models', 'mmpretrain.datasets', 'mmpretrain.evaluation', 'torchvision')
     script = (
-        'import sys, mmpretrain_mldecoder, mmpretrain_mldecoder.layers\n'
+        'import sys, mmpretrain_mldecoder.console\n'
+        "assert not {'torch', 'mmengine', 'mmcv', 'mmpretrain'} & {*sys.modules}\n"
+        'import mmpretrain, mmpretrain_mldecoder.layers\n'
         f'print([name for name in {heavy} if name in sys.modules])\n'
     )
     done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
@@ -204,7 +206,8 @@ def test_package_without_its_configs(run, tmp_path):
         f'registration.PACKAGE = Path({str(tmp_path / "mmpretrain_mldecoder")!r})\n'
         'registration._register_model_index.cache_clear()\n'
         'assert registration.find_model_index() is None\n'
-        'registration._register_model_index()\n'
+        'from mmpretrain.apis import model\n'
+        'registration._register_model_index(model)\n'
     )
 
 
