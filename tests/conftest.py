@@ -12,17 +12,19 @@ from yapf.yapflib import yapf_api
 torch.set_num_threads(1)
 
 
-def pytest_configure() -> None:
-    """Let MMEngine, not imported yet, lay out a config once: it does so for each checkpoint."""
-    format_code, done = yapf_api.FormatCode, {}
+_format_code, _formatted = yapf_api.FormatCode, {}
 
-    def format_once(text: str, **options) -> tuple:
-        if text not in done:
-            done[text] = format_code(text, **options)
-        return done[text]
 
-    yapf_api.FormatCode = format_once
-    os.fsync = lambda descriptor: None  # no power fails here
+def _format_once(text: str, **options) -> tuple:
+    if text not in _formatted:
+        _formatted[text] = _format_code(text, **options)
+    return _formatted[text]
+
+
+# Before a conftest below imports MMEngine, which lays out a config several times for each runner
+# and once for each checkpoint.
+yapf_api.FormatCode = _format_once
+os.fsync = lambda descriptor: None  # no power fails here
 
 
 def pytest_collection_finish() -> None:

@@ -34,7 +34,7 @@ model = dict(
     data_preprocessor=dict(mean=[0, 0, 0], std=[255, 255, 255], to_rgb=True, num_classes=4,
                            to_onehot=True),
     backbone=dict(type='ResNet', depth=18, base_channels=4, stem_channels=4, num_stages=2,
-                  strides=(1, 2), dilations=(1, 1), out_indices=(1,)),
+                  strides=(4, 2), dilations=(1, 1), out_indices=(1,)),
     head=dict(type='MLDecoderHead', num_classes=4, in_channels=8, embed_dims=8, num_heads=2,
               feedforward_channels=16, drop_rate=0.5))
 
@@ -75,6 +75,16 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, save_best='auto'))
 randomness = dict(seed=0)
 """
+
+# Options that make the backbone a narrow ResNet18_vd of PaddleClas.
+VD = {
+    'model.backbone.type': 'ResNetVd',
+    'model.backbone.num_stages': 4,
+    'model.backbone.strides': (1, 2, 2, 2),
+    'model.backbone.dilations': (1, 1, 1, 1),
+    'model.backbone.out_indices': (3,),
+    'model.head.in_channels': 32,
+}
 
 # The same as a training by iterations, for the end of the config: 8 steps on passes of 3 over the
 # data, with a checkpoint every 2 and a validation every 4 steps.

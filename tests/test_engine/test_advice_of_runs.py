@@ -7,7 +7,7 @@ import pytest
 import torch
 from fault_parts import Spoil, Stop, StopHook
 from published_names import paddleclas_fc, paddleclas_resnet, save_paddle
-from tiny_run import build_runner, read, read_log
+from tiny_run import VD, build_runner, read, read_log
 
 from mmpretrain_mldecoder.engine.runners.loops import LOAD
 from mmpretrain_mldecoder.errors import RunError
@@ -171,12 +171,11 @@ def test_a_test_that_is_refused_leads_out(run_test, checkpoints, case):
 
 def test_a_training_can_start_from_the_backbone_of_another_model(run_test, resume, tmp_path):
     path = save_paddle(tmp_path, paddleclas_resnet(18, True, 4) | paddleclas_fc(32, 7))
-    vd = {'model.backbone.type': 'ResNetVd'}
     key = 'model.backbone.init_cfg'
     message = rf'fits the head; the file has head\.fc\.\w+, .* from the backbone: {key}\.check'
     with pytest.raises(ValueError, match=message):
-        run_test(path, **vd)
-    resume(None, resume=False, **vd, **{key: dict(type='Pretrained', checkpoint=path)})
+        run_test(path, **VD)
+    resume(None, resume=False, **VD, **{key: dict(type='Pretrained', checkpoint=path)})
 
 
 # ---- trainings

@@ -8,19 +8,11 @@ from published_names import (
     random_arrays,
     save_paddle,
 )
-from tiny_run import build_runner, read, read_log
+from tiny_run import VD, build_runner, read, read_log
 
 from mmpretrain_mldecoder.checkpoints import convert
 from mmpretrain_mldecoder.errors import RunError
 
-VD = {
-    'model.backbone.type': 'ResNetVd',
-    'model.backbone.num_stages': 4,
-    'model.backbone.strides': (1, 2, 2, 2),
-    'model.backbone.dilations': (1, 1, 1, 1),
-    'model.backbone.out_indices': (3,),
-    'model.head.in_channels': 32,
-}
 NO_WORKERS = {'train_dataloader.num_workers': 0, 'param_scheduler': None}
 ONE_EPOCH = NO_WORKERS | {'train_cfg.max_epochs': 1}
 BACKBONE = paddleclas_resnet(18, True, 4)
