@@ -7,9 +7,10 @@ import torch
 from mmengine.device import get_device
 from mmengine.dist import get_rank, is_distributed
 from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.hooks import EarlyStoppingHook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
-from mmengine.runner import Runner, set_random_seed
+from mmengine.runner import Runner, get_priority, set_random_seed
 from mmpretrain.registry import RUNNERS
 from torch import nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
@@ -116,6 +117,10 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
         for hook in (ClassCountsHook(), CheckpointFitHook(), ConfigCheckHook()):
             self.register_hook(hook)
         super().register_hooks(default_hooks, custom_hooks)
+        for hook in self._hooks:
+            if isinstance(hook, EarlyStoppingHook) and hook.priority == 'LOWEST':
+                hook.priority = 'LOW'  # ahead of the checkpoint, which holds what it has counted
+        self._hooks.sort(key=lambda hook: get_priority(hook.priority))
         others = (HookStateHook(), UnreadableImagesHook(), TestScalarsHook(), self._preemption)
         for hook in (FiniteLossHook(vote), ResumeHook(), *others):
             self.register_hook(hook)

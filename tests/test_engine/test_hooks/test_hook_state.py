@@ -33,6 +33,14 @@ def test_early_stopping_waits_on_after_a_resume(tmp_path):
     assert resumed == whole
 
 
+def test_early_stopping_has_counted_what_a_best_checkpoint_is_saved_for(tmp_path):
+    """The checkpoint is written again after a new best score; no resume validates it once more."""
+    best = "default_hooks['checkpoint'].update(save_best='coco/mAP')\n"
+    whole = _train(write_tiny_config(tmp_path, STOPPING + best), tmp_path / 'whole')
+    saved = torch.load(tmp_path / 'whole/epoch_1.pth', weights_only=True)['meta']['hooks']
+    assert saved == {'EarlyStoppingHook.coco/mAP': dict(wait_count=0, best_score=whole[2])}
+
+
 class Counting(Hook):
     def __init__(self, start: int = 0):
         self.start, self.name, self.best = start, 'counting', 0.0
