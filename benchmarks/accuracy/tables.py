@@ -214,7 +214,8 @@ def small_data_table(dataset: str, out: Path) -> list[list[str]]:
     """`mldecoder start` on few photos."""
     title = 'photos, learned from, config, seed, minutes, mAP, logistic regression, of all photos'
     rows = [title.split(', ')]
-    for each in Study('small_data', out).find(dict(dataset=dataset)):
+    records = Study('small_data', out).find(dict(dataset=dataset))
+    for each in sorted(records, key=lambda record: record['photos']):
         photos, known = f'{each["photos"]:,}', f'{each["learned_from"]:,}'
         numbers = [f'{each[name]:.2f}' for name in ('mAP', 'regression', 'regression_of_all')]
         minutes = f'{each["minutes"]:.1f}'
