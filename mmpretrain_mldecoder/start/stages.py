@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+
 from ..apis.thresholds.stored_thresholds import read_trained, store_thresholds
 from ..checkpoints.resume import find_resume_checkpoint
 from ..datasets.label_files import Answers
@@ -209,6 +212,11 @@ def refit(run: RunFolder) -> None:
     store_thresholds(checkpoint, thresholds, run.model)
 
 
+def has_attention(config: Path) -> bool:
+    """Whether the head of a config has attention that the report can show."""
+    return hasattr(MODELS.get(Config.fromfile(config).model.head.type), 'attention_maps')
+
+
 def train_and_export(run: RunFolder) -> None:
     """Look at the data, train, fit thresholds, train on val, too, test, report and export."""
     config = run.config
@@ -245,7 +253,7 @@ def train_and_export(run: RunFolder) -> None:
         'report',
         lambda: mldecoder(
             *('report', config, predictions, '--out', run.path / 'report'),
-            *('--checkpoint', run.model),
+            *(('--checkpoint', run.model) if has_attention(config) else ()),
         ),
     )
     run.once('export', lambda: mldecoder('export', config, run.model, run.path / 'model.onnx'))

@@ -53,7 +53,7 @@ def run(tmp_path):
     run.answers = None
     run.path, run.settings, run.finished = tmp_path / 'run', {}, []
     run.store()
-    run.config.write_text('custom_hooks = []')
+    run.config.write_text("model = dict(head=dict(type='MLDecoderHead'))")
     return run
 
 
@@ -112,6 +112,16 @@ def test_the_model_has_learned_from_val_where_images_are_few(run, commands):
     assert [each['image_id'] for each in labels['annotations']] == [0, 1, 4, 2, 3]
     assert [each['id'] for each in labels['annotations']] == [0, 1, 2, 3, 4]
     assert torch.load(run.model)['meta'] == dict(thresholds='fitted')
+
+
+@pytest.mark.parametrize(
+    ('head', 'is_drawn'), [('MLDecoderHead', True), ('MultiLabelLinearClsHead', False)]
+)
+def test_report_has_the_attention_of_heads_that_have_some(run, commands, head, is_drawn):
+    run.config.write_text(f"model = dict(head=dict(type='{head}'))")
+    train_and_export(run)
+    (report,) = (arguments for arguments in commands.called if arguments[0] == 'report')
+    assert ('--checkpoint' in report) == is_drawn
 
 
 def test_many_images_are_trained_on_once(run, commands, monkeypatch):
