@@ -1,4 +1,4 @@
-"""HTML pages that hold all they show, made of a frame, styles, scripts and data."""
+"""HTML pages that hold all they show: one frame, and each with a body, styles, scripts and data."""
 
 import base64
 import io
@@ -9,37 +9,67 @@ from pathlib import Path
 
 from PIL import Image
 
-TEMPLATE = Path(__file__).parent / 'template'
-"""What pages share: ``page.css``, ``element.js`` and ``sorted_table.js``; and the parts of one."""
+from ..fileio.atomic_write import atomic_write
+from ..version import __version__
+
+_SHARED = Path(__file__).parent / 'template'
 _DATA = re.compile(r'<script id="data" type="application/json">(.*?)</script>', re.S)
 
 
-def render_page(
-    frame: Path,
-    styles: Sequence[Path],
-    scripts: Sequence[Path],
+def write_page(
+    out: Path,
+    body: Path,
+    scripts: Sequence[str],
+    kind: str,
     data: dict,
+    images: str = 'data:',
+    sync: bool = True,
     **parts: str,
-) -> str:
-    """Put parts into a frame that has ``{{styles}}``, ``{{scripts}}``, ``{{data}}`` and others.
+) -> None:
+    """Write a page, whose file is complete at any time.
 
     Names are never HTML: the scripts read them from a block of JSON, which nothing in it can end,
     and write them as text.
+
+    Args:
+        out (Path): The file.
+        body (Path): ``NAME.html``, with a ``{{name}}`` for each of the parts; beside it are
+            ``NAME.css`` and the scripts.
+        scripts (Sequence[str]): Their names, in order; before them come those that pages share.
+        kind (str): End of the title of the window.
+        data (dict): What the scripts read: ``title`` and ``notes`` for the frame, and their own.
+        images (str): Where images may come from, as the policy of the page says it.
+        sync (bool): As of :func:`atomic_write`.
+        **parts (str): HTML.
     """
     # ASCII: a file name may hold bytes that are no UTF-8.
-    text = json.dumps(data, separators=(',', ':'), allow_nan=False)
+    text = json.dumps(data | dict(version=__version__), separators=(',', ':'), allow_nan=False)
     for character in '<>&':
         text = text.replace(character, f'\\u{ord(character):04x}')
-    parts |= dict(styles=_joined(styles), scripts=_joined(scripts), data=text)
-    return re.sub(r'\{\{(\w+)\}\}', lambda place: parts[place[1]], _joined([frame]))
+    own = [body.with_name(f'{name}.js') for name in scripts]
+    page = _fill(
+        _read(_SHARED / 'frame.html'),
+        title=kind,
+        images=images,
+        styles=_read(_SHARED / 'frame.css', body.with_suffix('.css')),
+        body=_fill(_read(body), **parts),
+        data=text,
+        scripts=_read(_SHARED / 'frame.js', _SHARED / 'sorted_table.js', *own),
+    )
+    with atomic_write(out, sync) as path:
+        path.write_text(page, encoding='utf-8')
 
 
-def _joined(paths: Sequence[Path]) -> str:
+def _fill(template: str, **parts: str) -> str:
+    return re.sub(r'\{\{(\w+)\}\}', lambda place: parts[place[1]], template)
+
+
+def _read(*paths: Path) -> str:
     return '\n'.join(path.read_text(encoding='utf-8') for path in paths)
 
 
 def read_page_data(page: Path) -> dict:
-    """Return the data of a page of :func:`render_page`.
+    """Return the data of a page of :func:`write_page`.
 
     Raises:
         FileNotFoundError: If there is no such page.

@@ -10,18 +10,15 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from ..fileio.atomic_write import atomic_write
 from ..fileio.terminal import printable
-from ..version import __version__
 from .attention_figure import COLORMAP
-from .html_page import TEMPLATE, image_address, read_page_data, render_page
+from .html_page import image_address, read_page_data, write_page
 
 SIDE = 240  # of an image, pixels
 MAX_RECORDS = 1500  # of the training, in the page
 MAX_DETAILED = 12  # validations with AP per class and images; of all others the metrics are kept
 MAX_LABELS = 6  # of an image
 MAX_NAMED = 5  # classes in the line for the log
-_SCRIPTS = ('element', 'sorted_table', 'line_chart', 'live_images', 'live')
 _NO_CURVES = ('step', 'epoch', 'iter', 'time', 'data_time', 'memory')
 
 
@@ -150,7 +147,6 @@ class LivePage:
             records = records[-1::-2][::-1]
         data = dict(
             self._head,
-            version=__version__,
             folder=str(self.path.parent),
             written=round(time.time()),
             finished=is_finished,
@@ -160,14 +156,14 @@ class LivePage:
             positives=self._positives,
             images=self._images,
         )
-        text = render_page(
-            TEMPLATE / 'live.html',
-            [TEMPLATE / 'page.css', TEMPLATE / 'live.css'],
-            [TEMPLATE / f'{name}.js' for name in _SCRIPTS],
+        write_page(
+            self.path,
+            Path(__file__).parent / 'template/live.html',
+            ['line_chart', 'live_images', 'live'],
+            'trained' if is_finished else 'training',
             data,
+            sync=False,
         )
-        with atomic_write(self.path, sync=False) as path:
-            path.write_text(text, encoding='utf-8')
 
     def summary(self) -> str:
         """Return the last validation in one line: metrics, what changed, the weakest classes."""

@@ -7,13 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ...datasets.label_files import LabelTable
-from ...fileio.atomic_write import atomic_write
-from ...version import __version__
-from ...visualization.html_page import TEMPLATE, render_page
+from ...visualization.html_page import write_page
 from ..report.images import read_thumbnail
 from .suspicions import Suspicion
-
-_OWN = Path(__file__).parent / 'template'
 
 
 def class_rows(
@@ -75,9 +71,8 @@ def write_audit_page(
         for i in place
     ]
     content = dict(
-        version=__version__,
         run=str(run.resolve()),
-        data=os.path.basename(os.path.abspath(data)),
+        title=os.path.basename(os.path.abspath(data)),
         command=f'mldecoder audit {run} --apply decisions.json',
         facts=facts,
         notes=notes,
@@ -93,11 +88,5 @@ def write_audit_page(
             for each in suspicions
         ],
     )
-    text = render_page(
-        _OWN / 'audit.html',
-        [TEMPLATE / 'page.css', _OWN / 'audit.css'],
-        [TEMPLATE / 'element.js', TEMPLATE / 'sorted_table.js', _OWN / 'audit.js'],
-        content,
-    )
-    with atomic_write(out) as path:
-        path.write_text(text, encoding='utf-8')
+    body = Path(__file__).parent / 'template/audit.html'
+    write_page(out, body, ['audit'], 'audit of labels', content)

@@ -8,16 +8,10 @@ from mmengine.config import Config
 
 from ...apis.thresholds.split_scores import map_evaluators
 from ...engine.checks.config_error import read_config
-from ...fileio.atomic_write import atomic_write
-from ...version import __version__
-from ...visualization import html_page
+from ...visualization.html_page import write_page
 from .images import attention_overlays, error_card, image_roots, worst_errors
 from .numbers import find_confusions, series_numbers
 from .test_run import TestRun, check_same_images, read_class_names, read_test_run
-
-_OWN = Path(__file__).parent / 'template'
-_SHARED_SCRIPTS = ('element', 'sorted_table')
-_SCRIPTS = ('numbers', 'table', 'charts', 'confusions', 'images', 'page')
 
 _NO_RAW = (
     'The file has one score per class and image: of the EMA weights if the checkpoint has both, '
@@ -100,7 +94,7 @@ def write_report(
     cards = [card for kinds in errors for card in (*kinds['alarms'], *kinds['misses'])]
     notes += [*_image_notes(cards), *filter(None, [no_names])]
     data = dict(
-        version=__version__,
+        title=Path(cfg.filename or 'Report').stem,
         config=str(cfg.filename or ''),
         checkpoint=None if checkpoint is None else str(checkpoint),
         runs=[dict(file=str(r.path), date=r.date.isoformat(timespec='minutes')) for r in runs],
@@ -117,19 +111,15 @@ def write_report(
         notes=notes,
     )
     out = Path(out_dir, 'index.html')
-    with atomic_write(out) as path:
-        shared = html_page.TEMPLATE
-        text = html_page.render_page(
-            _OWN / 'page.html',
-            [shared / 'page.css', _OWN / 'report.css'],
-            [
-                *(shared / f'{name}.js' for name in _SHARED_SCRIPTS),
-                *(_OWN / f'{name}.js' for name in _SCRIPTS),
-            ],
-            data,
-            plotly=plotly_js,
-        )
-        path.write_text(text, encoding='utf-8')
+    write_page(
+        out,
+        Path(__file__).parent / 'template/report.html',
+        ['numbers', 'table', 'charts', 'confusions', 'images', 'report'],
+        'report',
+        data,
+        images='data: blob:',
+        plotly=plotly_js,
+    )
     return out
 
 

@@ -1,13 +1,11 @@
 // Puts the page of a training together, and loads it again while the training runs.
 
 (() => {
-  const run = JSON.parse(document.getElementById('data').textContent);
-  const { progress, training, validations, classes, unit } = run;
-  const byId = (id) => document.getElementById(id);
+  const { progress, training, validations, classes, unit } = page;
   const last = validations[validations.length - 1];
 
   // What is chosen outlives a reload of the tab; where the browser keeps nothing, it does not.
-  const KEY = `mldecoder live ${run.folder}`;
+  const KEY = `mldecoder live ${page.folder}`;
   const state = { training: 'loss', metric: null, filter: '', when: null, refresh: true };
   try { Object.assign(state, JSON.parse(sessionStorage.getItem(KEY))); } catch { /* nothing kept */ }
   function keep(changes) {
@@ -15,10 +13,6 @@
     try { sessionStorage.setItem(KEY, JSON.stringify(state)); } catch { /* nothing kept */ }
   }
 
-  document.title = `${run.title} – ${run.finished ? 'trained' : 'training'}`;
-  byId('title').textContent = run.title;
-  for (const note of run.notes) byId('notes').append(element('li', note));
-  byId('footer').textContent = `Made by mmpretrain_mldecoder ${run.version}.`;
   byId('progress').max = progress.max_iterations;
   byId('progress').value = progress.iteration;
 
@@ -28,10 +22,10 @@
     return `${(seconds / 3600).toFixed(1)} h`;
   }
   function tellState() {
-    const age = Math.max(0, Date.now() / 1000 - run.written);
-    const late = !run.finished && age > Math.max(600, 10 * progress.refresh);
+    const age = Math.max(0, Date.now() / 1000 - page.written);
+    const late = !page.finished && age > Math.max(600, 10 * progress.refresh);
     byId('state').classList.toggle('late', late);
-    if (run.finished) byId('state').textContent = 'The training is finished.';
+    if (page.finished) byId('state').textContent = 'The training is finished.';
     else if (late) byId('state').textContent = `No news for ${inWords(age)}: the training has ended, or is busy for long.`;
     else byId('state').textContent = `Running, as of ${inWords(age)} ago`
       + (progress.seconds_left ? `; about ${inWords(progress.seconds_left)} left, without validations` : '');
@@ -41,8 +35,8 @@
   const facts = [];
   if (progress.max_epochs != null) facts.push(['Epochs', `${progress.epoch} of ${progress.max_epochs}`]);
   facts.push(['Iterations', `${progress.iteration.toLocaleString('en')} of ${progress.max_iterations.toLocaleString('en')}`]);
-  facts.push(['Work dir', run.folder]);
-  for (const [name, value] of facts) byId('facts').append(element('dt', name), element('dd', value));
+  facts.push(['Work dir', page.folder]);
+  fillFrame(facts);
 
   function options(select, names, key) {
     if (!names.includes(state[key])) state[key] = names[0] ?? null;
@@ -71,9 +65,7 @@
   addEventListener('resize', () => { if (innerWidth !== width) { width = innerWidth; drawCurves(); } });
 
   if (validations.length) {
-    const head = element('tr');
-    for (const name of [unit, ...metrics]) head.append(element('th', name, { scope: 'col' }));
-    byId('validations').tHead.replaceChildren(head);
+    setColumns(byId('validations'), [unit, ...metrics]);
     const best = Object.fromEntries(metrics.map((name) => [name, Math.max(...validations.map((v) => v.metrics[name] ?? -Infinity))]));
     byId('validations').tBodies[0].replaceChildren(...validations.map((record) => {
       const line = element('tr');
@@ -97,7 +89,7 @@
       { key: 'so far', paint: (cell, values) => { cell.className = 'spark'; cell.append(sparkLine(scored.map((record) => record.ap[values.index]))); } },
     ];
     const row = (c) => ({
-      Positives: run.positives?.[c] ?? null, AP: newest.ap[c], Δ: before ? difference(newest.ap[c], before.ap[c]) : null, 'so far': null,
+      Positives: page.positives?.[c] ?? null, AP: newest.ap[c], Δ: before ? difference(newest.ap[c], before.ap[c]) : null, 'so far': null,
     });
     const names = newest.ap.map((_, c) => nameOf(classes, c));
     byId('filter').value = state.filter;
@@ -118,7 +110,7 @@
       const record = withImages[Number(slider.value)];
       byId('when-value').textContent = `${unit} ${record.step}`;
       slider.setAttribute('aria-valuetext', `${unit} ${record.step}`);
-      byId('images').replaceChildren(...record.images.map((labels, i) => liveCard(run, run.images[i], labels)));
+      byId('images').replaceChildren(...record.images.map((labels, i) => liveCard(page, page.images[i], labels)));
     };
     slider.oninput = () => {
       const newest = Number(slider.value) === withImages.length - 1;
@@ -131,7 +123,7 @@
       ? 'Press a label to see where its query looked, mean over the heads, bright where most; press it again for the image alone.' : '';
   }
 
-  byId('refresh-label').hidden = run.finished;
+  byId('refresh-label').hidden = page.finished;
   byId('refresh').checked = state.refresh;
   byId('refresh').onchange = () => keep({ refresh: byId('refresh').checked });
   // Not while somebody writes, chooses or moves something, nor in a tab that nobody sees.
@@ -144,5 +136,5 @@
     const isQuiet = !document.hidden && now - touched > 500 * progress.refresh;
     if (byId('refresh').checked && isQuiet && now > 1000 * progress.refresh) location.reload();
   }
-  if (!run.finished) setInterval(follow, 100 * progress.refresh);
+  if (!page.finished) setInterval(follow, 100 * progress.refresh);
 })();

@@ -42,7 +42,7 @@ function paintDelta(cell, values, key) {
  * onChoose(c), where given, is called when a name is pressed.
  */
 function sortedTable(classes, columns, row, start, onChoose) {
-  const table = document.getElementById('classes');
+  const table = byId('classes');
   let order = start;
 
   function compare(a, b) {
@@ -91,7 +91,7 @@ function sortedTable(classes, columns, row, start, onChoose) {
 
   function draw() {
     if (![{ key: 'Class' }, ...columns()].some(({ key }) => key === order.key)) order = start;
-    const wanted = document.getElementById('filter').value.trim().toLocaleLowerCase();
+    const wanted = byId('filter').value.trim().toLocaleLowerCase();
     const rows = [];
     classes.forEach((name, index) => {
       if (!wanted || name.toLocaleLowerCase().includes(wanted)) rows.push({ index, Class: name, ...row(index) });
@@ -101,10 +101,10 @@ function sortedTable(classes, columns, row, start, onChoose) {
     header();
     table.tBodies[0].replaceChildren(...shown.map(line));
     const of = rows.length === classes.length ? `${classes.length} classes` : `${rows.length} of ${classes.length} classes`;
-    document.getElementById('shown').textContent =
+    byId('shown').textContent =
       rows.length > MAX_ROWS ? `${of}; the first ${MAX_ROWS} in this order are shown` : of;
   }
 
-  document.getElementById('filter').oninput = draw;
+  byId('filter').oninput = draw;
   return draw;
 }

@@ -1,19 +1,17 @@
 // Suspicions as cards, the decisions about them, and the file that holds these.
 
 (() => {
-  const audit = JSON.parse(document.getElementById('data').textContent);
-  const { classes, images, suspicions } = audit;
-  const byId = (id) => document.getElementById(id);
+  const { classes, images, suspicions } = page;
   const words = { missing: 'Add', spurious: 'Remove' };
   const keys = suspicions.map((s) => JSON.stringify([images[s.image].file, classes[s.label].name, s.kind]));
 
   // By image and class, not by number: what was decided holds for the next audit of this run, too.
-  const place = `mldecoder audit ${audit.run}`;
+  const place = `mldecoder audit ${page.run}`;
   let decisions = {};
   try {
     decisions = JSON.parse(localStorage.getItem(place) ?? '{}');
   } catch {
-    audit.notes.push('This browser keeps nothing of this page: download the decisions before you close it.');
+    page.notes.push('This browser keeps nothing of this page: download the decisions before you close it.');
   }
   const history = [];
 
@@ -143,12 +141,8 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
-  document.title = `${audit.data} – audit of labels`;
-  byId('title').textContent = audit.data;
-  for (const [name, value] of audit.facts) byId('facts').append(element('dt', name), element('dd', value));
-  for (const note of audit.notes) byId('notes').append(element('li', note));
-  byId('command').textContent = audit.command;
-  byId('footer').textContent = `Made by mmpretrain_mldecoder ${audit.version}.`;
+  fillFrame(page.facts);
+  byId('command').textContent = page.command;
   byId('class').append(element('option', 'all', { value: '' }));
   for (const label of order) byId('class').append(element('option', classes[label].name, { value: String(label) }));
   for (const id of ['class', 'kind', 'open']) byId(id).onchange = draw;

@@ -120,7 +120,7 @@ function drawFrequency(report, state) {
   }
   draw('frequency', traces, layout({ title: { text: 'images that show the class' }, type: 'log' },
     { title: { text: 'AP, %' }, range: [0, 102] }));
-  document.getElementById('frequency-hint').textContent =
+  byId('frequency-hint').textContent =
     all > MAX_DOTS ? `${MAX_DOTS} of ${all} classes are drawn, evenly by frequency.` : '';
 }
 
@@ -151,7 +151,7 @@ function chartPainter(report, state) {
     for (const id of ids) {
       if (!outdated.delete(id)) continue;
       painters[id](report, state);
-      document.getElementById(id).dataset.drawn = '';
+      byId(id).dataset.drawn = '';
     }
   }
   function redraw(ids = Object.keys(painters), everywhere = false) {
@@ -168,8 +168,8 @@ function chartPainter(report, state) {
 
   redraw();
   addEventListener('load', () => setTimeout(() => {
-    document.head.append(element('script', document.getElementById('plotly').textContent));
-    Object.keys(painters).forEach((id) => observer.observe(document.getElementById(id)));
+    document.head.append(element('script', byId('plotly').textContent));
+    Object.keys(painters).forEach((id) => observer.observe(byId(id)));
   }));
   return redraw;
 }

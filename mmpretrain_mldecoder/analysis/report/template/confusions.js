@@ -1,22 +1,20 @@
 // Which classes are taken for each other, in words and numbers.
 
 function describeConfusions({ confusions }) {
-  const intro = document.getElementById('confusions-intro');
+  const intro = byId('confusions-intro');
   if (!confusions.pairs.length) {
     intro.textContent = `At a threshold of ${confusions.thr}, no class is missed together with a false alarm of another more ` +
       'often than chance gives (and on two images at least).';
-    document.getElementById('confusions').hidden = true;
+    byId('confusions').hidden = true;
     return;
   }
-  document.getElementById('confusions').hidden = false;
+  byId('confusions').hidden = false;
   intro.textContent = `Images on which one class is missed while another, which is not there, is reported; at a ` +
     `threshold of ${confusions.thr}, whatever the slider says. By chance: as many as there would be if the two errors came ` +
     `independently, on the images that show the one and not the other. Ordered by what is above that. ` +
     `${confusions.candidates[0]} missed and ${confusions.candidates[1]} falsely reported classes were paired.`;
-  const table = document.getElementById('pairs');
-  const head = element('tr');
-  for (const name of ['Missed', 'Reported', 'Images', 'By chance']) head.append(element('th', name, { scope: 'col' }));
-  table.tHead.replaceChildren(head);
+  const table = byId('pairs');
+  setColumns(table, ['Missed', 'Reported', 'Images', 'By chance']);
   table.tBodies[0].replaceChildren(...confusions.pairs.map((pair) => {
     const line = element('tr');
     line.append(element('th', pair.missed, { scope: 'row' }), element('td', pair.reported, { class: 'text' }),

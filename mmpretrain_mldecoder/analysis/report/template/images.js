@@ -30,7 +30,7 @@ function imageCard(card, kind) {
 function drawImages(errors) {
   for (const kind of ['alarms', 'misses']) {
     const cards = errors[kind].map((card) => imageCard(card, kind));
-    document.getElementById(kind).replaceChildren(...(cards.length ? cards : [element('p', 'None to show.')]));
+    byId(kind).replaceChildren(...(cards.length ? cards : [element('p', 'None to show.')]));
   }
   const hasAttention = [...errors.alarms, ...errors.misses].some((card) => card.attention);
   for (const node of document.querySelectorAll('.attention-hint')) {

@@ -1,47 +1,37 @@
 // Puts the parts together: what is chosen, and what is redrawn when that changes.
 
 (() => {
-  const report = JSON.parse(document.getElementById('data').textContent);
-  const { series, classes, positives } = report;
-  const byId = (id) => document.getElementById(id);
-  const fileName = (path) => path.split('/').pop();
+  const { series, classes, positives } = page;
   // Another run is what one wants to see beside this one, before its own raw weights.
-  const rival = report.runs.length > 1 ? series.findIndex((s) => s.name.startsWith('B')) : 1;
+  const rival = page.runs.length > 1 ? series.findIndex((s) => s.name.startsWith('B')) : 1;
   const state = {
-    k: Math.round(100 * report.thr),
+    k: Math.round(100 * page.thr),
     main: 0,
     run: null, // whose errors are shown
     beside: series.length > 1 ? rival : null,
     class: positives.indexOf(Math.max(...positives)),
   };
 
-  const title = fileName(report.config).replace(/\.py$/, '') || 'Report';
-  document.title = `${title} – report`;
-  byId('title').textContent = title;
   const skipped = positives.filter((count) => !count).length;
-  const certain = positives.filter((count, c) => count && !report.negatives[c]).length;
-  const facts = [['Config', report.config]];
-  report.runs.forEach((run, i) => {
-    const letter = report.runs.length > 1 ? ` ${'AB'[i]}` : '';
+  const certain = positives.filter((count, c) => count && !page.negatives[c]).length;
+  const facts = [['Config', page.config]];
+  page.runs.forEach((run, i) => {
+    const letter = page.runs.length > 1 ? ` ${'AB'[i]}` : '';
     facts.push([`Predictions${letter}`, `${run.file}, ${run.date.replace('T', ' ')}`]);
   });
-  facts.push(['Images', `${report.images.toLocaleString('en')}, of which ${report.unlabelled.toLocaleString('en')} show none of the classes`]);
+  facts.push(['Images', `${page.images.toLocaleString('en')}, of which ${page.unlabelled.toLocaleString('en')} show none of the classes`]);
   facts.push(['Classes', classes.length.toLocaleString('en')]);
   facts.push(['Weights', series.map((s) => s.name).join(', ')]);
-  if (report.checkpoint) facts.push(['Attention of', report.checkpoint]);
-  for (const [name, value] of facts) byId('facts').append(element('dt', name), element('dd', value));
-  for (const note of report.notes) byId('notes').append(element('li', note));
+  if (page.checkpoint) facts.push(['Attention of', page.checkpoint]);
+  fillFrame(facts);
   byId('skipped').textContent =
     (skipped ? `${skipped} of ${classes.length} classes have no positive image and are left out of mAP, CP and CR. ` : '') +
     (certain ? `${certain} have no negative image, so there is nothing to rank, and are left out of mAP, not of CP and CR. ` : '') +
-    (report.unknown ? `${report.unknown} unknown labels are not counted.` : '');
-  byId('footer').textContent = `Made by mmpretrain_mldecoder ${report.version}.`;
+    (page.unknown ? `${page.unknown} unknown labels are not counted.` : '');
 
   function drawHeadline() {
     const names = ['CP', 'CR', 'CF1', 'OP', 'OR', 'OF1'];
-    const head = element('tr');
-    for (const name of ['Weights', 'mAP', ...names]) head.append(element('th', name, { scope: 'col' }));
-    byId('headline').tHead.replaceChildren(head);
+    setColumns(byId('headline'), ['Weights', 'mAP', ...names]);
     byId('headline').tBodies[0].replaceChildren(...series.map((one, s) => {
       const line = element('tr');
       if (s === state.main) line.className = 'chosen';
@@ -63,15 +53,15 @@
 
   // Of the run that is chosen, whichever of its weights.
   function drawErrors() {
-    const run = report.runs.length > 1 && series[state.main].name.startsWith('B') ? 1 : 0;
+    const run = page.runs.length > 1 && series[state.main].name.startsWith('B') ? 1 : 0;
     if (run === state.run) return;
     state.run = run;
-    describeConfusions(report.errors[run]);
-    drawImages(report.errors[run]);
+    describeConfusions(page.errors[run]);
+    drawImages(page.errors[run]);
   }
 
-  const drawTable = classTable(report, state, choose);
-  const redraw = chartPainter(report, state);
+  const drawTable = classTable(page, state, choose);
+  const redraw = chartPainter(page, state);
   const ofOneClass = ['curve', 'histogram'];
   function drawNumbers() {
     byId('thr-value').textContent = (state.k / 100).toFixed(2);
@@ -121,9 +111,9 @@
 
   drawNumbers();
   drawErrors();
-  if (report.noSizes) {
+  if (page.noSizes) {
     byId('sizes').hidden = true;
-    byId('sizes-caption').textContent = `AP by object size is not here. ${report.noSizes}`;
+    byId('sizes-caption').textContent = `AP by object size is not here. ${page.noSizes}`;
   }
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => redraw());
   // Paper is white: while printing, styles and drawings are the light ones.
