@@ -21,26 +21,36 @@ class KnownLabels:
     Labels are coded as ``sample << 32 | class``, each once.
     """
 
-    num_samples: int
     positive: np.ndarray  # int64
-    unknown: np.ndarray  # int64, none of the positive ones
+    unknown: np.ndarray  # int64, none of the positive ones, none of the open samples
+    is_open: np.ndarray  # bool, (N,): all classes but the positive ones are unknown
+
+    @property
+    def num_samples(self) -> int:
+        """The number of samples ``N``."""
+        return len(self.is_open)
 
     def class_counts(self, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
         """Return how many samples are known to have each class, and to lack it, ``(C,)``."""
-        positives, unknown = (
+        of_closed = self.positive[~self.is_open[self.positive >> _BITS]]
+        positives, *not_negative = (
             np.bincount(codes & _CLASS, minlength=num_classes)
-            for codes in (self.positive, self.unknown)
+            for codes in (self.positive, of_closed, self.unknown)
         )
-        if (highest := max(len(positives), len(unknown))) > num_classes:
+        if (highest := max(map(len, (positives, *not_negative)))) > num_classes:
             raise ValueError(
                 f'there is a label {highest - 1}, but there are {num_classes} classes: correct the '
                 'label, or metainfo.classes'
             )
-        return positives, self.num_samples - positives - unknown
+        return positives, (~self.is_open).sum() - sum(not_negative)
 
-    def unknown_per_sample(self) -> np.ndarray:
+    def unknown_per_sample(self, num_classes: int) -> np.ndarray:
         """Return of how many classes it is unknown whether each sample has them, ``(N,)``."""
-        return np.bincount(self.unknown >> _BITS, minlength=self.num_samples)
+        positives, unknown = (
+            np.bincount(codes >> _BITS, minlength=self.num_samples)
+            for codes in (self.positive, self.unknown)
+        )
+        return np.where(self.is_open, num_classes - positives, unknown)
 
     def repeat_factors(self, oversample_thr: float) -> np.ndarray:
         """Return how often an epoch should have each sample, ``(N,)``, at least once.
@@ -61,9 +71,10 @@ def known_labels(dataset: Dataset) -> KnownLabels:
     """Return the labels of a multi-label dataset, or of what MMEngine's wrappers make of some.
 
     As in a training, doubtful labels (``gt_label_difficult``) are what ``difficult`` of
-    ``PackMultiLabelInputs`` in the pipeline says, else unknown; a ``gt_score`` above 0.5 is
-    positive, and one below 0 unknown. ``COCOMultiLabel`` has arrays; of other datasets each sample
-    is made, which takes seconds per 100,000 images.
+    ``PackMultiLabelInputs`` in the pipeline says, else unknown, and those that are not listed what
+    its ``absent`` says; a ``gt_score`` above 0.5 is positive, and one below 0 unknown.
+    ``COCOMultiLabel`` has arrays; of other datasets each sample is made, which takes seconds per
+    100,000 images.
 
     Raises:
         TypeError: If the samples cannot be made without their images (``get_data_info``).
@@ -85,26 +96,28 @@ def known_labels(dataset: Dataset) -> KnownLabels:
             f'{type(dataset).__name__} has no get_data_info, from which labels are counted: use a '
             'dataset of MMPretrain, or give the numbers in the config'
         )
-    if not len(doubtful):
-        return KnownLabels(len(dataset), positive, unknown)
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     packs = [step for step in steps if isinstance(step, PackMultiLabelInputs)]
-    meaning = packs[-1].difficult if packs else 'unknown'
-    doubtful = np.setdiff1d(doubtful, positive)
-    unknown = np.setdiff1d(unknown, doubtful)
-    if meaning == 'unknown':
-        unknown = np.union1d(unknown, doubtful)
-    elif meaning == 'positive':
-        positive = np.union1d(positive, doubtful)
-    return KnownLabels(len(dataset), positive, unknown)
+    difficult = packs[-1].difficult if packs else 'unknown'
+    is_open = bool(packs) and packs[-1].absent == 'unknown'
+    if len(doubtful):
+        doubtful = np.setdiff1d(doubtful, positive)
+        unknown = np.setdiff1d(unknown, doubtful)
+        if difficult == 'unknown':
+            unknown = np.union1d(unknown, doubtful)
+        elif difficult == 'positive':
+            positive = np.union1d(positive, doubtful)
+    return KnownLabels(
+        positive, unknown[:0] if is_open else unknown, np.full(len(dataset), is_open)
+    )
 
 
 def _joined(parts: list[KnownLabels]) -> KnownLabels:
-    starts = np.cumsum([0, *(part.num_samples for part in parts)]) << _BITS
-    pairs = list(zip(parts, starts, strict=False))
+    starts = np.cumsum([0, *(part.num_samples for part in parts[:-1])]) << _BITS
+    pairs = list(zip(parts, starts, strict=True))
     positive = np.concatenate([part.positive + start for part, start in pairs])
     unknown = np.concatenate([part.unknown + start for part, start in pairs])
-    return KnownLabels(int(starts[-1] >> _BITS), positive, unknown)
+    return KnownLabels(positive, unknown, np.concatenate([part.is_open for part in parts]))
 
 
 def _of_arrays(samples: CocoSamples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

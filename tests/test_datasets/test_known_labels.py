@@ -75,6 +75,30 @@ def test_doubtful_labels_are_what_the_pipeline_makes_of_them(fake_coco, tmp_path
         assert counts_of(dataset) == expected
 
 
+@pytest.mark.parametrize('difficult', ['unknown', 'negative', 'positive'])
+def test_absent_labels_are_what_the_pipeline_makes_of_them(fake_coco, tmp_path, difficult):
+    pack = dict(type='PackMultiLabelInputs', difficult=difficult, num_classes=4, absent='unknown')
+    samples = [dict(img_path='x', gt_label=[2], gt_score=score) for score in SCORES[:3]]
+    samples += [dict(img_path='x', gt_label=[1], gt_label_difficult=[0, 1]), dict(img_path='x')]
+    samples[-1]['gt_label'] = []
+    lists, coco = listed(tmp_path, samples, pipeline=[pack]), build(fake_coco, pipeline=[pack])
+    both = ConcatDataset([lists, by_labels(tmp_path), coco], ignore_keys=['classes'])
+    for dataset in (lists, coco, both):
+        parts = dataset.datasets if dataset is both else [dataset]
+        rows = [
+            part[i]['data_samples'].gt_score.numpy() if part.pipeline.transforms
+            else np.isin(range(4), part.get_data_info(i)['gt_label'])
+            for part in parts for i in range(len(part))
+        ]  # fmt: skip
+        scores = np.stack(rows)
+        expected = (scores > 0.5).sum(0).tolist(), (scores == 0).sum(0).tolist()
+        if dataset is not both:
+            assert not any(expected[1])
+        assert counts_of(dataset) == expected
+        unknown = known_labels(dataset).unknown_per_sample(4)
+        assert unknown.tolist() == (scores < 0).sum(1).tolist()
+
+
 def test_wrappers_count_what_they_give(fake_coco, tmp_path):
     coco, lists = build(fake_coco), by_labels(tmp_path)
     one, other = map(np.array, (counts_of(coco), counts_of(lists)))

@@ -44,7 +44,7 @@ def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
             for i in np.flatnonzero(counts[split.name] == 0)
         ]
         positives, negatives = split.known.class_counts(len(split.classes))
-        unknown = split.known.unknown_per_sample()
+        unknown = split.known.unknown_per_sample(len(split.classes))
         certain = [
             dict(label=first.classes[i], elsewhere={})
             for i in np.flatnonzero((negatives == 0) & (positives > 0) & (unknown.sum() > 0))

@@ -200,7 +200,7 @@ def print_findings(
     if found.intersection(HARMFUL):
         console.print('(!) spoils a training or its scores')
     for split in splits:
-        if number := split.known.unknown_per_sample().sum():
+        if number := split.known.unknown_per_sample(len(split.classes)).sum():
             labels = len(split.paths) * len(split.classes)
             console.print(f'{split.name}: {number:,} of {labels:,} labels are unknown')
         if split.left_out:
