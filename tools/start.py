@@ -10,7 +10,7 @@ from mmpretrain_mldecoder.engine.runners.exit import exit_on_error
 from mmpretrain_mldecoder.errors import OpenQuestion
 from mmpretrain_mldecoder.fileio.terminal import one_line
 from mmpretrain_mldecoder.start.questions import add_answers, as_option, read_answers
-from mmpretrain_mldecoder.start.run_config import ROWS
+from mmpretrain_mldecoder.start.run_config import ABSENT, LEFT_OUT, ROWS
 from mmpretrain_mldecoder.start.stages import RunFolder, summary, train_and_export, write_inputs
 
 
@@ -24,6 +24,11 @@ def main(argv: list[str] | None = None) -> None:
     add('--row', choices=rows, help='what to train; default: by the device')
     add('--epochs', type=int, help='default: by the number of images')
     add('--batch-size', type=int, help='default: 32, or what fits')
+    add(
+        '--unknown',
+        choices=[LEFT_OUT, ABSENT],
+        help='what unknown labels are; default: by the rest',
+    )
     add('--seed', type=int, default=0, help='of the split into train, val and test')
     add('--dry-run', action='store_true', help='stop when labels and config are written')
     add_answers(parser)

@@ -82,12 +82,14 @@ def _findings(table: LabelTable) -> list[str]:
     if rare:
         names = listed(rare, MOST_LISTED)
         found.append(f'{len(rare)} classes have fewer than {FEW} images in train: {names}')
-    certain = (of_train != 0).all(axis=0) & (of_train == -1).any(axis=0)
+    certain = (of_train != 0).all(axis=0) & (positives > 0)
     if certain.any():
         names = listed([table.classes[i] for i in np.flatnonzero(certain)], MOST_LISTED)
+        has_unknown = (of_train[:, certain] == -1).any()
+        unless = ', unless unknown labels count as absent' if has_unknown else ''
         found.append(
-            f'{certain.sum()} classes have no image in train that is known to lack them, so that '
-            'the model learns that they are in every image; say so if what is not labelled is '
-            f'absent (such as --empty no), or see docs/partial_labels.md: {names}'
+            f'{certain.sum()} classes have no image in train that is known to lack them: the model '
+            f'learns that they are in every image{unless}; a split without one has no AP of them, '
+            f'its mAP is that of the other classes (docs/partial_labels.md): {names}'
         )
     return found

@@ -1,6 +1,7 @@
 """The config of a run: a shipped row, and values chosen for the data, each with its reason."""
 
 import os
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ LEAST_STEPS = 10  # an epoch
 PASSES = dict(cpu=10_000, gpu=60_000)  # images that a training sees, within the bounds of epochs
 LEAST_EPOCHS, MOST_EPOCHS = 5, 40
 MOST_QUERIES = 100
+LEFT_OUT, ABSENT = 'left-out', 'absent'  # what unknown labels are
 
 
 @dataclass(frozen=True)
@@ -123,24 +125,45 @@ def fits_memory(row: str, batch_size: int) -> bool:
     return True
 
 
-def config_text(choices: dict[str, Choice], num_classes: int, data: Path, labels: Path) -> str:
+def config_text(
+    choices: dict[str, Choice],
+    by_labels: dict[str, Choice],
+    num_classes: int,
+    data: Path,
+    labels: Path,
+) -> str:
     """Return the config of a run.
 
     Args:
         choices (dict[str, Choice]): Of :func:`choose`.
+        by_labels (dict[str, Choice]): Of :func:`.choose_by_labels`.
         num_classes (int): Number of classes.
         data (Path): Folder of the images.
         labels (Path): Folder with ``train.json``, ``val.json`` and ``test.json``.
     """
     has_queries = str(choices['row'].value).startswith('mldecoder')
     text = _TEMPLATE.replace('{head}', _QUERIES if has_queries else '))')
+    pipelines = {}
+    for split in SPLITS:
+        choice = by_labels.get(f'unknown_{split}')
+        is_absent = choice is not None and choice.value == ABSENT
+        pipelines[f'pipeline_{split}'] = _PIPELINE.format(split=split) if is_absent else ''
+    notes = [f'# {reason}' for reason in label_reasons(by_labels)]
+    wrapped = [textwrap.fill(note, 100, subsequent_indent='# ') for note in notes]
     return text.format(
+        notes='\n'.join(['', *wrapped, *([_ABSENT] if any(pipelines.values()) else [])]),
+        **pipelines,
         base=str(ROWS / f'{choices["row"].value}.py'),
         num_classes=num_classes,
         data=str(data.resolve()),
         **{split: str(labels.resolve() / f'{split}.json') for split in SPLITS},
         **choices,
     )
+
+
+def label_reasons(by_labels: dict[str, Choice]) -> list[str]:
+    """Return the reasons of :func:`.choose_by_labels`, each once."""
+    return [*dict.fromkeys(choice.reason for choice in by_labels.values())]
 
 
 def refit_text(labels: Path, epochs: int) -> str:
@@ -155,26 +178,28 @@ default_hooks = dict(checkpoint=dict(save_best=None))  # nothing is left to choo
 
 
 _QUERIES = ', num_groups={num_groups.value}))  # {num_groups.reason}'
+_ABSENT = "absent = dict(type='PackMultiLabelInputs', difficult='negative')"
+_PIPELINE = ', pipeline=[*_base_.{split}_dataloader.dataset.pipeline[:-1], absent]'
 _TEMPLATE = """\
 _base_ = {base!r}  # {row.reason}
 
 num_classes = {num_classes}
-data_root = {data!r}
+data_root = {data!r}{notes}
 
 model = dict(head=dict(num_classes=num_classes{head}
 data_preprocessor = dict(num_classes=num_classes)
 train_dataloader = dict(
     batch_size={batch_size.value},  # {batch_size.reason}
     num_workers={num_workers.value},  # {num_workers.reason}
-    dataset=dict(data_root=data_root, ann_file={train!r}),
+    dataset=dict(data_root=data_root, ann_file={train!r}{pipeline_train}),
 )
 val_dataloader = dict(
     num_workers={num_workers.value},
-    dataset=dict(data_root=data_root, ann_file={val!r}),
+    dataset=dict(data_root=data_root, ann_file={val!r}{pipeline_val}),
 )
 test_dataloader = dict(
     num_workers={num_workers.value},
-    dataset=dict(data_root=data_root, ann_file={test!r}),
+    dataset=dict(data_root=data_root, ann_file={test!r}{pipeline_test}),
 )
 optim_wrapper = dict(optimizer=dict(lr={lr.value}))  # {lr.reason}
 train_cfg = dict(max_epochs={epochs.value})  # {epochs.reason}

@@ -14,12 +14,13 @@ from mmpretrain.registry import MODELS
 
 from ..apis.thresholds.stored_thresholds import read_trained, store_thresholds
 from ..checkpoints.resume import find_resume_checkpoint
-from ..datasets.label_files import Answers
+from ..datasets.label_files import Answers, read_split_counts
 from ..engine.runners.finished_test import read_finished_test
 from ..errors import RunError
 from ..fileio.atomic_write import atomic_write
+from .label_choices import choose_by_labels
 from .labels import prepare_labels
-from .run_config import FEW_IMAGES, choose, config_text, refit_text
+from .run_config import FEW_IMAGES, choose, config_text, label_reasons, refit_text
 
 STATE = 'start.json'
 # What is shown of a log: epochs, and what LivePageHook says.
@@ -128,12 +129,14 @@ def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
     run.once('labels', write_labels)
 
     def write_config() -> None:
-        train = json.loads((run.labels / 'train.json').read_text(encoding='utf-8'))
-        num_images, num_classes = len(train['images']), len(train['categories'])
+        counts = read_split_counts(run.labels)
+        num_images, num_classes = counts.images['train'], len(counts.classes)
         asked_for = {name: settings[name] for name in ('row', 'epochs', 'batch_size')}
         choices = choose(num_images, num_classes, **asked_for)
+        by_labels = choose_by_labels(counts, settings['unknown'])
+        print(*(f'- {reason}' for reason in label_reasons(by_labels)), sep='\n')
         with atomic_write(run.config) as path:
-            text = config_text(choices, num_classes, data, run.labels)
+            text = config_text(choices, by_labels, num_classes, data, run.labels)
             path.write_text(text, encoding='utf-8')
 
     run.once('config', write_config)
@@ -269,8 +272,10 @@ def summary(run: RunFolder) -> str:
         for name, short in names.items()
         if test.metrics.get(name) is not None
     )
+    pack = Config.fromfile(run.config).test_dataloader.dataset.pipeline[-1]
+    absent = ' Unknown labels counted as absent.' if pack.get('difficult') == 'negative' else ''
     return f"""
-{numbers} on {test.images:,} test images that chose nothing.
+{numbers} on {test.images:,} test images that chose nothing.{absent}
 
 look at it        {run.path / 'report' / 'index.html'}
 predict           mldecoder infer IMAGES {run.config} {run.model} --thr tuned --out-dir OUT

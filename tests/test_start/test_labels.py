@@ -118,7 +118,7 @@ def test_classes_that_are_never_known_to_be_absent_are_said(tmp_path, capsys):
     for empty, is_said in (('unknown', True), ('no', False)):
         prepare_labels(data, Answers(empty=empty), 0, tmp_path / empty)
         said = capsys.readouterr().out
-        assert ('known to lack them' in said and 'partial_labels.md: cat' in said) == is_said
+        assert ('known to lack them' in said and 'partial_labels.md): cat' in said) == is_said
 
 
 def test_too_few_images_for_three_splits(tmp_path):

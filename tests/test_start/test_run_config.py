@@ -37,7 +37,7 @@ def test_what_is_asked_for_is_taken():
 def test_config_is_one_that_trains(row, tmp_path):
     path = tmp_path / 'config.py'
     data, labels = tmp_path / "a 'quoted' folder", tmp_path / 'labels'
-    path.write_text(config_text(choose(500, 3, row=row), 3, data, labels))
+    path.write_text(config_text(choose(500, 3, row=row), {}, 3, data, labels))
     assert len(path.read_text().splitlines()) <= 35
 
     cfg = Config.fromfile(path)

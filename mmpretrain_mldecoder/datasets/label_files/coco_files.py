@@ -11,6 +11,7 @@ from ...fileio.atomic_write import atomic_write
 from ...fileio.terminal import printable
 from ..image_header import read_image_header
 from .label_table import SPLITS, LabelTable
+from .split import SplitCounts
 
 _HEADER_BYTES = 2**16  # enough but for JPEGs with a large preview in front
 
@@ -52,6 +53,27 @@ def write_coco_files(
         with atomic_write(written[split]) as path:
             path.write_bytes(msgspec.json.encode(content))
     return written
+
+
+def read_split_counts(folder: str | os.PathLike) -> SplitCounts:
+    """Count what :func:`write_coco_files` wrote to a folder, as ``count_splits`` does a table."""
+    counts = SplitCounts((), {}, {}, {})
+    for split in SPLITS:
+        path = Path(folder) / f'{split}.json'
+        if not path.is_file():
+            continue
+        content = msgspec.json.decode(path.read_bytes())
+        classes = tuple(each['name'] for each in content['categories'])
+        counts = counts._replace(classes=classes)
+        counts.images[split] = len(content['images'])
+        for found, is_unknown in ((counts.positives, False), (counts.unknown, True)):
+            labels = [
+                each['category_id']
+                for each in content['annotations']
+                if ('ignore' in each) == is_unknown
+            ]
+            found[split] = np.bincount(np.array(labels, np.int64), minlength=len(classes))
+    return counts
 
 
 def _image(image_id: int, name: str, data: str | os.PathLike) -> dict:
