@@ -1,12 +1,10 @@
-_base_ = './mldecoder_r50vd_ssld.py'
+_base_ = [
+    '../_base_/models/r50vd_linear.py',
+    '../_base_/datasets/own_448.py',
+    '../_base_/schedules/own_adamw_onecycle_20e.py',
+    '../_base_/default_runtime.py',
+]
 
 model = dict(
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        _delete_=True,
-        type='MultiLabelLinearClsHead',
-        num_classes=80,
-        in_channels=2048,
-        loss=dict(type='DetachedAsymmetricLoss'),
-    ),
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='paddleclas://ResNet50_vd_ssld'))
 )

@@ -1,14 +1,5 @@
-# CSRA (arXiv:2108.02456) with one head and lambda 0.1, as its authors take for VOC 2007.
-_base_ = './mldecoder_r101.py'
+_base_ = './csra_r50.py'
 
 model = dict(
-    head=dict(
-        _delete_=True,
-        type='CSRAClsHead',
-        num_classes=20,
-        in_channels=2048,
-        num_heads=1,
-        lam=0.1,
-        loss=dict(type='DetachedAsymmetricLoss'),
-    ),
+    backbone=dict(depth=101, init_cfg=dict(type='Pretrained', checkpoint='paddleclas://ResNet101'))
 )

@@ -1,14 +1,8 @@
-# CSRA (arXiv:2108.02456) with one head and lambda 0.1, as its authors take for VOC 2007.
-_base_ = './mldecoder_r50vd_ssld.py'
+_base_ = './csra_r50.py'
 
 model = dict(
-    head=dict(
-        _delete_=True,
-        type='CSRAClsHead',
-        num_classes=20,
-        in_channels=2048,
-        num_heads=1,
-        lam=0.1,
-        loss=dict(type='DetachedAsymmetricLoss'),
-    ),
+    backbone=dict(
+        type='ResNetVd',
+        init_cfg=dict(type='Pretrained', checkpoint='paddleclas://ResNet50_vd_ssld'),
+    )
 )

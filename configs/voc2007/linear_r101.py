@@ -1,12 +1,5 @@
-_base_ = './mldecoder_r101.py'
+_base_ = './linear_r50.py'
 
 model = dict(
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        _delete_=True,
-        type='MultiLabelLinearClsHead',
-        num_classes=20,
-        in_channels=2048,
-        loss=dict(type='DetachedAsymmetricLoss'),
-    ),
+    backbone=dict(depth=101, init_cfg=dict(type='Pretrained', checkpoint='paddleclas://ResNet101'))
 )

@@ -1,12 +1,11 @@
-_base_ = './mldecoder_r50.py'
+_base_ = [
+    '../_base_/models/r50_linear.py',
+    '../_base_/datasets/voc2007_448.py',
+    '../_base_/schedules/voc_adamw_onecycle_20e.py',
+    '../_base_/default_runtime.py',
+]
 
 model = dict(
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        _delete_=True,
-        type='MultiLabelLinearClsHead',
-        num_classes=20,
-        in_channels=2048,
-        loss=dict(type='DetachedAsymmetricLoss'),
-    ),
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='paddleclas://ResNet50')),
+    head=dict(num_classes=20),
 )

@@ -1,12 +1,8 @@
-_base_ = './mldecoder_r50vd_ssld.py'
+_base_ = './linear_r50.py'
 
 model = dict(
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        _delete_=True,
-        type='MultiLabelLinearClsHead',
-        num_classes=20,
-        in_channels=2048,
-        loss=dict(type='DetachedAsymmetricLoss'),
-    ),
+    backbone=dict(
+        type='ResNetVd',
+        init_cfg=dict(type='Pretrained', checkpoint='paddleclas://ResNet50_vd_ssld'),
+    )
 )

@@ -1,7 +1,5 @@
 # VOC 2007 at 240 px with the pixels of EfficientNet-Lite1: (x - 127.5) / 127.5.
-_base_ = './voc2007_448.py'
-
-data_preprocessor = dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5])
+_base_ = './voc2007_224.py'
 
 train_pipeline = [
     dict(type='LoadWholeImage'),
