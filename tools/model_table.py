@@ -44,13 +44,14 @@ def main(argv: list[str] | None = None) -> None:
     results = newest_results(rows, args.results or Path('work_dirs'), note)
     for row in track(rows, 'counting FLOPs', console=Console(stderr=True), transient=True):
         row.cost  # noqa: B018  (cached)
+    table = partial(model_table.markdown_table, rows=rows, results=results)
     if not args.update:
-        arguments = (args.lang or 'en', rows, results, index.parent)
-        tables = (model_table.markdown_table(name, *arguments) for name in model_table.TABLES)
-        print('\n'.join(tables), end='')
+        arguments = dict(language=args.lang or 'en', folder=index.parent)
+        print('\n'.join(table(name, **arguments) for name in model_table.TABLES), end='')
     for page in args.update:
         try:
-            model_table.update_page(page, rows, results)
+            own = partial(table, folder=page.resolve().parent)
+            model_table.update_page(page, 'model_table', own)
         except (OSError, ValueError) as error:
             parser.error(f'{page}: {error}')
 

@@ -17,20 +17,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import default_collate
 from mmengine.logging import MessageHub
-from mmpretrain.registry import DATASETS as DATASET_REGISTRY
-from mmpretrain.registry import MODELS
-from rich.progress import track
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.accuracy.heads import HEADS, LIKE, POOLED
-from benchmarks.accuracy.photos import DATASETS, REPOSITORY, dataset_cfg, part_of
+from benchmarks.accuracy.photos import DATASETS, REPOSITORY, part_of, paths_and_targets
 from benchmarks.accuracy.records import OUT, Study, best_of, mean_average_precision
+from mmpretrain_mldecoder.analysis.audit.features import backbone_features
 from mmpretrain_mldecoder.datasets.seeded_sampler import SeededSampler
-from mmpretrain_mldecoder.evaluation.metrics.sample_arrays import sample_arrays
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 from mmpretrain_mldecoder.layers.asymmetric_loss import asymmetric_loss
 
@@ -56,34 +51,15 @@ def features(dataset: str, split: str, out: Path) -> tuple[Tensor, Tensor]:
     """
     path = out / 'features' / f'{dataset}_{split}.npz'
     if not path.exists():
-        maps, targets = _extracted(dataset, split, out)
+        cfg = Config.fromfile(REPOSITORY / 'configs/voc2007/linear_lite0.py')
+        cfg.test_dataloader.num_workers = 0
+        paths, labels = paths_and_targets(dataset, split, out)
+        maps, unreadable = backbone_features(cfg, paths, Tensor.half)
+        assert not unreadable
         with atomic_write(path) as temporary, temporary.open('wb') as file:
-            np.savez(file, maps=maps, targets=targets)
+            np.savez(file, maps=maps, targets=labels.astype(np.float32))
     with np.load(path, allow_pickle=False) as arrays:
         return torch.from_numpy(arrays['maps']), torch.from_numpy(arrays['targets'])
-
-
-def _extracted(dataset: str, split: str, out: Path) -> tuple[np.ndarray, np.ndarray]:
-    cfg = Config.fromfile(REPOSITORY / 'configs/voc2007/linear_lite0.py')
-    model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
-    model.init_weights()
-    model.eval().to(memory_format=torch.channels_last)
-    pipeline = cfg.test_dataloader.dataset.pipeline
-    pipeline[-1].num_classes = DATASETS[dataset]
-    photos = DATASET_REGISTRY.build(
-        dict(dataset_cfg(dataset, split, out), pipeline=pipeline, test_mode=True)
-    )
-    loader = DataLoader(photos, batch_size=BATCH_SIZE, collate_fn=default_collate)
-    maps, targets = [], []
-    with torch.inference_mode():
-        for batch in track(loader, f'features of {dataset} {split}'):
-            data = model.data_preprocessor(batch)
-            (feats,) = model.extract_feat(data['inputs'], stage='backbone')
-            maps.append(feats.half().contiguous().numpy())
-            samples = [sample.to_dict() for sample in data['data_samples']]
-            no_scores = dict(pred_score=torch.zeros(DATASETS[dataset]))
-            targets.append(sample_arrays([sample | no_scores for sample in samples])['targets'])
-    return np.concatenate(maps), np.concatenate(targets).astype(np.float32)
 
 
 def train(

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.accuracy.frozen_features import features
 from benchmarks.accuracy.heads import POOLED
-from benchmarks.accuracy.photos import dataset_cfg, photo_folder
+from benchmarks.accuracy.photos import paths_and_targets, photo_folder
 from benchmarks.accuracy.records import OUT, Study
 from mmpretrain_mldecoder.analysis.audit.out_of_sample import out_of_sample_scores
 from mmpretrain_mldecoder.analysis.audit.suspicions import find_suspicions
@@ -32,15 +32,12 @@ def photos_and_features(out: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return the names of the photos of train and val, their features and targets."""
     names, pooled, targets = [], [], []
     for split in ('train', 'test'):
-        cfg = dataset_cfg('voc2007', split, out)
-        cfg.pop('type')
-        dataset = SeededVOC(**cfg, pipeline=[])
-        infos = map(dataset.get_data_info, range(len(dataset)))
-        names += [Path(info['img_path']).name for info in infos]
-        maps, of_split = features('voc2007', split, out)
+        paths, of_split = paths_and_targets('voc2007', split, out)
+        names += [Path(path).name for path in paths]
+        maps, _ = features('voc2007', split, out)
         parts = [POOLED['linear'](some.float()) for some in maps.split(500)]
         pooled += [part.flatten(1).numpy() for part in parts]
-        targets.append(of_split.numpy().astype(np.int8))
+        targets.append(of_split)
     return names, np.concatenate(pooled), np.concatenate(targets)
 
 

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from mmpretrain.registry import DATASETS as DATASET_REGISTRY
 
+import mmpretrain_mldecoder  # noqa: F401
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 
 REPOSITORY = Path(__file__).parents[2]
@@ -64,6 +66,23 @@ def dataset_cfg(name: str, split: str, out: Path) -> dict:
     content['annotations'] = [each for each in content['annotations'] if each['image_id'] in kept]
     file = _written(lists / f'{name}_{split}.json', json.dumps(content))
     return dict(type='COCOMultiLabel', ann_file=str(file), data_prefix=str(root / folder))
+
+
+def paths_and_targets(name: str, split: str, out: Path) -> tuple[list[str], np.ndarray]:
+    """Return the paths of the photos, and labels ``(N, C)`` int8: 1, 0, and -1 for unknown.
+
+    Args:
+        name (str): One of ``DATASETS``.
+        split (str): As of :func:`dataset_cfg`.
+        out (Path): Likewise.
+    """
+    photos = DATASET_REGISTRY.build(dict(dataset_cfg(name, split, out), pipeline=[]))
+    paths, targets = [], np.zeros((len(photos), DATASETS[name]), np.int8)
+    for row, info in zip(targets, map(photos.get_data_info, range(len(photos))), strict=True):
+        row[list(info.get('gt_label_difficult', []))] = -1
+        row[list(info['gt_label'])] = 1
+        paths.append(info['img_path'])
+    return paths, targets
 
 
 def part_of(items: Sequence, split: str) -> list:

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.accuracy.frozen_features import features
 from benchmarks.accuracy.heads import POOLED
-from benchmarks.accuracy.photos import DATASETS, dataset_cfg
+from benchmarks.accuracy.photos import DATASETS, dataset_cfg, paths_and_targets
 from benchmarks.accuracy.records import OUT, Study, mean_average_precision
 from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
 from mmpretrain_mldecoder.datasets.seeded_voc import SeededVOC
@@ -33,20 +33,18 @@ SIZES = (100, 500, 2000)
 
 def write_csv(count: int, seed: int, out: Path) -> tuple[Path, np.ndarray]:
     """Write a folder with links to photos and ``labels.csv``; return it and the rows in train."""
-    cfg = dataset_cfg('voc2007', 'train', out)
-    cfg.pop('type')
-    dataset = SeededVOC(**cfg, pipeline=[])
-    rows = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:count])
+    paths, targets = paths_and_targets('voc2007', 'train', out)
+    rows = np.sort(np.random.default_rng(seed).permutation(len(paths))[:count])
     folder = out / 'small_data' / f'voc{count}_{seed}'
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / 'labels.csv').open('w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(['image', 'labels'])
-        for info in map(dataset.get_data_info, rows):
-            path = Path(info['img_path'])
+        for row in rows:
+            path = Path(paths[row])
             if not (folder / path.name).exists():
                 (folder / path.name).symlink_to(path)
-            labels = [dataset.metainfo['classes'][label] for label in sorted(info['gt_label'])]
+            labels = [SeededVOC.METAINFO['classes'][i] for i in np.flatnonzero(targets[row] == 1)]
             writer.writerow([path.name, '|'.join(labels)])
     return folder, rows
 

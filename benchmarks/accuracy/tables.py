@@ -6,9 +6,9 @@ and ``<!-- accuracy: end -->``. The difference of two heads is computed once bot
 """
 
 import argparse
-import re
 import shutil
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from benchmarks.accuracy.heads import HEADS
 from benchmarks.accuracy.losses import BALANCED, BINS, HIDINGS, OF_ML_DECODER, PARTIAL, run_name
 from benchmarks.accuracy.photos import REPOSITORY
 from benchmarks.accuracy.records import OUT, RECORDED, Study, paired_difference
-from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
+from mmpretrain_mldecoder.analysis.model_table.model_table import update_page
 
 _PAGES = ('results.md', 'partial_labels.md', 'imbalance.md', 'audit.md')
 PAGES = [
@@ -318,9 +318,6 @@ TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     label_errors=label_errors_table,
     summary=summary_table,
 )
-_BETWEEN_MARKERS = re.compile(
-    r'(<!-- accuracy: begin (\S+) (\S+) -->\n).*?(<!-- accuracy: end -->)', re.S
-)
 
 
 def markdown(name: str, dataset: str, out: Path) -> str:
@@ -329,13 +326,6 @@ def markdown(name: str, dataset: str, out: Path) -> str:
     lines = [f'| {" | ".join(row)} |' for row in rows]
     lines.insert(1, '| --- ' * len(rows[0]) + '|')
     return '\n'.join(lines) + '\n'
-
-
-def replace_tables(text: str, out: Path) -> str:
-    """Return a page with new tables."""
-    return _BETWEEN_MARKERS.sub(
-        lambda match: match[1] + markdown(match[2], match[3], out) + match[4], text
-    )
 
 
 def main() -> None:
@@ -358,9 +348,7 @@ def main() -> None:
     if args.record:
         shutil.copytree(args.out / 'results', RECORDED / 'results', dirs_exist_ok=True)
         for page in PAGES:
-            text = replace_tables(page.read_text(encoding='utf-8'), RECORDED)
-            with atomic_write(page) as path:
-                path.write_text(text, encoding='utf-8')
+            update_page(page, 'accuracy', partial(markdown, out=RECORDED))
 
 
 if __name__ == '__main__':

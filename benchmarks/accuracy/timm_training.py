@@ -22,13 +22,11 @@ import numpy as np
 import timm
 import torch
 from mmengine.runner import CheckpointLoader
-from mmpretrain.registry import DATASETS as DATASET_REGISTRY
 from timm.data import ImageDataset, create_loader
 from timm.models import load_state_dict
 
-import mmpretrain_mldecoder  # noqa: F401
 from benchmarks.accuracy.fine_tuning import Run, call, chosen_rate
-from benchmarks.accuracy.photos import DATASETS, dataset_cfg
+from benchmarks.accuracy.photos import DATASETS, paths_and_targets
 from benchmarks.accuracy.records import OUT, Study, mean_average_precision
 from benchmarks.accuracy.timm_lists import RUN_SCRIPT, ListReader
 
@@ -44,13 +42,9 @@ OPTIONS = f"""--task multilabel --val-split= --device cpu --channels-last --work
 
 def write_list(dataset: str, split: str, out: Path, folder: Path) -> np.ndarray:
     """Write ``folder/SPLIT.json`` and return the labels ``(N, C)``: 1, 0 and -1 for unknown."""
-    built = DATASET_REGISTRY.build(dict(dataset_cfg(dataset, split, out), pipeline=[]))
-    targets = np.zeros((len(built), DATASETS[dataset]), np.int8)
-    photos = []
-    for row, info in zip(targets, map(built.get_data_info, range(len(built))), strict=True):
-        row[list(info.get('gt_label_difficult', []))] = -1
-        row[list(info['gt_label'])] = 1
-        photos.append([info['img_path'], np.flatnonzero(row == 1).tolist()])
+    paths, targets = paths_and_targets(dataset, split, out)
+    labels = (np.flatnonzero(row == 1).tolist() for row in targets)
+    photos = list(zip(paths, labels, strict=True))
     (folder / f'{split}.json').write_text(json.dumps(photos))
     return targets
 

@@ -1,6 +1,7 @@
 """The results tables are the output of the tool, and both READMEs say the same."""
 
 import re
+from functools import partial
 
 import pytest
 from finished_tests import rows
@@ -8,7 +9,7 @@ from markdown_pages import ROOT, code_blocks, read, tables, without_code
 from mmengine.config import Config
 
 from mmpretrain_mldecoder.analysis.model_table.model_cost import model_cost
-from mmpretrain_mldecoder.analysis.model_table.model_table import replace_tables
+from mmpretrain_mldecoder.analysis.model_table.model_table import markdown_table, replace_tables
 from mmpretrain_mldecoder.analysis.model_table.table_rows import newest_results
 
 READMES = ('README.md', 'README_zh-CN.md')
@@ -22,7 +23,8 @@ def test_tables_are_the_output_of_the_tool(page):
     """If not: python tools/model_table.py --results docs/results --update PAGE."""
     notes = []
     results = newest_results(rows(), RESULTS, notes.append)
-    assert replace_tables(read(page), rows(), results, (ROOT / page).parent) == read(page)
+    table = partial(markdown_table, rows=rows(), results=results, folder=(ROOT / page).parent)
+    assert replace_tables(read(page), 'model_table', table) == read(page)
     assert notes == []
 
 

@@ -1,7 +1,7 @@
 """Features of images by the backbone of a config, as its training starts."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -21,8 +21,15 @@ from ...fileio.terminal import progress_bar
 BATCH_SIZE = 32
 
 
-def backbone_features(cfg: Config, paths: Sequence[str]) -> tuple[np.ndarray, dict[int, str]]:
-    """Compute the mean of the last feature map of each image.
+def mean_of_cells(feats: Tensor) -> Tensor:
+    """Return the means ``(B, D)`` of maps ``(B, D, H, W)`` or tokens ``(B, L, D)``."""
+    return feats.mean((2, 3) if feats.dim() == 4 else 1).float()
+
+
+def backbone_features(
+    cfg: Config, paths: Sequence[str], reduce: Callable[[Tensor], Tensor] = mean_of_cells
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Compute features of images from the last feature map of the backbone.
 
     The weights are those of ``init_cfg``, mostly of ImageNet; those of a trained checkpoint have
     seen the labels that are to be judged.
@@ -30,9 +37,10 @@ def backbone_features(cfg: Config, paths: Sequence[str]) -> tuple[np.ndarray, di
     Args:
         cfg (Config): Its model, and the pipeline of its test.
         paths (Sequence[str]): N images.
+        reduce (Callable): From feature maps of a batch to what is kept. Defaults to the mean.
 
     Returns:
-        tuple: Features ``(N, D)`` float32, and the reasons of the images that cannot be read, by
+        tuple: Features ``(N, ...)``, and the reasons of the images that cannot be read, by
         index, whose features are 0.
 
     Raises:
@@ -60,10 +68,10 @@ def backbone_features(cfg: Config, paths: Sequence[str]) -> tuple[np.ndarray, di
                 continue
             data = model.data_preprocessor(dict(inputs=torch.stack([*read.values()])))
             feats = model.extract_feat(data['inputs'], stage='backbone')[-1]
-            means = feats.mean((2, 3) if feats.dim() == 4 else 1)  # a map, or tokens
+            kept = reduce(feats).cpu().numpy()
             if features is None:
-                features = np.zeros((len(paths), means.shape[1]), np.float32)
-            features[[*read]] = means.float().cpu().numpy()
+                features = np.zeros((len(paths), *kept.shape[1:]), kept.dtype)
+            features[[*read]] = kept
     if features is None:
         raise RunError(f'none of {len(paths)} images can be read: {unreadable.get(0)}')
     return features, unreadable

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ...engine.runners.finished_test import FinishedTest
@@ -98,7 +98,15 @@ def markdown_table(
         rows (list[TableRow]): All rows.
         results (Mapping): Finished tests, by the name of the row; a row without one gets ``-``.
         folder (Path): From which the links to the configs lead.
+
+    Raises:
+        ValueError: If there is no such table or language.
     """
+    if name not in TABLES or language not in LANGUAGES:
+        raise ValueError(
+            f'no table {name!r} in {language!r}: the tables are {", ".join(TABLES)}, '
+            f'the languages {", ".join(LANGUAGES)}'
+        )
     place = LANGUAGES.index(language)
     words = {key: translations[place] for key, translations in WORDS.items()}
     labels = [row.label for row in rows]
@@ -176,41 +184,33 @@ def _sources(rows: list[TableRow], language: str, words: dict[str, str]) -> str:
     return words['sources'].format(words['next'].join(parts))
 
 
-_BETWEEN_MARKERS = re.compile(
-    r'(<!-- model_table: begin (\S+) (\S+) -->\n).*?(<!-- model_table: end -->)', re.S
-)
-
-
-def replace_tables(
-    text: str, rows: list[TableRow], results: Mapping[str, FinishedTest], folder: Path
-) -> str:
+def replace_tables(text: str, marker: str, table: Callable[[str, str], str]) -> str:
     """Replace the tables of a page, and leave all else as it is.
 
-    A table stands between the lines ``<!-- model_table: begin NAME LANGUAGE -->`` and
-    ``<!-- model_table: end -->``. The arguments are as in :func:`markdown_table`.
+    A table stands between the lines ``<!-- MARKER: begin NAME KIND -->`` and
+    ``<!-- MARKER: end -->``.
+
+    Args:
+        text (str): The page.
+        marker (str): First word of the lines.
+        table (Callable): Gets name and kind, and returns the new table.
 
     Raises:
-        ValueError: If the page has no such lines, or a name or language is unknown.
+        ValueError: If the page has no such lines.
     """
-
-    def new_table(match: re.Match) -> str:
-        begin, name, language, end = match.groups()
-        if name not in TABLES or language not in LANGUAGES:
-            raise ValueError(
-                f'no table {name!r} in {language!r}: the tables are {", ".join(TABLES)}, '
-                f'the languages {", ".join(LANGUAGES)}'
-            )
-        return f'{begin}{markdown_table(name, language, rows, results, folder)}{end}'
-
-    text, count = _BETWEEN_MARKERS.subn(new_table, text)
+    text, count = re.subn(
+        rf'(<!-- {marker}: begin (\S+) (\S+) -->\n).*?(<!-- {marker}: end -->)',
+        lambda found: found[1] + table(found[2], found[3]) + found[4],
+        text,
+        flags=re.S,
+    )
     if not count:
-        raise ValueError('it has no line <!-- model_table: begin NAME LANGUAGE -->')
+        raise ValueError(f'it has no line <!-- {marker}: begin NAME KIND -->')
     return text
 
 
-def update_page(page: Path, rows: list[TableRow], results: Mapping[str, FinishedTest]) -> None:
+def update_page(page: Path, marker: str, table: Callable[[str, str], str]) -> None:
     """Replace the tables of a Markdown file, see :func:`replace_tables`."""
-    text = page.read_text(encoding='utf-8')
-    text = replace_tables(text, rows, results, page.resolve().parent)
+    text = replace_tables(page.read_text(encoding='utf-8'), marker, table)
     with atomic_write(page) as path:
         path.write_text(text, encoding='utf-8')

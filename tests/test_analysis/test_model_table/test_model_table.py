@@ -1,4 +1,5 @@
 import re
+from functools import partial
 
 import pytest
 from finished_tests import ROOT, rows, write_test
@@ -84,22 +85,24 @@ def test_top_1_has_three_digits(tmp_path):
 PAGE = 'before\n<!-- model_table: begin coco en -->\nold\n<!-- model_table: end -->\nafter\n'
 
 
-def test_only_what_is_between_the_markers_changes():
-    def replace(text: str) -> str:
-        return replace_tables(text, rows(), {}, ROOT / 'configs/mldecoder')
+def replaced(page: str) -> str:
+    table = partial(markdown_table, rows=rows(), results={}, folder=ROOT / 'configs/mldecoder')
+    return replace_tables(page, 'model_table', table)
 
-    text = replace(PAGE)
+
+def test_only_what_is_between_the_markers_changes():
+    text = replaced(PAGE)
     assert text.startswith('before\n<!-- model_table: begin coco en -->\n### COCO 2017\n')
     assert text.endswith('.\n<!-- model_table: end -->\nafter\n')
     assert 'old' not in text
     assert '](r50_coco.py)' in text and '](../linear/r50_coco.py)' in text
-    assert replace(text) == text
+    assert replaced(text) == text
 
 
 @pytest.mark.parametrize(
     ('page', 'message'),
     [
-        ('no table', 'it has no line <!-- model_table: begin NAME LANGUAGE -->'),
+        ('no table', 'it has no line <!-- model_table: begin NAME KIND -->'),
         (PAGE.replace('coco', 'voc'), "no table 'voc' in 'en': the tables are imagenet, coco"),
         (PAGE.replace(' en ', ' de '), "no table 'coco' in 'de'"),
         (PAGE.replace('model_table: end', ''), 'it has no line'),
@@ -107,4 +110,4 @@ def test_only_what_is_between_the_markers_changes():
 )
 def test_pages_without_tables(page, message):
     with pytest.raises(ValueError, match=message):
-        replace_tables(page, rows(), {}, ROOT)
+        replaced(page)
