@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     add('--most', type=int, default=1000, help='suspicions on the page; default: 1000')
     add('--apply', type=Path, metavar='DECISIONS.json', help='write corrected label files')
     args = parser.parse_args(argv)
-    with exit_on_error('nothing was written'):
+    with exit_on_error('the same command continues; features are kept'):
         try:
             run = RunFolder.open(args.run)
             if args.apply:

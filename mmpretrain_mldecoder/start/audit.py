@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..analysis.audit.features import backbone_features
+from ..analysis.audit.features import kept_features
 from ..analysis.audit.out_of_sample import LEAST, out_of_sample_scores
 from ..analysis.audit.page import class_rows, write_audit_page
 from ..analysis.audit.suspicions import check_cleanlab, find_suspicions
@@ -40,7 +40,8 @@ def audit(run: RunFolder, most: int) -> None:
     check_cleanlab()
     table, data, _ = _labels(run)
     cfg = read_config(run.config)
-    features, unreadable = backbone_features(cfg, [str(data / image) for image in table.images])
+    images = [str(data / image) for image in table.images]
+    features, unreadable = kept_features(cfg, images, run.path / 'audit/features')
     table.targets[[*unreadable]] = -1
     folds = make_folds(table, data, FOLDS, run.settings['seed'])
     scores = out_of_sample_scores(features, table.targets, folds)

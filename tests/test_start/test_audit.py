@@ -2,14 +2,20 @@
 
 import csv
 import json
+import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from flipped_labels import MISSING, SPURIOUS, start_run
 from mmengine.config import Config
 from tiny_run import load_main
 
-from mmpretrain_mldecoder.analysis.audit.features import backbone_features
+from mmpretrain_mldecoder.analysis.audit import features
+from mmpretrain_mldecoder.analysis.audit.features import backbone_features, kept_features
+from mmpretrain_mldecoder.apis.inference.image_inputs import ImagePipeline
 from mmpretrain_mldecoder.datasets.label_files import Answers, make_folds, read_labels
 from mmpretrain_mldecoder.errors import RunError
 from mmpretrain_mldecoder.start.stages import RunFolder
@@ -66,17 +72,63 @@ def test_decisions_of_another_run_are_refused(content, said, run, tmp_path, caps
     assert 'mldecoder start' in capsys.readouterr().err
 
 
-def test_features_are_those_of_the_backbone_as_training_starts(run):
+def test_features_are_those_of_the_backbone_as_training_starts(run, tmp_path):
     cfg = Config.fromfile(run / 'config.py')
     images = [str(run.parent / 'data' / name) for name in ('red1.jpg', 'gone.jpg', 'blue2.jpg')]
-    features, unreadable = backbone_features(cfg, images)
-    assert [*unreadable] == [1] and not features[1].any()
+    found, unreadable = backbone_features(cfg, images)
+    assert [*unreadable] == [1] and not found[1].any()
     one, _ = backbone_features(cfg, images[2:])
-    np.testing.assert_allclose(features[2], one[0], rtol=1e-3, atol=1e-4)
-    assert np.abs(features[0] - features[2]).max() > 0.1
+    np.testing.assert_allclose(found[2], one[0], rtol=1e-3, atol=1e-4)
+    assert np.abs(found[0] - found[2]).max() > 0.1
+    with pytest.raises(RunError, match='none of 1 images'):
+        kept_features(cfg, images[1:2], tmp_path)
     cfg.model.backbone.pop('init_cfg')
     with pytest.raises(RunError, match='init_cfg'):
         backbone_features(cfg, images)
+
+
+def test_features_that_were_computed_are_not_computed_again(run, tmp_path, monkeypatch):
+    """Interrupted in the third block; then one image, and the weights, are others."""
+    read, stops_at = [], ['blue5.jpg']
+
+    class Pipeline(ImagePipeline):
+        def __call__(self, path):
+            read.append(Path(path).name)
+            if read[-1] in stops_at:
+                raise KeyboardInterrupt
+            return super().__call__(path)
+
+    monkeypatch.setattr(features, 'ImagePipeline', Pipeline)
+    monkeypatch.setattr(features, 'BLOCK', 2)
+    cfg = Config.fromfile(run / 'config.py')
+    cfg.test_dataloader.num_workers = 0
+    images = []
+    for number in range(1, 7):
+        images.append(str(tmp_path / f'blue{number}.jpg'))
+        shutil.copy(run.parent / 'data' / f'blue{number}.jpg', images[-1])
+    (tmp_path / 'blue2.jpg').write_bytes(b'no image')
+    names, folder = [Path(image).name for image in images], tmp_path / 'features'
+    with pytest.raises(KeyboardInterrupt):
+        kept_features(cfg, images, folder)
+    stops_at.clear()
+    read.clear()
+    found, unreadable = kept_features(cfg, images, folder)
+    assert read == names[4:] and [*unreadable] == [1]
+    expected, _ = backbone_features(cfg, images)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+    read.clear()
+    os.utime(images[0], (1, 1))
+    np.testing.assert_array_equal(kept_features(cfg, images, folder)[0], found)
+    assert read == names[:2] and len([*folder.iterdir()]) == 3
+    backbone = torch.nn.Module.state_dict
+    monkeypatch.setattr(
+        torch.nn.Module, 'state_dict',
+        lambda self, *args, **kwargs: {'new': torch.ones(1), **backbone(self, *args, **kwargs)},
+    )  # fmt: skip
+    read.clear()
+    kept_features(cfg, images, folder)
+    assert read == names and len([*folder.iterdir()]) == 3
 
 
 def test_answers_of_a_terminal_are_kept_for_the_audit(run):
