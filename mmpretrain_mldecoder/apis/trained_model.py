@@ -1,12 +1,14 @@
-"""Weights of a trained model, and the names of its classes."""
+"""Config and weights of a trained model, and the names of its classes."""
 
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader
+from mmpretrain.apis import ModelHub, list_models
 from mmpretrain.registry import DATASETS
 
 from ..checkpoints import classes_of
@@ -14,6 +16,50 @@ from ..checkpoints.classes import compare_classes
 from ..checkpoints.fit import check_no_nan, load_whole
 from ..datasets import COCOMultiLabel
 from ..datasets.coco_annotations import read_coco_annotations
+from ..engine.checks.config_error import read_config
+from ..fileio.near_names import near_names
+
+
+def config_and_checkpoint(
+    model: str | os.PathLike | Config | BaseModel, pretrained: str | os.PathLike | bool | None
+) -> tuple[Config, str | os.PathLike | None]:
+    """Return a model's config and the checkpoint to load, None for the weights that it has."""
+    fix = 'set load_from in the config'
+    if isinstance(model, BaseModel):
+        if getattr(model, '_config', None) is None:
+            raise ValueError(
+                'the model does not know its config, whose test pipeline is needed: build it with '
+                'mmpretrain.get_model(config, checkpoint), or set its attribute _config'
+            )
+        return model._config, None if isinstance(pretrained, bool) else pretrained
+    if isinstance(model, str) and Path(model).suffix not in ('.py', '.json', '.yaml', '.yml'):
+        config, weights = _named_row(model)
+        fix = f'train one with {config.filename}: none of the complete model is published'
+    elif isinstance(model, str | os.PathLike | Config):
+        config = read_config(model)
+        weights = config.get('load_from')
+    else:
+        kinds = 'a config, its path, the name of a row or a built model'
+        raise TypeError(f'model must be {kinds}, not {type(model).__name__}')
+    checkpoint = weights if pretrained is None or pretrained is True else pretrained
+    if not checkpoint:
+        why = 'no checkpoint: the scores of an untrained model mean nothing'
+        raise ValueError(f'{why}. Name one with pretrained=..., or {fix}')
+    return config, checkpoint
+
+
+def _named_row(name: str) -> tuple[Config, str | None]:
+    """Return config and published weights of what ``mmpretrain.list_models`` lists."""
+    known = list_models()
+    if name.lower() not in known:
+        near = near_names(name, known)
+        raise ValueError(
+            f'no model is called {name!r}{near}. mmpretrain.list_models() has all names; the path '
+            'of a config ends in .py'
+        )
+    row = ModelHub.get(name)
+    has_weights = row.weights and not row.weights.startswith('unpublished://')
+    return row.config, row.weights if has_weights else None
 
 
 def load_trained(

@@ -13,17 +13,16 @@ from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.device import get_device
 from mmengine.model import BaseModel
-from mmpretrain.apis import BaseInferencer, ModelHub, list_models
+from mmpretrain.apis import BaseInferencer
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from ...checkpoints import classes_of
-from ...engine.checks.config_error import explained, read_config
+from ...engine.checks.config_error import explained
 from ...errors import ConfigError, UnreadableImageError
-from ...fileio.near_names import near_names
 from ...fileio.terminal import one_line, progress_bar
 from ..thresholds.stored_thresholds import stored_thresholds
-from ..trained_model import load_trained
+from ..trained_model import config_and_checkpoint, load_trained
 from .image_inputs import ImageInputs, ImagePipeline, SingleImage, expand_inputs
 from .network_runner import NetworkRunner, check_backend
 from .stored_config import stored_config
@@ -92,7 +91,7 @@ class MultiLabelInferencer(BaseInferencer):
         classes: Sequence[str] | None = None,
     ):
         _check_batch_size(batch_size)
-        config, self.checkpoint = _config_and_checkpoint(model, pretrained)
+        config, self.checkpoint = config_and_checkpoint(model, pretrained)
         device = device or ('cpu' if backend == 'onnx' else get_device())
         check_backend(backend, device)
         try:
@@ -345,48 +344,6 @@ class MultiLabelInferencer(BaseInferencer):
 
     def _init_pipeline(self, cfg: Config) -> ImagePipeline:
         return ImagePipeline(cfg.test_dataloader.dataset.pipeline)
-
-
-def _config_and_checkpoint(
-    model: str | os.PathLike | Config | BaseModel, pretrained: str | os.PathLike | bool | None
-) -> tuple[Config, str | os.PathLike | None]:
-    """Return a model's config and the checkpoint to load, None for the weights that it has."""
-    fix = 'set load_from in the config'
-    if isinstance(model, BaseModel):
-        if getattr(model, '_config', None) is None:
-            raise ValueError(
-                'the model does not know its config, whose test pipeline is needed: build it with '
-                'mmpretrain.get_model(config, checkpoint), or set its attribute _config'
-            )
-        return model._config, None if isinstance(pretrained, bool) else pretrained
-    if isinstance(model, str) and Path(model).suffix not in ('.py', '.json', '.yaml', '.yml'):
-        config, weights = _named_row(model)
-        fix = f'train one with {config.filename}: none of the complete model is published'
-    elif isinstance(model, str | os.PathLike | Config):
-        config = read_config(model)
-        weights = config.get('load_from')
-    else:
-        kinds = 'a config, its path, the name of a row or a built model'
-        raise TypeError(f'model must be {kinds}, not {type(model).__name__}')
-    checkpoint = weights if pretrained is None or pretrained is True else pretrained
-    if not checkpoint:
-        why = 'no checkpoint: the scores of an untrained model mean nothing'
-        raise ValueError(f'{why}. Name one with pretrained=..., or {fix}')
-    return config, checkpoint
-
-
-def _named_row(name: str) -> tuple[Config, str | None]:
-    """Return config and published weights of what ``mmpretrain.list_models`` lists."""
-    known = list_models()
-    if name.lower() not in known:
-        near = near_names(name, known)
-        raise ValueError(
-            f'no model is called {name!r}{near}. mmpretrain.list_models() has all names; the path '
-            'of a config ends in .py'
-        )
-    row = ModelHub.get(name)
-    has_weights = row.weights and not row.weights.startswith('unpublished://')
-    return row.config, row.weights if has_weights else None
 
 
 def _check_batch_size(batch_size: int) -> int:
