@@ -3,6 +3,7 @@
 import argparse
 import csv
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +15,11 @@ from rich.text import Text
 from ..analysis.audit.features import kept_features
 from ..analysis.audit.out_of_sample import LEAST, out_of_sample_scores
 from ..analysis.audit.page import class_rows, write_audit_page
-from ..analysis.audit.suspicions import check_cleanlab, find_suspicions
+from ..analysis.audit.suspicions import Suspicion, check_cleanlab, find_suspicions
 from ..datasets.label_files import Answers, LabelTable, make_folds, read_labels, write_corrected
 from ..engine.checks.config_error import read_config
 from ..fileio.atomic_write import atomic_write
-from ..fileio.terminal import printable
+from ..fileio.terminal import listed, printable
 from .questions import read_answers, with_questions
 from .stages import RunFolder
 
@@ -39,28 +40,13 @@ def audit(run: RunFolder, most: int) -> None:
     """
     check_cleanlab()
     table, data, _ = _labels(run)
-    cfg = read_config(run.config)
-    images = [str(data / image) for image in table.images]
+    cfg, images = read_config(run.config), [str(data / image) for image in table.images]
     features, unreadable = kept_features(cfg, images, run.path / 'audit/features')
     table.targets[[*unreadable]] = -1
     folds = make_folds(table, data, FOLDS, run.settings['seed'])
     scores = out_of_sample_scores(features, table.targets, folds)
     suspicions = find_suspicions(scores, table.targets)
     rows = class_rows(table, scores, suspicions)
-
-    notes = []
-    if unreadable:
-        notes.append(f'{len(unreadable):,} images cannot be read, and are not judged')
-    if few := [row['name'] for row in rows if not row['judged']]:
-        notes.append(
-            f'{len(few)} classes are not judged, for want of {LEAST} images that show them and '
-            f'{LEAST} that do not: {", ".join(few[:10])}{", ..." if len(few) > 10 else ""}'
-        )
-    if len(suspicions) > most:
-        notes.append(
-            f'the first {most:,} of {len(suspicions):,} suspicions are on the page; correct these, '
-            'and audit again'
-        )
     facts = [
         ('Images', f'{len(table.images):,}'),
         ('Labels', f'{sum(row["labels"] for row in rows):,}'),
@@ -68,25 +54,41 @@ def audit(run: RunFolder, most: int) -> None:
         ('Scores', 'linear classifiers on features of the backbone before its training; each '
          f'trained on {FOLDS - 1} of {FOLDS} folds, for the images of the other one'),
     ]  # fmt: skip
-    folder = run.path / 'audit'
-    with (
-        atomic_write(folder / 'suspicions.csv') as path,
-        path.open('w', encoding='utf-8', newline='') as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(['image', 'class', 'suspicion', 'score'])
-        for each in suspicions:
-            kind = 'spurious' if each.given else 'missing'
-            names = table.images[each.image], table.classes[each.label]
-            writer.writerow([*names, kind, f'{each.score:.4f}'])
-    page = folder / 'index.html'
+    notes = [*_notes(len(unreadable), rows, len(suspicions), most)]
+    page, found = run.path / 'audit/index.html', run.path / 'audit/suspicions.csv'
+    _write_list(found, table, suspicions)
     write_audit_page(page, run.path, data, table, rows, suspicions[:most], facts, notes)
     console = Console(highlight=False, width=110)
     console.print(_as_table(rows))
     for note in notes:
         console.print(f'- {printable(note)}', markup=False, soft_wrap=True)
-    print(f'\nlook and decide   {page}\nall suspicions    {folder / "suspicions.csv"}')
+    print(f'\nlook and decide   {page}\nall suspicions    {found}')
     print(f'then              mldecoder audit {run.path} --apply decisions.json')
+
+
+def _notes(unreadable: int, rows: list[dict], suspicions: int, most: int) -> Iterator[str]:
+    """Yield what was not judged, and what is not shown."""
+    if unreadable:
+        yield f'{unreadable:,} images cannot be read, and are not judged'
+    if few := [row['name'] for row in rows if not row['judged']]:
+        yield (
+            f'{len(few)} classes are not judged, for want of {LEAST} images that show them and '
+            f'{LEAST} that do not: {listed(few, 10)}'
+        )
+    if suspicions > most:
+        yield (
+            f'the first {most:,} of {suspicions:,} suspicions are on the page; correct these, and '
+            'audit again'
+        )
+
+
+def _write_list(out: Path, table: LabelTable, suspicions: Sequence[Suspicion]) -> None:
+    with atomic_write(out) as path, path.open('w', encoding='utf-8', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['image', 'class', 'suspicion', 'score'])
+        for each in suspicions:
+            names = table.images[each.image], table.classes[each.label]
+            writer.writerow([*names, each.kind, f'{each.score:.4f}'])
 
 
 def _labels(run: RunFolder) -> tuple[LabelTable, Path, Answers]:

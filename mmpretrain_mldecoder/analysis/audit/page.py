@@ -82,7 +82,7 @@ def write_audit_page(
             dict(
                 image=place[each.image],
                 label=each.label,
-                kind='spurious' if each.given else 'missing',
+                kind=each.kind,
                 score=round(each.score, 4),
             )
             for each in suspicions

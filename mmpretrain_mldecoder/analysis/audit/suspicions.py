@@ -18,6 +18,11 @@ class Suspicion(NamedTuple):
     given: int  # 0, and the label is missing perhaps; or 1, and it is spurious perhaps
     score: float  # of the class, in [0, 1]
 
+    @property
+    def kind(self) -> str:
+        """``'missing'`` or ``'spurious'``."""
+        return 'spurious' if self.given else 'missing'
+
 
 def check_cleanlab() -> None:
     """Raise a ``RunError`` if cleanlab is not installed."""
