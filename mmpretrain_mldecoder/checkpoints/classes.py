@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..fileio.near_names import difference, plain_name
-from ..fileio.terminal import printable
+from ..fileio.terminal import listed, printable
 from ..layers import MLDecoder
-from .fit import listed
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..fileio.terminal import listed
 from . import efficientnet_lite, miil, paddleclas, paddleclas_timm, timm_torchvision
-from .fit import listed
 from .weight_sets import WeightSet, choose
 
 _MODULES = (paddleclas, paddleclas_timm, miil, timm_torchvision, efficientnet_lite)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsMismatchError
-from ..fileio.terminal import one_line
+from ..fileio.terminal import listed, one_line
 from .weight_sets import evaluated
 
 
@@ -329,11 +329,6 @@ def drop_surplus_outputs(model: nn.Module, state_dict: Mapping[str, Tensor]) -> 
     ):
         return state_dict
     return {**state_dict, bias: state_dict[bias][: len(fresh[bias])].clone()}
-
-
-def listed(names: Collection[str], most: int = 4) -> str:
-    """Join the first names: ``a, b, c, d, ...``."""
-    return ', '.join([*list(names)[:most], *['...'] * (len(names) > most)])
 
 
 def below(state_dict: Mapping[str, Tensor], prefix: str) -> Mapping[str, Tensor]:

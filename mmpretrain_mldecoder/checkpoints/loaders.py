@@ -31,10 +31,11 @@ from mmengine.runner.checkpoint import (
 )
 from torch import Tensor
 
+from ..fileio.terminal import listed
 from . import timm_models
 from .conversion import as_tensors, convert, family_of, to_checkpoint
 from .download import download_once
-from .fit import below, listed
+from .fit import below
 from .load import load_weights_only, read_weights
 from .published import PUBLISHED, TIMM_RESNETS, find_published
 from .weight_sets import choose, split_fragment

@@ -11,8 +11,9 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from ..errors import WeightsMismatchError
+from ..fileio.terminal import listed
 from . import fit
-from .fit import Mismatch, below, listed
+from .fit import Mismatch, below
 
 
 @WEIGHT_INITIALIZERS.register_module(name='Pretrained', force=True)

@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from ..fileio.json_files import place_of_nesting, read_json_bytes
+from ..fileio.terminal import listed
 from .coco_samples import PackedStrings
 
 _EXPECTED = (
@@ -279,11 +280,11 @@ def _unknown_id(
     unknown: Sequence[int],
     number: int,
 ) -> ValueError:
-    shown = ', '.join(map(str, ids[:100])) + (', ...' if len(ids) > 100 else '')
-    listed = 'images' if what == 'image' else f'categories (ids [{shown}])'
+    shown = listed([*map(str, ids)], 100)
+    known = 'images' if what == 'image' else f'categories (ids [{shown}])'
     return ValueError(
         f'{path}: annotations[{unknown[0]}] has {what}_id {wanted}, which is not among the '
-        f'{listed}; {len(unknown)} of {number} annotations are like that. Add what is missing, or '
+        f'{known}; {len(unknown)} of {number} annotations are like that. Add what is missing, or '
         'remove these annotations.'
     )
 

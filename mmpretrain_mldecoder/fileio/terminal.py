@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from collections.abc import Collection
 
 from rich.console import Console
 from rich.progress import (
@@ -42,6 +43,11 @@ def _acts(character: str) -> bool:
 def one_line(error: BaseException) -> str:
     """Return the text of an exception in one line; the name of its class if it has no text."""
     return ' '.join(str(error).split()) or type(error).__name__
+
+
+def listed(names: Collection[str], most: int = 4) -> str:
+    """Join the first names: ``a, b, c, d, ...``."""
+    return ', '.join([*list(names)[:most], *['...'] * (len(names) > most)])
 
 
 class _Rate(ProgressColumn):

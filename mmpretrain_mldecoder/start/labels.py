@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from ..checkpoints.fit import listed
 from ..datasets.label_files import (
     Answers,
     LabelTable,
@@ -17,7 +16,7 @@ from ..datasets.label_files import (
     write_coco_files,
 )
 from ..errors import RunError
-from ..fileio.terminal import printable
+from ..fileio.terminal import listed, printable
 from .questions import with_questions
 
 FRACTIONS = dict(train=0.7, val=0.15, test=0.15)

@@ -10,7 +10,6 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ...checkpoints.fit import listed
 from ...evaluation.functional import (
     best_f1_thresholds,
     class_f1,
@@ -18,7 +17,7 @@ from ...evaluation.functional import (
     precision_recall_at_threshold,
     precision_thresholds,
 )
-from ...fileio.terminal import printable
+from ...fileio.terminal import listed, printable
 
 FALLBACK = 0.5  # of a class without positives
 NEVER = 1.0  # of a class that reaches the precision nowhere; a score of exactly 1 still passes

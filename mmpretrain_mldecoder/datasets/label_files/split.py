@@ -19,7 +19,7 @@ from rich.text import Text
 
 from ...errors import RunError
 from ...fileio.groups import equal_files, joined_groups
-from ...fileio.terminal import printable
+from ...fileio.terminal import listed, printable
 from .label_table import SPLITS, LabelTable
 
 MAX_STRATIFIED = 200_000  # images; with 80 classes 100,000 take about 4 s
@@ -93,7 +93,7 @@ def split_table(
         if alone:
             notes.append(
                 f'{len(alone)} classes have one image, or one group of images, which is in train: '
-                f'{", ".join(map(printable, alone[:10]))}{", ..." if len(alone) > 10 else ""}'
+                f'{printable(listed(alone, 10))}'
             )
     chosen = tuple(split or splits[group] for group, split in fixed)
     if len(groups) < number:

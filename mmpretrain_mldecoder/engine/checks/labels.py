@@ -10,12 +10,11 @@ from mmengine.model import BaseModel
 from mmpretrain.datasets import PackInputs
 from torch import nn
 
-from ...checkpoints.fit import listed
 from ...datasets import COCOMultiLabel, CocoSamples
 from ...datasets.dataset_wrappers import inner_datasets
 from ...datasets.known_labels import known_labels
 from ...errors import ConfigError
-from ...fileio.terminal import printable
+from ...fileio.terminal import listed, printable
 from ...models.heads import MLDecoderHead
 from ...models.losses import PartialLabelLoss
 

@@ -19,11 +19,10 @@ from torch import nn
 
 from ...checkpoints import timm_models
 from ...checkpoints.classes import compare_classes
-from ...checkpoints.fit import listed
 from ...datasets.transforms import SquareResize
 from ...errors import ConfigError
 from ...evaluation.metrics import MultiLabelMAP
-from ...fileio.terminal import printable
+from ...fileio.terminal import listed, printable
 from .dry_run import dry_run
 from .idle_settings import idle_settings
 from .labels import check_labels

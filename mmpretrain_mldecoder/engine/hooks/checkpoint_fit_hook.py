@@ -10,9 +10,10 @@ from torch import nn
 
 from ...checkpoints import fit
 from ...checkpoints.classes import ClassChange, compare_classes, move_rows
-from ...checkpoints.fit import below, listed
+from ...checkpoints.fit import below
 from ...checkpoints.load import classes_of
 from ...errors import RunError, WeightsMismatchError
+from ...fileio.terminal import listed
 
 
 @HOOKS.register_module()

@@ -7,9 +7,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from mmpretrain.registry import HOOKS
 
-from ...checkpoints.fit import listed
 from ...errors import ConfigError
-from ...fileio.terminal import printable
+from ...fileio.terminal import listed, printable
 
 
 @HOOKS.register_module()

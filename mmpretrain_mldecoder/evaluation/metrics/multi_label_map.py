@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
 from rich.cells import cell_len, set_cell_size
 
-from ...fileio.terminal import printable
+from ...fileio.terminal import listed, printable
 from ..functional import (
     MAP_TYPES,
     SIZE_BINS,
@@ -309,11 +309,10 @@ class MultiLabelMAP(BaseMetric):
         for reason, its in reasons.items():
             missing = np.flatnonzero(np.isnan(ap) & its)
             if missing.size:
-                names = ', '.join(printable(classes[i]) for i in missing[:10])
-                more = ', ...' if missing.size > 10 else ''
+                names = printable(listed([classes[i] for i in missing.tolist()], 10))
                 print_log(
                     f'{self.prefix}/{name}: {missing.size} of {len(ap)} classes are {what}, as '
-                    f'they have {reason} among the known labels: {names}{more}.',
+                    f'they have {reason} among the known labels: {names}.',
                     logger='current',
                 )
         return 100 * class_mean(ap, self.missing_class)
