@@ -42,10 +42,11 @@ def choose_by_labels(counts: SplitCounts, unknown: str | None = None) -> dict[st
     if positives[most] >= IMBALANCED * positives[least] > 0:
         choices['weights'] = Choice(
             None,
-            f'classes have no weights, though in train {printable(counts.classes[most])} has '
-            f'{positives[most]:,} images and {printable(counts.classes[least])} '
-            f'{positives[least]:,}: where they were measured they raised no rare class and cost '
-            "mAP (docs/imbalance.md); to try them, set model.head.loss.pos_weight='auto'",
+            f'classes have no weights, though {positives[most]:,} images of train show '
+            f'{printable(counts.classes[most])!r} and {positives[least]:,} '
+            f'{printable(counts.classes[least])!r}: where they were measured they raised no rare '
+            'class and cost mAP (docs/imbalance.md); to try them, set '
+            "model.head.loss.pos_weight='auto'",
         )
     return choices
 

@@ -134,7 +134,8 @@ def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
         asked_for = {name: settings[name] for name in ('row', 'epochs', 'batch_size')}
         choices = choose(num_images, num_classes, **asked_for)
         by_labels = choose_by_labels(counts, settings['unknown'])
-        print(*(f'- {reason}' for reason in label_reasons(by_labels)), sep='\n')
+        for reason in label_reasons(by_labels):
+            print(f'- {reason}')
         with atomic_write(run.config) as path:
             text = config_text(choices, by_labels, num_classes, data, run.labels)
             path.write_text(text, encoding='utf-8')

@@ -57,7 +57,7 @@ def test_imbalance_is_said_with_how_to_try_weights(positives, said):
     choices = choose_by_labels(counts)
     assert ('weights' in choices) == bool(said)
     if said:
-        assert 'a has 90 images and b 9:' in choices['weights'].reason
+        assert "90 images of train show 'a' and 9 'b':" in choices['weights'].reason
         assert "model.head.loss.pos_weight='auto'" in choices['weights'].reason
 
 
