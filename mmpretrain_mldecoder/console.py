@@ -1,6 +1,8 @@
 """The command ``mldecoder``: the programs of ``tools/``, where only the package is installed."""
 
+import os
 import runpy
+import select
 import sys
 from pathlib import Path
 
@@ -25,7 +27,22 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> None:
     """Run the program of a subcommand with the arguments after it, or list the subcommands."""
-    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        try:
+            _run(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        output = select.poll()
+        output.register(sys.stdout, 0)
+        if not output.poll(0):
+            raise  # of another pipe
+        # Whoever read it, such as head, has read enough. Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)  # what a shell reports of a program that SIGPIPE ended
+
+
+def _run(arguments: list[str]) -> None:
     name = arguments[0] if arguments else '--help'
     if name in ('-h', '--help'):
         print('usage: mldecoder COMMAND [arguments]; mldecoder COMMAND --help lists them\n')

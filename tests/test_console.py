@@ -1,5 +1,9 @@
 """The command ``mldecoder``."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from mmpretrain_mldecoder import console
@@ -34,3 +38,28 @@ def test_exit_status_is_that_of_the_program(tmp_path, monkeypatch):
     with pytest.raises(SystemExit) as end:
         console.main(['a', '3'])
     assert end.value.code == 3
+
+
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+def test_it_ends_quietly_when_nobody_reads_on(unbuffered):
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, '-m', 'mmpretrain_mldecoder.console'],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | dict(PYTHONUNBUFFERED=unbuffered),
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, '')
+
+
+def test_a_broken_pipe_that_is_not_its_output_is_an_error(monkeypatch, tmp_path):
+    (tmp_path / 'a.py').write_text('def main(argv):\n    raise BrokenPipeError\n')
+    monkeypatch.setattr(console, 'TOOLS', tmp_path)
+    monkeypatch.setattr(console, 'COMMANDS', dict(a='a.py'))
+    monkeypatch.setattr('sys.argv', ['mldecoder'])
+    with (tmp_path / 'out').open('w') as out, pytest.raises(BrokenPipeError):
+        monkeypatch.setattr('sys.stdout', out)
+        console.main(['a'])
