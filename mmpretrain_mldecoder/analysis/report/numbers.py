@@ -105,8 +105,8 @@ def series_numbers(
 ) -> dict:
     """Return all numbers of one set of scores, ready for JSON.
 
-    ``name`` is what the page calls it. The arrays are those of a :class:`TestRun`; without
-    ``size_masks`` there is no AP by size. ``map_type`` is that of :func:`average_precision`.
+    ``name`` is what the page calls it. The arrays are those of a :class:`TestRun`; without sizes
+    in ``size_masks`` there is no AP by size. ``map_type`` is that of :func:`average_precision`.
     """
     ap = average_precision(scores, targets, map_type)
     positives, negatives = count_scores(scores, targets)
@@ -115,7 +115,7 @@ def series_numbers(
         columns = zip(scores.T, targets.T, strict=True)
         curves = [precision_recall_curve(*map(np.ascontiguousarray, pair)) for pair in columns]
     sizes = []
-    for size in SIZE_BINS if size_masks is not None else ():
+    for size in SIZE_BINS if size_masks is not None and size_masks.any() else ():
         sized = object_size_targets(targets, size_masks, size)
         sized_ap = average_precision(scores, sized, map_type)
         sizes.append(

@@ -18,10 +18,13 @@ _NO_RAW = (
     'unless it was tested with --weights raw or --weights ema. To see EMA beside raw, test without '
     '--weights: tools/test.py CONFIG CHECKPOINT --out predictions.pkl'
 )
+_NO_AREAS = (
+    'The labels do not say how large the objects are: that takes COCOMultiLabel, and an area or a '
+    'bbox of each object in its file.'
+)
 _NO_SIZES = (
     'The samples do not say how large the objects are. End the test pipeline with '
-    'PackMultiLabelInputs in place of PackInputs, on a dataset that knows areas (COCOMultiLabel, '
-    'with an area or a bbox in its file), and test again.'
+    f'PackMultiLabelInputs in place of PackInputs, and test again. {_NO_AREAS}'
 )
 
 
@@ -105,7 +108,7 @@ def write_report(
         positives=(run.targets == 1).sum(axis=0).tolist(),
         negatives=(run.targets == 0).sum(axis=0).tolist(),
         thr=thr,
-        noSizes=_NO_SIZES if run.size_masks is None else None,
+        noSizes=_why_no_sizes(cfg, run),
         series=_series(runs, map_type),
         errors=errors,
         notes=notes,
@@ -121,6 +124,14 @@ def write_report(
         plotly=plotly_js,
     )
     return out
+
+
+def _why_no_sizes(cfg: Config, run: TestRun) -> str | None:
+    """Explain why there is no AP by the size of objects, if there is none."""
+    if run.size_masks is not None:
+        return None if run.size_masks.any() else _NO_AREAS
+    *_, last = cfg.test_dataloader.dataset.get('pipeline') or [{}]
+    return _NO_AREAS if last.get('type') == 'PackMultiLabelInputs' else _NO_SIZES
 
 
 def _image_notes(cards: list[dict]) -> list[str]:

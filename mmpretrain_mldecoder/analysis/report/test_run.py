@@ -41,7 +41,7 @@ class TestRun:
     """The predictions and labels of ``N`` images and ``C`` classes.
 
     ``size_masks`` has one :func:`~mmpretrain_mldecoder.evaluation.object_size_mask` an image, where
-    the samples have the areas of their objects, and any is known.
+    the samples have the areas of their objects.
     """
 
     __test__ = False  # no test class of pytest's
@@ -80,7 +80,6 @@ def read_test_run(path: str | Path) -> TestRun:
         _check(arrays['scores'], arrays['targets'])
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise ValueError(f'{path} does not hold the predictions of one test: {error}') from error
-    size_masks = arrays.get('size_masks')
     return TestRun(
         path=path,
         date=datetime.fromtimestamp(path.stat().st_mtime).astimezone(),
@@ -88,7 +87,7 @@ def read_test_run(path: str | Path) -> TestRun:
         scores=arrays['scores'],
         targets=arrays['targets'],
         raw_scores=raw,
-        size_masks=size_masks if size_masks is not None and size_masks.any() else None,
+        size_masks=arrays.get('size_masks'),
     )
 
 

@@ -94,6 +94,7 @@ def test_what_the_data_do_not_say_is_not_shown(tmp_path, areas):
     data = read_data(write_report(config, dump, tmp_path, thumbnails=0))
     (series,) = data['series']
     assert 'an area or a bbox' in data['noSizes'] and series['sizes'] == []
+    assert 'PackMultiLabelInputs' not in data['noSizes']  # which it had
     assert series['ap'][2] is None and None not in series['ap'][:2]
     assert sum(third['classes'] for third in series['thirds']) == 2
     expected = 100 * average_precision(scores, targets, 'envelope')[:2]
