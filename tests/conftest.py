@@ -39,6 +39,16 @@ def fake_coco(tmp_path) -> Path:
 
 
 @pytest.fixture
+def hub(request):
+    """The hub of a training that has just begun, not that of an earlier test."""
+    from mmengine.logging import MessageHub
+
+    name = f'training of {request.node.name}'
+    yield MessageHub.get_instance(name)
+    del MessageHub._instance_dict[name]
+
+
+@pytest.fixture
 def float64():
     """Make new tensors float64, where the rounding of no processor comes near a tolerance."""
     torch.set_default_dtype(torch.float64)

@@ -173,7 +173,7 @@ def test_one_positive_is_left():
 
 
 @pytest.fixture
-def trainings(tmp_path, monkeypatch):
+def trainings(hub, tmp_path, monkeypatch):
     """Those of COCO-18, of made-up features that show the labels."""
     generator = np.random.default_rng(0)
     targets = (generator.random((300, 4)) < [0.5, 0.3, 0.2, 0.015]).astype(np.float32)

@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-from mmengine.logging import MessageHub
 from mmpretrain.registry import MODELS
 from multi_label_heads import HEADS, gradients
 from tiny_run import assert_same_training, build_runner, write_tiny_config
@@ -24,14 +23,6 @@ LOSSES = {
 LOGITS = torch.tensor([[3.0, 2.0, 1.0, 0.0], [-1.0, 4.0, 1.5, 2.5]])
 UNKNOWN = -torch.ones(2, 4)
 NAMES = ['ant', 'bee', 'cat', 'dog']
-
-
-@pytest.fixture
-def hub(request):
-    """The hub of a training that has just begun."""
-    name = f'training of {request.node.name}'
-    yield MessageHub.get_instance(name)
-    del MessageHub._instance_dict[name]
 
 
 def build(name, **more):
