@@ -97,7 +97,7 @@ def write_report(
     cards = [card for kinds in errors for card in (*kinds['alarms'], *kinds['misses'])]
     notes += [*_image_notes(cards), *filter(None, [no_names])]
     data = dict(
-        title=Path(cfg.filename or 'Report').stem,
+        title='/'.join(Path(cfg.filename or '').absolute().with_suffix('').parts[-2:]),
         config=str(cfg.filename or ''),
         checkpoint=None if checkpoint is None else str(checkpoint),
         runs=[dict(file=str(r.path), date=r.date.isoformat(timespec='minutes')) for r in runs],

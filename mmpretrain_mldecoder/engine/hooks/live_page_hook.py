@@ -65,7 +65,7 @@ class LivePageHook(Hook):
         classes = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes') or ()
         self._page = LivePage(
             path=Path(runner.work_dir, FILE).absolute(),
-            title=Path(runner.work_dir).name,
+            title='/'.join(Path(runner.work_dir).absolute().parts[-2:]),  # often RUN/train
             unit='epoch' if self._counts_epochs else 'iteration',
             classes=[str(name) for name in classes],
             notes=['This training is not validated.'] if runner.val_loop is None else [],

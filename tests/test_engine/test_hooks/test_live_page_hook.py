@@ -51,6 +51,7 @@ def test_page_has_the_numbers_of_the_log(trained):
     losses = [record['loss'] for record in data['training']]
     assert losses[0] == pytest.approx(hub['train/loss']['values'][0].item(), rel=1e-4)
     assert data['unit'] == 'epoch' and data['finished']
+    assert data['title'] == f'{run.parent.name}/{run.name}'
     assert (data['progress']['iteration'], data['progress']['epoch']) == (9, 3)
     logged = re.findall(r'coco/mAP: (\S+)  coco/mAP_raw: (\S+) ', log)
     for step, (record, (ema, raw)) in enumerate(
