@@ -52,9 +52,9 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> Answer
         table = replace(table, splits=renamed, notes=(*table.notes, note))
     table = split_table(table, data, FRACTIONS, seed)
     console = Console(highlight=False, width=110)
+    console.print(split_counts_table(count_splits(table)))
     for note in (*table.notes, *_findings(table)):
         console.print(f'- {printable(note)}', markup=False, soft_wrap=True)
-    console.print(split_counts_table(count_splits(table)))
     for split in FRACTIONS:
         rows = [i for i, each in enumerate(table.splits) if each == split]
         if not (table.targets[rows] == 1).any():

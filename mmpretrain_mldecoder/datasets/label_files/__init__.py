@@ -7,7 +7,8 @@ from .find_label_files import LabelFiles, find_label_files
 from .formats import FORMATS
 from .label_table import LabelRow, LabelTable, merge_rows
 from .read_labels import read_labels
-from .split import SplitCounts, count_splits, make_folds, split_counts_table, split_table
+from .split import make_folds, split_table
+from .split_counts import SplitCounts, count_splits, split_counts_table
 
 __all__ = [
     'FORMATS',

@@ -11,7 +11,7 @@ from ...fileio.atomic_write import atomic_write
 from ...fileio.terminal import printable
 from ..image_header import read_image_header
 from .label_table import SPLITS, LabelTable
-from .split import SplitCounts
+from .split_counts import SplitCounts
 
 _HEADER_BYTES = 2**16  # enough but for JPEGs with a large preview in front
 

@@ -10,12 +10,8 @@ import os
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from ...errors import RunError
 from ...fileio.groups import equal_files, joined_groups
@@ -23,7 +19,6 @@ from ...fileio.terminal import listed, printable
 from .label_table import SPLITS, LabelTable
 
 MAX_STRATIFIED = 200_000  # images; with 80 classes 100,000 take about 4 s
-_FEW = 10  # images of a label, below which its share of a split says nothing
 _ROBOFLOW_COPY = re.compile(r'(?:.*/)?([^/]*)\.rf\.[0-9a-zA-Z]{16,}\.[^./]+')
 
 
@@ -201,73 +196,3 @@ def _stratified(
         folds = IterativeStratification(shows[rest], target / target.sum(), random)
         splits |= {open_groups[row]: [*shares][n] for row, n in zip(rest, folds, strict=True)}
     return splits, [table.classes[i] for i in np.flatnonzero(alone)]
-
-
-class SplitCounts(NamedTuple):
-    """How many images of each split show each class, or may show it."""
-
-    classes: tuple[str, ...]
-    images: dict[str, int]
-    positives: dict[str, np.ndarray]  # (C,) of each split
-    unknown: dict[str, np.ndarray]
-
-    def largest_deviation(self) -> tuple[str, str, float] | None:
-        """Return the class and split whose share differs most, and its difference.
-
-        The share is that of the class's images which are in the split; the difference is to the
-        split's share of all images. Classes with fewer than 10 images do not count.
-        """
-        totals, number = sum(self.positives.values()), sum(self.images.values())
-        found = [
-            (self.classes[i], split, counts[i] / totals[i] - self.images[split] / number)
-            for split, counts in self.positives.items()
-            for i in np.flatnonzero(totals >= _FEW).tolist()
-        ]
-        return max(found, key=lambda each: abs(each[2]), default=None)
-
-
-def count_splits(table: LabelTable) -> SplitCounts:
-    """Count the images of each split that show each class, and where that is not known."""
-    targets = {
-        name: table.targets[[split == name for split in table.splits]]
-        for name in SPLITS
-        if name in table.splits
-    }
-    return SplitCounts(
-        table.classes,
-        {name: len(of_split) for name, of_split in targets.items()},
-        {name: (of_split == 1).sum(axis=0) for name, of_split in targets.items()},
-        {name: (of_split == -1).sum(axis=0) for name, of_split in targets.items()},
-    )
-
-
-def split_counts_table(counts: SplitCounts) -> Group:
-    """Return how many images of each split show each class, and the largest deviation below.
-
-    If labels are unknown, also how many lack it, and of how many it is not known.
-    """
-    with_unknown = any(unknown.any() for unknown in counts.unknown.values())
-    table = Table(title='images of each class', title_justify='left')
-    table.add_column('class')
-    columns = []
-    for split, number in counts.images.items():
-        table.add_column(split, justify='right')
-        positives, unknown = counts.positives[split], counts.unknown[split]
-        columns.append([*map('{:,}'.format, (*positives, number))])
-        for what, values in dict(absent=number - positives - unknown, unknown=unknown).items():
-            if with_unknown:
-                table.add_column(what, justify='right', style='dim')
-                columns.append([*map('{:,}'.format, values), ''])
-    names = (*counts.classes, 'all images')
-    for place, (name, *cells) in enumerate(zip(names, *columns, strict=True), 2):
-        table.add_row(Text(printable(name)), *cells, end_section=place == len(names))
-    if (largest := counts.largest_deviation()) is None:
-        return Group(table)
-    name, split, difference = largest
-    share = counts.images[split] / sum(counts.images.values())
-    text = (
-        f'largest deviation: {split} has {share:.1%} of all images and '
-        f'{abs(difference) * 100:.1f} points {"more" if difference > 0 else "less"} of those of '
-        f'{printable(name)} (classes with {_FEW} images or more)'
-    )
-    return Group(table, Text(text))

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from mmpretrain_mldecoder.datasets.label_files import (
     LabelTable,
+    SplitCounts,
     count_splits,
     split_counts_table,
     split_table,
@@ -157,3 +158,15 @@ def test_the_counts_are_those_of_the_table(tmp_path):
             for split in ('train', 'val')
             for label in (1, 0, -1)
         ] in rows
+
+
+def test_of_many_classes_the_most_and_the_least_frequent_are_shown():
+    number = np.random.default_rng(0).permutation(100)
+    counts = SplitCounts(
+        tuple(f'c{n}.' for n in number), dict(train=100), dict(train=number), dict(train=number * 0)
+    )
+    console = Console(record=True, width=100)
+    console.print(split_counts_table(counts))
+    text = console.export_text()
+    shown = [int(n) for n in re.findall(r'c(\d+)\. ', text.partition('largest')[0])]
+    assert shown == [*range(99, 69, -1), *range(29, -1, -1)] and '40 classes between' in text
