@@ -21,7 +21,7 @@ from benchmarks.accuracy.records import OUT, Study
 from mmpretrain_mldecoder.analysis.audit.out_of_sample import out_of_sample_scores
 from mmpretrain_mldecoder.analysis.audit.suspicions import find_suspicions
 from mmpretrain_mldecoder.datasets.label_files import LabelTable, make_folds
-from mmpretrain_mldecoder.datasets.seeded_voc import SeededVOC
+from mmpretrain_mldecoder.datasets.seeded_datasets import SeededVOC
 from mmpretrain_mldecoder.start.audit import FOLDS
 
 RUNS = ('none', 'labels', 'cells')

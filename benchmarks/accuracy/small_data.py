@@ -26,7 +26,7 @@ from benchmarks.accuracy.heads import POOLED
 from benchmarks.accuracy.photos import DATASETS, dataset_cfg, paths_and_targets
 from benchmarks.accuracy.records import OUT, Study, mean_average_precision
 from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
-from mmpretrain_mldecoder.datasets.seeded_voc import SeededVOC
+from mmpretrain_mldecoder.datasets.seeded_datasets import SeededVOC
 
 SIZES = (100, 500, 2000)
 

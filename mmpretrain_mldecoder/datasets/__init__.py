@@ -5,7 +5,7 @@ from .class_balanced_sampler import ClassBalancedSampler
 from .coco_annotations import CocoAnnotations, read_coco_annotations
 from .coco_multi_label import COCOMultiLabel
 from .coco_samples import CocoSamples, PackedStrings
-from .seeded_imagenet import SeededImageNet
+from .seeded_datasets import SeededImageNet, SeededVOC
 from .seeded_sampler import (
     SampleIndex,
     SeededDataset,
@@ -13,7 +13,6 @@ from .seeded_sampler import (
     SeededSamplesMixin,
     sample_random_state,
 )
-from .seeded_voc import SeededVOC
 
 __all__ = [
     'COCOMultiLabel',

@@ -9,12 +9,12 @@ from .hooks.ema_hook import DualEMAHook
 from .hooks.finite_loss_hook import FiniteLossHook
 from .hooks.live_page_hook import LivePageHook
 from .hooks.test_time_aug import TestTimeAugHook
-from .optimizers.optim_wrapper import NoDecay1DConstructor
+from .optimizers import NoDecay1DConstructor
 from .runners.loops import ResumableEpochLoop, ResumableIterLoop
 from .runners.preemption import PreemptionHook
 from .runners.resume import IterSeedHook, ResumeHook
 from .runners.runner import PortableRunner
-from .schedulers.lr_scheduler import LinearWarmupLR, PlainOneCycleLR
+from .schedulers import LinearWarmupLR, PlainOneCycleLR
 
 __all__ = [
     'CPUDistributedDataParallel',

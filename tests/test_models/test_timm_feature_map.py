@@ -9,8 +9,7 @@ from mmengine.runner import load_state_dict
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from mmpretrain_mldecoder.models.backbones.feature_cache import FeatureCache
-from mmpretrain_mldecoder.models.backbones.timm_feature_map import TIMMFeatureMap
+from mmpretrain_mldecoder.models.backbones.timm_feature_map import FeatureCache, TIMMFeatureMap
 
 timm = pytest.importorskip('timm')
 

@@ -1,5 +1,6 @@
 """Writing of the label files of a folder of images with some labels changed."""
 
+import csv
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -12,7 +13,6 @@ from .find_label_files import find_label_files
 from .image_names import ImageNames
 from .label_source import LabelFormat, LabelSource
 from .label_table import Labels, LabelTable
-from .table_csv import write_table_csv
 
 Corrections = Mapping[str, Mapping[str, int]]
 """The labels to change of each image of a table: 1 or 0 by class."""
@@ -70,7 +70,7 @@ def write_corrected(
             return written, ''
     for path in written:
         path.unlink(missing_ok=True)
-    write_table_csv(_changed(table, corrections), out / 'labels.csv')
+    _write_csv(_changed(table, corrections), out / 'labels.csv')
     why = f'{files.format.title} cannot be corrected in place: all labels are in one CSV'
     return [out / 'labels.csv'], why
 
@@ -127,3 +127,17 @@ def _changed(table: LabelTable, corrections: Corrections) -> LabelTable:
         for name, value in corrections.get(image, {}).items():
             targets[row, table.classes.index(name)] = value
     return replace(table, targets=targets)
+
+
+def _write_csv(table: LabelTable, out: Path) -> None:
+    """Write a column a class, of 1, 0 or -1, and splits and groups if there are some."""
+    others = {
+        name: values
+        for name, values in (('split', table.splits), ('group', table.groups))
+        if any(values)
+    }
+    with atomic_write(out) as path, path.open('w', encoding='utf-8', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['image', *others, *table.classes])
+        rows = zip(table.images, *others.values(), table.targets.tolist(), strict=True)
+        writer.writerows([*row, *targets] for *row, targets in rows)

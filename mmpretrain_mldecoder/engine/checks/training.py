@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ...errors import ConfigError
 from ...fileio.near_names import near_names
 from ...models.losses import EpochLoss
-from ..optimizers.optim_wrapper import DECAYS_OF_1D
+from ..optimizers import DECAYS_OF_1D
 from .config_error import unknown_argument
 from .dry_run import in_mode
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...errors import RunError
 from ...fileio.atomic_write import atomic_write
 from ..distributed.agree import RankVote, on_main_process
-from ..optimizers.optim_wrapper import SkippingMixin
+from ..optimizers import SkippingMixin
 
 # In the checkpoint's message hub, so that a resumed training continues to count.
 _COUNT = 'skipped_steps'

@@ -1,16 +1,17 @@
 """Rewrites of a config, so that it runs without a GPU too and its training can be resumed."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 
 from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
+from mmengine.runner import TestLoop, ValLoop
 
 from ..checks.config_error import nested_dicts
 from ..hooks.checkpoint_hook import DurableCheckpointHook
-from ..optimizers.optim_wrapper import skipping
-from .evaluation_loops import BySizeTestLoop, BySizeValLoop, collate_by_size
+from ..optimizers import skipping
 from .loading import check_worker_sockets
 from .loops import ResumableEpochLoop, ResumableIterLoop
 
@@ -73,8 +74,8 @@ def portable_loader(loader: dict) -> dict:
     from mmpretrain.datasets import VOC
     from mmpretrain.registry import DATA_SAMPLERS
 
+    from ...datasets.seeded_datasets import SeededVOC
     from ...datasets.seeded_sampler import SeededSampler, build_seeded_dataset
-    from ...datasets.seeded_voc import SeededVOC
 
     loader = loader.copy()
     if isinstance(loader.get('dataset'), dict):
@@ -94,3 +95,41 @@ def portable_loader(loader: dict) -> dict:
     else:
         loader['persistent_workers'] = False
     return loader
+
+
+class _BySize:
+    """Mixin over a loop whose loader has :func:`collate_by_size`: it runs the parts one by one."""
+
+    def run_iter(self, idx, data_batch) -> None:
+        for part in data_batch if isinstance(data_batch, Parts) else [data_batch]:
+            super().run_iter(idx, part)
+
+
+class BySizeValLoop(_BySize, ValLoop):
+    """``ValLoop`` whose metrics do not depend on the batch size."""
+
+
+class BySizeTestLoop(_BySize, TestLoop):
+    """``TestLoop`` whose metrics do not depend on the batch size."""
+
+    __test__ = False  # for pytest
+
+
+class Parts(list):
+    """A batch in parts, each of neighbours of one size."""
+
+
+def collate_by_size(samples: Sequence[dict], collate: Callable = default_collate) -> object:
+    """Collate neighbours of one size together; return one batch, or :class:`Parts`.
+
+    The host's preprocessor pads a list of images to the largest: scores, and with them the metrics,
+    would depend on the batch size. A sample may be several views of an image.
+    """
+    parts = Parts(collate(list(group)) for _, group in groupby(samples, _sizes))
+    return parts if len(parts) > 1 else parts[0]
+
+
+def _sizes(sample: object) -> list:
+    inputs = sample.get('inputs') if isinstance(sample, dict) else None
+    views = inputs if isinstance(inputs, list | tuple) else [inputs]
+    return [getattr(view, 'shape', None) for view in views]

@@ -6,7 +6,7 @@ from mmpretrain.structures import DataSample
 from tiny_run import build_runner, read_log, write_tiny_config
 
 from mmpretrain_mldecoder.engine.hooks.test_time_aug import tta_pipeline
-from mmpretrain_mldecoder.engine.runners.evaluation_loops import Parts, collate_by_size
+from mmpretrain_mldecoder.engine.runners.portable import Parts, collate_by_size
 from mmpretrain_mldecoder.errors import ConfigError, RunError
 
 # Images of several sizes, and nothing that makes them equal.

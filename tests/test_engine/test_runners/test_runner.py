@@ -15,7 +15,7 @@ from mmpretrain_mldecoder.engine import (
     ResumableEpochLoop,
     ResumableIterLoop,
 )
-from mmpretrain_mldecoder.engine.optimizers.optim_wrapper import SkippingOptimWrapper
+from mmpretrain_mldecoder.engine.optimizers import SkippingOptimWrapper
 from mmpretrain_mldecoder.engine.runners.portable import portable_parts
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='what happens without a GPU')

@@ -4,7 +4,7 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
 
-from mmpretrain_mldecoder.engine.optimizers.optim_wrapper import (
+from mmpretrain_mldecoder.engine.optimizers import (
     SkippingAmpOptimWrapper,
     SkippingOptimWrapper,
     skipping,

@@ -1,4 +1,4 @@
-"""The first patch of a vision transformer, which PaddleClas' CLIP gives its ML-Decoder."""
+"""Necks."""
 
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn

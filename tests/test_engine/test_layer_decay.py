@@ -13,7 +13,7 @@ from torch import nn
 
 import mmpretrain_mldecoder  # noqa: F401
 
-CONFIGS = Path(__file__).parents[3] / 'configs/mldecoder'
+CONFIGS = Path(__file__).parents[2] / 'configs/mldecoder'
 # Layers as timm counts them, the classifier's among them: of the rows, and of kinds that timm
 # matches otherwise (a function, patterns of names that are not decayed, layers after the pool).
 ROWS = dict(convnext_t=20, swin_t=14, vit_b16_openai=14, vit_s16_dinov3=14)

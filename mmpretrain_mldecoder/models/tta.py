@@ -1,4 +1,4 @@
-"""One prediction for many labels from several views of an image."""
+"""Test-time augmentation: one prediction for many labels from several views of an image."""
 
 from collections.abc import Sequence
 

@@ -1,5 +1,0 @@
-"""Necks."""
-
-from .first_patch import FirstPatch
-
-__all__ = ['FirstPatch']

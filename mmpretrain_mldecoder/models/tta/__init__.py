@@ -1,5 +1,0 @@
-"""Test-time augmentation."""
-
-from .multi_label_tta import MultiLabelTTA
-
-__all__ = ['MultiLabelTTA']
