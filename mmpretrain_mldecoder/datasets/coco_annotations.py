@@ -7,7 +7,6 @@ generic JSON reader takes a minute and gigabytes.
 
 import contextlib
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 import numpy as np
 
-from ..fileio.json_files import place_of_nesting, read_json_bytes
+from ..fileio.json_files import nan_as_null, place_of_nesting, read_json_bytes
 from ..fileio.terminal import listed
 from .coco_samples import PackedStrings
 
@@ -77,7 +76,6 @@ _OPTIONAL = (
     | dict(area=float)
     | dict.fromkeys(('iscrowd', 'ignore', 'difficult', 'is_difficult'), int | bool)
 )
-_NOT_A_NUMBER = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|-?\bInfinity\b|\bNaN\b', re.DOTALL)
 
 
 class _Box(msgspec.Struct, gc=False):
@@ -191,10 +189,9 @@ def _decode_instances(
             f'deeper than can be read. {_EXPECTED}'
         ) from error
     except msgspec.DecodeError as error:
-        if re.search(rb'\bNaN\b|\bInfinity\b', data):
-            plain = _NOT_A_NUMBER.sub(lambda found: found[1] or b'null', data)
-            if plain != data:
-                return _decode_instances(path, plain)
+        plain = nan_as_null(data)
+        if plain != data:
+            return _decode_instances(path, plain)
         raise ValueError(
             f'{path} ({len(data)} bytes) is not valid JSON: {error}. An incomplete download is the '
             'usual cause: get or write the file again.'

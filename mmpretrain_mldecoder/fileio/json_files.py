@@ -4,9 +4,12 @@ import codecs
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from .files import read_whole_file
 
@@ -23,7 +26,9 @@ _OTHER_FORMATS = {
     b'<': ('a web page or XML', 'the server sent it in place of the file; download it again'),
 }
 _UTF8_MARK = b'\xef\xbb\xbf'
+T = TypeVar('T')
 _END_BYTES = 1000  # checked of either end
+_NOT_A_NUMBER = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|-?\bInfinity\b|\bNaN\b', re.DOTALL)
 _CHUNK_BYTES = 2**18  # fits a processor's cache, in which decoding is five times faster
 
 
@@ -86,6 +91,21 @@ def _check_utf8(path: str | Path, data: bytes | memoryview) -> None:
                 f'{path} is not UTF-8: {error.reason} (byte {start - kept + error.start}). Write '
                 "it with encoding='utf-8', or convert it with iconv -t UTF-8."
             ) from error
+
+
+def nan_as_null(data: bytes | memoryview) -> bytes:
+    """Return JSON text with null for ``NaN`` and ``Infinity``, which Python writes."""
+    return _NOT_A_NUMBER.sub(lambda found: found[1] or b'null', data)
+
+
+def decode_nan_as_null(data: bytes | memoryview, decode: Callable[[bytes | memoryview], T]) -> T:
+    """Decode JSON text with msgspec; ``NaN`` and ``Infinity`` count as null."""
+    try:
+        return decode(data)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return decode(nan_as_null(data))
 
 
 def place_of_nesting(data: bytes | memoryview, levels: int) -> int | None:

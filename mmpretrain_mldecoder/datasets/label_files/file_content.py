@@ -8,7 +8,7 @@ import msgspec
 
 from ...errors import OpenQuestion
 from ...fileio.files import read_whole_file
-from ...fileio.json_files import read_json_bytes
+from ...fileio.json_files import decode_nan_as_null, read_json_bytes
 from ...fileio.terminal import printable
 
 _MARKS = {b'\xef\xbb\xbf': 'utf-8-sig', b'\xff\xfe': 'utf-16', b'\xfe\xff': 'utf-16'}
@@ -53,7 +53,7 @@ def _other_encoding(path: Path, data: bytes, place: int, encoding: str | None) -
         if not each.isascii() and _decoded(each, 'utf-8'):
             return ValueError(
                 f'{where} Line {other} is UTF-8, so the file is a mixture of encodings: write it '
-                'again, all in UTF-8'
+                'again, all in UTF-8; or if that is by chance, set `encoding`, such as gb18030'
             )
     return OpenQuestion(
         'encoding',
@@ -77,7 +77,7 @@ def decode_json(path: Path, kind: type[Content], expected: str) -> Content:
         ValueError: If it is not JSON, or not as expected; names the place.
     """
     try:
-        return msgspec.json.decode(read_json_bytes(path), type=kind)
+        return decode_nan_as_null(read_json_bytes(path), msgspec.json.Decoder(kind).decode)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f'{path}: {error}. Expected is {expected}') from error
 
@@ -90,7 +90,7 @@ def decode_json_lines(path: Path, kind: type[Content], expected: str) -> list[Co
     for number, line in enumerate(read_text(path).split('\n'), 1):
         if line.strip():
             try:
-                records.append(decoder.decode(line))
+                records.append(decode_nan_as_null(line.encode(), decoder.decode))
             except (msgspec.DecodeError, RecursionError) as error:
                 raise ValueError(
                     f'{path}: line {number}: {error}. Expected is {expected}'

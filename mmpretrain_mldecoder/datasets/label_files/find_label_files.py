@@ -15,11 +15,12 @@ from ..image_search import is_metadata
 from .answers import Answers
 from .formats import FORMATS
 from .image_names import ImageNames, has_image_suffix
-from .label_source import LabelFormat, LabelSource
+from .label_source import FOLDER, LabelFormat, LabelSource
 from .label_table import split_in_name
 
 _SUFFIXES = {suffix for format in FORMATS.values() for suffix in format.suffixes}
 _LEVELS = 4  # of folders below the data
+_LISTED = 3  # files in none of the formats
 _MANY = 50  # files of a kind in a folder: one an image, no label files of their own
 
 
@@ -30,6 +31,7 @@ class LabelFiles(NamedTuple):
     paths: tuple[Path, ...]
     splits: tuple[str, ...]  # of each, by its name or that of its folder; '' if they say nothing
     pattern: str  # the file, or a glob of the files, relative to the data
+    others: tuple[str, ...] = ()  # what is wrong with other files, or their paths
 
     def __str__(self) -> str:
         return f'{self.format.title}: {", ".join(printable(str(path)) for path in self.paths)}'
@@ -45,8 +47,9 @@ def find_label_files(
         answers (Answers, optional): ``labels`` and ``format`` say which ones.
 
     Raises:
-        OpenQuestion: About ``labels``, if several files may be meant.
-        ValueError: If there is none, or no such format.
+        OpenQuestion: About ``labels``, if several files may be meant; about ``format``, if there
+            are folders, which may be classes, and a file in none of the formats.
+        ValueError: If there is none, or no such format, or the file of a split is damaged.
         FileNotFoundError: If there is no such folder or file.
     """
     images = data if isinstance(data, ImageNames) else ImageNames(data)
@@ -61,18 +64,36 @@ def find_label_files(
         )
     # by what files of several splits have in common: format, name but for the split, header
     candidates: dict[tuple, list[tuple[Path, str]]] = defaultdict(list)
+    others: list[_Other] = []
     for path in _paths(data) if answers.labels is None else _named(data, answers.labels):
         source = LabelSource(path, images, answers)
+        split, pattern = _split_of_file(path, data)
         if format := _format(source):
-            split, pattern = _split_of_file(path, data)
             candidates[format, pattern, _header(source)].append((path, split))
+        elif source.suffix != FOLDER:
+            others.append(_Other(path, pattern, source.problem, _description(source)))
     if not candidates:
         titles = ', '.join(format.title for format in FORMATS.values())
+        listed = ''.join(f'{other.text}. ' for other in others[:_LISTED])
         raise ValueError(
-            f'{answers.labels or data}: no labels found. Formats that are read: {titles}'
+            f'{answers.labels or data}: no labels found. {listed}Formats that are read: {titles}'
         )
+    is_folder = {path for same in candidates.values() for path, _ in same}
+    left_out = [
+        other
+        for other in others
+        if other.path.suffix not in ('.txt', '') and other.path.parent not in is_folder - {data}
+    ]
+    folders = (FORMATS['folders'], os.curdir, '')
     if len(candidates) > 1:  # folders are labels where there are no files
-        candidates.pop((FORMATS['folders'], os.curdir, ''), None)
+        candidates.pop(folders, None)
+    elif folders in candidates and left_out and answers.format is None:
+        raise OpenQuestion(
+            'format',
+            f'{left_out[0].text}: no labels are read of it. Are the folders of the images '
+            'their classes?',
+            {'folders': 'yes, a folder per class'},
+        )
     found = []
     for (format, pattern, _), same in candidates.items():
         paths, splits = zip(*same, strict=True)
@@ -90,7 +111,24 @@ def find_label_files(
             f'{data} has {len(found)} files that may hold the labels. Which one does?',
             {files.pattern: files.format.title for files in found},
         )
-    return found[0]
+    pattern = _split_of_file(found[0].paths[0], data)[1]
+    if damaged := [other.problem for other in others if other.pattern == pattern and other.problem]:
+        raise ValueError(damaged[0])  # of another split
+    return found[0]._replace(others=tuple(o.problem or str(o.path) for o in left_out))
+
+
+class _Other(NamedTuple):
+    """A file in none of the formats."""
+
+    path: Path
+    pattern: str  # as of label files, whatever the split
+    problem: str  # why it cannot be decoded, or ''
+    text: str  # that, or how it begins
+
+
+def _description(source: LabelSource) -> str:
+    first = f'begins with {source.lines[0][:60]!r}' if source.lines else 'has one long line'
+    return source.problem.rstrip('.') or printable(f'{source.path} {first}')
 
 
 def _named(data: Path, labels: str) -> Sequence[Path]:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ...fileio.json_files import read_json_bytes
+from ...fileio.json_files import decode_nan_as_null, read_json_bytes
+from ...fileio.terminal import one_line, printable
 from .answers import Answers
 from .edits import Changes
-from .file_content import encoding_of, read_text
+from .file_content import encoding_of, read_text, read_xml
 from .image_names import ImageNames
 from .label_table import Labels
 
@@ -77,15 +78,39 @@ class LabelSource:
 
         An object whose values are not decoded (``msgspec.Raw``), or a list with the first object.
         """
-        try:
-            if self.suffix in JSON_LINES:
-                return _OBJECT.decode(self.lines[0])
-            data = read_json_bytes(self.path)
-            if not self.head.lstrip().startswith('['):
+        return None if isinstance(self._json, Exception) else self._json
+
+    @cached_property
+    def _json(self) -> Any:
+        def first(data: bytes | memoryview) -> Any:
+            if is_object:
                 return _OBJECT.decode(data)
             return [*map(_OBJECT.decode, msgspec.json.decode(data, type=list[msgspec.Raw])[:1])]
-        except (ValueError, IndexError, RecursionError):
-            return None
+
+        is_object = not self.head.lstrip().startswith('[')
+        try:
+            if self.suffix in JSON_LINES:
+                return decode_nan_as_null(''.join(self.lines[:1]).encode(), first)
+            return decode_nan_as_null(read_json_bytes(self.path), first)
+        except (ValueError, RecursionError) as error:
+            return error
+
+    @cached_property
+    def problem(self) -> str:
+        """Why the content of a file cannot be decoded; '' if it can."""
+        try:
+            if not self.head.strip():
+                raise ValueError('it is empty')
+            if self.suffix == '.xml':
+                read_xml(self.path)
+            elif self.suffix not in ('.json', *JSON_LINES):
+                self.text()
+            elif isinstance(self._json, Exception):
+                raise self._json
+        except (ValueError, RecursionError) as error:
+            known = str(self.path) in str(error)
+            return printable(one_line(error) if known else f'{self.path}: {one_line(error)}')
+        return ''
 
     @property
     def keys(self) -> frozenset[str]:

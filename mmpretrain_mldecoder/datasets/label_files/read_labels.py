@@ -58,6 +58,9 @@ def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> Labe
             f'{len(unlisted):,} of {len(images.paths):,} images have no row and are left out, '
             f'first: {printable(unlisted[0])}'
         )
+    if files.others:
+        more = f' and {len(files.others) - 3} others' if len(files.others) > 3 else ''
+        notes.append(f'not read as labels: {printable("; ".join(files.others[:3]))}{more}')
     notes = [*dict.fromkeys(notes)]
     return replace(table, notes=tuple(notes), missing=tuple(missing), unlisted=tuple(unlisted))
 

@@ -96,6 +96,49 @@ def test_other_files_are_not_taken_for_labels(folder, name, content):
         folder.read()
 
 
+DAMAGED = {
+    'l.json': (coco('x/a.jpg')[:-9].encode(), 'does not end'),
+    'm.json': (coco('x/a.jpg').encode('utf-16'), 'UTF-16'),
+    'metadata.jsonl': (b'{"file_name": "x/a.jpg", "labels": ["c', 'truncated'),
+    'l.csv': (b'image,labels\n', "begins with 'image,labels'"),
+    'm.csv': (b'', 'empty'),
+    'annotations.xml': (b'<annotations', 'unclosed token'),
+}
+
+
+@pytest.mark.parametrize('name', DAMAGED)
+def test_folders_are_no_classes_beside_a_file_that_cannot_be_read(folder, name):
+    content, reason = DAMAGED[name]
+    folder.add_images('x/a.jpg', 'y/b.jpg')
+    (folder.path / name).write_bytes(content)
+    with pytest.raises(OpenQuestion, match=reason):
+        folder.read()
+    assert set(folder.asked('format')) == {'folders'}
+    assert folder.read(format='folders').classes == ('x', 'y')
+    with pytest.raises(ValueError, match=f'no labels found.*{reason}'):
+        folder.read(labels=name)
+
+
+def test_the_damaged_file_of_a_split_is_an_error_and_other_files_are_named(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('train.json', coco('a.jpg'))
+    folder.write('info.json', '{"version": 1}')
+    assert any('not read as labels' in n and 'info.json' in n for n in folder.read().notes)
+    folder.write('val.json', coco('b.jpg')[:-9])
+    with pytest.raises(ValueError, match=r'val\.json.*does not end'):
+        folder.read()
+
+
+def test_nan_is_null(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.json', coco('a.jpg', 'b.jpg', area=float('nan')))
+    assert folder.labels() == {'a.jpg': ['cat'], 'b.jpg': ['cat']}
+    (folder.path / 'l.json').unlink()
+    lines = '{"file_name": "a.jpg", "labels": ["NaN cat"]}\n{"file_name": "b.jpg", "labels": NaN}\n'
+    folder.write('metadata.jsonl', lines)
+    assert folder.labels() == {'a.jpg': ['NaN cat'], 'b.jpg': []}
+
+
 def test_links_around_the_data_are_searched_once(folder):
     folder.add_images('images/1.jpg')
     folder.write('labels/l.csv', 'image,labels\n1.jpg,cat\n')
