@@ -13,6 +13,7 @@ DIFFERENCES: dict[str, Callable[[str], str]] = {
     'Unicode form (NFC, NFD, full width)': lambda name: normalize('NFKC', name),
     'upper and lower case': str.casefold,
     'blanks': lambda name: ''.join(name.split()),
+    'zeros': lambda name: re.sub(r'^0+(?=\d)|(?<=\d)\.0+$', '', name),
     'underscores or hyphens': lambda name: re.sub('[_-]', '', name),
 }
 

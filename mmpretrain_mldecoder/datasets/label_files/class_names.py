@@ -1,6 +1,7 @@
 """Names of classes that label files number from 0 on: from a list beside them."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def name_classes(
     return named, list(names), notes
 
 
+def refuse_repeated(names: Sequence[str], path: Path) -> None:
+    """Raise ``ValueError`` if two classes have one name, blanks around it apart."""
+    if repeated := [name for name, count in Counter(map(str.strip, names)).items() if count > 1]:
+        raise ValueError(
+            f'{path}: several of its {len(names)} classes have the name {printable(repeated[0])!r}:'
+            ' give each its own'
+        )
+
+
 def _find_names(
     source: LabelSource, used: set[int], is_complete: bool
 ) -> tuple[tuple[str, ...], list[str]]:
@@ -73,15 +83,17 @@ def _find_names(
             raise ValueError(
                 f'{path} has {len(names)} names, and the numbers of classes go up to {number - 1}'
             )
+        refuse_repeated(names, path)
         return names, []
     folder = source.path if source.suffix == FOLDER else source.path.parent
-    found = {
-        path: names
+    lists = {
+        path: _read(path, answers)
         for each in (folder, *folder.parents)
         if data in (each, *each.parents)
         for path in sorted(each.iterdir())
-        if _FILES.fullmatch(path.name) and path.is_file() and fits(names := _read(path, answers))
+        if _FILES.fullmatch(path.name) and path.is_file() and path != source.path
     }
+    found = {path: names for path, names in lists.items() if fits(names)}
     if len(set(found.values())) > 1:
         raise OpenQuestion(
             'class_names',
@@ -89,10 +101,13 @@ def _find_names(
             {str(k): f'{len(v)} names: {printable(", ".join(v[:3]))}' for k, v in found.items()},
         )
     for path, names in found.items():
+        refuse_repeated(names, path)
         return names, [f'names of the classes from {path}']
+    others = ', '.join(f'{path} has {len(names)}' for path, names in lists.items() if names)
     return tuple(map(str, range(number))), [
-        f'{source.path} numbers its {number} classes, and there is no list of names, such as '
-        'classes.txt: the names are the numbers; `class_names` names a list'
+        f'{source.path} numbers its {number} classes, and there is no list of so many names, such '
+        f'as classes.txt{f" ({others})" if others else ""}: the names are the numbers; '
+        '`class_names` names a list'
     ]
 
 
@@ -111,10 +126,10 @@ def _read(path: Path, answers: Answers) -> tuple[str, ...]:
 def _of_yaml(text: str) -> tuple[str, ...]:
     """Return ``names``, a list or an object by number; nothing if there are none."""
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, yaml.BaseLoader)  # texts: no, yes and 01 are names
     except (yaml.YAMLError, ValueError, RecursionError):  # another program's file perhaps
         return ()
     names = content.get('names') if isinstance(content, dict) else None
-    if isinstance(names, dict) and set(names) == set(range(len(names))):
-        names = [names[index] for index in range(len(names))]
+    if isinstance(names, dict) and set(names) == set(map(str, range(len(names)))):
+        names = [names[str(index)] for index in range(len(names))]
     return tuple(map(str, names)) if isinstance(names, list) else ()

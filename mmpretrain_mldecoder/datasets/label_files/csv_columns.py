@@ -10,7 +10,7 @@ from .edits import Changes, edit_names, edit_rows
 from .image_names import has_image_suffix
 from .label_separator import joiner_of, split_cells
 from .label_table import LabelRow, Labels, split_of_word
-from .label_values import are_values, targets_of, texts_of
+from .label_values import are_values, refuse_vectors, targets_of, texts_of
 
 _SAMPLE = 200  # rows
 _LABEL_NAMES = ('label', 'tag', 'class', 'categor', 'target', 'genre', 'attribute')
@@ -37,6 +37,11 @@ def labels_of_table(
     answers = table.source.answers
     image = image or answers.image_column or _image_column(table)
     images = table.column(image)
+    if table.source.images.find(image, table.source.folder)[0]:
+        raise ValueError(
+            f'{table.source.path}: {image!r} in the first row is the name of an image, so there is '
+            'no header: add one, such as image,labels'
+        )
     _, splits = _split_column(table)
     groups = table.column(answers.group_column) if answers.group_column else [''] * len(images)
     of_rows, classes, notes = _labels(_without(table, image), answers.label_columns or chosen)
@@ -106,12 +111,24 @@ def _image_column(table: CsvTable) -> str:
 
 
 def _split_column(table: CsvTable) -> tuple[str, list[str]]:
-    """Return the column with the splits, '' if there is none, and the split of each row."""
+    """Return the column with the splits, '' if there is none, and the split of each row.
+
+    Raises:
+        ValueError: If some of its cells name splits, and others something else.
+    """
     for name, cells in table.columns.items():
         if name.lower() in (*_SPLIT_NAMES, _IS_VALID):
             of_word = split_of_word if name.lower() != _IS_VALID else _VALID.get
             splits = [of_word(cell.strip().lower()) or '' for cell in cells]
-            if all(split or not cell.strip() for split, cell in zip(splits, cells, strict=True)):
+            pairs = zip(splits, cells, strict=True)
+            others = [cell for split, cell in pairs if cell.strip() and not split]
+            if any(splits) and others:
+                raise ValueError(
+                    f'{table.source.path}: {len(others):,} cells of the column {name!r} are no '
+                    f'split, such as {printable(others[0])!r}: write train, val or test, or '
+                    'nothing for those to distribute'
+                )
+            if not others:
                 return name, splits
     return '', []
 
@@ -138,6 +155,7 @@ def _labels(
             'values than 1, 0, -1 and empty. Name one column with lists, or one column a class'
         )
     lists = split_cells(cells[0], table.source)
+    refuse_vectors(lists, table.source)
     return [dict.fromkeys(labels, 1) for labels in lists], (), notes
 
 
@@ -146,6 +164,14 @@ def _label_columns(table: CsvTable) -> tuple[str, ...]:
     if not table.columns:
         raise ValueError(f'{path} has no column beside that of the images: no labels there')
     of_values = tuple(name for name, cells in table.columns.items() if are_values(cells))
+    for name, cells in table.columns.items() if of_values else ():
+        wrong = [cell for cell in cells if cell.strip() and not are_values([cell])]
+        if 0 < len(wrong) * 2 < len([*filter(str.strip, cells)]):
+            raise ValueError(
+                f'{path}: {len(wrong):,} cells of the column {name!r} are other values than 1, 0, '
+                f'-1 and empty, such as {printable(wrong[0])!r}: correct them, or name the columns '
+                'with labels (label_columns)'
+            )
     texts = [name for name in table.columns if name not in of_values]
     named = [name for name in texts if any(word in name.lower() for word in _LABEL_NAMES)]
     if of_values and not named:

@@ -4,16 +4,18 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import OpenQuestion
 from ...fileio.near_names import near_names
 from ...fileio.terminal import printable
+from .image_names import has_image_suffix
 from .label_source import LabelSource
 
 # Names for characters that are hard to type in a shell.
 CHARACTERS = {'blank': ' ', 'comma': ',', 'semicolon': ';', 'pipe': '|', 'tab': '\t'}
-_DELIMITERS = (',', ';', '\t', '|')
+DELIMITERS = (',', ';', '\t', '|')
 _SAMPLE = 200  # rows
 
 
@@ -43,17 +45,24 @@ def name_of_character(character: str) -> str:
     return next((name for name, each in CHARACTERS.items() if each == character), character)
 
 
-def cells(text: str, delimiter: str) -> Iterator[list[str]]:
-    """Yield the rows of CSV text that are not blank; quoted cells may have newlines."""
+def cells(text: str, delimiter: str, path: Path | None = None) -> Iterator[list[str]]:
+    """Yield the rows of CSV text that are not blank; quoted cells may have newlines.
+
+    Raises:
+        ValueError: If a quote is not closed, so that a cell has rows of other images.
+    """
     reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, skipinitialspace=True)
     try:
         for row in reader:
+            inside = ''.join(cell.partition('\n')[2] for cell in row).split('\n')
+            if any(has_image_suffix(line.partition(delimiter)[0]) for line in inside):
+                raise csv.Error('a cell has the rows of other images in it')
             if any(cell.strip() for cell in row):
                 yield row
     except csv.Error as error:
         raise ValueError(
-            f'line {reader.line_num} cannot be read: {error}. A quote that is not closed is the '
-            'usual cause'
+            f'{path}: line {reader.line_num} cannot be read: {error}. A quote that is not closed '
+            'is the usual cause'
         ) from error
 
 
@@ -61,7 +70,7 @@ def possible_delimiters(text: str) -> list[str]:
     """Return the delimiters for which the first rows have equally many cells, two or more."""
     sample = text[: 2**16]
     possible = []
-    for delimiter in _DELIMITERS:
+    for delimiter in DELIMITERS:
         try:
             rows = list(islice(cells(sample, delimiter), _SAMPLE))
         except ValueError:
@@ -82,10 +91,9 @@ def read_csv(source: LabelSource, delimiter: str | None = None) -> CsvTable:
     """
     path, text = source.path, source.text()
     delimiter = delimiter or _delimiter(source, text)
-    try:
-        header, *rows = cells(text, delimiter)
-    except ValueError as error:
-        raise ValueError(f'{path}: {error}' if text.strip() else f'{path} is empty') from error
+    if not text.strip():
+        raise ValueError(f'{path} is empty')
+    header, *rows = cells(text, delimiter, path)
     header = [name.strip() for name in header]
     if len(header) > 1 and not header[-1]:  # a delimiter ends each line
         header = header[:-1]
@@ -119,4 +127,4 @@ def _delimiter(source: LabelSource, text: str) -> str:
             {name_of_character(k): f'columns {", ".join(h[:5])}' for k, h in headers.items()},
         )
     first = text.partition('\n')[0]  # without a possible one, the rows say what is wrong
-    return possible[0] if possible else max(_DELIMITERS, key=first.count)
+    return possible[0] if possible else max(DELIMITERS, key=first.count)

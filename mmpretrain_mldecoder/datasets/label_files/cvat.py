@@ -33,7 +33,7 @@ def _read(source: LabelSource) -> Labels:
         of_image = {name: 1 for each in chosen if (name := each.get('label', '').strip())}
         split = split_of_word(image.get('subset', ''))
         rows.append(LabelRow(image.get('name', ''), of_image, split))
-    return Labels(rows, list(filter(None, names)), notes)
+    return Labels(rows, list(dict.fromkeys(filter(None, names))), notes)
 
 
 FORMAT = LabelFormat('cvat', 'CVAT XML', ('.xml',), _recognises, _read)

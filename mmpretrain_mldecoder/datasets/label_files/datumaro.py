@@ -7,8 +7,6 @@ Source: open-edge-platform/datumaro, tests/assets/datumaro_dataset/legacy::
                 "image": {"path": "a.jpg"}}]}
 """
 
-from typing import Any
-
 import msgspec
 
 from .file_content import decode_json
@@ -34,9 +32,21 @@ class _Item(msgspec.Struct):
     image: _Media | None = None
 
 
+class _Label(msgspec.Struct):
+    name: str
+
+
+class _Labels(msgspec.Struct):
+    labels: list[_Label] = []
+
+
+class _Categories(msgspec.Struct):
+    label: _Labels = msgspec.field(default_factory=_Labels)
+
+
 class _Content(msgspec.Struct):
     items: list[_Item]
-    categories: dict[str, Any] = {}
+    categories: _Categories = msgspec.field(default_factory=_Categories)
 
 
 def _recognises(source: LabelSource) -> bool:
@@ -45,8 +55,7 @@ def _recognises(source: LabelSource) -> bool:
 
 def _read(source: LabelSource) -> Labels:
     content = decode_json(source.path, _Content, _EXPECTED)
-    categories = content.categories.get('label', {}).get('labels', [])
-    names = [str(category['name']) for category in categories]
+    names = [label.name for label in content.categories.label.labels]
     found = [
         (item, [each for each in item.annotations if each.label_id is not None])
         for item in content.items

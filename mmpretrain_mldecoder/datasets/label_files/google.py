@@ -49,11 +49,16 @@ def _read(source: LabelSource) -> Labels:
     if source.suffix in JSON_LINES:
         return Labels([_row(image) for image in decode_json_lines(source.path, _Image, _EXPECTED)])
     rows, boxes = [], 0
-    for number, row in enumerate(cells(source.text(), ','), 1):
+    for number, row in enumerate(cells(source.text(), ',', source.path), 1):
         row = [cell.strip() for cell in row]
         use, address = row[0], row[0 if row[0].startswith('gs://') else 1 :]
         if not address or not address[0].startswith('gs://'):
             raise ValueError(f'{source.path}: row {number} has no gs:// address of an image')
+        if use.upper() not in ('', 'UNASSIGNED', address[0].upper()) and not split_of_word(use):
+            raise ValueError(
+                f'{source.path}: row {number} has ML_USE {use!r}: write TRAIN, VALIDATION, TEST '
+                'or UNASSIGNED'
+            )
         image, *labels = address
         if len(labels) > _BOX and all(map(_NUMBER.fullmatch, labels[1:])):
             labels, boxes = labels[:1], boxes + 1

@@ -18,9 +18,9 @@ from .image_names import has_image_suffix
 from .label_separator import joiner_of, split_cells
 from .label_source import TABLES, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
-from .label_values import are_values, targets_of, texts_of
+from .label_values import are_values, refuse_vectors, targets_of, texts_of
 
-_VECTOR = re.compile(r'\S+\.\w+( -?[01]){2,}\s*')
+_VECTOR = re.compile(r'\S+\.\w+(( -?[01]){2,}| -?[01](,-?[01])+)\s*')
 _PADDLECLAS = re.compile(r'[^\t]+\t[01](,[01])+\s*')
 _NUMBERS = re.compile(r'\S+(\s+\d+)*\s*')
 _SAMPLE = 20  # lines
@@ -43,7 +43,7 @@ def _read(source: LabelSource) -> Labels:
     if delimiter == ' ':  # several may follow one another
         rows = [line.split() for line in text.splitlines() if line.strip()]
     else:
-        rows = list(cells(text, delimiter))
+        rows = list(cells(text, delimiter, source.path))
     images = [row[0].strip() for row in rows]
     others = [[cell.strip() for cell in row[1:]] for row in rows]
     notes: list[str] = []
@@ -53,6 +53,7 @@ def _read(source: LabelSource) -> Labels:
         notes = [f'labels are separated by a {name_of_character(delimiter)}, as the columns are']
     number = len(others[0])
     if max(map(len, others)) == 1 or not are_values(chain.from_iterable(others)):
+        refuse_vectors(others, source)
         of_rows = [dict.fromkeys(filter(None, row), 1) for row in others]
         labelled = [LabelRow(*row) for row in zip(images, of_rows, strict=True)]
         return Labels(labelled, (), notes, are_numbers=delimiter == ' ')

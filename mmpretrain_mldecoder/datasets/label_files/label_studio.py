@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ...errors import OpenQuestion
 from ...fileio.terminal import printable
 from .answers import NO, TARGETS, UNKNOWN, YES
@@ -29,6 +31,23 @@ _OF_ANNOTATION = {'annotator', 'annotation_id'}
 _OTHERS = {'id', 'created_at', 'updated_at', 'lead_time', 'agreement', *_OF_ANNOTATION}
 _CHOICES = 'choices'
 _OF_IMAGES = (_CHOICES, 'taxonomy')
+
+
+class _Result(msgspec.Struct):
+    from_name: str = ''
+    value: Any = None
+
+
+class _Given(msgspec.Struct):
+    result: list[_Result] | None = None
+    was_cancelled: bool | None = None
+    skipped: bool | None = None
+
+
+class _Task(msgspec.Struct):
+    data: dict[str, Any]
+    annotations: list[_Given] | None = None
+    completions: list[_Given] | None = None  # before Label Studio 1.0
 
 
 class _Value(NamedTuple):
@@ -55,9 +74,10 @@ def _read(source: LabelSource) -> Labels:
     if source.suffix == '.csv':
         columns = read_csv(source).columns
         cells = zip(*columns.values(), strict=True)
-        records: list[dict[str, Any]] = [dict(zip(columns, row, strict=True)) for row in cells]
+        records: list[Any] = [dict(zip(columns, row, strict=True)) for row in cells]
     else:
-        records = decode_json(source.path, list[dict[str, Any]], _EXPECTED)
+        kind = list[_Task] if 'data' in source.keys else list[dict[str, Any]]
+        records = decode_json(source.path, kind, _EXPECTED)
     of_tasks = [[*_annotations(record, place)] for place, record in enumerate(records)]
     found = [each for of_task in of_tasks for each in of_task]
     image = _image_key(found, source)
@@ -100,17 +120,17 @@ def _read(source: LabelSource) -> Labels:
     return Labels(rows, notes=notes)
 
 
-def _annotations(record: dict[str, Any], place: int) -> Iterator[_Annotation]:
+def _annotations(record: _Task | dict[str, Any], place: int) -> Iterator[_Annotation]:
     """Yield those of a task; a record of JSON-MIN or CSV is one, with names of tags as keys."""
-    if not isinstance(data := record.get('data'), dict):
+    if isinstance(record, dict):
         tags = [_values(*item) for item in record.items() if item[0] not in _OTHERS]
-        yield _Annotation(str(record.get('id')), record, [each for tag in tags for each in tag])
+        task = str(record.get('id', f'row {place}'))
+        yield _Annotation(task, record, [each for tag in tags for each in tag])
         return
-    for annotation in record.get('annotations', record.get('completions', ())):
-        if not (annotation.get('was_cancelled') or annotation.get('skipped')):
-            results = annotation.get('result', ())
-            tags = [_values(each.get('from_name', ''), each.get('value')) for each in results]
-            yield _Annotation(f'{place}', data, [each for tag in tags for each in tag])
+    for annotation in record.annotations or record.completions or ():
+        if not (annotation.was_cancelled or annotation.skipped):
+            tags = [_values(each.from_name, each.value) for each in annotation.result or ()]
+            yield _Annotation(f'{place}', record.data, [each for tag in tags for each in tag])
 
 
 def _values(name: str, value: object) -> Iterator[_Value]:
@@ -136,6 +156,11 @@ def _image_key(found: list[_Annotation], source: LabelSource) -> str:
         for key, value in each.data.items():
             if isinstance(value, str) and value and key not in _OTHERS:
                 texts[key].append(value)
+    if not texts:
+        raise ValueError(
+            f'{source.path}: no task has both an annotation and the name of an image. Predictions '
+            'are no labels'
+        )
     images = [key for key in texts if all(map(_is_image, texts[key]))]
     if len(images or texts) == 1:
         return next(iter(images or texts))

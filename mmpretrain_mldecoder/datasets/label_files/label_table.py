@@ -87,7 +87,9 @@ def merge_rows(rows: Sequence[LabelRow], classes: Iterable[str] = ()) -> LabelTa
     named = dict.fromkeys(name.strip() for name in classes)
     order = np.array([*named, *sorted({*names.values()} - named.keys(), key=_by_number)], object)
     if len(order) == 0 or '' in order:
+        unnamed = [row.image for row in rows if '' in map(str.strip, row.labels)]
         what = 'an empty name' if len(order) else 'no class'
+        what += f' (of {printable(unnamed[0])})' if unnamed else ''
         raise ValueError(f'the labels have {what} among {len(rows)} rows: check the label file')
     place_of = {name: i for i, name in enumerate(order)}
     place = {name: place_of[stripped] for name, stripped in names.items()}

@@ -6,6 +6,7 @@ Both of these are common, so that a file with -1 does not say which one it follo
 - 1 yes, -1 no, 0 unknown: VOC's lists, LESA, single positive labels (Cole et al.).
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -20,6 +21,7 @@ _VALUES = {
     **dict.fromkeys(('-1', '-1.0'), -1),
     '': None,
 }
+_NUMBER = re.compile(r'-?\d+(\.\d*)?')
 DIFFICULT = 2  # in the rows of readers
 _MEANINGS = {NO: 'the image does not show the class', UNKNOWN: 'it is not known'}
 
@@ -28,6 +30,24 @@ def are_values(texts: Iterable[str]) -> bool:
     """Whether all are values of a class, and not all are empty."""
     different = {text.strip().lower() for text in set(texts)}
     return different <= _VALUES.keys() and different != {''}
+
+
+def refuse_vectors(lists: Sequence[Sequence[str]], source: LabelSource) -> None:
+    """Refuse lists of names that are rather a value for each class: numbers, equally many.
+
+    Raises:
+        ValueError: If all have the same length, and one has the same number twice.
+    """
+    number = len(lists[0]) if lists else 0
+    if any(len(of_row) != number or not all(map(_NUMBER.fullmatch, of_row)) for of_row in lists):
+        return
+    for place, of_row in enumerate(lists, 1):
+        if len({*of_row}) < number:
+            raise ValueError(
+                f'{source.path}: row {place} has the labels {", ".join(of_row[:20])}, which look '
+                f'like a value for each of {number} classes. Write the names or numbers of those '
+                'that the image shows, or a column a class with 1 and 0'
+            )
 
 
 def targets_of(texts: Iterable[str], source: LabelSource) -> dict[str, int]:

@@ -15,6 +15,7 @@ from .edits import Changes, edit_json
 from .file_content import decode_json
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
+from .label_values import refuse_vectors
 
 _EXPECTED = "MMPretrain's JSON: metainfo, and data_list with img_path and gt_label"
 
@@ -25,9 +26,19 @@ class _Sample(msgspec.Struct):
     gt_score: list[float] | None = None
 
 
+class _Category(msgspec.Struct):
+    category_name: str
+
+
+class _Info(msgspec.Struct):
+    classes: list[str | int] = []
+    CLASSES: list[str | int] = []
+    categories: list[_Category] = []
+
+
 class _Content(msgspec.Struct):
     data_list: list[_Sample]
-    metainfo: dict[str, Any] = {}
+    metainfo: _Info = msgspec.field(default_factory=_Info)
 
 
 def _recognises(source: LabelSource) -> bool:
@@ -37,8 +48,7 @@ def _recognises(source: LabelSource) -> bool:
 def _read(source: LabelSource) -> Labels:
     content = decode_json(source.path, _Content, _EXPECTED)
     info = content.metainfo
-    names = info.get('classes', info.get('CLASSES'))
-    names = names or [each.get('category_name', '') for each in info.get('categories', ())]
+    names = info.classes or info.CLASSES or [each.category_name for each in info.categories]
     indices = [
         [sample.gt_label] if isinstance(sample.gt_label, int) else sample.gt_label
         for sample in content.data_list
@@ -46,6 +56,8 @@ def _read(source: LabelSource) -> Labels:
     are_numbers = not names
     if are_numbers:
         names = range(max((index + 1 for of_image in indices for index in of_image), default=0))
+    elif all(len(of_image) == len(names) for of_image in indices):
+        refuse_vectors([[*map(str, of_image)] for of_image in indices], source)
     names = [*map(str, names)]
     rows = []
     for place, (sample, of_image) in enumerate(zip(content.data_list, indices, strict=True)):
@@ -56,10 +68,14 @@ def _read(source: LabelSource) -> Labels:
             )
         labels = {names[index]: 1 for index in of_image}
         if sample.gt_score is not None:
-            scores = zip(names, sample.gt_score, strict=False)
-            labels = {name: 1 if score > 0 else int(score) for name, score in scores}
+            if len(sample.gt_score) != len(names) or not {*sample.gt_score} <= {1, 0, -1}:
+                raise ValueError(
+                    f'{source.path}: data_list[{place}] has gt_score {sample.gt_score}: give 1, 0 '
+                    f'or -1 for each of {len(names)} classes'
+                )
+            labels = dict(zip(names, map(int, sample.gt_score), strict=True))
         rows.append(LabelRow(sample.img_path, labels))
-    return Labels(rows, names, are_numbers=are_numbers)
+    return Labels(rows, () if are_numbers else names, are_numbers=are_numbers)
 
 
 def _edit(source: LabelSource, changes: Changes) -> str:

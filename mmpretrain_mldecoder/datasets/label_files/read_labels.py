@@ -7,7 +7,7 @@ from dataclasses import replace
 from ...errors import OpenQuestion
 from ...fileio.terminal import printable
 from .answers import Answers
-from .class_names import name_classes
+from .class_names import name_classes, refuse_repeated
 from .find_label_files import LabelFiles, find_label_files
 from .image_names import ImageNames
 from .label_source import LabelSource
@@ -31,15 +31,25 @@ def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> Labe
     folders: list[str] = []
     classes: list[str] = []
     notes: list[str] = []
+    numbers = {}  # of the classes, of each file
     for path, split in zip(files.paths, files.splits, strict=True):
         source = LabelSource(path, images, answers)
         labels = files.format.read(source)
+        refuse_repeated(labels.classes, path)
+        numbers[labels.are_numbers and len(labels.classes), labels.are_numbers] = path
         rows += [row if row.split else row._replace(split=split) for row in labels.rows]
         folders += [source.folder] * len(labels.rows)
         classes += labels.classes
         notes += labels.notes
     if not rows:
         raise ValueError(f'{files} has no rows')
+    if len(numbers) > 1:
+        (one, _), (other, _) = numbers
+        first, second = [*numbers.values()][:2]
+        raise ValueError(
+            f'{first} has values of {one or "no"} classes, and {second} of {other or "no"}: each '
+            'line needs 1 or 0 for each of the same classes'
+        )
     if labels.are_numbers or answers.class_names is not None:
         rows, classes, name_notes = name_classes(rows, classes, source)
         notes += name_notes

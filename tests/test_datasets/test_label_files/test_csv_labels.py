@@ -157,6 +157,14 @@ def test_names_the_line_of_mixed_encodings(folder):
         ('image,labels\na.jpg,cat,dog\nb.jpg,cat\n', r'1 of 2 rows .* row 2, has 3'),
         ('image,labels\na.jpg,"cat\nb.jpg,dog\n' + 'x' * 140_000, 'line 3|line 2|limit'),
         ('image,labels,labels\na.jpg,cat,dog\nb.jpg,cat,dog\n', "the name 'labels'"),
+        ('image,labels\na.jpg,"cat\nb.jpg,dog\nb.jpg,cat\n', 'line 4 .* quote'),
+        ('a,cat\nb,dog\n', "'a' in the first row is the name of an image"),
+        ('image,labels,split\na.jpg,cat,train\nb.jpg,dog,eval\n', "no split, such as 'eval'"),
+        ('image,labels,is_valid\na.jpg,cat,True\nb.jpg,dog,0.0\n', "no split, such as '0.0'"),
+        ('image,x,y\na.jpg,1,1\nb.jpg,0,0\na.jpg,nan,1\n', "of the column 'x' .* 'nan'"),
+        ('image,x,y\na.jpg,1,1\nb.jpg,0,2\na.jpg,0,1\n', "of the column 'y' .* '2'"),
+        ('image,labels\na.jpg,"[1, 0, 0]"\nb.jpg,"[0, 1, 1]"\n', 'a value for each of 3'),
+        ('image,labels\na.jpg,1 0\nb.jpg,1 1\n', 'row 2 has the labels 1, 1'),
     ),
 )
 def test_refuses_what_is_no_table(folder, text, match):
@@ -204,3 +212,16 @@ def test_what_is_written_is_read(tmp_path_factory, classes, values, delimiter):
     expected = [dict(zip(classes, map(int, row[: len(classes)]), strict=True)) for row in values]
     assert [row.labels for row in labels.rows] == expected
     assert codecs.BOM_UTF8 not in path.read_bytes()
+
+
+def test_a_table_with_rows_of_different_lengths_is_found(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', 'image,labels\na.jpg,cat,dog\nb.jpg,cat\n')
+    with pytest.raises(ValueError, match='row 2, has 3'):
+        folder.read()
+
+
+def test_a_column_of_other_numbers_is_no_class(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', 'image,age,cat\na.jpg,1,1\nb.jpg,44,0\n')
+    assert folder.labels() == {'a.jpg': ['cat'], 'b.jpg': []}

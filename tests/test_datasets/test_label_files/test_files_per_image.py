@@ -30,6 +30,20 @@ def test_voc_reads_the_lists_of_its_splits(folder):
     assert folder.read().splits == ('train', 'val', '')
 
 
+def test_voc_names_what_is_wrong_with_the_lists_of_its_splits(folder):
+    folder.add_images('JPEGImages/1.jpg', 'JPEGImages/2.jpg')
+    for stem in '12':
+        folder.write(
+            f'Annotations/{stem}.xml', voc(('cat', 0)).replace('ion>', 'ion verified="yes">', 1)
+        )
+    folder.write('ImageSets/Main/train.txt', '1\n2.jpg\n')
+    folder.write('ImageSets/Main/val.txt', '1\n')
+    table = folder.read()
+    assert table.classes == ('cat',)
+    assert any('1 of 2 lines' in note and 'without an XML' in note for note in table.notes)
+    assert any('1 of 1 lines' in note and 'another split' in note for note in table.notes)
+
+
 def test_voc_lists_have_zero_for_difficult_objects(folder):
     folder.add_images('1.jpg', '2.jpg')
     folder.write('ImageSets/Main/dog_test.txt', '1 0\n2 1\n')
@@ -72,6 +86,15 @@ def test_yolo_without_names_has_numbers(yolo):
     yolo.write('names.txt', 'x\ny\n')
     with pytest.raises(ValueError, match='2 names'):
         yolo.read(unlisted='no', class_names='names.txt')
+
+
+def test_yolo_names_in_yaml_are_texts(yolo):
+    (yolo.path / 'labels/classes.txt').unlink()
+    yolo.write('data.yaml', 'names: {"0": no, "1": on, "2": 01}')
+    assert yolo.read(unlisted='no').classes == ('no', 'on', '01')
+    yolo.write('data.yaml', 'names: [no, on]')
+    notes = yolo.read(unlisted='no').notes
+    assert any('data.yaml has 2' in note for note in notes)
 
 
 def test_asks_which_of_several_lists_has_the_names(yolo):

@@ -39,6 +39,12 @@ def test_skips_what_is_not_annotated(folder, write):
     assert any('2 tasks' in note for note in table.notes)
 
 
+def test_predictions_are_no_labels(folder, write):
+    write(task('a.jpg'), dict(task('b.jpg'), annotations=None))
+    with pytest.raises(ValueError, match='Predictions are no labels'):
+        folder.read()
+
+
 def test_asks_how_annotators_that_differ_count(folder, write):
     one = annotation(result('tags', 'choices', 'cat', 'dog'))
     other = annotation(result('tags', 'choices', 'cat'))
@@ -93,6 +99,9 @@ def test_reads_json_min(folder):
     folder.add_images('a.jpg', 'b.jpg')
     records = [dict(each, annotator=1, annotation_id=7, lead_time=2.5) for each in RECORDS]
     folder.write('min.json', json.dumps(records))
+    assert folder.labels() == {'a.jpg': ['cat', 'hot dog'], 'b.jpg': ['cat']}
+    without = [{key: v for key, v in each.items() if key != 'id'} for each in records]
+    folder.write('min.json', json.dumps(without))
     assert folder.labels() == {'a.jpg': ['cat', 'hot dog'], 'b.jpg': ['cat']}
 
 

@@ -41,14 +41,15 @@ def test_the_order_of_rows_changes_no_label(rows, random):
 def test_notes_name_what_was_united_and_what_looks_alike():
     rows = [
         LabelRow('a.jpg', {'cat': 1, 'Cat ': 1}, 'train', 'g'),
-        LabelRow('a.jpg', {'cat': 0}, 'val', 'h'),
+        LabelRow('a.jpg', {'cat': 0, '1.0': 1, '01': 1}, 'val', 'h'),
     ]
     table = merge_rows(rows)
-    assert table.classes == ('Cat', 'cat')
-    assert table.targets.tolist() == [[1, 1]]
+    assert table.classes == ('01', '1.0', 'Cat', 'cat')
+    assert table.targets.tolist() == [[1, 1, 1, 1]]
     assert (table.splits, table.groups) == (('train',), ('g',))
     text = '\n'.join(table.notes)
-    for part in ('a.jpg has 2', 'yes in one row', "'Cat '", 'upper and lower', 'splits', 'groups'):
+    parts = ('a.jpg has 2', 'yes in one row', "'Cat '", 'upper and lower', 'splits', 'groups')
+    for part in (*parts, 'differ in zeros'):
         assert part in text
 
 
@@ -65,7 +66,7 @@ def test_classes_keep_the_order_that_a_format_states():
 def test_rows_without_classes_are_refused():
     with pytest.raises(ValueError, match='no class'):
         merge_rows([LabelRow('a', {})])
-    with pytest.raises(ValueError, match='empty name'):
+    with pytest.raises(ValueError, match=r'empty name \(of a\)'):
         merge_rows([LabelRow('a', {' ': 1})])
 
 

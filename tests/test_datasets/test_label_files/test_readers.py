@@ -205,8 +205,13 @@ def test_files_that_are_cut_off_are_errors_in_one_line(folder, name):
     ('name', 'file', 'text', 'match'),
     (
         ('roboflow', 'train/_classes.csv', 'Pixel Value, Class\n0, background\n', 'masks'),
-        ('datumaro', 'annotations/train.json', '"label_id": 1', r"'a' has label_id 7"),
-        ('mmpretrain', 'train.json', '[0, 1]', r'data_list\[0\] has gt_label \[7\]'),
+        (
+            'datumaro',
+            'annotations/train.json',
+            '"label_id": 1 => "label_id": 7',
+            r"'a' has label_id 7",
+        ),
+        ('mmpretrain', 'train.json', '[0, 1] => [7]', r'data_list\[0\] has gt_label \[7\]'),
         ('lists of values', 'train_list.txt', 'a.jpg\t1,0\nb.jpg\t1\n', 'row 2'),
         (
             'lists of values',
@@ -214,6 +219,12 @@ def test_files_that_are_cut_off_are_errors_in_one_line(folder, name):
             'a.jpg\t1,0\nb.jpg\t1,0,1\n',
             'row 2 has 3 values',
         ),
+        ('lists of values', 'train_list.txt', 'a.jpg\t1,0,2\nb.jpg\t1,0,1\n', 'of 3 classes'),
+        ('mmpretrain', 'train.json', '[0, -1] => [0, 0.5]', r'data_list\[1\] has gt_score'),
+        ('mmpretrain', 'train.json', '["hot dog", "cat"] => "a.txt"', r'\$.metainfo.classes'),
+        ('datumaro', 'annotations/train.json', '"name": "cat" => "id": 1', r'labels\[1\]'),
+        ('label-studio', 'export.json', '[{"result": []}] => [7]', r'\$\[1\].annotations'),
+        ('google in CSV', 'import.csv', 'TRIAN,gs://b/a.jpg,cat\n', "row 1 has ML_USE 'TRIAN'"),
         ('azure', 'train.jsonl', '{"image_url": "a.jpg", "label": 7}', 'line 1'),
         ('fiftyone', 'labels.json', '{"classes": ["x"], "labels": {"a": 7}}', "'a'"),
         ('cvat', 'annotations.xml', '<annotations><track/></annotations>', 'tracks of a video'),
@@ -224,14 +235,34 @@ def test_files_that_are_cut_off_are_errors_in_one_line(folder, name):
 )
 def test_what_a_format_does_not_have_is_named(folder, name, file, text, match):
     build(folder, name)
-    if text in SAMPLES[name][0][file]:
-        wrong = '"label_id": 7' if 'label_id' in text else '[7]'
-        text = SAMPLES[name][0][file].replace(text, wrong)
+    if ' => ' in text:
+        text = SAMPLES[name][0][file].replace(*text.split(' => '))
     folder.write(file, text)
     with pytest.raises(ValueError, match=match) as caught:
         named = posixpath.dirname(file) if FOLDER in FORMATS[format_of(name)].suffixes else file
         folder.read(labels=named, format=format_of(name))
     assert not isinstance(caught.value, OpenQuestion)
+
+
+def test_two_classes_of_one_name_are_refused(folder):
+    build(folder, 'fiftyone')
+    folder.write('labels.json', '{"classes": ["cat", "cat "], "labels": {"a": 0, "b": [1]}}')
+    with pytest.raises(ValueError, match="2 classes have the name 'cat'"):
+        folder.read()
+    (folder.path / 'labels.json').unlink()
+    folder.write('l.txt', 'a.jpg\t1,0\nb.jpg\t0,1\n')
+    folder.write('classes.txt', 'cat\ncat\n')
+    with pytest.raises(ValueError, match=r"classes\.txt: .* have the name 'cat'"):
+        folder.read()
+
+
+def test_the_values_of_all_splits_are_of_the_same_classes(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('train.txt', 'a.jpg\t1,0,1\nb.jpg\t0,1,0\n')
+    for row, classes in (('1,0', '2'), ('1,0,2', 'no')):
+        folder.write('val.txt', f'b.jpg\t{row}\n')
+        with pytest.raises(ValueError, match=f'3 classes, and .* of {classes}|look like'):
+            folder.read()
 
 
 @pytest.mark.parametrize('name', ('cvat', 'voc'))
@@ -308,6 +339,7 @@ def test_lists_without_a_header(folder, text):
         'a.jpg,1,-1\nb.jpg,0,1\n',
         'a.jpg 1 -1 \r\nb.jpg 0 1\r\n',
         'a.jpg\t1,-1\nb.jpg\t0,1\n',
+        'a.jpg 1,-1\nb.jpg 0,1\n',
     ),
 )
 def test_lists_of_values(folder, text):
