@@ -16,7 +16,8 @@ from mmpretrain_mldecoder.start.stages import RunFolder, summary, train_and_expo
 
 def main(argv: list[str] | None = None) -> None:
     """Go through all stages."""
-    parser = argparse.ArgumentParser(description=__doc__.partition(':')[0])
+    usage = '%(prog)s DATA [--out RUN] [options]'  # of all, an error would be out of sight
+    parser = argparse.ArgumentParser(usage=usage, description=__doc__.partition(':')[0])
     add = parser.add_argument
     add('data', type=Path, help='folder with the images and, unless --labels names it, the labels')
     add('--out', type=Path, help='folder of the run; default: work_dirs/start/NAME OF DATA')

@@ -1,5 +1,7 @@
 """The labels of a run: read, looked at, split, and stored as COCO JSON."""
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +26,16 @@ FEW = 10  # images of a class in train
 MOST_LISTED = 10
 
 
-def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> Answers:
+def describe(table: LabelTable) -> str:
+    """Return how much a label table has, and a checksum: another text means other labels."""
+    names = [table.images, table.classes, table.splits, table.groups]
+    content = json.dumps(names).encode() + table.targets.tobytes()
+    digest = hashlib.blake2b(content, digest_size=4).hexdigest()
+    numbers = (len(table.images), len(table.classes), int((table.targets == 1).sum()))
+    return '{:,} images, {:,} classes, {:,} labels'.format(*numbers) + f' (checksum {digest})'
+
+
+def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> tuple[Answers, str]:
     """Read the labels of a folder, print what there is to know, and write one file a split.
 
     Thresholds and the best epoch are chosen on ``val``, so the test is of other images: labels that
@@ -37,7 +48,8 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> Answer
         out (Path): Folder for ``train.json``, ``val.json``, ``test.json``.
 
     Returns:
-        Answers: With those to questions that were asked.
+        tuple: The answers, with those to questions that were asked; and what :func:`describe`
+        returns of the labels.
 
     Raises:
         OpenQuestion: If labels can be read in several ways and nobody can be asked.
@@ -46,6 +58,7 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> Answer
         FileNotFoundError: If they are not there.
     """
     table, answers = with_questions(lambda given: read_labels(data, given), answers)
+    description = describe(table)
     if set(table.splits) == {'train', 'val'}:
         renamed = tuple('test' if split == 'val' else split for split in table.splits)
         note = 'val of the label files is the test here, and val is a part of their train'
@@ -63,7 +76,7 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> Answer
                 'few, or the labels are not what they should be'
             )
     write_coco_files(table, data, out)
-    return answers
+    return answers, description
 
 
 def _findings(table: LabelTable) -> list[str]:

@@ -1,5 +1,6 @@
 """The stages of a run, each a command of ``mldecoder``; what is finished is not repeated."""
 
+import argparse
 import json
 import re
 import shlex
@@ -14,12 +15,13 @@ from mmpretrain.registry import MODELS
 
 from ..apis.thresholds.stored_thresholds import read_trained, store_thresholds
 from ..checkpoints.resume import find_resume_checkpoint
-from ..datasets.label_files import Answers, read_split_counts
+from ..datasets.label_files import Answers, read_labels, read_split_counts
 from ..engine.runners.finished_test import read_finished_test
 from ..errors import RunError
 from ..fileio.atomic_write import atomic_write
 from .label_choices import choose_by_labels
-from .labels import prepare_labels
+from .labels import describe, prepare_labels
+from .questions import read_answers
 from .run_config import FEW_IMAGES, choose, config_text, label_reasons, refit_text
 
 STATE = 'start.json'
@@ -43,11 +45,13 @@ class RunFolder:
         self.path = path
         self.finished: list[str] = []
         self.answers: dict | None = None  # about the labels; those of a terminal, too
+        self.described: str | None = None  # the labels that it was started with
         state = path / STATE
         if state.is_file():
             stored = json.loads(state.read_text())
             self.finished = stored['finished']
             self.answers = stored.get('answers')
+            self.described = stored.get('described')
             differ = [key for key in settings if settings[key] != stored['settings'].get(key)]
             if differ:
                 raise ValueError(
@@ -56,6 +60,11 @@ class RunFolder:
                 )
         elif path.is_dir() and any(path.iterdir()):
             raise ValueError(f'{path} holds something else: name another folder with --out')
+        elif path.resolve().is_relative_to(settings['data']):
+            raise ValueError(
+                f'{path} is in {settings["data"]}, where its pictures and labels would be taken '
+                'for data: name a folder elsewhere with --out'
+            )
         self.settings = settings
         path.mkdir(parents=True, exist_ok=True)
 
@@ -115,17 +124,29 @@ class RunFolder:
     def store(self) -> None:
         """Write what is finished."""
         with atomic_write(self.path / STATE) as path:
-            names = ('settings', 'finished', 'answers')
+            names = ('settings', 'finished', 'answers', 'described')
             path.write_text(json.dumps({name: getattr(self, name) for name in names}))
 
 
 def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
-    """Write labels and config, unless they are there; arguments as of :func:`prepare_labels`."""
+    """Write labels and config, unless they are there; arguments as of :func:`prepare_labels`.
+
+    Raises:
+        ValueError: If the labels are others by now.
+    """
     settings = run.settings
 
     def write_labels() -> None:
-        run.answers = asdict(prepare_labels(data, answers, settings['seed'], run.labels))
+        given, run.described = prepare_labels(data, answers, settings['seed'], run.labels)
+        run.answers = asdict(given)
 
+    if run.answers is not None:
+        now = describe(read_labels(data, read_answers(argparse.Namespace(**run.answers))))
+        if run.described not in (None, now):
+            raise ValueError(
+                f'{data} has {now}, but {run.path} was started with {run.described}: name another '
+                '--out for these labels'
+            )
     run.once('labels', write_labels)
 
     def write_config() -> None:

@@ -8,10 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from PIL import Image
 
+from mmpretrain_mldecoder.datasets.label_files import Answers
 from mmpretrain_mldecoder.errors import RunError
 from mmpretrain_mldecoder.start import stages
-from mmpretrain_mldecoder.start.stages import RunFolder, mldecoder, train_and_export
+from mmpretrain_mldecoder.start.stages import (
+    RunFolder,
+    mldecoder,
+    train_and_export,
+    write_inputs,
+)
 
 
 def test_a_stage_is_done_once_also_by_another_process(tmp_path, monkeypatch):
@@ -40,6 +47,28 @@ def test_other_settings_are_refused_by_name(tmp_path):
         RunFolder(tmp_path / 'run', dict(data='a', epochs=3))
 
 
+def test_a_folder_among_the_data_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='--out'):
+        RunFolder(tmp_path / 'data/run', dict(data=str(tmp_path / 'data')))
+    assert not (tmp_path / 'data').exists()
+
+
+def test_labels_that_changed_are_refused(tmp_path):
+    pytest.importorskip('iterstrat')
+    data, rows = tmp_path / 'data', ['image,labels']
+    data.mkdir()
+    for i in range(40):
+        Image.new('RGB', (8, 8), (i, 0, 0)).save(data / f'{i}.png')
+        rows.append(f'{i}.png,{"cat|dog" if i % 3 else "dog"}')
+    (data / 'labels.csv').write_text('\n'.join(rows))
+    settings = dict(data=str(data), seed=0, row=None, epochs=1, batch_size=None)
+    for _ in range(2):
+        write_inputs(RunFolder(tmp_path / 'run', settings), data, Answers())
+    (data / 'labels.csv').write_text('\n'.join(rows).replace('\n3.png,dog', '\n3.png,cat'))
+    with pytest.raises(ValueError, match=r'40 images, 2 classes.*--out'):
+        write_inputs(RunFolder(tmp_path / 'run', settings), data, Answers())
+
+
 @pytest.fixture
 def run(tmp_path):
     """A run with 3 images for training and 2 for val."""
@@ -50,7 +79,7 @@ def run(tmp_path):
             dict(images=[dict(id=i) for i in images], annotations=annotations, categories=[]),
         )
     run = RunFolder.__new__(RunFolder)
-    run.answers = None
+    run.answers = run.described = None
     run.path, run.settings, run.finished = tmp_path / 'run', {}, []
     run.store()
     run.config.write_text("model = dict(head=dict(type='MLDecoderHead'))")
@@ -132,7 +161,7 @@ def test_many_images_are_trained_on_once(run, commands, monkeypatch):
 
 def test_a_training_without_a_best_checkpoint_is_an_error(tmp_path):
     with pytest.raises(RunError, match='best'):
-        _ = RunFolder(tmp_path / 'run', {}).best_checkpoint
+        _ = RunFolder(tmp_path / 'run', dict(data='a')).best_checkpoint
 
 
 def test_long_logs_are_shown_in_short(tmp_path, capfd, monkeypatch):

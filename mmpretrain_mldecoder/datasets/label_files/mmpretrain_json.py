@@ -83,7 +83,8 @@ def _edit(source: LabelSource, changes: Changes) -> str:
 
     def edit(content: dict[str, Any]) -> None:
         for sample in content['data_list']:
-            of_image = {place[k]: value for k, value in changes(sample['img_path']).items()}
+            changed = changes(sample['img_path'])
+            of_image = {place[k] if place else int(k): value for k, value in changed.items()}
             labels = sample.get('gt_label', [])
             labels = {labels} if isinstance(labels, int) else {*labels}
             if of_image:
