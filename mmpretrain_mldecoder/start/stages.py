@@ -296,10 +296,11 @@ def summary(run: RunFolder) -> str:
     )
     pack = Config.fromfile(run.config).test_dataloader.dataset.pipeline[-1]
     absent = ' Unknown labels counted as absent.' if pack.get('difficult') == 'negative' else ''
+    config, model = (shlex.quote(str(path)) for path in (run.config, run.model))
     return f"""
 {numbers} on {test.images:,} test images that chose nothing.{absent}
 
 look at it        {run.path / 'report' / 'index.html'}
-predict           mldecoder infer IMAGES {run.config} {run.model} --thr tuned --out-dir OUT
+predict           mldecoder infer IMAGES {config} {model} --thr tuned --out-dir OUT
 without PyTorch   {run.path / 'model.onnx'}
-change something  edit a copy of {run.config}, then: mldecoder train COPY.py"""
+change something  edit a copy of {config}, then: mldecoder train COPY.py"""

@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> LoaderSpeed:
         numbers = dict(config=args.config) | asdict(speed)
         with atomic_write(args.out) as path:
             path.write_text(json.dumps(numbers, indent=2))
-        console.print(f'written: {args.out}')
+        print(f'written: {args.out}')
     return speed
 
 

@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         return print('Interrupted.') or 130
     console = Console(highlight=False, width=110)
     print_findings(browsed.findings, browsed.splits, browsed.looked_for, console)
-    console.print('written: ' + ', '.join(map(str, browsed.files)), soft_wrap=True)
+    print('written: ' + ', '.join(map(str, browsed.files)))
     return 1 if browsed.is_harmful else 0
 
 

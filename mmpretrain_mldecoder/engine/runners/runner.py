@@ -140,12 +140,18 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
             return super().train()
 
     def val(self) -> dict:
+        self._drop_early_stopping()
         with explained_loading('val_dataloader', self._val_dataloader):
             return super().val()
 
     def test(self) -> dict:
+        self._drop_early_stopping()
         with explained_loading('test_dataloader', self._test_dataloader):
             return super().test()
+
+    def _drop_early_stopping(self) -> None:
+        """Drop the hook that would build the training here, too, which all others go by."""
+        self._hooks = [hook for hook in self._hooks if not isinstance(hook, EarlyStoppingHook)]
 
     def _init_model_weights(self) -> None:
         if self._resume:  # all come from the checkpoint; a file of `init_cfg` may be gone by now

@@ -88,6 +88,18 @@ def test_other_names_of_classes_are_a_warning(run_test, tmp_path):
     assert f"class 3 is 'another' in {tmp_path}/changed.pth and 'dog'" in read_log(tmp_path)
 
 
+@pytest.mark.parametrize('run', ['test', 'val'])
+def test_classes_in_another_order_are_refused(run_test, run):
+    def change(content):
+        meta = content['meta']['dataset_meta']
+        meta['classes'] = meta['classes'][::-1]
+
+    # MMEngine's hook builds the training in its `before_run`, in a test, too.
+    stopping = dict(type='EarlyStoppingHook', monitor='coco/mAP', rule='greater')
+    with pytest.raises(ValueError, match='the same classes in another order'):
+        run_test(change, run, custom_hooks=[stopping])
+
+
 def test_names_of_a_wrapped_model_are_known(run_test):
     def change(content):
         return {f'module.{name}': value for name, value in content['state_dict'].items()}
