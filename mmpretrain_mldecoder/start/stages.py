@@ -62,7 +62,7 @@ class RunFolder:
             raise ValueError(f'{path} holds something else: name another folder with --out')
         elif path.resolve().is_relative_to(settings['data']):
             raise ValueError(
-                f'{path} is in {settings["data"]}, where its pictures and labels would be taken '
+                f'{path} is in {settings["data"]}, where its figures and labels would be taken '
                 'for data: name a folder elsewhere with --out'
             )
         self.settings = settings

@@ -61,7 +61,7 @@ def test_labels_that_changed_are_refused(tmp_path):
         Image.new('RGB', (8, 8), (i, 0, 0)).save(data / f'{i}.png')
         rows.append(f'{i}.png,{"cat|dog" if i % 3 else "dog"}')
     (data / 'labels.csv').write_text('\n'.join(rows))
-    settings = dict(data=str(data), seed=0, row=None, epochs=1, batch_size=None)
+    settings = dict(data=str(data), seed=0, row=None, epochs=1, batch_size=None, unknown=None)
     for _ in range(2):
         write_inputs(RunFolder(tmp_path / 'run', settings), data, Answers())
     (data / 'labels.csv').write_text('\n'.join(rows).replace('\n3.png,dog', '\n3.png,cat'))
