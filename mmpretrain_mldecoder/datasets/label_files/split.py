@@ -27,22 +27,20 @@ def split_table(
     data: str | os.PathLike,
     fractions: Mapping[str, float] = {'train': 0.8, 'val': 0.2},
     seed: int = 0,
-    max_stratified: int = MAX_STRATIFIED,
 ) -> LabelTable:
     """Give each image a split; those that the label files give stay.
 
     Images without a split are distributed; so are those of train, if ``fractions`` has a split that
     the table lacks. Images of one group stay together: those with the same ``group``, Roboflow's
     augmented copies of an image (``*.rf.*``), and files with the same bytes. A group with an image
-    in a split that stays goes there. A label that only one group has goes to train.
+    in a split that stays goes there. A label that only one group has goes to train. Above
+    ``MAX_STRATIFIED`` images the split follows from a hash of the names, not from the labels.
 
     Args:
         table (LabelTable): The labels.
         data (str | PathLike): Folder of the images.
         fractions (Mapping): Share of each split among the images that are distributed.
         seed (int): Of the split. The package's version matters, too: keep the split as files.
-        max_stratified (int): Above so many images the split follows from a hash of the names, not
-            from the labels.
 
     Raises:
         ModuleNotFoundError: If ``iterative-stratification`` is not installed, and needed.
@@ -76,20 +74,18 @@ def split_table(
         notes.append(f'{moved:,} images go to the split that has copies of them, or their group')
     groups = sorted({*group_of})
     open_groups = [group for group in groups if group not in splits]
-    if number > max_stratified:
-        splits |= _by_hash(table, open_groups, shares, seed)
+    found, alone = _distributed(table, group_of, open_groups, shares, seed)
+    splits |= found
+    if number > MAX_STRATIFIED:
         notes.append(
-            f'{number:,} images are more than {max_stratified:,}: the split follows from a hash '
+            f'{number:,} images are more than {MAX_STRATIFIED:,}: the split follows from a hash '
             f'of the file names and seed {seed}, and is not stratified'
         )
-    else:
-        found, alone = _stratified(table, group_of, open_groups, shares, seed)
-        splits |= found
-        if alone:
-            notes.append(
-                f'{len(alone)} classes have one image, or one group of images, which is in train: '
-                f'{printable(listed(alone, 10))}'
-            )
+    if alone:
+        notes.append(
+            f'{len(alone)} classes have one image, or one group of images, which is in train: '
+            f'{printable(listed(alone, 10))}'
+        )
     chosen = tuple(split or splits[group] for group, split in fixed)
     if len(groups) < number:
         notes.append(f'{number:,} images are {len(groups):,} groups that stay together')
@@ -124,10 +120,7 @@ def make_folds(
     """
     group_of = joined_groups(len(table.images), _pairs(table, data))
     groups, shares = sorted({*group_of}), {str(fold): 1 / number for fold in range(number)}
-    if len(table.images) > MAX_STRATIFIED:
-        folds = _by_hash(table, groups, shares, seed)
-    else:
-        folds, _ = _stratified(table, group_of, groups, shares, seed)
+    folds, _ = _distributed(table, group_of, groups, shares, seed)
     return np.array([int(folds[group]) for group in group_of])
 
 
@@ -163,14 +156,16 @@ def _by_hash(
     return splits
 
 
-def _stratified(
+def _distributed(
     table: LabelTable,
     group_of: Sequence[int],
     open_groups: Sequence[int],
     shares: Mapping[str, float],
     seed: int,
 ) -> tuple[dict[int, str], list[str]]:
-    """Return the split of each group, and the classes that only one group has."""
+    """Return the split of each group, and the classes that went to train with their only group."""
+    if len(table.images) > MAX_STRATIFIED:
+        return _by_hash(table, open_groups, shares, seed), []
     try:
         from iterstrat.ml_stratifiers import IterativeStratification
     except ImportError as error:

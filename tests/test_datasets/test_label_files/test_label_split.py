@@ -14,6 +14,8 @@ from mmpretrain_mldecoder.datasets.label_files import (
 )
 from mmpretrain_mldecoder.errors import RunError
 
+MAX_STRATIFIED = 'mmpretrain_mldecoder.datasets.label_files.split.MAX_STRATIFIED'
+
 
 def random_table(number=400, classes=6, **changes):
     rng = np.random.default_rng(3)
@@ -49,7 +51,7 @@ def test_the_seed_decides(tmp_path):
     assert one != other
 
 
-def test_groups_copies_and_equal_files_stay_together(folder):
+def test_groups_copies_and_equal_files_stay_together(folder, monkeypatch):
     hexadecimal = '0123456789abcdef' * 2
     names = [f'{i // 2}_jpg.rf.{i}{hexadecimal[1:]}.jpg' for i in range(8)]
     names += [f'{i}.jpg' for i in range(12)]
@@ -59,17 +61,16 @@ def test_groups_copies_and_equal_files_stay_together(folder):
         (folder.path / f'{i}.jpg').write_bytes(content)
     groups = [''] * 14 + ['x', 'y'] * 3
     table = random_table(20, images=tuple(names), groups=tuple(groups))
-    for max_stratified in (100, 10):
+    for most in (100, 10):
+        monkeypatch.setattr(MAX_STRATIFIED, most)
         for seed in range(5):
-            split = split_table(
-                table, folder.path, {'train': 0.5, 'val': 0.5}, seed, max_stratified
-            )
+            split = split_table(table, folder.path, {'train': 0.5, 'val': 0.5}, seed)
             splits = dict(zip(names, split.splits, strict=True))
             assert all(splits[names[i]] == splits[names[i + 1]] for i in range(0, 8, 2))
             assert len({splits[f'{i}.jpg'] for i in (0, 2, 4)}) == 1
             assert len({splits[f'{i}.jpg'] for i in (1, 3, 5)}) == 1
             assert len({splits[f'{i}.jpg'] for i in (6, 8, 10)}) == 1
-            assert set(split.splits) == {'train', 'val'} or max_stratified == 10
+            assert set(split.splits) == {'train', 'val'} or most == 10
     assert any('13 groups' in note or 'groups' in note for note in split.notes)
 
 
@@ -110,14 +111,15 @@ def test_a_class_with_one_image_goes_to_train(tmp_path):
         assert any('c0' in note for note in split.notes)
 
 
-def test_many_images_are_split_by_hash(tmp_path):
+def test_many_images_are_split_by_hash(tmp_path, monkeypatch):
+    monkeypatch.setattr(MAX_STRATIFIED, 300)
     table = random_table()
-    split = split_table(table, tmp_path, max_stratified=399)
+    split = split_table(table, tmp_path)
     assert any('hash' in note for note in split.notes)
     assert 0.1 < split.splits.count('val') / 400 < 0.3
     fewer = random_table(350, targets=table.targets[:350])
-    assert split_table(fewer, tmp_path, max_stratified=0).splits == split.splits[:350]
-    assert split_table(table, tmp_path, seed=1, max_stratified=399).splits != split.splits
+    assert split_table(fewer, tmp_path).splits == split.splits[:350]
+    assert split_table(table, tmp_path, seed=1).splits != split.splits
 
 
 @pytest.mark.parametrize(
