@@ -220,7 +220,7 @@ def _example(entry: dict) -> str:
         elsewhere = ', '.join(f'{name}: {count:,}' for name, count in entry['elsewhere'].items())
         return f'{entry["label"]} ({elsewhere})' if elsewhere else entry['label']
     if 'images' in entry:
-        paths = [os.path.join(i['split'], os.path.basename(i['path'])) for i in entry['images']]
+        paths = [f'{i["split"]}: {os.path.basename(i["path"])}' for i in entry['images']]
         return f'{paths[0]} = {paths[1]} ({entry["how"]})'
     detail = f' ({entry["detail"]})' if entry['detail'] else ''
     return os.path.basename(entry['path']) + detail

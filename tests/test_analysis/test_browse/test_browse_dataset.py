@@ -96,7 +96,7 @@ def test_files_and_table(faulty, capsys):
     for finding in browsed.findings:
         assert FINDING_KINDS[finding.code][0] in printed
     assert max(map(len, printed.splitlines())) <= 110
-    assert 'val/twice.jpg = val/twice.png (look' in printed
+    assert 'val: twice.jpg = val: twice.png (look' in printed
     assert 'not found: labels without an image in val or test' in printed
 
 
