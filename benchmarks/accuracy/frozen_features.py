@@ -37,16 +37,17 @@ FIRST_EPOCHS, OTHER_EPOCHS = 10, (5, 20)
 WEIGHT_DECAY = 1e-2
 
 
-def features(dataset: str, split: str, out: Path) -> tuple[Tensor, Tensor]:
-    """Return the feature maps of a split and the labels of its photos.
+def features(dataset: str, split: str, out: Path, head: str = '') -> tuple[Tensor, Tensor]:
+    """Return the feature maps of a split, or pooled maps, and the labels of its photos.
 
     Args:
         dataset (str): One of ``DATASETS``.
         split (str): ``'train'`` or ``'test'``.
         out (Path): Where they are stored, and computed if they are not.
+        head (str): One of ``POOLED``, for pooled maps, or another. Defaults to ''.
 
     Shape:
-        - Maps: ``(N, C, H, W)`` float16.
+        - Maps: ``(N, C, H, W)`` float16, or ``(N, C)`` float32.
         - Targets: ``(N, K)`` float32: 1 present, 0 absent, -1 unknown.
     """
     path = out / 'features' / f'{dataset}_{split}.npz'
@@ -59,7 +60,10 @@ def features(dataset: str, split: str, out: Path) -> tuple[Tensor, Tensor]:
         with atomic_write(path) as temporary, temporary.open('wb') as file:
             np.savez(file, maps=maps, targets=labels.astype(np.float32))
     with np.load(path, allow_pickle=False) as arrays:
-        return torch.from_numpy(arrays['maps']), torch.from_numpy(arrays['targets'])
+        maps, targets = torch.from_numpy(arrays['maps']), torch.from_numpy(arrays['targets'])
+    if head in POOLED:
+        maps = torch.cat([POOLED[head](some.float()) for some in maps.split(500)])
+    return maps, targets
 
 
 def train(
@@ -133,12 +137,10 @@ class Trainings:
         """Return maps, or pooled maps where that is the same, and targets."""
         key = split, head if head in POOLED else ''
         if key not in self._features:
-            maps, targets = features(self.dataset, 'test' if split == 'test' else 'train', self.out)
+            stored = 'test' if split == 'test' else 'train'
+            maps, targets = features(self.dataset, stored, self.out, head)
             rows = part_of(range(len(maps)), split)
-            maps, targets = maps[rows], targets[rows]
-            if head in POOLED:
-                maps = torch.cat([POOLED[head](some.float()) for some in maps.split(500)])
-            self._features[key] = maps, targets
+            self._features[key] = maps[rows], targets[rows]
         return self._features[key]
 
     def choose(self, name: str) -> tuple[float, int]:

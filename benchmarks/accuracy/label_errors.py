@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy.frozen_features import features
-from benchmarks.accuracy.heads import POOLED
 from benchmarks.accuracy.photos import paths_and_targets, photo_folder
 from benchmarks.accuracy.records import OUT, Study
 from mmpretrain_mldecoder.analysis.audit.out_of_sample import out_of_sample_scores
@@ -34,9 +33,7 @@ def photos_and_features(out: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     for split in ('train', 'test'):
         paths, of_split = paths_and_targets('voc2007', split, out)
         names += [Path(path).name for path in paths]
-        maps, _ = features('voc2007', split, out)
-        parts = [POOLED['linear'](some.float()) for some in maps.split(500)]
-        pooled += [part.flatten(1).numpy() for part in parts]
+        pooled.append(features('voc2007', split, out, 'linear')[0].numpy())
         targets.append(of_split)
     return names, np.concatenate(pooled), np.concatenate(targets)
 

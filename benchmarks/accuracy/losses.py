@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from benchmarks.accuracy.frozen_features import best_setting, features, predict, train
-from benchmarks.accuracy.heads import HEADS, POOLED
+from benchmarks.accuracy.heads import HEADS
 from benchmarks.accuracy.photos import part_of
 from benchmarks.accuracy.records import OUT, Study, mean_average_precision, paired_difference
 from mmpretrain_mldecoder.datasets.class_balanced_sampler import ClassBalancedSampler
@@ -147,10 +147,7 @@ class Trainings:
         self.study = Study('losses', out)
         self.feats, self.targets = {}, {}
         for split in ('train', 'test'):
-            maps, self.targets[split] = features(dataset, split, out)
-            if head in POOLED:
-                maps = torch.cat([POOLED[head](some.float()) for some in maps.split(500)])
-            self.feats[split] = maps
+            self.feats[split], self.targets[split] = features(dataset, split, out, head)
 
     def run(self, method: str, hiding: str, seed: int) -> None:
         """Train with one seed and store what is reached on the test photos."""

@@ -22,7 +22,6 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.accuracy.frozen_features import features
-from benchmarks.accuracy.heads import POOLED
 from benchmarks.accuracy.photos import DATASETS, dataset_cfg, paths_and_targets
 from benchmarks.accuracy.records import OUT, Study, mean_average_precision
 from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
@@ -62,8 +61,7 @@ def logistic_regression(rows: np.ndarray, out: Path) -> float:
     """Return the mAP on val of one logistic regression per class on pooled features."""
     pooled = {}
     for split in ('train', 'test'):
-        maps, targets = features('voc2007', split, out)
-        pooled[split] = POOLED['linear'](maps.float()).numpy(), targets.numpy()
+        pooled[split] = [part.numpy() for part in features('voc2007', split, out, 'linear')]
     scale = StandardScaler().fit(pooled['train'][0][rows])
     train, test = (scale.transform(pooled[split][0]) for split in ('train', 'test'))
     scores = np.zeros_like(pooled['test'][1])
