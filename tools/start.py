@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     add(
         '--unknown',
         choices=[LEFT_OUT, ABSENT],
-        help='what unknown labels are; default: by the rest',
+        help='what unknown labels count as; default: by the known ones',
     )
     add('--seed', type=int, default=0, help='of the split into train, val and test')
     add('--dry-run', action='store_true', help='stop when labels and config are written')

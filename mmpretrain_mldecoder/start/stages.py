@@ -193,7 +193,7 @@ def _logged(command: list[str], log: Path) -> tuple[int, list[str]]:
     """Return the exit status and the last lines; all go to ``log``, some are shown."""
     rest: list[str] = []
     with (
-        log.open('a', encoding='utf-8') as file,
+        log.open('a', encoding='utf-8', buffering=1) as file,
         subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace'
         ) as process,
