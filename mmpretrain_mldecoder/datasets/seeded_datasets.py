@@ -1,12 +1,16 @@
 """ImageNet and VOC for ``SeededSampler``, with labels that are validated."""
 
+import logging
 import os.path as osp
+from collections import Counter
 from xml.etree import ElementTree
 
 from mmengine.fileio import LocalBackend, get_file_backend, list_from_file
+from mmengine.logging import print_log
 from mmpretrain.datasets import VOC, ImageNet
 from mmpretrain.registry import DATASETS
 
+from ..fileio.terminal import listed, printable
 from .image_files import find_files
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
@@ -86,11 +90,48 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
 
     ``max_unreadable`` is one more, by default 10: see :class:`SkipUnreadableMixin`. Differs from
     the host's in: an object without ``<difficult>``, as many annotation tools write it, is not
-    difficult. ``PortableRunner`` uses this class for ``type='VOC'``.
+    difficult; objects of other names than those of the classes are counted in the log.
+    ``PortableRunner`` uses this class for ``type='VOC'``.
 
     Raises:
-        ValueError: If an annotation is not XML, or has a ``<difficult>`` other than 0 and 1.
+        FileNotFoundError: If the list, or an annotation or image that it names, is not there.
+        ValueError: If the list is empty, no object is of the classes, or an annotation is not XML,
+            or has a ``<difficult>`` other than 0 and 1.
     """
+
+    def load_data_list(self) -> list[dict]:
+        """Return ``img_path``, ``gt_label`` and ``gt_label_difficult`` of every image."""
+        source = self.image_set_path
+        if not self.backend.exists(source):
+            raise FileNotFoundError(
+                f'there is no list of images {source}: set `data_root` to the folder that has '
+                'ImageSets, JPEGImages and Annotations, or `image_set_path` to the list'
+            )
+        ids = [*filter(None, map(str.strip, list_from_file(source)))]
+        if not ids:
+            raise ValueError(f'{source} has no lines: it needs the name of an image in each')
+        names = [f'{each}.jpg' for each in ids]
+        if self.checks_files and isinstance(get_file_backend(self.img_prefix), LocalBackend):
+            found = find_files(self.img_prefix, names, source, 'remove them from the list')
+            names = [found.get(name, name) for name in names]
+        self._others: Counter[str] = Counter()  # names of objects of no class
+        data_list = []
+        for img_id, name in zip(ids, names, strict=True):
+            info = dict(img_path=self.backend.join_path(self.img_prefix, name))
+            labels = (None, None) if self.ann_prefix is None else self._get_labels_from_xml(img_id)
+            data_list.append(
+                info | dict(zip(('gt_label', 'gt_label_difficult'), labels, strict=True))
+            )
+        if self._others:
+            others = [f'{name!r} ({count:,})' for name, count in self._others.most_common()]
+            text = (
+                f'{source}: {self._others.total():,} objects are of none of the '
+                f'{len(self.CLASSES)} classes: {printable(listed(others, 10))}'
+            )
+            if not any(info['gt_label'] or info['gt_label_difficult'] for info in data_list):
+                raise ValueError(f'{text}. No others are there: set `metainfo.classes`')
+            print_log(f'{text}. They make no label', 'current', logging.WARNING)
+        return data_list
 
     def _get_labels_from_xml(self, img_id: str) -> tuple[list[int], list[int]]:
         path = self.backend.join_path(self.ann_prefix, f'{img_id}.xml')
@@ -100,6 +141,13 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
                 if (name := each.findtext('name')) in self.class_to_idx:
                     is_difficult = (each.findtext('difficult') or '').strip() or '0'
                     labels[is_difficult].add(self.class_to_idx[name])
+                else:
+                    self._others[name or ''] += 1
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f'{self.image_set_path} names {img_id!r}, and there is no {path}: add it, or '
+                'remove the name from the list'
+            ) from error
         except (ElementTree.ParseError, KeyError) as error:
             what = 'not XML' if isinstance(error, ElementTree.ParseError) else 'with <difficult> of'
             raise ValueError(

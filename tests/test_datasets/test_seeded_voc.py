@@ -70,6 +70,32 @@ def test_an_annotation_that_cannot_be_read_is_named(voc, objects):
         SeededVOC(**{k: v for k, v in voc(objects).items() if k != 'type'})
 
 
+def test_what_a_folder_lacks_is_named(voc, tmp_path):
+    config = {k: v for k, v in voc(OBJECT.format('cat', ''), 2).items() if k != 'type'}
+    lists = tmp_path / 'ImageSets/Main/trainval.txt'
+    lists.write_bytes(b'0\r\n1 \r\n\r\n')
+    assert len(SeededVOC(**config)) == 2
+    (tmp_path / 'Annotations/1.xml').unlink()
+    with pytest.raises(FileNotFoundError, match=r"names '1', and there is no .*1\.xml"):
+        SeededVOC(**config)
+    (tmp_path / 'JPEGImages/1.jpg').unlink()
+    with pytest.raises(FileNotFoundError, match=r'1 of 2 images .*1\.jpg'):
+        SeededVOC(**config)
+    lists.write_text('\n')
+    with pytest.raises(ValueError, match='has no lines'):
+        SeededVOC(**config)
+    lists.unlink()
+    with pytest.raises(FileNotFoundError, match='no list of images'):
+        SeededVOC(**config)
+
+
+def test_objects_of_other_classes_are_counted(voc):
+    config = {k: v for k, v in voc(OBJECT.format('Cat', ''), 2).items() if k != 'type'}
+    with pytest.raises(ValueError, match=r"2 objects .* 20 classes: 'Cat' \(2\)"):
+        SeededVOC(**config)
+    assert SeededVOC(**config, metainfo=dict(classes=['Cat'])).get_data_info(1)['gt_label'] == [0]
+
+
 def wrapped(kind: str, voc: dict) -> dict:
     folders = dict(voc, type='CustomDataset', data_root=voc['data_root'] + '/JPEGImages')
     return {
