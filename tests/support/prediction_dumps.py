@@ -17,9 +17,11 @@ def write_dump(
     raw: np.ndarray | None = None,
     images: Sequence[str] | None = None,
     areas: float | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Path:
     """Dump through the hook's own class; ``areas``: one object of that area for each positive."""
     metric = AtomicDumpResults(str(path))
+    metric.dataset_meta = dict(classes=classes)
     for i, (row, target) in enumerate(zip(scores, targets, strict=True)):
         sample = dict(
             sample_idx=i,

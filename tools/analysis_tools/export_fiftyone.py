@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         cfg = launch.load_config(args)
         run = read_test_run(args.predictions)
-        classes, no_names = read_class_names(cfg, run.num_classes)
+        classes, no_names = read_class_names(cfg, run)
         files = write_fiftyone(run, classes, args.out, args.thr)
     except (OSError, ValueError) as error:
         parser.error(str(error))

@@ -73,7 +73,7 @@ def write_report(
     runs = [read_test_run(path) for path in (predictions, compare) if path is not None]
     run = runs[0]
     check_same_images(run, runs[-1])
-    classes, no_names = read_class_names(cfg, run.num_classes)
+    classes, no_names = read_class_names(cfg, run)
     attend = None
     if checkpoint is not None:
         attend = attention_overlays(cfg, checkpoint, classes)

@@ -9,30 +9,39 @@ import torch
 from mmengine.config import Config
 
 from ...apis.trained_model import dataset_class_names
+from ...checkpoints.classes import compare_classes
 from ...checkpoints.restricted_pickle import read_predictions
 from ...evaluation.functional.scores_and_targets import check_scores_and_targets
 from ...evaluation.metrics.sample_arrays import sample_arrays
 
 
-def read_class_names(cfg: Config, num_classes: int) -> tuple[list[str], str | None]:
+def read_class_names(cfg: Config, run: 'TestRun') -> tuple[list[str], str | None]:
     """Return the class names of the config's test dataset, whose images need not be there.
 
-    Without its annotations they are numbers, and the second value says why, else None.
+    Without its annotations they are those that the predictions have, or else numbers, and the
+    second value says why; it is None with names.
 
     Raises:
-        ValueError: If the config has no test dataset, or not as many classes as the predictions.
+        ValueError: If the config has no test dataset, or other classes than the predictions.
     """
+    num_classes = run.num_classes
     if cfg.get('test_dataloader') is None:
         raise ValueError(f'{cfg.filename} has no test_dataloader: it has no classes to report on')
     try:
         names = dataset_class_names(cfg.test_dataloader.dataset)
     except OSError as error:
+        if run.classes is not None:
+            return run.classes, None
         return [f'class {i}' for i in range(num_classes)], f'The classes have no names: {error}'
     if len(names) != num_classes:
         raise ValueError(
             f'{cfg.filename} tests {len(names)} classes, but the predictions have {num_classes}: '
             'they are of another config'
         )
+    change = compare_classes(run.classes, names)
+    if change is not None and not change.is_same:
+        difference = change.first_difference(f'the test dataset of {cfg.filename}', str(run.path))
+        raise ValueError(f'{difference}: they are of another config, or of other label files')
     return names, None
 
 
@@ -51,6 +60,7 @@ class TestRun:
     images: list[str]  # N paths as the test had them; empty text where there was none
     scores: np.ndarray  # (N, C) float32 probabilities: of the EMA weights where both were tested
     targets: np.ndarray  # (N, C) int8: 1 positive, 0 negative, -1 unknown
+    classes: list[str] | None = None  # C names, where the file has them
     raw_scores: np.ndarray | None = None  # (N, C), of the raw weights, where both were tested
     size_masks: np.ndarray | None = None  # (N, C) uint8
 
@@ -86,6 +96,7 @@ def read_test_run(path: str | Path) -> TestRun:
         images=[str(sample.get('img_path') or '') for sample in samples],
         scores=arrays['scores'],
         targets=arrays['targets'],
+        classes=[*map(str, samples[0].get('classes') or ())] or None,
         raw_scores=raw,
         size_masks=arrays.get('size_masks'),
     )

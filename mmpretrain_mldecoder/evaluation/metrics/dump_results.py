@@ -16,7 +16,8 @@ class AtomicDumpResults(DumpResults):
 
     The file is MMEngine's: a pickled list with one dict per sample, in the order of the dataset.
     Where a :class:`DualEMAHook` tests both weights, ``pred_score`` is that of the EMA and
-    ``pred_score_raw`` that of the raw weights.
+    ``pred_score_raw`` that of the raw weights. The first dict also has the names of the
+    ``classes``, in the order of the scores.
 
     Differs from MMEngine's in: a tensor is written with its own values only, where a row of a batch
     brings the whole batch with it; bytes are written as bytes (pickle protocol 4 instead of 2).
@@ -45,6 +46,8 @@ class AtomicDumpResults(DumpResults):
                 result['pred_score_raw'] = sample.pred_score.cpu().clone()
 
     def compute_metrics(self, results: list) -> dict:
+        if results and (classes := (self.dataset_meta or {}).get('classes')):
+            results = [dict(results[0], classes=[*map(str, classes)]), *results[1:]]
         with atomic_write(self.out_file_path) as path:
             dump(results, path, file_format='pkl', protocol=4)
         return {}

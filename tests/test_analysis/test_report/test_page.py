@@ -148,6 +148,17 @@ def test_classes_without_names(run, tmp_path):
     assert 'The classes have no names: ' in data['notes'][-1] and 'absent.json' in data['notes'][-1]
 
 
+def test_classes_are_those_that_were_tested(run, tmp_path):
+    config = tmp_path / 'other.py'
+    dump = write_dump(tmp_path / 'c.pkl', *random_run(30, 3), classes=('cat', 'dog', 'cow'))
+    assert read_data(write_report(run[0], dump, tmp_path))['classes'] == ['cat', 'dog', 'cow']
+    config.write_text(run[0].read_text().replace("['cat', 'dog', 'cow']", "['dog', 'cat', 'cow']"))
+    with pytest.raises(ValueError, match=r"class 0 is 'cat' in .*c\.pkl and 'dog' in the test"):
+        write_report(config, dump, tmp_path)
+    config.write_text(run[0].read_text().replace(", classes=['cat', 'dog', 'cow']", ''))
+    assert read_data(write_report(config, dump, tmp_path))['classes'] == ['cat', 'dog', 'cow']
+
+
 def test_only_images_of_the_dataset_are_copied_into_the_page(tmp_path):
     data, private = tmp_path / 'data', tmp_path / 'private'
     for folder in (data / 'val', private, tmp_path / 'data2'):
