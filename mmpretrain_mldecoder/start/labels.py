@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from ..datasets.label_files import (
     write_coco_files,
 )
 from ..errors import RunError
+from ..fileio.atomic_write import atomic_write
 from ..fileio.terminal import listed, printable
 from .questions import with_questions
 
@@ -77,6 +80,31 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> tuple[
             )
     write_coco_files(table, data, out)
     return answers, description
+
+
+def leave_out(images: Collection[str], data: Path, labels: Path) -> None:
+    """Take images, by their paths, out of the files of :func:`prepare_labels`, and say so.
+
+    Raises:
+        RunError: If a split has no image then.
+    """
+    for split in FRACTIONS:
+        path = labels / f'{split}.json'
+        content = json.loads(path.read_text(encoding='utf-8'))
+        ids = {
+            each['id']: each['file_name']
+            for each in content['images']
+            if os.path.join(data, each['file_name']) in images
+        }
+        if len(ids) == len(content['images']):
+            raise RunError(f'no image of {split} can be read: see what browse has found')
+        if ids:
+            names = printable(listed([*ids.values()], MOST_LISTED))
+            print(f'- {len(ids):,} images of {split} cannot be read, and are left out: {names}')
+            for key, name in (('images', 'id'), ('annotations', 'image_id')):
+                content[key] = [each for each in content[key] if each[name] not in ids]
+            with atomic_write(path) as temporary:
+                temporary.write_text(json.dumps(content), encoding='utf-8')
 
 
 def _findings(table: LabelTable) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
+from ..analysis.browse.findings import read_unreadable
 from ..apis.thresholds.stored_thresholds import read_trained, store_thresholds
 from ..checkpoints.resume import find_resume_checkpoint
 from ..datasets.label_files import Answers, read_labels, read_split_counts
@@ -20,7 +21,7 @@ from ..engine.runners.finished_test import read_finished_test
 from ..errors import RunError
 from ..fileio.atomic_write import atomic_write
 from .label_choices import choose_by_labels
-from .labels import describe, prepare_labels
+from .labels import describe, leave_out, prepare_labels
 from .questions import read_answers
 from .run_config import FEW_IMAGES, choose, config_text, label_reasons, refit_text
 
@@ -245,11 +246,14 @@ def has_attention(config: Path) -> bool:
 def train_and_export(run: RunFolder) -> None:
     """Look at the data, train, fit thresholds, train on val, too, test, report and export."""
     config = run.config
-    # Status 1 is that of findings, which are printed, not of an error.
-    run.once(
-        'browse',
-        lambda: mldecoder('browse', config, '--out-dir', run.path / 'browse', allowed=(0, 1)),
-    )
+
+    def browse() -> None:
+        # Status 1 is that of findings, which are printed, not of an error.
+        mldecoder('browse', config, '--out-dir', run.path / 'browse', allowed=(0, 1))
+        unreadable = read_unreadable(run.path / 'browse/findings.json')
+        leave_out(unreadable, Path(run.settings['data']), run.labels)
+
+    run.once('browse', browse)
     run.once(
         'train',
         lambda: mldecoder(

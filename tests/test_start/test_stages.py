@@ -72,15 +72,17 @@ def test_labels_that_changed_are_refused(tmp_path):
 @pytest.fixture
 def run(tmp_path):
     """A run with 3 images for training and 2 for val."""
-    for split, images in (('train', [0, 1, 4]), ('val', [2, 3])):
+    for split, images in (('train', [0, 1, 4]), ('val', [2, 3]), ('test', [5])):
         annotations = [dict(id=i, image_id=image, category_id=0) for i, image in enumerate(images)]
         write_json(
             tmp_path / f'run/labels/{split}.json',
-            dict(images=[dict(id=i) for i in images], annotations=annotations, categories=[]),
+            dict(
+                images=[dict(id=i, file_name=f'{i}.jpg') for i in images], annotations=annotations
+            ),
         )
     run = RunFolder.__new__(RunFolder)
     run.answers = run.described = None
-    run.path, run.settings, run.finished = tmp_path / 'run', {}, []
+    run.path, run.settings, run.finished = tmp_path / 'run', dict(data='photos'), []
     run.store()
     run.config.write_text("model = dict(head=dict(type='MLDecoderHead'))")
     return run
@@ -95,7 +97,7 @@ class Commands:
     """Stands for ``mldecoder``: remembers what is called and leaves the files it would leave."""
 
     def __init__(self):
-        self.called, self.fails = [], []
+        self.called, self.fails, self.truncated = [], [], []
 
     def __call__(self, name, *arguments, allowed=(0,), log=None):
         self.called.append((name, *arguments))
@@ -103,6 +105,9 @@ class Commands:
         if name in self.fails:
             raise RunError(name)
         values = dict(itertools.pairwise(arguments))
+        if name == 'browse':
+            found = dict(code='truncated', entries=[dict(path=path) for path in self.truncated])
+            write_json(values['--out-dir'] / 'findings.json', dict(findings=[found]))
         if name == 'train':
             folder = values['--work-dir']
             folder.mkdir()
@@ -151,6 +156,19 @@ def test_report_has_the_attention_of_heads_that_have_some(run, commands, head, i
     train_and_export(run)
     (report,) = (arguments for arguments in commands.called if arguments[0] == 'report')
     assert ('--checkpoint' in report) == is_drawn
+
+
+def test_images_that_cannot_be_read_are_left_out(run, commands, capsys):
+    commands.truncated.append('photos/3.jpg')
+    train_and_export(run)
+    val = json.loads((run.labels / 'val.json').read_text())
+    assert val['images'] == [dict(id=2, file_name='2.jpg')]
+    assert [each['image_id'] for each in val['annotations']] == [2]
+    assert '- 1 images of val cannot be read, and are left out: 3.jpg' in capsys.readouterr().out
+    run.finished = []
+    commands.truncated.append('photos/5.jpg')
+    with pytest.raises(RunError, match='no image of test can be read'):
+        train_and_export(run)
 
 
 def test_many_images_are_trained_on_once(run, commands, monkeypatch):

@@ -147,6 +147,13 @@ def codes_to_look_for(read_files: bool = True, quick: bool = False) -> list[str]
     return [code for code in FINDING_KINDS if not (quick and code in NOT_IN_HEADERS)]
 
 
+def read_unreadable(findings: str | os.PathLike) -> set[str]:
+    """Return the paths of images that a test stops at, of a file of :func:`write_findings`."""
+    content = json.loads(Path(findings).read_text(encoding='utf-8'))
+    found = (each for each in content['findings'] if FINDING_KINDS[each['code']][1] == _UNREAD)
+    return {entry['path'] for each in found for entry in each['entries']}
+
+
 @dataclass(frozen=True)
 class Finding:
     """All of one kind that was found in one split, or in several together.
