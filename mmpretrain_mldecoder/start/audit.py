@@ -41,6 +41,8 @@ def audit(run: RunFolder, most: int) -> None:
     check_cleanlab()
     table, data, _ = _labels(run)
     cfg, images = read_config(run.config), [str(data / image) for image in table.images]
+    if cfg.train_dataloader.dataset.pipeline[-1].get('difficult') == 'negative':
+        table.targets[table.targets == -1] = 0  # as its training counts them
     features, unreadable = kept_features(cfg, images, run.path / 'audit/features')
     table.targets[[*unreadable]] = -1
     folds = make_folds(table, data, FOLDS, run.settings['seed'])

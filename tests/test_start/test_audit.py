@@ -53,6 +53,25 @@ def test_flipped_labels_are_found_and_corrected(run, capsys):
     assert after == before.replace('red7.jpg,seen', 'red7.jpg,seen|red')
 
 
+def test_missing_labels_are_found_where_positives_alone_are_known(run, tmp_path):
+    data, again = run.parent / 'data', tmp_path / 'run'
+    with (data / 'labels.csv').open(newline='') as file:
+        rows = {row['image']: row['colours'].split('|') for row in csv.DictReader(file)}
+    labels = tmp_path / 'positives.csv'
+    with labels.open('w', newline='') as file:
+        csv.writer(file).writerows(
+            [['image', 'red', 'blue']]
+            + [[image, *(1 if name in found else '' for name in ('red', 'blue'))]
+               for image, found in rows.items()]
+        )  # fmt: skip
+    options = ['--labels', str(labels), '--empty', 'unknown', '--row', 'linear_lite0_frozen']
+    load_main('start')([str(data), '--out', str(again), '--dry-run', *options])
+    load_main('audit')([str(again)])
+    with (again / 'audit/suspicions.csv').open(newline='') as file:
+        first = next(csv.DictReader(file))
+    assert (first['image'], first['class'], first['suspicion']) == (MISSING, 'red', 'missing')
+
+
 @pytest.mark.parametrize(
     ('content', 'said'),
     [
