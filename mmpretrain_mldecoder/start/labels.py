@@ -74,10 +74,14 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> tuple[
     for split in FRACTIONS:
         rows = [i for i, each in enumerate(table.splits) if each == split]
         if not (table.targets[rows] == 1).any():
-            raise RunError(
-                f'{split} has {len(rows)} images and no label: {len(table.images)} images are too '
-                'few, or the labels are not what they should be'
+            only = {each for each in table.splits if each}
+            why = (
+                f'the label files, or the names of their folders, say that all are of {only.pop()}'
+                if len(only) == 1
+                else f'{len(table.images)} images are too few, or the labels are not what they '
+                'should be'
             )
+            raise RunError(f'{split} has {len(rows)} images and no label: {why}')
     write_coco_files(table, data, out)
     return answers, description
 

@@ -187,9 +187,16 @@ def _header(source: LabelSource) -> str:
 
 
 def _split_of_file(path: Path, data: Path) -> tuple[str, str]:
-    """Return the split that the name or a folder says, and a glob without that word."""
+    """Return the split that the name or a folder says, and a glob without that word.
+
+    Folders that are not below the data say one as ``train``, not as ``my_train_data``.
+    """
     parts = os.path.relpath(path, data).split(os.sep)
     found = [split_in_name(part) for part in parts]
+    if parts[0] == os.pardir:
+        for place, part in enumerate(parts[:-1]):
+            if found[place][1:] != (0, len(part)):
+                found[place] = ('', 0, 0)
     split = next((split for split, _, _ in reversed(found) if split), '')
     globs = [
         f'{glob.escape(part[:start])}*{glob.escape(part[end:])}'

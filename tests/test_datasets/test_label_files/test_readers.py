@@ -360,3 +360,17 @@ def test_hugging_face_in_csv_and_with_names_in_text(folder):
         (folder.path / f'{split}/metadata.csv').unlink()
         folder.write(f'{split}/metadata.jsonl', lines(dict(file_name='a.jpg', text=label)))
     assert folder.labels() == {'test/a.jpg': ['cat'], 'train/a.jpg': ['cat', 'hot dog']}
+
+
+@pytest.mark.parametrize(
+    ('name', 'split'),
+    [('tests of may/a.csv', ''), ('my_test/a.csv', ''), ('test/a.csv', 'test'), ('val.csv', 'val')],
+)
+def test_folders_that_only_contain_a_word_give_no_split_outside_of_the_data(
+    folder, tmp_path_factory, name, split
+):
+    folder.add_images('1.jpg', '2.jpg')
+    labels = tmp_path_factory.mktemp('elsewhere') / name
+    labels.parent.mkdir(exist_ok=True)
+    labels.write_text('image,labels\n1.jpg,a|b\n2.jpg,a\n')
+    assert folder.read(labels=str(labels)).splits == (split, split)
