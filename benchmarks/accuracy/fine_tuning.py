@@ -49,6 +49,7 @@ class Run:
     loss: str = 'asl'
     augmentation: str = 'flip+cutout+randaugment'
     lr_mult: float = 0.1  # of the backbone
+    norm_eval: bool = True
     lr: float | None = None  # chosen on held-out photos
     train_split: str = 'train'
     test_split: str = 'test'
@@ -58,12 +59,14 @@ class Run:
         """All settings but data set and seed, in one word."""
         parts = [self.head, self.backbone, f'{self.size}px', f'{self.epochs}e', self.loss]
         parts.append(self.augmentation.replace('+', ''))
-        return '-'.join([*parts, f'backbone{self.lr_mult:g}'])
+        parts.append(f'backbone{self.lr_mult:g}')
+        return '-'.join([*parts, 'normeval'] if self.norm_eval else parts)
 
     def config(self, lr: float, out: Path) -> Config:
         """Return the config of the run."""
         cfg = Config.fromfile(REPOSITORY / f'configs/voc2007/{self.head}_{self.backbone}.py')
         num_classes = DATASETS[self.dataset]
+        cfg.model.backbone.norm_eval = self.norm_eval
         cfg.model.head.update(num_classes=num_classes, loss=dict(LOSSES[self.loss]))
         if self.head == 'mldecoder':
             cfg.model.head.num_groups = num_classes

@@ -8,7 +8,6 @@ _base_ = [
 
 model = dict(
     backbone=dict(
-        type='TIMMFeatureMap',
         init_cfg=dict(type='Pretrained', checkpoint='timm://tf_efficientnet_lite0.in1k'),
     )
 )

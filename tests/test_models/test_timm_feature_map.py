@@ -173,6 +173,23 @@ def test_a_frozen_network_stays_as_it_is():
         assert torch.equal(value, before[name]), name
 
 
+def test_batch_norms_that_keep_their_statistics_are_trained_all_the_same():
+    backbone = MODELS.build(
+        dict(type='TIMMFeatureMap', model_name='tf_efficientnet_lite0', norm_eval=True)
+    )
+    timm_model = copy.deepcopy(backbone.timm_model).eval()
+    backbone.train()
+    images = torch.rand(2, 3, 64, 64)
+    (map_,) = backbone(images)
+    torch.testing.assert_close(map_, timm_model.forward_features(images))
+    map_.mean().backward()
+    assert all(parameter.grad is not None for parameter in backbone.parameters())
+    for name, buffer in timm_model.named_buffers():
+        torch.testing.assert_close(backbone.timm_model.get_buffer(name), buffer)
+    dropouts = [each for each in backbone.modules() if isinstance(each, torch.nn.Dropout)]
+    assert all(each.training for each in dropouts)
+
+
 @pytest.fixture
 def cached_backbone():
     torch.manual_seed(0)

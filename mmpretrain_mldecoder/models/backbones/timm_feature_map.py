@@ -10,6 +10,7 @@ import torch
 from mmpretrain.models.backbones import TIMMBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @MODELS.register_module()
@@ -27,6 +28,9 @@ class TIMMFeatureMap(TIMMBackbone):
         model_name (str): A model of timm.
         frozen (bool): Whether the network stays as it is: no gradients, and batch norms as in
             evaluation. A training of the head alone takes a third of the time. Defaults to False.
+        norm_eval (bool): Whether batch norms keep their statistics in a training, as in the host's
+            ResNet; their weights are trained. Those of few or small images cost EfficientNet-Lite
+            points of mAP (docs/results.md). Defaults to False.
         cache_gigabytes (float): Memory for the maps of a frozen network in a training: those of an
             image that comes again with the same pixels are not computed again, which makes all
             epochs but the first fast where a flip is the only augmentation. Defaults to 0.
@@ -43,7 +47,12 @@ class TIMMFeatureMap(TIMMBackbone):
     """
 
     def __init__(
-        self, model_name: str, frozen: bool = False, cache_gigabytes: float = 0, **kwargs: Any
+        self,
+        model_name: str,
+        frozen: bool = False,
+        norm_eval: bool = False,
+        cache_gigabytes: float = 0,
+        **kwargs: Any,
     ):
         if cache_gigabytes and not frozen:
             raise ValueError('cache_gigabytes keeps the maps of a frozen network: set frozen=True')
@@ -56,16 +65,21 @@ class TIMMFeatureMap(TIMMBackbone):
             ) from error
         self.timm_model.register_load_state_dict_pre_hook(_resample_position_embedding)
         self.frozen = frozen
+        self.norm_eval = norm_eval
         self.timm_model.requires_grad_(not frozen).train(not frozen)
         self._cache = FeatureCache(cache_gigabytes) if cache_gigabytes else None
         if self._cache:
             self.timm_model.register_load_state_dict_pre_hook(lambda *_: self._cache.clear())
 
     def train(self, mode: bool = True) -> 'TIMMFeatureMap':
-        """Set the mode; of a frozen network always that of evaluation."""
+        """Set the mode; what is frozen stays in that of evaluation."""
         if self._cache and mode:
             self._cache.is_used = True
         super().train(mode and not self.frozen)  # the host returns None
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
         return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
