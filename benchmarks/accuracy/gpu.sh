@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # VOC 2007 on one GPU: mAP of EfficientNet-Lite2 at 448 px, linear and ML-Decoder, two seeds each, and images/s at
-# 224 and 448 px in fp16, with and without torch.compile, beside timm's script. Meant to take less than 12 minutes;
+# 224 and 448 px in fp16, with and without torch.compile, beside timm's parts. Meant to take less than 12 minutes;
 # it has run on CPUs with SMOKE=1 only.
 #
 #   benchmarks/accuracy/gpu.sh copy                         where the photos are: one copy below 50 MB in OUT/photos
-#   TIMM=CHECKOUT_OF_TIMM benchmarks/accuracy/gpu.sh        where the GPU is; ends with the numbers
+#   benchmarks/accuracy/gpu.sh                              where the GPU is; ends with the numbers
 #
 #   Paths are relative to the repository; in brackets what is taken by default:
 #   OUT      folder of everything                                           (work_dirs/accuracy_gpu)
@@ -25,7 +25,6 @@ if [ "${1:-}" = copy ]; then
   exec "$PYTHON" tools/dataset_tools/resize.py \
     "${MLDECODER_SHARED_DATA:-../shared/data}/voc2007" "$COPY" --size 256 --quality 40
 fi
-: "${TIMM:?set TIMM to a checkout of timm, v1.0.31}"
 export MLDECODER_SHARED_DATA=$OUT/photos
 
 size=448 epochs=10 few=()
@@ -36,7 +35,7 @@ if [ -n "${SMOKE:-}" ]; then
 fi
 
 # The quick part first: should the time run out, trainings are missing, not the comparison.
-"$PYTHON" -m benchmarks.accuracy.timm_speed --timm "$TIMM" --out "$OUT" --threads "$WORKERS" "${speed[@]}"
+"$PYTHON" -m benchmarks.accuracy.timm_speed --out "$OUT" --threads "$WORKERS" "${speed[@]}"
 
 for seed in 0 1; do
   for head in linear mldecoder; do

@@ -170,12 +170,12 @@ def ablation_table(dataset: str, out: Path) -> list[list[str]]:
 
 
 def peer_table(dataset: str, out: Path) -> list[list[str]]:
-    """The same training by timm's script."""
+    """The same training by timm's parts."""
     rows = [['training', 'seeds', 'mAP', 'minutes']]
     name = Run(dataset, 'linear').name
     for label, study, settings in (
         ('this repository, GAP + linear', 'fine_tuning', dict(run=name)),
-        ("timm's train.py", 'timm_training', {}),
+        ("timm's parts", 'timm_training', dict(run=f'timm-{name}')),
     ):
         records = Study(study, out).find(dict(dataset=dataset, **settings))
         if records:

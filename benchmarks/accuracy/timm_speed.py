@@ -1,16 +1,14 @@
-"""Images/s of training, ours beside timm: ``python -m benchmarks.accuracy.timm_speed --help``.
+"""Images/s of training, ours beside timm: ``python -m benchmarks.accuracy.timm_speed``.
 
 Both fine-tune EfficientNet-Lite0 with a linear head on the first photos of VOC 2007, decoding and
 augmentation included: ours by ``tools/train.py`` on the config of :mod:`.fine_tuning`, theirs as in
-:mod:`.timm_training`; on a GPU, if there is one, in fp16. The two programs run in turn. A figure is
-that of all epochs but the first, by the seconds of the steps in a program's own log, without start
-and checkpoints; of the rounds the best one counts.
+:mod:`.timm_training`; on a GPU, if there is one, in fp16. They run in turn. A figure is the mean
+step of all epochs but the first, without start and checkpoints; of the rounds the best one counts.
 """
 
 import argparse
 import json
 import os
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,14 +17,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.accuracy.fine_tuning import Run, call
-from benchmarks.accuracy.photos import REPOSITORY
-from benchmarks.accuracy.timm_lists import RUN_SCRIPT
-from benchmarks.accuracy.timm_training import (
-    argument_parser,
-    options,
-    write_list,
-    write_weights,
-)
+from benchmarks.accuracy.photos import REPOSITORY, paths_and_targets
+from benchmarks.accuracy.records import OUT
+from benchmarks.accuracy.timm_training import ListReader, train
 from benchmarks.comparison import Comparison, report
 
 LR = 1e-4
@@ -52,24 +45,17 @@ def our_step(settings: Run, args: argparse.Namespace, folder: Path, compiled: bo
 
 
 def their_step(settings: Run, args: argparse.Namespace, folder: Path, compiled: bool) -> float:
-    """Return the mean seconds of a step of timm's script."""
-    write_list(settings.dataset, settings.train_split, args.out, folder)
-    photos = folder / f'{settings.train_split}.json'
-    photos.write_text(json.dumps(json.loads(photos.read_text())[: args.steps * args.batch]))
-    write_weights(folder / 'imagenet.pth')
-    command = [sys.executable, '-c', RUN_SCRIPT, args.timm, *options(settings, LR, folder)]
-    command += [f'--batch-size={args.batch}', f'--workers={args.workers}', '--log-interval=1']
-    if torch.cuda.is_available():
-        command += ['--device=cuda', '--amp']
-    if compiled:
-        command += ['--torchcompile']
-    text = call(command, folder)
-    steps = re.findall(r'^Train: (\d+) .* Time: ([\d.]+)s', text, re.MULTILINE)
-    return _mean([(int(epoch), float(seconds)) for epoch, seconds in steps], args)
+    """Return the mean seconds of a step of timm's parts."""
+    paths, targets = paths_and_targets(settings.dataset, settings.train_split, args.out)
+    count = args.steps * args.batch
+    reader = ListReader(paths[:count], targets[:count])
+    training = train(settings, LR, reader, args.batch, args.workers, compiled)
+    times = enumerate(training.step_seconds)
+    return _mean([(epoch, float(step)) for epoch, steps in times for step in steps], args)
 
 
 def _mean(steps: list[tuple[int, float]], args: argparse.Namespace) -> float:
-    """Return the mean seconds of ``(epoch, seconds)``, those of epoch 0 left out."""
+    """Return the mean of ``(epoch, seconds)``, those of epoch 0 left out."""
     if len(steps) != args.epochs * args.steps:
         raise ValueError(f'{len(steps)} steps logged, not {args.epochs} x {args.steps}')
     return sum(seconds for epoch, seconds in steps if epoch) / ((args.epochs - 1) * args.steps)
@@ -91,14 +77,14 @@ def compare(args: argparse.Namespace, size: int, threads: int, compiled: bool) -
         ours=args.batch / seconds['ours'],
         unit='images/s',
         peer=args.batch / seconds['timm'],
-        peer_name="timm's train.py",
+        peer_name="timm's parts",
         note=f'{args.epochs - 1} epochs of {args.steps} steps after the first',
     )
 
 
 def main() -> None:
     """Parse the arguments, time both and report."""
-    parser = argument_parser("Time training beside timm's script.")
+    parser = argparse.ArgumentParser(description='Time training beside timm.')
     parser.add_argument('--sizes', type=int, nargs='+', default=[224], help='pixels')
     parser.add_argument('--threads', type=int, nargs='+', default=[1, 2])
     parser.add_argument('--compile', action='store_true', help='compiled, too')
@@ -107,10 +93,12 @@ def main() -> None:
     parser.add_argument('--steps', type=int, default=15, help='of an epoch')
     parser.add_argument('--epochs', type=int, default=2, help='of which the first is not counted')
     parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--out', type=Path, default=OUT, help='for checkpoints and results')
     args = parser.parse_args()
     rows = []
     for threads in args.threads:
-        os.environ['OMP_NUM_THREADS'] = str(threads)
+        os.environ['OMP_NUM_THREADS'] = str(threads)  # of our program
+        torch.set_num_threads(threads)
         for size in args.sizes:
             for compiled in (False, True)[: 1 + args.compile]:
                 rows.append(compare(args, size, threads, compiled))

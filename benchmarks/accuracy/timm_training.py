@@ -1,21 +1,18 @@
-"""timm's training script on the same photos: ``python -m benchmarks.accuracy.timm_training``.
+"""The same photos in a loop of timm's parts: ``python -m benchmarks.accuracy.timm_training``.
 
-``--timm FOLDER`` is a checkout of timm whose ``train.py`` has the multi-label task (1.0.31 and
-later; the wheel lacks the script), run as it is on lists of photos (:mod:`.timm_lists`). Its
-options come as near to the row ``linear_lite0`` as they can: the same weights, whole photos
-squashed to a square, flip, one erased box, two operations of RandAugment, asymmetric loss, AdamW
-without decay of 1-D weights, learning rate, cosine, EMA, channels-last, batches of 32.
+Loader, augmentation, loss, optimiser, schedule and average of the weights are timm's, put together
+as its training script does, and set as near to :mod:`.fine_tuning` as they can be: the same
+weights, whole photos squashed to a square, flip, one erased box, two operations of RandAugment,
+asymmetric loss, AdamW without decay of 1-D weights, learning rates, batches of 32.
 
-timm draws the linear layer with a standard deviation of 0.13, we with 0.01, which a short training
-feels: after 2 epochs at 64 px VOC has 10.7 mAP, with ``--head-init-scale`` 27.0, ours 28.0. So it
-is scaled. timm has no unknown labels: a class with difficult objects only is absent in training.
-The mAP is ours, on our labels of the test, where such a class is unknown.
+timm draws the linear layer with a standard deviation of 0.13, ours has 0.01, which a short training
+feels, so it is scaled. timm has no unknown labels: a class with difficult objects only is absent in
+training. The mAP is ours, on our labels of the test, where such a class is unknown.
 """
 
 import argparse
-import json
-import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,141 +20,202 @@ import timm
 import torch
 from mmengine.runner import CheckpointLoader
 from timm.data import ImageDataset, create_loader
-from timm.models import load_state_dict
+from timm.data.readers.reader import Reader
+from timm.loss import AsymmetricLossMultiLabel
+from timm.optim import create_optimizer_v2, param_groups_weight_decay
+from timm.scheduler import CosineLRScheduler
+from timm.utils import ModelEmaV3, NativeScaler, random_seed
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.accuracy.fine_tuning import Run, call, chosen_rate
-from benchmarks.accuracy.photos import DATASETS, paths_and_targets
+import mmpretrain_mldecoder  # noqa: F401
+from benchmarks.accuracy.fine_tuning import Run, chosen_rate
+from benchmarks.accuracy.photos import paths_and_targets
 from benchmarks.accuracy.records import OUT, Study, mean_average_precision
-from benchmarks.accuracy.timm_lists import RUN_SCRIPT, ListReader
 
 MODEL = 'tf_efficientnet_lite0'
-OPTIONS = f"""--task multilabel --val-split= --device cpu --channels-last --workers 1
---model {MODEL} --pretrained --head-init-scale 0.08 --batch-size 32
---scale 1 1 --ratio 0.5 2 --train-interpolation bilinear --hflip 0.5
---reprob 1 --remode const --aa rand-m9-n2-mstd101-p0.5-inc1
---loss asl --asl-gamma-neg 4 --asl-gamma-pos 0 --asl-clip 0.05
---opt adamw --weight-decay 1e-4 --sched cosine --sched-on-updates --warmup-prefix --min-lr 1e-10
---model-ema --model-ema-decay 0.99 --checkpoint-hist 1 --experiment timm""".split()
+LOADER = dict(interpolation='bilinear', persistent_workers=False)
+AUGMENTED = dict(
+    scale=(1, 1),
+    ratio=(0.5, 2),
+    hflip=0.5,
+    re_prob=1.0,
+    auto_augment='rand-m9-n2-mstd101-p0.5-inc1',
+)
+INIT_SCALE = 0.08  # of the linear layer: 0.13 -> 0.01
+WEIGHT_DECAY = 1e-4
 
 
-def write_list(dataset: str, split: str, out: Path, folder: Path) -> np.ndarray:
-    """Write ``folder/SPLIT.json`` and return the labels ``(N, C)``: 1, 0 and -1 for unknown."""
-    paths, targets = paths_and_targets(dataset, split, out)
-    labels = (np.flatnonzero(row == 1).tolist() for row in targets)
-    photos = list(zip(paths, labels, strict=True))
-    (folder / f'{split}.json').write_text(json.dumps(photos))
-    return targets
+class ListReader(Reader):
+    """Reads photos and their labels for timm's ``ImageDataset``."""
+
+    def __init__(self, paths: list[str], targets: np.ndarray):
+        super().__init__()
+        self.paths = paths
+        self.targets = (targets == 1).astype(np.float32)
+
+    def __getitem__(self, index: int):
+        return open(self.paths[index], 'rb'), self.targets[index]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def _filename(self, index: int, basename: bool = False, absolute: bool = False) -> str:
+        return self.paths[index]
 
 
-def write_weights(path: Path) -> None:
-    """Write the package's ImageNet weights under timm's names."""
+@dataclass
+class Training:
+    """What a training gives: its last and its averaged weights, and the seconds of its steps."""
+
+    model: nn.Module
+    averaged: nn.Module
+    step_seconds: np.ndarray  # (epochs, steps)
+
+
+def build_model(num_classes: int) -> nn.Module:
+    """Return timm's network with the weights of the package and a new linear layer."""
+    model = timm.create_model(MODEL, num_classes=num_classes)
     published = CheckpointLoader.load_checkpoint(f'timm://{MODEL}.in1k', 'cpu', logger='silent')
-    renamed = {
-        name.replace('backbone.timm_model.', '').replace('head.fc.', 'classifier.'): value
+    prefix = 'backbone.timm_model.'
+    weights = {
+        name.removeprefix(prefix): value
         for name, value in published['state_dict'].items()
+        if name.startswith(prefix)
     }
-    torch.save(renamed, path)
+    missing = model.load_state_dict(weights, strict=False).missing_keys
+    assert missing == ['classifier.weight', 'classifier.bias'], missing
+    with torch.no_grad():
+        model.classifier.weight *= INIT_SCALE
+    return model.to(memory_format=torch.channels_last)
 
 
-def options(settings: Run, lr: float, folder: Path) -> list[str]:
-    """Return the options of the script; the rate rises in a fifth of the epochs, as in ours."""
-    rise = max(1, settings.epochs // 5)
-    values = {
-        'data-dir': folder,
-        'output': folder,
-        'pretrained-path': folder / 'imagenet.pth',
-        'num-classes': DATASETS[settings.dataset],
-        'img-size': settings.size,
-        'epochs': settings.epochs - rise,
-        'warmup-epochs': rise,
-        'lr': lr,
-        'warmup-lr': lr / 25,
-        'seed': settings.seed,
-    }
-    return [*OPTIONS, *(f'--{name}={value}' for name, value in values.items())]
+def loader_of(
+    reader: ListReader, settings: Run, training: bool, batch_size: int = 32, workers: int = 1
+):
+    """Return timm's loader of whole photos, squashed to a square."""
+    pixels = timm.get_pretrained_cfg(MODEL)
+    return create_loader(
+        ImageDataset('', reader),
+        (3, settings.size, settings.size),
+        batch_size,
+        is_training=training,
+        mean=pixels.mean,
+        std=pixels.std,
+        num_workers=workers,
+        use_prefetcher=False,
+        **LOADER,
+        **(AUGMENTED if training else dict(crop_pct=1.0, crop_mode='squash')),
+    )
+
+
+def train(
+    settings: Run,
+    lr: float,
+    reader: ListReader,
+    batch_size: int = 32,
+    workers: int = 1,
+    compiled: bool = False,
+) -> Training:
+    """Train on the GPU in fp16 if there is one, else on the CPU."""
+    random_seed(settings.seed)
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    model = build_model(reader.targets.shape[1]).to(device)
+    forward = torch.compile(model) if compiled else model
+    body = nn.ModuleList(part for name, part in model.named_children() if name != 'classifier')
+    groups = [
+        dict(group, lr_scale=scale)
+        for part, scale in ((body, settings.lr_mult), (model.classifier, 1.0))
+        for group in param_groups_weight_decay(part, WEIGHT_DECAY)
+    ]
+    optimizer = create_optimizer_v2(groups, 'adamw', lr)
+    loader = loader_of(reader, settings, True, batch_size, workers)
+    steps = len(loader)
+    rise = max(1, settings.epochs // 5) * steps
+    schedule = CosineLRScheduler(
+        optimizer,
+        settings.epochs * steps - rise,
+        lr_min=1e-10,
+        warmup_t=rise,
+        warmup_lr_init=lr / 25,
+        warmup_prefix=True,
+        t_in_epochs=False,
+    )
+    loss_function = AsymmetricLossMultiLabel(gamma_neg=4, gamma_pos=0, clip=0.05)
+    scaler = NativeScaler(device.type)
+    average = ModelEmaV3(model, decay=0.99)
+    seconds = np.zeros((settings.epochs, steps))
+    for epoch in range(settings.epochs):
+        model.train()
+        if settings.norm_eval:
+            for module in model.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        start = time.perf_counter()
+        for step, (images, targets) in enumerate(loader):
+            images = images.to(device, memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.float16, enabled=device.type == 'cuda'):
+                loss = loss_function(forward(images), targets.to(device))
+            optimizer.zero_grad()
+            if device.type == 'cuda':
+                scaler(loss, optimizer)
+            else:
+                loss.backward()
+                optimizer.step()
+            average.update(model)
+            schedule.step_update(epoch * steps + step + 1)
+            loss.item()  # waits for the device
+            seconds[epoch, step] = time.perf_counter() - start
+            start = time.perf_counter()
+    return Training(model, average.module, seconds)
 
 
 @torch.inference_mode()
-def predict(
-    checkpoint: Path, use_ema: bool, photos: Path, num_classes: int, size: int
-) -> np.ndarray:
-    """Return the logits ``(N, C)`` of whole photos, squashed to a square."""
-    model = timm.create_model(MODEL, num_classes=num_classes)
-    model.load_state_dict(load_state_dict(str(checkpoint), use_ema))
-    model.eval().to(memory_format=torch.channels_last)
-    loader = create_loader(
-        ImageDataset(str(photos.parent), ListReader(photos), target_transform=lambda _: 0),
-        (3, size, size),
-        batch_size=32,
-        mean=model.pretrained_cfg['mean'],
-        std=model.pretrained_cfg['std'],
-        crop_pct=1.0,
-        crop_mode='squash',
-        device=torch.device('cpu'),
-    )
-    return torch.cat([model(images) for images, _ in loader]).numpy()
+def predict(model: nn.Module, reader: ListReader, settings: Run) -> np.ndarray:
+    """Return the logits ``(N, C)``."""
+    model.eval()
+    device = next(model.parameters()).device
+    loader = loader_of(reader, settings, False)
+    return torch.cat([model(images.to(device)).float().cpu() for images, _ in loader]).numpy()
 
 
-def run(settings: Run, script: Path, study: Study, out: Path) -> dict:
-    """Train and test as timm does, unless the record is there, and return the record."""
+def run(settings: Run, study: Study, out: Path) -> dict:
+    """Train and test, unless the record is there, and return the record."""
     key = dict(dataset=settings.dataset, run=f'timm-{settings.name}', seed=settings.seed)
     if stored := study.find(key):
         return stored[0]
-    lr = chosen_rate(settings, out)
-    folder = (out / 'runs' / '_'.join(map(str, ('timm_training', *key.values())))).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    photos = len(write_list(settings.dataset, settings.train_split, out, folder))
-    targets = write_list(settings.dataset, settings.test_split, out, folder)
-    write_weights(folder / 'imagenet.pth')
+    lr = settings.lr or chosen_rate(settings, out)
+    reader = ListReader(*paths_and_targets(settings.dataset, settings.train_split, out))
     start = time.perf_counter()
-    call([sys.executable, '-c', RUN_SCRIPT, script, *options(settings, lr, folder)], folder)
+    training = train(settings, lr, reader)
     seconds = time.perf_counter() - start
-    test = (folder / f'{settings.test_split}.json', DATASETS[settings.dataset], settings.size)
+    paths, targets = paths_and_targets(settings.dataset, settings.test_split, out)
     scores, raw_scores = (
-        predict(folder / 'timm/last.pth.tar', use_ema, *test) for use_ema in (True, False)
+        predict(model, ListReader(paths, targets), settings)
+        for model in (training.averaged, training.model)
     )
     outcome = dict(
         lr=lr,
         mAP_raw=mean_average_precision(raw_scores, targets),
         seconds=round(seconds),
-        images_per_second=round(settings.epochs * photos / seconds, 1),
+        images_per_second=round(settings.epochs * len(reader) / seconds, 1),
         threads=torch.get_num_threads(),
         timm=timm.__version__,
     )
     return study.add(key, outcome, scores, targets)
 
 
-def script_of(checkout: str) -> Path:
-    """Return ``train.py`` of a checkout of timm; refuse one without the task."""
-    script = Path(checkout).resolve() / 'train.py'
-    if not script.is_file() or "'multilabel'" not in script.read_text():
-        raise argparse.ArgumentTypeError(
-            f"{script} is not timm's script with --task multilabel: give the folder of a checkout "
-            f'of github.com/huggingface/pytorch-image-models at v{timm.__version__}'
-        )
-    return script
-
-
-def argument_parser(description: str) -> argparse.ArgumentParser:
-    """Return a parser with the option for timm's checkout."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument(
-        '--timm', type=script_of, required=True, metavar='FOLDER', help='checkout of timm, v1.0.31'
-    )
-    parser.add_argument('--out', type=Path, default=OUT, help='for checkpoints and scores')
-    return parser
-
-
 def main() -> None:
     """Parse the arguments and train what is not stored yet."""
-    parser = argument_parser("Fine-tune with timm's script.")
-    parser.add_argument('--datasets', nargs='+', default=['voc2007'], choices=list(DATASETS))
+    parser = argparse.ArgumentParser(description="Fine-tune with timm's parts.")
+    parser.add_argument('--datasets', nargs='+', default=['voc2007'])
     parser.add_argument('--seeds', type=int, default=2, help='number of seeds')
+    parser.add_argument('--out', type=Path, default=OUT, help='for scores')
     args = parser.parse_args()
     study = Study('timm_training', args.out)
     for dataset in args.datasets:
         for seed in range(args.seeds):
-            record = run(Run(dataset, 'linear', seed), args.timm, study, args.out)
+            record = run(Run(dataset, 'linear', seed), study, args.out)
             print(f'{dataset} seed {seed}: {record["mAP"]:.2f} mAP', flush=True)
 
 
