@@ -4,9 +4,9 @@ Each run is a config that is written to ``work_dirs/accuracy/runs`` and trained 
 ``tools/train.py``, which resumes, then tested by ``tools/test.py`` on photos that chose nothing.
 The base is ``configs/voc2007/HEAD_lite0.py``: ImageNet weights of the package, flip, cutout and
 RandAugment, asymmetric loss, AdamW, one cycle, average of the weights; batch norms keep their
-statistics, and the backbone learns at a tenth of the head's rate. The learning rate of each head is chosen on a fifth of the training photos
-of VOC, at 160 px and 4 epochs: from 3e-3 on as long as the next one is better. What is stored is
-left out when the program is started again.
+statistics, and the backbone learns at a tenth of the head's rate. The rate of each head is chosen
+on a fifth of the training photos of VOC, at 160 px and 4 epochs: from 3e-3 on as long as the next
+one is better. What is stored is left out when the program is started again.
 """
 
 import argparse
