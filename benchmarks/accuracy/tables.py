@@ -172,7 +172,7 @@ def ablation_table(dataset: str, out: Path) -> list[list[str]]:
 def peer_table(dataset: str, out: Path) -> list[list[str]]:
     """The same training by timm's parts."""
     rows = [['training', 'seeds', 'mAP', 'minutes']]
-    name = Run(dataset, 'linear').name
+    name = Run(dataset, 'linear', size=160).name
     for label, study, settings in (
         ('this repository, GAP + linear', 'fine_tuning', dict(run=name)),
         ("timm's parts", 'timm_training', dict(run=f'timm-{name}')),

@@ -3,7 +3,7 @@
 Loader, augmentation, loss, optimiser, schedule and average of the weights are timm's, put together
 as its training script does, and set as near to :mod:`.fine_tuning` as they can be: the same
 weights, whole photos squashed to a square, flip, one erased box, two operations of RandAugment,
-asymmetric loss, AdamW without decay of 1-D weights, learning rates, batches of 32.
+asymmetric loss, AdamW without decay of 1-D weights, learning rates, batches of 32; at 160 px.
 
 timm draws the linear layer with a standard deviation of 0.13, ours has 0.01, which a short training
 feels, so it is scaled. timm has no unknown labels: a class with difficult objects only is absent in
@@ -209,13 +209,13 @@ def main() -> None:
     """Parse the arguments and train what is not stored yet."""
     parser = argparse.ArgumentParser(description="Fine-tune with timm's parts.")
     parser.add_argument('--datasets', nargs='+', default=['voc2007'])
-    parser.add_argument('--seeds', type=int, default=2, help='number of seeds')
+    parser.add_argument('--seeds', type=int, default=1, help='number of seeds')
     parser.add_argument('--out', type=Path, default=OUT, help='for scores')
     args = parser.parse_args()
     study = Study('timm_training', args.out)
     for dataset in args.datasets:
         for seed in range(args.seeds):
-            record = run(Run(dataset, 'linear', seed), study, args.out)
+            record = run(Run(dataset, 'linear', seed, size=160), study, args.out)
             print(f'{dataset} seed {seed}: {record["mAP"]:.2f} mAP', flush=True)
 
 
