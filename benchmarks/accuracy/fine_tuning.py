@@ -204,15 +204,18 @@ def main() -> None:
     parser.add_argument('--datasets', nargs='+', default=['voc2007', 'coco18'])
     parser.add_argument('--heads', nargs='+', default=HEADS, choices=HEADS)
     parser.add_argument('--seeds', type=int, default=2, help='number of seeds')
-    parser.add_argument('--ablations', action='store_true', help='train the ablations instead')
+    parser.add_argument(
+        '--ablations', nargs='*', metavar='CHANGE', help='train these instead; by default all'
+    )
     parser.add_argument('--out', type=Path, default=OUT, help='for checkpoints and scores')
     args = parser.parse_args()
     study = Study('fine_tuning', args.out)
     runs = main_runs()
-    if args.ablations:
+    if args.ablations is not None:
+        changes = ablation_runs()
         runs = [
-            Run('voc2007', head, **changes)
-            for changes in ablation_runs().values()
+            Run('voc2007', head, **changes[name])
+            for name in args.ablations or changes
             for head in ('mldecoder', 'linear')
         ]
     for each in runs:
