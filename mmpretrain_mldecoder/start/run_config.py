@@ -16,7 +16,7 @@ from ..datasets.label_files.label_table import SPLITS
 
 ROWS = Path(mmpretrain_mldecoder.__file__).parent / '.mim' / 'configs' / 'finetune'
 BASE_BATCH = 32  # of the rows
-FEW_IMAGES = 5000  # below, a trained backbone is not better (docs/results.md),
+FEW_IMAGES = 5000  # below, the head alone, for time: two points less (docs/results.md),
 FOR_QUERIES = 1000  # and below, a linear layer is better
 LEAST_STEPS = 10  # an epoch
 PASSES = dict(cpu=10_000, gpu=60_000)  # images that a training sees, within the bounds of epochs
