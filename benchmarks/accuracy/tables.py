@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
-from benchmarks.accuracy.fine_tuning import Run, ablation_runs
+from benchmarks.accuracy.fine_tuning import Run, ablation_runs, main_run
 from benchmarks.accuracy.heads import HEADS
 from benchmarks.accuracy.losses import BALANCED, BINS, HIDINGS, OF_ML_DECODER, PARTIAL, run_name
 from benchmarks.accuracy.photos import REPOSITORY
@@ -137,7 +137,7 @@ def fine_tuned_table(dataset: str, out: Path) -> list[list[str]]:
     title = 'head, learning rate, seeds, minutes, mAP, mAP of the raw weights, minus GAP + linear'
     rows = [title.split(', ')]
     for head in FINE_TUNED:
-        name = Run(dataset, head).name
+        name = main_run(dataset, head).name
         records = study.find(dict(dataset=dataset, run=name))
         if records:
             rows.append(
@@ -200,7 +200,7 @@ def threshold_table(dataset: str, out: Path) -> list[list[str]]:
     rows = [['head', 'seed', 'metric', 'at 0.5', 'gain promised', 'gain found']]
     study = Study('threshold_gains', out)
     for head in FINE_TUNED:
-        for each in study.find(dict(dataset=dataset, run=Run(dataset, head).name)):
+        for each in study.find(dict(dataset=dataset, run=main_run(dataset, head).name)):
             for metric in ('CF1', 'OF1'):
                 numbers = [
                     f'{each[f"{metric}_{what}"]:.1f} ± {each[f"{metric}_{what}_sd"]:.1f}'
@@ -297,7 +297,7 @@ def summary_table(language: str, out: Path) -> list[list[str]]:
         for dataset in ('voc2007', 'coco18'):
             for study, name in (
                 ('frozen_features', head),
-                ('fine_tuning', Run(dataset, head).name),
+                ('fine_tuning', main_run(dataset, head).name),
             ):
                 records = Study(study, out).find(dict(dataset=dataset, run=name))
                 cells.append(mean_and_sd([each['mAP'] for each in records]) if records else '-')
@@ -337,7 +337,7 @@ def main() -> None:
     for dataset in ('voc2007', 'coco18', 'corel5k'):
         for study, runs in (
             ('frozen_features', list(HEADS)),
-            ('fine_tuning', [Run(dataset, head).name for head in FINE_TUNED]),
+            ('fine_tuning', [main_run(dataset, head).name for head in FINE_TUNED]),
         ):
             linear = dict(dataset=dataset, run=runs[0])
             others = [dict(dataset=dataset, run=name) for name in runs[1:]]
