@@ -11,7 +11,8 @@ from mmpretrain_mldecoder.errors import OpenQuestion
 from mmpretrain_mldecoder.fileio.terminal import one_line
 from mmpretrain_mldecoder.start.questions import add_answers, as_option, read_answers
 from mmpretrain_mldecoder.start.run_config import ABSENT, LEFT_OUT, ROWS
-from mmpretrain_mldecoder.start.stages import RunFolder, summary, train_and_export, write_inputs
+from mmpretrain_mldecoder.start.stages import RunFolder, train_and_export, write_inputs
+from mmpretrain_mldecoder.start.summary import summary
 
 
 def main(argv: list[str] | None = None) -> None:

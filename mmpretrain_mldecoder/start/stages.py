@@ -17,7 +17,6 @@ from ..analysis.browse.findings import read_unreadable
 from ..apis.thresholds.stored_thresholds import read_trained, store_thresholds
 from ..checkpoints.resume import find_resume_checkpoint
 from ..datasets.label_files import Answers, read_labels, read_split_counts
-from ..engine.runners.finished_test import read_finished_test
 from ..errors import RunError
 from ..fileio.atomic_write import atomic_write
 from .label_choices import choose_by_labels
@@ -286,25 +285,3 @@ def train_and_export(run: RunFolder) -> None:
         ),
     )
     run.once('export', lambda: mldecoder('export', config, run.model, run.path / 'model.onnx'))
-
-
-def summary(run: RunFolder) -> str:
-    """Return what came out and what to do with it."""
-    newest = max((run.path / 'test').rglob('test_*.json'), key=lambda path: path.stat().st_mtime)
-    test = read_finished_test(newest)
-    names = {'coco/mAP': 'mAP', 'coco/CF1': 'CF1', 'coco/OF1': 'OF1'}
-    numbers = ', '.join(
-        f'{short} {test.metrics[name]:.2f}'
-        for name, short in names.items()
-        if test.metrics.get(name) is not None
-    )
-    pack = Config.fromfile(run.config).test_dataloader.dataset.pipeline[-1]
-    absent = ' Unknown labels counted as absent.' if pack.get('difficult') == 'negative' else ''
-    config, model = (shlex.quote(str(path)) for path in (run.config, run.model))
-    return f"""
-{numbers} on {test.images:,} test images that chose nothing.{absent}
-
-look at it        {run.path / 'report' / 'index.html'}
-predict           mldecoder infer IMAGES {config} {model} --thr tuned --out-dir OUT
-without PyTorch   {run.path / 'model.onnx'}
-change something  edit a copy of {config}, then: mldecoder train COPY.py"""

@@ -19,6 +19,7 @@ from mmpretrain_mldecoder.start.stages import (
     train_and_export,
     write_inputs,
 )
+from mmpretrain_mldecoder.start.summary import summary
 
 
 def test_a_stage_is_done_once_also_by_another_process(tmp_path, monkeypatch):
@@ -202,3 +203,28 @@ def test_long_logs_are_shown_in_short(tmp_path, capfd, monkeypatch):
     with pytest.raises(RunError, match=r'status 3.*\nclass  threshold'):
         mldecoder('thresholds', 'fail', log=log)
     mldecoder('thresholds', 'fail', log=log, allowed=(0, 3))
+
+
+@pytest.mark.parametrize('difficult', ['unknown', 'negative'])
+def test_the_summary_says_what_is_not_in_the_map(run, difficult):
+    """Classes: in one image, in each known one, in none."""
+    labels = [(0, 0, {}), (0, 1, {}), (1, 1, {}), (2, 1, dict(ignore=1))]
+    write_json(
+        run.labels / 'test.json',
+        dict(
+            images=[dict(id=i) for i in range(3)],
+            annotations=[dict(image_id=i, category_id=c) | more for i, c, more in labels],
+            categories=[dict(id=c, name=name) for c, name in enumerate('abc')],
+        ),
+    )
+    for split in ('train', 'val'):
+        (run.labels / f'{split}.json').unlink()
+    pipeline = [dict(type='PackMultiLabelInputs', difficult=difficult)]
+    run.config.write_text(f'test_dataloader = dict(dataset=dict(pipeline={pipeline}))')
+    finished = dict(config='', checkpoint='', weights='ema', metrics={'coco/mAP': 12.3456})
+    finished |= dict(images=3, settings='', date='2026-01-01T00:00:00Z', versions={})
+    write_json(run.path / 'test/1/test_1.json', finished)
+    text = summary(run)
+    assert 'mAP 12.35 on 3 test images' in text
+    assert ('counted as absent' in text) == (difficult == 'negative')
+    assert f'{1 if difficult == "negative" else 2} of 3 classes have no AP' in text
