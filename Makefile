@@ -14,6 +14,7 @@
 # machine free meanwhile. BENCHMARKS='NAME ...' runs only some.
 # make accuracy trains heads and networks on real photos (docs/results.md): days on a CPU, continued
 # where it was stopped. STUDIES='NAME ...' runs only some, with the arguments in ACCURACY.
+# make fastai trains with fastai on few photos, installed in .venv-fastai, which sees .venv.
 
 STACK ?= lite
 TORCH ?= torch torchvision
@@ -25,7 +26,7 @@ ifeq ($(filter $(STACK),lite onedl),)
 $(error STACK is lite or onedl, not '$(STACK)')
 endif
 
-.PHONY: env demo test coverage test-browser test-faults test-peers bench accuracy lint
+.PHONY: env demo test coverage test-browser test-faults test-peers bench accuracy fastai lint
 
 env: .venv/installed-$(STACK)
 
@@ -105,4 +106,15 @@ accuracy: env .venv/accuracy
 
 .venv/accuracy: setup.py
 	$(PY) -m pip install -e '.[$(STACK),start,test]'
+	touch $@
+
+fastai: env .venv/accuracy .venv-fastai/installed
+	.venv-fastai/bin/python -m benchmarks.accuracy.fastai_peer $(ACCURACY)
+
+# Its python sees the packages of .venv, whose it must be, too.
+.venv-fastai/installed: Makefile
+	$(PY) -m venv .venv-fastai
+	$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' | \
+	  tee .venv-fastai/lib/python3*/site-packages/shared.pth
+	.venv-fastai/bin/python -m pip install 'fastai>=2.8.12'
 	touch $@

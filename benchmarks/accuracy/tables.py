@@ -213,12 +213,16 @@ def threshold_table(dataset: str, out: Path) -> list[list[str]]:
 def small_data_table(dataset: str, out: Path) -> list[list[str]]:
     """`mldecoder start` on few photos."""
     title = 'photos, learned from, config, seed, minutes, mAP, logistic regression, of all photos'
-    rows = [title.split(', ')]
+    peer = Study('fastai_peer', out)
+    columns = dict(mAP='.2f', learned_from=',', cpu_minutes='.1f') if peer.records else {}
+    rows = [[*title.split(', '), *(f'fastai: {name.replace("_", " ")}' for name in columns)]]
     records = Study('small_data', out).find(dict(dataset=dataset))
     for each in sorted(records, key=lambda record: record['photos']):
         photos, known = f'{each["photos"]:,}', f'{each["learned_from"]:,}'
         numbers = [f'{each[name]:.2f}' for name in ('mAP', 'regression', 'regression_of_all')]
         minutes = f'{each["minutes"]:.1f}'
+        found = peer.find({name: each[name] for name in ('dataset', 'photos', 'seed')})
+        numbers += [format(found[0][name], how) if found else '-' for name, how in columns.items()]
         rows.append([photos, known, each['row'], str(each['seed']), minutes, *numbers])
     return rows
 
