@@ -56,7 +56,8 @@ def find_label_files(
     answers = answers or Answers()
     data = images.data
     if not data.is_dir():
-        raise FileNotFoundError(f'{data} is not a folder')
+        fix = ': name the folder of the images, and this file by `labels`' if data.is_file() else ''
+        raise FileNotFoundError(f'{data} is not a folder{fix}')
     if answers.format is not None and answers.format not in FORMATS:
         raise ValueError(
             f'format {answers.format!r} is not known{near_names(answers.format, FORMATS)}. '

@@ -83,6 +83,9 @@ def test_refuses_what_is_not_there(folder):
         Answers(minus_one='maybe')
     with pytest.raises(FileNotFoundError, match='not a folder'):
         find_label_files(folder.path / 'none')
+    folder.write('l.csv', '')
+    with pytest.raises(FileNotFoundError, match='this file by `labels`'):
+        find_label_files(folder.path / 'l.csv')
 
 
 @pytest.mark.parametrize(
