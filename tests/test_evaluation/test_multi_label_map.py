@@ -384,6 +384,7 @@ def test_one_threshold_per_class_name():
     metric.dataset_meta = dict(classes=('cat', 'cell phone'))
     assert metric.compute(scores, targets)['OF1'] == 100
     assert MultiLabelMAP(with_f1=True, topk=1).compute(scores, targets)['OF1'] == 40
+    assert MultiLabelMAP(with_f1=True).compute(scores, targets)['OR_top2'] == 100
     metric.dataset_meta = dict(classes=('cat', 'dog'))
     with pytest.raises(ValueError, match=r'thr must name each class once: .* cell phone, dog'):
         metric.compute(scores, targets)

@@ -181,7 +181,7 @@ def _topk(part: nn.Module | BaseMetric) -> int | None:
         or (isinstance(part, MultiLabelMAP) and part.with_f1)
         or isinstance(part, Accuracy)
     ):
-        return int(np.max(part.topk))
+        return None if part.topk is None else int(np.max(part.topk))
     return None
 
 

@@ -61,7 +61,8 @@ class MultiLabelMAP(BaseMetric):
             ``functional/precision_recall.py``. Defaults to False.
         thr (float | dict[str, float]): Probability from which on a class is predicted, for
             ``with_f1``: one number, or one per class name. Defaults to 0.5.
-        topk (int): Predictions per image, in ``[1, C]``, for ``with_f1``. Defaults to 3.
+        topk (int, optional): Predictions per image, in ``[1, C]``, for ``with_f1``. Defaults to 3,
+            or ``C`` if that is less.
         by_size (bool): Whether to report ``mAP_small``, ``mAP_medium`` and ``mAP_large``, see
             :func:`object_size_targets`; left out, with a warning, if no object's area is known.
             Defaults to False.
@@ -90,7 +91,7 @@ class MultiLabelMAP(BaseMetric):
         per_class: bool = False,
         with_f1: bool = False,
         thr: float | dict[str, float] = 0.5,
-        topk: int = 3,
+        topk: int | None = None,
         by_size: bool = False,
         collect_device: str = 'cpu',
         prefix: str | None = None,
@@ -101,13 +102,13 @@ class MultiLabelMAP(BaseMetric):
             raise ValueError(f'map_type must be one of {MAP_TYPES}, got {map_type!r}.')
         if missing_class not in ('skip', 'zero'):
             raise ValueError(f"missing_class must be 'skip' or 'zero', got {missing_class!r}.")
-        for name, value, default in (('thr', thr, 0.5), ('topk', topk, 3)):
+        for name, value, default in (('thr', thr, 0.5), ('topk', topk, None)):
             if value != default and not with_f1:
                 raise ValueError(f'{name} = {value!r} does nothing without with_f1=True: set both')
         for name, value in (thr if isinstance(thr, dict) else {'': thr}).items():
             if not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ValueError(f'thr must be a probability from 0 to 1, got {name} {value!r}')
-        if not isinstance(topk, int) or topk < 1:
+        if topk is not None and (not isinstance(topk, int) or topk < 1):
             raise ValueError(f'topk must be one int of at least 1, got {topk!r}')
         self.map_type = map_type
         self.missing_class = missing_class
@@ -212,7 +213,7 @@ class MultiLabelMAP(BaseMetric):
             return np.empty((0, 3, 0), dtype=np.int64)
         thr = self._thresholds(np.shape(scores)[1])
         at_thr = counts_at_threshold(scores, targets, thr)
-        return np.stack([at_thr, counts_at_topk(scores, targets, self.topk)])
+        return np.stack([at_thr, counts_at_topk(scores, targets, self._topk(len(at_thr[0])))])
 
     def _metrics(self, values: np.ndarray, counts: np.ndarray) -> dict[str, float]:
         """Name and average what :meth:`_class_values` and :meth:`_row_counts` give; log notes."""
@@ -242,8 +243,12 @@ class MultiLabelMAP(BaseMetric):
         if self.with_f1:
             at_thr, at_topk = (precision_recall_of_counts(c, self.missing_class) for c in counts)
             metrics.update({name: 100 * value for name, value in at_thr.items()})
-            metrics.update({f'{n}_top{self.topk}': 100 * value for n, value in at_topk.items()})
+            topk = self._topk(len(ap))
+            metrics.update({f'{name}_top{topk}': 100 * value for name, value in at_topk.items()})
         return metrics
+
+    def _topk(self, num_classes: int) -> int:
+        return min(3, num_classes) if self.topk is None else self.topk
 
     def _thresholds(self, num_classes: int) -> float | np.ndarray:
         """Return ``thr`` in the order of the scores."""
