@@ -20,9 +20,6 @@ ALLOWED = {
     'mmpretrain_mldecoder/datasets/image_header.py': {
         'importlib.import_module': 'of packages that add formats to Pillow, by a fixed list',
     },
-    'mmpretrain_mldecoder/datasets/label_files/class_names.py': {
-        'yaml.load': 'with BaseLoader, which makes texts, lists and dicts of them, no objects',
-    },
     'examples/onnx_predict.py': {
         'importlib.import_module': 'of packages that add formats to Pillow, by a fixed list',
     },

@@ -126,7 +126,7 @@ def _read(path: Path, answers: Answers) -> tuple[str, ...]:
 def _of_yaml(text: str) -> tuple[str, ...]:
     """Return ``names``, a list or an object by number; nothing if there are none."""
     try:
-        content = yaml.load(text, yaml.BaseLoader)  # texts: no, yes and 01 are names
+        content = yaml.BaseLoader(text).get_single_data()  # texts: no, yes and 01 are names
     except (yaml.YAMLError, ValueError, RecursionError):  # another program's file perhaps
         return ()
     names = content.get('names') if isinstance(content, dict) else None
