@@ -10,4 +10,4 @@ model = dict(
         loss=dict(type='DetachedAsymmetricLoss'),
     ),
 )
-optim_wrapper = dict(optimizer=dict(lr=3e-3))  # chosen likewise
+optim_wrapper = dict(optimizer=dict(lr=3e-3))  # chosen as that of mldecoder_lite0
