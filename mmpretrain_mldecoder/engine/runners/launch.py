@@ -19,6 +19,7 @@ from ...errors import ConfigError, Preempted
 from ..checks.build import check_values
 from ..checks.config_error import merge_options, read_config, unknown_type
 from .finished_test import write_finished_test
+from .freed_memory import keep_freed_memory
 from .preemption import SIGNALS
 from .resume import ResumingRunner
 from .trackers import TRACKERS, add_tracker
@@ -156,6 +157,7 @@ def build_runner(cfg: Config) -> Runner:
     name = cfg.get('runner_type', 'Runner')
     if isinstance(name, str) and RUNNERS.get(name) is None:
         raise ConfigError(unknown_type('runner_type', name, 'runner'))
+    keep_freed_memory()
     return RUNNERS.build(cfg)
 
 
