@@ -82,12 +82,6 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> tuple[
                 'should be'
             )
             raise RunError(f'{split} has {len(rows)} images and no label: {why}')
-    of_val = table.targets[[split == 'val' for split in table.splits]]
-    if not ((of_val == 1).any(axis=0) & (of_val != 1).any(axis=0)).any():
-        raise RunError(
-            f'val has {len(of_val)} images and no class that some of them show and others lack: no '
-            'mAP could tell which epoch is the best. Label images that lack a class, too'
-        )
     write_coco_files(table, data, out)
     return answers, description
 

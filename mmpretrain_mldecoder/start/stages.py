@@ -22,7 +22,7 @@ from ..fileio.atomic_write import atomic_write
 from .label_choices import choose_by_labels
 from .labels import describe, leave_out, prepare_labels
 from .questions import read_answers
-from .run_config import FEW_IMAGES, choose, config_text, label_reasons, refit_text
+from .run_config import ABSENT, FEW_IMAGES, choose, config_text, label_reasons, refit_text
 
 STATE = 'start.json'
 # What is shown of a log: epochs, and what LivePageHook says.
@@ -132,12 +132,22 @@ def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
     """Write labels and config, unless they are there; arguments as of :func:`prepare_labels`.
 
     Raises:
+        RunError: If there would be no mAP on ``val``.
         ValueError: If the labels are others by now.
     """
     settings = run.settings
 
     def write_labels() -> None:
         given, run.described = prepare_labels(data, answers, settings['seed'], run.labels)
+        counts = read_split_counts(run.labels)
+        unknown = choose_by_labels(counts, settings['unknown']).get('unknown_val')
+        if not counts.with_ap('val', unknown is not None and unknown.value == ABSENT).any():
+            raise RunError(
+                f'val has {counts.images["val"]} images and no class that some of them show and '
+                'others are known to lack: no mAP could tell which epoch is the best. Label images '
+                'that lack a class, too'
+                + ('' if unknown is None else f', or let unknown labels be --unknown {ABSENT}')
+            )
         run.answers = asdict(given)
 
     if run.answers is not None:

@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from ..datasets.label_files import read_split_counts
 from ..engine.runners.finished_test import read_finished_test
+from .labels import FEW
 from .stages import RunFolder
 
 
@@ -20,20 +21,24 @@ def summary(run: RunFolder) -> str:
         if test.metrics.get(name) is not None
     )
     pack = Config.fromfile(run.config).test_dataloader.dataset.pipeline[-1]
-    counts = read_split_counts(run.labels)
-    positives, unknown = counts.positives['test'], counts.unknown['test']
     is_absent = pack.get('difficult') == 'negative'
-    negatives = counts.images['test'] - positives - (0 if is_absent else unknown)
-    skipped = int(((positives == 0) | (negatives == 0)).sum())
-    notes = ' Unknown labels counted as absent.' if is_absent else ''
-    if skipped:
-        notes += (
-            f'\n{skipped:,} of {len(counts.classes):,} classes have no AP: no image of test is '
-            'known to show them, or to lack them.'
+    notes = ['Unknown labels counted as absent.'] if is_absent else []
+    counts = read_split_counts(run.labels)
+    with_ap, positives = counts.with_ap('test', is_absent), counts.positives['test']
+    if skipped := int((~with_ap).sum()):
+        notes.append(
+            f'{skipped:,} of {len(with_ap):,} classes have no AP: no image of test is known to '
+            'show them, or to lack them.'
+        )
+    if few := int((with_ap & (positives < FEW)).sum()):
+        notes.append(
+            f'{few:,} of {len(with_ap):,} classes have an AP of fewer than {FEW} test images that '
+            'show them: other images would give another.'
         )
     config, model = (shlex.quote(str(path)) for path in (run.config, run.model))
+    said = '\n'.join([f'{numbers} on {test.images:,} test images that chose nothing.', *notes])
     return f"""
-{numbers} on {test.images:,} test images that chose nothing.{notes}
+{said}
 
 look at it        {run.path / 'report' / 'index.html'}
 predict           mldecoder infer IMAGES {config} {model} --thr tuned --out-dir OUT

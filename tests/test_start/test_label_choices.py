@@ -76,19 +76,40 @@ def test_counts_are_those_of_the_table(tmp_path):
         assert all(one[split].tolist() == other[split].tolist() for split in one)
 
 
-@pytest.mark.parametrize('option', [[], ['--unknown', 'left-out']])
-def test_positives_alone_train_with_all_else_absent(option, tmp_path, capsys):
+def test_positives_alone_train_with_all_else_absent(tmp_path, capsys):
     """Each split of the config has the negatives that the loss and the metric need."""
     rows = [(f'{i}.jpg', *(1 if kind == i % 3 else '' for kind in range(3))) for i in range(40)]
     data = write_csv(tmp_path / 'data', rows, ('image', 'cat', 'dog', 'cow'))
     run = tmp_path / 'run'
-    load_main('start')([str(data), '--out', str(run), '--dry-run', '--empty', 'unknown', *option])
-    said = capsys.readouterr().out
+    command = [str(data), '--out', str(run), '--dry-run', '--empty', 'unknown']
+    load_main('start')(command)
+    assert 'unknown labels count as absent in train (' in capsys.readouterr().out
     cfg = Config.fromfile(run / 'config.py')
-    is_absent = not option
-    assert ('unknown labels count as absent in train (' in said) == is_absent
     for split in ('train', 'val', 'test'):
         dataset = DATASETS.build(cfg[f'{split}_dataloader'].dataset)
         positives, negatives = known_labels(dataset).class_counts(3)
         assert positives.sum() == len(dataset)
-        assert negatives.sum() == 2 * len(dataset) * is_absent
+        assert negatives.sum() == 2 * len(dataset)
+
+
+@pytest.mark.parametrize(
+    ('cells', 'options', 'fix'),
+    [
+        ([('1', '')], [], None),  # one class that all have
+        ([('1', ''), ('', '1')], ['--unknown', 'left-out'], '--unknown absent'),
+    ],
+)
+def test_a_val_that_can_tell_no_epoch_from_another_is_refused(
+    cells, options, fix, tmp_path, capsys
+):
+    rows = [(f'{i}.jpg', *cells[i % len(cells)]) for i in range(40)]
+    data = write_csv(tmp_path / 'data', rows, ('image', 'cat', 'dog'))
+    empty = 'no' if fix is None else 'unknown'
+    command = [str(data), '--dry-run', '--empty', empty, '--out', str(tmp_path / 'run')]
+    with pytest.raises(SystemExit):
+        load_main('start')([*command, *options])
+    said = capsys.readouterr().err
+    assert 'val has 6 images and no class' in said
+    if fix:
+        assert fix in said
+        load_main('start')([*command[:-1], str(tmp_path / 'other'), *fix.split()])

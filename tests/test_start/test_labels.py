@@ -127,12 +127,6 @@ def test_too_few_images_for_three_splits(tmp_path):
         prepare_labels(data, Answers(separator='none'), 0, tmp_path / 'labels')
 
 
-def test_a_val_that_can_tell_no_epoch_from_another_is_refused(tmp_path):
-    data = write_csv(tmp_path / 'data', [(f'{i}.jpg', 'cat') for i in range(40)])
-    with pytest.raises(RunError, match=r'val has 6 images and no class .* others lack'):
-        prepare_labels(data, Answers(), 0, tmp_path / 'labels')
-
-
 def test_a_question_is_an_error_with_its_argument_without_a_terminal(tmp_path, capsys):
     rows = [(f'{i}.jpg', i % 2, (i % 3) - 1) for i in range(30)]
     data = write_csv(tmp_path / 'data', rows, ('image', 'cat', 'dog'))

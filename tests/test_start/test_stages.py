@@ -228,3 +228,4 @@ def test_the_summary_says_what_is_not_in_the_map(run, difficult):
     assert 'mAP 12.35 on 3 test images' in text
     assert ('counted as absent' in text) == (difficult == 'negative')
     assert f'{1 if difficult == "negative" else 2} of 3 classes have no AP' in text
+    assert f'{2 if difficult == "negative" else 1} of 3 classes have an AP of fewer' in text

@@ -22,6 +22,12 @@ class SplitCounts(NamedTuple):
     positives: dict[str, np.ndarray]  # (C,) of each split
     unknown: dict[str, np.ndarray]
 
+    def with_ap(self, split: str, unknown_is_absent: bool) -> np.ndarray:
+        """Return ``(C,)``: the classes that images of a split show and others are known to lack."""
+        positives, unknown = self.positives[split], self.unknown[split]
+        negatives = self.images[split] - positives - (0 if unknown_is_absent else unknown)
+        return (positives > 0) & (negatives > 0)
+
     def largest_deviation(self) -> tuple[str, str, float] | None:
         """Return the class and split whose share differs most, and its difference.
 
