@@ -17,7 +17,7 @@ from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
 from ..fileio.near_names import near_names
-from ..fileio.terminal import printable
+from ..fileio.terminal import counted, printable
 from .coco_annotations import CocoAnnotations, read_coco_annotations
 from .coco_samples import CocoSamples, PackedStrings, distinct_labels, image_bounds
 from .dataset_arguments import check_keys, class_names, image_folder, refuse_other_arguments
@@ -191,11 +191,14 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         too_small = self._too_small(coco) & chosen_images
         kept = np.flatnonzero(chosen_images & ~too_small)
         if too_small.any():
-            notes.append(f'{too_small.sum()} images below min_size={self.min_size:g} dropped')
+            notes.append(
+                f'{counted(too_small.sum(), "image")} below min_size={self.min_size:g} dropped'
+            )
         print_log(
-            f'{type(self).__name__} {self.ann_file}: {len(kept)} images, {len(classes)} classes, '
-            f'{len(gt_labels)} labels from {len(boxes)} boxes; '
-            f'{(~labelled).sum()} images without labels '
+            f'{type(self).__name__} {self.ann_file}: {counted(len(kept), "image")}, '
+            f'{counted(len(classes), "class")}, '
+            f'{counted(len(gt_labels), "label")} from {counted(len(boxes), "box")}; '
+            f'{counted((~labelled).sum(), "image")} without labels '
             f'{"kept" if self.keep_unlabelled else "dropped"}; {"; ".join(notes)}',
             logger='current',
         )
@@ -249,13 +252,13 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
             )
         small = chosen & (coco.annotation_areas < self.min_box_area)
         notes = [
-            f'{crowd.sum()} crowd boxes {"kept" if self.with_crowd else "dropped"}',
-            f'{small.sum()} boxes below min_box_area={self.min_box_area:g} dropped',
+            f'{counted(crowd.sum(), "crowd box")} {"kept" if self.with_crowd else "dropped"}',
+            f'{counted(small.sum(), "box")} below min_box_area={self.min_box_area:g} dropped',
         ]
         if difficult.any():
-            notes.append(f'{difficult.sum()} difficult or ignored boxes, no labels')
+            notes.append(f'{counted(difficult.sum(), "box")} difficult or ignored, no label')
         if unknown_area.any():
-            notes.append(f'{unknown_area.sum()} boxes without area')
+            notes.append(f'{counted(unknown_area.sum(), "box")} without area')
         return chosen & ~small, difficult, notes
 
     def _tell_repeated(
@@ -276,7 +279,8 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
         different = [pair for pair in pairs if labels_of(pair[0]) != labels_of(pair[1])]
         one, other = (different or pairs)[0]
         print_log(
-            f'{self.ann_file}: {len(pairs)} images have the file name of another one, '
+            f'{self.ann_file}: {counted(len(pairs), "image has", "images have")} the file name of '
+            f'another one, '
             f'{len(different)} of them with other labels: {printable(names[one])} has the ids '
             f'{coco.image_ids.item(one)} and {coco.image_ids.item(other)}. Each is a sample of its '
             'own; give their annotations one image_id',

@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 
 from ..errors import UnreadableImageError
 from ..fileio.near_names import DIFFERENCES, difference, plain_name
-from ..fileio.terminal import printable
+from ..fileio.terminal import counted, printable
 from .image_header import image_suffixes
 
 
@@ -103,8 +103,8 @@ def decoded_names(
     if decoded:
         name, file = next(iter(decoded.items()))
         print_log(
-            f'{source}: {len(decoded)} file names have backslashes or percent codes and '
-            f'are decoded, the first, {printable(name)}, to {printable(file)}',
+            f'{source}: {counted(len(decoded), "file name")} with backslashes or percent codes '
+            f'decoded, the first, {printable(name)}, to {printable(file)}',
             'current',
             logging.WARNING,
         )

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from ..fileio.terminal import counted
 from .image_header import image_suffixes, package_for
 
 # What systems and programs put beside images.
@@ -115,8 +116,7 @@ def is_metadata(name: str) -> bool:
 
 def describe_left_out(left_out: Counter[str]) -> str:
     """Return such as ``'4 files left out: 3 .txt, 1 .heic (needs pillow-heif)'``."""
-    total = left_out.total()
-    return f'{total} {"file" if total == 1 else "files"} left out: {list_kinds(left_out)}'
+    return f'{counted(left_out.total(), "file")} left out: {list_kinds(left_out)}'
 
 
 def list_kinds(kinds: Counter[str]) -> str:
@@ -126,5 +126,5 @@ def list_kinds(kinds: Counter[str]) -> str:
         package = package_for(kind)
         listed.append(f'{number} {kind}' + (f' (needs {package})' if package else ''))
     if others := sum(kinds.values()) - sum(n for _, n in kinds.most_common(MAX_KINDS)):
-        listed.append(f'{others} others')
+        listed.append(counted(others, 'other'))
     return ', '.join(listed)

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import VOC, ImageNet
 from mmpretrain.registry import DATASETS
 
-from ..fileio.terminal import listed, printable
+from ..fileio.terminal import counted, listed, printable
 from .image_files import find_files
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
@@ -125,11 +125,11 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
         if self._others:
             others = [f'{name!r} ({count:,})' for name, count in self._others.most_common()]
             text = (
-                f'{source}: {self._others.total():,} objects are of none of the '
-                f'{len(self.CLASSES)} classes: {printable(listed(others, 10))}'
+                f'{source}: {counted(self._others.total(), "object")} of none of the classes '
+                f'({len(self.CLASSES)}): {printable(listed(others, 10))}'
             )
             if not any(info['gt_label'] or info['gt_label_difficult'] for info in data_list):
-                raise ValueError(f'{text}. No others are there: set `metainfo.classes`')
+                raise ValueError(f'{text}. There are no others: set `metainfo.classes`')
             print_log(f'{text}. They make no label', 'current', logging.WARNING)
         return data_list
 

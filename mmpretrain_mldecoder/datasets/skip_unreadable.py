@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 
 from ..errors import TooManyUnreadableError, UnreadableImageError
 from ..fileio.json_files import json_line, read_json_lines
-from ..fileio.terminal import printable
+from ..fileio.terminal import counted, printable
 
 MAX_LISTED = 20
 
@@ -100,11 +100,10 @@ class SkipUnreadableMixin:
             return None
 
     def _too_many(self, found: dict[str, str]) -> str:
-        images = 'image' if len(found) == 1 else 'images'
         listed = [f'{printable(path)} ({reason})' for path, reason in found.items()][:MAX_LISTED]
         more = f' and {len(found) - MAX_LISTED} more' if len(found) > MAX_LISTED else ''
         where = f', all in {self.unreadable.file}' if self.unreadable.file else ''
         return (
-            f'{len(found)} {images} cannot be read, more than max_unreadable='
+            f'{counted(len(found), "image")} cannot be read, more than max_unreadable='
             f'{self.max_unreadable} of the dataset: {", ".join(listed)}{more}{where}'
         )

@@ -50,6 +50,18 @@ def listed(names: Collection[str], most: int = 4) -> str:
     return ', '.join([*list(names)[:most], *['...'] * (len(names) > most)])
 
 
+def counted(number: int, one: str, many: str = '') -> str:
+    """Return a number and what it counts, such as ``'1 class'`` or ``'2,000 classes'``.
+
+    Args:
+        number (int): How many.
+        one (str): What there is one of; a verb may follow: ``'class has'``.
+        many (str): What there are several of. Defaults to ``one`` with -s, or -es behind s and x.
+    """
+    many = many or one + ('es' if one.endswith(('s', 'x')) else 's')
+    return f'{number:,} {one if number == 1 else many}'
+
+
 class _Rate(ProgressColumn):
     """Images per second."""
 

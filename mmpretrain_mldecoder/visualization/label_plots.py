@@ -10,6 +10,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from ..fileio.terminal import counted
 from .figure import BLUE, DPI, GREEN, ORANGE, save_figure, shorten
 
 # The markers tell the splits apart without colour.
@@ -123,7 +124,7 @@ def plot_labels_per_image(numbers: Mapping[str, np.ndarray], out: str | os.PathL
     for number, (split, values) in enumerate(numbers.items()):
         shares = 100 * np.bincount(np.minimum(values, last), minlength=last + 1) / len(values)
         x = np.arange(last + 1) + (number - (len(numbers) - 1) / 2) * width
-        label = f'{split}: {len(values):,} images, {values.mean():.2f} labels on average'
+        label = f'{split}: {counted(len(values), "image")}, {values.mean():.2f} labels on average'
         style = dict(hatch=('', '///', '...')[number], edgecolor='white', lw=0)
         axes.bar(x, shares, width, color=COLORS[number], label=label, **style)
     ticks = range(0, last + 1, max(1, last // 25))

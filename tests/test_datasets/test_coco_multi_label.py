@@ -96,8 +96,8 @@ def test_images_that_lose_all_boxes_to_classes_are_unlabelled(fake_coco):
 @pytest.mark.parametrize(
     ('options', 'parts'),
     [
-        ({}, ['12 images, 4 classes', '1 images without labels kept', '2 crowd boxes kept']),
-        (dict(keep_unlabelled=False), ['11 images', '1 images without labels dropped']),
+        ({}, ['12 images, 4 classes', '1 image without labels kept', '2 crowd boxes kept']),
+        (dict(keep_unlabelled=False), ['11 images', '1 image without labels dropped']),
         # the crowds are the only two boxes of their image
         (dict(with_crowd=False), ['2 images without labels kept', '2 crowd boxes dropped']),
         (dict(min_box_area=1e6), [' 0 labels from 0 boxes', '22 boxes below min_box_area=1e+06']),
@@ -308,7 +308,7 @@ def test_backslashes_and_percent_codes_in_file_names(fake_coco, monkeypatch, wri
     paths = [info['img_path'] for info in infos(build(fake_coco))]
     assert paths == [str(folder / on_disk.format(i)) for i in range(12)]
     assert len(lines) == (written != on_disk)
-    assert all('12 file names have' in line for line in lines)
+    assert all('12 file names with' in line for line in lines)
 
 
 @pytest.mark.parametrize(

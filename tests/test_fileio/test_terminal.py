@@ -3,7 +3,7 @@ import pytest
 
 from mmpretrain_mldecoder.apis.predictions.prediction_run import table_row
 from mmpretrain_mldecoder.evaluation.metrics.multi_label_map import class_table
-from mmpretrain_mldecoder.fileio.terminal import one_line, printable
+from mmpretrain_mldecoder.fileio.terminal import counted, one_line, printable
 
 CLEAR = '\x1b[2J'  # empties the screen of a terminal
 
@@ -42,3 +42,9 @@ def test_an_exception_in_one_line():
     assert one_line(ValueError('a\n   b\tc ')) == 'a b c'
     assert one_line(MemoryError()) == 'MemoryError'
     assert one_line(OSError('\n')) == 'OSError'
+
+
+def test_one_thing_is_not_several():
+    assert [counted(n, 'image') for n in (0, 1, 2000)] == ['0 images', '1 image', '2,000 images']
+    assert [counted(n, 'class') for n in (1, 2)] == ['1 class', '2 classes']
+    assert [counted(n, 'row has', 'rows have') for n in (1, 2)] == ['1 row has', '2 rows have']

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from ...apis.inference.multi_label_inferencer import MultiLabelInferencer
+from ...fileio.terminal import counted
 from .demo_view import attention_of, has_attention, predict_photo
 
 TITLE = 'What is in the photo?'
@@ -114,7 +115,7 @@ def _show(prediction: dict | None, thr: float, chosen: str | None) -> tuple[Any,
     if not found:
         message = f'No label reaches {thr:.2f}. The best is **{best}** with {scores[best]:.2f}.'
         return message, hidden, no_overlay, '', chosen
-    number = '1 label' if len(found) == 1 else f'{len(found)} labels'
+    number = counted(len(found), 'label')
     labels = gr.Label(value=found, visible=True)
     if 'attention' not in prediction:
         return number, labels, no_overlay, '', None

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...engine import PortableRunner
 from ...errors import ParityError
+from ...fileio.terminal import counted
 
 BATCHES = (1, 2, 7)
 """Batch sizes that are compared; exporters take 1 for a constant."""
@@ -200,7 +201,7 @@ def export_report(export: Export) -> Group:
         about = export.metadata
         lines += [
             f'{export.path}: {export.num_bytes / 1e6:.1f} MB, {about["source"]["precision"]}, '
-            f'{len(about["classes"])} classes, {about["output"]["name"]}, '
+            f'{counted(len(about["classes"]), "class")}, {about["output"]["name"]}, '
             f'{"with" if "thresholds" in about else "no"} thresholds',
             f'input: {about["input"]["dtype"]}, {about["input"]["channels"]}, '
             f'{about["input"]["values"]}; resize: {_steps(about["resize"])}',

@@ -20,7 +20,7 @@ from torch import Tensor
 from ...checkpoints import classes_of
 from ...engine.checks.config_error import explained
 from ...errors import ConfigError, UnreadableImageError
-from ...fileio.terminal import one_line, progress_bar
+from ...fileio.terminal import counted, one_line, progress_bar
 from ..thresholds.stored_thresholds import stored_thresholds
 from ..trained_model import config_and_checkpoint, load_trained
 from .image_inputs import ImageInputs, ImagePipeline, SingleImage, expand_inputs
@@ -310,8 +310,9 @@ class MultiLabelInferencer(BaseInferencer):
                 samples, maps = self._network(batch, num_left), [None] * len(indices)
             number = len(samples[0].pred_score)
             if number != len(self.classes):  # of a head without num_classes
-                known = f'{len(self.classes)} class names are known'
-                raise ValueError(f'the model scores {number} classes, but {known}')
+                known = counted(len(self.classes), 'class name is', 'class names are')
+                scored = counted(number, 'class')
+                raise ValueError(f'the model scores {scored}, but {known} known')
             for index, sample, own_maps in zip(indices, samples, maps, strict=True):
                 scores = sample.pred_score.float().cpu().numpy().astype(np.float64)
                 order = np.argsort(-scores, kind='stable')

@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from ...checkpoints.restricted_pickle import read_predictions
 from ...fileio.atomic_write import atomic_write
+from ...fileio.terminal import counted
 from ..trained_model import dataset_class_names
 
 
@@ -41,8 +42,8 @@ def write_class_prior(
     names = dataset_class_names(Config.fromfile(config).test_dataloader.dataset)
     if len(names) != scores.shape[1]:
         raise ValueError(
-            f'{predictions} has {scores.shape[1]} scores per image, and the test dataset of '
-            f'{config} {len(names)} classes: they are of another config'
+            f'{predictions} has {counted(scores.shape[1], "score")} per image, and the test '
+            f'dataset of {config} {counted(len(names), "class")}: they are of another config'
         )
     if not ((scores >= 0) & (scores <= 1)).all():  # nan compares false
         raise ValueError(f'{predictions} has scores that are no probabilities, in [0, 1]')

@@ -24,6 +24,7 @@ from mmengine.dist import barrier, get_dist_info
 
 from ...fileio.atomic_write import atomic_write
 from ...fileio.json_files import JsonLinesAppender, json_line, read_json_lines
+from ...fileio.terminal import counted
 
 _FIX = 'Name another --out-dir, or replace them with --overwrite.'
 
@@ -170,8 +171,8 @@ class PredictionFolder:
                 done.add(record['path'])
         if others:
             raise ValueError(
-                f'{self.folder} holds predictions of {len(others)} images that are not among '
-                f'the inputs, such as {next(iter(others))}. {_FIX}'
+                f'{self.folder} holds predictions of {counted(len(others), "image")} not among the '
+                f'inputs, such as {next(iter(others))}. {_FIX}'
             )
         return done
 

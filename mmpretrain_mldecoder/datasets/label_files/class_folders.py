@@ -10,6 +10,7 @@ import os
 import posixpath
 
 from ...fileio.groups import equal_files
+from ...fileio.terminal import counted
 from .label_source import FOLDER, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels, split_in_name
 
@@ -34,7 +35,7 @@ def _read(source: LabelSource) -> Labels:
         split, name = _split_and_class(path)
         rows.append(LabelRow(paths[index], {name: 1}, split))
     copies = len(paths) - len({*first})
-    notes = [f'{copies:,} files are copies of others, whose labels are united'] if copies else []
+    notes = [f'{counted(copies, "copy", "copies")} of other files: labels united'] if copies else []
     return Labels(rows, notes=notes)
 
 

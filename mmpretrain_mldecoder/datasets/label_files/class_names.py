@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from ...errors import OpenQuestion
-from ...fileio.terminal import printable
+from ...fileio.terminal import counted, printable
 from .answers import Answers
 from .file_content import read_text
 from .label_source import FOLDER, LabelSource
@@ -81,7 +81,8 @@ def _find_names(
         path = data / answers.class_names
         if not fits(names := _read(path, answers)):
             raise ValueError(
-                f'{path} has {len(names)} names, and the numbers of classes go up to {number - 1}'
+                f'{path} has {counted(len(names), "name")}, and the numbers of classes go '
+                f'up to {number - 1}'
             )
         refuse_repeated(names, path)
         return names, []
@@ -97,16 +98,20 @@ def _find_names(
     if len(set(found.values())) > 1:
         raise OpenQuestion(
             'class_names',
-            f'{source.path} numbers its {number} classes, and several files may have their names.',
-            {str(k): f'{len(v)} names: {printable(", ".join(v[:3]))}' for k, v in found.items()},
+            f'{source.path} numbers {counted(number, "class")}, and several files may have their '
+            'names.',
+            {
+                str(k): f'{counted(len(v), "name")}: {printable(", ".join(v[:3]))}'
+                for k, v in found.items()
+            },
         )
     for path, names in found.items():
         refuse_repeated(names, path)
         return names, [f'names of the classes from {path}']
-    others = ', '.join(f'{path} has {len(names)}' for path, names in lists.items() if names)
+    others = ', '.join(f'{path} has {len(names):,}' for path, names in lists.items() if names)
     return tuple(map(str, range(number))), [
-        f'{source.path} numbers its {number} classes, and there is no list of so many names, such '
-        f'as classes.txt{f" ({others})" if others else ""}: the names are the numbers; '
+        f'{source.path} numbers {counted(number, "class")}, and there is no list of so many '
+        f'names, such as classes.txt{f" ({others})" if others else ""}: the names are the numbers; '
         '`class_names` names a list'
     ]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from ...errors import OpenQuestion
-from ...fileio.terminal import printable
+from ...fileio.terminal import counted, printable
 from .csv_table import CsvTable
 from .edits import Changes, edit_names, edit_rows
 from .image_names import has_image_suffix
@@ -124,9 +124,9 @@ def _split_column(table: CsvTable) -> tuple[str, list[str]]:
             others = [cell for split, cell in pairs if cell.strip() and not split]
             if any(splits) and others:
                 raise ValueError(
-                    f'{table.source.path}: {len(others):,} cells of the column {name!r} are no '
-                    f'split, such as {printable(others[0])!r}: write train, val or test, or '
-                    'nothing for those to distribute'
+                    f'{table.source.path}: the column {name!r} has {counted(len(others), "cell")} '
+                    f'with no split, such as {printable(others[0])!r}: write train, val or test, '
+                    'or nothing for those to distribute'
                 )
             if not others:
                 return name, splits
@@ -168,9 +168,9 @@ def _label_columns(table: CsvTable) -> tuple[str, ...]:
         wrong = [cell for cell in cells if cell.strip() and not are_values([cell])]
         if 0 < len(wrong) * 2 < len([*filter(str.strip, cells)]):
             raise ValueError(
-                f'{path}: {len(wrong):,} cells of the column {name!r} are other values than 1, 0, '
-                f'-1 and empty, such as {printable(wrong[0])!r}: correct them, or name the columns '
-                'with labels (label_columns)'
+                f'{path}: {counted(len(wrong), "cell")} of the column {name!r} with other values '
+                f'than 1, 0, -1 and empty, such as {printable(wrong[0])!r}: correct them, or name '
+                'the columns with labels (label_columns)'
             )
     texts = [name for name in table.columns if name not in of_values]
     named = [name for name in texts if any(word in name.lower() for word in _LABEL_NAMES)]

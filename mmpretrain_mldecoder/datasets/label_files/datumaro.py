@@ -9,6 +9,7 @@ Source: open-edge-platform/datumaro, tests/assets/datumaro_dataset/legacy::
 
 import msgspec
 
+from ...fileio.terminal import counted
 from .file_content import decode_json
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
@@ -68,8 +69,8 @@ def _read(source: LabelSource) -> Labels:
         ids = [each.label_id for each in annotations if each.type == 'label' or with_boxes]
         if wrong := {*ids} - {*range(len(names))}:
             raise ValueError(
-                f'{source.path}: item {item.id!r} has label_id {min(wrong)}, and there are '
-                f'{len(names)} labels: correct it, or add the label'
+                f'{source.path}: item {item.id!r} has label_id {min(wrong)}, and the file has '
+                f'{counted(len(names), "label")}: correct it, or add the label'
             )
         path = item.image.path if item.image else ''
         rows.append(LabelRow(path or str(item.id), {names[each]: 1 for each in ids}))

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ...fileio.terminal import counted
 from .edits import Changes, edit_json, edit_names
 from .file_content import decode_json
 from .label_source import LabelFormat, LabelSource
@@ -47,8 +48,8 @@ def _read(source: LabelSource) -> Labels:
         for each in targets:
             if isinstance(each, int) and not 0 <= each < len(classes):
                 raise ValueError(
-                    f'{source.path}: {image!r} has the label {each}, and there are '
-                    f'{len(classes)} classes'
+                    f'{source.path}: {image!r} has the label {each}, and the file has '
+                    f'{counted(len(classes), "class")}'
                 )
             name = classes[each] if isinstance(each, int) else each
             labels[name.label if isinstance(name, _Object) else name] = 1

@@ -15,10 +15,12 @@ from ..image_search import is_metadata
 from .answers import Answers
 from .formats import FORMATS
 from .image_names import ImageNames, has_image_suffix
-from .label_source import FOLDER, LabelFormat, LabelSource
+from .label_source import FOLDER, SPREADSHEETS, LabelFormat, LabelSource
 from .label_table import split_in_name
 
+# what is looked at; nothing is read of a spreadsheet, but people forget to export it
 _SUFFIXES = {suffix for format in FORMATS.values() for suffix in format.suffixes}
+_SUFFIXES |= {*SPREADSHEETS}
 _LEVELS = 4  # of folders below the data
 _LISTED = 3  # files in none of the formats
 _MANY = 50  # files of a kind in a folder: one an image, no label files of their own
@@ -107,6 +109,8 @@ def find_label_files(
             ]
     found = [files for files in found if files.pattern == answers.labels] or found
     if len(found) > 1:
+        found = _nested(found, data) or found
+    if len(found) > 1:
         raise OpenQuestion(
             'labels',
             f'{data} has {len(found)} files that may hold the labels. Which one does?',
@@ -135,12 +139,25 @@ def _description(source: LabelSource) -> str:
 def _named(data: Path, labels: str) -> Sequence[Path]:
     """Return the files that an answer names: relative to the data, or to the working directory."""
     path = data / labels
-    found = [path] if path.exists() else [*map(Path, sorted(glob.glob(str(path))))]
+    paths = glob.glob(os.path.join(data, labels), recursive=True)
+    found = [path] if path.exists() else sorted(map(Path, paths))
     if not found and Path(labels).exists():
         found = [Path(labels).absolute()]
     if not found:
         raise FileNotFoundError(f'labels: there is no {path}')
     return found
+
+
+def _nested(found: Sequence[LabelFiles], data: Path) -> list[LabelFiles]:
+    """Join YOLO's folders below ``labels``, which are nested as those below ``images`` are."""
+    parts = [pair for files in found for pair in zip(files.paths, files.splits, strict=True)]
+    paths, splits = zip(*sorted(parts), strict=True)
+    tops = {next((top for top in path.parents if top.name == 'labels'), path) for path in paths}
+    patterns = {_split_of_file(top, data)[1] for top in tops}
+    is_yolo = {files.format.name for files in found} == {'yolo'}
+    if not is_yolo or len(patterns) > 1 or any(top.name != 'labels' for top in tops):
+        return []
+    return [LabelFiles(found[0].format, paths, splits, os.path.join(*patterns, '**', ''))]
 
 
 def _paths(data: Path) -> Iterator[Path]:

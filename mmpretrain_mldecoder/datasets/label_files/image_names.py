@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
-from ...fileio.terminal import printable
+from ...fileio.terminal import counted, printable
 from ..image_files import near_name
 from ..image_header import image_suffixes
 from ..image_search import find_images
@@ -123,12 +123,13 @@ class ImageNames:
             name = min(unclear)
             other = min(names[guessed[name]] - {name})
             notes.append(
-                f'{len(unclear):,} images are left out, because others have the same file name: '
-                f'{printable(name)} and {printable(other)} could both be {printable(guessed[name])}'
+                f'{counted(len(unclear), "image")} left out, because others have the same file '
+                f'name: {printable(name)} and {printable(other)} could both be '
+                f'{printable(guessed[name])}'
             )
         if clear := sorted(guessed.keys() - unclear):
             notes.append(
-                f'{len(clear):,} images are found by the end of their name, such as '
+                f'{counted(len(clear), "image")} found by the end of the name, such as '
                 f'{printable(clear[0])}: {printable(guessed[clear[0]])}'
             )
         return kept, missing, notes
@@ -139,10 +140,10 @@ class ImageNames:
         several = sum(
             len(self._by_end(1).get(posixpath.basename(name), ())) > 1 for name in missing
         )
-        hint = f'; {several:,} have the file name of several images' if several else ''
+        hint = f'; {several:,} with the file name of several images' if several else ''
         return (
-            f'{len(missing):,} rows name images that are not below {self.data}, first: '
-            f'{printable(missing[0])}{near}{hint}'
+            f'{counted(len(missing), "row names", "rows name")} images that are not below '
+            f'{self.data}, first: {printable(missing[0])}{near}{hint}'
         )
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ...errors import OpenQuestion
-from ...fileio.terminal import printable
+from ...fileio.terminal import counted, printable
 from .csv_table import CHARACTERS, name_of_character
 from .label_source import LabelSource
 
@@ -86,7 +86,7 @@ def _separator(cells: Sequence[str], source: LabelSource) -> str:
     found = ', '.join(f'{counts[sign]:,} a {name_of_character(sign)!r}' for sign in possible)
     raise OpenQuestion(
         'separator',
-        f'{source.path}: of {len(cells):,} cells with labels {found}, such as '
+        f'{source.path}: of {counted(len(cells), "cell")} with labels {found}, such as '
         f'"{printable(example[:80])}". What separates the labels of an image?',
         {name_of_character(sign) or _NONE: _outcome(cells, sign) for sign in (*possible, '')},
     )
@@ -95,7 +95,7 @@ def _separator(cells: Sequence[str], source: LabelSource) -> str:
 def _outcome(cells: Sequence[str], separator: str) -> str:
     labels = Counter(label for cell in cells for label in _split(cell, separator))
     often = ', '.join(printable(name[:30]) for name, _ in labels.most_common(3))
-    return f'{len(labels):,} classes, such as {often}'
+    return f'{counted(len(labels), "class")}, such as {often}'
 
 
 def _split(cell: str, separator: str) -> list[str]:

@@ -20,6 +20,7 @@ from .label_table import Labels
 FOLDER = '/'  # the suffix of a folder
 JSON_LINES = ('.jsonl', '.ndjson')
 TABLES = ('.csv', '.tsv', '.txt')
+SPREADSHEETS = ('.xlsx', '.xls', '.ods')
 _HEAD = 2**16  # bytes that a format is recognised by
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -98,6 +99,8 @@ class LabelSource:
     @cached_property
     def problem(self) -> str:
         """Why the content of a file cannot be decoded; '' if it can."""
+        if self.suffix in SPREADSHEETS:
+            return printable(f'{self.path} is a spreadsheet, which is not read: export it as CSV')
         try:
             if not self.head.strip():
                 raise ValueError('it is empty')

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...errors import OpenQuestion
-from ...fileio.terminal import printable
+from ...fileio.terminal import counted, printable
 from .answers import NO, TARGETS, UNKNOWN, YES
 from .csv_table import read_csv
 from .file_content import decode_json
@@ -85,10 +85,10 @@ def _read(source: LabelSource) -> Labels:
     shapes = sum(value.is_shape for value in values)
     with_shapes, notes = boxes_count(len(values) - shapes, shapes, source)
     if skipped := of_tasks.count([]):
-        notes.append(f'{skipped:,} tasks without an annotation are skipped')
+        notes.append(f'{counted(skipped, "task")} without an annotation skipped')
     counts = Counter(value.name for value in values if with_shapes or not value.is_shape)
     if source.answers.label_columns is None and len(counts) > 1:
-        choices = {(name,): f'{count:,} times' for name, count in counts.items()}
+        choices = {(name,): counted(count, 'time') for name, count in counts.items()}
         raise OpenQuestion(
             'label_columns',
             f'{source.path} has labels under several names. Which are those to learn?',
@@ -113,8 +113,8 @@ def _read(source: LabelSource) -> Labels:
     if differing and source.answers.annotators is None:
         raise OpenQuestion(
             'annotators',
-            f'{source.path}: the annotators of {differing:,} images differ. Is a label one that '
-            'only some of them gave?',
+            f'{source.path}: the annotators of {counted(differing, "image")} differ. Is a label '
+            'one that only some of them gave?',
             {YES: 'one annotator is enough', NO: 'all have to agree', UNKNOWN: 'it is unknown'},
         )
     return Labels(rows, notes=notes)
@@ -166,7 +166,7 @@ def _image_key(found: list[_Annotation], source: LabelSource) -> str:
         return next(iter(images or texts))
     raise OpenQuestion(
         'image_column',
-        f'{source.path}: which key of the {len(found):,} annotations has the image?',
+        f'{source.path}: which key of {counted(len(found), "annotation")} has the image?',
         {key: f'such as {printable(texts[key][0][:60])}' for key in images or texts},
     )
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...fileio.near_names import difference, plain_name
-from ...fileio.terminal import printable
+from ...fileio.terminal import counted, printable
 
 SPLITS = ('train', 'val', 'test')
 _SPLIT_WORDS = {
@@ -110,7 +110,7 @@ def merge_rows(rows: Sequence[LabelRow], classes: Iterable[str] = ()) -> LabelTa
     notes = [*_merge_notes(of_row, says, paths, kept), *_name_notes(names, kept)]
     if len(left_out):
         notes.append(
-            f'{len(left_out)} classes are unknown for all images, and left out: '
+            f'{counted(len(left_out), "class")} left out, unknown for all images: '
             f'{printable(", ".join(left_out[:5]))}'
         )
     return LabelTable(paths, kept, targets, splits, groups, (*notes, *split_notes, *group_notes))
@@ -128,21 +128,22 @@ def _merge_notes(
     if several := int((counts > 1).sum()):
         image = printable(images[counts.argmax()])
         yield (
-            f'{several:,} images have several rows ({image} has {counts.max()}): their labels are '
-            'united'
+            f'{counted(several, "image has", "images have")} several rows ({image} has '
+            f'{counts.max()}): their labels are united'
         )
     conflicts = np.argwhere(says[2] & says[1])
     for image, name in conflicts[:1]:
         yield (
-            f'{len(conflicts):,} labels are yes in one row and no in another one, and count as '
-            f'yes: the first is {printable(classes[name])} of {printable(images[image])}'
+            f'{counted(len(conflicts), "label is", "labels are")} yes in one row and no in another '
+            f'one, which makes yes: the first is {printable(classes[name])} of '
+            f'{printable(images[image])}'
         )
 
 
 def _name_notes(names: Mapping[str, str], order: Iterable[str]) -> Iterator[str]:
     stripped = [name for name, rest in names.items() if name != rest]
     if stripped:
-        yield f'{len(stripped)} class names have blanks around them, such as {stripped[0]!r}'
+        yield f'{counted(len(stripped), "class name")} with blanks around, such as {stripped[0]!r}'
     alike: dict[str, str] = {}
     for name in order:
         first = alike.setdefault(plain_name(name), name)
@@ -166,8 +167,9 @@ def _one_a_row(
         if value and found[index] != value:
             differ[index] = value
     notes = [
-        f'{len(differ):,} images are in several {what}s, the first, {printable(images[index])}, in '
-        f'{printable(found[index])} and {printable(value)}: the first counts'
+        f'{counted(len(differ), "image is", "images are")} in several {what}s, the first, '
+        f'{printable(images[index])}, in {printable(found[index])} and {printable(value)}: '
+        'the first counts'
         for index, value in list(differ.items())[:1]
     ]
     return tuple(found), notes

@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ...errors import OpenQuestion
+from ...fileio.terminal import counted
 from .answers import NO, TARGETS, UNKNOWN, YES
 from .label_source import LabelSource
 from .label_table import LabelRow
 
+_BOX, _BOXES = 'box or other shape', 'boxes or other shapes'
 _VALUES = {
     **dict.fromkeys(('1', '1.0', 'true', 'yes'), 1),
     **dict.fromkeys(('0', '0.0', 'false', 'no', '-0.0'), 0),
@@ -66,7 +68,9 @@ def targets_of(texts: Iterable[str], source: LabelSource) -> dict[str, int]:
         if (given := getattr(source.answers, argument)) is not None:
             return TARGETS[given]
         names = {1: '1', 0: '0', -1: '-1', None: 'empty'}
-        listed = ', '.join(f'{name} {totals[v]:,} times' for v, name in names.items() if totals[v])
+        listed = ', '.join(
+            f'{name} {counted(totals[v], "time")}' for v, name in names.items() if totals[v]
+        )
         question = f'{source.path}: the labels are {listed}. What does {what} mean?'
         raise OpenQuestion(argument, question, _MEANINGS)
 
@@ -90,8 +94,8 @@ def settle_difficult(rows: Sequence[LabelRow], source: LabelSource) -> list[Labe
     if count and source.answers.difficult is None:
         raise OpenQuestion(
             'difficult',
-            f'{source.path}: {count:,} times an image shows a class in objects marked as difficult '
-            'only. Are these labels?',
+            f'{source.path}: {counted(count, "time")} an image shows a class in objects marked as '
+            'difficult only. Are these labels?',
             {
                 YES: 'they are labels',
                 NO: "no, the class counts as absent (MMPretrain's training)",
@@ -119,12 +123,13 @@ def boxes_count(labels: int, boxes: int, source: LabelSource) -> tuple[bool, lis
     if source.answers.boxes is None and labels and boxes:
         raise OpenQuestion(
             'boxes',
-            f'{source.path} has {labels:,} labels of images and {boxes:,} boxes or other shapes. '
+            f'{source.path} has {counted(labels, "label")} of images and '
+            f'{counted(boxes, _BOX, _BOXES)}. '
             'Are the classes of shapes labels of their image, too?',
             {YES: 'both are labels', NO: 'only the labels of images are'},
         )
     if not boxes:
         return False, []
     if source.answers.boxes == NO:
-        return False, [f'{boxes:,} boxes or other shapes are not used']
-    return True, [f'labels are made of {boxes:,} boxes or other shapes{", too" if labels else ""}']
+        return False, [f'{counted(boxes, _BOX, _BOXES)} not used']
+    return True, [f'labels are made of {counted(boxes, _BOX, _BOXES)}{", too" if labels else ""}']

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ...fileio.terminal import counted
 from .edits import Changes, edit_json
 from .file_content import decode_json
 from .label_source import LabelFormat, LabelSource
@@ -63,15 +64,15 @@ def _read(source: LabelSource) -> Labels:
     for place, (sample, of_image) in enumerate(zip(content.data_list, indices, strict=True)):
         if any(not 0 <= index < len(names) for index in of_image):
             raise ValueError(
-                f'{source.path}: data_list[{place}] has gt_label {of_image}, and there are '
-                f'{len(names)} classes'
+                f'{source.path}: data_list[{place}] has gt_label {of_image}, and the file '
+                f'has {counted(len(names), "class")}'
             )
         labels = {names[index]: 1 for index in of_image}
         if sample.gt_score is not None:
             if len(sample.gt_score) != len(names) or not {*sample.gt_score} <= {1, 0, -1}:
                 raise ValueError(
                     f'{source.path}: data_list[{place}] has gt_score {sample.gt_score}: give 1, 0 '
-                    f'or -1 for each of {len(names)} classes'
+                    f'or -1 for each class ({len(names)})'
                 )
             labels = dict(zip(names, map(int, sample.gt_score), strict=True))
         rows.append(LabelRow(sample.img_path, labels))

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 from ...errors import OpenQuestion
-from ...fileio.terminal import printable
+from ...fileio.terminal import counted, printable
 from .answers import Answers
 from .class_names import name_classes, refuse_repeated
 from .find_label_files import LabelFiles, find_label_files
@@ -69,7 +69,7 @@ def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> Labe
             f'first: {printable(unlisted[0])}'
         )
     if files.others:
-        more = f' and {len(files.others) - 3} others' if len(files.others) > 3 else ''
+        more = f' and {counted(len(files.others) - 3, "other")}' if len(files.others) > 3 else ''
         notes.append(f'not read as labels: {printable("; ".join(files.others[:3]))}{more}')
     notes = [*dict.fromkeys(notes)]
     return replace(table, notes=tuple(notes), missing=tuple(missing), unlisted=tuple(unlisted))
@@ -83,7 +83,7 @@ def _without_no_label(
         counts = Counter(name for row in rows for name, value in row.labels.items() if value == 1)
         asked = tuple(sorted(name for name in counts if name.strip().lower() in _NO_LABEL))
         if asked:
-            listed = ', '.join(f'{name!r} ({counts[name]:,} images)' for name in asked)
+            listed = ', '.join(f'{name!r} ({counted(counts[name], "image")})' for name in asked)
             raise OpenQuestion(
                 'no_label',
                 f'{files}: do these labels mean that an image has no label: {listed}?',
@@ -103,6 +103,6 @@ def _without_no_label(
     if not both:
         return kept, []
     return kept, [
-        f'{len(both):,} rows have a label that means "no label" beside others, which count: the '
-        f'first is that of {printable(both[0])}'
+        f'{counted(len(both), "row has", "rows have")} a label that means "no label" beside '
+        f'others, which count: the first is that of {printable(both[0])}'
     ]

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import RunError
 from ...fileio.groups import equal_files, joined_groups
-from ...fileio.terminal import listed, printable
+from ...fileio.terminal import counted, listed, printable
 from .label_table import SPLITS, LabelTable
 
 MAX_STRATIFIED = 200_000  # images; with 80 classes 100,000 take about 4 s
@@ -71,7 +71,9 @@ def split_table(
         if split:
             splits.setdefault(group, split)
     if moved := sum(not split and group in splits for group, split in fixed):
-        notes.append(f'{moved:,} images go to the split that has copies of them, or their group')
+        notes.append(
+            f'{counted(moved, "image")} put where the split has copies, or the group, already'
+        )
     groups = sorted({*group_of})
     open_groups = [group for group in groups if group not in splits]
     found, alone = _distributed(table, group_of, open_groups, shares, seed)
@@ -83,17 +85,17 @@ def split_table(
         )
     if alone:
         notes.append(
-            f'{len(alone)} classes have one image, or one group of images, which is in train: '
-            f'{printable(listed(alone, 10))}'
+            f'{counted(len(alone), "class has", "classes have")} one image, or one group of '
+            f'images, which is in train: {printable(listed(alone, 10))}'
         )
     chosen = tuple(split or splits[group] for group, split in fixed)
     if len(groups) < number:
-        notes.append(f'{number:,} images are {len(groups):,} groups that stay together')
+        notes.append(f'{number:,} images make {counted(len(groups), "group")} that stay together')
     if empty := shares.keys() - {*chosen}:
         raise RunError(
-            f'{number:,} images in {len(groups):,} groups that stay together are too few: '
-            f'{min(empty)} would have none, as classes with one group go to train. Label more '
-            'images, or give the splits in the label files'
+            f'{counted(number, "image")} in {counted(len(groups), "group")} that stay together: '
+            f'too few, {min(empty)} would have none, as classes with one group go to train. Label '
+            'more images, or give the splits in the label files'
         )
     return replace(table, splits=chosen, notes=tuple(notes))
 
@@ -133,9 +135,9 @@ def _leaks(table: LabelTable, group_of: Sequence[int]) -> list[str]:
         if split and table.splits[first.setdefault(group, index)] != split
     ]
     return [
-        f'{len(leaking):,} images are copies of images, or of their group, in another split of the '
-        f'label files, such as {printable(table.images[one])} and {printable(table.images[other])}'
-        ': what is learned is tested, too'
+        f'{counted(len(leaking), "image")} with copies, or others of their group, in another '
+        f'split of the label files, such as {printable(table.images[one])} and '
+        f'{printable(table.images[other])}: what is learned is tested, too'
         for one, other in leaking[:1]
     ]
 

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from ...errors import OpenQuestion
-from ...fileio.terminal import printable
+from ...fileio.terminal import counted, printable
 from .answers import NO
 from .file_content import read_text
 from .label_source import FOLDER, LabelFormat, LabelSource
@@ -45,15 +45,15 @@ def _read(source: LabelSource) -> Labels:
             rows[image] = LabelRow(image, dict.fromkeys(map(str, classes), 1))
         elif name.lower() not in ('classes.txt', 'labels.txt'):
             left_out.append(printable(name))
-    notes = [f'{len(left_out):,} text files belong to no image, first: {n}' for n in left_out[:1]]
+    notes = [f'{counted(len(left_out), "text file")} of no image, first: {n}' for n in left_out[:1]]
     folders = {*map(posixpath.dirname, rows)}
     others = [p for p in source.images.paths if posixpath.dirname(p) in folders and p not in rows]
     if others and source.answers.unlisted is None:
         raise OpenQuestion(
             'unlisted',
-            f'{len(others):,} images in the folders of the {len(rows):,} images with a label file '
-            f'of {source.path} have none themselves, such as {printable(others[0])}. Do they show '
-            'none of the classes?',
+            f'{counted(len(others), "image")} without a label file in the folders of '
+            f'{counted(len(rows), "image")} with one of {source.path}, such as '
+            f'{printable(others[0])}. Do they show none of the classes?',
             {NO: 'they show none (as in Ultralytics)', 'skip': 'not labelled yet: leave them out'},
         )
     if source.answers.unlisted == NO:

@@ -84,7 +84,7 @@ def test_long_settings_are_named_without_their_values(tmp_path):
 
 def test_lost_images_and_strange_files_are_refused(tmp_path):
     predict(PredictionFolder(tmp_path, SETTINGS, PATHS))
-    with pytest.raises(ValueError, match=r'2 images that are not among the inputs, such as 狗'):
+    with pytest.raises(ValueError, match=r'2 images not among the inputs, such as 狗'):
         PredictionFolder(tmp_path, SETTINGS, PATHS[:2])
     (tmp_path / 'other').mkdir()
     (tmp_path / 'other' / 'predictions.jsonl').write_text('{"path": "b.jpg"}\n')

@@ -1,5 +1,7 @@
 import pytest
 
+from mmpretrain_mldecoder.datasets.label_files import find_label_files
+
 
 def voc(*objects) -> str:
     elements = ''.join(
@@ -76,6 +78,20 @@ def test_yolo_asks_about_images_without_a_file(yolo):
     assert yolo.labels(unlisted='skip') == expected
     assert yolo.labels(unlisted='no') == expected | {'images/3.jpg': []}
     assert yolo.read(unlisted='no').classes == ('a', 'b', 'c', 'd')
+
+
+def test_yolo_folders_below_labels_are_nested_as_images_are(folder):
+    names = ('train/a/1', 'train/b/1', 'train/b/2', 'val/1')
+    folder.add_images(*(f'images/{name}.jpg' for name in names))
+    for number, name in enumerate(names):
+        folder.write(f'labels/{name}.txt', f'{number} .5 .5 .2 .2\n')
+    expected = {f'images/{name}.jpg': [str(i)] for i, name in enumerate(names)}
+    assert folder.labels() == expected
+    assert folder.read().splits == ('train', 'train', 'train', 'val')
+    assert folder.labels(labels=find_label_files(folder.path).pattern) == expected
+    folder.write('labels_v2/other.txt', '0 .5 .5 .2 .2\n')
+    folder.add_images('images_v2/other.jpg')
+    folder.asked('labels')
 
 
 def test_yolo_without_names_has_numbers(yolo):

@@ -122,6 +122,15 @@ def test_folders_are_no_classes_beside_a_file_that_cannot_be_read(folder, name):
         folder.read(labels=name)
 
 
+@pytest.mark.parametrize('suffix', ('.xlsx', '.xls', '.ods'))
+def test_a_spreadsheet_is_to_be_exported(folder, suffix):
+    folder.add_images('a.jpg')
+    folder.write(f'Labels{suffix}', 'PK\x03\x04')
+    for answers in ({}, dict(labels=f'Labels{suffix}')):
+        with pytest.raises(ValueError, match=rf'Labels\{suffix} .*: export it as CSV'):
+            folder.read(**answers)
+
+
 def test_the_damaged_file_of_a_split_is_an_error_and_other_files_are_named(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('train.json', coco('a.jpg'))

@@ -59,7 +59,7 @@ def test_rows_whose_names_end_alike_are_left_out(folder):
     assert [row.image for row in rows] == ['2.jpg']
     assert sorted(missing) == ['none.jpg', 'p/1.jpg', 'q/1.jpg']
     assert any('p/1.jpg and q/1.jpg' in note for note in notes)
-    assert any('by the end of their name' in note for note in notes)
+    assert any('by the end of the name' in note for note in notes)
 
 
 def test_missing_images_are_described_with_near_names(folder):

@@ -97,7 +97,7 @@ def test_images_join_the_split_of_their_group(tmp_path):
     groups = ('g', *[''] * 398, 'g')
     table = split_table(random_table(splits=splits, groups=groups), tmp_path)
     assert table.splits[-1] == 'val'
-    assert any('1 images go' in note for note in table.notes)
+    assert any('1 image put' in note for note in table.notes)
 
 
 def test_a_class_with_one_image_goes_to_train(tmp_path):
@@ -131,7 +131,7 @@ def test_wrong_fractions_are_refused(tmp_path, fractions):
 
 
 def test_a_split_without_images_is_an_error(tmp_path):
-    with pytest.raises(RunError, match='1 groups'):
+    with pytest.raises(RunError, match='1 group '):
         split_table(random_table(groups=('g',) * 400), tmp_path)
 
 
