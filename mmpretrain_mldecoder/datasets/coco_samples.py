@@ -95,11 +95,6 @@ class CocoSamples(Sequence[dict]):
     def __deepcopy__(self, memo: dict) -> 'CocoSamples':
         return self  # nothing here ever changes
 
-    def images_per_label(self) -> np.ndarray:
-        """Count the samples that have each label, ``(C,)``."""
-        _, labels = self.pairs(self.labels, self.label_bounds)
-        return np.bincount(labels, minlength=self.num_classes)
-
     def pairs(self, labels: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return sample and label of all ``labels`` between the ``bounds`` of the samples."""
         counts = np.diff(bounds)[self.rows]

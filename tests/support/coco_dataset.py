@@ -25,6 +25,12 @@ def infos(dataset):
     return [dataset.get_data_info(i) for i in range(len(dataset))]
 
 
+def images_per_label(dataset):
+    """Return how many samples have each label, ``(C,)``."""
+    labels = [sample['gt_label'] for sample in infos(dataset)]
+    return np.bincount(np.concatenate(labels), minlength=len(dataset.metainfo['classes']))
+
+
 def plain_samples(root, split='train', min_box_area=0.0, with_crowd=True):
     """Return the samples of a JSON, by a loop over it in plain Python."""
     content = json.loads((root / 'annotations' / f'instances_{split}2017.json').read_text())

@@ -1,6 +1,5 @@
 """Config loading, and errors that name the key, its value and names that look alike."""
 
-import difflib
 import inspect
 import os
 import re
@@ -17,7 +16,6 @@ from mmengine.runner import Runner
 from ...errors import ConfigError, ConfigFileNotFoundError
 from ...fileio.near_names import near_names
 from ...fileio.terminal import one_line
-from ...registration import find_model_index
 
 # What the runner and the tools read; any other key is a variable of the config.
 KNOWN_KEYS = (
@@ -53,10 +51,6 @@ def read_config(path: str | os.PathLike | Config) -> Config:
             text = (
                 'MMEngine needs pkg_resources to find another package: pip install "setuptools<82"'
             )
-        if 'does not support to load mmpretrain_mldecoder' in text:
-            index = find_model_index()
-            place = f': ours are in {index.parent / "configs"}' if index else ''
-            text = f'MMEngine finds configs of OpenMMLab by package only. Name a path{place}'
         text = text or 'what a config imports cannot be computed with: MMEngine imports it lazily'
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
@@ -100,9 +94,14 @@ def _registered_name(value: object, scope: str) -> str:
 
 
 def merge_options(cfg: Config, options: Mapping) -> None:
-    """Merge ``--cfg-options`` into a config; raise :class:`ConfigError` if one does not fit."""
+    """Merge ``--cfg-options``, as ``DictAction`` parses them, into a config.
+
+    Raises :class:`ConfigError` for a key that nothing reads, or a value that cannot be meant: a
+    number may not become a string (but ``'auto'`` or ``'dynamic'``), nor a dict a number or a
+    string. Below the first level new keys pass: what is built from them refuses unknown ones.
+    """
     for key, value in options.items():
-        check_option(cfg, key, value)
+        _check_option(cfg, key, value)
         try:
             cfg.merge_from_dict({key: value})
         except (TypeError, KeyError, ValueError, AssertionError) as error:
@@ -110,14 +109,7 @@ def merge_options(cfg: Config, options: Mapping) -> None:
             raise ConfigError(f'{what}: {error}') from error
 
 
-def check_option(cfg: Config, key: str, value: object) -> None:
-    """Raise if an option names a key that nothing reads, or a value that cannot be meant.
-
-    A number may not become a string (but ``'auto'`` or ``'dynamic'``), nor a dict a number or a
-    string. Below the first level new keys pass: what is built from them refuses unknown ones.
-
-    The config is without the option; the value is as ``DictAction`` parses it.
-    """
+def _check_option(cfg: Config, key: str, value: object) -> None:
     option = f'--cfg-options {key}={value}'
     first, *parts = key.split('.')
     if first not in cfg and first not in KNOWN_KEYS:
@@ -137,14 +129,6 @@ def check_option(cfg: Config, key: str, value: object) -> None:
             f'{option}: {key} is a dict. Set one of its keys with {key}.KEY=VALUE: '
             f'{", ".join(map(str, old))}'
         )
-
-
-def near_keys(cfg: Config) -> dict[str, str]:
-    """Return unknown keys of a config, each with an absent known one a letter or two from it."""
-    absent = [key for key in KNOWN_KEYS if key not in cfg and not key.startswith('tta_')]
-    unknown = [key for key in cfg if key not in KNOWN_KEYS]
-    near = {key: difflib.get_close_matches(key, absent, n=1, cutoff=0.9) for key in unknown}
-    return {key: names[0] for key, names in near.items() if names}
 
 
 def unknown_argument(path: str, value: object, owner: str, names: Iterable[str]) -> str:

@@ -51,11 +51,9 @@ def dry_run(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -
             runner.logger.warning(several_sizes(key, *sizes, what=what))
     batches = [loader.collate_fn([sample]) for sample in samples]
     with in_mode(model, training=False), _quiet(), torch.no_grad():
-        _check_labels(key, model, batches[0])
-        _check_forward(key, model, batches[0])
+        inputs = _check_model(key, model, batches[0], with_loss=name == 'train')
         if name == 'train':
-            _check_loss(key, model, batches[0])
-            _check_batch_norms(model, loader, batches[0])
+            _check_batch_norms(model, loader, inputs)
             return
         scores = _try_metrics(f'{name}_evaluator', model, batches, loop.evaluator.metrics)
     if name == 'val' and scores is not None:
@@ -136,34 +134,25 @@ def _quiet() -> Iterator[None]:
         logger.disabled = was_disabled
 
 
-def _check_labels(key: str, model: ImageClassifier, batch: dict) -> None:
-    sample = batch['data_samples'][0]
+def _check_model(key: str, model: ImageClassifier, batch: dict, with_loss: bool) -> Tensor:
+    """Send the first image through the model and its loss; return it preprocessed."""
+    sample, shape = batch['data_samples'][0], tuple(batch['inputs'][0].shape)
     number = sample.gt_label.numel() if 'gt_label' in sample else 1
     if isinstance(model.head, ClsHead) and number != 1:
         raise ConfigError(
             f'model.head.type = {type(model.head).__name__!r} is for one label per image, but the '
             f'first of {key}.dataset has {number}: use MLDecoderHead, or another dataset'
         )
-
-
-def _check_forward(key: str, model: ImageClassifier, batch: dict) -> None:
-    shape = tuple(batch['inputs'][0].shape)
     with _explained(f'the model fails on the first image of {key}, {shape}'):
-        feats = _features(model, batch)
+        data = model.data_preprocessor(copy.deepcopy(batch), False)  # which writes into it
+        feats = model.extract_feat(data['inputs'])
         _check_channels(model, feats)
         model.head(feats)
-
-
-def _check_loss(key: str, model: ImageClassifier, batch: dict) -> None:
-    data = model.data_preprocessor(copy.deepcopy(batch), False)
-    feats = model.extract_feat(data['inputs'])
-    with _explained(f'model.head.loss fails on the first image of {key}'):
-        copy.deepcopy(model.head).loss(feats, data['data_samples'])  # it may count what it sees
-
-
-def _features(model: ImageClassifier, batch: dict) -> tuple[Tensor, ...]:
-    inputs = model.data_preprocessor(copy.deepcopy(batch), False)['inputs']  # which writes into it
-    return model.extract_feat(inputs, stage='neck')
+    if with_loss:
+        with _explained(f'model.head.loss fails on the first image of {key}'):
+            # it may count what it sees
+            copy.deepcopy(model.head).loss(feats, data['data_samples'])
+    return data['inputs']
 
 
 def _check_channels(model: ImageClassifier, feats: object) -> None:
@@ -187,7 +176,7 @@ def _check_channels(model: ImageClassifier, feats: object) -> None:
         )
 
 
-def _check_batch_norms(model: ImageClassifier, loader: DataLoader, batch: dict) -> None:
+def _check_batch_norms(model: ImageClassifier, loader: DataLoader, inputs: Tensor) -> None:
     """Raise if batch norms are trained on single images, or get one value per channel."""
     batch_size = loader.batch_size
     if batch_size is None or loader.sampler is None:
@@ -216,7 +205,7 @@ def _check_batch_norms(model: ImageClassifier, loader: DataLoader, batch: dict) 
 
     handles = [m.register_forward_pre_hook(partial(note, name)) for name, m in norms.items()]
     try:
-        model.head(_features(model, batch))
+        model.head(model.extract_feat(inputs))
     finally:
         for handle in handles:
             handle.remove()

@@ -1,6 +1,7 @@
 """Settings of a config that nothing reads, as warnings for the start of a run."""
 
 import ast
+import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -8,14 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ...fileio.near_names import near_names
-from .config_error import KNOWN_KEYS, near_keys, nested_dicts
-
-# What MMEngine's runner reads of `env_cfg`; it ignores other keys.
-_ENV = dict(
-    env_cfg=('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
-    mp_cfg=('mp_start_method', 'opencv_num_threads'),
-)
+from .config_error import KNOWN_KEYS, nested_dicts
 
 
 def idle_settings(cfg: Config, trains: bool = True) -> list[str]:
@@ -23,15 +17,13 @@ def idle_settings(cfg: Config, trains: bool = True) -> list[str]:
 
     What differs from the text of the config file and its bases was set over them.
     """
+    absent = [key for key in KNOWN_KEYS if key not in cfg and not key.startswith('tta_')]
+    unknown = [key for key in cfg if key not in KNOWN_KEYS]
     found = [
         f'Nothing reads the key {key!r} of the config: is it {near}?'
-        for key, near in near_keys(cfg).items()
+        for key in unknown
+        for near in difflib.get_close_matches(key, absent, n=1, cutoff=0.9)
     ]
-    env = cfg.get('env_cfg') or {}
-    for name, part in dict(env_cfg=env, mp_cfg=env.get('mp_cfg') or {}).items():
-        where = 'env_cfg' if name == 'env_cfg' else f'env_cfg.{name}'
-        for key in part.keys() - {*_ENV[name]}:
-            found.append(f'{where}.{key} does nothing{near_names(key, _ENV[name])}')
     model = cfg.get('model') or {}
     own, outer = model.get('data_preprocessor'), cfg.get('data_preprocessor')
     if own and outer and dict(own) != {**own, **outer}:

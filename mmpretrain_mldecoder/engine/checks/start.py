@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.evaluation import Accuracy, ConfusionMatrix, MultiLabelMetric, SingleLabelMetric
@@ -71,7 +70,6 @@ def check_start(runner: Runner) -> None:
         for metric in loop.evaluator.metrics
     ]
     check_classes(model, datasets, metrics)
-    check_kind_of_metrics(model, metrics)
     check_labels(model, datasets, runner.logger)
     if isinstance(model, ImageClassifier) and model.with_head:
         for name, loop in loops.items():
@@ -94,11 +92,11 @@ def pixel_differences(model: BaseModel, dataset: object, load_from: str | None =
     if theirs is None:
         return ''
     preprocessor = model.data_preprocessor
-    values = dict(mean=0.0, std=1.0)  # of 0 to 255, as it has where nothing is normalised
-    values = {key: getattr(preprocessor, key, value) for key, value in values.items()}
     pairs = {'channels': ('RGB' if getattr(preprocessor, 'to_rgb', False) else 'BGR', 'RGB')}
-    for key, value in values.items():
-        ours = (torch.as_tensor(value).flatten().expand(3) / 255).tolist()
+    # of 0 to 255, as it has where nothing is normalised
+    for key, default in dict(mean=0.0, std=1.0).items():
+        value = torch.as_tensor(getattr(preprocessor, key, default))
+        ours = (value.flatten().expand(3) / 255).tolist()
         pairs[key] = tuple(
             ', '.join(f'{number:.3f}' for number in numbers) for numbers in (ours, theirs[key])
         )
@@ -122,10 +120,18 @@ def check_classes(
 ) -> None:
     """Raise unless head, preprocessor, datasets and metrics are for the same classes.
 
-    Compared are their number, names and order, and ``topk``. Keys are those of the config.
+    Compared are their number, names and order, ``topk``, and whether head and metrics are for one
+    label per image or several. Keys are those of the config.
     """
     head, preprocessor = getattr(model, 'head', None), getattr(model, 'data_preprocessor', None)
     number = getattr(head, 'num_classes', None)
+    for key, metric in metrics:
+        for_one_label = isinstance(metric, Accuracy | SingleLabelMetric | ConfusionMatrix)
+        if for_one_label and isinstance(head, MultiLabelClsHead):
+            raise ConfigError(
+                f'{key}.type = {type(metric).__name__!r} is for one label per image, but '
+                f'model.head.type = {type(head).__name__!r} predicts several: use MultiLabelMAP'
+            )
     infos = {key: getattr(data, 'metainfo', None) or {} for key, data in datasets.items()}
     classes = {key: info['classes'] for key, info in infos.items() if info.get('classes')}
     for (first, names), (second, others) in pairwise(classes.items()):
@@ -146,52 +152,34 @@ def check_classes(
             'and add to the categories of its annotation file what is missing; or set `classes` of '
             'both to the same fewer ones'
         )
-    if number is not None:
-        for key, names in classes.items():
-            if len(names) != number:
-                raise ConfigError(
-                    f'model.head.num_classes = {number}, but {key} has {len(names)} classes '
-                    f'({listed([*map(str, names)], 3)}): set model.head.num_classes={len(names)}'
-                )
-        own = getattr(preprocessor, 'num_classes', None)
-        # Without one-hot targets it is not read.
-        if own not in (None, number) and not getattr(preprocessor, 'to_onehot', False):
-            MMLogger.get_current_instance().warning(
-                f'data_preprocessor.num_classes = {own} does nothing: there are no one-hot targets'
-            )
-        elif own not in (None, number):
+    if number is None:
+        return
+    for key, names in classes.items():
+        if len(names) != number:
             raise ConfigError(
-                f'data_preprocessor.num_classes = {own}, but model.head.num_classes = {number}: '
-                'with one-hot targets (to_onehot, or augmentation of batches) they must be equal'
+                f'model.head.num_classes = {number}, but {key} has {len(names)} classes '
+                f'({listed([*map(str, names)], 3)}): set model.head.num_classes={len(names)}'
             )
-        for key, part in (('model.head', head), *metrics):
-            topk = _topk(part)
-            if topk is not None and topk > number:
-                raise ConfigError(
-                    f'{key}.topk = {part.topk}, but model.head.num_classes = {number}: set topk to '
-                    f'{number} or less'
-                )
+    own = getattr(preprocessor, 'num_classes', None)
+    if own not in (None, number) and getattr(preprocessor, 'to_onehot', False):
+        raise ConfigError(
+            f'data_preprocessor.num_classes = {own}, but model.head.num_classes = {number}: '
+            'with one-hot targets (to_onehot, or augmentation of batches) they must be equal'
+        )
+    for key, part in (('model.head', head), *metrics):
+        if _topk(part) > number:
+            raise ConfigError(
+                f'{key}.topk = {part.topk}, but model.head.num_classes = {number}: set topk to '
+                f'{number} or less'
+            )
 
 
-def _topk(part: nn.Module | BaseMetric) -> int | None:
-    """Return the number of labels per image that topk sets in a head or metric, if it does."""
-    if (
+def _topk(part: nn.Module | BaseMetric) -> int:
+    """Return the number of labels per image that topk sets in a head or metric; 0 for none."""
+    is_read = (
         (isinstance(part, MultiLabelClsHead | MultiLabelMetric) and part.thr is None)
         or (isinstance(part, ClsHead) and part.cal_acc)
         or (isinstance(part, MultiLabelMAP) and part.with_f1)
         or isinstance(part, Accuracy)
-    ):
-        return None if part.topk is None else int(np.max(part.topk))
-    return None
-
-
-def check_kind_of_metrics(model: BaseModel, metrics: Sequence[tuple[str, BaseMetric]]) -> None:
-    """Raise if a metric for one label per image gets the scores of a head for several."""
-    head = getattr(model, 'head', None)
-    for key, metric in metrics:
-        for_one_label = isinstance(metric, Accuracy | SingleLabelMetric | ConfusionMatrix)
-        if for_one_label and isinstance(head, MultiLabelClsHead):
-            raise ConfigError(
-                f'{key}.type = {type(metric).__name__!r} is for one label per image, but '
-                f'model.head.type = {type(head).__name__!r} predicts several: use MultiLabelMAP'
-            )
+    )
+    return int(np.max(part.topk)) if is_read and part.topk is not None else 0

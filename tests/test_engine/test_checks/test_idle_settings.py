@@ -10,7 +10,6 @@ visualizer = dict(type='Visualizer', vis_backends=vis_backends)
 test_pipeline = [dict(type='Resize', scale=size)]
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 custom_hooks = [dict(type='DualEMAHook'), dict(type='IterSeedHook')]
-env_cfg = dict(cudnn_benchmark=True)
 """
 
 
@@ -33,9 +32,9 @@ env_cfg = dict(cudnn_benchmark=True)
             "custom_hooks = [dict(type='IterSeedHook'), dict(type='DualEMAHook')]",
         ),
         (
-            'env_cfg = dict(cudnn_benchmrk=True)',
-            'env_cfg.cudnn_benchmrk does nothing; near: cudnn_benchmark',
-            'env_cfg = dict(mp_cfg=dict(opencv_num_threads=0))',
+            'param_schedulers = []',
+            "Nothing reads the key 'param_schedulers' of the config: is it param_scheduler?",
+            'param_scheduler = []',
         ),
         (
             'model = dict(data_preprocessor=dict(mean=[0]))\ndata_preprocessor = dict(std=[1])',

@@ -141,11 +141,6 @@ WARNINGS = [
         ITERATIONS | {f'{SAVED}.by_epoch': False, f'{SAVED}.interval': 2},
     ),
     ('does nothing without --auto-scale-lr (enable=True)', {}, {'auto_scale_lr.enable': True}),
-    (
-        'data_preprocessor.num_classes = 3 does nothing: there are no one-hot targets',
-        {'model.data_preprocessor.num_classes': 3, 'model.data_preprocessor.to_onehot': False},
-        {'model.data_preprocessor.num_classes': None, 'model.data_preprocessor.to_onehot': False},
-    ),
     ('There is no validation: no', UNVALIDATED, UNVALIDATED | {f'{SAVED}.save_best': None}),
     (
         'batch norms twice a step',

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from classifiers import classifier_of
-from coco_dataset import build
+from coco_dataset import build, images_per_label
 from fault_parts import Stop, StopHook
 from mmengine.config import Config
 from mmengine.runner import BaseLoop, Runner
@@ -80,7 +80,7 @@ def test_training_resumed_within_an_epoch_is_the_unbroken_one(tmp_path, loss, mo
 def test_counts_are_those_of_the_training_data(tmp_path):
     runner = build_runner(write(tmp_path), tmp_path / 'run')
     begin(runner)
-    positives = build(tmp_path / 'coco').data_list.images_per_label()
+    positives = images_per_label(build(tmp_path / 'coco'))
     expected = torch.tensor((12 - positives) / positives).float()
     assert loss_of(runner).pos_weight.equal(expected)
     assert 'pos_weight from the labels of 12 images: ' in read_log(tmp_path / 'run')
@@ -121,7 +121,7 @@ def test_classes_without_a_positive_are_named(tmp_path):
     config = write(tmp_path)
     part = {'train_dataloader.dataset.indices': 2, 'train_dataloader.batch_size': 2}
     begin(build_runner(config, tmp_path / 'run', **part))
-    positives = build(tmp_path / 'coco', indices=2).data_list.images_per_label()
+    positives = images_per_label(build(tmp_path / 'coco', indices=2))
     number, log = int((positives == 0).sum()), read_log(tmp_path / 'run')
     assert number > 0 and f'{number} of 4 classes have no image that is known to show them' in log
     capped = {'model.head.loss.pos_weight': dict(_delete_=True, max_weight=5)}
