@@ -1,6 +1,6 @@
 """How two lists of class names differ, and heads whose rows follow the names."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -139,22 +139,18 @@ def move_rows(
     return moved, lost
 
 
-def _layers(head: nn.Module, num_classes: int) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the layers that have rows for classes, with their names and a dot."""
-    modules = dict(head.named_modules())
-    special = [name for name, layer in modules.items() if isinstance(layer, MLDecoder)]
-    special += [  # 1x1, one for each temperature of CSRA
-        name
-        for name, layer in modules.items()
-        if isinstance(layer, nn.Conv2d) and layer.out_channels == num_classes
-    ]
-    linear = [
-        name
-        for name, layer in modules.items()
-        if isinstance(layer, nn.Linear) and layer.out_features == num_classes
-    ]
-    for name in special or linear[-1:]:
-        yield f'{name}.', modules[name]
+def _layers(head: nn.Module, num_classes: int) -> list[tuple[str, nn.Module]]:
+    """Return the layers that have rows for classes, with their names and a dot."""
+    special: list[tuple[str, nn.Module]] = []
+    linear: list[tuple[str, nn.Module]] = []
+    for name, layer in head.named_modules():
+        # 1x1, one for each temperature of CSRA
+        is_csra = isinstance(layer, nn.Conv2d) and layer.out_channels == num_classes
+        if is_csra or isinstance(layer, MLDecoder):
+            special.append((f'{name}.', layer))
+        elif isinstance(layer, nn.Linear) and layer.out_features == num_classes:
+            linear.append((f'{name}.', layer))
+    return special or linear[-1:]
 
 
 def _rows(layer: nn.Module, prefix: str, state: Mapping, change: ClassChange) -> dict | None:

@@ -6,7 +6,6 @@ Each family has a module that knows its names: ``family_of(names)`` tells whethe
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -65,13 +64,13 @@ def convert(checkpoint: Mapping, weights: WeightSet | None = None) -> Conversion
     """
     weights = weights or choose(checkpoint, 'the checkpoint')
     prefix, state = weights.prefix, weights.state
-    family, module = _module_of(state)
-    if family is None or module is None:
+    module = next((module for module in _MODULES if module.family_of(state)), None)
+    if module is None:
         raise ValueError(
             'The names are not those of PaddleClas, the authors, timm or torchvision: '
             f'{listed(state, 10) or "(none)"}'
         )
-    tensors = as_tensors(state)
+    family, tensors = module.family_of(state), as_tensors(state)
     counters: dict[str, dict[str, Tensor]] = {
         name: {} for name in tensors if name.endswith('.num_batches_tracked')
     }
@@ -115,28 +114,19 @@ def to_checkpoint(conversion: Conversion, source: str) -> dict:
 
 def family_of(names: Collection[str]) -> str | None:
     """Return the family that has these names, None if none has."""
-    return _module_of(names)[0]
-
-
-def _module_of(names: Collection[str]) -> tuple[str, ModuleType] | tuple[None, None]:
-    for module in _MODULES:
-        family = module.family_of(names)
-        if family is not None:
-            return family, module
-    return None, None
+    return next(filter(None, (module.family_of(names) for module in _MODULES)), None)
 
 
 def as_tensors(state: Mapping) -> dict[str, Tensor]:
     """Return weights as tensors, which share their memory; ``ValueError`` for anything else."""
-    return {name: _to_tensor(name, value) for name, value in state.items()}
-
-
-def _to_tensor(name: str, value: object) -> Tensor:
-    if isinstance(value, np.ndarray | np.generic):
-        return torch.from_numpy(np.asarray(value))
-    if not isinstance(value, Tensor):
-        raise ValueError(f'{name} is a {type(value).__name__}, not an array or tensor')
-    return value.detach()
+    tensors = {}
+    for name, value in state.items():
+        if isinstance(value, np.ndarray | np.generic):
+            value = torch.from_numpy(np.asarray(value))
+        if not isinstance(value, Tensor):
+            raise ValueError(f'{name} is a {type(value).__name__}, not an array or tensor')
+        tensors[name] = value.detach()
+    return tensors
 
 
 def _classes(idx_to_class: object) -> tuple[str, ...] | None:

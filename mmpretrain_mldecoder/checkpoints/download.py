@@ -105,17 +105,20 @@ def download(url: str, path: Path, hint: str = '') -> None:
     hint = hint or f'Get the file elsewhere and put it at {path}'
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
     progress = Progress(*columns, console=Console(stderr=True))
+    request = Request(url, headers={'User-Agent': f'mmpretrain_mldecoder/{__version__}'})
     try:
-        with (
-            _request(url) as response,
-            atomic_write(path) as temporary,
-            temporary.open('wb') as file,
-            progress,
-        ):
-            task = progress.add_task(path.name, total=response.length)
-            for chunk in _chunks(response):
+        with _network_errors():
+            response = urlopen(request, timeout=_TIMEOUT)
+        with response, atomic_write(path) as temporary, temporary.open('wb') as file, progress:
+            if response.headers.get_content_type() == 'text/html':
+                raise ConnectionError('the server answers with a web page instead of the file')
+            expected = response.length
+            task = progress.add_task(path.name, total=expected)
+            while chunk := _next_chunk(response):
                 file.write(chunk)
                 progress.advance(task, len(chunk))
+            if expected not in (None, file.tell()):
+                raise ConnectionError(f'only {file.tell()} of {expected} bytes came')
     except ConnectionError as error:
         raise ConnectionError(f'{url} cannot be downloaded: {error}. {hint}') from error
     except OSError as error:
@@ -126,24 +129,9 @@ def download(url: str, path: Path, hint: str = '') -> None:
         ) from error
 
 
-def _request(url: str) -> HTTPResponse:
-    request = Request(url, headers={'User-Agent': f'mmpretrain_mldecoder/{__version__}'})
+def _next_chunk(response: HTTPResponse) -> bytes:
     with _network_errors():
-        response = urlopen(request, timeout=_TIMEOUT)
-    if response.headers.get_content_type() == 'text/html':
-        response.close()
-        raise ConnectionError('the server answers with a web page instead of the file')
-    return response
-
-
-def _chunks(response: HTTPResponse) -> Iterator[bytes]:
-    expected, received = response.length, 0
-    with _network_errors():
-        while chunk := response.read(_CHUNK):
-            received += len(chunk)
-            yield chunk
-    if expected is not None and received != expected:
-        raise ConnectionError(f'only {received} of {expected} bytes came')
+        return response.read(_CHUNK)
 
 
 @contextmanager

@@ -6,9 +6,9 @@ Only first bytes, endings and the names inside an archive are looked at; nothing
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from ..fileio.files import PACKED
 from ..fileio.near_names import near_names
 
-_STATE_DICT = 'torch.save(model.state_dict(), "weights.pth") in the program that made it'
 IN_PARTS = (
     'parts that torch.distributed (FSDP) has cut for each process. Save the whole in the program '
     'that made it: from torch.distributed.checkpoint.state_dict import StateDictOptions, '
@@ -22,6 +22,7 @@ _PADDLE = 'Name the .pdparams beside it, or save one with paddle.save(layer.stat
 _PICKLE = b'\x80'
 _OLD_TORCH = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'  # the magic number before torch 1.6
 
+_PADDLE_MODEL = ('an inference model of PaddlePaddle', _PADDLE)
 # First bytes -> what the file is, and what to do.
 _HEADS = {
     b'version https://git-lfs': (
@@ -29,28 +30,12 @@ _HEADS = {
         'Fetch the file: git lfs pull',
     ),
     b'\x89HDF\r\n\x1a\n': ('HDF5, as Keras writes it', _CONVERT),
-    b'\x93NUMPY': ('one NumPy array without a name', f'Save a state dict: {_STATE_DICT}'),
-    b'GGUF': ('GGUF of llama.cpp', _CONVERT),
-    b'\x1f\x8b': ('packed by gzip', _UNPACK),
-    b'BZh': ('packed by bzip2', _UNPACK),
-    b'\xfd7zXZ': ('packed by xz', _UNPACK),
-    b'\x28\xb5\x2f\xfd': ('packed by zstd', _UNPACK),
-    b'7z\xbc\xaf': ('packed by 7-Zip', _UNPACK),
-    b'Rar!': ('packed by RAR', _UNPACK),
+    **{start: (f'packed by {name}', _UNPACK) for start, (name, _) in PACKED.items()},
 }
 _ENDINGS = {
     ('.onnx',): ('an ONNX graph', 'Name the checkpoint that it was exported from'),
-    ('.pdiparams', '.pdiparams.info', '.pdmodel'): ('an inference model of PaddlePaddle', _PADDLE),
+    ('.pdiparams', '.pdiparams.info', '.pdmodel'): _PADDLE_MODEL,
     ('.pdopt', '.pdstates'): ("the state of PaddlePaddle's optimizer, not weights", _PADDLE),
-    ('.h5', '.hdf5', '.keras', '.tflite', '.pb', '.index', '.msgpack', '.orbax'): (
-        'a model of TensorFlow, Keras or JAX',
-        _CONVERT,
-    ),
-    ('.engine', '.plan', '.trt', '.xml', '.mlmodel', '.ort'): (
-        'a compiled model',
-        'Name the checkpoint that it was exported from',
-    ),
-    ('.npz', '.npy'): ('NumPy arrays', f'Save a state dict: {_STATE_DICT}'),
 }
 _WEIGHTS = ('.pth', '.pt', '.ckpt', '.bin', '.safetensors', '.pdparams', '.tar')
 
@@ -65,7 +50,7 @@ def check_is_weights(path: Path, head: bytes) -> None:
     found = next((kind for start, kind in _HEADS.items() if head.startswith(start)), None)
     # A tensor of one: three versions and levels, all 0, and a description that begins with a type.
     if head[:16] == bytes(16) and head[20:21] == b'\x08':
-        found = _ENDINGS['.pdiparams', '.pdiparams.info', '.pdmodel']
+        found = _PADDLE_MODEL
     if head[257:262] == b'ustar':
         found = ('packed by tar', _UNPACK)
     is_paddle = path.suffix in ('.pdopt', '.pdstates')
@@ -90,15 +75,11 @@ def check_is_torch_archive(path: Path, names: list[str]) -> None:
     inner = {str(PurePosixPath(*PurePosixPath(name).parts[1:])) for name in names}
     found = None
     if 'constants.pkl' in inner or any(name.startswith('code/') for name in inner):
-        found = ('TorchScript', 'Save its weights: torch.save(torch.jit.load(path).state_dict(), ')
-        found = (found[0], f'{found[1]}"weights.pth")')
+        fix = 'torch.save(torch.jit.load(path).state_dict(), "weights.pth")'
+        found = ('TorchScript', f'Save its weights: {fix}')
     elif 'archive_format' in inner or any('exported_program' in name for name in names):
         fix = 'torch.save(torch.export.load(path).state_dict, "weights.pth")'
         found = ('a program of torch.export', f'Save its weights: {fix}')
-    elif any(name.endswith('.npy') for name in names):
-        found = ('an archive of NumPy arrays', f'Save a state dict: {_STATE_DICT}')
-    elif any(name.endswith(('.weights.h5', 'config.json')) for name in names):
-        found = ('a model of Keras', _CONVERT)
     elif not any(name.endswith('data.pkl') for name in names):
         held = [name for name in names if name.endswith(_WEIGHTS)][:3]
         what = f' around {", ".join(held)}' if held else ''
@@ -117,9 +98,6 @@ def missing_file(path: Path) -> str:
     if '.metadata' in names or any(name.endswith('.distcp') for name in names):
         fix = 'python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pth'
         return f'{path} is a checkpoint in parts of torch.distributed. Join them: {fix}'
-    if 'zero_to_fp32.py' in names:
-        fix = f'python {path}/zero_to_fp32.py {path} weights.pth'
-        return f'{path} is a checkpoint in parts of DeepSpeed. Join them: {fix}'
     held = [name for name in names if name.endswith(_WEIGHTS)]
     hint = f'. Name a file in it: {", ".join(held[-5:])}' if held else ', without weights in it'
     return f'no checkpoint at {path} (a folder){hint}'

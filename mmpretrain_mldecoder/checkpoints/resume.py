@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from ..fileio.atomic_write import atomic_write
-from .load import is_archive, load_weights_only
+from .load import is_archive
 
 
 def find_resume_checkpoint(work_dir: str | Path) -> str | None:
@@ -48,11 +48,7 @@ def name_last_checkpoint(work_dir: str | Path, checkpoint: str | Path) -> None:
 def find_damage(path: str | Path) -> str | None:
     """Return what is wrong with a file, a sentence without its full stop; None if nothing is."""
     if not is_archive(path):
-        try:
-            load_weights_only(path)  # before torch 1.6 files were no archives
-        except ValueError as error:
-            return str(error).rstrip('.')
-        return None
+        return f'{path} is truncated, or not a checkpoint: it is no archive of torch.save'
     try:
         with zipfile.ZipFile(path) as archive:
             part = archive.testzip()

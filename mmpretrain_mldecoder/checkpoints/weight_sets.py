@@ -83,11 +83,6 @@ def choose(content: Mapping, source: str, fragment: str = '') -> WeightSet:
     if path is None:
         path = _preferred(sets, source)
     prefix, state = without_wrappers(sets[path])
-    if all('lora_' in name for name in state):
-        raise ValueError(
-            f'{source} is a LoRA adapter, changes to the weights of another file: merge them, '
-            'model.merge_and_unload() of peft, and save the result'
-        )
     for name, value in state.items():
         if _FLAT.search(name) or type(value).__module__.startswith('torch.distributed'):
             raise ValueError(f'{source} holds {name} as {IN_PARTS}')

@@ -5,6 +5,14 @@ import mmap
 import os
 from pathlib import Path
 
+# First bytes of packed files: by what, and the command that unpacks them.
+PACKED = {
+    b'\x1f\x8b': ('gzip', 'gunzip'),
+    b'BZh': ('bzip2', 'bunzip2'),
+    b'\xfd7zXZ': ('xz', 'unxz'),
+    b'\x28\xb5\x2f\xfd': ('zstd', 'unzstd'),
+}
+
 
 def read_head(path: Path, what: str) -> bytes:
     """Return the first 512 bytes of a local file that should hold ``what``, such as ``'weights'``.

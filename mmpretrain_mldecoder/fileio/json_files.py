@@ -11,15 +11,15 @@ from typing import TypeVar
 
 import msgspec
 
-from .files import read_whole_file
+from .files import PACKED, read_whole_file
 
 # First bytes of files that are not plain UTF-8: what they are, and the fix.
 _OTHER_FORMATS = {
-    b'\x1f\x8b': ('compressed with gzip', 'unpack it with gunzip'),
+    **{
+        head: (f'compressed with {name}', f'unpack it with {command}')
+        for head, (name, command) in PACKED.items()
+    },
     b'PK\x03\x04': ('a zip archive', 'unpack it with unzip'),
-    b'BZh': ('compressed with bzip2', 'unpack it with bunzip2'),
-    b'\xfd7zXZ': ('compressed with xz', 'unpack it with unxz'),
-    b'\x28\xb5\x2f\xfd': ('compressed with zstd', 'unpack it with unzstd'),
     b'\xff\xfe': ('UTF-16', 'convert it with iconv -f UTF-16 -t UTF-8'),
     b'\xfe\xff': ('UTF-16', 'convert it with iconv -f UTF-16 -t UTF-8'),
     b'{\x00': ('UTF-16', 'convert it with iconv -f UTF-16LE -t UTF-8'),

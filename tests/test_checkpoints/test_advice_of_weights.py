@@ -13,7 +13,6 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from mmengine.runner import CheckpointLoader
@@ -75,8 +74,6 @@ NOT_WEIGHTS = {
         'a program of torch.export',
         lambda path: torch.export.save(torch.export.export(NETWORK, (torch.ones(1, 3),)), path),
     ),
-    'arrays.npz': ('NumPy arrays', lambda path: np.savez(path, **STATE)),
-    'array.npy': ('one NumPy array', lambda path: np.save(path, STATE['first.weight'])),
     'module.pth': ('a whole module', lambda path: torch.save(NETWORK, path)),
     'log.pth': ('holds no weights by name, but epoch', lambda path: torch.save({'epoch': 3}, path)),
 }

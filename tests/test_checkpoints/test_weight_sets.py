@@ -129,9 +129,3 @@ def test_what_wrappers_leave_in_names(names, data):
 def test_what_holds_no_weights(content, what):
     with pytest.raises(ValueError, match=f'a.pth holds {what}'):
         choose(content, 'a.pth')
-
-
-def test_a_lora_adapter_is_not_a_network():
-    adapter = {f'base_model.q.lora_{part}.weight': torch.ones(1, 1) for part in 'AB'}
-    with pytest.raises(ValueError, match=r'a\.pth is a LoRA adapter.*merge'):
-        choose(adapter, 'a.pth')
