@@ -64,6 +64,16 @@ def _matches(names: list[str], parts: list[str]) -> bool:
 
 
 def _files_below(folder: str, left_out: Counter[str]) -> Iterator[str]:
+    for parent, names in folders_below(folder, left_out):
+        yield from (osp.join(parent, name) for name in names)
+
+
+def folders_below(folder: str, left_out: Counter[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield a folder and those below it, each once, with the names of their files.
+
+    Links are followed, hidden folders and :func:`is_metadata` skipped; those that cannot be opened
+    are counted in ``left_out``.
+    """
     real = osp.realpath(folder)
     around = {os.fspath(parent) for parent in Path(real).parents}  # a link to one has no end
     searched, starts = set(), deque([folder])
@@ -81,7 +91,7 @@ def _files_below(folder: str, left_out: Counter[str]) -> Iterator[str]:
             folders[:] = sorted(n for n in folders if not (is_metadata(n) or n.startswith('.')))
             paths = (osp.join(parent, name) for name in folders)
             starts += [path for path in paths if osp.islink(path)]  # after those that are here
-            yield from (osp.join(parent, name) for name in names)
+            yield parent, names
 
 
 def _images_among(paths: Iterable[str], left_out: Counter[str]) -> list[str]:

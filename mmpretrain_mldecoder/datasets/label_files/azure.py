@@ -8,6 +8,7 @@ in multi-class files; a list of objects with ``label`` in those for detection::
 
 import msgspec
 
+from ...fileio.terminal import counted
 from .file_content import decode_json_lines
 from .label_source import JSON_LINES, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
@@ -35,7 +36,7 @@ def _read(source: LabelSource) -> Labels:
         boxes += sum(isinstance(each, _Object) for each in targets)
         names = [each.label if isinstance(each, _Object) else each for each in targets]
         rows.append(LabelRow(image.image_url, dict.fromkeys(names, 1)))
-    return Labels(rows, notes=[f'labels are made of {boxes:,} boxes'] if boxes else [])
+    return Labels(rows, notes=[f'labels are made of {counted(boxes, "box")}'] if boxes else [])
 
 
 FORMAT = LabelFormat('azure', "Azure's JSON lines", JSON_LINES, _recognises, _read)

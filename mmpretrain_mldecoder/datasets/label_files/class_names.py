@@ -27,13 +27,8 @@ def name_classes(
 
     Looked for is a text file with a name a line, ``classes.txt``, ``label_list.txt``, ``obj.names``
     or similar, or a YAML file with ``names``, in the folder of the label file and in those around
-    it. Where there is none, the names are the numbers.
-
-    Args:
-        rows (Sequence[LabelRow]): With numbers from 0 on; from 1 on, if as many names as the
-            highest number are there.
-        classes (Sequence[str]): All numbers, if they are known; a longer list is another one then.
-        source (LabelSource): The label file; the answer ``class_names`` names the list.
+    it. Where there is none, the names are the numbers. Numbers are from 0 on; from 1 on, if as many
+    names as the highest number are there. If all ``classes`` are known, a longer list is another's.
 
     Raises:
         OpenQuestion: If there are several such files.

@@ -24,13 +24,8 @@ def write_coco_files(
     An unknown label is an annotation with ``ignore``. Heights and widths are those in the headers
     of the images, as stored; an image whose header is not at the beginning has none.
 
-    Args:
-        table (LabelTable): With the split of each image; what has none is left out.
-        data (str | PathLike): The folder of the images.
-        out (str | PathLike): The folder of the files, created.
-
-    Returns:
-        dict[str, Path]: The file of each split.
+    Images without a split are left out. ``data`` is their folder, ``out`` that of the files, which
+    is created. Returns the file of each split.
 
     Raises:
         ValueError: If the name of an image is not UTF-8, which JSON cannot have.

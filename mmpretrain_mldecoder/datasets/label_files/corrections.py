@@ -25,17 +25,11 @@ def write_corrected(
     corrections: Corrections,
     out: Path,
 ) -> tuple[list[Path], str]:
-    """Write label files into another folder, with some labels changed.
+    """Write label files into the folder ``out``, with some labels changed.
 
     A file keeps its format and name if it then reads as it should. Otherwise, and in formats that
     would need a box for a label, or another folder for an image, all labels go to ``labels.csv``.
-
-    Args:
-        data (str | PathLike): The folder of the images, as of :func:`read_labels`.
-        answers (Answers): Likewise.
-        table (LabelTable): What it returned.
-        corrections (Corrections): What to change.
-        out (Path): The other folder.
+    ``data`` and ``answers`` are the arguments of :func:`read_labels`, which returned ``table``.
 
     Returns:
         tuple: The files that have a change, and why they are one CSV, '' if they are not.

@@ -22,12 +22,7 @@ _VALID = {'true': 'val', '1': 'val', 'false': 'train', '0': 'train', '': 'train'
 def labels_of_table(
     table: CsvTable, image: str | None = None, chosen: Sequence[str] = ()
 ) -> Labels:
-    """Return the labels of a table.
-
-    Args:
-        table (CsvTable): The table.
-        image (str, optional): The column with the images, if the format says so.
-        chosen (Sequence[str]): The columns with the labels, unless there is an answer.
+    """Return the labels of a table, where a format may say which columns have images and labels.
 
     Raises:
         OpenQuestion: If it is not clear which columns have the images or the labels, or what cells

@@ -6,6 +6,14 @@ fastai's PASCAL 2007 (``fname,labels,is_valid``), CheXpert (a column a class: 1,
     image,labels                     image,cat,dog
     a.jpg,"cat,dog"                  a.jpg,1,1
     b.jpg,                           b.jpg,0,
+
+Roboflow's multi-label export has a ``_classes.csv`` with a column a class in each of the folders
+train, valid, test; source: exports in public repositories, such as datumaro's
+tests/assets/roboflow_dataset/multiclass. Semantic masks have a file of this name, too, which lists
+the values of pixels::
+
+    filename, cat, hot dog
+    a_jpg.rf.0123456789abcdef0123456789abcdef.jpg, 1, 0
 """
 
 from .csv_columns import edit_table, labels_of_table
@@ -14,6 +22,8 @@ from .edits import Changes
 from .image_names import has_image_suffix
 from .label_source import TABLES, LabelFormat, LabelSource
 from .label_table import Labels
+
+_ROBOFLOW_IMAGE = 'filename'
 
 
 def _recognises(source: LabelSource) -> bool:
@@ -41,4 +51,25 @@ def _edit(source: LabelSource, changes: Changes) -> str:
     return edit_table(read_csv(source), changes)
 
 
+def _is_roboflow(source: LabelSource) -> bool:
+    return source.path.name == '_classes.csv'
+
+
+def _read_roboflow(source: LabelSource) -> Labels:
+    table = read_csv(source, delimiter=',')
+    if _ROBOFLOW_IMAGE not in table.columns:
+        raise ValueError(
+            f'{source.path} lists the values of pixels in masks ({", ".join(table.columns)}), no '
+            'labels of images: export as "Multi Label Classification", or give other label files'
+        )
+    return labels_of_table(table, _ROBOFLOW_IMAGE)
+
+
+def _edit_roboflow(source: LabelSource, changes: Changes) -> str:
+    return edit_table(read_csv(source, delimiter=','), changes, _ROBOFLOW_IMAGE)
+
+
 FORMAT = LabelFormat('csv', 'CSV', TABLES, _recognises, _read, _edit)
+ROBOFLOW = LabelFormat(
+    'roboflow', 'Roboflow _classes.csv', ('.csv',), _is_roboflow, _read_roboflow, _edit_roboflow
+)

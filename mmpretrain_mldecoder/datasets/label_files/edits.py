@@ -14,13 +14,7 @@ Changes = Callable[[str], Mapping[str, int]]
 def edit_names(
     names: Sequence[str], changes: Mapping[str, int], no_label: Sequence[str] | None
 ) -> list[str]:
-    """Return a list of labels with some added and others removed.
-
-    Args:
-        names (Sequence[str]): The labels.
-        changes (Mapping): 1 for those to add, 0 for those to remove.
-        no_label (Sequence[str], optional): Names that mean that there is no label.
-    """
+    """Return labels with some added and others removed; ``no_label`` are names of none."""
     kept = [name for name in names if changes.get(name.strip(), 1)]
     edited = [*dict.fromkeys([*kept, *(name for name, value in changes.items() if value)])]
     labels = [name for name in edited if name not in (no_label or ())]
@@ -30,10 +24,7 @@ def edit_names(
 def edit_rows(text: str, delimiter: str, edit: Callable[[int, list[str]], list[str]]) -> str:
     """Return CSV text in which rows that ``edit`` changes are written again.
 
-    Args:
-        text (str): With any row ends.
-        delimiter (str): Between the cells.
-        edit (Callable): Takes the number of a row, blank ones not counted, and its cells.
+    ``edit`` takes the number of a row, blank ones not counted, and its cells.
     """
     raw: list[str] = []
 

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections import defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +10,7 @@ from typing import NamedTuple
 from ...errors import OpenQuestion
 from ...fileio.near_names import near_names
 from ...fileio.terminal import printable
-from ..image_header import image_suffixes
-from ..image_search import is_metadata
+from ..image_search import folders_below, is_metadata
 from .answers import Answers
 from .formats import FORMATS
 from .image_names import ImageNames, has_image_suffix
@@ -42,11 +41,7 @@ class LabelFiles(NamedTuple):
 def find_label_files(
     data: str | os.PathLike | ImageNames, answers: Answers | None = None
 ) -> LabelFiles:
-    """Find the label files of a folder of images.
-
-    Args:
-        data (str | PathLike | ImageNames): The folder, or its images, if they are listed already.
-        answers (Answers, optional): ``labels`` and ``format`` say which ones.
+    """Find the label files of a folder of images, which may be listed already.
 
     Raises:
         OpenQuestion: About ``labels``, if several files may be meant; about ``format``, if there
@@ -162,28 +157,20 @@ def _nested(found: Sequence[LabelFiles], data: Path) -> list[LabelFiles]:
 
 def _paths(data: Path) -> Iterator[Path]:
     """Yield what may hold labels: all folders, and the files of some kinds."""
-    folders, suffixes, searched = deque([(data, 0)]), image_suffixes(), set()
-    while folders:
-        folder, level = folders.popleft()
-        if (real := os.path.realpath(folder)) in searched or not os.access(folder, os.R_OK):
+    for parent, names in folders_below(str(data), Counter()):
+        folder = Path(parent)
+        if len(folder.relative_to(data).parts) > _LEVELS:
             continue
-        searched.add(real)
         yield folder
         kinds: dict[str, list[Path]] = defaultdict(list)
-        inside = []
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith('.') or is_metadata(entry.name):
-                    continue
-                suffix = os.path.splitext(entry.name)[1].lower()
-                if (suffix in _SUFFIXES or not suffix) and entry.is_file():
-                    kinds[suffix].append(Path(entry.path))
-                elif level < _LEVELS and suffix not in suffixes and entry.is_dir():
-                    inside.append((Path(entry.path), level + 1))
-        folders += sorted(inside)
+        for name in sorted(names):
+            suffix = os.path.splitext(name)[1].lower()
+            is_hidden = name.startswith('.') or is_metadata(name)
+            if (suffix in _SUFFIXES or not suffix) and not is_hidden and (folder / name).is_file():
+                kinds[suffix].append(folder / name)
         for paths in kinds.values():
             if len(paths) <= _MANY:
-                yield from sorted(paths)
+                yield from paths
 
 
 def _format(source: LabelSource) -> LabelFormat | None:

@@ -4,6 +4,7 @@ from .azure import FORMAT as AZURE
 from .class_folders import FORMAT as FOLDERS
 from .coco_json import FORMAT as COCO
 from .csv_labels import FORMAT as CSV
+from .csv_labels import ROBOFLOW
 from .cvat import FORMAT as CVAT
 from .datumaro import FORMAT as DATUMARO
 from .fiftyone import FORMAT as FIFTYONE
@@ -12,9 +13,8 @@ from .hugging_face import FORMAT as HUGGING_FACE
 from .image_lists import FORMAT as LISTS
 from .label_studio import FORMAT as LABEL_STUDIO
 from .mmpretrain_json import FORMAT as MMPRETRAIN
-from .roboflow import FORMAT as ROBOFLOW
 from .voc import FORMAT as VOC
-from .voc_lists import FORMAT as VOC_LISTS
+from .voc import LISTS as VOC_LISTS
 from .yolo import FORMAT as YOLO
 
 # The first one that recognises a file is its format.

@@ -15,6 +15,7 @@ import re
 
 import msgspec
 
+from ...fileio.terminal import counted
 from .csv_table import cells
 from .file_content import decode_json_lines
 from .label_source import JSON_LINES, LabelFormat, LabelSource
@@ -63,7 +64,7 @@ def _read(source: LabelSource) -> Labels:
         if len(labels) > _BOX and all(map(_NUMBER.fullmatch, labels[1:])):
             labels, boxes = labels[:1], boxes + 1
         rows.append(LabelRow(image, dict.fromkeys(filter(None, labels), 1), split_of_word(use)))
-    return Labels(rows, notes=[f'labels are made of {boxes:,} boxes'] if boxes else [])
+    return Labels(rows, notes=[f'labels are made of {counted(boxes, "box")}'] if boxes else [])
 
 
 def _row(image: _Image) -> LabelRow:

@@ -23,11 +23,7 @@ _UPLOAD = re.compile(r'[0-9a-f]{8}-(?=.)')  # what Label Studio puts in front of
 
 
 class ImageNames:
-    """The images below a folder, each listed once.
-
-    Args:
-        data (str | PathLike): The folder.
-    """
+    """The images below a folder, each listed once."""
 
     def __init__(self, data: str | os.PathLike):
         self.data = Path(data)
@@ -92,13 +88,9 @@ class ImageNames:
     def resolve(
         self, rows: Iterable[tuple[LabelRow, str]]
     ) -> tuple[list[LabelRow], list[str], list[str]]:
-        """Give rows the paths of their images.
+        """Give rows, each with the folder of its label file below the data, paths of their images.
 
-        Args:
-            rows (Iterable): Each with the folder of its label file, relative to the data.
-
-        Returns:
-            tuple: The rows whose image was found; the names of the others; notes.
+        Returns the rows whose image was found, the names of the others, and notes.
         """
         found: dict[tuple[str, str, str], tuple[str | None, bool]] = {}
         keyed = [(row, (row.image, folder, row.split)) for row, folder in rows]

@@ -26,15 +26,9 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class LabelSource:
-    """A file or folder that may hold labels.
+    """A file or folder that may hold labels of images; answers say what is known about it.
 
-    Args:
-        path (Path): The file or folder.
-        images (ImageNames): Those below the data.
-        answers (Answers): What is known about it.
-
-    Attributes:
-        suffix (str): In lower case, ``.txt`` if there is none, and ``FOLDER`` of a folder.
+    Its ``suffix`` is in lower case, ``.txt`` if there is none, and ``FOLDER`` of a folder.
     """
 
     def __init__(self, path: Path, images: ImageNames, answers: Answers):

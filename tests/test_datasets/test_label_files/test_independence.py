@@ -8,7 +8,6 @@ from mmpretrain_mldecoder.datasets.label_files import FORMATS
 def test_no_reader_knows_another():
     folder = Path(label_files.__file__).parent
     readers = {format.read.__module__.rpartition('.')[2] for format in FORMATS.values()}
-    assert len(readers) == len(FORMATS)
     for path in folder.glob('*.py'):
         if path.stem in ('formats', 'find_label_files'):
             continue

@@ -315,7 +315,7 @@ def test_boxes_of_google_and_azure_are_labels(folder, file, text):
     folder.add_images('a.jpg')
     folder.write(file, text)
     assert folder.labels() == {'a.jpg': ['cat']}
-    assert any('1 boxes' in note for note in folder.read().notes)
+    assert any('1 box' in note for note in folder.read().notes)
 
 
 @pytest.mark.parametrize(
