@@ -33,12 +33,9 @@ class AugmentedImage:
 def augmentation_sheet(
     images: Sequence[AugmentedImage], caption: str, out: str | os.PathLike
 ) -> Path:
-    """Draw one group of tiles per image, with its name and labels above; six tiles fill a row.
+    """Write a PNG with a group of tiles per image, its name and labels above; six fill a row.
 
-    Args:
-        images: At least one, with equally many tiles each.
-        caption (str): Stands on top.
-        out (str | PathLike): The PNG to write, and to return.
+    There is at least one image, and all have equally many tiles. The caption stands on top.
     """
     tiles = max(len(image.tiles) for image in images)
     group = tiles * (TILE + GAP) - GAP

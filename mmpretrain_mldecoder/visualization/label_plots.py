@@ -1,4 +1,4 @@
-"""Plots of label frequency, labels per image, and co-occurrence."""
+"""Plots of label frequency, labels per image, and co-occurrence: PNGs, written and returned."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -31,11 +31,7 @@ def plot_label_counts(
 
     Up to 120 classes are all shown, the most frequent first. Of more, a curve of the counts by
     rank, and the 40 most and the 40 least frequent that the first split has at all.
-
-    Args:
-        classes: C names.
-        counts: For each split, ``(C,)`` images.
-        out (str | PathLike): The PNG to write, and to return.
+    ``counts`` has the images of each class, ``(C,)``, for each split.
     """
     first = next(iter(counts))
     order = np.argsort(-counts[first], kind='stable')
@@ -110,11 +106,8 @@ def _plot_ranks(axes: Axes, counts: Mapping[str, np.ndarray]) -> None:
 def plot_labels_per_image(numbers: Mapping[str, np.ndarray], out: str | os.PathLike) -> Path:
     """Draw the share of images that have 0, 1, 2, ... labels, for each split.
 
-    Those beyond the 99.5th percentile share the last bar.
-
-    Args:
-        numbers: For each split, the number of labels of each image, ``(N,)``.
-        out (str | PathLike): The PNG to write, and to return.
+    ``numbers`` has those of each image, ``(N,)``, for each split. Those beyond the 99.5th
+    percentile share the last bar.
     """
     last = max(int(np.percentile(values, 99.5, method='higher')) for values in numbers.values())
     is_cut = any(values.max() > last for values in numbers.values())
@@ -151,14 +144,9 @@ def plot_cooccurrence(
 ) -> Path:
     """Draw, for each label (row), the share of its images that have another one (column) too.
 
-    Labels that come together stand together.
-
-    Args:
-        names: K names.
-        together (np.ndarray): ``(K, K)`` images that have both; the diagonal is not 0.
-        split (str): What was counted.
-        num_classes (int): Of the dataset; more than K if some are left out.
-        out (str | PathLike): The PNG to write, and to return.
+    Labels that come together stand together. ``together``, ``(K, K)``, are images that have both
+    of K names; the diagonal is not 0. The dataset has ``num_classes``, of which some may be left
+    out.
     """
     counts = together.diagonal()
     share = together / counts[:, None]

@@ -56,12 +56,7 @@ class LivePage:
         self._positives: list[int] | None = None
 
     def continue_from(self, iteration: int, validation: int) -> None:
-        """Take over what the page shows of the training up to the point where it is resumed.
-
-        Args:
-            iteration (int): The last one of the checkpoint.
-            validation (int): The last epoch or iteration whose validation counts.
-        """
+        """Take over what the page shows up to an iteration and a validation (by its step)."""
         try:
             data = read_page_data(self.path)
             if any(data[key] != self._head[key] for key in ('unit', 'classes')):
@@ -90,16 +85,12 @@ class LivePage:
         scores: np.ndarray | None = None,
         attention: Sequence[np.ndarray] | None = None,
     ) -> None:
-        """Add what a validation found.
+        """Add what a validation found after an epoch or iteration.
 
-        Args:
-            step (int): The epoch or iteration.
-            metrics (Mapping[str, float]): By name; the first is the main one.
-            class_ap (np.ndarray, optional): AP of each class as a fraction, nan for none, ``(C,)``.
-            positives (np.ndarray, optional): Positive images of each class, ``(C,)``.
-            scores (np.ndarray, optional): Of the images of the page, ``(n, C)``.
-            attention (Sequence[np.ndarray], optional): For each of the images, one map a query,
-                ``(K, H, W)``; a query answers for ``ceil(C / K)`` consecutive classes.
+        The first of the metrics is the main one. Of each class, ``(C,)``, there are AP as a
+        fraction (nan for none) and positive images; of the n images of the page scores, ``(n, C)``,
+        and maps of attention, ``(K, H, W)`` of K queries, each of which answers for ``ceil(C / K)``
+        consecutive classes.
         """
         known = self._validations = [each for each in self._validations if each['step'] < step]
         numbers = {name: _number(value) for name, value in metrics.items() if _is_number(value)}

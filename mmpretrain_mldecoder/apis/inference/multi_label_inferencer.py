@@ -193,7 +193,7 @@ class MultiLabelInferencer(BaseInferencer):
         if return_datasamples and return_attention:
             raise ValueError('return_datasamples=True leaves no place for attention: ask for one')
         images = expand_inputs(inputs)
-        stream = self._stream(images, thr, topk, return_attention, batch_size)
+        stream = self.stream_expanded(images, thr, topk, return_attention, batch_size)
         results, names = [], set()
         with progress_bar(disable=len(images) <= batch_size) as bar:
             tracked = bar.track(stream, len(images), description='predicting')
@@ -219,22 +219,12 @@ class MultiLabelInferencer(BaseInferencer):
         """
         self.check(thr, topk, return_attention)
         images = expand_inputs(inputs)
-        return self.stream_expanded(images, thr, topk, return_attention, on_unreadable)
-
-    def stream_expanded(
-        self,
-        images: Sequence[SingleImage],
-        thr: Threshold = 0.5,
-        topk: int | None = None,
-        return_attention: bool = False,
-        on_unreadable: OnUnreadable | None = None,
-    ) -> Iterator[dict]:
-        """Do as :meth:`stream` with what :func:`expand_inputs` listed; no argument is checked."""
-        more = (self.batch_size, on_unreadable)
-        stream = self._stream(images, thr, topk, return_attention, *more)
+        stream = self.stream_expanded(
+            images, thr, topk, return_attention, self.batch_size, on_unreadable
+        )
         return (prediction for _, prediction, _ in stream)
 
-    def _stream(
+    def stream_expanded(
         self,
         images: Sequence[SingleImage],
         thr: Threshold,
@@ -243,7 +233,10 @@ class MultiLabelInferencer(BaseInferencer):
         batch_size: int,
         on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[tuple[int, dict, DataSample]]:
-        """Yield the index of each image, its prediction and its data sample."""
+        """Do as :meth:`stream` with what :func:`expand_inputs` listed; no argument is checked.
+
+        Yields the index of each image, its prediction and its data sample.
+        """
         thresholds = self.thresholds(thr)
         for start in range(0, len(images), batch_size):
             end = min(start + batch_size, len(images))

@@ -22,10 +22,8 @@ SECONDS_WORTH_AN_EXPORT = 60  # left for torch; an export takes 5 to 10 s and sa
 class NetworkRunner:
     """Predict batches by torch, or by ONNX Runtime where that is asked for or pays.
 
-    Args:
-        model (BaseModel): A classifier in evaluation mode, on its device. It is changed: batch
-            norms are folded, and on the CPU weights are stored in channels-last order.
-        backend (str, optional): As in :class:`MultiLabelInferencer`; see :func:`check_backend`.
+    The model, a classifier in evaluation mode, is changed: batch norms are folded, and on the CPU
+    weights are stored in channels-last order. ``backend`` is as in :class:`MultiLabelInferencer`.
     """
 
     def __init__(self, model: BaseModel, backend: str | None):
@@ -98,14 +96,8 @@ def fold_batch_norm(module: nn.Module) -> int:
     The outputs stay the same but for rounding. A pair is folded if, in a trace of ``forward``
     (``torch.fx``), the norm alone reads the convolution's output, and both are called once. Other
     norms stay: those with an activation inside or ahead of their convolution, and all of them if
-    ``forward`` cannot be traced.
-
-    Args:
-        module (nn.Module): In evaluation mode, with one argument for ``forward``. It is changed,
-            and must not be trained any more.
-
-    Returns:
-        int: How many were folded.
+    ``forward`` cannot be traced. The module, in evaluation mode and with one argument for
+    ``forward``, must not be trained any more. Returns how many were folded.
     """
     if not any(type(m) in _NORMS for m in module.modules()):
         return 0

@@ -99,11 +99,8 @@ def to_onnx(
 ) -> 'ModelProto':
     """Export a network, from ``image`` to ``logits`` or ``scores``, for batches of any size.
 
-    Args:
-        network (WholeNetwork): What is exported.
-        images (Tensor): An example of its input; the values do not matter.
-        dynamic_size (bool): Whether height and width are free too. Defaults to False.
-        opset (int, optional): Version of ONNX's operators. Defaults to that of torch's exporter.
+    ``images`` are an example of its input, whose values do not matter. Height and width are free
+    with ``dynamic_size``; the opset is that of torch's exporter unless one is given.
 
     Raises:
         Exception: Of torch's exporter, if it cannot export the model.
@@ -156,12 +153,9 @@ def onnx_session(model: bytes | str) -> 'InferenceSession':
 class OnnxModel:
     """A classifier that ONNX Runtime runs on the CPU, from packed images to logits ``(B, C)``.
 
-    Building it takes seconds: the model is exported, and its scores of the first image are
-    compared with torch's.
-
-    Args:
-        model (BaseModel): A classifier on the CPU, in evaluation mode.
-        images (Tensor): What the test pipeline packs, ``(B, 3, H, W)``; only ``B`` is free.
+    Building it takes seconds: the model, on the CPU and in evaluation mode, is exported, and its
+    scores of the first image are compared with torch's. Of the packed images, ``(B, 3, H, W)``,
+    only ``B`` is free.
 
     Raises:
         RunError: If the model cannot be exported, or then gives other scores.

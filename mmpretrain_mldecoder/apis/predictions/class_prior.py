@@ -23,13 +23,9 @@ def write_class_prior(
     Source: Ben-Baruch et al., arXiv:2110.10955, where it is the mean over all epochs of such a
     training; here it is that of one test of its weights.
 
-    Args:
-        predictions (str | PathLike): File of ``tools/test.py --out``.
-        config (str | PathLike): Its config; the class names are those of its test dataset.
-        out (str | PathLike): JSON file to write, class name to probability.
-
-    Returns:
-        dict[str, float]: What was written.
+    ``predictions`` is a file of ``tools/test.py --out``, ``config`` the one that it was made with;
+    the class names are those of its test dataset. The JSON file ``out`` has class name and
+    probability, which are also returned.
 
     Raises:
         FileNotFoundError: If a file is missing.

@@ -187,13 +187,7 @@ class PredictionFolder:
 def write_predictions(predictions: Iterable[dict], out: str | os.PathLike) -> Path:
     """Write one JSON object per line: ``path`` (or ``index``), ``labels``, ``scores``.
 
-    Args:
-        predictions: What :class:`MultiLabelInferencer` gives.
-        out (str | PathLike): The file, complete or absent; its folder is made, an older file is
-            replaced.
-
-    Returns:
-        Path: ``out``.
+    The file is complete or absent; its folder is made, an older file is replaced.
     """
     with atomic_write(out) as path, path.open('wb') as file:
         file.writelines(map(json_line, predictions))

@@ -24,8 +24,7 @@ from ...checkpoints.published import checkpoint_identity
 from ...engine.checks.config_error import merge_options, read_config
 from ...fileio.terminal import printable, progress_bar
 from ...visualization.attention_figure import attention_figure
-from ...visualization.contact_sheet import contact_sheet
-from ...visualization.labelled_image import labelled_image
+from ...visualization.labelled_image import contact_sheet, labelled_image
 from ..inference.image_inputs import expand_inputs
 from ..inference.multi_label_inferencer import MultiLabelInferencer, Threshold
 from .prediction_folder import PredictionFolder, write_prediction_table
@@ -101,12 +100,8 @@ class PredictionOptions:
 class PredictionRun:
     """Predict images, and write and draw the results; ranks share the images.
 
-    Args:
-        inferencer (MultiLabelInferencer): The model.
-        paths (Sequence[str]): The images, in the order of the results. A duplicate is predicted
-            once. Drawings in the output folder are left out.
-        options (PredictionOptions): What is predicted and written.
-        given (Sequence[str]): What the images were found by, see :func:`drawing_names`.
+    ``paths`` are in the order of the results. A duplicate is predicted once; drawings in the output
+    folder are left out. ``given`` is what they were found by, see :func:`drawing_names`.
 
     Attributes:
         paths (list[str]): The images.
@@ -204,10 +199,11 @@ class PredictionRun:
             self.options.thr,
             self.options.topk,
             self.options.attention,
+            self.inferencer.batch_size,
             on_unreadable=lambda path, reason: failures.append(dict(path=path, reason=reason)),
         )
         while True:
-            prediction = next(predictions, None)
+            _, prediction, _ = next(predictions, (None, None, None))
             self.num_failed += len(failures)
             for failure in failures:
                 if self._folder:
