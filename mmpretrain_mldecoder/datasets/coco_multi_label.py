@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os.path as osp
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -211,7 +212,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
                 else f'{self.ann_file}: no image is left by min_size={self.min_size:g} of '
                 'filter_cfg: set a smaller one'
             )
-        self._tell_repeated(coco, kept, gt_labels, label_bounds)
+        self._tell_repeated([coco.file_names[i] for i in kept.tolist()])
         difficult_labels, difficult_bounds = distinct_labels(
             coco.annotation_images[difficult], labels[difficult], num_images, len(classes)
         )
@@ -261,29 +262,15 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
             notes.append(f'{counted(unknown_area.sum(), "box")} without area')
         return chosen & ~small, difficult, notes
 
-    def _tell_repeated(
-        self, coco: CocoAnnotations, kept: np.ndarray, labels: np.ndarray, bounds: np.ndarray
-    ) -> None:
+    def _tell_repeated(self, names: Sequence[str]) -> None:
         """Warn of files that are listed under several ids."""
-        names = list(coco.file_names)
         if len(set(names)) == len(names):
             return
-        first: dict[str, int] = {}
-        pairs = [(first[names[i]], i) for i in kept.tolist() if first.setdefault(names[i], i) != i]
-        if not pairs:
-            return
-
-        def labels_of(i: int) -> list[int]:
-            return labels[bounds[i] : bounds[i + 1]].tolist()
-
-        different = [pair for pair in pairs if labels_of(pair[0]) != labels_of(pair[1])]
-        one, other = (different or pairs)[0]
+        repeated = [name for name, count in Counter(names).items() if count > 1]
         print_log(
-            f'{self.ann_file}: {counted(len(pairs), "image has", "images have")} the file name of '
-            f'another one, '
-            f'{len(different)} of them with other labels: {printable(names[one])} has the ids '
-            f'{coco.image_ids.item(one)} and {coco.image_ids.item(other)}. Each is a sample of its '
-            'own; give their annotations one image_id',
+            f'{self.ann_file}: {counted(len(repeated), "file has", "files have")} several image '
+            f'ids, first: {printable(repeated[0])}. Each id is a sample of its own; give the '
+            'annotations of a file one image_id',
             'current',
             logging.WARNING,
         )

@@ -25,12 +25,8 @@ def make_demo_dataset(
     part of it. About one image in a hundred has no object. There are no crowds. At the default
     size six in seven objects are small by COCO's bins of the area (below 32²), the others medium.
 
-    Args:
-        out (str | Path): Folder to write, in COCO 2017's layout; it appears when it is complete.
-        num_train (int): Training scenes, at least 1. Defaults to 3000.
-        num_val (int): Validation scenes, at least 1. Defaults to 600.
-        size (int): Side of the square images in pixels, at least 32. Defaults to 96.
-        seed (int): At least 0. Defaults to 0.
+    ``out`` appears, in COCO 2017's layout, when it is complete. At least 1 training and 1
+    validation scene, of at least 32 x 32 pixels (``size``), can be asked for.
 
     Returns:
         bool: True if the dataset was written, False if ``out`` held the same one already.

@@ -79,15 +79,9 @@ def decoded_names(
 ) -> tuple[dict[str, str], list[str]]:
     """Read names with backslashes as slashes, and those with percent codes without, or both.
 
-    A name is decoded where one file below the folder results. One line of the log counts them.
-
-    Args:
-        folder (str | PathLike): Of the images.
-        missing (Sequence[str]): Names of :func:`missing_files`.
-        source (str): Where they are written, for the log.
-
-    Returns:
-        tuple[dict, list]: The file of each decoded name, and the other names.
+    A name of :func:`missing_files` is decoded where one file below the folder results. One line of
+    the log counts them; it says in which ``source`` they are written. Returns the file of each
+    decoded name, and the other names.
     """
     present, decoded = _Folder(folder), {}
     for name in missing:

@@ -88,7 +88,9 @@ def known_labels(dataset: Dataset) -> KnownLabels:
         return _joined([known_labels(dataset.dataset)] * dataset.times)
     samples = getattr(dataset, 'data_list', None)
     if isinstance(samples, CocoSamples):
-        positive, unknown, doubtful = _of_arrays(samples)
+        positive = _coded(*samples.pairs(samples.labels, samples.label_bounds))
+        unknown = np.empty(0, np.int64)
+        doubtful = _coded(*samples.pairs(samples.difficult_labels, samples.difficult_bounds))
     elif hasattr(dataset, 'get_data_info'):
         positive, unknown, doubtful = _of_samples(dataset)
     else:
@@ -118,13 +120,6 @@ def _joined(parts: list[KnownLabels]) -> KnownLabels:
     positive = np.concatenate([part.positive + start for part, start in pairs])
     unknown = np.concatenate([part.unknown + start for part, start in pairs])
     return KnownLabels(positive, unknown, np.concatenate([part.is_open for part in parts]))
-
-
-def _of_arrays(samples: CocoSamples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the codes of positive, unknown and doubtful labels."""
-    positive = _coded(*samples.pairs(samples.labels, samples.label_bounds))
-    doubtful = _coded(*samples.pairs(samples.difficult_labels, samples.difficult_bounds))
-    return positive, np.empty(0, np.int64), doubtful
 
 
 def _of_samples(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -26,16 +26,12 @@ def parallel_map(
 ) -> Iterator[Result]:
     """Yield ``function(item)`` of each item, in order, with a progress bar on standard error.
 
-    Args:
-        function (Callable): Can be pickled: a function of a module, or a ``partial`` of one.
-        items (Sequence): Its arguments.
-        title (str): Text before the bar.
-        workers (int, optional): Processes; 0 means this one alone. Defaults to the number of cores
-            that this process may use.
+    ``function`` can be pickled: a function of a module, or a ``partial`` of one. ``title`` stands
+    before the bar. With ``workers=0`` this process works alone; by default there are as many as
+    cores that it may use.
 
     Raises:
         ChildProcessError: If a process died, killed by the system perhaps.
-        Exception: What ``function`` raises.
     """
     workers = usable_cores() if workers is None else workers
     with progress_bar() as bar:

@@ -72,12 +72,8 @@ def make_resized_copy(
     ``target`` also gets ``resized_copy.json`` with size and quality and, if files could not be
     read, ``failed.jsonl``, which lists them.
 
-    Args:
-        source (str | PathLike): Root of the dataset.
-        target (str | PathLike): A new or empty folder, or an unfinished copy.
-        size (int): Side of the images in pixels, at least 1.
-        quality (int): Of JPEG, from 1 to 100. Defaults to 95.
-        workers (int, optional): As in :func:`parallel_map`.
+    ``target`` is a new or empty folder, or an unfinished copy; ``size`` is in pixels, ``quality``
+    that of JPEG, from 1 to 100, and ``workers`` as in :func:`parallel_map`.
 
     Raises:
         ValueError: If a number is out of its range, ``source`` holds no image, one folder is
@@ -162,15 +158,12 @@ def _check_settings(target: Path, settings: dict[str, int]) -> None:
         raise ValueError(f'{target} is not empty and not a resized copy: choose another folder')
     try:
         old = json.loads(path.read_text('utf-8'))
-        found = f'size {old["size"]}, quality {old["quality"]}'
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(
-            f'{path} does not say how the copy was made: delete {target}, or choose another folder'
-        ) from error
+    except (ValueError, RecursionError):
+        old = 'damaged'
     if old != settings:
         raise ValueError(
-            f'{target} holds a copy of {found}, not of size {settings["size"]}, quality '
-            f'{settings["quality"]}: choose another folder'
+            f'{target} holds a copy with other settings ({SETTINGS_FILE} is {old!s:.80}, not '
+            f'{settings}): choose another folder, or delete {target}'
         )
 
 

@@ -20,7 +20,7 @@ from .skip_unreadable import SkipUnreadableMixin
 class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
     """MMPretrain's ``ImageNet`` for use with ``SeededSampler``; arguments as there.
 
-    ``max_unreadable`` is one more, by default 10: see :class:`SkipUnreadableMixin`.
+    ``max_unreadable`` is one more, see :class:`SkipUnreadableMixin`.
 
     Class folders, labels by their alphabetical order. Their number must be that of the classes,
     1000 unless ``classes`` names others::
@@ -88,9 +88,9 @@ class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
 class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
     """MMPretrain's ``VOC`` for use with ``SeededSampler``; arguments as there.
 
-    ``max_unreadable`` is one more, by default 10: see :class:`SkipUnreadableMixin`. Differs from
-    the host's in: an object without ``<difficult>``, as many annotation tools write it, is not
-    difficult; objects of other names than those of the classes are counted in the log.
+    ``max_unreadable`` is one more, see :class:`SkipUnreadableMixin`. Differs from the host's in: an
+    object without ``<difficult>``, as many annotation tools write it, is not difficult; objects of
+    other names than those of the classes are counted in the log.
     ``PortableRunner`` uses this class for ``type='VOC'``.
 
     Raises:

@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 
 from ..errors import TooManyUnreadableError, UnreadableImageError
 from ..fileio.json_files import json_line, read_json_lines
-from ..fileio.terminal import counted, printable
+from ..fileio.terminal import counted, listed, printable
 
 MAX_LISTED = 20
 
@@ -52,11 +52,10 @@ def read_unreadable(file: Path) -> dict[str, str]:
 class SkipUnreadableMixin:
     """Makes a dataset of MMEngine replace the sample of an unreadable image by another one.
 
-    Put it before the dataset class and behind ``SeededSamplesMixin``. Training only: with
-    ``test_mode``, and in validation and tests of ``PortableRunner``, the error is raised, because
-    a score on other images is not that of the dataset.
-    The other sample is drawn from all of the dataset, under the seed of the one that it replaces:
-    it is the same for any number of workers and ranks, and in a resumed run.
+    Put it before the dataset class and behind ``SeededSamplesMixin``, under whose seed the other
+    sample is drawn. Training only: with ``test_mode``, and in validation and tests of
+    ``PortableRunner``, the error is raised, because a score on other images is not that of the
+    dataset.
 
     Unreadable is what raises :class:`UnreadableImageError`, as ``LoadWholeImage`` does. Under
     ``PortableRunner`` all workers and ranks that share its work dir count together, from its
@@ -100,10 +99,9 @@ class SkipUnreadableMixin:
             return None
 
     def _too_many(self, found: dict[str, str]) -> str:
-        listed = [f'{printable(path)} ({reason})' for path, reason in found.items()][:MAX_LISTED]
-        more = f' and {len(found) - MAX_LISTED} more' if len(found) > MAX_LISTED else ''
+        paths = [f'{printable(path)} ({reason})' for path, reason in found.items()]
         where = f', all in {self.unreadable.file}' if self.unreadable.file else ''
         return (
             f'{counted(len(found), "image")} cannot be read, more than max_unreadable='
-            f'{self.max_unreadable} of the dataset: {", ".join(listed)}{more}{where}'
+            f'{self.max_unreadable} of the dataset: {listed(paths, MAX_LISTED)}{where}'
         )

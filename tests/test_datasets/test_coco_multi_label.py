@@ -277,8 +277,7 @@ def test_files_that_are_listed_twice_are_told(fake_coco, monkeypatch):
 
     edit(fake_coco, repeat)
     assert len(build(fake_coco)) == 15
-    assert '3 images have the file name of another one, 1 of them with other labels' in lines[1]
-    assert '000000000005.jpg has the ids 105 and 900' in lines[1]
+    assert '2 files have several image ids, first: 000000000000.jpg' in lines[1]
     build(fake_coco, keep_unlabelled=False)  # leaves one of each
     assert len(lines) == 3
 

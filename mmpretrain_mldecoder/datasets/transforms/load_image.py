@@ -60,11 +60,14 @@ class LoadWholeImage(LoadImageFromFile):
 
     def transform(self, results: dict) -> dict | None:
         if 'img_path' not in results and 'img' in results:
-            img = self._convert(results['img'])
+            img = image_to_bgr(results['img'])
+            if self.color_type == 'grayscale':
+                img = cv2.cvtColor(img, cv2.COLOR_BGR2GRAY)
         else:
             path = results['img_path']
+            rules = (self.color_type, self.imdecode_backend, self.max_pixels, self.min_side)
             try:
-                img = self._decode(path, read_image_file(path, self.backend_args))
+                img = decode_image(path, read_image_file(path, self.backend_args), *rules)
             except UnreadableImageError:
                 if self.ignore_empty:
                     return None
@@ -74,16 +77,6 @@ class LoadWholeImage(LoadImageFromFile):
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
-
-    def _convert(self, img: np.ndarray) -> np.ndarray:
-        """Give an image in memory the channels that its file would have."""
-        img = image_to_bgr(img)
-        is_grey = self.color_type == 'grayscale'
-        return cv2.cvtColor(img, cv2.COLOR_BGR2GRAY) if is_grey else img
-
-    def _decode(self, path: str, content: bytes) -> np.ndarray:
-        rules = (self.color_type, self.imdecode_backend, self.max_pixels, self.min_side)
-        return decode_image(path, content, *rules)
 
     def __repr__(self) -> str:
         return f'{super().__repr__()[:-1]}, max_pixels={self.max_pixels})'

@@ -77,8 +77,3 @@ def test_writes_to_the_array_unless_it_is_read_only():
 def test_size_out_of_range(size):
     with pytest.raises(ValueError, match=r'float in \(0, 1\].*not ' + repr(size)):
         RandomCutout(size)
-
-
-def test_repr():
-    assert repr(RandomCutout(0.5)) == 'RandomCutout(size=0.5)'
-    assert repr(RandomCutout(224)) == 'RandomCutout(size=224)'

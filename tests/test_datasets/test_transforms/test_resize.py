@@ -131,8 +131,3 @@ def test_other_images_are_refused(transform):
     for img in (*images, np.zeros((4, 4, 3), np.float32)):
         with pytest.raises(ValueError, match=rf'{type(transform).__name__} takes .*a\.jpg\). Load'):
             transform(dict(img=img, img_path='a.jpg'))
-
-
-def test_repr():
-    assert repr(SquareResize(224)) == 'SquareResize(scale=224, antialias=True)'
-    assert repr(ShortSideResize(256)) == 'ShortSideResize(scale=256)'

@@ -201,7 +201,3 @@ def test_input_is_left_alone_and_flipped_input_is_taken():
 def test_fill_out_of_range(fill):
     with pytest.raises(ValueError, match=f'0..255, not {fill}'):
         TwoOpRandAugment(fill=fill)
-
-
-def test_repr():
-    assert repr(TwoOpRandAugment(fill=3)) == 'TwoOpRandAugment(fill=3)'
