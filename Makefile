@@ -114,7 +114,7 @@ fastai: env .venv/accuracy .venv-fastai/installed
 # Its python sees the packages of .venv, whose it must be, too.
 .venv-fastai/installed: Makefile
 	$(PY) -m venv .venv-fastai
-	$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' | \
-	  tee .venv-fastai/lib/python3*/site-packages/shared.pth
+	$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > .venv-fastai/shared.pth
+	mv .venv-fastai/shared.pth .venv-fastai/lib/python3*/site-packages/
 	.venv-fastai/bin/python -m pip install 'fastai>=2.8.12'
 	touch $@

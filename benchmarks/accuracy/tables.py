@@ -21,7 +21,7 @@ from benchmarks.accuracy.photos import REPOSITORY
 from benchmarks.accuracy.records import OUT, RECORDED, Study, paired_difference
 from mmpretrain_mldecoder.analysis.model_table.model_table import update_page
 
-_PAGES = ('results.md', 'partial_labels.md', 'imbalance.md', 'audit.md')
+_PAGES = ('results.md', 'partial_labels.md', 'imbalance.md', 'audit.md', 'thresholds.md')
 PAGES = [
     *(REPOSITORY / 'docs' / name for name in _PAGES),
     *(REPOSITORY / name for name in ('README.md', 'README_zh-CN.md')),
@@ -71,27 +71,49 @@ def mean_and_sd(values: list[float]) -> str:
 
 
 def store_differences(name: str, out: Path, pairs: Iterable[tuple[dict, dict]]) -> None:
-    """Compute the paired difference of each two settings whose scores are there, once."""
+    """Compute the paired difference of each two settings whose scores are there, once.
+
+    Of all seeds together, or, where scores of some are no longer there, of each seed that has them.
+    """
     study, differences = Study(name, out), Study(f'{name}_differences', out)
     for first, second in pairs:
         sets = [study.find(first), study.find(second)]
         shared = {each['seed'] for each in sets[0]} & {each['seed'] for each in sets[1]}
         sets = [[each for each in records if each['seed'] in shared] for records in sets]
-        key = first | dict(other=second['run'], seeds=len(shared))
-        scored = all(study.scores_path(each).exists() for records in sets for each in records)
-        if not shared or not scored or differences.find(key):
-            continue
-        scores = [[study.scores(each)[0] for each in records] for records in sets]
-        targets = study.scores(sets[0][0])[1]
-        differences.add(key, paired_difference(*scores, targets))
+        key = first | dict(other=second['run'])
+        scored = {
+            seed
+            for seed in shared
+            if all(study.scores_path(of_seed(records, seed)).exists() for records in sets)
+        }
+        keys = [(key | dict(seeds=1, seed=seed), {seed}) for seed in sorted(scored)]
+        if scored == shared:
+            keys = [(key | dict(seeds=len(shared)), shared)]
+        for each, seeds in keys:
+            if seeds and not differences.find(each):
+                chosen = [[of_seed(records, seed) for seed in sorted(seeds)] for records in sets]
+                scores = [[study.scores(record)[0] for record in records] for records in chosen]
+                targets = study.scores(chosen[0][0])[1]
+                differences.add(each, paired_difference(*scores, targets))
+
+
+def of_seed(records: list[dict], seed: int) -> dict:
+    """Return the record of a seed."""
+    return next(record for record in records if record['seed'] == seed)
 
 
 def difference(name: str, out: Path, settings: dict) -> str:
-    """Return such as ``+1.20 [+0.71, +1.68]``, or ``-`` where it was not computed."""
+    """Return such as ``+1.20 [+0.71, +1.68]``, or ``-`` where it was not computed.
+
+    If seeds have a difference each, of the most seeds, the means of it and of both bounds.
+    """
     found = Study(f'{name}_differences', out).find(settings)
     if not found:
         return '-'
-    return _interval(max(found, key=lambda each: each['seeds']))
+    most = max(each['seeds'] for each in found)
+    found = [each for each in found if each['seeds'] == most]
+    means = {key: np.mean([each[key] for each in found]) for key in ('difference', 'low', 'high')}
+    return _interval(means)
 
 
 def _interval(found: dict) -> str:
@@ -210,6 +232,17 @@ def threshold_table(dataset: str, out: Path) -> list[list[str]]:
     return rows
 
 
+def few_images_table(dataset: str, out: Path) -> list[list[str]]:
+    """Thresholds fitted to few images: OF1 and macro F1."""
+    ways = {'at_0.5': 'at 0.5', 'own': "each class's own best F1", 'tuned': 'as fitted here'}
+    names = [f'{metric}, {way}' for metric in ('OF1', 'macro F1') for way in ways.values()]
+    rows = [['images fitted to', *names]]
+    for each in Study('threshold_few_images', out).find(dict(dataset=dataset)):
+        numbers = [each[f'{metric}_{way}'] for metric in ('OF1', 'macro_F1') for way in ways]
+        rows.append([f'{each["images"]:,}', *(f'{number:.1f}' for number in numbers)])
+    return rows
+
+
 def small_data_table(dataset: str, out: Path) -> list[list[str]]:
     """`mldecoder start` on few photos."""
     title = 'photos, learned from, config, seed, minutes, mAP, logistic regression, of all photos'
@@ -316,6 +349,7 @@ TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     peer=peer_table,
     attention=attention_table,
     thresholds=threshold_table,
+    few_images=few_images_table,
     small_data=small_data_table,
     partial=partial_table,
     balanced=balanced_table,

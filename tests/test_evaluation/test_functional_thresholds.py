@@ -39,18 +39,21 @@ def counted(scores, targets, threshold):
 
 
 @settings(max_examples=300, deadline=None)
-@given(one_class())
-def test_best_f1_equals_the_best_of_the_curve(case):
+@given(one_class(), st.sampled_from([np.inf, 0.5, 1, 1.5, 2]))
+def test_best_f1_equals_the_best_of_the_curve(case, most):
     scores, targets = case
-    (threshold,) = best_f1_thresholds(scores[:, None], targets[:, None])
+    (threshold,) = best_f1_thresholds(scores[:, None], targets[:, None], most)
     if not (targets == 1).any():
         assert np.isnan(threshold)
         return
     values, _, f1 = curve(scores, targets)
     hits, predicted, positives = counted(scores, targets, threshold)
-    assert 2 * hits / (predicted + positives) == pytest.approx(f1.max(), abs=1e-12)
+    allowed = [(scores[targets != -1] >= value).sum() <= most * positives for value in values]
+    allowed[-1] = True  # the highest score, however many have it
+    best = f1[allowed].max()
+    assert 2 * hits / (predicted + positives) == pytest.approx(best, abs=1e-12)
     # of equal ones the highest: fewest predictions
-    highest = values[np.flatnonzero(f1 >= f1.max() - 1e-12)[-1]]
+    highest = values[np.flatnonzero(allowed & (f1 >= best - 1e-12))[-1]]
     assert_cuts_at(highest, scores, targets, threshold)
 
 

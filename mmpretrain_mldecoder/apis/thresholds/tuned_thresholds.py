@@ -1,6 +1,6 @@
 """Thresholds fitted to a split, and their gain on held-out parts of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,9 +19,10 @@ from ...evaluation.functional import (
 )
 from ...fileio.terminal import listed, printable
 
-FALLBACK = 0.5  # of a class without positives
+RARE = 20  # with fewer positives, a threshold of its own would depend on a handful of images
+MOST = 2  # predictions of a class for a positive, where the best F1 is wanted
+FALLBACK = 0.5  # where no class has positives
 NEVER = 1.0  # of a class that reaches the precision nowhere; a score of exactly 1 still passes
-RARE = 20  # with fewer positives, a threshold depends on a handful of images
 
 GAIN_NAMES = ('CF1', 'OF1', 'macro F1', 'CP', 'CR', 'OP', 'OR')
 
@@ -35,7 +36,7 @@ class TunedThresholds:
         criterion: ``'f1'``, or such as ``'precision>=0.9'``.
         values: ``(C,)`` float64 in ``[0, 1]``.
         positives: ``(C,)``, how many images of the split have the class.
-        without_positives: ``(C,)`` bool: no positive image, the threshold is 0.5.
+        rare: ``(C,)`` bool: the classes that share a threshold.
         without_negatives: ``(C,)`` bool: no negative image, the threshold means nothing.
         unreachable: ``(C,)`` bool: no threshold reaches the precision, it is 1.
         fold_scores: For each of :data:`GAIN_NAMES` an array ``(folds, 2)``, fractions: of each
@@ -50,7 +51,7 @@ class TunedThresholds:
     criterion: str
     values: np.ndarray
     positives: np.ndarray
-    without_positives: np.ndarray
+    rare: np.ndarray
     without_negatives: np.ndarray
     unreachable: np.ndarray
     fold_scores: dict[str, np.ndarray]
@@ -81,9 +82,13 @@ def tune_thresholds(
 ) -> TunedThresholds:
     """Fit one threshold per class to a split, and cross-validate the gain.
 
+    Classes with fewer than ``RARE`` positives have one threshold together, fitted to the scores of
+    all of them, and to those of the next frequent classes as long as there are not ``RARE``
+    positives. For the best F1, a class is predicted for at most ``MOST`` times as many images as
+    have it.
+
     Nothing is measured on the images that thresholds were fitted to, where F1 can only gain: each
-    of several random folds is predicted at thresholds that were fitted to the others, or at 0.5
-    where a class has no positives in these.
+    of several random folds is predicted at thresholds that were fitted to the others.
 
     Args:
         scores (np.ndarray): Probabilities in ``[0, 1]``.
@@ -108,17 +113,18 @@ def tune_thresholds(
     if scores.shape[1:] != (len(classes),):
         raise ValueError(f'{len(classes)} class names for scores of shape {scores.shape}')
 
-    criterion, fit = 'f1', best_f1_thresholds
+    criterion, fit = 'f1', partial(best_f1_thresholds, most=MOST)
     if precision is not None:
         criterion = f'precision>={float(precision):g}'
         fit = partial(precision_thresholds, precision=precision)
-    fitted = fit(scores, targets)
+    fitted = _fit(scores, targets, fit)
+    positives = (targets == 1).sum(axis=0)
     fold_of = np.random.default_rng(seed).permutation(len(scores)) % num_folds
     predictions = np.empty((2, *scores.shape), dtype=bool)  # at 0.5, tuned
     fold_scores = {name: np.empty((num_folds, 2)) for name in GAIN_NAMES}
     for fold in range(num_folds):
         held_out = fold_of == fold
-        tuned = _usable(fit(scores[~held_out], targets[~held_out]))
+        tuned = _usable(_fit(scores[~held_out], targets[~held_out], fit))
         for column, thr in enumerate((np.full(len(classes), 0.5), tuned)):
             predicted = predictions[column, held_out] = scores[held_out] >= thr
             measured = precision_recall_at_threshold(scores[held_out], targets[held_out], thr)
@@ -129,14 +135,25 @@ def tune_thresholds(
         classes=list(classes),
         criterion=criterion,
         values=_usable(fitted),
-        positives=(targets == 1).sum(axis=0),
-        without_positives=np.isnan(fitted),
+        positives=positives,
+        rare=positives < RARE,
         without_negatives=(targets != 0).all(axis=0),
         unreachable=np.isinf(fitted),
         fold_scores=fold_scores,
         class_scores=np.stack([class_f1(one, targets) for one in predictions], axis=1),
         class_precision=np.stack([_precision(one, targets) for one in predictions], axis=1),
     )
+
+
+def _fit(scores: np.ndarray, targets: np.ndarray, fit: Callable) -> np.ndarray:
+    thresholds = fit(scores, targets)
+    positives = (targets == 1).sum(axis=0)
+    rare = positives < RARE
+    order = np.argsort(positives, kind='stable')
+    enough = np.searchsorted(positives[order].cumsum(), RARE) + 1
+    pool = order[: max(rare.sum(), enough)]
+    thresholds[rare] = fit(scores[:, pool].reshape(-1, 1), targets[:, pool].reshape(-1, 1))
+    return thresholds
 
 
 def _precision(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -166,20 +183,18 @@ def _class_table(tuned: TunedThresholds) -> Table:
     table = _table(
         'class', 'threshold', 'positives', *precision, 'F1 at 0.5', 'tuned', 'change', ''
     )
-    for i, name in enumerate(tuned.classes):
-        before, after = 100 * tuned.class_scores[i]
-        remark = 'rare' if tuned.positives[i] < RARE else ''
-        if tuned.unreachable[i]:
-            remark = 'precision not reached'
-        if tuned.without_positives[i]:
-            remark = 'no positives'
+    rows = [(printable(tuned.classes[i]), [i]) for i in np.flatnonzero(~tuned.rare)]
+    if tuned.rare.any():
+        rows.append((f'{tuned.rare.sum()} rare classes', np.flatnonzero(tuned.rare).tolist()))
+    for name, of_row in rows:
+        before, after = (100 * class_mean(f1) for f1 in tuned.class_scores[of_row].T)
         table.add_row(
-            Text(printable(name)),
-            f'{tuned.values[i]:.4f}',
-            str(tuned.positives[i]),
-            *(_number(100 * tuned.class_precision[i, 1]) for _ in precision),
+            Text(name),
+            f'{tuned.values[of_row[0]]:.4f}',
+            str(tuned.positives[of_row].sum()),
+            *(_number(100 * class_mean(tuned.class_precision[of_row, 1])) for _ in precision),
             *(_number(before), _number(after), _number(after - before, '+.1f')),
-            remark,
+            'precision not reached' if tuned.unreachable[of_row[0]] else '',
         )
     return table
 
@@ -196,17 +211,12 @@ def _gain_table(tuned: TunedThresholds) -> Table:
 def remarks(tuned: TunedThresholds) -> list[str]:
     """Name the classes that could not be fitted, and say how far the rest can be trusted."""
     folds = len(tuned.fold_scores['CF1'])
-    rare = (tuned.positives < RARE) & ~tuned.without_positives & ~tuned.unreachable
-    scarce = (tuned.positives < folds) & ~tuned.without_positives
     groups = {
-        f'without positives, threshold {FALLBACK}': tuned.without_positives,
-        'without a known negative, where any low threshold is right': (
-            tuned.without_negatives & ~tuned.without_positives
-        ),
+        f'with fewer than {RARE} positives, the rare ones, have one threshold together; their F1 '
+        'is the mean': tuned.rare,
+        'without positives': tuned.positives == 0,
+        'without a known negative, where any low threshold is right': tuned.without_negatives,
         f'never with {tuned.criterion}, threshold {NEVER} (not predicted)': tuned.unreachable,
-        f'with fewer than {RARE} positives, marked rare: their thresholds are unreliable': rare,
-        'with fewer positives than folds: some folds have none of them, and '
-        f'{FALLBACK} is used where the other folds have none': scarce,
     }
     lines = [
         'All in percent and held-out: each image is predicted at thresholds fitted to the other '

@@ -20,15 +20,18 @@ import numpy as np
 from .scores_and_targets import check_scores_and_targets
 
 
-def best_f1_thresholds(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def best_f1_thresholds(scores: np.ndarray, targets: np.ndarray, most: float = np.inf) -> np.ndarray:
     """Return the threshold of the best F1 of every class; of equal ones the highest.
 
     Best on these samples, that is: on others the F1 is lower, the more so the fewer positives a
-    class has.
+    class has. Where scores hardly tell a class, the best F1 is that of predicting it everywhere,
+    unless ``most`` bounds that.
 
     Args:
         scores (np.ndarray): Probabilities in ``[0, 1]``.
         targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
+        most (float): A class is predicted for at most ``most`` times as many samples as it has
+            positives, ties of the highest score aside. Defaults to inf.
 
     Shape:
         - scores, targets: ``(N, C)``.
@@ -44,8 +47,9 @@ def best_f1_thresholds(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """
 
     def choose(hits: np.ndarray, predicted: np.ndarray) -> int:
+        allowed = max(int((predicted <= most * hits[-1]).sum()), 1)
         # A single division, correctly rounded: equal fractions stay equal.
-        return int(np.argmax(2 * hits / (predicted + hits[-1])))
+        return int(np.argmax((2 * hits / (predicted + hits[-1]))[:allowed]))
 
     return _thresholds(scores, targets, choose)
 
