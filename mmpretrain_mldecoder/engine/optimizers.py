@@ -17,7 +17,7 @@ from .distributed.agree import RankVote
 
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 # What DefaultOptimWrapperConstructor has for parameters that are never decayed here.
-DECAYS_OF_1D = ('norm_decay_mult', 'bias_decay_mult', 'flat_decay_mult')
+_DECAYS_OF_1D = ('norm_decay_mult', 'bias_decay_mult', 'flat_decay_mult')
 _PARAMWISE = (
     'custom_keys',
     'layer_decay_rate',
@@ -68,12 +68,12 @@ class NoDecay1DConstructor(DefaultOptimWrapperConstructor):
                 'optimizer.weight_decay'
             ) from error
         for key, value in self.paramwise_cfg.items():
-            if key in DECAYS_OF_1D and value:
+            if key in _DECAYS_OF_1D and value:
                 raise ValueError(
                     f'paramwise_cfg.{key} = {value!r}, but NoDecay1DConstructor decays no 1-D '
                     "parameter: remove it, or set constructor='DefaultOptimWrapperConstructor'"
                 )
-            if key not in _PARAMWISE + DECAYS_OF_1D:
+            if key not in _PARAMWISE + _DECAYS_OF_1D:
                 raise ValueError(
                     f'paramwise_cfg.{key} = {value!r}: NoDecay1DConstructor takes '
                     f'{", ".join(_PARAMWISE)}. Correct its name or remove it'

@@ -20,7 +20,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ...errors import ConfigError
 from ...fileio.near_names import near_names
 from ...models.losses import EpochLoss
-from ..optimizers import DECAYS_OF_1D
 from .config_error import unknown_argument
 from .dry_run import in_mode
 
@@ -71,7 +70,7 @@ def check_training(runner: Runner, loop: BaseLoop, validates: bool) -> Iterator[
     if isinstance(runner.optim_wrapper, OptimWrapper):
         check_clip_grad(runner.optim_wrapper)
         config = runner.cfg.get('optim_wrapper') or {}
-        yield from check_paramwise(runner.model, runner.optim_wrapper, config, schedules)
+        yield from check_paramwise(runner.model, config, schedules)
     configs = runner.cfg.get('param_scheduler')
     configs = configs if isinstance(configs, list) else [configs]
     if isinstance(schedules, list) and len(configs) == len(schedules) and all(configs):
@@ -154,9 +153,7 @@ def check_clip_grad(wrapper: OptimWrapper) -> None:
         raise ConfigError(f'optim_wrapper.clip_grad = {options}: the limit must be above 0')
 
 
-def check_paramwise(
-    model: nn.Module, wrapper: OptimWrapper, config: Mapping, schedules: object
-) -> Iterator[str]:
+def check_paramwise(model: nn.Module, config: Mapping, schedules: object) -> Iterator[str]:
     """Yield warnings of a ``paramwise_cfg`` (in the ``config`` of a wrapper) that acts not as set.
 
     ``schedules`` are those of a runner; they may have the last word about the rates.
@@ -164,28 +161,14 @@ def check_paramwise(
     where = 'optim_wrapper.paramwise_cfg'
     options = config.get('paramwise_cfg') or {}
     custom = options.get('custom_keys') or {}
-    names = {id(param): name for name, param in model.named_parameters()}
-    parts = {part for name in names.values() for part in name.split('.')}
+    names = [name for name, _ in model.named_parameters()]
     for key in custom:
-        if not any(key in name for name in names.values()):
-            near = near_names(key, parts)
+        if not any(key in name for name in names):
+            near = near_names(key, {part for name in names for part in name.split('.')})
             yield (
                 f'{where}.custom_keys has {key!r}, which is in the name of no parameter{near}: it '
                 'does nothing'
             )
-    rules = [key for key in DECAYS_OF_1D if key in options]
-    decayed = [
-        name
-        for group in wrapper.optimizer.param_groups
-        for name in (names[id(param)] for param in group['params'] if param.ndim < 2)
-        if group.get('weight_decay') and any(key in name for key in custom)
-    ]
-    if rules and decayed:
-        yield (
-            f'{where}.custom_keys wins over {", ".join(rules)}: {len(decayed)} 1-D parameters are '
-            f'decayed, the first is {decayed[0]}. Set optim_wrapper.constructor to '
-            "'NoDecay1DConstructor', which decays none"
-        )
     layers = 'layer_decay_rate'
     constructor = config.get('constructor', DefaultOptimWrapperConstructor)
     name = getattr(constructor, '__name__', constructor)

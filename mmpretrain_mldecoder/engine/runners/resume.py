@@ -1,13 +1,14 @@
 """Exact resuming: the checkpoint to resume from, what it must hold, and the seeds of a step."""
 
+import inspect
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.dist import get_rank
-from mmengine.hooks import EMAHook, Hook
+from mmengine.hooks import EarlyStoppingHook, EMAHook, Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
@@ -167,6 +168,9 @@ class ResumeHook(Hook):
     - Log histories are saved as tensors and numpy numbers as Python's, so that the checkpoint opens
       with plain ``torch.load``. (MMEngine's ``Runner`` resumes it with empty log histories.)
     - The state of another kind of optimiser or schedule is refused.
+    - ``meta['hooks']`` has what ``EarlyStoppingHook`` has waited, and its best score. A hook of a
+      user saves what it counts in ``before_save_checkpoint``, and loads it in
+      ``after_load_checkpoint``; one that does not is named.
 
     ``PortableRunner`` adds this hook.
     """
@@ -183,6 +187,10 @@ class ResumeHook(Hook):
             meta['loop'] = dict(loop.position(), validated=loop.validated)
             if meta['epoch'] > loop.epoch:  # saved after the last step, before the loop counts it
                 meta['loop']['steps'] = 0
+        meta['hooks'] = {
+            key: dict(wait_count=hook.wait_count, best_score=float(hook.best_score))
+            for key, hook in _stopping(runner)
+        }
         logs = apply_to(
             checkpoint['message_hub'], lambda x: isinstance(x, np.generic), lambda x: x.item()
         )
@@ -218,17 +226,51 @@ class ResumeHook(Hook):
                             f'longer, {LOAD}'
                         )
         loop, meta = runner._train_loop, checkpoint['meta']
+        for key, hook in _stopping(runner):
+            vars(hook).update(meta.get('hooks', {}).get(key, {}))
         if isinstance(loop, ResumableLoop):
             state = meta.get('loop') or loop.guessed_position(meta['epoch'], meta['iter'])
             loop.go_to(state)
             loop.validated = state.get('validated', False)
 
     def before_train(self, runner) -> None:
+        # At the start of a training it is a hint, at a resume it is too late.
+        say = runner.logger.warning if runner._resume else runner.logger.info
+        for hook in runner.hooks:
+            if state := _lost_state(hook):
+                say(
+                    f'{type(hook).__name__} holds {", ".join(state)}, which a resume does not '
+                    'restore: save what it needs in its before_save_checkpoint and load it in '
+                    'after_load_checkpoint'
+                )
         if runner._resume and isinstance(runner.optim_wrapper, OptimWrapper):
             optimizer = runner.optim_wrapper.optimizer
             for group in optimizer.param_groups:  # those of the checkpoint, by now
                 name = f'optimiser than {type(optimizer).__name__}'
                 _check_settings(name, optimizer.defaults, group)
+
+
+def _stopping(runner) -> Iterator[tuple[str, EarlyStoppingHook]]:
+    for hook in runner.hooks:
+        if isinstance(hook, EarlyStoppingHook):
+            yield f'{type(hook).__name__}.{hook.monitor}', hook
+
+
+def _lost_state(hook: Hook) -> list[str]:
+    """Return the attributes of a user's hook that may count something, unless it saves them.
+
+    These are plain values that are no arguments.
+    """
+    own = type(hook)
+    saves = own.before_save_checkpoint is not Hook.before_save_checkpoint
+    if saves or own.__module__.startswith(('mmengine.', 'mmpretrain.', 'mmpretrain_mldecoder.')):
+        return []
+    arguments, plain = inspect.signature(own).parameters, int | float | list | dict | set | None
+    return [
+        name
+        for name, value in vars(hook).items()
+        if name.lstrip('_') not in arguments and isinstance(value, plain)
+    ]
 
 
 # How long a schedule takes, in steps: part of its state, so a resume does not change it.

@@ -26,7 +26,6 @@ from ..hooks.channels_last import ChannelsLastHook, is_safe_in_channels_last
 from ..hooks.checkpoint_fit_hook import CheckpointFitHook
 from ..hooks.class_counts_hook import ClassCountsHook
 from ..hooks.finite_loss_hook import FiniteLossHook
-from ..hooks.hook_state import HookStateHook
 from ..hooks.test_scalars import TestScalarsHook
 from ..hooks.unreadable_images import UnreadableImagesHook
 from .loading import explained_loading
@@ -121,7 +120,7 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
             if isinstance(hook, EarlyStoppingHook) and hook.priority == 'LOWEST':
                 hook.priority = 'LOW'  # ahead of the checkpoint, which holds what it has counted
         self._hooks.sort(key=lambda hook: get_priority(hook.priority))
-        others = (HookStateHook(), UnreadableImagesHook(), TestScalarsHook(), self._preemption)
+        others = (UnreadableImagesHook(), TestScalarsHook(), self._preemption)
         for hook in (FiniteLossHook(vote), ResumeHook(), *others):
             self.register_hook(hook)
         if self._channels_last:
