@@ -1,6 +1,5 @@
 import re
 import resource
-import socket
 from pathlib import Path
 
 import pytest
@@ -59,15 +58,6 @@ def test_bad_answer_leaves_nothing_and_keeps_the_old_file(tmp_path, server, answ
         download(f'{server.url}/a.pth', path)
     assert str(caught.value).endswith(f'Get the file elsewhere and put it at {path}')
     assert names(tmp_path) == ['a.pth'] and path.read_bytes() == b'old'
-
-
-def test_no_network(tmp_path):
-    with socket.socket() as unused:
-        unused.bind(('127.0.0.1', 0))
-        url = f'http://127.0.0.1:{unused.getsockname()[1]}/a.pth'
-    with pytest.raises(ConnectionError, match=r'cannot be downloaded: .*refused.*\. Ask Ann'):
-        download(url, tmp_path / 'a.pth', hint='Ask Ann')
-    assert names(tmp_path) == []
 
 
 def test_write_that_fails_leaves_nothing(tmp_path, server):

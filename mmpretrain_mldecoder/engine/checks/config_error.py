@@ -208,8 +208,6 @@ def _message(cfg: Mapping, sections: tuple[str, ...], error: Exception) -> str |
         for path, part in dicts:
             if any(found[1] == cls.__name__ for cls in _classes(part.get('type'))):
                 return f'{path}: {part["type"]} needs {found[2]}. Add to {path}'
-    if 'does not match meta information of the first dataset' in text:  # of a ConcatDataset
-        text += ': give all of them the same `classes` in the same order'
     named = _named_key(dicts, text)
     if isinstance(error, TypeError | AssertionError):
         frame = traceback.extract_tb(error.__traceback__)[-1]

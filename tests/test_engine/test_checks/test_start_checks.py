@@ -43,15 +43,6 @@ def _lines(*lines):
     return dict(lines=''.join(f'{line}\n' for line in lines))
 
 
-def _concatenated(order):
-    classes = "('ant', 'bee', 'cat', 'dog')"
-    one, other = (
-        f"dict(train_dataloader['dataset'], classes={classes}[::{n}])" for n in (1, order)
-    )
-    datasets = f"dict(type='ConcatDataset', datasets=[{one}, {other}])"
-    return _lines(f"train_dataloader['dataset'] = {datasets}")
-
-
 GAP = {'model.neck': dict(type='GlobalAveragePooling')}
 BY_SIZE = {'val_evaluator.by_size': True}
 EVALUATOR = dict(_delete_=True, type='Evaluator', metrics=[dict(type='MultiLabelMAP')])
@@ -66,7 +57,6 @@ ERRORS = [
         {'val_dataloader.dataset.metainfo': dict(classes=('bee', 'ant', 'cat', 'dog'))},
         {},
     ),
-    ('give all of them the same `classes`', _concatenated(-1), _concatenated(1)),
     ('set model.head.in_channels=8', {'model.head.in_channels': 64}, {}),
     ('in_channels = 48, but model.backbone', _linear(48) | GAP, _linear(8) | GAP),
     ("set model.neck=dict(type='GlobalAveragePooling')", _linear(8), _linear(8) | GAP),
