@@ -55,14 +55,21 @@ def check_resume_after_signal(
         (work_dir / 'last_checkpoint').unlink()  # the numbers tell as well
         assert find_resume_checkpoint(work_dir) == str(work_dir / saved)
 
-    last = Path((run / 'last_checkpoint').read_text()).name
     options = {'train_dataloader.num_workers': 0}
     build_runner(config, work_dir, resume=True, **options).train()
+    assert_same_run(work_dir, run)
+    return stopped
+
+
+def assert_same_run(work_dir: Path, run: Path) -> None:
+    """See that a resumed training left what the unbroken one did: files, log and best score."""
+    last = Path((run / 'last_checkpoint').read_text()).name
     assert_same_training(work_dir / last, run / last)
-    assert checkpoints(work_dir) == checkpoints(run)  # without that of the signal
+    assert checkpoints(work_dir) == checkpoints(run)
     found, expected = (read(p / last)['message_hub'] for p in (work_dir, run))
-    for key in ('train/loss', 'train/lr', 'val/coco/mAP'):
+    for key in ('train/loss', 'train/lr', 'val/coco/mAP'):  # nor is a score counted twice
         values = [hub['log_scalars'][key]['values'].tolist() for hub in (found, expected)]
         assert values[0] == values[1]
     assert found['runtime_info']['best_score'] == expected['runtime_info']['best_score']
-    return stopped
+    best = [Path(hub['runtime_info']['best_ckpt']) for hub in (found, expected)]
+    assert best[0].name == best[1].name and best[0].parent == work_dir
