@@ -47,10 +47,6 @@ def read_config(path: str | os.PathLike | Config) -> Config:
         return named_types(Config.fromfile(path))
     except Exception as error:  # a config is Python, and may raise anything
         text = ' '.join(str(error).split()).partition(', the current sys.path is')[0]
-        if getattr(error, 'name', None) == 'pkg_resources':
-            text = (
-                'MMEngine needs pkg_resources to find another package: pip install "setuptools<82"'
-            )
         text = text or 'what a config imports cannot be computed with: MMEngine imports it lazily'
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]

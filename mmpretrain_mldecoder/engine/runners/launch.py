@@ -16,7 +16,6 @@ from mmengine.runner import Runner
 from ...checkpoints.file_kinds import missing_file
 from ...checkpoints.weight_sets import split_fragment
 from ...errors import ConfigError, Preempted
-from ..checks.build import check_values
 from ..checks.config_error import merge_options, read_config, unknown_type
 from .finished_test import write_finished_test
 from .freed_memory import keep_freed_memory
@@ -79,7 +78,6 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = read_config(args.config)
     cfg.setdefault('runner_type', 'mmpretrain.PortableRunner')
     cfg.launcher = args.launcher
-    check_values(cfg)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     if '://' in cfg.work_dir:  # MMEngine would make a folder "s3:" here
         raise ConfigError(

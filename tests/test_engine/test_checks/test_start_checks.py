@@ -143,7 +143,7 @@ ERRORS = [
         _clip(max_norm=1, norm_type=2),
     ),
     ("log_level = 'LOUD': it must be DEBUG", dict(log_level='LOUD'), {}),
-    ('load_from = 3: it must be a text', dict(load_from=3), {}),
+    ('load_from: expected string', dict(load_from=3), {}),
     ('model is missing or None', _lines('model = None'), {}),
     ('model is missing or None', _lines('del model'), {}),
     ('backbone.depth = 19: invalid depth 19 for resnet', {'model.backbone.depth': 19}, {}),
