@@ -18,6 +18,7 @@ from ..datasets import COCOMultiLabel
 from ..datasets.coco_annotations import read_coco_annotations
 from ..engine.checks.config_error import read_config
 from ..fileio.near_names import near_names
+from ..fileio.terminal import counted
 
 
 def config_and_checkpoint(
@@ -120,7 +121,8 @@ def class_names(
     if len(names) != num_classes:
         known = 'known: config and checkpoint do not belong together'
         raise ValueError(
-            f'the model scores {num_classes} classes, but {len(names)} class names are '
+            f'the model scores {counted(num_classes, "class")}, but '
+            f'{counted(len(names), "class name is", "class names are")} '
             f'{"given as classes=" if given else known}'
         )
     return names

@@ -18,6 +18,7 @@ from ...datasets.dataset_wrappers import inner_datasets
 from ...datasets.image_search import left_out_of
 from ...datasets.known_labels import KnownLabels, known_labels
 from ...datasets.skip_unreadable import SkipUnreadableMixin
+from ...fileio.terminal import counted
 
 SPLITS = ('train', 'val', 'test')
 
@@ -153,7 +154,8 @@ def _class_names(dataset: Dataset, labels: list[np.ndarray], name: str) -> tuple
     classes = next(filter(None, found), [f'class {i}' for i in range(high + 1)])
     if low < 0 or high >= len(classes):
         raise ValueError(
-            f'{name}_dataloader.dataset has labels from {low} to {high}, but {len(classes)} classes'
+            f'{name}_dataloader.dataset has labels from {low} to {high}, but '
+            f'{counted(len(classes), "class")}'
         )
     return tuple(map(str, classes))
 

@@ -13,6 +13,7 @@ from ...checkpoints.classes import compare_classes
 from ...checkpoints.restricted_pickle import read_predictions
 from ...evaluation.functional.scores_and_targets import check_scores_and_targets
 from ...evaluation.metrics.sample_arrays import sample_arrays
+from ...fileio.terminal import counted
 
 
 def read_class_names(cfg: Config, run: 'TestRun') -> tuple[list[str], str | None]:
@@ -35,7 +36,8 @@ def read_class_names(cfg: Config, run: 'TestRun') -> tuple[list[str], str | None
         return [f'class {i}' for i in range(num_classes)], f'The classes have no names: {error}'
     if len(names) != num_classes:
         raise ValueError(
-            f'{cfg.filename} tests {len(names)} classes, but the predictions have {num_classes}: '
+            f'{cfg.filename} tests {counted(len(names), "class")}, but the predictions have '
+            f'{num_classes}: '
             'they are of another config'
         )
     change = compare_classes(run.classes, names)
@@ -117,8 +119,8 @@ def check_same_images(run: TestRun, other: TestRun) -> None:
     """
     names, others = ([Path(image).name for image in one.images] for one in (run, other))
     if run.scores.shape != other.scores.shape:
-        numbers = f'{len(others)} and {other.num_classes}'
-        reason = f'{len(names)} images and {run.num_classes} classes against {numbers}'
+        numbers = f'{counted(len(names), "image")} and {counted(run.num_classes, "class")}'
+        reason = f'{numbers} against {len(others)} and {other.num_classes}'
     elif names != others:
         index = next(i for i in range(len(names)) if names[i] != others[i])
         reason = (

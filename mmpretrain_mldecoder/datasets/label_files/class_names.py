@@ -52,6 +52,11 @@ def name_classes(
     return named, list(names), notes
 
 
+def is_class_list(path: Path) -> bool:
+    """Whether a file may have the names of classes, by its own name."""
+    return bool(_FILES.fullmatch(path.name)) and path.is_file()
+
+
 def refuse_repeated(names: Sequence[str], path: Path) -> None:
     """Raise ``ValueError`` if two classes have one name, blanks around it apart."""
     if repeated := [name for name, count in Counter(map(str.strip, names)).items() if count > 1]:
@@ -87,7 +92,7 @@ def _find_names(
         for each in (folder, *folder.parents)
         if data in (each, *each.parents)
         for path in sorted(each.iterdir())
-        if _FILES.fullmatch(path.name) and path.is_file() and path != source.path
+        if is_class_list(path) and path != source.path
     }
     found = {path: names for path, names in lists.items() if fits(names)}
     if len(set(found.values())) > 1:

@@ -12,6 +12,7 @@ from ...fileio.near_names import near_names
 from ...fileio.terminal import printable
 from ..image_search import folders_below, is_metadata
 from .answers import Answers
+from .class_names import is_class_list
 from .formats import FORMATS
 from .image_names import ImageNames, has_image_suffix
 from .label_source import FOLDER, SPREADSHEETS, LabelFormat, LabelSource
@@ -104,7 +105,7 @@ def find_label_files(
             ]
     found = [files for files in found if files.pattern == answers.labels] or found
     if len(found) > 1:
-        found = _nested(found, data) or found
+        found = _nested(found, images) or found
     if len(found) > 1:
         raise OpenQuestion(
             'labels',
@@ -143,14 +144,24 @@ def _named(data: Path, labels: str) -> Sequence[Path]:
     return found
 
 
-def _nested(found: Sequence[LabelFiles], data: Path) -> list[LabelFiles]:
-    """Join YOLO's folders below ``labels``, which are nested as those below ``images`` are."""
+def _nested(found: Sequence[LabelFiles], images: ImageNames) -> list[LabelFiles]:
+    """Join YOLO's folders that are nested as those of the images: below ``labels``, or beside them.
+
+    Folders beside their images may have different lists of classes; then they are not joined.
+    """
+    data = images.data
     parts = [pair for files in found for pair in zip(files.paths, files.splits, strict=True)]
     paths, splits = zip(*sorted(parts), strict=True)
-    tops = {next((top for top in path.parents if top.name == 'labels'), path) for path in paths}
+    beside = {data / os.path.dirname(image) for image in images.paths}.intersection(paths)
+    tops = {
+        data if path in beside else next((p for p in path.parents if p.name == 'labels'), path)
+        for path in paths
+    }
     patterns = {_split_of_file(top, data)[1] for top in tops}
+    has_lists = any(is_class_list(each) for path in beside - {data} for each in path.iterdir())
     is_yolo = {files.format.name for files in found} == {'yolo'}
-    if not is_yolo or len(patterns) > 1 or any(top.name != 'labels' for top in tops):
+    is_nested = all(top == data or top.name == 'labels' for top in tops)
+    if not is_yolo or not is_nested or has_lists or len(patterns) > 1:
         return []
     return [LabelFiles(found[0].format, paths, splits, os.path.join(*patterns, '**', ''))]
 

@@ -109,7 +109,7 @@ def test_errors_say_what_is_wrong(root, tmp_path):
     content = dict(metainfo=dict(classes=['x']), data_list=[dict(img_path='a.jpg', gt_label=[1])])
     (tmp_path / 'labels.json').write_text(json.dumps(content))
     dataset = dict(type='MultiLabelDataset', ann_file=str(tmp_path / 'labels.json'), pipeline=[])
-    with pytest.raises(ValueError, match='has labels from 1 to 1, but 1 classes'):
+    with pytest.raises(ValueError, match='has labels from 1 to 1, but 1 class'):
         read_split(config(train=dataset), 'train')
 
 

@@ -94,6 +94,18 @@ def test_yolo_folders_below_labels_are_nested_as_images_are(folder):
     folder.asked('labels')
 
 
+def test_yolo_folders_beside_images_are_one_dataset_unless_they_have_their_own_classes(folder):
+    folder.add_images('a/1.jpg', 'b/c/1.jpg')
+    for number, name in enumerate(('a/1.txt', 'b/c/1.txt')):
+        folder.write(name, f'{number} .5 .5 .2 .2\n')
+    folder.write('classes.txt', 'cat\ndog\n')
+    expected = {'a/1.jpg': ['cat'], 'b/c/1.jpg': ['dog']}
+    assert folder.labels() == expected
+    assert folder.labels(labels=find_label_files(folder.path).pattern) == expected
+    folder.write('a/classes.txt', 'dog\ncat\n')
+    folder.asked('labels')
+
+
 def test_yolo_without_names_has_numbers(yolo):
     (yolo.path / 'labels/classes.txt').unlink()
     assert yolo.read(unlisted='no').classes == ('0', '1', '2')
