@@ -59,9 +59,7 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
       The gaps in COCO's ids (1 to 90 for 80 classes) vanish.
     - A box with ``ignore``, ``difficult`` or ``is_difficult`` makes no label. A class that an image
       has in such boxes only is unknown, see :class:`PackMultiLabelInputs`.
-    - Areas are the ``area`` of the JSON, in square pixels of the original image: in COCO that of
-      the segment, not of the box. A file without ``area`` gets width times height of the box, NaN
-      where it has no box, see :class:`CocoAnnotations`.
+    - Areas, in square pixels of the original image, are those of :class:`CocoAnnotations`.
 
     A sample has ``img_path``, ``img_id``, ``height``, ``width`` (pixels, where the JSON has them),
     ``gt_label`` (int64, ascending, each once), and per box ``instance_labels`` (int64) and

@@ -134,9 +134,8 @@ def decode_image(
 def image_to_bgr(image: np.ndarray | Image.Image, path: str | None = None) -> np.ndarray:
     """Turn an image in memory into BGR ``uint8``, ``(H, W, 3)``, as :func:`decode_image` its file.
 
-    Args:
-        image: Of Pillow, or a ``uint8`` array: BGR, BGRA or grey ``(H, W)``.
-        path (str, optional): For the error. Defaults to the file that Pillow opened.
+    It is one of Pillow, or a ``uint8`` array: BGR, BGRA or grey ``(H, W)``. ``path`` is for the
+    error, by default that of the file that Pillow opened.
 
     Raises:
         UnreadableImageError: As for a file, but for its size.

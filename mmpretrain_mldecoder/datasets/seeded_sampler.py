@@ -31,15 +31,11 @@ _GLOBAL = {
 
 
 class SampleIndex(int):
-    """An index into a dataset that carries the random seed of its sample.
+    """An index into a dataset that carries the random seed of its sample, in ``[0, 2**32)``.
 
     ``-`` and ``%`` keep the seed: with them MMEngine's ``ConcatDataset`` and ``RepeatDataset``
     turn an index into that of the dataset they wrap. (``ClassBalancedDataset`` looks the index up
     in a list and loses the seed.) Other arithmetic gives a plain int.
-
-    Args:
-        index (int): The index.
-        seed (int): Seed in ``[0, 2**32)``.
     """
 
     seed: int
@@ -110,14 +106,11 @@ def sample_seed(seed: int, epoch: int, index: int) -> int:
 
 @contextmanager
 def sample_random_state(seed: int) -> Iterator[None]:
-    """Seed ``random``, ``numpy.random`` and torch on the CPU, and restore their states at the end.
+    """Do as :func:`seed_generators`, and restore the states at the end.
 
     In a worker of a ``DataLoader`` nothing is restored: it makes samples only, each under its own
     seed, and saving the states takes ten times as long as seeding. Whatever else draws there, a
     ``collate_fn`` perhaps, continues from the last sample of its batch.
-
-    Args:
-        seed (int): Seed in ``[0, 2**32)``.
     """
     if get_worker_info() is not None:
         seed_generators(seed)

@@ -33,12 +33,8 @@ def attention_overlay(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:
     The map is enlarged bilinearly; its colours, from 0 to its strongest cell, cover the image by
     60 %. The image is drawn grey, so that colour only means attention.
 
-    Args:
-        seen (np.ndarray): BGR ``uint8``, ``(h, w, 3)``.
-        weights (np.ndarray): ``(H, W)``, at least 0, of any sum.
-
-    Returns:
-        np.ndarray: RGB ``uint8``, ``(h, w, 3)``.
+    ``seen`` is BGR ``uint8``, ``(h, w, 3)``, the map ``(H, W)``, at least 0, of any sum. Returns
+    RGB ``uint8``, ``(h, w, 3)``.
     """
     strongest = max(float(weights.max()), np.finfo(np.float32).tiny)
     enlarged = cv2.resize((weights / strongest).astype(np.float32), seen.shape[1::-1])

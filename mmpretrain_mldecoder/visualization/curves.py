@@ -14,11 +14,8 @@ def plot_curves(work_dir: str | os.PathLike, out: str | os.PathLike) -> Path:
     """Draw what MMEngine logged while a model was trained.
 
     Left: training loss and learning rate over iterations. Right: mAP in percent on the validation
-    split over epochs, of the averaged weights (EMA) and of the raw ones, each with its best.
-
-    Args:
-        work_dir (str | PathLike): Folder of the training, see :func:`read_scalars`.
-        out (str | PathLike): The PNG to write, and to return.
+    split over epochs, of the averaged weights (EMA) and of the raw ones, each with its best. The
+    PNG ``out`` is returned.
 
     Raises:
         FileNotFoundError: If ``work_dir`` holds no training log.
@@ -68,10 +65,8 @@ def plot_curves(work_dir: str | os.PathLike, out: str | os.PathLike) -> Path:
 def read_scalars(work_dir: str | os.PathLike) -> tuple[list[dict], list[dict]]:
     """Read the scalars of all runs of one training, in the order of their steps.
 
-    A resumed run repeats the steps since the checkpoint; its values count.
-
-    Args:
-        work_dir (str | PathLike): Folder of the training, with ``<time>/vis_data/scalars.json``.
+    The logs are ``<time>/vis_data/scalars.json`` of a training. A resumed run repeats the steps
+    since the checkpoint; its values count.
 
     Returns:
         tuple: The training records (``step`` is the iteration; ``loss``, ``lr``, ...) and the

@@ -35,13 +35,7 @@ _FAMILIES = (
 
 
 def shorten(text: str, width: float, measure: Callable[[str], float] = len) -> str:
-    """Escape what no font has, and cut the middle out of a text that is too wide.
-
-    Args:
-        text (str): The text.
-        width (float): The largest width, in the unit of ``measure``.
-        measure (Callable): Returns the width of a text. Defaults to the number of characters.
-    """
+    """Escape what no font has, and cut out the middle of a text that ``measure`` finds too wide."""
     text = printable(text)
     if measure(text) <= width:
         return text

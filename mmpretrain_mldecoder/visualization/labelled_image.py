@@ -42,12 +42,9 @@ def labelled_image(image: np.ndarray, prediction: dict, out: str | os.PathLike) 
     """Write a JPEG or PNG of an image, and beneath it its labels in columns, with scores and bars.
 
     Nothing covers the image. It is scaled so that its longer side has 360 to 1,600 pixels, the
-    writing with it. Up to 30 labels are shown, and how many more there are.
-
-    Args:
-        image (np.ndarray): BGR ``uint8``, ``(H, W, 3)``.
-        prediction (dict): With ``labels`` (names) and ``scores`` (in ``[0, 1]``), best first.
-        out (str | PathLike): The file to write, and to return; a PNG if it ends in ``.png``.
+    writing with it. Up to 30 labels are shown, and how many more there are. The image is BGR
+    ``uint8``, ``(H, W, 3)``; a prediction has ``labels`` (names) and ``scores`` (in ``[0, 1]``),
+    best first. The file is a PNG if ``out``, which is returned, ends in ``.png``.
     """
     pairs = zip(prediction['labels'], prediction['scores'], strict=True)
     labels = [Label(*pair) for pair in pairs]
@@ -133,13 +130,8 @@ def contact_sheet(
     was not predicted, a miss (○, pink, without a score). An image shows up to 12 labels and says
     how many more there are; its file name stands above it, if the prediction has a ``path``.
 
-    Args:
-        images: Paths, or BGR ``uint8`` arrays ``(H, W, 3)``.
-        predictions: One dict per image with ``labels`` (names) and ``scores`` (in ``[0, 1]``), as
-            :class:`MultiLabelInferencer` gives them.
-        out (str | PathLike): The PNG to write, and to return.
-        columns (int): Images per row, at least 1. Defaults to 4.
-        truth: The names of the true labels of each image. Defaults to None.
+    Images are paths or arrays, predictions as of :func:`labelled_image`; ``truth`` has the names of
+    the true labels of each image. The PNG ``out`` is returned.
 
     Raises:
         UnreadableImageError: If a file cannot be read, by the rules of :func:`.decode_image`.

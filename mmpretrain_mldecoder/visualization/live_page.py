@@ -113,13 +113,11 @@ class LivePage:
                 record['ap'] = record['images'] = None
 
     def write(self, training: Sequence[Mapping], is_finished: bool = False, **progress) -> None:
-        """Write the page.
+        """Write the page with the records of this run, which have ``step``, ``loss`` and ``lr``.
 
-        Args:
-            training (Sequence[Mapping]): The records of this run, with ``step``, ``loss``, ``lr``.
-            is_finished (bool): Whether the training is over, so that the page stays as it is.
-            **progress: ``iteration`` and ``max_iterations``, ``epoch`` and ``max_epochs`` (None in
-                a training by iterations), ``seconds_left`` (or None), ``refresh`` in seconds.
+        It stays as it is if the training is finished. Progress is ``iteration`` and
+        ``max_iterations``, ``epoch`` and ``max_epochs`` (None in a training by iterations),
+        ``seconds_left`` (or None), and ``refresh`` in seconds.
         """
         records = [
             {

@@ -41,30 +41,19 @@ class Difference:
 
 @dataclass
 class Export:
-    """What was exported, and how it compares with torch.
-
-    Attributes:
-        path (Path): The file.
-        metadata (dict): What is in it, see docs/export.md.
-        num_bytes (int): Its size.
-        differences (list[Difference]): Of the scores, between torch and the file.
-        tolerance (float, optional): How large they may be; None for int8.
-        metric (str, optional): For int8, the name of the metric.
-        before, after (float, optional): Its value of torch and of the file, in percent.
-        rounding (dict[str, float]): Where the scores do not agree, how far rounding moves torch's.
-        written (bool): Whether the file has its name.
-    """
+    """What was exported, and how it compares with torch."""
 
     path: Path
-    metadata: dict
+    metadata: dict  # what is in the file, see docs/export.md
     num_bytes: int = 0
-    differences: list[Difference] = field(default_factory=list)
-    tolerance: float | None = None
-    metric: str | None = None
-    before: float | None = None
-    after: float | None = None
+    differences: list[Difference] = field(default_factory=list)  # of scores, from torch's
+    tolerance: float | None = None  # how large they may be; None for int8
+    metric: str | None = None  # its name, for int8
+    before: float | None = None  # the metric of torch, in percent
+    after: float | None = None  # and of the file
+    # Where the scores do not agree, how far rounding moves torch's.
     rounding: dict[str, float] = field(default_factory=dict)
-    written: bool = False
+    written: bool = False  # whether the file has its name
 
     @property
     def largest(self) -> float:

@@ -56,10 +56,8 @@ def activation_of(model: BaseModel) -> Literal['sigmoid', 'softmax']:
 class WholeNetwork(nn.Module):
     """The data preprocessor and the network in one, and the sigmoid on request.
 
-    Args:
-        model (BaseModel): A classifier on the CPU, in evaluation mode.
-        sigmoid (bool): Whether the output is probabilities. Defaults to False: logits.
-        normalised (bool): Whether the data preprocessor is left out. Defaults to False.
+    Without it the output is logits. With ``normalised`` the data preprocessor is left out. The
+    model is a classifier on the CPU, in evaluation mode.
 
     Shape:
         - Input: ``(B, 3, H, W)``, as the test pipeline packs it, usually ``uint8`` with the

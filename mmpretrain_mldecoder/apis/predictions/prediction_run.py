@@ -65,29 +65,18 @@ def join_ranks(device: str | None = None) -> str | None:
 class PredictionOptions:
     """What is predicted for each image, and what is written.
 
-    Attributes:
-        out_dir (str | PathLike, optional): Folder of the results, see :class:`PredictionFolder`.
-            Defaults to None: nothing is written.
-        thr (float | str): As in :class:`MultiLabelInferencer`.
-        topk (int, optional): As there.
-        csv (bool): Whether ``predictions.csv`` is written.
-        images (bool): Whether each image is drawn with its labels.
-        attention (bool): Whether the attention of each label is drawn.
-        per_head (bool): Whether it is drawn for each attention head.
-        overwrite (bool): Whether earlier results in ``out_dir`` are replaced.
-
     Raises:
         ValueError: If an option needs another one.
     """
 
-    out_dir: str | os.PathLike | None = None
-    thr: Threshold = 0.5
+    out_dir: str | os.PathLike | None = None  # see :class:`PredictionFolder`; None writes nothing
+    thr: Threshold = 0.5  # as in :class:`MultiLabelInferencer`, as is ``topk``
     topk: int | None = None
-    csv: bool = False
-    images: bool = False
-    attention: bool = False
-    per_head: bool = False
-    overwrite: bool = False
+    csv: bool = False  # whether ``predictions.csv`` is written
+    images: bool = False  # whether each image is drawn with its labels
+    attention: bool = False  # whether the attention of each label is drawn
+    per_head: bool = False  # whether it is drawn for each attention head
+    overwrite: bool = False  # whether earlier results in ``out_dir`` are replaced
 
     def __post_init__(self):
         for name in ('csv', 'images', 'attention', 'overwrite'):

@@ -9,11 +9,10 @@ Source: open-edge-platform/datumaro, tests/assets/datumaro_dataset/legacy::
 
 import msgspec
 
-from ...fileio.terminal import counted
 from .file_content import decode_json
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
-from .label_values import boxes_count
+from .label_values import boxes_count, names_at
 
 _EXPECTED = "Datumaro's JSON: categories with label.labels, and items with annotations"
 
@@ -67,13 +66,9 @@ def _read(source: LabelSource) -> Labels:
     rows = []
     for item, annotations in found:
         ids = [each.label_id for each in annotations if each.type == 'label' or with_boxes]
-        if wrong := {*ids} - {*range(len(names))}:
-            raise ValueError(
-                f'{source.path}: item {item.id!r} has label_id {min(wrong)}, and the file has '
-                f'{counted(len(names), "label")}: correct it, or add the label'
-            )
+        labels = names_at(ids, names, f'{source.path}: item {item.id!r} has label_id')
         path = item.image.path if item.image else ''
-        rows.append(LabelRow(path or str(item.id), {names[each]: 1 for each in ids}))
+        rows.append(LabelRow(path or str(item.id), dict.fromkeys(labels, 1)))
     return Labels(rows, names, notes)
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from ...fileio.terminal import counted
 from .edits import Changes, edit_json, edit_names
 from .file_content import decode_json
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
+from .label_values import names_at
 
 _EXPECTED = "FiftyOne's labels.json: the list classes, and the object labels by image"
 
@@ -44,16 +44,11 @@ def _read(source: LabelSource) -> Labels:
     rows = []
     for image, target in content.labels.items():
         targets = target if isinstance(target, list) else [] if target is None else [target]
-        labels = {}
-        for each in targets:
-            if isinstance(each, int) and not 0 <= each < len(classes):
-                raise ValueError(
-                    f'{source.path}: {image!r} has the label {each}, and the file has '
-                    f'{counted(len(classes), "class")}'
-                )
-            name = classes[each] if isinstance(each, int) else each
-            labels[name.label if isinstance(name, _Object) else name] = 1
-        rows.append(LabelRow(image, labels))
+        indices = [each for each in targets if isinstance(each, int)]
+        labels = names_at(indices, classes, f'{source.path}: {image!r} has the label')
+        others = [each for each in targets if not isinstance(each, int)]
+        labels += [each.label if isinstance(each, _Object) else each for each in others]
+        rows.append(LabelRow(image, dict.fromkeys(labels, 1)))
     return Labels(rows, classes)
 
 

@@ -84,6 +84,16 @@ def targets_of(texts: Iterable[str], source: LabelSource) -> dict[str, int]:
     return {text: meanings[value] for text, value in value_of.items()}
 
 
+def names_at(indices: Sequence[int], names: Sequence[str], where: str) -> list[str]:
+    """Return the names of classes by their indices; a ``ValueError`` says where one is wrong."""
+    if wrong := [index for index in indices if not 0 <= index < len(names)]:
+        raise ValueError(
+            f'{where} {wrong[0]}, and the file has {counted(len(names), "class")}: correct it, or '
+            'add the class'
+        )
+    return [names[index] for index in indices]
+
+
 def settle_difficult(rows: Sequence[LabelRow], source: LabelSource) -> list[LabelRow]:
     """Give ``DIFFICULT``, a class that an image shows in difficult objects only, its target.
 

@@ -11,12 +11,11 @@ from typing import Any
 
 import msgspec
 
-from ...fileio.terminal import counted
 from .edits import Changes, edit_json
 from .file_content import decode_json
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
-from .label_values import refuse_vectors
+from .label_values import names_at, refuse_vectors
 
 _EXPECTED = "MMPretrain's JSON: metainfo, and data_list with img_path and gt_label"
 
@@ -62,12 +61,8 @@ def _read(source: LabelSource) -> Labels:
     names = [*map(str, names)]
     rows = []
     for place, (sample, of_image) in enumerate(zip(content.data_list, indices, strict=True)):
-        if any(not 0 <= index < len(names) for index in of_image):
-            raise ValueError(
-                f'{source.path}: data_list[{place}] has gt_label {of_image}, and the file '
-                f'has {counted(len(names), "class")}'
-            )
-        labels = {names[index]: 1 for index in of_image}
+        where = f'{source.path}: data_list[{place}] has gt_label'
+        labels = dict.fromkeys(names_at(of_image, names, where), 1)
         if sample.gt_score is not None:
             if len(sample.gt_score) != len(names) or not {*sample.gt_score} <= {1, 0, -1}:
                 raise ValueError(

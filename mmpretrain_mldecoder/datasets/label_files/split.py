@@ -36,11 +36,9 @@ def split_table(
     in a split that stays goes there. A label that only one group has goes to train. Above
     ``MAX_STRATIFIED`` images the split follows from a hash of the names, not from the labels.
 
-    Args:
-        table (LabelTable): The labels.
-        data (str | PathLike): Folder of the images.
-        fractions (Mapping): Share of each split among the images that are distributed.
-        seed (int): Of the split. The package's version matters, too: keep the split as files.
+    ``fractions`` are the shares of the splits among the images that are distributed, which are in
+    the folder ``data``. The split follows from the seed and from the package's version: keep it as
+    files.
 
     Raises:
         ModuleNotFoundError: If ``iterative-stratification`` is not installed, and needed.

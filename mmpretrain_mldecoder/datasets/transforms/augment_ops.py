@@ -1,9 +1,9 @@
 """Operations of RandAugment and cutout on arrays, with the pixels of Pillow's.
 
-All take and return BGR uint8 ``(H, W, 3)`` arrays and leave their input alone. Luminance is
-ITU-R 601 (0.299 R + 0.587 G + 0.114 B). The ``adjust_*`` operations mix the image with a
-degenerate one, ``degenerate + factor * (img - degenerate)``, and truncate as Pillow does: factor 0
-gives the degenerate image, 1 the image itself, above 1 it is exaggerated.
+All take and return BGR uint8 ``(H, W, 3)`` arrays, as :func:`bgr_image` gives them, and leave their
+input alone. Luminance is ITU-R 601 (0.299 R + 0.587 G + 0.114 B). The ``adjust_*`` operations mix
+the image with a degenerate one, ``degenerate + factor * (img - degenerate)``, and truncate as
+Pillow does: factor 0 gives the degenerate image, 1 the image itself, above 1 it is exaggerated.
 """
 
 import math
@@ -13,6 +13,23 @@ import numpy as np
 
 _VALUES = np.arange(256)
 _SMOOTH = np.float32([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
+
+
+def bgr_image(results: dict, transform: str) -> np.ndarray:
+    """Return ``results['img']`` contiguous: BGR, uint8, ``(H, W, 3)``.
+
+    Raises:
+        ValueError: If it is something else, or empty; names ``transform``, the calling one.
+    """
+    img = results['img']
+    if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3 or img.size == 0:
+        raise ValueError(
+            f'{transform} takes a BGR uint8 image of shape (H, W, 3), not {img.dtype} of shape '
+            f'{img.shape} (img_path: {results.get("img_path")}). Load it with '
+            "dict(type='LoadImageFromFile') without to_float32 or color_type='grayscale', and "
+            'normalise after this transform.'
+        )
+    return np.ascontiguousarray(img)  # a flip before us leaves negative strides
 
 
 def adjust_brightness(img: np.ndarray, factor: float) -> np.ndarray:

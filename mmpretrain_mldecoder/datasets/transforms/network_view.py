@@ -19,12 +19,10 @@ def keep_whole(transforms: Iterable[object]) -> bool:
 
 
 def network_view(inputs: Tensor, photo_shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Return what a network sees of an image, BGR ``uint8``, ``(H, W, 3)``.
+    """Return what a network sees of a packed image, ``(3, h, w)`` or ``(1, h, w)``: BGR ``uint8``.
 
-    Args:
-        inputs (Tensor): The packed image, ``(3, h, w)`` or ``(1, h, w)``, in ``[0, 255]``.
-        photo_shape (tuple[int, int], optional): Height and width of the photo, where the whole of
-            it is seen: the view is stretched to its aspect, no side getting shorter.
+    Where the whole photo is seen, and its height and width are given, the view, ``(H, W, 3)``, is
+    stretched to its aspect, no side getting shorter.
     """
     image = inputs.cpu().numpy().transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
     image = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))

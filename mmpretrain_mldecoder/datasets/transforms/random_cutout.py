@@ -4,8 +4,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
-from .augment_ops import fill_box
-from .bgr_image import bgr_image
+from .augment_ops import bgr_image, fill_box
 
 
 @TRANSFORMS.register_module()

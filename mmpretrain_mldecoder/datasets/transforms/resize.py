@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
-from .bgr_image import bgr_image
+from .augment_ops import bgr_image
 
 
 @TRANSFORMS.register_module()

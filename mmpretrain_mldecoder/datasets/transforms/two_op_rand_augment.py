@@ -8,7 +8,6 @@ from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
 from . import augment_ops as ops
-from .bgr_image import bgr_image
 
 # RGB (125, 122, 113), ImageNet's mean. The recipe's cutout has this colour whatever `fill` is.
 _CUTOUT_BGR = np.array([113, 122, 125], np.uint8)
@@ -108,7 +107,7 @@ class TwoOpRandAugment(BaseTransform):
         self.fill = fill
 
     def transform(self, results: dict) -> dict:
-        img = bgr_image(results, 'TwoOpRandAugment')
+        img = ops.bgr_image(results, 'TwoOpRandAugment')
         for _ in range(2):
             operation = OPERATIONS[np.random.randint(len(OPERATIONS))]
             magnitude = operation.magnitudes[np.random.randint(1, 10)]

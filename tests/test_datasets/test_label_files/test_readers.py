@@ -1,8 +1,11 @@
+import ast
 import json
 import posixpath
+from pathlib import Path
 
 import pytest
 
+from mmpretrain_mldecoder.datasets import label_files
 from mmpretrain_mldecoder.datasets.label_files import FORMATS, Answers, find_label_files
 from mmpretrain_mldecoder.datasets.label_files.label_source import FOLDER
 from mmpretrain_mldecoder.errors import OpenQuestion
@@ -211,7 +214,7 @@ def test_files_that_are_cut_off_are_errors_in_one_line(folder, name):
             '"label_id": 1 => "label_id": 7',
             r"'a' has label_id 7",
         ),
-        ('mmpretrain', 'train.json', '[0, 1] => [7]', r'data_list\[0\] has gt_label \[7\]'),
+        ('mmpretrain', 'train.json', '[0, 1] => [7]', r'data_list\[0\] has gt_label 7'),
         ('lists of values', 'train_list.txt', 'a.jpg\t1,0\nb.jpg\t1\n', 'row 2'),
         (
             'lists of values',
@@ -374,3 +377,15 @@ def test_folders_that_only_contain_a_word_give_no_split_outside_of_the_data(
     labels.parent.mkdir(exist_ok=True)
     labels.write_text('image,labels\n1.jpg,a|b\n2.jpg,a\n')
     assert folder.read(labels=str(labels)).splits == (split, split)
+
+
+def test_no_reader_knows_another():
+    folder = Path(label_files.__file__).parent
+    readers = {format.read.__module__.rpartition('.')[2] for format in FORMATS.values()}
+    for path in folder.glob('*.py'):
+        if path.stem in ('formats', 'find_label_files'):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.ImportFrom) and node.level == 1:
+                known = {node.module, *(alias.name for alias in node.names)}
+                assert not known & readers, f'{path.name} knows {known & readers}'
