@@ -19,7 +19,7 @@ from ..analysis.audit.suspicions import Suspicion, check_cleanlab, find_suspicio
 from ..datasets.label_files import Answers, LabelTable, make_folds, read_labels, write_corrected
 from ..engine.checks.config_error import read_config
 from ..fileio.atomic_write import atomic_write
-from ..fileio.terminal import listed, printable
+from ..fileio.terminal import counted, listed, printable
 from .questions import read_answers, with_questions
 from .stages import RunFolder
 
@@ -71,11 +71,11 @@ def audit(run: RunFolder, most: int) -> None:
 def _notes(unreadable: int, rows: list[dict], suspicions: int, most: int) -> Iterator[str]:
     """Yield what was not judged, and what is not shown."""
     if unreadable:
-        yield f'{unreadable:,} images cannot be read, and are not judged'
+        yield f'cannot be read, and not judged: {counted(unreadable, "image")}'
     if few := [row['name'] for row in rows if not row['judged']]:
         yield (
-            f'{len(few)} classes are not judged, for want of {LEAST} images that show them and '
-            f'{LEAST} that do not: {listed(few, 10)}'
+            f'not judged, for want of {LEAST} images that show it and {LEAST} that do not: '
+            f'{counted(len(few), "class")}: {listed(few, 10)}'
         )
     if suspicions > most:
         yield (

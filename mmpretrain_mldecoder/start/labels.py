@@ -21,7 +21,7 @@ from ..datasets.label_files import (
 )
 from ..errors import RunError
 from ..fileio.atomic_write import atomic_write
-from ..fileio.terminal import listed, printable
+from ..fileio.terminal import counted, listed, printable
 from .questions import with_questions
 
 FRACTIONS = dict(train=0.7, val=0.15, test=0.15)
@@ -104,7 +104,9 @@ def leave_out(images: Collection[str], data: Path, labels: Path) -> None:
             raise RunError(f'no image of {split} can be read: see what browse has found')
         if ids:
             names = printable(listed([*ids.values()], MOST_LISTED))
-            print(f'- {len(ids):,} images of {split} cannot be read, and are left out: {names}')
+            print(
+                f'- cannot be read, and left out: {counted(len(ids), "image")} of {split}: {names}'
+            )
             for key, name in (('images', 'id'), ('annotations', 'image_id')):
                 content[key] = [each for each in content[key] if each[name] not in ids]
             with atomic_write(path) as temporary:
@@ -113,27 +115,31 @@ def leave_out(images: Collection[str], data: Path, labels: Path) -> None:
 
 def _findings(table: LabelTable) -> list[str]:
     """Return a sentence for what makes labels poor material."""
+
+    def have(count: int, what: str = 'image') -> str:
+        return counted(count, f'{what} has', f'{what}{"es" if what == "class" else "s"} have')
+
     found = []
     unlabelled = int((table.targets == 0).all(axis=1).sum())
     if unlabelled:
-        found.append(f'{unlabelled:,} images have no label: they count as negative for all classes')
+        found.append(f'{have(unlabelled)} no label: negative for all classes')
     unknown = int((table.targets == -1).all(axis=1).sum())
     if unknown:
-        found.append(f'{unknown:,} images have no known label: nothing is learned from them')
+        found.append(f'{have(unknown)} no known label: nothing is learned from that')
     of_train = table.targets[[split == 'train' for split in table.splits]]
     positives = (of_train == 1).sum(axis=0)
     rare = [f'{name} ({n})' for name, n in zip(table.classes, positives, strict=True) if n < FEW]
     if rare:
         names = listed(rare, MOST_LISTED)
-        found.append(f'{len(rare)} classes have fewer than {FEW} images in train: {names}')
+        found.append(f'{have(len(rare), "class")} fewer than {FEW} images in train: {names}')
     certain = (of_train != 0).all(axis=0) & (positives > 0)
     if certain.any():
         names = listed([table.classes[i] for i in np.flatnonzero(certain)], MOST_LISTED)
         has_unknown = (of_train[:, certain] == -1).any()
         unless = ', unless unknown labels count as absent' if has_unknown else ''
         found.append(
-            f'{certain.sum()} classes have no image in train that is known to lack them: the model '
-            f'learns that they are in every image{unless}; a split without one has no AP of them, '
-            f'its mAP is that of the other classes (docs/partial_labels.md): {names}'
+            f'{have(int(certain.sum()), "class")} no image in train that is known to '
+            f'lack it: the model learns that it is in every image{unless}; a split without one has '
+            f'no AP of it, its mAP is that of the other classes (docs/partial_labels.md): {names}'
         )
     return found

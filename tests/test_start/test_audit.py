@@ -34,7 +34,7 @@ def test_flipped_labels_are_found_and_corrected(run, capsys):
     (run.parent / 'data/red3.jpg').write_bytes(b'no image')
     audit([str(run)])
     printed = capsys.readouterr().out
-    assert '1 images cannot be read' in printed and '1 classes are not judged' in printed
+    assert 'not judged: 1 image\n' in printed and 'do not: 1 class: ' in printed
     with (run / 'audit/suspicions.csv').open(newline='') as file:
         found = [(row['image'], row['class'], row['suspicion']) for row in csv.DictReader(file)]
     assert {*found[:2]} == {(MISSING, 'red', 'missing'), (SPURIOUS, 'red', 'spurious')}

@@ -72,7 +72,7 @@ def test_rare_classes_and_unlabelled_images_are_said(tmp_path, capsys):
     prepare_labels(write_csv(tmp_path / 'data', rows), Answers(), 0, tmp_path / 'labels')
     said = capsys.readouterr().out
     assert 'axolotl (1)' in said
-    assert '1 images have no label' in said
+    assert '1 image has no label' in said
 
 
 def test_images_of_which_all_is_unknown_are_not_called_negative(tmp_path, capsys):
@@ -80,9 +80,9 @@ def test_images_of_which_all_is_unknown_are_not_called_negative(tmp_path, capsys
     data = write_csv(tmp_path / 'data', rows, ('image', 'cat', 'dog'))
     prepare_labels(data, Answers(empty='unknown'), 0, tmp_path / 'labels')
     said = capsys.readouterr().out
-    assert '1 images have no label' in said
-    assert '1 images have no known label' in said
-    assert '1 classes have no image in train that is known to lack them' not in said
+    assert '1 image has no label' in said
+    assert '1 image has no known label' in said
+    assert '1 class has no image in train' not in said
 
 
 def test_unknown_cells_reach_the_loss_and_the_metric_as_unknown(tmp_path):
@@ -118,7 +118,7 @@ def test_classes_that_are_never_known_to_be_absent_are_said(tmp_path, capsys):
     for empty, is_said in (('unknown', True), ('no', False)):
         prepare_labels(data, Answers(empty=empty), 0, tmp_path / empty)
         said = capsys.readouterr().out
-        assert ('known to lack them' in said and 'partial_labels.md): cat' in said) == is_said
+        assert ('known to lack it' in said and 'partial_labels.md): cat' in said) == is_said
 
 
 def test_too_few_images_for_three_splits(tmp_path):
