@@ -87,7 +87,7 @@ def peer_loading(side: int, training: bool) -> Callable[[Path], torch.Tensor]:
 def rand_augment() -> Callable[[Image.Image], Image.Image]:
     """Return the peer's RandAugment."""
     if not hasattr(np, 'int'):
-        np.int = int  # the package is older than numpy 1.24, which took this name away
+        vars(np)['int'] = int  # the package is older than numpy 1.24, which took this name away
     try:
         from randaugment import RandAugment
     except ImportError as error:
@@ -110,12 +110,12 @@ def with_steps(pipeline: list[dict], steps: dict[int, dict]) -> list[dict]:
 def distance(paths: list[Path], pipeline: list[dict], side: int) -> str:
     """Say how far the loaded and resized photos are from PIL's."""
     load = Compose([TRANSFORMS.build(step) for step in pipeline[:2]])
-    apart = []
+    distances = []
     for path in paths:
         theirs = Image.open(path).convert('RGB').resize((side, side), Image.Resampling.BILINEAR)
         ours = load(dict(img_path=str(path)))['img'][..., ::-1]
-        apart.append(np.abs(ours.astype(np.int16) - np.asarray(theirs)).ravel())
-    apart = np.concatenate(apart)
+        distances.append(np.abs(ours.astype(np.int16) - np.asarray(theirs)).ravel())
+    apart = np.concatenate(distances)
     return (
         f'decoded and resized {apart.mean():.3f} grey levels from PIL on average, 99 % within '
         f'{np.percentile(apart, 99):g}, the largest {apart.max()}'

@@ -15,12 +15,13 @@ from pathlib import Path
 import fastai
 import numpy as np
 import pandas as pd
+import torch
 from fastai.vision import all as vision
 
 from benchmarks.accuracy.photos import DATASETS, paths_and_targets
 from benchmarks.accuracy.records import OUT, Study, mean_average_precision
 from benchmarks.accuracy.small_data import SIZES, write_csv
-from benchmarks.accuracy.timm_training import MODEL, write_weights
+from benchmarks.accuracy.timm_training import MODEL, imagenet_weights
 from mmpretrain_mldecoder.datasets.seeded_datasets import SeededVOC
 
 RUNS = dict(
@@ -81,7 +82,7 @@ def main() -> None:
         folder, _ = write_csv(count, seed, args.out)
         work = (args.out / 'fastai_peer' / folder.name).resolve()
         work.mkdir(parents=True, exist_ok=True)
-        write_weights(work / 'imagenet.pth')
+        torch.save(imagenet_weights(), work / 'imagenet.pth')
         for name in args.runs:
             run = key | dict(run=name)
             if not choice.find(run):

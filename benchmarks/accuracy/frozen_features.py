@@ -55,10 +55,10 @@ def features(dataset: str, split: str, out: Path, head: str = '') -> tuple[Tenso
         cfg = Config.fromfile(REPOSITORY / 'configs/voc2007/linear_lite0.py')
         cfg.test_dataloader.num_workers = 0
         paths, labels = paths_and_targets(dataset, split, out)
-        maps, unreadable = backbone_features(cfg, paths, Tensor.half)
+        computed, unreadable = backbone_features(cfg, paths, Tensor.half)
         assert not unreadable
         with atomic_write(path) as temporary, temporary.open('wb') as file:
-            np.savez(file, maps=maps, targets=labels.astype(np.float32))
+            np.savez(file, maps=computed, targets=labels.astype(np.float32))
     with np.load(path, allow_pickle=False) as arrays:
         maps, targets = torch.from_numpy(arrays['maps']), torch.from_numpy(arrays['targets'])
     if head in POOLED:

@@ -132,7 +132,7 @@ def _sine_positions(height: int, width: int) -> Tensor:
 
 def _ml_decoder(num_groups: Callable[[int], int], **kwargs: object) -> Callable[..., nn.Module]:
     def build(num_classes: int, in_channels: int) -> nn.Module:
-        return MLDecoder(num_classes, in_channels, num_groups(num_classes), **kwargs)  # type: ignore[arg-type]
+        return MLDecoder(num_classes, in_channels, num_groups(num_classes), **kwargs)
 
     return build
 

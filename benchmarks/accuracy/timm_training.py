@@ -25,7 +25,7 @@ from timm.loss import AsymmetricLossMultiLabel
 from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3, NativeScaler, random_seed
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import mmpretrain_mldecoder  # noqa: F401
@@ -73,17 +73,21 @@ class Training:
     step_seconds: np.ndarray  # (epochs, steps)
 
 
-def build_model(num_classes: int) -> nn.Module:
-    """Return timm's network with the weights of the package and a new linear layer."""
-    model = timm.create_model(MODEL, num_classes=num_classes)
+def imagenet_weights() -> dict[str, Tensor]:
+    """Return the weights of the package under timm's names, without the classifier's."""
     published = CheckpointLoader.load_checkpoint(f'timm://{MODEL}.in1k', 'cpu', logger='silent')
     prefix = 'backbone.timm_model.'
-    weights = {
+    return {
         name.removeprefix(prefix): value
         for name, value in published['state_dict'].items()
         if name.startswith(prefix)
     }
-    missing = model.load_state_dict(weights, strict=False).missing_keys
+
+
+def build_model(num_classes: int) -> nn.Module:
+    """Return timm's network with the weights of the package and a new linear layer."""
+    model = timm.create_model(MODEL, num_classes=num_classes)
+    missing = model.load_state_dict(imagenet_weights(), strict=False).missing_keys
     assert missing == ['classifier.weight', 'classifier.bias'], missing
     with torch.no_grad():
         model.classifier.weight *= INIT_SCALE
