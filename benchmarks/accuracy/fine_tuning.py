@@ -2,11 +2,12 @@
 
 Each run is a config that is written to ``work_dirs/accuracy/runs`` and trained by
 ``tools/train.py``, which resumes, then tested by ``tools/test.py`` on photos that chose nothing.
-The base is ``configs/voc2007/HEAD_lite0.py``: ImageNet weights of the package, flip, cutout and
-RandAugment, asymmetric loss, AdamW, one cycle, average of the weights; batch norms keep their
-statistics, and the backbone learns at a tenth of the head's rate. The rate of each head is chosen
-on a fifth of the training photos of VOC, at 160 px and 4 epochs: from 3e-3 on as long as the next
-one is better. What is stored is left out when the program is started again.
+It is ``configs/voc2007/HEAD_lite0.py`` on other splits, with what is compared changed: ImageNet
+weights of the package, flip, cutout and RandAugment, asymmetric loss, AdamW, one cycle, average of
+the weights; batch norms keep their statistics, and the backbone learns at a tenth of the head's
+rate. That of each head, as the config has it, is chosen on a fifth of the training photos of VOC,
+at 160 px and 4 epochs: from 3e-3 on as long as the next one is better. What is stored is left out
+when the program is started again.
 """
 
 import argparse
@@ -91,7 +92,6 @@ class Run:
         cfg.optim_wrapper.optimizer.lr = lr
         backbone = dict(lr_mult=self.lr_mult)
         cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=dict(backbone=backbone))
-        cfg.custom_hooks[1].decay = 0.99  # averages 100 of some hundred steps
         cfg.default_hooks.checkpoint.update(save_best=None, max_keep_ckpts=1)
         cfg.randomness.seed = self.seed
         return cfg

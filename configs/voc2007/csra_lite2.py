@@ -12,3 +12,4 @@ model = dict(
         loss=dict(type='DetachedAsymmetricLoss'),
     ),
 )
+optim_wrapper = dict(optimizer=dict(lr=3e-3))  # chosen for Lite0, as that of ML-Decoder

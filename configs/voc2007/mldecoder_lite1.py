@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/lite_mldecoder_voc.py',
     '../_base_/datasets/voc2007_240.py',
-    '../_base_/schedules/voc_adamw_onecycle_20e.py',
+    '../_base_/schedules/voc_lite_adamw_onecycle_5e.py',
     '../_base_/default_runtime.py',
 ]
 

@@ -10,17 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from sklearn.metrics import average_precision_score
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.accuracy import losses, photos  # noqa: E402
+from benchmarks.accuracy import fine_tuning, losses, photos  # noqa: E402
 from benchmarks.accuracy.attention_in_boxes import (  # noqa: E402
     boxes_by_class,
     cells_in_boxes,
     class_maps,
 )
+from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED  # noqa: E402
 from benchmarks.accuracy.fine_tuning import Run, main_runs  # noqa: E402
 from benchmarks.accuracy.heads import HEADS, POOLED  # noqa: E402
 from benchmarks.accuracy.records import (  # noqa: E402
@@ -241,3 +243,17 @@ def test_names_tell_runs_apart():
     runs = main_runs()
     assert len({(run.dataset, run.name, run.seed) for run in runs}) == len(runs)
     assert Run('voc2007', 'linear', size=160).name != Run('voc2007', 'linear').name
+
+
+@pytest.mark.parametrize('head', FINE_TUNED)
+def test_the_rows_of_voc_are_what_was_measured(head, monkeypatch, tmp_path):
+    monkeypatch.setattr(fine_tuning, 'dataset_cfg', lambda *_: dict(type='VOC'))
+    row = Config.fromfile(ROOT / f'configs/voc2007/{head}_lite0.py')
+    for record in Study('fine_tuning', RECORDED).find(dict(dataset='voc2007')):
+        if record['run'] == Run('voc2007', head).name:
+            cfg = Run('voc2007', head, record['seed']).config(record['lr'], tmp_path)
+            for key in ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'custom_hooks'):
+                assert cfg[key] == row[key]
+            for name in ('train_dataloader', 'test_dataloader'):
+                assert cfg[name].batch_size == row[name].batch_size
+                assert cfg[name].dataset.pipeline == row[name].dataset.pipeline
