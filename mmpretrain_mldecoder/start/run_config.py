@@ -12,7 +12,9 @@ from mmpretrain.registry import MODELS
 
 import mmpretrain_mldecoder
 
+from ..checkpoints.published import find_published
 from ..datasets.label_files.label_table import SPLITS
+from ..fileio.terminal import one_line
 
 ROWS = Path(mmpretrain_mldecoder.__file__).parent / '.mim' / 'configs' / 'finetune'
 BASE_BATCH = 32  # of the rows
@@ -84,6 +86,15 @@ def choose(
 
 def _row(num_images: int, has_gpu: bool) -> Choice:
     if has_gpu:
+        row = Config.fromfile(ROWS / 'mldecoder_r50vd_ssld.py')
+        try:  # before the training needs them
+            find_published(row.model.backbone.init_cfg.checkpoint)
+        except OSError as error:
+            print(f'- mldecoder_r50vd_ssld is not trained: {one_line(error)}')
+            return Choice(
+                'mldecoder_lite0',
+                'its weights are a package; those of mldecoder_r50vd_ssld cannot be downloaded',
+            )
         return Choice('mldecoder_r50vd_ssld', 'there is a GPU')
     if num_images < FEW_IMAGES:
         head = 'linear' if num_images < FOR_QUERIES else 'mldecoder'

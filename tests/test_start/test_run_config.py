@@ -1,10 +1,13 @@
 """The config of a run, and what is chosen for it."""
 
+from urllib.error import URLError
+
 import pytest
 import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
+from mmpretrain_mldecoder.checkpoints import download
 from mmpretrain_mldecoder.start import run_config
 from mmpretrain_mldecoder.start.run_config import ROWS, choose, config_text, fits_memory
 
@@ -58,6 +61,7 @@ def test_config_is_one_that_trains(row, tmp_path):
 def test_batch_size_is_halved_until_a_step_fits(monkeypatch):
     tried = []
     monkeypatch.setattr(run_config, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(run_config, 'find_published', lambda _: None)
     monkeypatch.setattr(
         run_config, 'fits_memory', lambda row, batch: tried.append((row, batch)) or batch <= 8
     )
@@ -65,6 +69,22 @@ def test_batch_size_is_halved_until_a_step_fits(monkeypatch):
     assert tried == [('mldecoder_r50vd_ssld', batch) for batch in (32, 16, 8)]
     assert chosen['batch_size'].value == 8
     assert 'memory' in chosen['batch_size'].reason
+
+
+def test_without_a_download_the_weights_are_those_of_the_package(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(run_config, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(run_config, 'fits_memory', lambda row, batch: True)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.setattr(download, 'urlopen', refuse_connection)
+    chosen = choose(5000, 3)
+    assert chosen['row'].value == 'mldecoder_lite0'
+    assert 'cannot be downloaded' in chosen['row'].reason
+    assert 'ResNet50_vd_ssld_pretrained.pdparams' in capsys.readouterr().out
+
+
+def refuse_connection(*args, **kwargs):
+    """Behave as a machine without a network."""
+    raise URLError('Name or service not known')
 
 
 def test_memory_that_runs_out_is_seen(monkeypatch):
