@@ -12,7 +12,7 @@ from mmpretrain.registry import DATASETS, MODELS
 from tiny_run import load_tool, write_tiny_config
 
 import mmpretrain_mldecoder  # noqa: F401  (registers everything)
-from mmpretrain_mldecoder.engine.checks.build import check_loop_parts, check_type_names
+from mmpretrain_mldecoder.engine.checks.build import check_parts, check_type_names
 from mmpretrain_mldecoder.engine.checks.idle_settings import idle_settings
 
 SNIPPETS = [
@@ -106,7 +106,7 @@ def check_config(path: Path) -> None:
     check_type_names(cfg)
     assert not idle_settings(cfg)
     if 'train_dataloader' in cfg:  # a whole config, not an excerpt
-        check_loop_parts(cfg)
+        check_parts(cfg)
         assert cfg.train_cfg and cfg.val_cfg is not None
     check_model(cfg.model.backbone, cfg.model.head)
     for name in ('train_dataloader', 'val_dataloader'):

@@ -165,7 +165,7 @@ def test_images_that_cannot_be_read_are_left_out(run, commands, capsys):
     val = json.loads((run.labels / 'val.json').read_text())
     assert val['images'] == [dict(id=2, file_name='2.jpg')]
     assert [each['image_id'] for each in val['annotations']] == [2]
-    assert '- 1 images of val cannot be read, and are left out: 3.jpg' in capsys.readouterr().out
+    assert 'left out: 1 image of val: 3.jpg' in capsys.readouterr().out
     run.finished = []
     commands.truncated.append('photos/5.jpg')
     with pytest.raises(RunError, match='no image of test can be read'):
