@@ -9,6 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 LEAST = 5  # known positives, and negatives, to train a class on
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01)  # of the L2 penalty
 _STEPS = 60
+_SMALL = 10_000_000  # numbers in features, for which one thread is as fast
 
 
 def out_of_sample_scores(
@@ -28,6 +29,16 @@ def out_of_sample_scores(
         np.ndarray: Probabilities ``(N, C)`` float32; NaN where fewer than ``LEAST`` images of the
         other folds are known to show, or to lack, the class.
     """
+    threads = torch.get_num_threads()
+    if features.size <= _SMALL:  # several wait for one another, on a busy machine for minutes
+        torch.set_num_threads(1)
+    try:
+        return _scores(features, targets, folds)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _scores(features: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> np.ndarray:
     device = get_device()
     x = torch.from_numpy(features).to(device)
     y = torch.from_numpy(targets).to(device, torch.float32)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 
 from mmpretrain_mldecoder.analysis.audit import out_of_sample
@@ -70,3 +71,26 @@ def test_a_class_with_too_few_labels_is_not_judged(data):
     assert np.isnan(scores[folds == 2, 0]).all()
     assert not np.isnan(scores[folds != 2]).any()
     assert not np.isnan(scores[:, 1:]).any()
+
+
+def test_small_features_take_one_thread(monkeypatch):
+    """On a busy machine several threads wait for one another, for minutes in place of seconds."""
+    threads = []
+
+    def predict(images, targets, others, strength):
+        threads.append(torch.get_num_threads())
+        return torch.zeros(len(others), targets.shape[1])
+
+    monkeypatch.setattr(out_of_sample, '_predict', predict)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for small in (10, 1000):
+            monkeypatch.setattr(out_of_sample, '_SMALL', small)
+            arrays = np.zeros((20, 5), np.float32), np.zeros((20, 2)), np.arange(20) % 2
+            out_of_sample_scores(*arrays)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    half = len(threads) // 2
+    assert threads == [2] * half + [1] * half
