@@ -115,30 +115,27 @@ def leave_out(images: Collection[str], data: Path, labels: Path) -> None:
 
 def _findings(table: LabelTable) -> list[str]:
     """Return a sentence for what makes labels poor material."""
-
-    def have(count: int, what: str = 'image') -> str:
-        return counted(count, f'{what} has', f'{what}{"es" if what == "class" else "s"} have')
-
+    images, classes = ('image has', 'images have'), ('class has', 'classes have')
     found = []
     unlabelled = int((table.targets == 0).all(axis=1).sum())
     if unlabelled:
-        found.append(f'{have(unlabelled)} no label: negative for all classes')
+        found.append(f'{counted(unlabelled, *images)} no label: negative for all classes')
     unknown = int((table.targets == -1).all(axis=1).sum())
     if unknown:
-        found.append(f'{have(unknown)} no known label: nothing is learned from that')
+        found.append(f'{counted(unknown, *images)} no known label: nothing is learned from that')
     of_train = table.targets[[split == 'train' for split in table.splits]]
     positives = (of_train == 1).sum(axis=0)
     rare = [f'{name} ({n})' for name, n in zip(table.classes, positives, strict=True) if n < FEW]
     if rare:
         names = listed(rare, MOST_LISTED)
-        found.append(f'{have(len(rare), "class")} fewer than {FEW} images in train: {names}')
+        found.append(f'{counted(len(rare), *classes)} fewer than {FEW} images in train: {names}')
     certain = (of_train != 0).all(axis=0) & (positives > 0)
     if certain.any():
         names = listed([table.classes[i] for i in np.flatnonzero(certain)], MOST_LISTED)
         has_unknown = (of_train[:, certain] == -1).any()
         unless = ', unless unknown labels count as absent' if has_unknown else ''
         found.append(
-            f'{have(int(certain.sum()), "class")} no image in train that is known to '
+            f'{counted(int(certain.sum()), *classes)} no image in train that is known to '
             f'lack it: the model learns that it is in every image{unless}; a split without one has '
             f'no AP of it, its mAP is that of the other classes (docs/partial_labels.md): {names}'
         )

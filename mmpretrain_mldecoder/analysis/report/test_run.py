@@ -37,8 +37,7 @@ def read_class_names(cfg: Config, run: 'TestRun') -> tuple[list[str], str | None
     if len(names) != num_classes:
         raise ValueError(
             f'{cfg.filename} tests {counted(len(names), "class")}, but the predictions have '
-            f'{num_classes}: '
-            'they are of another config'
+            f'{num_classes}: they are of another config'
         )
     change = compare_classes(run.classes, names)
     if change is not None and not change.is_same:
