@@ -6,8 +6,8 @@ the learning rate, batches of 64 and the asymmetric loss. Learning rate and epoc
 mAP on a fifth of the training photos: first the rate, at 10 epochs, as long as the next one is
 better, then 5 or 20 epochs at that rate; the variants of ML-Decoder take what was chosen for it, of
 more than 100 classes for that with a query for four classes, which takes a quarter of the time.
-Then a head is trained on all training photos with each seed. What is stored is left out when the
-program is started again.
+Then a head is trained on all training photos with each seed. Of other sizes (``--sides``), heads
+take what was chosen at 224 px. What is stored is left out when the program is started again.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from mmpretrain_mldecoder.layers.asymmetric_loss import asymmetric_loss
 
 BATCH_SIZE = 64
 IN_CHANNELS = 1280
+SIDE = 224
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 FIRST_RATE = 1e-3
 FIRST_EPOCHS, OTHER_EPOCHS = 10, (5, 20)
@@ -40,7 +41,9 @@ WEIGHT_DECAY = 1e-2
 MANY_CLASSES = 100
 
 
-def features(dataset: str, split: str, out: Path, head: str = '') -> tuple[Tensor, Tensor]:
+def features(
+    dataset: str, split: str, out: Path, head: str = '', side: int = SIDE
+) -> tuple[Tensor, Tensor]:
     """Return the feature maps of a split, or pooled maps, and the labels of its photos.
 
     Args:
@@ -48,15 +51,17 @@ def features(dataset: str, split: str, out: Path, head: str = '') -> tuple[Tenso
         split (str): ``'train'`` or ``'test'``.
         out (Path): Where they are stored, and computed if they are not.
         head (str): One of ``POOLED``, for pooled maps, or another. Defaults to ''.
+        side (int): Of the images, in pixels. Defaults to ``SIDE``.
 
     Shape:
         - Maps: ``(N, C, H, W)`` float16, or ``(N, C)`` float32.
         - Targets: ``(N, K)`` float32: 1 present, 0 absent, -1 unknown.
     """
-    path = out / 'features' / f'{dataset}_{split}.npz'
+    path = out / 'features' / f'{run_name(dataset, side)}_{split}.npz'
     if not path.exists():
         cfg = Config.fromfile(REPOSITORY / 'configs/voc2007/linear_lite0.py')
         cfg.test_dataloader.num_workers = 0
+        cfg.test_dataloader.dataset.pipeline[1].scale = side
         paths, labels = paths_and_targets(dataset, split, out)
         computed, unreadable = backbone_features(cfg, paths, Tensor.half)
         assert not unreadable
@@ -67,6 +72,11 @@ def features(dataset: str, split: str, out: Path, head: str = '') -> tuple[Tenso
     if head in POOLED:
         maps = torch.cat([POOLED[head](some.float()) for some in maps.split(500)])
     return maps, targets
+
+
+def run_name(name: str, side: int) -> str:
+    """Return a name, with the size of the images if it is not ``SIDE``."""
+    return name if side == SIDE else f'{name}-{side}px'
 
 
 def train(
@@ -134,14 +144,14 @@ class Trainings:
         self.out = out
         self.chosen = Study('frozen_features_choice', out)
         self.study = Study('frozen_features', out)
-        self._features: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}
+        self._features: dict[tuple[str, str, int], tuple[Tensor, Tensor]] = {}
 
-    def features(self, split: str, head: str) -> tuple[Tensor, Tensor]:
+    def features(self, split: str, head: str, side: int = SIDE) -> tuple[Tensor, Tensor]:
         """Return maps, or pooled maps where that is the same, and targets."""
-        key = split, head if head in POOLED else ''
+        key = split, head if head in POOLED else '', side
         if key not in self._features:
             stored = 'test' if split == 'test' else 'train'
-            maps, targets = features(self.dataset, stored, self.out, head)
+            maps, targets = features(self.dataset, stored, self.out, head, side)
             rows = part_of(range(len(maps)), split)
             self._features[key] = maps[rows], targets[rows]
         return self._features[key]
@@ -164,18 +174,18 @@ class Trainings:
             stored = [self.chosen.add(settings, dict(mAP=mean, **outcome))]
         return stored[0]['mAP']
 
-    def run(self, name: str, seed: int) -> None:
+    def run(self, name: str, seed: int, side: int = SIDE) -> None:
         """Train a head with one seed and store what it reaches on the test photos."""
-        settings = dict(dataset=self.dataset, run=name, seed=seed)
+        settings = dict(dataset=self.dataset, run=run_name(name, side), seed=seed)
         if self.study.find(settings):
             return
         lr, epochs = self.choose(name)
-        scores, outcome = self._trained(name, seed, lr, epochs, 'train', 'test')
+        scores, outcome = self._trained(name, seed, lr, epochs, 'train', 'test', side)
         targets = self.features('test', name)[1]
         record = self.study.add(
             settings, dict(lr=lr, epochs=epochs, **outcome), scores, targets.numpy()
         )
-        print(f'{self.dataset} {name} seed {seed}: {record["mAP"]:.2f} mAP', flush=True)
+        print(f'{self.dataset} {settings["run"]} seed {seed}: {record["mAP"]:.2f} mAP', flush=True)
 
     def measure_costs(self, name: str) -> None:
         """Store what a head costs, unless it is stored."""
@@ -184,15 +194,22 @@ class Trainings:
             study.add(settings, costs(name, DATASETS[self.dataset], IN_CHANNELS))
 
     def _trained(
-        self, name: str, seed: int, lr: float, epochs: int, train_split: str, test_split: str
+        self,
+        name: str,
+        seed: int,
+        lr: float,
+        epochs: int,
+        train_split: str,
+        test_split: str,
+        side: int = SIDE,
     ) -> tuple[np.ndarray, dict]:
-        maps, targets = self.features(train_split, name)
+        maps, targets = self.features(train_split, name, side)
         torch.manual_seed(seed)
         head = HEADS[name](DATASETS[self.dataset], maps.shape[1])
         start = time.perf_counter()
         train(head, maps, targets, lr, epochs)
         seconds = time.perf_counter() - start
-        scores = predict(head, self.features(test_split, name)[0])
+        scores = predict(head, self.features(test_split, name, side)[0])
         return scores, dict(seconds=round(seconds, 1), threads=torch.get_num_threads())
 
 
@@ -223,6 +240,7 @@ def main() -> None:
     parser.add_argument('--datasets', nargs='+', default=list(DATASETS), choices=DATASETS)
     parser.add_argument('--heads', nargs='+', default=list(HEADS), choices=HEADS)
     parser.add_argument('--seeds', type=int, default=5, help='number of seeds')
+    parser.add_argument('--sides', type=int, nargs='+', default=[SIDE], help='of the images')
     parser.add_argument('--threads', type=int, help='of PyTorch; by default all cores')
     parser.add_argument('--costs', action='store_true', help='measure the costs instead')
     parser.add_argument('--out', type=Path, default=OUT, help='for features and scores')
@@ -237,7 +255,8 @@ def main() -> None:
                 if args.costs:
                     trainings.measure_costs(name)
                 else:
-                    trainings.run(name, seed)
+                    for side in args.sides:
+                        trainings.run(name, seed, side)
 
 
 if __name__ == '__main__':

@@ -15,6 +15,8 @@ import numpy as np
 
 from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
 from benchmarks.accuracy.fine_tuning import Run, ablation_runs, main_run
+from benchmarks.accuracy.frozen_features import SIDE
+from benchmarks.accuracy.frozen_features import run_name as frozen_name
 from benchmarks.accuracy.heads import HEADS
 from benchmarks.accuracy.losses import BALANCED, BINS, HIDINGS, OF_ML_DECODER, PARTIAL, run_name
 from benchmarks.accuracy.photos import REPOSITORY
@@ -38,6 +40,7 @@ NAMES = {
     'mldecoder-selfattention': 'ML-Decoder, with self-attention',
     'query2label': 'Query2Label, width 768',
 }
+SIDES = (160, SIDE, 288, 320)
 LOSS_NAMES = {
     'ignore-bce': 'ignored, BCE',
     'ignore-asl': 'ignored, ASL',
@@ -150,6 +153,20 @@ def frozen_table(dataset: str, out: Path) -> list[list[str]]:
                 difference('frozen_features', out, dict(dataset=dataset, run=head)),
             ]
         )
+    return rows
+
+
+def sides_table(dataset: str, out: Path) -> list[list[str]]:
+    """Heads on frozen features of images of several sizes."""
+    study, heads = Study('frozen_features', out), ('linear', 'mldecoder')
+    rows = [['pixels', *(NAMES[head] for head in heads)]]
+    for side in SIDES:
+        cells = []
+        for head in heads:
+            records = study.find(dict(dataset=dataset, run=frozen_name(head, side)))
+            cells.append(mean_and_sd([each['mAP'] for each in records]) if records else '-')
+        if set(cells) != {'-'}:
+            rows.append([str(side), *cells])
     return rows
 
 
@@ -344,6 +361,7 @@ def summary_table(language: str, out: Path) -> list[list[str]]:
 
 TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     frozen=frozen_table,
+    sides=sides_table,
     fine_tuned=fine_tuned_table,
     ablations=ablation_table,
     peer=peer_table,
