@@ -80,6 +80,7 @@ def choose(
         round(1 - 1 / averaged, 4), f'averages {averaged} of {steps} steps'
     )
     choices['patience'] = Choice(max(3, count // 3), 'a third of the epochs without a better mAP')
+    choices['log_interval'] = Choice(100 if has_gpu else 10, 'steps')
     choices['num_workers'] = Choice(min(os.cpu_count() or 1, 8), 'one a core, at most 8')
     return choices
 
@@ -214,6 +215,7 @@ test_dataloader = dict(
 )
 optim_wrapper = dict(optimizer=dict(lr={lr.value}))  # {lr.reason}
 train_cfg = dict(max_epochs={epochs.value})  # {epochs.reason}
+default_hooks = dict(logger=dict(interval={log_interval.value}))  # {log_interval.reason}
 custom_hooks = [
     dict(type='IterSeedHook'),
     dict(type='DualEMAHook', decay={ema_decay.value}),  # {ema_decay.reason}

@@ -49,6 +49,7 @@ def test_config_is_one_that_trains(row, tmp_path):
         assert dataset.type == 'COCOMultiLabel'
         assert dataset.data_root == str(data)
         assert dataset.ann_file == str(labels / f'{split}.json')
+    assert cfg.default_hooks.logger.interval in (10, 100)
     assert {hook.type for hook in cfg.custom_hooks} == {
         *('IterSeedHook', 'DualEMAHook', 'EarlyStoppingHook', 'LivePageHook')
     }
@@ -69,6 +70,7 @@ def test_batch_size_is_halved_until_a_step_fits(monkeypatch):
     assert tried == [('mldecoder_r50vd_ssld', batch) for batch in (32, 16, 8)]
     assert chosen['batch_size'].value == 8
     assert 'memory' in chosen['batch_size'].reason
+    assert chosen['log_interval'].value == 100
 
 
 def test_without_a_download_the_weights_are_those_of_the_package(monkeypatch, capsys, tmp_path):
