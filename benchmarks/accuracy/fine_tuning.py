@@ -200,6 +200,7 @@ def ablation_runs() -> dict[str, dict]:
         'EfficientNet-Lite2': dict(size=160, backbone='lite2'),
         '224 px': {},
         '260 px': dict(size=260),
+        '288 px': dict(size=288),
     }
 
 
