@@ -1,19 +1,22 @@
 """Heads on frozen features: ``python -m benchmarks.accuracy.frozen_features [--help]``.
 
 The feature maps of EfficientNet-Lite0 (ImageNet weights of the package, 224 px, squashed) are
-computed once and kept as float16. Every head is trained on the same maps with AdamW, one cycle of
-the learning rate, batches of 64 and the asymmetric loss. Learning rate and epochs are chosen by the
-mAP on a fifth of the training photos: first the rate, at 10 epochs, as long as the next one is
-better, then 5 or 20 epochs at that rate; the variants of ML-Decoder take what was chosen for it, of
-more than 100 classes for that with a query for four classes, which takes a quarter of the time.
-Then a head is trained on all training photos with each seed. Of other sizes (``--sides``), heads
-take what was chosen at 224 px. What is stored is left out when the program is started again.
+computed once and kept as float16; ``--backbones`` and ``--sides`` take others. Every head is
+trained on the same maps with AdamW, one cycle of the learning rate, batches of 64 and the
+asymmetric loss. Learning rate and epochs are chosen by the mAP on a fifth of the training photos:
+first the rate, at 10 epochs, as long as the next one is better, then 5 or 20 epochs at that rate.
+The variants of ML-Decoder take what was chosen for it, of more than 100 classes for that with a
+query for four classes, which takes a quarter of the time; on other maps heads take what was chosen
+on those of Lite0 at 224 px. Then a head is trained on all training photos with each seed. What is
+stored is left out when the program is started again.
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +36,6 @@ from mmpretrain_mldecoder.layers.asymmetric_loss import asymmetric_loss
 
 BATCH_SIZE = 64
 IN_CHANNELS = 1280
-SIDE = 224
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 FIRST_RATE = 1e-3
 FIRST_EPOCHS, OTHER_EPOCHS = 10, (5, 20)
@@ -41,8 +43,22 @@ WEIGHT_DECAY = 1e-2
 MANY_CLASSES = 100
 
 
+class Network(NamedTuple):
+    """A backbone, and the height and width in pixels of the images that it sees."""
+
+    backbone: str
+    side: int
+
+    def of(self, name: str) -> str:
+        """Return a name of what is made of its maps."""
+        return name if self == NETWORK else f'{name}-{self.backbone}-{self.side}px'
+
+
+NETWORK = Network('lite0', 224)
+
+
 def features(
-    dataset: str, split: str, out: Path, head: str = '', side: int = SIDE
+    dataset: str, split: str, out: Path, head: str = '', network: Network = NETWORK
 ) -> tuple[Tensor, Tensor]:
     """Return the feature maps of a split, or pooled maps, and the labels of its photos.
 
@@ -51,17 +67,17 @@ def features(
         split (str): ``'train'`` or ``'test'``.
         out (Path): Where they are stored, and computed if they are not.
         head (str): One of ``POOLED``, for pooled maps, or another. Defaults to ''.
-        side (int): Of the images, in pixels. Defaults to ``SIDE``.
+        network (Network): Whose maps, of which images. Defaults to ``NETWORK``.
 
     Shape:
         - Maps: ``(N, C, H, W)`` float16, or ``(N, C)`` float32.
         - Targets: ``(N, K)`` float32: 1 present, 0 absent, -1 unknown.
     """
-    path = out / 'features' / f'{run_name(dataset, side)}_{split}.npz'
+    path = out / 'features' / f'{network.of(dataset)}_{split}.npz'
     if not path.exists():
-        cfg = Config.fromfile(REPOSITORY / 'configs/voc2007/linear_lite0.py')
+        cfg = Config.fromfile(REPOSITORY / f'configs/voc2007/linear_{network.backbone}.py')
         cfg.test_dataloader.num_workers = 0
-        cfg.test_dataloader.dataset.pipeline[1].scale = side
+        cfg.test_dataloader.dataset.pipeline[1].scale = network.side
         paths, labels = paths_and_targets(dataset, split, out)
         computed, unreadable = backbone_features(cfg, paths, Tensor.half)
         assert not unreadable
@@ -72,11 +88,6 @@ def features(
     if head in POOLED:
         maps = torch.cat([POOLED[head](some.float()) for some in maps.split(500)])
     return maps, targets
-
-
-def run_name(name: str, side: int) -> str:
-    """Return a name, with the size of the images if it is not ``SIDE``."""
-    return name if side == SIDE else f'{name}-{side}px'
 
 
 def train(
@@ -144,14 +155,14 @@ class Trainings:
         self.out = out
         self.chosen = Study('frozen_features_choice', out)
         self.study = Study('frozen_features', out)
-        self._features: dict[tuple[str, str, int], tuple[Tensor, Tensor]] = {}
+        self._features: dict[tuple[str, str, Network], tuple[Tensor, Tensor]] = {}
 
-    def features(self, split: str, head: str, side: int = SIDE) -> tuple[Tensor, Tensor]:
+    def features(self, split: str, head: str, network: Network = NETWORK) -> tuple[Tensor, Tensor]:
         """Return maps, or pooled maps where that is the same, and targets."""
-        key = split, head if head in POOLED else '', side
+        key = split, head if head in POOLED else '', network
         if key not in self._features:
             stored = 'test' if split == 'test' else 'train'
-            maps, targets = features(self.dataset, stored, self.out, head, side)
+            maps, targets = features(self.dataset, stored, self.out, head, network)
             rows = part_of(range(len(maps)), split)
             self._features[key] = maps[rows], targets[rows]
         return self._features[key]
@@ -174,13 +185,13 @@ class Trainings:
             stored = [self.chosen.add(settings, dict(mAP=mean, **outcome))]
         return stored[0]['mAP']
 
-    def run(self, name: str, seed: int, side: int = SIDE) -> None:
+    def run(self, name: str, seed: int, network: Network = NETWORK) -> None:
         """Train a head with one seed and store what it reaches on the test photos."""
-        settings = dict(dataset=self.dataset, run=run_name(name, side), seed=seed)
+        settings = dict(dataset=self.dataset, run=network.of(name), seed=seed)
         if self.study.find(settings):
             return
         lr, epochs = self.choose(name)
-        scores, outcome = self._trained(name, seed, lr, epochs, 'train', 'test', side)
+        scores, outcome = self._trained(name, seed, lr, epochs, 'train', 'test', network)
         targets = self.features('test', name)[1]
         record = self.study.add(
             settings, dict(lr=lr, epochs=epochs, **outcome), scores, targets.numpy()
@@ -201,15 +212,15 @@ class Trainings:
         epochs: int,
         train_split: str,
         test_split: str,
-        side: int = SIDE,
+        network: Network = NETWORK,
     ) -> tuple[np.ndarray, dict]:
-        maps, targets = self.features(train_split, name, side)
+        maps, targets = self.features(train_split, name, network)
         torch.manual_seed(seed)
         head = HEADS[name](DATASETS[self.dataset], maps.shape[1])
         start = time.perf_counter()
         train(head, maps, targets, lr, epochs)
         seconds = time.perf_counter() - start
-        scores = predict(head, self.features(test_split, name, side)[0])
+        scores = predict(head, self.features(test_split, name, network)[0])
         return scores, dict(seconds=round(seconds, 1), threads=torch.get_num_threads())
 
 
@@ -240,7 +251,9 @@ def main() -> None:
     parser.add_argument('--datasets', nargs='+', default=list(DATASETS), choices=DATASETS)
     parser.add_argument('--heads', nargs='+', default=list(HEADS), choices=HEADS)
     parser.add_argument('--seeds', type=int, default=5, help='number of seeds')
-    parser.add_argument('--sides', type=int, nargs='+', default=[SIDE], help='of the images')
+    backbones = ('lite0', 'lite1', 'lite2')
+    parser.add_argument('--backbones', nargs='+', default=[NETWORK.backbone], choices=backbones)
+    parser.add_argument('--sides', type=int, nargs='+', default=[NETWORK.side], help='of images')
     parser.add_argument('--threads', type=int, help='of PyTorch; by default all cores')
     parser.add_argument('--costs', action='store_true', help='measure the costs instead')
     parser.add_argument('--out', type=Path, default=OUT, help='for features and scores')
@@ -255,8 +268,8 @@ def main() -> None:
                 if args.costs:
                     trainings.measure_costs(name)
                 else:
-                    for side in args.sides:
-                        trainings.run(name, seed, side)
+                    for network in map(Network._make, product(args.backbones, args.sides)):
+                        trainings.run(name, seed, network)
 
 
 if __name__ == '__main__':

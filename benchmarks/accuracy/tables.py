@@ -9,14 +9,14 @@ import argparse
 import shutil
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
 from benchmarks.accuracy.fine_tuning import Run, ablation_runs, main_run
-from benchmarks.accuracy.frozen_features import SIDE
-from benchmarks.accuracy.frozen_features import run_name as frozen_name
+from benchmarks.accuracy.frozen_features import Network
 from benchmarks.accuracy.heads import HEADS
 from benchmarks.accuracy.losses import BALANCED, BINS, HIDINGS, OF_ML_DECODER, PARTIAL, run_name
 from benchmarks.accuracy.photos import REPOSITORY
@@ -40,7 +40,8 @@ NAMES = {
     'mldecoder-selfattention': 'ML-Decoder, with self-attention',
     'query2label': 'Query2Label, width 768',
 }
-SIDES = (160, SIDE, 288, 320)
+BACKBONES = {f'lite{number}': f'EfficientNet-Lite{number}' for number in range(3)}
+SIDES = (160, 224, 240, 260, 288, 320, 384)
 LOSS_NAMES = {
     'ignore-bce': 'ignored, BCE',
     'ignore-asl': 'ignored, ASL',
@@ -156,17 +157,17 @@ def frozen_table(dataset: str, out: Path) -> list[list[str]]:
     return rows
 
 
-def sides_table(dataset: str, out: Path) -> list[list[str]]:
-    """Heads on frozen features of images of several sizes."""
+def networks_table(dataset: str, out: Path) -> list[list[str]]:
+    """Heads on frozen features of several backbones and sizes of the images."""
     study, heads = Study('frozen_features', out), ('linear', 'mldecoder')
-    rows = [['pixels', *(NAMES[head] for head in heads)]]
-    for side in SIDES:
+    rows = [['backbone', 'pixels', *(NAMES[head] for head in heads)]]
+    for network in map(Network._make, product(BACKBONES, SIDES)):
         cells = []
         for head in heads:
-            records = study.find(dict(dataset=dataset, run=frozen_name(head, side)))
+            records = study.find(dict(dataset=dataset, run=network.of(head)))
             cells.append(mean_and_sd([each['mAP'] for each in records]) if records else '-')
         if set(cells) != {'-'}:
-            rows.append([str(side), *cells])
+            rows.append([BACKBONES[network.backbone], str(network.side), *cells])
     return rows
 
 
@@ -361,7 +362,7 @@ def summary_table(language: str, out: Path) -> list[list[str]]:
 
 TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     frozen=frozen_table,
-    sides=sides_table,
+    networks=networks_table,
     fine_tuned=fine_tuned_table,
     ablations=ablation_table,
     peer=peer_table,
