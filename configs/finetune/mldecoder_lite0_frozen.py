@@ -1,7 +1,7 @@
-# The head alone is trained, on the features of ImageNet: for some hundred or thousand images, and
-# for CPUs. The features of 288 px are better than those of the 224 px of their training, and are
-# computed once for an image and once for its mirror image. Half the learning rate of
-# docs/results.md, which has 64 images a step.
+# The head alone is trained, on the features of ImageNet, which are computed once for an image and
+# once for its mirror image: for some hundred or thousand images, and for CPUs. 320 px give better
+# features than the 224 px of their training (docs/results.md). Half the learning rate that was
+# chosen there, which has 64 images a step.
 _base_ = './mldecoder_lite0.py'
 
 model = dict(backbone=dict(frozen=True, cache_gigabytes=2))
@@ -9,7 +9,7 @@ train_dataloader = dict(
     dataset=dict(
         pipeline=[
             dict(type='LoadWholeImage'),
-            dict(type='SquareResize', scale=288),
+            dict(type='SquareResize', scale=320),
             dict(type='RandomFlip', prob=0.5, direction='horizontal'),
             dict(type='PackMultiLabelInputs'),
         ]
@@ -17,7 +17,7 @@ train_dataloader = dict(
 )
 test_pipeline = [
     dict(type='LoadWholeImage'),
-    dict(type='SquareResize', scale=288),
+    dict(type='SquareResize', scale=320),
     dict(type='PackMultiLabelInputs'),
 ]
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

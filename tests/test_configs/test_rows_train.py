@@ -98,12 +98,11 @@ def test_foundation_backbones_train(row, shared_data, tmp_path):
     assert 0 < two_iterations(cfg, tmp_path)['val/coco/mAP'] <= 100
 
 
-@pytest.mark.parametrize('head', ['linear', 'mldecoder'])
-@pytest.mark.parametrize('backbone', ['lite0', 'lite0_frozen', 'r50vd_ssld'])
-def test_rows_for_labels_of_ones_own_train(head, backbone, shared_data, tmp_path):
-    cfg = Config.fromfile(CONFIGS / f'finetune/{head}_{backbone}.py')
-    cfg.merge_from_dict(SMALL_HEAD if head == 'mldecoder' else {})
-    cfg.merge_from_dict(SMALL_RESNET if backbone == 'r50vd_ssld' else {})
+@pytest.mark.parametrize('row', sorted(path.stem for path in (CONFIGS / 'finetune').glob('*.py')))
+def test_rows_for_labels_of_ones_own_train(row, shared_data, tmp_path):
+    cfg = Config.fromfile(CONFIGS / f'finetune/{row}.py')
+    cfg.merge_from_dict(SMALL_HEAD if row.startswith('mldecoder') else {})
+    cfg.merge_from_dict(SMALL_RESNET if 'r50vd_ssld' in row else {})
     cfg.model.head.num_classes = 80
     for split, folder in (('train', 'train2017'), ('val', 'val2017'), ('test', 'val2017')):
         dataset = cfg[f'{split}_dataloader'].dataset

@@ -249,6 +249,17 @@ def test_a_full_cache_computes_the_rest(cached_backbone):
     assert cached_backbone.seen == [4, 2]
 
 
+def test_pooled_maps_are_the_means_of_maps(cached_backbone):
+    images = torch.randn(2, 3, 64, 96)
+    expected = [maps.mean((2, 3), keepdim=True) for maps in cached_backbone(images)]
+    cached_backbone.pooled = True
+    assert same(cached_backbone(images), expected)
+    cached_backbone.train()
+    cached_backbone(images)
+    assert same(cached_backbone(images), expected)
+    assert cached_backbone._cache.bytes_left == 1e9 - 2 * 4 * (256 + 512)
+
+
 def test_a_network_that_learns_has_no_cache():
     with pytest.raises(ValueError, match='frozen=True'):
         TIMMFeatureMap('resnet18', cache_gigabytes=1)

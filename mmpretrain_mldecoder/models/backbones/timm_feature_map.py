@@ -31,6 +31,9 @@ class TIMMFeatureMap(TIMMBackbone):
         norm_eval (bool): Whether batch norms keep their statistics in a training, as in the host's
             ResNet; their weights are trained. Those of few or small images cost EfficientNet-Lite
             points of mAP (docs/results.md). Defaults to False.
+        pooled (bool): Whether a map is its mean, ``(B, C, 1, 1)``: all that a linear layer behind
+            global average pooling reads, and in a cache a hundredth of the memory. Defaults to
+            False.
         cache_gigabytes (float): Memory for the maps of a frozen network in a training: those of an
             image that comes again with the same pixels are not computed again, which makes all
             epochs but the first fast where a flip is the only augmentation. Defaults to 0.
@@ -51,6 +54,7 @@ class TIMMFeatureMap(TIMMBackbone):
         model_name: str,
         frozen: bool = False,
         norm_eval: bool = False,
+        pooled: bool = False,
         cache_gigabytes: float = 0,
         **kwargs: Any,
     ):
@@ -66,6 +70,7 @@ class TIMMFeatureMap(TIMMBackbone):
         self.timm_model.register_load_state_dict_pre_hook(_resample_position_embedding)
         self.frozen = frozen
         self.norm_eval = norm_eval
+        self.pooled = pooled
         self.timm_model.requires_grad_(not frozen).train(not frozen)
         self._cache = FeatureCache(cache_gigabytes) if cache_gigabytes else None
         if self._cache:
@@ -88,7 +93,8 @@ class TIMMFeatureMap(TIMMBackbone):
         return self._maps(x)
 
     def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self._to_map(output, x) for output in super().forward(x))
+        maps = tuple(self._to_map(output, x) for output in super().forward(x))
+        return tuple(each.mean((2, 3), keepdim=True) for each in maps) if self.pooled else maps
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return the layer of a parameter, and the number of layers, as timm counts both.
