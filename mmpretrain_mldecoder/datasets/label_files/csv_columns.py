@@ -81,7 +81,8 @@ def _without(table: CsvTable, image: str) -> CsvTable:
 def _image_column(table: CsvTable) -> str:
     """Return the one column whose cells are names of images.
 
-    Of a column without suffixes at least half of the first names have to be found.
+    Of a column without suffixes at least half of the first names have to be found. One with
+    suffixes whose images are not found, such as addresses of posters, is asked about beside it.
     """
     source = table.source
     with_suffix, found = [], []
@@ -92,9 +93,9 @@ def _image_column(table: CsvTable) -> str:
         paths = [source.images.find(cell, source.folder)[0] for cell in sample]
         if all(map(has_image_suffix, sample)):
             with_suffix.append(name)
-        elif paths.count(None) * 2 <= len(paths):
+        if paths.count(None) * 2 <= len(paths):
             found.append(name)
-    possible = with_suffix or found
+    possible = [name for name in with_suffix if name in found] or with_suffix + found
     if len(possible) == 1:
         return possible[0]
     raise OpenQuestion(
@@ -135,15 +136,15 @@ def _labels(
     chosen = tuple(chosen) or _label_columns(table)
     cells = [table.column(name) for name in chosen]
     path, unused = table.source.path, [name for name in table.columns if name not in chosen]
-    notes = [f'columns not used: {", ".join(map(printable, unused))}'] if unused else []
     wrong = [name for name in chosen if not are_values(table.columns[name])]
     if not wrong:
         targets = targets_of(chain.from_iterable(cells), table.source)
         # a class may be empty in this file, and not in that of another split
         blank = [name for name in unused if not ''.join({*table.columns[name]}).strip()]
         names = (*chosen, *blank) if targets.get('') == -1 else chosen
+        unused = [name for name in unused if name not in names]
         of_rows = zip(*(map(targets.get, table.columns[name]) for name in names), strict=True)
-        return [dict(zip(names, row, strict=True)) for row in of_rows], chosen, notes
+        return [dict(zip(names, row, strict=True)) for row in of_rows], chosen, _unused(unused)
     if len(chosen) > 1:
         raise ValueError(
             f'{path}: label_columns has {len(chosen)} columns, but {wrong[0]!r} has other '
@@ -151,7 +152,11 @@ def _labels(
         )
     lists = split_cells(cells[0], table.source)
     refuse_vectors(lists, table.source)
-    return [dict.fromkeys(labels, 1) for labels in lists], (), notes
+    return [dict.fromkeys(labels, 1) for labels in lists], (), _unused(unused)
+
+
+def _unused(names: Sequence[str]) -> list[str]:
+    return [f'columns not used: {", ".join(map(printable, names))}'] if names else []
 
 
 def _label_columns(table: CsvTable) -> tuple[str, ...]:

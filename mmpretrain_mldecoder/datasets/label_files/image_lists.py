@@ -20,7 +20,8 @@ from .label_source import TABLES, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
 from .label_values import are_values, refuse_vectors, targets_of, texts_of
 
-_VECTOR = re.compile(r'\S+\.\w+(( -?[01]){2,}| -?[01](,-?[01])+)\s*')
+_VALUE = r'(-?[01]|NA|NaN)'
+_VECTOR = re.compile(rf'\S+\.\w+(( {_VALUE}){{2,}}| {_VALUE}(,{_VALUE})+)\s*')
 _PADDLECLAS = re.compile(r'[^\t]+\t[01](,[01])+\s*')
 _NUMBERS = re.compile(r'\S+(\s+\d+)*\s*')
 _SAMPLE = 20  # lines

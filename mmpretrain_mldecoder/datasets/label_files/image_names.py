@@ -128,7 +128,10 @@ class ImageNames:
 
     def describe_missing(self, missing: Sequence[str]) -> str:
         """Return a sentence with the number of missing images, an example, and a near name."""
-        near = near_name(self.data, missing)
+        near, stem = near_name(self.data, missing), posixpath.basename(missing[0])
+        longer = next((p for p in self.paths if posixpath.basename(p).startswith(f'{stem}_')), '')
+        if longer and not near:  # a file a channel, <id>_red.png
+            near = f' ({printable(longer)} has a longer name)'
         several = sum(
             len(self._by_end(1).get(posixpath.basename(name), ())) > 1 for name in missing
         )

@@ -21,7 +21,7 @@ _VALUES = {
     **dict.fromkeys(('1', '1.0', 'true', 'yes'), 1),
     **dict.fromkeys(('0', '0.0', 'false', 'no', '-0.0'), 0),
     **dict.fromkeys(('-1', '-1.0'), -1),
-    '': None,
+    **dict.fromkeys(('', 'na', 'nan'), None),
 }
 _NUMBER = re.compile(r'-?\d+(\.\d*)?')
 DIFFICULT = 2  # in the rows of readers
@@ -31,7 +31,7 @@ _MEANINGS = {NO: 'the image does not show the class', UNKNOWN: 'it is not known'
 def are_values(texts: Iterable[str]) -> bool:
     """Whether all are values of a class, and not all are empty."""
     different = {text.strip().lower() for text in set(texts)}
-    return different <= _VALUES.keys() and different != {''}
+    return different <= _VALUES.keys() and any(_VALUES[text] is not None for text in different)
 
 
 def refuse_vectors(lists: Sequence[Sequence[str]], source: LabelSource) -> None:

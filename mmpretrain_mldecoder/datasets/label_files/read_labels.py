@@ -53,6 +53,11 @@ def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> Labe
     if labels.are_numbers or answers.class_names is not None:
         rows, classes, name_notes = name_classes(rows, classes, source)
         notes += name_notes
+    elif (names := set().union(*(row.labels for row in rows))) and all(map(str.isdecimal, names)):
+        notes.append(
+            f'the classes of {files} are numbers, such as {min(names)}: `class_names` names a file '
+            'with their names'
+        )
     rows, empty_notes = _without_no_label(rows, files, answers)
     notes += empty_notes
     classes = [name for name in classes if name not in (answers.no_label or ())]
@@ -81,7 +86,9 @@ def _without_no_label(
     """Take away names that mean that an image has no label; ask if names sound so."""
     if answers.no_label is None:
         counts = Counter(name for row in rows for name, value in row.labels.items() if value == 1)
-        asked = tuple(sorted(name for name in counts if name.strip().lower() in _NO_LABEL))
+        asked = tuple(
+            sorted(name for name in counts if name.strip().lower().replace('_', ' ') in _NO_LABEL)
+        )
         if asked:
             listed = ', '.join(f'{name!r} ({counted(counts[name], "image")})' for name in asked)
             raise OpenQuestion(

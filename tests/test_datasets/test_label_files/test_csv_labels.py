@@ -121,6 +121,7 @@ def test_a_class_that_is_empty_in_one_split_is_unknown_there(folder):
     unknown = folder.read(empty='unknown')
     assert unknown.classes == ('cat', 'dog')
     assert unknown.targets.tolist() == [[1, 1], [1, -1]]
+    assert not any('dog' in note for note in unknown.notes)
 
 
 def test_cells_of_zeros_and_ones_are_no_images(folder):
@@ -128,6 +129,55 @@ def test_cells_of_zeros_and_ones_are_no_images(folder):
     folder.write('l.csv', 'id,cat,dog\n0,1,0\n1,1,1\n')
     folder.asked('image_column')
     assert folder.labels(image_column='id') == {'0.jpg': ['cat'], '1.jpg': ['cat', 'dog']}
+
+
+def test_addresses_are_asked_about_where_another_column_names_the_images(folder):
+    """The posters of MovieGenre.csv are saved as <imdbId>.jpg."""
+    folder.add_images('posters/114709.jpg', 'posters/113497.jpg')
+    folder.write(
+        'MovieGenre.csv',
+        'imdbId,Title,Genre,Poster\n'
+        '114709,Toy Story,Animation|Comedy,https://m.com/MV5BMDU@._V1_AL_.jpg\n'
+        '113497,Jumanji,Action,https://m.com/MV5BZTk@._V1_AL_.jpg\n',
+    )
+    assert set(folder.asked('image_column')) == {'imdbId', 'Poster'}
+    assert folder.labels(image_column='imdbId') == {
+        'posters/114709.jpg': ['Animation', 'Comedy'],
+        'posters/113497.jpg': ['Action'],
+    }
+
+
+def test_names_a_file_that_begins_as_a_missing_one(folder):
+    """Human Protein Atlas has a file for each of the four channels of an image."""
+    folder.add_images('train/ab12_red.png', 'train/ab12_green.png')
+    folder.write('train.csv', 'Id,Target\nab12,16 0\n')
+    with pytest.raises(ValueError, match=r'ab12_green\.png'):
+        folder.read(image_column='Id')
+
+
+def test_not_available_is_empty(folder):
+    """AIMonk's labels.txt, and pandas' na_rep='NaN'."""
+    folder.add_images('image_0.jpg', 'image_1.jpg')
+    for name, text in {
+        'labels.txt': 'image_0.jpg 1 NA 0\nimage_1.jpg NA 0 0\n',
+        'labels.csv': 'image,0,1,2\nimage_0.jpg,1.0,NaN,0.0\nimage_1.jpg,nan,0.0,0.0\n',
+    }.items():
+        folder.write(name, text)
+        folder.asked('empty', labels=name)
+        table = folder.read(labels=name, empty='unknown')
+        assert (table.classes, table.targets.tolist()) == (
+            ('0', '1', '2'),
+            [[1, -1, 0], [-1, 0, 0]],
+        )
+
+
+def test_says_that_classes_are_numbers(folder):
+    """Human Protein Atlas has the numbers of classes, and no list of names."""
+    folder.add_images('a.png', 'b.png')
+    folder.write('train.csv', 'Id,Target\na,16 0\nb,7\n')
+    table = folder.read()
+    assert table.classes == ('0', '7', '16')
+    assert any('class_names' in note for note in table.notes)
 
 
 def test_asks_for_the_encoding_of_what_is_not_unicode(folder):
