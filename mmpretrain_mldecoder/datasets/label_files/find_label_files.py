@@ -106,11 +106,14 @@ def find_label_files(
     found = [files for files in found if files.pattern == answers.labels] or found
     if len(found) > 1:
         found = _nested(found, images) or found
+    alike = _of_one_name(found, images, answers)
+    found = [files for files in alike if files.pattern == answers.labels] or found
     if len(found) > 1:
         raise OpenQuestion(
             'labels',
             f'{data} has {len(found)} files that may hold the labels. Which one does?',
-            {files.pattern: files.format.title for files in found},
+            {files.pattern: files.format.title for files in found}
+            | {files.pattern: f'all of that name: {", ".join(files.splits)}' for files in alike},
         )
     pattern = _split_of_file(found[0].paths[0], data)[1]
     if damaged := [other.problem for other in others if other.pattern == pattern and other.problem]:
@@ -164,6 +167,19 @@ def _nested(found: Sequence[LabelFiles], images: ImageNames) -> list[LabelFiles]
     if not is_yolo or not is_nested or has_lists or len(patterns) > 1:
         return []
     return [LabelFiles(found[0].format, paths, splits, os.path.join(*patterns, '**', ''))]
+
+
+def _of_one_name(
+    found: Sequence[LabelFiles], images: ImageNames, answers: Answers
+) -> list[LabelFiles]:
+    """Join files of several splits whose folders have different names: train, valid, test_data."""
+    parts = [pair for files in found for pair in zip(files.paths, files.splits, strict=True)]
+    paths, splits = zip(*parts, strict=True)
+    kinds = {files.format.name for files in found} | {path.name for path in paths}
+    headers = {_header(LabelSource(path, images, answers)) for path in paths}
+    is_one = len(kinds) == 2 and len(headers) == 1 and len({*splits} - {''}) == len(paths) > 1
+    pattern = os.path.join('**', paths[0].name)
+    return [LabelFiles(found[0].format, paths, splits, pattern)] if is_one else []
 
 
 def _paths(data: Path) -> Iterator[Path]:

@@ -44,6 +44,23 @@ def test_asks_which_of_several_files_it_is(folder):
     assert len(find_label_files(folder.path, answers).paths) == 2
 
 
+def test_folders_of_splits_with_different_names_can_be_joined(folder):
+    """As in 24stuti/driver-assistance-system."""
+    for split in ('train', 'valid', 'test_data'):
+        folder.add_images(f'{split}/{split}.jpg')
+        folder.write(f'{split}/_classes.csv', f'filename, cat, dog\n{split}.jpg, 1, 0\n')
+    assert '**/_classes.csv' in folder.asked('labels')
+    table = folder.read(labels='**/_classes.csv')
+    assert dict(zip(table.images, table.splits, strict=True)) == {
+        'train/train.jpg': 'train',
+        'valid/valid.jpg': 'val',
+        'test_data/test_data.jpg': 'test',
+    }
+    assert folder.read(labels='*/_classes.csv').splits == ('train', 'val')
+    folder.write('test_data/_classes.csv', 'filename, cat\ntest_data.jpg, 1\n')
+    assert '**/_classes.csv' not in folder.asked('labels')
+
+
 def test_says_what_is_missing_and_what_is_not_listed(folder):
     folder.add_images('1.jpg', '2.jpg')
     folder.write('a.json', coco('1.jpg', 'gone.jpg'))
@@ -70,6 +87,8 @@ def test_asks_about_names_that_mean_no_label(folder):
     assert (table.classes, table.targets.tolist()) == (('Mass',), [[0], [1]])
     assert any('2.jpg' in note for note in table.notes)
     assert folder.read(no_label=()).classes == ('Mass', 'No Finding')
+    folder.write('a.csv', 'image,labels\n1.jpg,no_label\n2.jpg,Mass\n')
+    assert set(folder.asked('no_label')) == {('no_label',), ()}
 
 
 def test_refuses_what_is_not_there(folder):
