@@ -5,6 +5,7 @@ Source: cvat-ai/cvat, xml_format.md; exports in datumaro's tests/assets/cvat_dat
     <image id="0" name="a.jpg" subset="Train"><tag label="cat" source="manual"></tag></image>
 """
 
+from ...fileio.terminal import counted
 from .file_content import read_xml, text_of
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels, split_of_word
@@ -27,6 +28,8 @@ def _read(source: LabelSource) -> Labels:
     are_tags = [each.tag == 'tag' for image in images for each in image if each.get('label')]
     labels, boxes = are_tags.count(True), are_tags.count(False)
     with_boxes, notes = boxes_count(labels, boxes, source)
+    if attributes := len(root.findall('image/*/attribute')):
+        notes.append(f'{counted(attributes, "attribute")} of tags and shapes not used')
     rows = []
     for image in images:
         chosen = [each for each in image if each.tag == 'tag' or with_boxes]

@@ -36,7 +36,7 @@ class _Image(msgspec.Struct):
     classificationAnnotations: list[_Annotation] = []
     classificationAnnotation: _Annotation | None = None
     boundingBoxAnnotations: list[_Annotation] = []
-    dataItemResourceLabels: dict[str, str] = {}
+    dataItemResourceLabels: dict[str, str | None] = {}
 
 
 def _recognises(source: LabelSource) -> bool:
@@ -70,7 +70,7 @@ def _read(source: LabelSource) -> Labels:
 def _row(image: _Image) -> LabelRow:
     one = [image.classificationAnnotation] if image.classificationAnnotation else []
     found = [*image.classificationAnnotations, *one, *image.boundingBoxAnnotations]
-    split = split_of_word(image.dataItemResourceLabels.get(_USE, ''))
+    split = split_of_word(image.dataItemResourceLabels.get(_USE) or '')
     return LabelRow(image.imageGcsUri, {each.displayName: 1 for each in found}, split)
 
 

@@ -307,6 +307,23 @@ def test_asks_whether_boxes_are_labels(folder, file, text):
     assert 'dog' in folder.labels()['a.jpg']
 
 
+def test_attributes_of_cvat_are_counted(folder):
+    folder.add_images('a.jpg')
+    attribute = '<attribute name="Fried">true</attribute>'
+    text = f'<image name="a.jpg"><tag label="meal">{attribute}</tag></image>'
+    folder.write('annotations.xml', f'<annotations>{text}</annotations>')
+    assert folder.labels() == {'a.jpg': ['meal']}
+    assert any('1 attribute' in note for note in folder.read().notes)
+
+
+def test_a_split_of_google_may_be_null(folder):
+    folder.add_images('a.jpg')
+    record = '{"imageGcsUri": "gs://b/a.jpg", "classificationAnnotations": [{"displayName": "cat"}]'
+    use = '{"aiplatform.googleapis.com/ml_use": null}'
+    folder.write('a.jsonl', f'{record}, "dataItemResourceLabels": {use}}}\n')
+    assert folder.labels() == {'a.jpg': ['cat']}
+
+
 @pytest.mark.parametrize(
     ('file', 'text'),
     {
