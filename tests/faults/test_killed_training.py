@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_run import ROOT, assert_same_training, read, write_tiny_config
+from tiny_run import ROOT, WORKER, assert_same_training, read, write_tiny_config
 
 pytestmark = pytest.mark.faults
 
@@ -31,7 +31,7 @@ def _run(*command, **options) -> subprocess.CompletedProcess:
 def unbroken(tmp_path_factory):
     """A config and its work dir after 3 epochs in one go."""
     folder = tmp_path_factory.mktemp('unbroken')
-    config = write_tiny_config(folder)
+    config = write_tiny_config(folder, WORKER)
     done = _run(sys.executable, TRAIN, config, '--work-dir', folder / 'run')
     assert done.returncode == 0, done.stderr
     return config, folder / 'run'

@@ -28,6 +28,7 @@ train_cfg['max_epochs'] = param_scheduler['total_steps'] = 50
 """
 _NAN = """
 custom_imports = dict(imports=['mmpretrain_mldecoder', 'fault_parts'], allow_failed_imports=False)
+train_dataloader['num_workers'] = 1
 custom_hooks.append(dict(type='Spoil', steps=[2], rank=1))
 """
 TRAIN, TEST = ROOT / 'tools' / 'train.py', ROOT / 'tools' / 'test.py'

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.faults
 # 20 epochs of 3 steps, so that a signal comes in the middle; what each step sees is written down.
 _LONGER = """
 train_cfg.update(max_epochs=20)
+train_dataloader['num_workers'] = 1
 param_scheduler.update(total_steps=20)
 custom_imports.update(imports=['mmpretrain_mldecoder', 'fault_parts'])
 custom_hooks.append(dict(type='SeenImages'))

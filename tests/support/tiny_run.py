@@ -24,7 +24,7 @@ from mmpretrain_mldecoder.engine import PortableRunner
 ROOT = Path(__file__).parents[2]
 
 # 12 images in batches of 4: 3 steps an epoch, 9 in all. Everything that could break an exact
-# resume is here: dropout, random augmentation in a worker process, Adam, OneCycle, EMA.
+# resume is here: dropout, random augmentation, Adam, OneCycle, EMA; WORKER adds a process to it.
 _CONFIG = """
 custom_imports = dict(imports=['mmpretrain_mldecoder'], allow_failed_imports=False)
 default_scope = 'mmpretrain'
@@ -49,7 +49,7 @@ test_pipeline = [
     dict(type='PackInputs', meta_keys=('sample_idx', 'img_path', 'instance_labels',
                                        'instance_areas'))]
 train_dataloader = dict(
-    batch_size=4, num_workers=1, sampler=dict(type='SeededSampler', shuffle=True),
+    batch_size=4, num_workers=0, sampler=dict(type='SeededSampler', shuffle=True),
     dataset=dict(pipeline=train_pipeline, data_prefix='train2017',
                  ann_file='annotations/instances_train2017.json', **dataset))
 val_dataloader = dict(
@@ -75,6 +75,8 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, save_best='auto'))
 randomness = dict(seed=0)
 """
+
+WORKER = "train_dataloader['num_workers'] = 1\n"
 
 # Options that make the backbone a narrow ResNet18_vd of PaddleClas.
 VD = {

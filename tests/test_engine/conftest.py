@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tiny_run import ITERATIONS, build_runner, write_tiny_config
+from tiny_run import ITERATIONS, WORKER, build_runner, write_tiny_config
 
 
 def trained(folder: Path, more: str = '') -> tuple[Path, Path]:
@@ -14,14 +14,14 @@ def trained(folder: Path, more: str = '') -> tuple[Path, Path]:
 
 @pytest.fixture(scope='session')
 def by_epoch(tmp_path_factory) -> tuple[Path, Path]:
-    """3 epochs of 3 steps."""
-    return trained(tmp_path_factory.mktemp('by_epoch'))
+    """3 epochs of 3 steps, with images from a worker."""
+    return trained(tmp_path_factory.mktemp('by_epoch'), WORKER)
 
 
 @pytest.fixture(scope='session')
 def by_iteration(tmp_path_factory) -> tuple[Path, Path]:
-    """8 iterations."""
-    return trained(tmp_path_factory.mktemp('by_iteration'), ITERATIONS)
+    """8 iterations, with images from a worker."""
+    return trained(tmp_path_factory.mktemp('by_iteration'), ITERATIONS + WORKER)
 
 
 @pytest.fixture(scope='session')

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from tiny_run import (
     ROOT,
+    WORKER,
     assert_same_training,
     free_port,
     load_tool,
@@ -37,7 +38,7 @@ class KillHook(Hook):
 def unbroken(tmp_path_factory):
     """A config and its work dir after 3 epochs in one go."""
     folder = tmp_path_factory.mktemp('train')
-    config = write_tiny_config(folder)
+    config = write_tiny_config(folder, WORKER)
     run_train(config, '--work-dir', folder / 'run')
     return config, folder / 'run'
 

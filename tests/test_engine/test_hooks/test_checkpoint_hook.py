@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.fileio import LocalBackend
 from mmpretrain.registry import METRICS
@@ -36,9 +35,8 @@ class GivenScores(BaseMetric):
 
 
 @pytest.fixture
-def train(tmp_path, monkeypatch):
+def train(tmp_path):
     """A function that trains 3 epochs of one step and returns the runner."""
-    monkeypatch.setattr(Config, 'pretty_text', '')  # half a second for each checkpoint
     config = write_tiny_config(tmp_path)
 
     def run(scores=(1.0, 2.0, 3.0), work_dir=tmp_path / 'run', checkpoint=None, **options):
@@ -48,7 +46,6 @@ def train(tmp_path, monkeypatch):
         options = {
             'default_hooks.checkpoint': hook,
             'val_evaluator': metric,
-            'train_dataloader.num_workers': 0,
             'train_dataloader.dataset.indices': 2,
             'val_dataloader.dataset.indices': 1,
         } | options

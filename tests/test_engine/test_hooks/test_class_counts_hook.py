@@ -35,7 +35,6 @@ LOSSES = dict(
 )
 _BALANCED = """
 model['head']['loss'] = {loss}
-train_dataloader.update(num_workers=0)
 train_dataloader['sampler'] = dict(type='ClassBalancedSampler', oversample_thr=0.7)
 default_hooks['checkpoint'].update(by_epoch=False, interval=2, save_best=None)
 train_cfg['val_begin'] = 99

@@ -10,9 +10,7 @@ from mmpretrain_mldecoder.errors import RunError
 
 
 def _runner(folder, *spoilt: int, **options):
-    runner = build_runner(
-        write_tiny_config(folder), folder / 'run', **{'train_dataloader.num_workers': 0} | options
-    )
+    runner = build_runner(write_tiny_config(folder), folder / 'run', **options)
     runner.register_hook(Spoil(spoilt))
     return runner
 

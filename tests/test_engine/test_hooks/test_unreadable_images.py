@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tiny_run import load_tool, write_tiny_config
+from tiny_run import WORKER, load_tool, write_tiny_config
 
 run_train, run_test = load_tool('train'), load_tool('test')
 
@@ -12,7 +12,6 @@ for loader in (train_dataloader, val_dataloader):
     loader['dataset']['pipeline'][0] = dict(type='LoadWholeImage')
 del loader
 """
-NO_WORKERS = "train_dataloader['num_workers'] = 0\n"
 
 
 def config_with(folder: Path, bad: dict[str, bytes | None], more: str = '') -> Path:
@@ -46,7 +45,7 @@ def trained(tmp_path_factory):
         'train2017/000000000005.jpg': b'<html>',
         'train2017/000000000007.jpg': half.read_bytes()[:900] + bytes(2000),
     }
-    config = config_with(folder, bad, "train_cfg['max_epochs'] = 2\n")
+    config = config_with(folder, bad, WORKER + "train_cfg['max_epochs'] = 2\n")
     run_train(config, '--work-dir', folder / 'run')
     return config, folder / 'run'
 
@@ -83,7 +82,7 @@ def test_a_test_stops_with_the_path(trained, error_of):
 
 def test_a_training_stops_at_one_too_many(tmp_path, error_of):
     bad = {f'train2017/{i:012d}.jpg': b'' for i in (1, 4)}
-    more = "train_dataloader['dataset']['max_unreadable'] = 1\n" + NO_WORKERS
+    more = "train_dataloader['dataset']['max_unreadable'] = 1\n"
     error = error_of(run_train, config_with(tmp_path, bad, more), '--work-dir', tmp_path / 'run')
     assert error.startswith('error: 2 images cannot be read, more than max_unreadable=1 of the')
     for name in bad:
@@ -93,7 +92,7 @@ def test_a_training_stops_at_one_too_many(tmp_path, error_of):
 
 def test_a_validation_stops_with_the_path(tmp_path, error_of):
     """The dataset has no test_mode here, with which it would raise anyway."""
-    config = config_with(tmp_path, {'val2017/000000000002.jpg': b''}, NO_WORKERS)
+    config = config_with(tmp_path, {'val2017/000000000002.jpg': b''})
     error = error_of(run_train, config, '--work-dir', tmp_path / 'run')
     assert 'val2017/000000000002.jpg: the file is empty' in error
     assert (tmp_path / 'run/epoch_1.pth').is_file()  # nothing is lost

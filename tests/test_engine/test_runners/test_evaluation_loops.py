@@ -10,10 +10,7 @@ from mmpretrain_mldecoder.engine.runners.portable import Parts, collate_by_size
 from mmpretrain_mldecoder.errors import ConfigError, RunError
 
 # Images of several sizes, and nothing that makes them equal.
-SIZES = """
-del test_pipeline[1], train_pipeline[1]
-train_dataloader['num_workers'] = 0
-"""
+SIZES = 'del test_pipeline[1], train_pipeline[1]\n'
 
 
 class _Scores(Hook):

@@ -143,7 +143,8 @@ def test_auto_scale_lr_moves_the_whole_one_cycle(config, tmp_path):
 def test_workers_of_a_training_leave_nothing_in_the_temporary_folder(config, tmp_path):
     # The interpreter's end kills persistent workers, which leave a folder with a socket each.
     command = [sys.executable, ROOT / 'tools' / 'train.py', config, '--work-dir', tmp_path / 'run']
-    options = ['--cfg-options', 'train_cfg.max_epochs=1', 'val_dataloader.num_workers=1']
+    options = [f'{split}_dataloader.num_workers=1' for split in ('train', 'val')]
+    options = ['--cfg-options', 'train_cfg.max_epochs=1', *options]
     with tempfile.TemporaryDirectory(dir='/tmp') as temporary:  # pytest's has too long a name
         printed = run(*command, *options, TMPDIR=temporary)
         assert 'Epoch(val) [1]' in printed

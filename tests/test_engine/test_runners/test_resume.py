@@ -71,7 +71,6 @@ def test_other_model(model, message):
 
 _PLAIN = """
 del optim_wrapper['type'], optim_wrapper['loss_scale']
-train_dataloader.update(num_workers=0, persistent_workers=False)
 train_dataloader['collate_fn'] = dict(type='default_collate')
 val_cfg = val_dataloader = val_evaluator = None
 test_cfg = test_dataloader = test_evaluator = None
@@ -135,10 +134,9 @@ def test_seed_of_the_checkpoint_and_one_load(unseeded, tmp_path, monkeypatch, se
     monkeypatch.setattr(
         CheckpointLoader, 'load_checkpoint', lambda *a, **k: loads.append(a) or load(*a, **k)
     )
-    options = {'randomness.seed': seed, 'train_dataloader.num_workers': 0}  # workers: no matter
     checkpoint = str(run / 'epoch_1.pth')
-    runner = build_runner(config, tmp_path, resume=True, load_from=checkpoint, **options)
-    runner.train()
+    options = {'randomness.seed': seed, 'resume': True, 'load_from': checkpoint}
+    build_runner(config, tmp_path, **options).train()
     assert len(loads) == 1
     assert_same_training(tmp_path / 'epoch_3.pth', run / 'epoch_3.pth')
     warned = "continues with the checkpoint's seed" in read_log(tmp_path)

@@ -8,7 +8,6 @@ STOPPING = """
 custom_hooks.append(
     dict(type='EarlyStoppingHook', monitor='coco/mAP', rule='greater', min_delta=1000, patience=2))
 train_cfg['max_epochs'] = 6
-train_dataloader['num_workers'] = 0
 param_scheduler['total_steps'] = 6
 default_hooks['checkpoint'].update(save_best=None)
 """
@@ -54,7 +53,7 @@ class Saving(Counting):
 @pytest.mark.parametrize(('hook', 'is_named'), [(Counting, True), (Saving, False)])
 def test_hooks_that_lose_their_state_are_named(tmp_path, caplog, hook, is_named):
     """A hint at the start, and a warning at a resume."""
-    config = write_tiny_config(tmp_path, "train_dataloader['num_workers'] = 0\n")
+    config = write_tiny_config(tmp_path)
     for resume, level in ((False, 'INFO'), (True, 'WARNING')):
         options = {'train_cfg.max_epochs': 1 + resume, 'param_scheduler': None, 'resume': resume}
         runner = build_runner(config, tmp_path / 'run', **options)
