@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from fake_coco import write_coco
+from interpreters import interpreters
 from yapf.yapflib import yapf_api
 
 torch.set_num_threads(1)
@@ -27,6 +28,13 @@ def pytest_collection_finish() -> None:
 def fake_coco(tmp_path) -> Path:
     """A COCO 2017 layout of 12 training and 7 validation images, 4 classes, ~48 px."""
     return write_coco(tmp_path / 'coco', dict(train=12, val=7))
+
+
+@pytest.fixture(scope='session')
+def run_script():
+    """What runs a script in an interpreter of its own, and returns what it printed."""
+    with interpreters() as run:
+        yield run
 
 
 @pytest.fixture
