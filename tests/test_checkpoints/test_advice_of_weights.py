@@ -3,8 +3,8 @@
 import json
 import pickle
 import re
+import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -118,7 +118,7 @@ def test_paddle_weights_of_an_unknown_network(tmp_path):
     assert_loads(tmp_path / 'weights.pth')
 
 
-def test_parts_of_a_folder(tmp_path):
+def test_parts_of_a_folder(tmp_path, monkeypatch):
     """Of a safetensors index, of torch.distributed, and of a run."""
     safetensors = pytest.importorskip('safetensors.torch')
     index = tmp_path / 'model.safetensors.index.json'
@@ -137,7 +137,10 @@ def test_parts_of_a_folder(tmp_path):
     in_parts.save(dict(STATE), checkpoint_id=folder, no_dist=True)
     command = re.search(r'Join them: python (.*)', advice(folder))[1]
     command = command.replace('FOLDER', str(folder)).replace('weights.pth', str(folder / 'w.pth'))
-    subprocess.run([sys.executable, *command.split()], check=True, capture_output=True)
+    option, module, *arguments = command.split()
+    assert option == '-m'
+    monkeypatch.setattr(sys, 'argv', [module, *arguments])
+    runpy.run_module(module, run_name='__main__')
     assert_loads(folder / 'w.pth')
     (folder / '.metadata').unlink()
     for path in folder.glob('*.distcp'):

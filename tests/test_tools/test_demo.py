@@ -41,12 +41,8 @@ def test_all_steps_and_reuse(tool, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     Path('tiny.py').write_text(CONFIG)
     argv = ['--data', 'data', '--work-dir', 'work', '--config', 'tiny.py']
-    test, run_tool = load_main('test'), tool.run_tool  # the training is a process of its own
-    monkeypatch.setattr(
-        tool,
-        'run_tool',
-        lambda name, *args: test([*map(str, args)]) if name == 'test.py' else run_tool(name, *args),
-    )
+    mains = {f'{name}.py': load_main(name) for name in ('train', 'test')}
+    monkeypatch.setattr(tool, 'run_tool', lambda name, *args: mains[name]([*map(str, args)]))
     tool.main(argv)
     printed = capfd.readouterr().out
     assert 'training for 2 epochs' in printed
@@ -84,7 +80,10 @@ def test_all_steps_and_reuse(tool, tmp_path, monkeypatch, capfd):
     assert 'train_dataloader.dataset.data_root=data' in arguments
 
 
-def test_failed_tool_ends_the_demo_and_names_the_fix(tool):
+def test_failed_tool_ends_the_demo_and_names_the_fix(tool, tmp_path, capfd):
+    (tmp_path / 'good.py').write_text('import sys\nprint(sys.argv[1:])')
+    tool.run_tool(tmp_path / 'good.py', '--resume', 3)
+    assert capfd.readouterr().out.endswith("good.py --resume 3\n['--resume', '3']\n")
     # Python itself ends with status 2 where there is no such script.
     with pytest.raises(SystemExit, match=r'gone\.py ended with status 2.*same command'):
         tool.run_tool('gone.py')
