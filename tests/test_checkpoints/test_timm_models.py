@@ -44,7 +44,6 @@ def backbone(name: str, kind: str = 'TIMMBackbone', **options: object) -> torch.
 
 KINDS = [
     'convnext_atto.d2_in1k',
-    'swin_tiny_patch4_window7_224.ms_in1k',
     'vit_tiny_patch16_224.augreg_in21k_ft_in1k',
     'eva02_tiny_patch14_224.mim_in22k',  # without a classifier
     'hgnetv2_b0.ssld_stage2_ft_in1k',

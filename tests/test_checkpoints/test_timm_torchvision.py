@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torchvision
-from classifiers import classifier_of
+from classifiers import classifier_of, without_weights
 from torch import nn
 
 from mmpretrain_mldecoder.checkpoints.conversion import convert, recognise
@@ -66,7 +66,6 @@ def assert_same(ours, theirs, sizes):
     ('library', 'name', 'backbone'),
     [
         ('torchvision', 'resnet18', dict(type='ResNet', depth=18)),
-        ('torchvision', 'resnet50', dict(type='ResNet', depth=50)),
         ('timm', 'resnet50', dict(type='ResNet', depth=50)),
         ('timm', 'resnet34d', dict(type='ResNetV1d', depth=34)),
         ('timm', 'resnet50d', dict(type='ResNetVd', depth=50)),
@@ -95,7 +94,8 @@ def test_logits_and_features_are_the_same(library, name, backbone):
 def test_larger_names_map_strictly(name, backbone):
     with torch.device('meta'):
         theirs = timm.create_model(name)
-    ours = classifier_of(backbone, 1000, theirs.num_features)
+    with without_weights():
+        ours = classifier_of(backbone, 1000, theirs.num_features)
     ours.load_state_dict(convert(theirs.state_dict()).state_dict, strict=True, assign=True)
 
 

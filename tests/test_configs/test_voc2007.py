@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from classifiers import build_without_weights
 from faulty_images import encoded, photo
 from mmengine.config import Config
-from mmpretrain.registry import MODELS
 from test_rows_train import SMALL_HEAD, SMALL_RESNET, two_iterations
 
 from mmpretrain_mldecoder.models.losses import DetachedAsymmetricLoss
@@ -32,11 +32,10 @@ def test_row_builds(row):
         assert loader.dataset.pipeline[1] == dict(type='SquareResize', scale=side)
     assert cfg.train_dataloader.dataset.split == 'trainval'
     assert cfg.test_dataloader.dataset.split == cfg.val_dataloader.dataset.split == 'test'
-    checkpoint = cfg.model.backbone.pop('init_cfg').checkpoint
+    checkpoint = cfg.model.backbone.init_cfg.checkpoint
     name = backbone.replace('lite', 'tf_efficientnet_lite').replace('r50vd', 'ResNet50_vd')
     assert name.replace('r50', 'ResNet50').replace('r101', 'ResNet101') in checkpoint
-    with torch.device('meta' if 'lite' in row else 'cpu'):
-        model = MODELS.build(cfg.model).eval().to('meta')
+    model = build_without_weights(cfg.model)
     assert type(model.head).__name__ == HEADS[head]
     assert isinstance(model.head.loss_module, DetachedAsymmetricLoss)  # it leaves unknowns out
     assert model(torch.empty(2, 3, side, side, device='meta')).shape == (2, 20)
@@ -64,10 +63,8 @@ def voc(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ('head', 'backbone'),
     [
-        ('linear', 'lite0'),
         ('csra', 'r50vd_ssld'),
         ('mldecoder', 'lite0'),
-        ('mldecoder', 'r50vd_ssld'),
     ],
 )
 def test_two_iterations_and_a_validation(head, backbone, voc, tmp_path):

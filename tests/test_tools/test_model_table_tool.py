@@ -4,8 +4,17 @@ import pytest
 from finished_tests import write_test
 from tiny_run import load_main, refusal
 
+from mmpretrain_mldecoder.analysis.model_table.model_cost import ModelCost
+from mmpretrain_mldecoder.analysis.model_table.table_rows import TableRow
+
 CONFIG = 'configs/mldecoder/r50vd_coco.py'
 main = load_main('model_table')
+
+
+@pytest.fixture(autouse=True)
+def cost(monkeypatch):
+    """Counting takes a quarter of a minute; tests/test_docs/test_readme.py compares the numbers."""
+    monkeypatch.setattr(TableRow, 'cost', ModelCost(1_234_567, 2_345_678_901))
 
 
 @pytest.fixture
@@ -27,7 +36,11 @@ def test_prints_what_was_measured(results, where, capsys, monkeypatch):
     assert printed.startswith('### Backbones on ImageNet-1k\n\n| model |')
     assert printed.count('\n### ') == 3
     (line,) = (line for line in printed.splitlines() if '2026-03-01' in line)
-    assert f'({CONFIG})' in line and line.endswith('| - | 71.23 (EMA, 2026-03-01) |')
+    assert (
+        f'({CONFIG})' in line
+        and '| 1.235 | 2.346 |' in line
+        and line.endswith('| - | 71.23 (EMA, 2026-03-01) |')
+    )
     assert '99.99' not in printed
     assert '7 images were tested, not the full split: COCO 2017 has 5,000' in notes
     assert 'test_0.json is not the result of a test' in notes
