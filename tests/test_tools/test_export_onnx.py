@@ -46,10 +46,10 @@ FILES = '{config} {ckpt} {out}'
     ('args', 'message', 'advised'),
     [
         (f'{FILES} --fp16 --int8 x', 'not allowed with argument', None),
-        (f'{FILES} --fp16', 'an archive of torch.export (.pt2) is fp32', FILES),
+        (f'{FILES} --fp16', 'an archive of torch.export (.pt2) is fp32', None),
         (f'{FILES}.txt', 'must end in .onnx or .pt2', FILES),
-        (f'{FILES} --max-map-drop 2', '--max-map-drop is for --int8', f'{FILES} --tolerance 1e-3'),
-        (f'{FILES} --photos nowhere', 'no such image, folder', f'{FILES} --photos {{photos}}'),
+        (f'{FILES} --max-map-drop 2', '--max-map-drop is for --int8', None),
+        (f'{FILES} --photos nowhere', 'no such image, folder', None),
         (
             f'{FILES} --cfg-options test_dataloader.dataset.data_root=nowhere',
             'the test data is not there: name some with --photos',
@@ -73,7 +73,7 @@ FILES = '{config} {ckpt} {out}'
         (
             f'{FILES} --cfg-options model.head.num_classes=7',
             'set model.head.num_classes',
-            f'{FILES} --cfg-options model.head.num_classes=4',
+            None,
         ),
     ],
 )

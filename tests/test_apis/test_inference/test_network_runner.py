@@ -11,16 +11,28 @@ from torch import nn
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
 from mmpretrain_mldecoder.apis.inference import network_runner, onnx_model
 from mmpretrain_mldecoder.apis.inference.network_runner import fold_batch_norm
-from mmpretrain_mldecoder.apis.inference.onnx_model import OnnxModel
+from mmpretrain_mldecoder.apis.inference.onnx_model import OnnxModel, to_onnx
 from mmpretrain_mldecoder.errors import RunError
 
 
+@pytest.fixture(scope='module')
+def files() -> dict:
+    """What was exported, by the size of the images: these tests have one network."""
+    return {}
+
+
 @pytest.fixture
-def exports(monkeypatch) -> list:
+def exports(monkeypatch, files) -> list:
     """The exported models, of which ``.calls`` counts the batches."""
     for package in ('onnxruntime', 'onnx', 'onnxscript'):
         pytest.importorskip(package)
     made = []
+
+    def export_once(network, images):
+        size = images.shape[2:]
+        if size not in files:
+            files[size] = to_onnx(network, images)
+        return files[size]
 
     class Counted(OnnxModel):
         calls = 0
@@ -34,6 +46,7 @@ def exports(monkeypatch) -> list:
             self.calls += 1
             return super().__call__(images)
 
+    monkeypatch.setattr(onnx_model, 'to_onnx', export_once)
     monkeypatch.setattr(network_runner, 'OnnxModel', Counted)
     return made
 
