@@ -41,7 +41,7 @@ NAMES = {
     'query2label': 'Query2Label, width 768',
 }
 BACKBONES = {f'lite{number}': f'EfficientNet-Lite{number}' for number in range(3)}
-SIDES = (160, 224, 240, 260, 288, 320, 384)
+NETWORKS = [*map(Network._make, product(BACKBONES, (160, 224, 240, 260, 288, 320, 384)))]
 LOSS_NAMES = {
     'ignore-bce': 'ignored, BCE',
     'ignore-asl': 'ignored, ASL',
@@ -159,15 +159,18 @@ def frozen_table(dataset: str, out: Path) -> list[list[str]]:
 
 def networks_table(dataset: str, out: Path) -> list[list[str]]:
     """Heads on frozen features of several backbones and sizes of the images."""
-    study, heads = Study('frozen_features', out), ('linear', 'mldecoder')
-    rows = [['backbone', 'pixels', *(NAMES[head] for head in heads)]]
-    for network in map(Network._make, product(BACKBONES, SIDES)):
+    study, heads = Study('frozen_features', out), ('linear', 'csra', 'mldecoder')
+    rows = [['backbone', 'pixels', *(NAMES[head] for head in heads), 'ML-Decoder minus linear']]
+    for network in NETWORKS:
         cells = []
         for head in heads:
             records = study.find(dict(dataset=dataset, run=network.of(head)))
             cells.append(mean_and_sd([each['mAP'] for each in records]) if records else '-')
         if set(cells) != {'-'}:
-            rows.append([BACKBONES[network.backbone], str(network.side), *cells])
+            minus = difference(
+                'frozen_features', out, dict(dataset=dataset, run=network.of('mldecoder'))
+            )
+            rows.append([BACKBONES[network.backbone], str(network.side), *cells, minus])
     return rows
 
 
@@ -392,8 +395,9 @@ def main() -> None:
     parser.add_argument('--record', action='store_true', help='copy them to the repository')
     args = parser.parse_args()
     for dataset in ('voc2007', 'coco18', 'corel5k'):
+        networks = [[network.of(head) for head in HEADS] for network in NETWORKS]
         for study, runs in (
-            ('frozen_features', list(HEADS)),
+            *(('frozen_features', runs) for runs in networks),
             ('fine_tuning', [main_run(dataset, head).name for head in FINE_TUNED]),
         ):
             linear = dict(dataset=dataset, run=runs[0])

@@ -19,6 +19,7 @@ from ..fileio.terminal import one_line
 ROWS = Path(mmpretrain_mldecoder.__file__).parent / '.mim' / 'configs' / 'finetune'
 BASE_BATCH = 32  # of the rows
 FEW_IMAGES = 5000  # below, those of val are trained on in the end, too
+FOR_QUERIES = 1000  # below, a linear layer is better on frozen features
 LEAST_STEPS = 10  # an epoch
 PASSES = dict(cpu=10_000, gpu=60_000)  # images that a training sees, within the bounds of epochs
 LEAST_EPOCHS, MOST_EPOCHS = 5, 40
@@ -53,7 +54,7 @@ def choose(
     """
     has_gpu = get_device() != 'cpu'
     choices = {}
-    choices['row'] = Choice(row, 'as asked for') if row else _row(has_gpu)
+    choices['row'] = Choice(row, 'as asked for') if row else _row(num_images, has_gpu)
     groups = min(num_classes, MOST_QUERIES)
     reason = 'one query a class' if groups == num_classes else f'{MOST_QUERIES} queries share them'
     choices['num_groups'] = Choice(groups, reason)
@@ -84,10 +85,11 @@ def choose(
     return choices
 
 
-def _row(has_gpu: bool) -> Choice:
+def _row(num_images: int, has_gpu: bool) -> Choice:
     if not has_gpu:
-        # More accurate than all of EfficientNet-Lite0, and quicker to train (docs/results.md).
-        return Choice('linear_lite2_frozen', 'no GPU: the head alone, on features computed once')
+        # More accurate than a smaller network that is fine-tuned, and quicker (docs/results.md).
+        head = 'linear' if num_images < FOR_QUERIES else 'mldecoder'
+        return Choice(f'{head}_lite2_frozen', f'no GPU, {num_images:,} images: the head alone')
     row = Config.fromfile(ROWS / 'mldecoder_r50vd_ssld.py')
     try:  # before the training needs them
         find_published(row.model.backbone.init_cfg.checkpoint)

@@ -106,7 +106,7 @@ def find_label_files(
     found = [files for files in found if files.pattern == answers.labels] or found
     if len(found) > 1:
         found = _nested(found, images) or found
-    alike = _of_one_name(found, images, answers)
+    alike = _of_one_name(found, images, answers) if len(found) > 1 else []
     found = [files for files in alike if files.pattern == answers.labels] or found
     if len(found) > 1:
         raise OpenQuestion(
