@@ -25,10 +25,12 @@ from benchmarks.accuracy.frozen_features import Network, features
 from benchmarks.accuracy.photos import DATASETS, dataset_cfg, paths_and_targets
 from benchmarks.accuracy.records import OUT, Study, mean_average_precision
 from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
+from mmpretrain_mldecoder.datasets.label_files import read_split_counts
 from mmpretrain_mldecoder.datasets.seeded_datasets import SeededVOC
+from mmpretrain_mldecoder.start.run_config import choose
 
 SIZES = (100, 500, 2000)
-ROW, NETWORK = 'linear_lite2_frozen', Network('lite2', 320)  # what start takes without a GPU
+NETWORK = Network('lite2', 320)  # that of start without a GPU
 
 
 def write_csv(count: int, seed: int, out: Path) -> tuple[Path, np.ndarray]:
@@ -90,7 +92,7 @@ def start(folder: Path, run: Path, out: Path) -> tuple[float, float]:
     """Return the mAP on val of what ``mldecoder start`` trains in ``run``, and its minutes."""
     console = [sys.executable, '-m', 'mmpretrain_mldecoder.console']
     begin = time.perf_counter()
-    arguments = ['start', str(folder), '--out', str(run), '--separator', '|', '--row', ROW]
+    arguments = ['start', str(folder), '--out', str(run), '--separator', '|']
     subprocess.run([*console, *arguments], check=True)
     minutes = (time.perf_counter() - begin) / 60
     config, dump = run / 'val.py', run / 'val.pkl'
@@ -126,12 +128,14 @@ def main() -> None:
     for seed in range(args.seeds):
         for count in args.sizes:
             folder, rows = write_csv(count, seed, args.out)
-            key = dict(dataset='voc2007', photos=count, row=ROW, seed=seed)
+            key = dict(dataset='voc2007', photos=count, seed=seed)
             if study.find(key):
                 continue
-            run = args.out / 'small_data' / f'{folder.name}_{ROW}'
+            run = args.out / 'small_data' / f'{folder.name}_run'
             reached, minutes = start(folder, run, args.out)
-            outcome = dict(mAP=reached, minutes=round(minutes, 1))
+            learning = read_split_counts(run / 'labels').images['train']
+            row = choose(learning, DATASETS['voc2007'])['row'].value
+            outcome = dict(row=row, mAP=reached, minutes=round(minutes, 1))
             known = learned_from(folder, run, rows)
             outcome['regression'] = logistic_regression(known, args.out)
             outcome['regression_of_all'] = logistic_regression(rows, args.out)
