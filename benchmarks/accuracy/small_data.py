@@ -134,13 +134,15 @@ def compare_heads(seed: int, out: Path) -> None:
         if study.find(key):
             continue
         chosen = choose(count, DATASETS['voc2007'], row=f'{name}_lite2_frozen')
-        lr, epochs, batch = (chosen[what].value for what in ('lr', 'epochs', 'batch_size'))
+        lr, epochs, batch = (
+            float(str(chosen[what].value)) for what in ('lr', 'epochs', 'batch_size')
+        )
         learned, scored = order[:count], order[-SCORED:]
         torch.manual_seed(seed)
         head = HEADS[name](DATASETS['voc2007'], maps.shape[1])
-        train(head, maps[learned], targets[learned], lr * BATCH_SIZE / batch, epochs)
+        train(head, maps[learned], targets[learned], lr * BATCH_SIZE / batch, int(epochs))
         mean = mean_average_precision(predict(head, maps[scored]), targets[scored].numpy())
-        study.add(key, dict(mAP=mean, epochs=epochs))
+        study.add(key, dict(mAP=mean, epochs=int(epochs)))
         print(f'{count} photos, {name}: {mean:.2f} mAP', flush=True)
 
 

@@ -21,6 +21,7 @@ from benchmarks.accuracy.heads import HEADS
 from benchmarks.accuracy.losses import BALANCED, BINS, HIDINGS, OF_ML_DECODER, PARTIAL, run_name
 from benchmarks.accuracy.photos import REPOSITORY
 from benchmarks.accuracy.records import OUT, RECORDED, Study, paired_difference
+from benchmarks.accuracy.small_data import HEAD_SIZES
 from mmpretrain_mldecoder.analysis.model_table.model_table import update_page
 
 _PAGES = ('results.md', 'partial_labels.md', 'imbalance.md', 'audit.md', 'thresholds.md')
@@ -281,6 +282,19 @@ def small_data_table(dataset: str, out: Path) -> list[list[str]]:
     return rows
 
 
+def few_photos_heads_table(dataset: str, out: Path) -> list[list[str]]:
+    """The two heads of `mldecoder start` by the number of photos."""
+    study, heads = Study('small_data_heads', out), ('linear', 'mldecoder')
+    rows = [['photos', 'seeds', *(NAMES[head] for head in heads)]]
+    for count in HEAD_SIZES:
+        key = dict(dataset=dataset, photos=count)
+        of_heads = [study.find(key | dict(head=head)) for head in heads]
+        if all(of_heads):
+            means = [mean_and_sd([each['mAP'] for each in records]) for records in of_heads]
+            rows.append([f'{count:,}', str(len(of_heads[0])), *means])
+    return rows
+
+
 def partial_table(dataset: str, out: Path) -> list[list[str]]:
     """Losses for labels of which some are hidden."""
     study = Study('losses', out)
@@ -373,6 +387,7 @@ TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     thresholds=threshold_table,
     few_images=few_images_table,
     small_data=small_data_table,
+    few_photos_heads=few_photos_heads_table,
     partial=partial_table,
     balanced=balanced_table,
     label_errors=label_errors_table,
