@@ -22,7 +22,7 @@ MAX_LABELS = 8  # named beside an image
 
 
 def image_roots(cfg: Config) -> list[str]:
-    """Return the folders of the test's images, without links in their paths.
+    """Return the folders of the test's images, as they are named and without links in their paths.
 
     They are the dataset's ``data_root`` and its ``data_prefix`` below that, so that a folder of
     images may be a link to another disk; the current folder if there is neither.
@@ -33,15 +33,23 @@ def image_roots(cfg: Config) -> list[str]:
     root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix') or ''
     prefixes = list(prefix.values()) if isinstance(prefix, Mapping) else [prefix]
     folders = [root, *(os.path.join(root, one or '') for one in prefixes)]
-    return sorted({os.path.realpath(folder) for folder in folders if folder} or {os.getcwd()})
+    named = [os.path.abspath(folder) for folder in folders if folder] or [os.getcwd()]
+    return sorted({*named, *map(os.path.realpath, named)})
 
 
 def is_inside(path: str, roots: Sequence[str]) -> bool:
-    """Whether a file lies in one of the folders, after ``..`` and links; a wrong name does not."""
+    """Whether a file lies in one of the folders, by its name or behind links.
+
+    So the images may be links to a cache, such as those of DVC and Hugging Face. A name with ``..``
+    counts by where it leads alone, a wrong one not at all.
+    """
     try:
-        return any(Path(os.path.realpath(path)).is_relative_to(root) for root in roots)
+        paths = [os.path.realpath(path)]
     except ValueError:  # NUL in the name
         return False
+    if os.pardir not in Path(path).parts:
+        paths.append(os.path.abspath(path))
+    return any(Path(each).is_relative_to(root) for each in paths for root in roots)
 
 
 def attention_overlays(

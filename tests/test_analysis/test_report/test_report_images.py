@@ -10,6 +10,7 @@ from mmpretrain_mldecoder.analysis.report import read_test_run
 from mmpretrain_mldecoder.analysis.report.images import (
     error_card,
     image_roots,
+    is_inside,
     read_thumbnail,
     worst_errors,
 )
@@ -63,6 +64,23 @@ def test_card(tmp_path):
     assert asked == [(images[0], 1)]
 
 
+def test_links_to_images_are_shown_and_what_a_name_leads_out_to_is_not(tmp_path):
+    data, cache = tmp_path / 'data', tmp_path / 'cache'
+    for folder in (data, cache):
+        folder.mkdir()
+    (cache / 'hash').touch()
+    (data / 'a.jpg').symlink_to(cache / 'hash')
+    (data / 'folder').symlink_to(cache)
+    roots = [str(data)]
+    assert is_inside(str(data / 'a.jpg'), roots)
+    assert is_inside(str(data / 'folder/hash'), roots)
+    assert is_inside(str(data / 'b/../a.jpg'), [*roots, str(cache)])
+    assert not is_inside(str(data / '../cache/hash'), roots)
+    assert not is_inside(str(data / 'folder/../hash'), roots)
+    assert not is_inside(str(cache / 'hash'), roots)
+    assert not is_inside('a\0.jpg', roots)
+
+
 def config(**dataset) -> Config:
     dataset = dict(type='COCOMultiLabel', ann_file='absent.json', pipeline=[], **dataset)
     return Config(dict(test_dataloader=dict(dataset=dict(dataset, classes=['ant', 'bee']))))
@@ -74,7 +92,7 @@ def test_folders(tmp_path, monkeypatch):
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'val').symlink_to(elsewhere / 'val')
     data = tmp_path / 'data'
-    expected = sorted(map(str, (data, elsewhere / 'val')))
+    expected = sorted(map(str, (data, data / 'val', elsewhere / 'val')))
     for prefix in ('val', dict(img_path='val')):
         roots = image_roots(config(data_root=str(data), data_prefix=prefix))
         assert roots == expected
