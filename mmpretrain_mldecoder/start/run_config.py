@@ -19,7 +19,7 @@ from ..fileio.terminal import one_line
 ROWS = Path(mmpretrain_mldecoder.__file__).parent / '.mim' / 'configs' / 'finetune'
 BASE_BATCH = 32  # of the rows
 FEW_IMAGES = 5000  # below, those of val are trained on in the end, too
-FOR_QUERIES = 1000  # below, a linear layer is better on frozen features
+FOR_QUERIES = 1000  # below, a linear layer is as good on frozen features, and quicker
 LEAST_STEPS = 10  # an epoch
 PASSES = dict(cpu=10_000, gpu=60_000)  # images that a training sees, within the bounds of epochs
 LEAST_EPOCHS, MOST_EPOCHS = 5, 40
