@@ -55,6 +55,7 @@ class Network(NamedTuple):
 
 
 NETWORK = Network('lite0', 224)
+BACKBONES = {f'lite{number}': f'EfficientNet-Lite{number}' for number in range(3)}
 
 
 def features(
@@ -104,6 +105,7 @@ def train(
     The loss is summed over the classes and averaged over the images, in bfloat16 autocast, which
     the processors this ran on compute in hardware.
     """
+    keep_freed_memory()
     head.train()
     parameters = [each for each in head.parameters() if each.requires_grad]
     groups = [
@@ -251,8 +253,7 @@ def main() -> None:
     parser.add_argument('--datasets', nargs='+', default=list(DATASETS), choices=DATASETS)
     parser.add_argument('--heads', nargs='+', default=list(HEADS), choices=HEADS)
     parser.add_argument('--seeds', type=int, default=5, help='number of seeds')
-    backbones = ('lite0', 'lite1', 'lite2')
-    parser.add_argument('--backbones', nargs='+', default=[NETWORK.backbone], choices=backbones)
+    parser.add_argument('--backbones', nargs='+', default=[NETWORK.backbone], choices=BACKBONES)
     parser.add_argument('--sides', type=int, nargs='+', default=[NETWORK.side], help='of images')
     parser.add_argument('--threads', type=int, help='of PyTorch; by default all cores')
     parser.add_argument('--costs', action='store_true', help='measure the costs instead')
@@ -260,7 +261,6 @@ def main() -> None:
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    keep_freed_memory()
     for dataset in args.datasets:
         trainings = Trainings(dataset, args.out)
         for seed in range(args.seeds):  # outermost, so that a part of it compares all heads

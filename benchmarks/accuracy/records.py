@@ -9,7 +9,7 @@ the repository, in ``RECORDED``; copied to ``OUT/results``, they are continued.
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -142,3 +142,54 @@ def paired_difference(
     drawn = [difference(generator.integers(count, size=count)) for _ in range(resamples)]
     low, high = np.percentile(drawn, [2.5, 97.5])
     return dict(difference=difference(np.arange(count)), low=float(low), high=float(high))
+
+
+def store_differences(name: str, out: Path, pairs: Iterable[tuple[dict, dict]]) -> None:
+    """Compute the paired difference of each two settings whose scores are there, once.
+
+    Of all seeds together, or, where scores of some are no longer there, of each seed that has them.
+    """
+    study, differences = Study(name, out), Study(f'{name}_differences', out)
+    for first, second in pairs:
+        sets = [study.find(first), study.find(second)]
+        shared = {each['seed'] for each in sets[0]} & {each['seed'] for each in sets[1]}
+        sets = [[each for each in records if each['seed'] in shared] for records in sets]
+        key = first | dict(other=second['run'])
+        scored = {
+            seed
+            for seed in shared
+            if all(study.scores_path(of_seed(records, seed)).exists() for records in sets)
+        }
+        keys = [(key | dict(seeds=1, seed=seed), {seed}) for seed in sorted(scored)]
+        if scored == shared:
+            keys = [(key | dict(seeds=len(shared)), shared)]
+        for each, seeds in keys:
+            if seeds and not differences.find(each):
+                chosen = [[of_seed(records, seed) for seed in sorted(seeds)] for records in sets]
+                scores = [[study.scores(record)[0] for record in records] for records in chosen]
+                targets = study.scores(chosen[0][0])[1]
+                differences.add(each, paired_difference(*scores, targets))
+
+
+def of_seed(records: list[dict], seed: int) -> dict:
+    """Return the record of a seed."""
+    return next(record for record in records if record['seed'] == seed)
+
+
+def mean_difference(name: str, out: Path, settings: dict) -> str:
+    """Return such as ``+1.20 [+0.71, +1.68]``, or ``-`` where it was not computed.
+
+    If seeds have a difference each, of the most seeds, the means of it and of both bounds.
+    """
+    found = Study(f'{name}_differences', out).find(settings)
+    if not found:
+        return '-'
+    most = max(each['seeds'] for each in found)
+    found = [each for each in found if each['seeds'] == most]
+    means = {key: np.mean([each[key] for each in found]) for key in ('difference', 'low', 'high')}
+    return interval(means)
+
+
+def interval(found: Mapping[str, float]) -> str:
+    """Return a difference with its interval, such as ``+1.20 [+0.71, +1.68]``."""
+    return '{difference:+.2f} [{low:+.2f}, {high:+.2f}]'.format(**found)

@@ -7,7 +7,7 @@ and ``<!-- accuracy: end -->``. The difference of two heads is computed once bot
 
 import argparse
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -16,11 +16,18 @@ import numpy as np
 
 from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
 from benchmarks.accuracy.fine_tuning import Run, ablation_runs, main_run
-from benchmarks.accuracy.frozen_features import Network
+from benchmarks.accuracy.frozen_features import BACKBONES, Network
 from benchmarks.accuracy.heads import HEADS
 from benchmarks.accuracy.losses import BALANCED, BINS, HIDINGS, OF_ML_DECODER, PARTIAL, run_name
 from benchmarks.accuracy.photos import REPOSITORY
-from benchmarks.accuracy.records import OUT, RECORDED, Study, paired_difference
+from benchmarks.accuracy.records import (
+    OUT,
+    RECORDED,
+    Study,
+    interval,
+    mean_difference,
+    store_differences,
+)
 from benchmarks.accuracy.small_data import HEAD_SIZES
 from mmpretrain_mldecoder.analysis.model_table.model_table import update_page
 
@@ -41,7 +48,6 @@ NAMES = {
     'mldecoder-selfattention': 'ML-Decoder, with self-attention',
     'query2label': 'Query2Label, width 768',
 }
-BACKBONES = {f'lite{number}': f'EfficientNet-Lite{number}' for number in range(3)}
 NETWORKS = [*map(Network._make, product(BACKBONES, (160, 224, 240, 260, 288, 320, 384)))]
 LOSS_NAMES = {
     'ignore-bce': 'ignored, BCE',
@@ -75,56 +81,6 @@ def mean_and_sd(values: list[float]) -> str:
     return f'{np.mean(values):.2f}{spread}'
 
 
-def store_differences(name: str, out: Path, pairs: Iterable[tuple[dict, dict]]) -> None:
-    """Compute the paired difference of each two settings whose scores are there, once.
-
-    Of all seeds together, or, where scores of some are no longer there, of each seed that has them.
-    """
-    study, differences = Study(name, out), Study(f'{name}_differences', out)
-    for first, second in pairs:
-        sets = [study.find(first), study.find(second)]
-        shared = {each['seed'] for each in sets[0]} & {each['seed'] for each in sets[1]}
-        sets = [[each for each in records if each['seed'] in shared] for records in sets]
-        key = first | dict(other=second['run'])
-        scored = {
-            seed
-            for seed in shared
-            if all(study.scores_path(of_seed(records, seed)).exists() for records in sets)
-        }
-        keys = [(key | dict(seeds=1, seed=seed), {seed}) for seed in sorted(scored)]
-        if scored == shared:
-            keys = [(key | dict(seeds=len(shared)), shared)]
-        for each, seeds in keys:
-            if seeds and not differences.find(each):
-                chosen = [[of_seed(records, seed) for seed in sorted(seeds)] for records in sets]
-                scores = [[study.scores(record)[0] for record in records] for records in chosen]
-                targets = study.scores(chosen[0][0])[1]
-                differences.add(each, paired_difference(*scores, targets))
-
-
-def of_seed(records: list[dict], seed: int) -> dict:
-    """Return the record of a seed."""
-    return next(record for record in records if record['seed'] == seed)
-
-
-def difference(name: str, out: Path, settings: dict) -> str:
-    """Return such as ``+1.20 [+0.71, +1.68]``, or ``-`` where it was not computed.
-
-    If seeds have a difference each, of the most seeds, the means of it and of both bounds.
-    """
-    found = Study(f'{name}_differences', out).find(settings)
-    if not found:
-        return '-'
-    most = max(each['seeds'] for each in found)
-    found = [each for each in found if each['seeds'] == most]
-    means = {key: np.mean([each[key] for each in found]) for key in ('difference', 'low', 'high')}
-    return _interval(means)
-
-
-def _interval(found: dict) -> str:
-    return '{difference:+.2f} [{low:+.2f}, {high:+.2f}]'.format(**found)
-
-
 def _minutes(records: list[dict]) -> str:
     """Return the mean time of the trainings that were not interrupted."""
     seconds = [each['seconds'] for each in records if each['seconds'] is not None]
@@ -152,7 +108,7 @@ def frozen_table(dataset: str, out: Path) -> list[list[str]]:
                 str(first['epochs']),
                 str(len(records)),
                 mean_and_sd([each['mAP'] for each in records]),
-                difference('frozen_features', out, dict(dataset=dataset, run=head)),
+                mean_difference('frozen_features', out, dict(dataset=dataset, run=head)),
             ]
         )
     return rows
@@ -168,7 +124,7 @@ def networks_table(dataset: str, out: Path) -> list[list[str]]:
             records = study.find(dict(dataset=dataset, run=network.of(head)))
             cells.append(mean_and_sd([each['mAP'] for each in records]) if records else '-')
         if set(cells) != {'-'}:
-            minus = difference(
+            minus = mean_difference(
                 'frozen_features', out, dict(dataset=dataset, run=network.of('mldecoder'))
             )
             rows.append([BACKBONES[network.backbone], str(network.side), *cells, minus])
@@ -192,7 +148,7 @@ def fine_tuned_table(dataset: str, out: Path) -> list[list[str]]:
                     _minutes(records),
                     mean_and_sd([each['mAP'] for each in records]),
                     mean_and_sd([each['mAP_raw'] for each in records]),
-                    difference('fine_tuning', out, dict(dataset=dataset, run=name)),
+                    mean_difference('fine_tuning', out, dict(dataset=dataset, run=name)),
                 ]
             )
     return rows
@@ -326,7 +282,7 @@ def balanced_table(dataset: str, out: Path) -> list[list[str]]:
             cells = [mean_and_sd([each[name] for each in records]) for name in names]
             for classes in ('rare', 'all'):
                 found = differences.find(key | dict(classes=classes))
-                cells.append(_interval(found[-1]) if found else '-')
+                cells.append(interval(found[-1]) if found else '-')
             rows.append([LOSS_NAMES[method], *cells])
     return rows
 
