@@ -198,6 +198,7 @@ def ablation_runs() -> dict[str, dict]:
         'batch norms with the statistics of batches': dict(size=160, norm_eval=False),
         'EfficientNet-Lite1': dict(size=160, backbone='lite1'),
         'EfficientNet-Lite2': dict(size=160, backbone='lite2'),
+        'EfficientNet-Lite2 and 320 px': dict(size=320, backbone='lite2'),
         '224 px': {},
         '260 px': dict(size=260),
         '288 px': dict(size=288),
