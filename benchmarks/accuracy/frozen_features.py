@@ -99,6 +99,7 @@ def train(
     epochs: int,
     loss: Callable[[Tensor, Tensor], Tensor] = asymmetric_loss,
     sampler: SeededSampler | None = None,
+    batch_size: int = BATCH_SIZE,
 ) -> None:
     """Train a head in place; ``torch.manual_seed`` decides dropout and, without sampler, the order.
 
@@ -113,7 +114,7 @@ def train(
         dict(params=[each for each in parameters if each.dim() <= 1], weight_decay=0.0),
     ]
     optimizer = torch.optim.AdamW(groups, lr=lr, weight_decay=WEIGHT_DECAY)
-    steps = epochs * -(-len(maps if sampler is None else sampler) // BATCH_SIZE)
+    steps = epochs * -(-len(maps if sampler is None else sampler) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, lr, total_steps=steps, pct_start=0.2, cycle_momentum=False
     )
@@ -124,7 +125,7 @@ def train(
         else:
             sampler.set_epoch(epoch)
             order = torch.tensor([int(row) for row in sampler])
-        for rows in order.split(BATCH_SIZE):
+        for rows in order.split(batch_size):
             with torch.autocast('cpu', torch.bfloat16):
                 logits = head(maps[rows].float())
             optimizer.zero_grad()

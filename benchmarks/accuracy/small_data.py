@@ -5,8 +5,8 @@ its model is then tested on the photos of val, which it never saw. Beside it, sc
 logistic regression on the same frozen features, one per class, its strength chosen by
 cross-validation: of all photos, and of those that ``start`` did not keep for its own test.
 
-``--heads`` trains its two heads on photos of train instead, as its rules for their number say, and
-scores others of train: from how many photos on is ML-Decoder the better one?
+``--heads`` trains heads on photos of train instead, as its rules for their number say, and scores
+others of train: which head for how many photos?
 """
 
 import argparse
@@ -26,17 +26,18 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.accuracy.frozen_features import BATCH_SIZE, Network, features, predict, train
+from benchmarks.accuracy.frozen_features import Network, features, predict, train
 from benchmarks.accuracy.heads import HEADS
 from benchmarks.accuracy.photos import DATASETS, dataset_cfg, paths_and_targets
 from benchmarks.accuracy.records import OUT, Study, mean_average_precision
 from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
 from mmpretrain_mldecoder.datasets.label_files import read_split_counts
 from mmpretrain_mldecoder.datasets.seeded_datasets import SeededVOC
-from mmpretrain_mldecoder.start.run_config import choose
+from mmpretrain_mldecoder.start.run_config import BASE_BATCH, choose
 
 SIZES = (100, 500, 2000)
-HEAD_SIZES, SCORED = (425, 850, 1700), 800
+HEAD_SIZES, SCORED = (85, 425, 850, 1700), 800
+CSRA_RATE = 5e-2  # for 32 images; has no row with frozen features
 NETWORK = Network('lite2', 320)  # that of start without a GPU
 
 
@@ -129,18 +130,21 @@ def compare_heads(seed: int, out: Path) -> None:
     study = Study('small_data_heads', out)
     maps, targets = features('voc2007', 'train', out, network=NETWORK)
     order = np.random.default_rng(seed).permutation(len(maps))
-    for count, name in itertools.product(HEAD_SIZES, ('linear', 'mldecoder')):
+    for count, name in itertools.product(HEAD_SIZES, ('linear', 'csra', 'mldecoder')):
         key = dict(dataset='voc2007', photos=count, head=name, seed=seed)
         if study.find(key):
             continue
-        chosen = choose(count, DATASETS['voc2007'], row=f'{name}_lite2_frozen')
+        row = 'linear_lite2_frozen' if name == 'csra' else f'{name}_lite2_frozen'
+        chosen = choose(count, DATASETS['voc2007'], row=row)
         lr, epochs, batch = (
             float(str(chosen[what].value)) for what in ('lr', 'epochs', 'batch_size')
         )
+        if name == 'csra':
+            lr = CSRA_RATE * batch / BASE_BATCH
         learned, scored = order[:count], order[-SCORED:]
         torch.manual_seed(seed)
         head = HEADS[name](DATASETS['voc2007'], maps.shape[1])
-        train(head, maps[learned], targets[learned], lr * BATCH_SIZE / batch, int(epochs))
+        train(head, maps[learned], targets[learned], lr, int(epochs), batch_size=int(batch))
         mean = mean_average_precision(predict(head, maps[scored]), targets[scored].numpy())
         study.add(key, dict(mAP=mean, epochs=int(epochs)))
         print(f'{count} photos, {name}: {mean:.2f} mAP', flush=True)
