@@ -1,6 +1,7 @@
 """The config of a run: a shipped row, and values chosen for the data, each with its reason."""
 
 import os
+import shutil
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,13 @@ from ..fileio.terminal import one_line
 ROWS = Path(mmpretrain_mldecoder.__file__).parent / '.mim' / 'configs' / 'finetune'
 BASE_BATCH = 32  # of the rows
 FEW_IMAGES = 5000  # below, those of val are trained on in the end, too
-FOR_QUERIES = 1000  # below, a linear layer is as good on frozen features, and quicker
+FOR_QUERIES = 2000  # below, CSRA is as good on frozen features, and quicker
 LEAST_STEPS = 10  # an epoch
 PASSES = dict(cpu=10_000, gpu=60_000)  # images that a training sees, within the bounds of epochs
 LEAST_EPOCHS, MOST_EPOCHS = 5, 40
 MOST_QUERIES = 100
+MOST_GIGABYTES = 10  # of feature maps
+LABELS, FEATURES = 'labels', 'features'  # folders in that of a run
 LEFT_OUT, ABSENT = 'left-out', 'absent'  # what unknown labels are
 
 
@@ -88,7 +91,7 @@ def choose(
 def _row(num_images: int, has_gpu: bool) -> Choice:
     if not has_gpu:
         # More accurate than a smaller network that is fine-tuned, and quicker (docs/results.md).
-        head = 'linear' if num_images < FOR_QUERIES else 'mldecoder'
+        head = 'csra' if num_images < FOR_QUERIES else 'mldecoder'
         return Choice(f'{head}_lite2_frozen', f'no GPU, {num_images:,} images: the head alone')
     row = Config.fromfile(ROWS / 'mldecoder_r50vd_ssld.py')
     try:  # before the training needs them
@@ -141,7 +144,7 @@ def config_text(
     by_labels: dict[str, Choice],
     num_classes: int,
     data: Path,
-    labels: Path,
+    run: Path,
 ) -> str:
     """Return the config of a run.
 
@@ -150,10 +153,13 @@ def config_text(
         by_labels (dict[str, Choice]): Of :func:`.choose_by_labels`.
         num_classes (int): Number of classes.
         data (Path): Folder of the images.
-        labels (Path): Folder with ``train.json``, ``val.json`` and ``test.json``.
+        run (Path): Folder of the run; that of its labels has ``train.json``, ``val.json`` and
+            ``test.json``.
     """
-    has_queries = str(choices['row'].value).startswith('mldecoder')
-    text = _TEMPLATE.replace('{head}', _QUERIES if has_queries else '))')
+    base = ROWS / f'{choices["row"].value}.py'
+    model = Config.fromfile(base).model
+    text = _TEMPLATE.replace('{head}', _QUERIES if 'num_groups' in model.head else '),')
+    text = text.replace('{backbone}', _CACHE if model.backbone.get('frozen') else '')
     pipelines = {}
     for split in SPLITS:
         choice = by_labels.get(f'unknown_{split}')
@@ -164,10 +170,12 @@ def config_text(
     return text.format(
         notes='\n'.join(['', *wrapped, *([_ABSENT] if any(pipelines.values()) else [])]),
         **pipelines,
-        base=str(ROWS / f'{choices["row"].value}.py'),
+        base=str(base),
         num_classes=num_classes,
         data=str(data.resolve()),
-        **{split: str(labels.resolve() / f'{split}.json') for split in SPLITS},
+        features=str(run.resolve() / FEATURES),
+        gigabytes=round(min(shutil.disk_usage(run).free / 2e9, MOST_GIGABYTES), 1),
+        **{split: str(run.resolve() / LABELS / f'{split}.json') for split in SPLITS},
         **choices,
     )
 
@@ -188,7 +196,11 @@ default_hooks = dict(checkpoint=dict(save_best=None))  # nothing is left to choo
 """
 
 
-_QUERIES = ', num_groups={num_groups.value}))  # {num_groups.reason}'
+_CACHE = """\
+    # Feature maps are computed once, and kept meanwhile, on at most half of the free disk.
+    backbone=dict(cache_dir={features!r}, cache_gigabytes={gigabytes}),
+"""
+_QUERIES = ', num_groups={num_groups.value}),  # {num_groups.reason}'
 _ABSENT = "absent = dict(type='PackMultiLabelInputs', difficult='negative')"
 _PIPELINE = ', pipeline=[*_base_.{split}_dataloader.dataset.pipeline[:-1], absent]'
 _TEMPLATE = """\
@@ -197,7 +209,9 @@ _base_ = {base!r}  # {row.reason}
 num_classes = {num_classes}
 data_root = {data!r}{notes}
 
-model = dict(head=dict(num_classes=num_classes{head}
+model = dict(
+{backbone}    head=dict(num_classes=num_classes{head}
+)
 data_preprocessor = dict(num_classes=num_classes)
 train_dataloader = dict(
     batch_size={batch_size.value},  # {batch_size.reason}

@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -22,7 +23,16 @@ from ..fileio.atomic_write import atomic_write
 from .label_choices import choose_by_labels
 from .labels import describe, leave_out, prepare_labels
 from .questions import read_answers
-from .run_config import ABSENT, FEW_IMAGES, choose, config_text, label_reasons, refit_text
+from .run_config import (
+    ABSENT,
+    FEATURES,
+    FEW_IMAGES,
+    LABELS,
+    choose,
+    config_text,
+    label_reasons,
+    refit_text,
+)
 
 STATE = 'start.json'
 # What is shown of a log: epochs, and what LivePageHook says.
@@ -88,7 +98,12 @@ class RunFolder:
     @property
     def labels(self) -> Path:
         """Folder of the labels, as COCO JSON."""
-        return self.path / 'labels'
+        return self.path / LABELS
+
+    @property
+    def features(self) -> Path:
+        """Folder of what a frozen backbone gives, as long as it is needed."""
+        return self.path / FEATURES
 
     @property
     def log(self) -> Path:
@@ -168,7 +183,7 @@ def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
         for reason in label_reasons(by_labels):
             print(f'- {reason}')
         with atomic_write(run.config) as path:
-            text = config_text(choices, by_labels, num_classes, data, run.labels)
+            text = config_text(choices, by_labels, num_classes, data, run.path)
             path.write_text(text, encoding='utf-8')
 
     run.once('config', write_config)
@@ -287,6 +302,7 @@ def train_and_export(run: RunFolder) -> None:
             log=run.log,
         ),
     )
+    shutil.rmtree(run.features, ignore_errors=True)
     run.once(
         'report',
         lambda: mldecoder(

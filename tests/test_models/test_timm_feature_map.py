@@ -9,7 +9,7 @@ from mmengine.runner import load_state_dict
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from mmpretrain_mldecoder.models.backbones.timm_feature_map import FeatureCache, TIMMFeatureMap
+from mmpretrain_mldecoder.models.backbones.timm_feature_map import TIMMFeatureMap
 
 timm = pytest.importorskip('timm')
 
@@ -192,9 +192,14 @@ def test_batch_norms_that_keep_their_statistics_are_trained_all_the_same():
 
 @pytest.fixture
 def cached_backbone():
+    return build_cached_backbone()
+
+
+def build_cached_backbone(**kwargs):
     torch.manual_seed(0)
     cfg = dict(model_name='resnet18', frozen=True, features_only=True, out_indices=(3, 4))
-    backbone = MODELS.build(dict(type='TIMMFeatureMap', cache_gigabytes=1, **cfg))
+    kwargs = {**cfg, 'cache_gigabytes': 1, **kwargs}
+    backbone = MODELS.build(dict(type='TIMMFeatureMap', **kwargs))
     backbone.seen = []
     backbone.timm_model.register_forward_pre_hook(
         lambda _, args: backbone.seen.append(len(args[0]))
@@ -239,27 +244,82 @@ def test_other_weights_and_precisions_are_other_maps(cached_backbone):
     assert not same(cached_backbone(images), before)
 
 
-def test_a_full_cache_computes_the_rest(cached_backbone):
+@pytest.mark.parametrize('in_files', [False, True])
+def test_a_full_cache_computes_the_rest(in_files, tmp_path):
     images = torch.randn(4, 3, 64, 64)
-    size = 4 * (256 * 4 * 4 + 512 * 2 * 2)
-    cached_backbone._cache = FeatureCache(2.5 * size / 1e9)
-    cached_backbone.train()
-    expected = cached_backbone(images)
-    torch.testing.assert_close(cached_backbone(images), expected)
-    assert cached_backbone.seen == [4, 2]
+    size = 4 * (256 * 4 * 4 + 512 * 2 * 2) + 500 * in_files  # names and shapes
+    folder = str(tmp_path) if in_files else None
+    backbone = build_cached_backbone(cache_gigabytes=2.5 * size / 1e9, cache_dir=folder)
+    backbone.train()
+    expected = backbone(images)
+    torch.testing.assert_close(backbone(images), expected)
+    assert backbone.seen == [4, 2]
+    if in_files:
+        again = build_cached_backbone(cache_gigabytes=2.5 * size / 1e9, cache_dir=folder)
+        again.train()
+        for _ in range(2):  # what is there counts
+            torch.testing.assert_close(again(images), expected)
+        assert again.seen == [2, 2]
 
 
 def test_pooled_maps_are_the_means_of_maps(cached_backbone):
     images = torch.randn(2, 3, 64, 96)
     expected = [maps.mean((2, 3), keepdim=True) for maps in cached_backbone(images)]
-    cached_backbone.pooled = True
-    assert same(cached_backbone(images), expected)
-    cached_backbone.train()
-    cached_backbone(images)
-    assert same(cached_backbone(images), expected)
-    assert cached_backbone._cache.bytes_left == 1e9 - 2 * 4 * (256 + 512)
+    room = 2 * 4 * (256 + 512) / 1e9
+    pooled = build_cached_backbone(pooled=True, cache_gigabytes=room)
+    assert same(pooled(images), expected)
+    pooled.train()
+    pooled(images)
+    assert same(pooled(images), expected)
+    assert pooled.seen == [2, 2]
+
+
+def test_maps_in_a_folder_serve_other_networks(tmp_path):
+    folder = tmp_path / 'maps'
+    images = torch.randn(4, 3, 64, 64)
+    tested = build_cached_backbone(cache_dir=str(folder)).eval()
+    expected = tested(images)
+    assert not folder.exists()  # what is tested once is not kept
+
+    trained = build_cached_backbone(cache_dir=str(folder)).to(memory_format=torch.channels_last)
+    trained.train()
+    with torch.autocast('cpu', torch.bfloat16):
+        half = trained(images)
+    torch.testing.assert_close(trained(images), expected)
+    expected = trained(images)
+
+    assert same(tested(images), expected)
+    again = build_cached_backbone(cache_dir=str(folder))
+    with torch.autocast('cpu', torch.bfloat16):
+        assert same(again(images), half)
+    assert again.seen == [] and tested.seen == [4]
+    tested(torch.randn(4, 3, 64, 64))
+    assert len([*folder.iterdir()]) == 8
+
+    for other in (
+        build_cached_backbone(cache_dir=str(folder), pooled=True),
+        build_cached_backbone(cache_dir=str(folder), out_indices=(2, 3)),
+    ):
+        other(images)
+        assert other.seen == [4]
+
+
+def test_maps_that_cannot_be_read_are_computed(tmp_path):
+    images = torch.randn(2, 3, 64, 64)
+    backbone = build_cached_backbone(cache_dir=str(tmp_path))
+    backbone.train()
+    expected = backbone(images)
+    first, second = sorted(tmp_path.iterdir())
+    first.write_bytes(b'')
+    second.write_bytes(second.read_bytes()[:-9])
+    assert same(backbone(images), expected)
+    assert backbone.seen == [2, 2]
+    assert same(backbone(images), expected)
+    assert backbone.seen == [2, 2]
 
 
 def test_a_network_that_learns_has_no_cache():
     with pytest.raises(ValueError, match='frozen=True'):
         TIMMFeatureMap('resnet18', cache_gigabytes=1)
+    with pytest.raises(ValueError, match='cache_gigabytes'):
+        TIMMFeatureMap('resnet18', frozen=True, cache_dir='maps')

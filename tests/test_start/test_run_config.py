@@ -24,7 +24,7 @@ def test_small_data_gets_small_batches_and_many_epochs(images, batch, epochs):
     assert (chosen['batch_size'], chosen['epochs']) == (batch, epochs)
     rate = Config.fromfile(ROWS / f'{chosen["row"]}.py').optim_wrapper.optimizer.lr
     assert chosen['lr'] == pytest.approx(rate * batch / 32, rel=0.01)
-    assert chosen['row'] == f'{"linear" if images < 1000 else "mldecoder"}_lite2_frozen'
+    assert chosen['row'] == f'{"csra" if images < 2000 else "mldecoder"}_lite2_frozen'
     steps = epochs * -(-images // batch)
     assert 1 / (1 - chosen['ema_decay']) <= steps / 5
     assert chosen['num_groups'] == 7
@@ -40,7 +40,7 @@ def test_what_is_asked_for_is_taken():
 def test_config_is_one_that_trains(row, tmp_path):
     path = tmp_path / 'config.py'
     data, labels = tmp_path / "a 'quoted' folder", tmp_path / 'labels'
-    path.write_text(config_text(choose(500, 3, row=row), {}, 3, data, labels))
+    path.write_text(config_text(choose(500, 3, row=row), {}, 3, data, tmp_path))
     assert len(path.read_text().splitlines()) <= 35
 
     cfg = Config.fromfile(path)

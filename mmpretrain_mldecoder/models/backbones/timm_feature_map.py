@@ -1,6 +1,5 @@
 """timm's networks with a feature map as their output, whatever their own layout."""
 
-from collections.abc import Callable
 from functools import cached_property
 from hashlib import blake2b
 from types import SimpleNamespace
@@ -11,6 +10,8 @@ from mmpretrain.models.backbones import TIMMBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from .feature_cache import FeatureCache
 
 
 @MODELS.register_module()
@@ -37,6 +38,8 @@ class TIMMFeatureMap(TIMMBackbone):
         cache_gigabytes (float): Memory for the maps of a frozen network in a training: those of an
             image that comes again with the same pixels are not computed again, which makes all
             epochs but the first fast where a flip is the only augmentation. Defaults to 0.
+        cache_dir (str, optional): Folder for these maps instead of memory: they serve the next
+            training and test of the same images, too. Defaults to None.
         **kwargs: As of ``TIMMBackbone``, and arguments of the model, such as ``img_size``.
 
     Shape:
@@ -56,10 +59,13 @@ class TIMMFeatureMap(TIMMBackbone):
         norm_eval: bool = False,
         pooled: bool = False,
         cache_gigabytes: float = 0,
+        cache_dir: str | None = None,
         **kwargs: Any,
     ):
         if cache_gigabytes and not frozen:
             raise ValueError('cache_gigabytes keeps the maps of a frozen network: set frozen=True')
+        if cache_dir and not cache_gigabytes:
+            raise ValueError(f'cache_dir = {cache_dir!r} keeps nothing: set cache_gigabytes, too')
         try:
             super().__init__(model_name, **kwargs)
         except AssertionError as error:  # of reset_classifier
@@ -72,14 +78,15 @@ class TIMMFeatureMap(TIMMBackbone):
         self.norm_eval = norm_eval
         self.pooled = pooled
         self.timm_model.requires_grad_(not frozen).train(not frozen)
-        self._cache = FeatureCache(cache_gigabytes) if cache_gigabytes else None
-        if self._cache:
-            self.timm_model.register_load_state_dict_pre_hook(lambda *_: self._cache.clear())
+        self._cache = FeatureCache(cache_gigabytes, cache_dir) if cache_gigabytes else None
+        self._settings = repr((model_name, pooled, sorted(kwargs.items())))
+        self._digest: str | None = None
+        self.timm_model.register_load_state_dict_pre_hook(self._forget_digest)
 
     def train(self, mode: bool = True) -> 'TIMMFeatureMap':
         """Set the mode; what is frozen stays in that of evaluation."""
         if self._cache and mode:
-            self._cache.is_used = True
+            self._cache.in_training = True
         super().train(mode and not self.frozen)  # the host returns None
         if self.norm_eval:
             for module in self.modules():
@@ -89,12 +96,25 @@ class TIMMFeatureMap(TIMMBackbone):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         if self._cache and self._cache.is_used and not torch.compiler.is_compiling():
-            return self._cache(self._maps, x)
+            return self._cache(self._maps, x, self._made_by())
         return self._maps(x)
 
     def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
         maps = tuple(self._to_map(output, x) for output in super().forward(x))
         return tuple(each.mean((2, 3), keepdim=True) for each in maps) if self.pooled else maps
+
+    def _made_by(self) -> str:
+        """Return a name of all that maps depend on beside the image."""
+        if self._digest is None:
+            digest = blake2b(self._settings.encode(), digest_size=16)
+            for name, values in self.timm_model.state_dict().items():
+                digest.update(name.encode())
+                digest.update(values.cpu().reshape(-1).view(torch.uint8).numpy())
+            self._digest = digest.hexdigest()
+        return self._digest
+
+    def _forget_digest(self, *_: Any) -> None:
+        self._digest = None
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return the layer of a parameter, and the number of layers, as timm counts both.
@@ -156,52 +176,3 @@ def _resample_position_embedding(
         new_size=list(model.patch_embed.grid_size),
         num_prefix_tokens=getattr(model, 'num_prefix_tokens', 0) if has_prefix else 0,
     )
-
-
-class FeatureCache:
-    """What a frozen network gave for an image, by the image's pixels.
-
-    Copies are the same cache: they are made of a network for its average, and both stay as they
-    are. ``is_used`` once a training has begun: a test of a trained network sees each image once.
-
-    Args:
-        gigabytes (float): Maps are kept up to this size, those of further images are not.
-    """
-
-    def __init__(self, gigabytes: float):
-        self.is_used = False
-        self.bytes_left = gigabytes * 1e9
-        self._size = self.bytes_left
-        self._maps: dict[tuple, tuple[Tensor, ...]] = {}
-
-    def __deepcopy__(self, memo: dict) -> 'FeatureCache':
-        return self
-
-    def clear(self) -> None:
-        """Forget all maps."""
-        self._maps.clear()
-        self.bytes_left = self._size
-
-    def __call__(
-        self, network: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Return what ``network`` gives for ``images`` ``(B, C, H, W)``: it sees new ones only."""
-        precision = torch.is_autocast_enabled(images.device.type), images.dtype
-        keys = [
-            (blake2b(pixels.numpy(), digest_size=16).digest(), *pixels.shape, *precision)
-            for pixels in images.contiguous().cpu().view(torch.uint8)
-        ]
-        new = [i for i, key in enumerate(keys) if key not in self._maps]
-        computed: dict[tuple, tuple[Tensor, ...]] = {}
-        if new:
-            outputs = network(images[new])
-            computed = {
-                keys[i]: maps for i, maps in zip(new, zip(*outputs, strict=True), strict=True)
-            }
-            for key, maps in computed.items():
-                size = sum(each.numel() * each.element_size() for each in maps)
-                if size <= self.bytes_left:
-                    self.bytes_left -= size
-                    self._maps[key] = tuple(each.detach().clone() for each in maps)
-        rows = [computed[key] if key in computed else self._maps[key] for key in keys]
-        return tuple(torch.stack(maps) for maps in zip(*rows, strict=True))
