@@ -33,11 +33,13 @@ from benchmarks.accuracy.records import OUT, Study, mean_average_precision
 from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
 from mmpretrain_mldecoder.datasets.label_files import read_split_counts
 from mmpretrain_mldecoder.datasets.seeded_datasets import SeededVOC
-from mmpretrain_mldecoder.start.run_config import BASE_BATCH, choose
+from mmpretrain_mldecoder.start.run_config import choose
 
 SIZES = (100, 500, 2000)
 HEAD_SIZES, SCORED = (85, 425, 850, 1700), 800
-CSRA_RATE = 5e-2  # for 32 images; has no row with frozen features
+HEAD_ROWS = dict(
+    linear='linear_lite0_frozen', csra='csra_lite2_frozen', mldecoder='mldecoder_lite2_frozen'
+)
 NETWORK = Network('lite2', 320)  # that of start without a GPU
 
 
@@ -130,17 +132,14 @@ def compare_heads(seed: int, out: Path) -> None:
     study = Study('small_data_heads', out)
     maps, targets = features('voc2007', 'train', out, network=NETWORK)
     order = np.random.default_rng(seed).permutation(len(maps))
-    for count, name in itertools.product(HEAD_SIZES, ('linear', 'csra', 'mldecoder')):
+    for count, (name, row) in itertools.product(HEAD_SIZES, HEAD_ROWS.items()):
         key = dict(dataset='voc2007', photos=count, head=name, seed=seed)
         if study.find(key):
             continue
-        row = 'linear_lite2_frozen' if name == 'csra' else f'{name}_lite2_frozen'
         chosen = choose(count, DATASETS['voc2007'], row=row)
         lr, epochs, batch = (
             float(str(chosen[what].value)) for what in ('lr', 'epochs', 'batch_size')
         )
-        if name == 'csra':
-            lr = CSRA_RATE * batch / BASE_BATCH
         learned, scored = order[:count], order[-SCORED:]
         torch.manual_seed(seed)
         head = HEADS[name](DATASETS['voc2007'], maps.shape[1])

@@ -28,7 +28,8 @@ from benchmarks.accuracy.records import (
     mean_difference,
     store_differences,
 )
-from benchmarks.accuracy.small_data import HEAD_SIZES
+from benchmarks.accuracy.small_data import HEAD_ROWS, HEAD_SIZES
+from benchmarks.accuracy.small_data import NETWORK as OF_START
 from mmpretrain_mldecoder.analysis.model_table.model_table import update_page
 
 _PAGES = ('results.md', 'partial_labels.md', 'imbalance.md', 'audit.md', 'thresholds.md')
@@ -239,8 +240,8 @@ def small_data_table(dataset: str, out: Path) -> list[list[str]]:
 
 
 def few_photos_heads_table(dataset: str, out: Path) -> list[list[str]]:
-    """The two heads of `mldecoder start` by the number of photos."""
-    study, heads = Study('small_data_heads', out), ('linear', 'mldecoder')
+    """Heads on the features of `mldecoder start` by the number of photos."""
+    study, heads = Study('small_data_heads', out), [*HEAD_ROWS]
     rows = [['photos', 'seeds', *(NAMES[head] for head in heads)]]
     for count in HEAD_SIZES:
         key = dict(dataset=dataset, photos=count)
@@ -310,7 +311,10 @@ def label_errors_table(dataset: str, out: Path) -> list[list[str]]:
     return rows
 
 
-_HOW = dict(en=('frozen', 'fine-tuned'), zh=('冻结骨干', '微调'))
+_HOW = dict(
+    en=('frozen Lite0', 'frozen Lite2, 320 px', 'fine-tuned Lite0'),
+    zh=('冻结 Lite0', '冻结 Lite2，320 像素', '微调 Lite0'),
+)
 SUMMARY = dict(
     en=['head', *(f'{name}, {how}' for name in ('VOC 2007', 'COCO-18') for how in _HOW['en'])],
     zh=['分类头', *(f'{name}，{how}' for name in ('VOC 2007', 'COCO-18') for how in _HOW['zh'])],
@@ -325,6 +329,7 @@ def summary_table(language: str, out: Path) -> list[list[str]]:
         for dataset in ('voc2007', 'coco18'):
             for study, name in (
                 ('frozen_features', head),
+                ('frozen_features', OF_START.of(head)),
                 ('fine_tuning', main_run(dataset, head).name),
             ):
                 records = Study(study, out).find(dict(dataset=dataset, run=name))
