@@ -174,7 +174,7 @@ def config_text(
         num_classes=num_classes,
         data=str(data.resolve()),
         features=str(run.resolve() / FEATURES),
-        gigabytes=round(min(shutil.disk_usage(run).free / 2e9, MOST_GIGABYTES), 1),
+        gigabytes=max(round(min(shutil.disk_usage(run).free / 2e9, MOST_GIGABYTES), 1), 0.1),
         **{split: str(run.resolve() / LABELS / f'{split}.json') for split in SPLITS},
         **choices,
     )
