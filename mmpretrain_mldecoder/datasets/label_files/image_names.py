@@ -19,7 +19,7 @@ from .label_table import LabelRow, split_in_name
 _ADDRESS = re.compile(r'[a-z][a-z0-9+.-]*://', re.IGNORECASE)
 _MOST_PARTS = 20  # of a name that are compared
 _MOST_ALIKE = 100  # images of one name, above which none of them is meant
-_UPLOAD = re.compile(r'[0-9a-f]{8}-(?=.)')  # what Label Studio puts in front of uploaded files
+_UPLOAD = re.compile(r'^[0-9a-f]{8}-(?=.)')  # what Label Studio puts in front of uploaded files
 
 
 class ImageNames:
@@ -58,6 +58,16 @@ class ImageNames:
                         ends[each].append(path)
         return self._ends[number]
 
+    @cached_property
+    def _by_uploaded_name(self) -> dict[str, list[str]]:
+        """The paths by what Label Studio, or Django, makes of a file name, also without suffix."""
+        names: dict[str, list[str]] = defaultdict(list)
+        for path in self.paths:
+            name = re.sub(r'[^-\w.]', '', posixpath.basename(path).strip().replace(' ', '_'))
+            for each in {name, posixpath.splitext(name)[0]}:
+                names[each].append(path)
+        return names
+
     def find(self, name: str, folder: str = '', split: str = '') -> tuple[str | None, bool]:
         """Return the path of an image, None if it is not clear, and whether folders were ignored.
 
@@ -83,6 +93,9 @@ class ImageNames:
                     end = '/'.join([*parts[len(parts) - number : -1], last])
                     if found := self._by_end(number).get(end):
                         return _choose(found, folder, split), number < len(parts)
+        last = posixpath.basename(readings[0])
+        if (end := _UPLOAD.sub('', last)) != last and (found := self._by_uploaded_name.get(end)):
+            return _choose(found, folder, split), True
         return None, False
 
     def resolve(

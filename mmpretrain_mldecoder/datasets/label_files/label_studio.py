@@ -31,6 +31,7 @@ _OF_ANNOTATION = {'annotator', 'annotation_id'}
 _OTHERS = {'id', 'created_at', 'updated_at', 'lead_time', 'agreement', *_OF_ANNOTATION}
 _CHOICES = 'choices'
 _OF_IMAGES = (_CHOICES, 'taxonomy')
+_TABLES = ('.csv', '.tsv')
 
 
 class _Result(msgspec.Struct):
@@ -64,14 +65,14 @@ class _Annotation(NamedTuple):
 
 def _recognises(source: LabelSource) -> bool:
     """Whether it is a list of tasks, or has the columns of annotations."""
-    if source.suffix == '.csv':
+    if source.suffix in _TABLES:
         return bool(source.lines) and all(name in source.lines[0] for name in _OF_ANNOTATION)
     of_task = 'data' in source.keys and source.keys & {'annotations', 'completions'}
     return isinstance(source.json, list) and bool(of_task or source.keys >= _OF_ANNOTATION)
 
 
 def _read(source: LabelSource) -> Labels:
-    if source.suffix == '.csv':
+    if source.suffix in _TABLES:
         columns = read_csv(source).columns
         cells = zip(*columns.values(), strict=True)
         records: list[Any] = [dict(zip(columns, row, strict=True)) for row in cells]
@@ -176,5 +177,5 @@ def _is_image(text: str) -> bool:
 
 
 FORMAT = LabelFormat(
-    'label-studio', "Label Studio's exports", ('.json', '.csv'), _recognises, _read
+    'label-studio', "Label Studio's exports", ('.json', *_TABLES), _recognises, _read
 )

@@ -105,8 +105,25 @@ def test_reads_json_min(folder):
     assert folder.labels() == {'a.jpg': ['cat', 'hot dog'], 'b.jpg': ['cat']}
 
 
+def test_uploaded_files_have_other_names(folder):
+    folder.add_images('im 1 (new).jpg', 'im_2.jpg')
+    tags = result('tags', 'choices', 'cat')
+    tasks = [
+        task(f'/data/upload/1/01234567-im_{end}', annotation(tags))
+        for end in ('1_new.jpg', '2.jpg')
+    ]
+    folder.write('export.json', json.dumps(tasks))
+    assert folder.labels() == {'im 1 (new).jpg': ['cat'], 'im_2.jpg': ['cat']}
+    (folder.path / 'export.json').unlink()
+    folder.write('classes.txt', 'cat\n')
+    for end in ('1_new', '2'):
+        folder.write(f'labels/01234567-im_{end}.txt', '0 .5 .5 .1 .1\n')
+    assert folder.labels() == {'im 1 (new).jpg': ['cat'], 'im_2.jpg': ['cat']}
+
+
+@pytest.mark.parametrize('suffix', ('csv', 'tsv'))
 @pytest.mark.parametrize('delimiter', (',', '\t'))
-def test_reads_csv(folder, delimiter):
+def test_reads_csv(folder, delimiter, suffix):
     folder.add_images('a.jpg', 'b.jpg')
     text = io.StringIO(newline='')
     names = ['annotation_id', 'annotator', 'id', 'image', 'tags']
@@ -115,5 +132,5 @@ def test_reads_csv(folder, delimiter):
     for each in RECORDS:
         tags = each['tags'] if isinstance(each['tags'], str) else json.dumps(each['tags'])
         writer.writerow(dict(each, tags=tags, annotator='a@b.c', annotation_id=7))
-    folder.write('export.csv', text.getvalue())
+    folder.write(f'export.{suffix}', text.getvalue())
     assert folder.labels() == {'a.jpg': ['cat', 'hot dog'], 'b.jpg': ['cat']}
