@@ -29,7 +29,8 @@ class Answers:
         difficult (str): Whether a class that an image shows in difficult objects only is a label:
             ``'yes'``, ``'no'`` or ``'unknown'``.
         annotators (str): Labels that only some annotators gave: ``'yes'``, ``'no'``, ``'unknown'``.
-        unlisted (str): Images without a file of labels: ``'no'``, they have none, or ``'skip'``.
+        unlisted (str): Images without a file of labels, or a label: ``'no'``, they show no
+            class, or ``'skip'``.
     """
 
     labels: str | None = None

@@ -21,6 +21,8 @@ def _recognises(source: LabelSource) -> bool:
         return False
     names = {_split_and_class(path)[1] for path in source.images.paths}
     are_splits = all(split_in_name(name)[0] for name in names)  # train_images, test_images
+    if source.answers.format is not None:  # a class may be called train
+        names = set(map(posixpath.dirname, source.images.paths))
     return len(names) > 1 and all(names) and not are_splits
 
 
@@ -33,6 +35,8 @@ def _read(source: LabelSource) -> Labels:
     rows = []
     for path, index in zip(paths, first, strict=True):
         split, name = _split_and_class(path)
+        if not name:
+            split, name = '', posixpath.dirname(path)
         rows.append(LabelRow(paths[index], {name: 1}, split))
     copies = len(paths) - len({*first})
     notes = [f'{counted(copies, "copy", "copies")} of other files: labels united'] if copies else []

@@ -23,6 +23,7 @@ _SUFFIXES = {suffix for format in FORMATS.values() for suffix in format.suffixes
 _SUFFIXES |= {*SPREADSHEETS}
 _LEVELS = 4  # of folders below the data
 _LISTED = 3  # files in none of the formats
+_KEYS = 10  # of such a file
 _MANY = 50  # files of a kind in a folder: one an image, no label files of their own
 
 
@@ -75,7 +76,8 @@ def find_label_files(
         titles = ', '.join(format.title for format in FORMATS.values())
         listed = ''.join(f'{other.text}. ' for other in others[:_LISTED])
         raise ValueError(
-            f'{answers.labels or data}: no labels found. {listed}Formats that are read: {titles}'
+            f'{answers.labels or data}: no labels found. {listed}Formats that are read: {titles} '
+            '(if all folders are classes: `format` folders)'
         )
     is_folder = {path for same in candidates.values() for path, _ in same}
     left_out = [
@@ -108,10 +110,16 @@ def find_label_files(
         found = _nested(found, images) or found
     alike = _of_one_name(found, images, answers) if len(found) > 1 else []
     found = [files for files in alike if files.pattern == answers.labels] or found
+    kinds = {(format, header) for format, _, header in candidates}
+    if len(found) > 1 and answers.labels is not None and len(kinds) == 1:  # parts, by a glob
+        parts = [pair for files in found for pair in zip(files.paths, files.splits, strict=True)]
+        paths, splits = zip(*parts, strict=True)
+        found = [LabelFiles(found[0].format, paths, splits, answers.labels)]
     if len(found) > 1:
         raise OpenQuestion(
             'labels',
-            f'{data} has {len(found)} files that may hold the labels. Which one does?',
+            f'{data} has {len(found)} files that may hold the labels. Which one does? (Or a '
+            'glob of several parts.)',
             {files.pattern: files.format.title for files in found}
             | {files.pattern: f'all of that name: {", ".join(files.splits)}' for files in alike},
         )
@@ -132,6 +140,10 @@ class _Other(NamedTuple):
 
 def _description(source: LabelSource) -> str:
     first = f'begins with {source.lines[0][:60]!r}' if source.lines else 'has one long line'
+    if isinstance(source.json, dict):
+        empty = [key for key, value in source.json.items() if bytes(memoryview(value)[:2]) == b'[]']
+        first = f'has the keys {", ".join([*source.json][:_KEYS])}'
+        first += f' ({", ".join(empty[:_KEYS])} empty)' if empty else ''
     return source.problem.rstrip('.') or printable(f'{source.path} {first}')
 
 

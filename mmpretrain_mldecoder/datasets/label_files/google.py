@@ -20,6 +20,7 @@ from .csv_table import cells
 from .file_content import decode_json_lines
 from .label_source import JSON_LINES, LabelFormat, LabelSource
 from .label_table import LabelRow, Labels, split_of_word
+from .label_values import settle_unlabelled
 
 _EXPECTED = "Google's JSON lines: imageGcsUri, and classificationAnnotations with displayName"
 _USE = 'aiplatform.googleapis.com/ml_use'
@@ -47,8 +48,18 @@ def _recognises(source: LabelSource) -> bool:
 
 
 def _read(source: LabelSource) -> Labels:
+    rows, notes = _rows(source)
+    # an image "not yet labeled" is one without a label (AutoML v1, InputConfig)
+    labelled = {row.image for row in rows if row.labels}
+    unclear = [row.image for row in rows if row.image not in labelled]
+    kept, left_out = settle_unlabelled(rows, unclear, source)
+    return Labels(kept, notes=[*notes, *left_out])
+
+
+def _rows(source: LabelSource) -> tuple[list[LabelRow], list[str]]:
+    """Return the rows and notes."""
     if source.suffix in JSON_LINES:
-        return Labels([_row(image) for image in decode_json_lines(source.path, _Image, _EXPECTED)])
+        return [*map(_row, decode_json_lines(source.path, _Image, _EXPECTED))], []
     rows, boxes = [], 0
     for number, row in enumerate(cells(source.text(), ',', source.path), 1):
         row = [cell.strip() for cell in row]
@@ -64,7 +75,7 @@ def _read(source: LabelSource) -> Labels:
         if len(labels) > _BOX and all(map(_NUMBER.fullmatch, labels[1:])):
             labels, boxes = labels[:1], boxes + 1
         rows.append(LabelRow(image, dict.fromkeys(filter(None, labels), 1), split_of_word(use)))
-    return Labels(rows, notes=[f'labels are made of {counted(boxes, "box")}'] if boxes else [])
+    return rows, [f'labels are made of {counted(boxes, "box")}'] if boxes else []
 
 
 def _row(image: _Image) -> LabelRow:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ...errors import OpenQuestion
-from ...fileio.terminal import counted
+from ...fileio.terminal import counted, printable
 from .answers import NO, TARGETS, UNKNOWN, YES
 from .label_source import LabelSource
 from .label_table import LabelRow
@@ -116,6 +116,30 @@ def settle_difficult(rows: Sequence[LabelRow], source: LabelSource) -> list[Labe
     return [
         row._replace(labels={name: targets[value] for name, value in row.labels.items()})
         for row in rows
+    ]
+
+
+def settle_unlabelled(
+    rows: Sequence[LabelRow], unclear: Sequence[str], source: LabelSource
+) -> tuple[list[LabelRow], list[str]]:
+    """Keep or leave out rows of images that have no label or are not labelled yet; add a note.
+
+    Raises:
+        OpenQuestion: About ``unlisted``, if there are ``unclear`` ones.
+    """
+    if unclear and source.answers.unlisted is None:
+        raise OpenQuestion(
+            'unlisted',
+            f'{source.path}: {counted(len(unclear), "image")} without a label, such as '
+            f'{printable(unclear[0])}, which may not be labelled yet. Do they show none of the '
+            'classes?',
+            {NO: 'they show none', 'skip': 'not labelled yet: leave them out'},
+        )
+    if not unclear or source.answers.unlisted == NO:
+        return [*rows], []
+    names = {*unclear}
+    return [row for row in rows if row.image not in names], [
+        f'{counted(len(names), "image")} without a label left out'
     ]
 
 

@@ -87,7 +87,7 @@ def _without_no_label(
     if answers.no_label is None:
         counts = Counter(name for row in rows for name, value in row.labels.items() if value == 1)
         asked = tuple(
-            sorted(name for name in counts if name.strip().lower().replace('_', ' ') in _NO_LABEL)
+            sorted(name for name in counts if name.lower().replace('_', ' ').strip() in _NO_LABEL)
         )
         if asked:
             listed = ', '.join(f'{name!r} ({counted(counts[name], "image")})' for name in asked)

@@ -90,7 +90,7 @@ def test_lines_without_a_change_stay(file, before, answers, after, end, folder, 
 @pytest.mark.parametrize(('before', 'after'), OBJECTS)
 def test_json_keeps_its_style(before, after, style, folder, tmp_path_factory):
     texts = (json.dumps(content, **style) for content in (before, after))
-    check_corrected(folder, tmp_path_factory.mktemp('out'), 'labels.json', *texts)
+    check_corrected(folder, tmp_path_factory.mktemp('out'), 'labels.json', *texts, unlisted='no')
 
 
 def test_only_files_with_changes_are_written_and_keep_their_encoding(folder, tmp_path):

@@ -182,8 +182,8 @@ SPLITS = {
 def test_a_sample_is_recognised_and_read(folder, name):
     expected = build(folder, name)
     assert find_label_files(folder.path).format.name == format_of(name)
-    assert folder.labels() == expected
-    table = folder.read()
+    assert folder.labels(unlisted='no') == expected
+    table = folder.read(unlisted='no')
     assert {*table.classes} == {'cat', 'hot dog'}
     assert table.splits == SPLITS.get(name, ('', ''))
 
