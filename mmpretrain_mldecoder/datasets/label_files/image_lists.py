@@ -7,42 +7,53 @@ for each class, or there are the numbers of classes, with names in a list of the
 ``label_list.txt``::
 
     a.jpg,cat,sofa     a.jpg<TAB>cat;sofa     a.jpg 1 0 0 1     a.jpg<TAB>1,0,0,1     1000 1 17
+
+Deep hashing has the images in one file and their values in another: ``test_img.txt`` with
+``a.jpg``, ``test_label.txt`` with ``1 0 0 1`` (jiangqy/Customized-DataLoader-pytorch, NUS-WIDE).
 """
 
 import re
+from contextlib import suppress
 from itertools import chain
 
 from .csv_table import cells, name_of_character
 from .edits import Changes, edit_names, edit_rows
+from .file_content import read_text
 from .image_names import has_image_suffix
 from .label_separator import joiner_of, split_cells
 from .label_source import TABLES, LabelFormat, LabelSource
-from .label_table import LabelRow, Labels
+from .label_table import LabelRow, Labels, split_in_name
 from .label_values import are_values, refuse_vectors, targets_of, texts_of
 
 _VALUE = r'(-?[01]|NA|NaN)'
 _VECTOR = re.compile(rf'\S+\.\w+(( {_VALUE}){{2,}}| {_VALUE}(,{_VALUE})+)\s*')
 _PADDLECLAS = re.compile(r'[^\t]+\t[01](,[01])+\s*')
 _NUMBERS = re.compile(r'\S+(\s+\d+)*\s*')
+_VALUES = re.compile(rf'\s*{_VALUE}([\s,]+{_VALUE})+\s*')
 _SAMPLE = 20  # lines
 _DELIMITERS = ('\t', ',', ';', '|')
 
 
 def _recognises(source: LabelSource) -> bool:
-    """Whether the first lines begin with an image and go on behind a delimiter."""
-    return bool(_delimiter(source))
+    """Whether the first lines begin with an image, or a list beside it has the images."""
+    return bool(_delimiter(source) or _images_beside(source))
 
 
 def _read(source: LabelSource) -> Labels:
     delimiter = _delimiter(source)
-    if not delimiter:
+    beside = [] if delimiter else _images_beside(source)
+    if not delimiter and not beside:
         raise ValueError(
             f'{source.path} is no list of images with labels: each line has to begin with the '
-            'name of an image, with its suffix unless numbers of classes follow'
+            'name of an image, with its suffix unless numbers of classes follow; or lines of 1 and '
+            '0 belong to those of one list of images beside it'
         )
     text = source.text()
-    if delimiter == ' ':  # several may follow one another
-        rows = [line.split() for line in text.splitlines() if line.strip()]
+    if beside:
+        values = (line.replace(',', ' ').split() for line in _filled_lines(text))
+        rows = [[name, *of_row] for name, of_row in zip(beside, values, strict=True)]
+    elif delimiter == ' ':  # several may follow one another
+        rows = [line.split() for line in _filled_lines(text)]
     else:
         rows = list(cells(text, delimiter, source.path))
     images = [row[0].strip() for row in rows]
@@ -71,7 +82,9 @@ def _read(source: LabelSource) -> Labels:
     return Labels(labelled, classes, are_numbers=True)
 
 
-def _edit(source: LabelSource, changes: Changes) -> str:
+def _edit(source: LabelSource, changes: Changes) -> str | None:
+    if not _delimiter(source):  # the images are in another file
+        return None
     has_values = bool(_read(source).classes)
     text, delimiter = source.text(), _delimiter(source)
     others = [[*map(str.strip, row[1:])] for row in cells(text, delimiter)]
@@ -111,10 +124,37 @@ def _delimiter(source: LabelSource) -> str:
         if any(delimiter in line for line in lines) and all(map(has_image_suffix, first)):
             return delimiter
     words = [line.split() for line in lines]
-    if max(map(len, words)) > 2 and all(map(_NUMBERS.fullmatch, lines)):
-        paths = [source.images.find(first, source.folder)[0] for first, *_ in words[:_SAMPLE]]
+    names = {first for first, *_ in words[:_SAMPLE]}  # different, unless they are values or classes
+    if (
+        max(map(len, words)) > 2
+        and len(names) * 2 > len(words[:_SAMPLE])
+        and all(map(_NUMBERS.fullmatch, lines))
+    ):
+        paths = [source.images.find(name, source.folder)[0] for name in names]
         return ' ' if paths.count(None) * 2 <= len(paths) else ''
     return ''
+
+
+def _images_beside(source: LabelSource) -> list[str]:
+    """Return the images of a file of values: of the one list beside it with as many lines.
+
+    Of the same split by its name; nothing if there is no such list, or several.
+    """
+    if not source.lines or not all(map(_VALUES.fullmatch, source.lines)):
+        return []
+    number = len(_filled_lines(source.text()))
+    found = []
+    for path in sorted(source.path.parent.glob('*.txt')):
+        if split_in_name(path.name)[0] == split_in_name(source.path.name)[0]:
+            with suppress(ValueError):  # another encoding: not about this file
+                names = _filled_lines(read_text(path, source.answers.encoding))
+                if len(names) == number and all(map(has_image_suffix, names)):
+                    found.append(names)
+    return found[0] if len(found) == 1 else []
+
+
+def _filled_lines(text: str) -> list[str]:
+    return [*filter(None, map(str.strip, text.splitlines()))]
 
 
 FORMAT = LabelFormat('lists', 'lists of images with labels', TABLES, _recognises, _read, _edit)
