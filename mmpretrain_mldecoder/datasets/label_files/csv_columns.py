@@ -152,6 +152,13 @@ def _labels(
         )
     lists = split_cells(cells[0], table.source)
     refuse_vectors(lists, table.source)
+    for name in unused:
+        if name.lower() == 'confidence' and not {'0', '0.0'}.isdisjoint(table.columns[name]):
+            raise ValueError(
+                f'{path}: a 0 in the column {name!r} means that the image lacks the label '
+                '(as in Open Images), and a label of a row is read as one that the image shows: '
+                'remove these rows'
+            )
     return [dict.fromkeys(labels, 1) for labels in lists], (), _unused(unused)
 
 

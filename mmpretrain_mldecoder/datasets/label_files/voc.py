@@ -27,7 +27,7 @@ from .label_values import DIFFICULT, settle_difficult
 
 _LOOKED_AT = 20  # files
 _LIST_NAME = re.compile(r'(.+)_(train|val|trainval|test)\.txt')
-_LINE = re.compile(r'\s*(\S+)\s+(-1|0|1)\s*')
+_LINE = re.compile(r'\s*(\S.*?)\s+(-1|0|1)\s*')
 _VALUES = {'1': 1, '-1': 0, '0': DIFFICULT}
 
 
@@ -78,7 +78,7 @@ def _splits(annotations: Path, known: set[str]) -> tuple[dict[str, str], list[st
 
 def _has_lists(source: LabelSource) -> bool:
     """Whether the first list of a class has such lines, and there is no XML."""
-    if (source.path.parent.parent / 'Annotations').is_dir():
+    if any((source.path.parent.parent / 'Annotations').glob('*.xml')):
         return False
     lists = [name for name in source.names('.txt') if _LIST_NAME.fullmatch(name)]
     return any(map(_LINE.fullmatch, _lines(source, lists[0]))) if lists else False

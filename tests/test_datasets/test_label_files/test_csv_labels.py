@@ -275,3 +275,13 @@ def test_a_column_of_other_numbers_is_no_class(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('l.csv', 'image,age,cat\na.jpg,1,1\nb.jpg,44,0\n')
     assert folder.labels() == {'a.jpg': ['cat'], 'b.jpg': []}
+
+
+def test_rows_of_labels_that_an_image_lacks_are_refused(folder):
+    """As in Open Images."""
+    folder.add_images('a.jpg')
+    folder.write('l.csv', 'ImageID,LabelName,Confidence\na,cat,1\na,dog,0\n')
+    with pytest.raises(ValueError, match="'Confidence' means that the image lacks the label"):
+        folder.read(label_columns=('LabelName',))
+    folder.write('l.csv', 'ImageID,LabelName,Confidence\na,cat,1\na,dog,1\n')
+    assert folder.labels(label_columns=('LabelName',)) == {'a.jpg': ['cat', 'dog']}

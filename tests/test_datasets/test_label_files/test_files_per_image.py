@@ -51,9 +51,17 @@ def test_voc_lists_have_zero_for_difficult_objects(folder):
     folder.write('ImageSets/Main/dog_test.txt', '1 0\n2 1\n')
     folder.asked('difficult')
     assert folder.labels(difficult='unknown') == {'1.jpg': ['?dog'], '2.jpg': ['dog']}
+    (folder.path / 'Annotations').mkdir()  # empty, as Datumaro's voc_classification has it
+    assert folder.labels(difficult='unknown') == {'1.jpg': ['?dog'], '2.jpg': ['dog']}
     folder.write('Annotations/2.xml', voc(('dog', 0)))
     assert folder.read(labels='Annotations').images == ('2.jpg',)
     assert folder.read().images == ('2.jpg',)
+
+
+def test_voc_lists_may_name_images_with_blanks(folder):
+    folder.add_images('im 1.jpg', 'im 2.jpg')
+    folder.write('ImageSets/Main/dog_test.txt', 'im 1  -1\nim 2   1\n')
+    assert folder.labels() == {'im 1.jpg': [], 'im 2.jpg': ['dog']}
 
 
 def test_voc_beside_the_images_has_the_splits_of_the_folders(folder):
