@@ -159,7 +159,10 @@ def config_text(
     base = ROWS / f'{choices["row"].value}.py'
     model = Config.fromfile(base).model
     text = _TEMPLATE.replace('{head}', _QUERIES if 'num_groups' in model.head else '),')
-    text = text.replace('{backbone}', _CACHE if model.backbone.get('frozen') else '')
+    frozen = model.backbone.get('frozen', False)
+    text = text.replace('{backbone}', _CACHE if frozen else '')
+    text = text.replace('{checkpoint}', _LAST if frozen else '')
+    text = text.replace('{stopping}', '' if frozen else _STOPPING)
     pipelines = {}
     for split in SPLITS:
         choice = by_labels.get(f'unknown_{split}')
@@ -185,13 +188,14 @@ def label_reasons(by_labels: dict[str, Choice]) -> list[str]:
     return [*dict.fromkeys(choice.reason for choice in by_labels.values())]
 
 
-def refit_text(labels: Path, epochs: int) -> str:
+def refit_text(labels: Path, best_epoch: int | None) -> str:
     """Return the config of the last training, beside that of the run: on all but the test."""
+    epochs = f'train_cfg = dict(max_epochs={best_epoch})  # as many as the best checkpoint had'
     return f"""\
 _base_ = './config.py'
 
 train_dataloader = dict(dataset=dict(ann_file={str(labels.resolve())!r}))
-train_cfg = dict(max_epochs={epochs})  # as many as the best checkpoint had
+{'' if best_epoch is None else epochs}
 default_hooks = dict(checkpoint=dict(save_best=None))  # nothing is left to choose it by
 """
 
@@ -199,6 +203,13 @@ default_hooks = dict(checkpoint=dict(save_best=None))  # nothing is left to choo
 _CACHE = """\
     # Feature maps are computed once, and kept meanwhile, on at most half of the free disk.
     backbone=dict(cache_dir={features!r}, cache_gigabytes={gigabytes}),
+"""
+# The best epoch on few images is mostly chance, and a refit of as many epochs is too short: tried
+# on 100 and 500 photos, that cost CSRA and a linear layer a point of mAP.
+_LAST = '    checkpoint=dict(save_best=None),  # the last epoch counts: it has the lowest rate\n'
+_STOPPING = """\
+    # {patience.reason}
+    dict(type='EarlyStoppingHook', monitor='coco/mAP', rule='greater', patience={patience.value}),
 """
 _QUERIES = ', num_groups={num_groups.value}),  # {num_groups.reason}'
 _ABSENT = "absent = dict(type='PackMultiLabelInputs', difficult='negative')"
@@ -228,12 +239,12 @@ test_dataloader = dict(
 )
 optim_wrapper = dict(optimizer=dict(lr={lr.value}))  # {lr.reason}
 train_cfg = dict(max_epochs={epochs.value})  # {epochs.reason}
-default_hooks = dict(logger=dict(interval={log_interval.value}))  # {log_interval.reason}
+default_hooks = dict(
+{checkpoint}    logger=dict(interval={log_interval.value}),  # {log_interval.reason}
+)
 custom_hooks = [
     dict(type='IterSeedHook'),
     dict(type='DualEMAHook', decay={ema_decay.value}),  # {ema_decay.reason}
-    # {patience.reason}
-    dict(type='EarlyStoppingHook', monitor='coco/mAP', rule='greater', patience={patience.value}),
-    dict(type='LivePageHook'),
+{stopping}    dict(type='LivePageHook'),
 ]
 """

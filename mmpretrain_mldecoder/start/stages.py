@@ -111,17 +111,23 @@ class RunFolder:
         return self.path / 'log.txt'
 
     @property
-    def best_checkpoint(self) -> Path:
-        """The checkpoint with the best mAP on val."""
-        found = sorted((self.path / 'train').glob('best_coco_mAP_*.pth'))
-        if not found:
-            raise RunError(f'{self.path / "train"} has no best checkpoint: see its log')
-        return found[-1]
+    def best_checkpoint(self) -> Path | None:
+        """The checkpoint with the best mAP on val, where the config keeps one."""
+        return max((self.path / 'train').glob('best_coco_mAP_*.pth'), default=None)
 
     @property
-    def best_epoch(self) -> int:
-        """The epoch of the best checkpoint."""
-        return int(self.best_checkpoint.stem.rpartition('_')[2])
+    def best_epoch(self) -> int | None:
+        """The epoch of the best checkpoint, if there is one."""
+        best = self.best_checkpoint
+        return None if best is None else int(best.stem.rpartition('_')[2])
+
+    @property
+    def checkpoint(self) -> Path:
+        """The best checkpoint, or the last one."""
+        found = self.best_checkpoint or find_resume_checkpoint(self.path / 'train')
+        if found is None:
+            raise RunError(f'{self.path / "train"} has no checkpoint: see its log')
+        return Path(found)
 
     @property
     def model(self) -> Path:
@@ -238,7 +244,7 @@ def _logged(command: list[str], log: Path) -> tuple[int, list[str]]:
 def refit(run: RunFolder) -> None:
     """Train once more, on train and val, and keep the thresholds; where images are few.
 
-    The best epoch and the thresholds are chosen by then, so val is free for the training.
+    Epochs and thresholds are chosen by then, so val is free for the training.
     """
     train, val = (
         json.loads((run.labels / f'{split}.json').read_text(encoding='utf-8'))
@@ -287,7 +293,7 @@ def train_and_export(run: RunFolder) -> None:
     run.once(
         'thresholds',
         lambda: mldecoder(
-            *('thresholds', config, run.best_checkpoint, '--split', 'val', '--out', run.model),
+            *('thresholds', config, run.checkpoint, '--split', 'val', '--out', run.model),
             *('--work-dir', run.path / 'thresholds'),
             log=run.log,
         ),

@@ -50,9 +50,13 @@ def test_config_is_one_that_trains(row, tmp_path):
         assert dataset.data_root == str(data)
         assert dataset.ann_file == str(labels / f'{split}.json')
     assert cfg.default_hooks.logger.interval in (10, 100)
-    assert {hook.type for hook in cfg.custom_hooks} == {
-        *('IterSeedHook', 'DualEMAHook', 'EarlyStoppingHook', 'LivePageHook')
-    }
+    # Of a head on frozen features the last epoch counts.
+    frozen = cfg.model.backbone.get('frozen', False)
+    stopping = set() if frozen else {'EarlyStoppingHook'}
+    hooks = {'IterSeedHook', 'DualEMAHook', 'LivePageHook'} | stopping
+    assert {hook.type for hook in cfg.custom_hooks} == hooks
+    assert (cfg.default_hooks.checkpoint.save_best is None) == frozen
+    assert cfg.model.backbone.get('cache_dir') == (str(tmp_path / 'features') if frozen else None)
     model = build_without_weights(cfg.model)
     assert model(torch.empty(1, 3, 64, 64, device='meta')).shape == (1, 3)
 

@@ -99,6 +99,7 @@ class Commands:
 
     def __init__(self):
         self.called, self.fails, self.truncated = [], [], []
+        self.keeps_best = True
 
     def __call__(self, name, *arguments, allowed=(0,), log=None):
         self.called.append((name, *arguments))
@@ -114,7 +115,7 @@ class Commands:
             folder.mkdir()
             torch.save(dict(state_dict={}, meta={}), folder / 'epoch_9.pth')
             (folder / 'last_checkpoint').write_text(str(folder / 'epoch_9.pth'))
-            if '--no-validate' not in arguments:
+            if '--no-validate' not in arguments and self.keeps_best:
                 (folder / 'best_coco_mAP_epoch_3.pth').touch()
         if name == 'thresholds':
             torch.save(dict(state_dict={}, meta=dict(thresholds='fitted')), values['--out'])
@@ -147,6 +148,15 @@ def test_the_model_has_learned_from_val_where_images_are_few(run, commands):
     assert [each['image_id'] for each in labels['annotations']] == [0, 1, 4, 2, 3]
     assert [each['id'] for each in labels['annotations']] == [0, 1, 2, 3, 4]
     assert torch.load(run.model)['meta'] == dict(thresholds='fitted')
+    assert commands.called[2][2] == run.path / 'train/best_coco_mAP_epoch_3.pth'
+
+
+def test_where_no_best_checkpoint_is_kept_the_last_epoch_counts(run, commands):
+    commands.keeps_best = False
+    train_and_export(run)
+    assert commands.called[2][2] == run.path / 'train/epoch_9.pth'
+    cfg = Config.fromfile(commands.called[3][1], import_custom_modules=False)
+    assert 'train_cfg' not in cfg
 
 
 @pytest.mark.parametrize(
@@ -178,9 +188,9 @@ def test_many_images_are_trained_on_once(run, commands, monkeypatch):
     assert [name for name, *_ in commands.called].count('train') == 1
 
 
-def test_a_training_without_a_best_checkpoint_is_an_error(tmp_path):
-    with pytest.raises(RunError, match='best'):
-        _ = RunFolder(tmp_path / 'run', dict(data='a')).best_checkpoint
+def test_a_training_without_a_checkpoint_is_an_error(tmp_path):
+    with pytest.raises(RunError, match='no checkpoint'):
+        _ = RunFolder(tmp_path / 'run', dict(data='a')).checkpoint
 
 
 def test_long_logs_are_shown_in_short(tmp_path, capfd, monkeypatch):
