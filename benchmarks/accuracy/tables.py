@@ -197,17 +197,19 @@ def attention_table(dataset: str, out: Path) -> list[list[str]]:
 
 
 def threshold_table(dataset: str, out: Path) -> list[list[str]]:
-    """Gains of fitted thresholds."""
-    rows = [['head', 'seed', 'metric', 'at 0.5', 'gain promised', 'gain found']]
+    """Gains of fitted thresholds, means over the seeds."""
+    rows = [['head', 'seeds', 'metric', 'at 0.5', 'gain promised', 'gain found']]
     study = Study('threshold_gains', out)
-    for head in FINE_TUNED:
-        for each in study.find(dict(dataset=dataset, run=main_run(dataset, head).name)):
-            for metric in ('CF1', 'OF1'):
-                numbers = [
-                    f'{each[f"{metric}_{what}"]:.1f} ± {each[f"{metric}_{what}_sd"]:.1f}'
-                    for what in ('at_0.5', 'promised', 'found')
-                ]
-                rows.append([NAMES[head], str(each['seed']), metric, *numbers])
+    for head, metric in product(FINE_TUNED, ('CF1', 'OF1')):
+        records = study.find(dict(dataset=dataset, run=main_run(dataset, head).name))
+        means = {
+            name: np.mean([each[name] for each in records])
+            for what in ('at_0.5', 'promised', 'found')
+            for name in (f'{metric}_{what}', f'{metric}_{what}_sd')
+        }
+        pairs = zip(*[iter(means.values())] * 2, strict=True)
+        numbers = [f'{mean:.1f} ± {spread:.1f}' for mean, spread in pairs]
+        rows.append([NAMES[head], str(len(records)), metric, *numbers])
     return rows
 
 
