@@ -172,7 +172,7 @@ def ablation_table(dataset: str, out: Path) -> list[list[str]]:
 
 def peer_table(dataset: str, out: Path) -> list[list[str]]:
     """The same training by timm's parts."""
-    rows = [['training', 'seeds', 'mAP', 'minutes']]
+    rows = [['training', 'seeds', 'mAP']]
     name = Run(dataset, 'linear', size=160).name
     for label, study, settings in (
         ('this repository, GAP + linear', 'fine_tuning', dict(run=name)),
@@ -180,9 +180,8 @@ def peer_table(dataset: str, out: Path) -> list[list[str]]:
     ):
         records = Study(study, out).find(dict(dataset=dataset, **settings))
         if records:
-            minutes = _minutes(records)
             means = mean_and_sd([each['mAP'] for each in records])
-            rows.append([label, str(len(records)), means, minutes])
+            rows.append([label, str(len(records)), means])
     return rows
 
 
