@@ -94,10 +94,10 @@ class _Files:
         return None
 
     def __setitem__(self, key: str, maps: Maps) -> None:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         with atomic_write(self._path(key), sync=False) as path:
-            save_file({str(i): each for i, each in enumerate(maps)}, path)
+            path.write_bytes(save({str(i): each for i, each in enumerate(maps)}))
 
     def _path(self, key: str) -> Path:
         return self.folder / f'{key}.safetensors'
