@@ -1,7 +1,6 @@
 _base_ = './mldecoder_lite0_frozen.py'
 
 model = dict(
-    backbone=dict(pooled=True),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         _delete_=True,

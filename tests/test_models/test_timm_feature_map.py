@@ -262,18 +262,6 @@ def test_a_full_cache_computes_the_rest(in_files, tmp_path):
         assert again.seen == [2, 2]
 
 
-def test_pooled_maps_are_the_means_of_maps(cached_backbone):
-    images = torch.randn(2, 3, 64, 96)
-    expected = [maps.mean((2, 3), keepdim=True) for maps in cached_backbone(images)]
-    room = 2 * 4 * (256 + 512) / 1e9
-    pooled = build_cached_backbone(pooled=True, cache_gigabytes=room)
-    assert same(pooled(images), expected)
-    pooled.train()
-    pooled(images)
-    assert same(pooled(images), expected)
-    assert pooled.seen == [2, 2]
-
-
 def test_maps_in_a_folder_serve_other_networks(tmp_path):
     folder = tmp_path / 'maps'
     images = torch.randn(4, 3, 64, 64)
@@ -296,12 +284,9 @@ def test_maps_in_a_folder_serve_other_networks(tmp_path):
     tested(torch.randn(4, 3, 64, 64))
     assert len([*folder.iterdir()]) == 8
 
-    for other in (
-        build_cached_backbone(cache_dir=str(folder), pooled=True),
-        build_cached_backbone(cache_dir=str(folder), out_indices=(2, 3)),
-    ):
-        other(images)
-        assert other.seen == [4]
+    other = build_cached_backbone(cache_dir=str(folder), out_indices=(2, 3))
+    other(images)
+    assert other.seen == [4]
 
 
 def test_maps_that_cannot_be_read_are_computed(tmp_path):

@@ -32,9 +32,6 @@ class TIMMFeatureMap(TIMMBackbone):
         norm_eval (bool): Whether batch norms keep their statistics in a training, as in the host's
             ResNet; their weights are trained. Those of few or small images cost EfficientNet-Lite
             points of mAP (docs/results.md). Defaults to False.
-        pooled (bool): Whether a map is its mean, ``(B, C, 1, 1)``: all that a linear layer behind
-            global average pooling reads, and in a cache a hundredth of the memory. Defaults to
-            False.
         cache_gigabytes (float): Memory for the maps of a frozen network in a training: those of an
             image that comes again with the same pixels are not computed again, which makes all
             epochs but the first fast where a flip is the only augmentation. Defaults to 0.
@@ -57,7 +54,6 @@ class TIMMFeatureMap(TIMMBackbone):
         model_name: str,
         frozen: bool = False,
         norm_eval: bool = False,
-        pooled: bool = False,
         cache_gigabytes: float = 0,
         cache_dir: str | None = None,
         **kwargs: Any,
@@ -76,10 +72,9 @@ class TIMMFeatureMap(TIMMBackbone):
         self.timm_model.register_load_state_dict_pre_hook(_resample_position_embedding)
         self.frozen = frozen
         self.norm_eval = norm_eval
-        self.pooled = pooled
         self.timm_model.requires_grad_(not frozen).train(not frozen)
         self._cache = FeatureCache(cache_gigabytes, cache_dir) if cache_gigabytes else None
-        self._settings = repr((model_name, pooled, sorted(kwargs.items())))
+        self._settings = repr((model_name, sorted(kwargs.items())))
         self._digest: str | None = None
         self.timm_model.register_load_state_dict_pre_hook(self._forget_digest)
 
@@ -100,8 +95,7 @@ class TIMMFeatureMap(TIMMBackbone):
         return self._maps(x)
 
     def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
-        maps = tuple(self._to_map(output, x) for output in super().forward(x))
-        return tuple(each.mean((2, 3), keepdim=True) for each in maps) if self.pooled else maps
+        return tuple(self._to_map(output, x) for output in super().forward(x))
 
     def _made_by(self) -> str:
         """Return a name of all that maps depend on beside the image."""
