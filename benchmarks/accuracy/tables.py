@@ -201,13 +201,15 @@ def threshold_table(dataset: str, out: Path) -> list[list[str]]:
     study = Study('threshold_gains', out)
     for head, metric in product(FINE_TUNED, ('CF1', 'OF1')):
         records = study.find(dict(dataset=dataset, run=main_run(dataset, head).name))
-        means = {
-            name: np.mean([each[name] for each in records])
+        if not records:
+            continue
+        numbers = [
+            ' ± '.join(
+                f'{np.mean([each[name] for each in records]):.1f}'
+                for name in (f'{metric}_{what}', f'{metric}_{what}_sd')
+            )
             for what in ('at_0.5', 'promised', 'found')
-            for name in (f'{metric}_{what}', f'{metric}_{what}_sd')
-        }
-        pairs = zip(*[iter(means.values())] * 2, strict=True)
-        numbers = [f'{mean:.1f} ± {spread:.1f}' for mean, spread in pairs]
+        ]
         rows.append([NAMES[head], str(len(records)), metric, *numbers])
     return rows
 

@@ -31,7 +31,7 @@ from benchmarks.accuracy.records import (  # noqa: E402
     mean_average_precision,
     paired_difference,
 )
-from benchmarks.accuracy.tables import PAGES, markdown  # noqa: E402
+from benchmarks.accuracy.tables import PAGES, TABLES, markdown  # noqa: E402
 from benchmarks.accuracy.threshold_gains import gains  # noqa: E402
 from mmpretrain_mldecoder.analysis.model_table.model_table import replace_tables  # noqa: E402
 
@@ -257,3 +257,8 @@ def test_the_rows_of_voc_are_what_was_measured(head, monkeypatch, tmp_path):
             for name in ('train_dataloader', 'test_dataloader'):
                 assert cfg[name].batch_size == row[name].batch_size
                 assert cfg[name].dataset.pipeline == row[name].dataset.pipeline
+
+
+@pytest.mark.parametrize('name', sorted(TABLES.keys() - {'summary'}))
+def test_a_table_of_no_results_has_no_rows(name, tmp_path):
+    assert markdown(name, 'voc2007', tmp_path).count('\n') == 2

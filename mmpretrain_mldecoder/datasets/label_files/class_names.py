@@ -15,7 +15,8 @@ from .label_source import FOLDER, LabelSource
 from .label_table import LabelRow
 
 _FILES = re.compile(
-    r'((.*label_list|labels?|class(es)?_names|classes|categories|words|synsets|Concepts\d*)(\.txt)?|.*\.names|.*\.ya?ml)'
+    r'((.*label_list|labels?|class(es)?_names|classes|categories|words|synsets|Concepts\d*)(\.txt)?'
+    r'|.*\.names|.*\.ya?ml)'
 )
 _NUMBERED = re.compile(r'(\d+)[ \t:,]+(.*)')
 
