@@ -130,6 +130,7 @@ def test_channels_last_is_refused_with_this_backbone_as_the_fix():
     [
         ('coat_tiny', r"'coat_tiny' has no feature map"),
         ('deit_tiny_distilled_patch16_224', r'gives \(1, 192\), which is pooled'),
+        ('pit_ti_224', r'gives \(1, 1, 256\), which is pooled'),  # its class token
     ],
 )
 def test_models_without_a_map(name, message):
@@ -137,11 +138,21 @@ def test_models_without_a_map(name, message):
         build(name, {})(torch.rand(1, 3, 224, 224))
 
 
-@pytest.mark.parametrize('name', ['vit_tiny_patch16_224', 'vit_base_patch16_siglip_224'])
-def test_positions_are_resampled_as_timm_does_it(name):
-    small = build(name, SMALL)
+RESAMPLED = [
+    ('vit_tiny_patch16_224', SMALL, 96),
+    ('vit_base_patch16_siglip_224', SMALL | dict(global_pool=''), 96),
+    ('beit_base_patch16_224', SMALL, (64, 96)),
+    ('swin_tiny_patch4_window7_224', dict(img_size=224, depths=(1, 1, 1, 1)), 160),
+    ('maxvit_pico_rw_256', dict(img_size=64, depths=(1, 1, 1, 1)), 96),
+    ('efficientvit_m0', dict(img_size=224), 448),
+]
+
+
+@pytest.mark.parametrize(('name', 'options', 'img_size'), RESAMPLED, ids=[r[0] for r in RESAMPLED])
+def test_positions_are_resampled_as_timm_does_it(name, options, img_size):
+    small = build(name, options)
     state = small.state_dict()
-    large = build(name, SMALL | dict(img_size=96))
+    large = build(name, options | dict(img_size=img_size))
     assert large.load_state_dict(state, strict=True)
     theirs = timm.create_model(
         name,
@@ -150,10 +161,36 @@ def test_positions_are_resampled_as_timm_does_it(name):
             state_dict={key.removeprefix('timm_model.'): v for key, v in state.items()},
             num_classes=0,
         ),
-        **(SMALL | dict(img_size=96, num_classes=0, global_pool='')),
+        **(options | dict(img_size=img_size, num_classes=0)),
     )
-    assert torch.equal(large.timm_model.pos_embed, theirs.pos_embed)
-    assert state['timm_model.pos_embed'].shape != theirs.pos_embed.shape
+    held = large.timm_model.state_dict()
+    assert all(torch.equal(value, held[key]) for key, value in theirs.state_dict().items())
+    assert any(value.shape != state[f'timm_model.{key}'].shape for key, value in held.items())
+
+
+def test_positions_without_a_class_token_ahead():
+    """ConViT's class token comes behind them; timm itself loads it at one size only."""
+    options = dict(depth=2, embed_dim=16)
+    small = build('convit_tiny', options | dict(img_size=64))
+    large = build('convit_tiny', options | dict(img_size=96))
+    large.load_state_dict(small.state_dict(), strict=True)
+    expected = timm.layers.resample_abs_pos_embed(
+        small.timm_model.pos_embed, [6, 6], num_prefix_tokens=0
+    )
+    assert torch.equal(large.timm_model.pos_embed, expected)
+
+
+@pytest.mark.parametrize(
+    ('name', 'options', 'others'),
+    [
+        ('vit_tiny_patch16_224', SMALL, dict(reg_tokens=4)),
+        ('hiera_tiny_224', dict(stages=(1, 1, 1, 1)), dict(img_size=(256, 256))),
+    ],
+)
+def test_positions_that_cannot_be_resampled(name, options, others):
+    state = build(name, options).state_dict()
+    with pytest.raises(RuntimeError, match=r'size mismatch for timm_model\.pos_embed'):
+        build(name, options | others).load_state_dict(state)
 
 
 def test_a_frozen_network_stays_as_it_is():

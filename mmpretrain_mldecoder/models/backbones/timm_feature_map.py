@@ -2,6 +2,7 @@
 
 from functools import cached_property
 from hashlib import blake2b
+from math import isqrt, prod
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,8 @@ class TIMMFeatureMap(TIMMBackbone):
     - The patch tokens of a transformer (ViT, CLIP, SigLIP, DINOv3) become the grid that they are
       in the image. Class, distillation and register tokens, which lie nowhere in it, are left out:
       ``TIMMBackbone`` itself gives all tokens.
-    - Weights with position embeddings for another image size are resampled as timm does it.
+    - Position embeddings and tables of relative positions (BEiT, Swin, MaxViT) that are for
+      another image size are resampled as timm does it.
     - Its layers are known, for ``layer_decay_rate`` of :class:`NoDecay1DConstructor`.
 
     Args:
@@ -69,7 +71,7 @@ class TIMMFeatureMap(TIMMBackbone):
                 f'model_name = {model_name!r} has no feature map in timm ({error}): use another '
                 'model'
             ) from error
-        self.timm_model.register_load_state_dict_pre_hook(_resample_position_embedding)
+        self.timm_model.register_load_state_dict_pre_hook(_resample_positions)
         self.frozen = frozen
         self.norm_eval = norm_eval
         self.timm_model.requires_grad_(not frozen).train(not frozen)
@@ -137,13 +139,12 @@ class TIMMFeatureMap(TIMMBackbone):
         if output.dim() == 4:
             is_channels_last = getattr(self.timm_model, 'output_fmt', 'NCHW') == 'NHWC'
             return output.permute(0, 3, 1, 2) if is_channels_last else output
-        name = type(self.timm_model).__name__
-        if output.dim() != 3:
-            raise ValueError(
-                f"timm's {name} gives {tuple(output.shape)}, which is pooled and has no "
-                'positions: use another model'
-            )
         patches = output[:, getattr(self.timm_model, 'num_prefix_tokens', 0) :]
+        if patches.dim() != 3 or patches.shape[1] < 2:  # PiT gives its class token
+            raise ValueError(
+                f"timm's {type(self.timm_model).__name__} gives {tuple(output.shape)}, which is "
+                'pooled and has no positions: use another model'
+            )
         height, width = _grid(patches.shape[1], *image.shape[2:])
         return patches.transpose(1, 2).unflatten(2, (height, width))
 
@@ -155,18 +156,25 @@ def _grid(num_tokens: int, height: int, width: int) -> tuple[int, int]:
     return best, num_tokens // best
 
 
-def _resample_position_embedding(
-    model: Any, state_dict: dict[str, Tensor], prefix: str, *args: Any
-) -> None:
-    from timm.layers import resample_abs_pos_embed
+def _resample_positions(model: Any, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+    """Resize position embeddings, and tables of relative positions, of another image size."""
+    from timm import layers
 
-    name = f'{prefix}pos_embed'
-    own, loaded = getattr(model, 'pos_embed', None), state_dict.get(name)
-    if own is None or loaded is None or loaded.dim() != 3 or own.shape[1] == loaded.shape[1]:
-        return
-    has_prefix = not getattr(model, 'no_embed_class', False)
-    state_dict[name] = resample_abs_pos_embed(
-        loaded,
-        new_size=list(model.patch_embed.grid_size),
-        num_prefix_tokens=getattr(model, 'num_prefix_tokens', 0) if has_prefix else 0,
-    )
+    grid = getattr(getattr(model, 'patch_embed', None), 'grid_size', None)
+    for name, own in model.named_parameters():
+        loaded = state_dict.get(prefix + name)
+        if loaded is None or loaded.shape == own.shape or loaded.dim() != own.dim():
+            continue
+        module, _, kind = name.rpartition('.')
+        if name == 'pos_embed' and loaded.dim() == 3 and grid:
+            num_prefix_tokens = own.shape[1] - prod(grid)
+            if isqrt(number := loaded.shape[1] - num_prefix_tokens) ** 2 == number:
+                loaded = layers.resample_abs_pos_embed(
+                    loaded, new_size=list(grid), num_prefix_tokens=num_prefix_tokens
+                )
+        elif kind == 'relative_position_bias_table':
+            window = model.get_submodule(module).window_size
+            loaded = layers.resize_rel_pos_bias_table(loaded, window, own.shape)
+        elif kind == 'attention_biases' and loaded.shape[0] == own.shape[0]:
+            loaded = layers.resize_rel_pos_bias_table_levit(loaded.T, own.shape[::-1]).T
+        state_dict[prefix + name] = loaded
