@@ -1,9 +1,10 @@
 """Weights-only loading of checkpoints and of published weights, whatever their format.
 
 torch loads weights only by default, and then refuses MMEngine's checkpoints, which also hold log
-histories and numpy values. The reader here allows exactly these, on top of torch's own list:
+histories and numpy values. The reader here allows exactly this, on top of torch's own list:
 
 - numpy arrays and scalars of plain types, under the module names of numpy 1 and 2;
+- ``argparse.Namespace``, as timm's and torchvision's training scripts keep their arguments in one;
 - MMEngine's ``HistoryBuffer``. Its pickle looks its four statistics up with ``getattr``, which
   would give a file any attribute of any allowed object; a table of the four answers in its place.
 
@@ -13,6 +14,7 @@ There is no unsafe fallback: the error names what is refused.
 import pickle
 import re
 import zipfile
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -38,7 +40,8 @@ def load_weights_only(path: str | Path, map_location: Any = None) -> Any:
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is empty, truncated, a web page or otherwise not a checkpoint, or if it
-            holds anything but tensors, containers, plain values, numpy values and log histories.
+            holds anything but tensors, containers, plain values, numpy values, log histories and
+            arguments of a command.
     """
     path = Path(path).expanduser()
     _check_is_checkpoint(path)
@@ -127,6 +130,7 @@ def _allow_list() -> list:
     reconstruct, scalar = (value.__reduce__()[0] for value in (np.empty(0), np.float64(0)))
     return [
         HistoryBuffer,
+        Namespace,
         (_look_up_statistic, 'builtins.getattr'),
         np.ndarray,
         np.dtype,

@@ -1,3 +1,4 @@
+import argparse
 import pickle
 import sys
 import zipfile
@@ -34,6 +35,19 @@ def test_reads_what_mmengine_writes(tmp_path, is_archive):
     assert loaded['best'] == 0.5 and loaded['half'].dtype == np.float16
     assert loaded['names'].tolist() == ['a', 'bc'] and loaded['flags'].tolist() == [True, False]
     torch.testing.assert_close(loaded['state_dict'], saved['state_dict'], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('is_archive', [True, False])
+def test_reads_the_arguments_of_training_scripts(tmp_path, is_archive):
+    """timm, torchvision's references and MAE save theirs beside the weights."""
+    path = tmp_path / 'last.pth.tar'
+    saved = dict(state_dict=dict(weight=torch.ones(2)), args=argparse.Namespace(lr=0.1, out=None))
+    torch.save(saved, path, _use_new_zipfile_serialization=is_archive)
+    assert load_weights_only(path)['args'] == saved['args']
+    saved['args'].out = Call(exec, 'raise SystemExit')
+    torch.save(saved, path, _use_new_zipfile_serialization=is_archive)
+    with pytest.raises(ValueError, match='holds .*exec'):
+        load_weights_only(path)
 
 
 def test_reads_numpy_of_either_major_version(tmp_path):
