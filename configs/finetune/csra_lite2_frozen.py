@@ -1,5 +1,5 @@
-# For fewer images than ML-Decoder needs: as accurate as it on 1,700 photos, more accurate on 850
-# and less, and trained in a tenth of the time (docs/results.md).
+# For fewer images, or fewer of each class, than ML-Decoder needs, and trained in a tenth of the time
+# (docs/results.md#few-photos).
 _base_ = './mldecoder_lite2_frozen.py'
 
 model = dict(

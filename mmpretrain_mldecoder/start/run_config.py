@@ -20,7 +20,8 @@ from ..fileio.terminal import one_line
 ROWS = Path(mmpretrain_mldecoder.__file__).parent / '.mim' / 'configs' / 'finetune'
 BASE_BATCH = 32  # of the rows
 FEW_IMAGES = 5000  # below, those of val are trained on in the end, too
-FOR_QUERIES = 2000  # below, CSRA is as good on frozen features, and quicker
+# With fewer images, or fewer for each class, CSRA is as good on frozen features or better.
+FOR_QUERIES, FOR_A_CLASS = 2000, 100
 LEAST_STEPS = 10  # an epoch
 PASSES = dict(cpu=10_000, gpu=60_000)  # images that a training sees, within the bounds of epochs
 LEAST_EPOCHS, MOST_EPOCHS = 5, 40
@@ -57,7 +58,7 @@ def choose(
     """
     has_gpu = get_device() != 'cpu'
     choices = {}
-    choices['row'] = Choice(row, 'as asked for') if row else _row(num_images, has_gpu)
+    choices['row'] = Choice(row, 'as asked for') if row else _row(num_images, num_classes, has_gpu)
     groups = min(num_classes, MOST_QUERIES)
     reason = 'one query a class' if groups == num_classes else f'{MOST_QUERIES} queries share them'
     choices['num_groups'] = Choice(groups, reason)
@@ -88,11 +89,12 @@ def choose(
     return choices
 
 
-def _row(num_images: int, has_gpu: bool) -> Choice:
+def _row(num_images: int, num_classes: int, has_gpu: bool) -> Choice:
     if not has_gpu:
         # More accurate than a smaller network that is fine-tuned, and quicker (docs/results.md).
-        head = 'csra' if num_images < FOR_QUERIES else 'mldecoder'
-        return Choice(f'{head}_lite2_frozen', f'no GPU, {num_images:,} images: the head alone')
+        few = num_images < max(FOR_QUERIES, FOR_A_CLASS * num_classes)
+        reason = f'no GPU, {num_images:,} images of {num_classes:,} classes: the head alone'
+        return Choice('csra_lite2_frozen' if few else 'mldecoder_lite2_frozen', reason)
     row = Config.fromfile(ROWS / 'mldecoder_r50vd_ssld.py')
     try:  # before the training needs them
         find_published(row.model.backbone.init_cfg.checkpoint)

@@ -24,10 +24,17 @@ def test_small_data_gets_small_batches_and_many_epochs(images, batch, epochs):
     assert (chosen['batch_size'], chosen['epochs']) == (batch, epochs)
     rate = Config.fromfile(ROWS / f'{chosen["row"]}.py').optim_wrapper.optimizer.lr
     assert chosen['lr'] == pytest.approx(rate * batch / 32, rel=0.01)
-    assert chosen['row'] == f'{"csra" if images < 2000 else "mldecoder"}_lite2_frozen'
     steps = epochs * -(-images // batch)
     assert 1 / (1 - chosen['ema_decay']) <= steps / 5
     assert chosen['num_groups'] == 7
+
+
+@pytest.mark.parametrize(
+    ('images', 'classes', 'head'),
+    [(500, 2, 'csra'), (1999, 3, 'csra'), (2000, 20, 'mldecoder'), (4500, 374, 'csra')],
+)
+def test_few_images_or_few_of_a_class_get_csra(images, classes, head):
+    assert values(choose(images, classes))['row'] == f'{head}_lite2_frozen'
 
 
 def test_what_is_asked_for_is_taken():
