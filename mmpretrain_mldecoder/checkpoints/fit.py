@@ -254,7 +254,7 @@ def load(module: nn.Module, state_dict: Mapping, source: str) -> Mismatch:
     misshaped: dict[str, tuple] = {}
     try:
         found = module.load_state_dict(state_dict, strict=False)
-    except (AssertionError, KeyError, RuntimeError) as error:
+    except (AssertionError, KeyError, RuntimeError, ValueError) as error:
         shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
         for name in re.findall(r'size mismatch for (\S+): ', str(error)):
             if name in state_dict and name in shapes:

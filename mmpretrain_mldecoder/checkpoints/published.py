@@ -83,9 +83,12 @@ def _files(address: str, paths: Mapping[str, str], note: str = '') -> dict[str, 
 def _timm_file(name: str, repository: str, url: str = '') -> PublishedFile:
     # The variable of huggingface_hub for a mirror.
     hub = os.environ.get('HF_ENDPOINT', 'https://huggingface.co').rstrip('/')
+    others = (f'{name}.pth', f'{name}.bin')
     return PublishedFile(
         url=f'{hub}/{repository}/resolve/main/model.safetensors' if repository else url,
-        files=(f'{name}.safetensors', f'{name}.pth', f'{name}.bin')[0 if repository else 1 :],
+        files=(f'{name}.safetensors', *others)
+        if repository
+        else (*others, PurePosixPath(url).name),
         note=f'`hf download {repository}` brings it too. ' if repository else '',
         repository=repository,
     )

@@ -45,7 +45,8 @@ def convert(name: str, state: Mapping[str, Tensor]) -> Conversion:
 
     The network becomes that of the host's ``TIMMBackbone``. The classifier becomes ``head.fc`` of
     a model with the host's ``GlobalAveragePooling`` and ``LinearClsHead`` if timm's network ends
-    in the same two layers; any other (with a norm or a layer between them) is skipped.
+    in the same two layers; any other (with a norm or a layer between them) is skipped, and a file
+    may be without it.
 
     Args:
         name (str): ``'MODEL.TAG'``, a name of ``timm.list_pretrained()``.
@@ -55,9 +56,12 @@ def convert(name: str, state: Mapping[str, Tensor]) -> Conversion:
         ValueError: If they are not those of the model.
     """
     try:
-        model = _timm().create_model(
-            name, pretrained=True, pretrained_cfg_overlay=dict(state_dict=dict(state))
-        )
+        try:
+            model = _create(name, state)
+        except RuntimeError:
+            if _has_classifier(name, state):
+                raise
+            model = _create(name, state, num_classes=0)
     except (RuntimeError, KeyError) as error:
         raise ValueError(f"they are not those of timm's {name}: {one_line(error)}") from error
     tensors = dict(model.state_dict())
@@ -84,6 +88,17 @@ def _timm() -> Any:
     except ImportError as error:
         raise ImportError('weights of timm need timm: pip install timm') from error
     return timm
+
+
+def _create(name: str, state: Mapping[str, Tensor], **options: Any) -> Any:
+    overlay = dict(state_dict=dict(state))
+    return _timm().create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+
+
+def _has_classifier(name: str, state: Mapping[str, Tensor]) -> bool:
+    known = pretrained_cfg(name).classifier or ()
+    known = (known,) if isinstance(known, str) else known
+    return any(own.startswith(f'{layer}.') for own in state for layer in known)
 
 
 def _classifier(model: Any) -> str:

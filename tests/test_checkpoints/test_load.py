@@ -46,7 +46,7 @@ def test_reads_the_arguments_of_training_scripts(tmp_path, is_archive):
     assert load_weights_only(path)['args'] == saved['args']
     saved['args'].out = Call(exec, 'raise SystemExit')
     torch.save(saved, path, _use_new_zipfile_serialization=is_archive)
-    with pytest.raises(ValueError, match='holds .*exec'):
+    with pytest.raises(ValueError, match=r'holds .*exec'):
         load_weights_only(path)
 
 

@@ -84,6 +84,19 @@ def test_own_file_of_another_network(weights, tmp_path):
         ours.init_weights()
 
 
+@pytest.mark.parametrize('name', ['test_vit.r160_in1k', 'test_convnext.r160_in1k'])
+def test_weights_without_the_classifier(weights, name):
+    """A published name serves them, and no other number of classes."""
+    theirs = weights(name, num_classes=0).state_dict()
+    ours = backbone(name)
+    ours.init_weights()
+    for key, value in ours.timm_model.state_dict().items():
+        assert torch.equal(value, theirs[key]), key
+    weights(name, num_classes=7)
+    with pytest.raises(ValueError, match='size mismatch for head'):
+        backbone(name).init_weights()
+
+
 @pytest.mark.parametrize(
     ('name', 'channels'),
     [
@@ -122,6 +135,17 @@ def test_positions_of_another_size(weights):
         backbone(name, img_size=96).init_weights()
 
 
+def test_tables_of_a_window_that_is_no_square(tmp_path):
+    kind = dict(type='TIMMFeatureMap', model_name='beit_base_patch16_224')
+    small = dict(depth=1, embed_dim=16, num_heads=2)
+    torch.save(
+        MODELS.build(kind | small | dict(img_size=(64, 96))).state_dict(), tmp_path / 'a.pth'
+    )
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'))
+    with pytest.raises(WeightsMismatchError, match=r'a\.pth cannot be loaded into the Beit: '):
+        MODELS.build(kind | small | dict(img_size=64, init_cfg=init_cfg)).init_weights()
+
+
 def test_weights_of_another_model(weights, tmp_path):
     weights('convnext_atto.d2_in1k')
     os.rename(tmp_path / 'convnext_atto.d2_in1k.pth', tmp_path / 'convnext_femto.d1_in1k.pth')
@@ -148,6 +172,13 @@ def test_hub_cache_is_looked_in(tmp_path, weights, monkeypatch):
     assert find_published(f'timm://{name}') == path
     weights(name)  # into MLDECODER_WEIGHTS, which comes first
     assert find_published(f'timm://{name}') == tmp_path / f'{name}.pth'
+
+
+def test_a_file_keeps_the_name_of_its_address(tmp_path, monkeypatch):
+    monkeypatch.setenv('MLDECODER_WEIGHTS', str(tmp_path))
+    path = tmp_path / 'gcvit_xxtiny_224_nvidia-d1d86009.pth'
+    path.touch()
+    assert find_published('timm://gcvit_xxtiny.in1k') == path
 
 
 @pytest.mark.parametrize(
