@@ -96,7 +96,8 @@ bench: env .venv/bench-peers
 	$(PY) -m pip install -e '.[$(STACK),bench]'
 	touch $@
 
-STUDIES ?= frozen_features losses fine_tuning attention_in_boxes threshold_gains small_data label_errors
+STUDIES ?= frozen_features losses fine_tuning attention_in_boxes threshold_gains small_data \
+  small_data_heads label_errors
 
 accuracy: env .venv/accuracy
 	@for name in $(STUDIES); do \

@@ -100,6 +100,7 @@ def train(
     loss: Callable[[Tensor, Tensor], Tensor] = asymmetric_loss,
     sampler: SeededSampler | None = None,
     batch_size: int = BATCH_SIZE,
+    after_epoch: Callable[[nn.Module], object] | None = None,
 ) -> None:
     """Train a head in place; ``torch.manual_seed`` decides dropout and, without sampler, the order.
 
@@ -107,7 +108,6 @@ def train(
     the processors this ran on compute in hardware.
     """
     keep_freed_memory()
-    head.train()
     parameters = [each for each in head.parameters() if each.requires_grad]
     groups = [
         dict(params=[each for each in parameters if each.dim() > 1]),
@@ -119,6 +119,7 @@ def train(
         optimizer, lr, total_steps=steps, pct_start=0.2, cycle_momentum=False
     )
     for epoch in range(epochs):
+        head.train()
         MessageHub.get_current_instance().update_info('epoch', epoch)  # some losses depend on it
         if sampler is None:
             order = torch.randperm(len(maps))
@@ -132,6 +133,8 @@ def train(
             (loss(logits.float(), targets[rows]).sum() / len(rows)).backward()
             optimizer.step()
             schedule.step()
+        if after_epoch is not None:
+            after_epoch(head)
 
 
 @torch.inference_mode()

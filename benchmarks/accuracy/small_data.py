@@ -4,14 +4,10 @@
 its model is then tested on the photos of val, which it never saw. Beside it, scikit-learn's
 logistic regression on the same frozen features, one per class, its strength chosen by
 cross-validation: of all photos, and of those that ``start`` did not keep for its own test.
-
-``--heads`` trains heads on photos of train instead, as its rules for their number say, and scores
-others of train: which head for how many photos?
 """
 
 import argparse
 import csv
-import itertools
 import json
 import subprocess
 import sys
@@ -20,14 +16,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.accuracy.frozen_features import Network, features, predict, train
-from benchmarks.accuracy.heads import HEADS
+from benchmarks.accuracy.frozen_features import Network, features
 from benchmarks.accuracy.photos import DATASETS, dataset_cfg, paths_and_targets
 from benchmarks.accuracy.records import OUT, Study, mean_average_precision
 from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
@@ -36,10 +30,6 @@ from mmpretrain_mldecoder.datasets.seeded_datasets import SeededVOC
 from mmpretrain_mldecoder.start.run_config import choose
 
 SIZES = (100, 500, 2000)
-HEAD_SIZES, SCORED = (85, 425, 850, 1700), 800
-HEAD_ROWS = dict(
-    linear='linear_lite0_frozen', csra='csra_lite2_frozen', mldecoder='mldecoder_lite2_frozen'
-)
 NETWORK = Network('lite2', 320)  # that of start without a GPU
 
 
@@ -127,40 +117,13 @@ def start(folder: Path, run: Path, out: Path) -> tuple[float, float]:
     return mean_average_precision(scores, targets), minutes
 
 
-def compare_heads(seed: int, out: Path) -> None:
-    """Store what each head reaches on ``SCORED`` photos of train, learning from others of them."""
-    study = Study('small_data_heads', out)
-    maps, targets = features('voc2007', 'train', out, network=NETWORK)
-    order = np.random.default_rng(seed).permutation(len(maps))
-    for count, (name, row) in itertools.product(HEAD_SIZES, HEAD_ROWS.items()):
-        key = dict(dataset='voc2007', photos=count, head=name, seed=seed)
-        if study.find(key):
-            continue
-        chosen = choose(count, DATASETS['voc2007'], row=row)
-        lr, epochs, batch = (
-            float(str(chosen[what].value)) for what in ('lr', 'epochs', 'batch_size')
-        )
-        learned, scored = order[:count], order[-SCORED:]
-        torch.manual_seed(seed)
-        head = HEADS[name](DATASETS['voc2007'], maps.shape[1])
-        train(head, maps[learned], targets[learned], lr, int(epochs), batch_size=int(batch))
-        mean = mean_average_precision(predict(head, maps[scored]), targets[scored].numpy())
-        study.add(key, dict(mAP=mean, epochs=int(epochs)))
-        print(f'{count} photos, {name}: {mean:.2f} mAP', flush=True)
-
-
 def main() -> None:
     """Train on the sizes that are not stored yet."""
     parser = argparse.ArgumentParser(description='Train on few photos.')
     parser.add_argument('--sizes', nargs='+', type=int, default=SIZES)
     parser.add_argument('--seeds', type=int, default=1, help='number of draws of the photos')
-    parser.add_argument('--heads', action='store_true', help='compare the heads instead')
     parser.add_argument('--out', type=Path, default=OUT)
     args = parser.parse_args()
-    if args.heads:
-        for seed in range(args.seeds):
-            compare_heads(seed, args.out)
-        return
     study = Study('small_data', args.out)
     for seed in range(args.seeds):
         for count in args.sizes:

@@ -2,7 +2,8 @@
 
 Prints what is stored in ``--out``. With ``--record`` the results are copied into the repository,
 and the pages are made of them: each table stands between ``<!-- accuracy: begin NAME DATASET -->``
-and ``<!-- accuracy: end -->``. The difference of two heads is computed once both have scores.
+and ``<!-- accuracy: end -->``; ``NAME all`` is that of all data sets. The difference of two heads
+is computed once both have scores.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from benchmarks.accuracy.fine_tuning import Run, ablation_runs, main_run
 from benchmarks.accuracy.frozen_features import BACKBONES, Network
 from benchmarks.accuracy.heads import HEADS
 from benchmarks.accuracy.losses import BALANCED, BINS, HIDINGS, OF_ML_DECODER, PARTIAL, run_name
-from benchmarks.accuracy.photos import REPOSITORY
+from benchmarks.accuracy.photos import DATASETS, REPOSITORY
 from benchmarks.accuracy.records import (
     OUT,
     RECORDED,
@@ -28,15 +29,16 @@ from benchmarks.accuracy.records import (
     mean_difference,
     store_differences,
 )
-from benchmarks.accuracy.small_data import HEAD_ROWS, HEAD_SIZES
 from benchmarks.accuracy.small_data import NETWORK as OF_START
+from benchmarks.accuracy.small_data_heads import ROWS, SIZES, STOPPING_HEADS, STOPPING_SIZES
 from mmpretrain_mldecoder.analysis.model_table.model_table import update_page
 
-_PAGES = ('results.md', 'partial_labels.md', 'imbalance.md', 'audit.md', 'thresholds.md')
+_PAGES = ('results', 'partial_labels', 'imbalance', 'audit', 'thresholds', 'fine_tuning')
 PAGES = [
-    *(REPOSITORY / 'docs' / name for name in _PAGES),
+    *(REPOSITORY / 'docs' / f'{name}.md' for name in _PAGES),
     *(REPOSITORY / name for name in ('README.md', 'README_zh-CN.md')),
 ]
+DATASET_NAMES = dict(voc2007='VOC 2007', coco18='COCO-18', corel5k='Corel-5k')
 NAMES = {
     'linear': 'GAP + linear',
     'gmp': 'GMP + linear',
@@ -242,16 +244,31 @@ def small_data_table(dataset: str, out: Path) -> list[list[str]]:
     return rows
 
 
-def few_photos_heads_table(dataset: str, out: Path) -> list[list[str]]:
+def small_data_heads_table(dataset: str, out: Path) -> list[list[str]]:
     """Heads on the features of `mldecoder start` by the number of photos."""
-    study, heads = Study('small_data_heads', out), [*HEAD_ROWS]
-    rows = [['photos', 'seeds', *(NAMES[head] for head in heads)]]
-    for count in HEAD_SIZES:
+    study = Study('small_data_heads', out)
+    rows = [['photos', 'a class', 'seeds', *(NAMES[head] for head in ROWS)]]
+    for count in SIZES:
         key = dict(dataset=dataset, photos=count)
-        of_heads = [study.find(key | dict(head=head)) for head in heads]
+        of_heads = [study.find(key | dict(head=head)) for head in ROWS]
         if all(of_heads):
             means = [mean_and_sd([each['mAP'] for each in records]) for records in of_heads]
-            rows.append([f'{count:,}', str(len(of_heads[0])), *means])
+            per_class = f'{count / DATASETS[dataset]:.2g}'
+            rows.append([f'{count:,}', per_class, str(len(of_heads[0])), *means])
+    return rows
+
+
+def small_data_stopping_table(dataset: str, out: Path) -> list[list[str]]:
+    """A last training as long as the best epoch says, and one of all epochs."""
+    study = Study('small_data_stopping', out)
+    rows = [['photos', 'head', 'seeds', 'best epoch', 'mAP of as many', 'epochs', 'mAP of all']]
+    for count, head in product(STOPPING_SIZES, STOPPING_HEADS):
+        if records := study.find(dict(dataset=dataset, photos=count, head=head)):
+            rows.append([str(count), NAMES[head], str(len(records))])
+            for what in ('best_epoch', 'epochs'):
+                epochs = [each[what] for each in records]
+                span = f'{min(epochs)} to {max(epochs)}' if len({*epochs}) > 1 else str(epochs[0])
+                rows[-1] += [span, mean_and_sd([each[f'mAP_of_{what}'] for each in records])]
     return rows
 
 
@@ -351,7 +368,8 @@ TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     thresholds=threshold_table,
     few_images=few_images_table,
     small_data=small_data_table,
-    few_photos_heads=few_photos_heads_table,
+    small_data_heads=small_data_heads_table,
+    small_data_stopping=small_data_stopping_table,
     partial=partial_table,
     balanced=balanced_table,
     label_errors=label_errors_table,
@@ -361,7 +379,12 @@ TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
 
 def markdown(name: str, dataset: str, out: Path) -> str:
     """Return one of ``TABLES``."""
-    rows = TABLES[name](dataset, out)
+    if dataset == 'all':
+        tables = {title: TABLES[name](each, out) for each, title in DATASET_NAMES.items()}
+        rows = [['data set', *tables['VOC 2007'][0]]]
+        rows += [[title, *row] for title, table in tables.items() for row in table[1:]]
+    else:
+        rows = TABLES[name](dataset, out)
     lines = [f'| {" | ".join(row)} |' for row in rows]
     lines.insert(1, '| --- ' * len(rows[0]) + '|')
     return '\n'.join(lines) + '\n'
@@ -373,7 +396,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=OUT, help='where the results are')
     parser.add_argument('--record', action='store_true', help='copy them to the repository')
     args = parser.parse_args()
-    for dataset in ('voc2007', 'coco18', 'corel5k'):
+    for dataset in DATASETS:
         networks = [[network.of(head) for head in HEADS] for network in NETWORKS]
         for study, runs in (
             *(('frozen_features', runs) for runs in networks),

@@ -206,8 +206,8 @@ _CACHE = """\
     # Feature maps are computed once, and kept meanwhile, on at most half of the free disk.
     backbone=dict(cache_dir={features!r}, cache_gigabytes={gigabytes}),
 """
-# The best epoch on few images is mostly chance, and a refit of as many epochs is too short: tried
-# on 100 and 500 photos, that cost CSRA and a linear layer a point of mAP.
+# The best epoch on few images is mostly chance, and a refit of as many epochs is too short
+# (docs/fine_tuning.md#early-stopping).
 _LAST = '    checkpoint=dict(save_best=None),  # the last epoch counts: it has the lowest rate\n'
 _STOPPING = """\
     # {patience.reason}
