@@ -48,14 +48,19 @@ def _edit(source: LabelSource, changes: Changes) -> str:
     """Add labels as annotations without a box; remove all annotations of those to remove."""
 
     def edit(content: dict[str, Any]) -> None:
-        ids = {each['name'].strip(): each['id'] for each in content['categories']}
+        ids = {str(each['name']).strip(): each['id'] for each in content['categories']}
+        by_name = {name: key for name, key in ids.items() if name not in ids.values()}
         removed, added = set(), []
         for image in content['images']:
             for name, value in changes(image['file_name']).items():
                 (added.append if value else removed.add)((image['id'], ids[name]))
-        before = content['annotations']
-        kept = [each for each in before if (each['image_id'], each['category_id']) not in removed]
-        first = max((each['id'] for each in before if 'id' in each), default=0) + 1
+        before, kept = content['annotations'], []
+        for each in before:
+            category = by_name.get(each['category_id'], each['category_id'])
+            if (each['image_id'], category) not in removed:
+                kept.append(each)
+        numbers = (each['id'] for each in before if isinstance(each.get('id'), int))
+        first = max(numbers, default=0) + 1
         content['annotations'] = kept + [
             dict(id=first + i, image_id=image, category_id=category)
             for i, (image, category) in enumerate(added)

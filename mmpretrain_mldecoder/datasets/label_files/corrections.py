@@ -98,7 +98,7 @@ def _edit(
         for name, value in of_image.items():
             if ((image, name, 1) in wanted) == bool(value):
                 return False
-            wanted ^= {(image, name, 1)}
+            wanted = (wanted - {(image, name, -1)}) ^ {(image, name, 1)}
     try:
         return _stated(format.read(again), no_label) == wanted
     except ValueError:

@@ -8,6 +8,7 @@ import pytest
 from mmpretrain_mldecoder.datasets.label_files import Answers, write_corrected
 
 UNKNOWN = dict(empty='unknown')
+CSL = dict(minus_one='unknown')
 VOC = dict(minus_one='no', zero='unknown')
 NO_FINDING = dict(no_label=('No Finding',))
 # file, lines before, answers, lines after: a.jpg gets a cat, b.jpg loses its dog
@@ -22,6 +23,8 @@ LINES = [
      ['image,cat,dog', 'a.jpg,1,1', 'b.jpg,1,0', 'c.jpg,,0']),
     ('my.csv', ['image;cat;dog', 'a.jpg;-1;1', 'b.jpg;1;1', 'c.jpg;0;-1'], VOC,
      ['image;cat;dog', 'a.jpg;1;1', 'b.jpg;1;-1', 'c.jpg;0;-1']),
+    ('my.csv', ['image,cat,dog', 'a.jpg,-1,1', 'b.jpg,1,1', 'c.jpg,-1,0'], CSL,
+     ['image,cat,dog', 'a.jpg,1,1', 'b.jpg,1,0', 'c.jpg,-1,0']),
     ('my.csv', ['image,labels', 'a.jpg,No Finding', 'b.jpg,dog', 'c.jpg,cat|dog'], NO_FINDING,
      ['image,labels', 'a.jpg,cat', 'b.jpg,No Finding', 'c.jpg,cat|dog']),
     ('train/_classes.csv', ['filename, cat, dog', 'a.jpg, 0, 1', 'b.jpg, 1, 1', 'c.jpg, 0, 0'], {},
@@ -46,6 +49,8 @@ CATEGORIES = [dict(id=1, name='cat'), dict(id=7, name='dog')]
 DOG = dict(id=1, image_id=5, category_id=7, bbox=[0, 0, 1, 1])
 CAT_OF_B = dict(id=3, image_id=6, category_id=1)
 DOGS_OF_B = [dict(id=i, image_id=6, category_id=7) for i in (2, 4)]
+UNKNOWN_CAT = dict(id='x', image_id=5, category_id='cat', ignore=1)
+NAMED_DOGS_OF_B = [dict(id=i, image_id=6, category_id='dog') for i in ('y', None)]
 # content before and after
 OBJECTS = [
     (dict(metainfo=dict(classes=['cat', 'dog']), data_list=[
@@ -54,11 +59,21 @@ OBJECTS = [
      dict(metainfo=dict(classes=['cat', 'dog']), data_list=[
          dict(img_path='a.jpg', gt_label=[0, 1]),
          dict(img_path='b.jpg', gt_label=[0], gt_score=[1, 0])])),
+    (dict(metainfo=dict(classes=['cat', 'dog']), data_list=[
+        dict(img_path='a.jpg', gt_label=[1], gt_score=[-1, 1]),
+        dict(img_path='b.jpg', gt_label=[1], gt_score=[-1, 1])]),
+     dict(metainfo=dict(classes=['cat', 'dog']), data_list=[
+         dict(img_path='a.jpg', gt_label=[0, 1], gt_score=[1, 1]),
+         dict(img_path='b.jpg', gt_label=[], gt_score=[-1, 0])])),
     (dict(classes=['cat', 'dog'], labels=dict(a=1, b=['dog', 'cat'], c=None)),
      dict(classes=['cat', 'dog'], labels=dict(a=['dog', 'cat'], b=['cat'], c=None))),
     (dict(images=IMAGES, categories=CATEGORIES, annotations=[DOG, *DOGS_OF_B, CAT_OF_B]),
      dict(images=IMAGES, categories=CATEGORIES,
           annotations=[DOG, CAT_OF_B, dict(id=5, image_id=5, category_id=1)])),
+    (dict(images=IMAGES, categories=CATEGORIES,
+          annotations=[UNKNOWN_CAT, CAT_OF_B, *NAMED_DOGS_OF_B]),
+     dict(images=IMAGES, categories=CATEGORIES,
+          annotations=[UNKNOWN_CAT, CAT_OF_B, dict(id=4, image_id=5, category_id=1)])),
 ]  # fmt: skip
 
 
