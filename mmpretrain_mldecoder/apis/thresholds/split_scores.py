@@ -189,5 +189,5 @@ def use_stored_thresholds(cfg: Config, checkpoint: str) -> None:
     if not metrics:
         raise ValueError('the test_evaluator has no MultiLabelMAP to report F1 at thresholds')
     for metric in metrics:
-        metric.thr = dict(zip(classes, values.tolist(), strict=True))
+        metric.thr = [*zip(classes, values.tolist(), strict=True)]
         metric.with_f1 = True

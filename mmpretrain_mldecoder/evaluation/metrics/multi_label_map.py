@@ -59,8 +59,10 @@ class MultiLabelMAP(BaseMetric):
         with_f1 (bool): Whether to report CP, CR, CF1, OP, OR and OF1, both at ``thr`` and, named
             like ``CF1_top3``, of the ``topk`` best classes of each image; for the conventions see
             ``functional/precision_recall.py``. Defaults to False.
-        thr (float | dict[str, float]): Probability from which on a class is predicted, for
-            ``with_f1``: one number, or one per class name. Defaults to 0.5.
+        thr (float | dict[str, float] | list[tuple[str, float]]): Probability from which on a class
+            is predicted, for ``with_f1``: one number, or one per class name. (MMEngine cannot write
+            a config with a key such as ``it's`` or ``None``, so pairs are for any names.) Defaults
+            to 0.5.
         topk (int, optional): Predictions per image, in ``[1, C]``, for ``with_f1``. Defaults to 3,
             or ``C`` if that is less.
         by_size (bool): Whether to report ``mAP_small``, ``mAP_medium`` and ``mAP_large``, see
@@ -90,7 +92,7 @@ class MultiLabelMAP(BaseMetric):
         missing_class: str = 'skip',
         per_class: bool = False,
         with_f1: bool = False,
-        thr: float | dict[str, float] = 0.5,
+        thr: float | dict[str, float] | list[tuple[str, float]] = 0.5,
         topk: int | None = None,
         by_size: bool = False,
         collect_device: str = 'cpu',
@@ -105,7 +107,8 @@ class MultiLabelMAP(BaseMetric):
         for name, value, default in (('thr', thr, 0.5), ('topk', topk, None)):
             if value != default and not with_f1:
                 raise ValueError(f'{name} = {value!r} does nothing without with_f1=True: set both')
-        for name, value in (thr if isinstance(thr, dict) else {'': thr}).items():
+        self.thr = dict(thr) if isinstance(thr, list | tuple) else thr
+        for name, value in (self.thr if isinstance(self.thr, dict) else {'': self.thr}).items():
             if not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ValueError(f'thr must be a probability from 0 to 1, got {name} {value!r}')
         if topk is not None and (not isinstance(topk, int) or topk < 1):
@@ -114,7 +117,6 @@ class MultiLabelMAP(BaseMetric):
         self.missing_class = missing_class
         self.per_class = per_class
         self.with_f1 = with_f1
-        self.thr = thr
         self.topk = topk
         self.by_size = by_size
         self.class_positives: np.ndarray | None = None

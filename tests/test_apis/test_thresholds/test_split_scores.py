@@ -2,13 +2,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmpretrain.registry import METRICS
 
 from mmpretrain_mldecoder.apis.thresholds.split_scores import (
     _SameClassesHook,
     image_source,
     split_warnings,
     use_split,
+    use_stored_thresholds,
 )
 
 ROWS = Path(__file__).parents[3] / 'configs' / 'mldecoder'
@@ -74,3 +77,13 @@ def test_classes_of_checkpoint_and_split(classes):
     ) as caught:
         check(runner, dict(meta=dict(dataset_meta=dict(classes=classes))))
     assert str(caught.value).isprintable()
+
+
+def test_thresholds_of_any_class_names_survive_the_text_of_the_config(cfg, tmp_path):
+    """A runner logs that text, and a training writes it."""
+    wanted = {"bird's nest": 0.25, 'None': 0.5, 'a\\new "x"': 0.75, 'type': 0.1, 'Größe': 0.2}
+    thresholds = dict(classes=[*wanted], values=[*wanted.values()])
+    torch.save(dict(state_dict={}, meta=dict(thresholds=thresholds)), tmp_path / 'a.pth')
+    use_stored_thresholds(cfg, str(tmp_path / 'a.pth'))
+    again = Config.fromstring(cfg.pretty_text, '.py')
+    assert METRICS.build(again.test_evaluator).thr == wanted
