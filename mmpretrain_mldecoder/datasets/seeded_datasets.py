@@ -107,7 +107,7 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
                 f'there is no list of images {source}: set `data_root` to the folder that has '
                 'ImageSets, JPEGImages and Annotations, or `image_set_path` to the list'
             )
-        ids = [*filter(None, map(str.strip, list_from_file(source)))]
+        ids = [*filter(None, map(str.strip, list_from_file(source, encoding='utf-8-sig')))]
         if not ids:
             raise ValueError(f'{source} has no lines: it needs the name of an image in each')
         names = [f'{each}.jpg' for each in ids]
@@ -138,18 +138,18 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
         labels: dict[str, set[int]] = {'0': set(), '1': set()}
         try:
             for each in ElementTree.fromstring(self.backend.get(path)).findall('object'):
-                if (name := each.findtext('name')) in self.class_to_idx:
+                if (name := (each.findtext('name') or '').strip()) in self.class_to_idx:
                     is_difficult = (each.findtext('difficult') or '').strip() or '0'
                     labels[is_difficult].add(self.class_to_idx[name])
                 else:
-                    self._others[name or ''] += 1
+                    self._others[name] += 1
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f'{self.image_set_path} names {img_id!r}, and there is no {path}: add it, or '
                 'remove the name from the list'
             ) from error
-        except (ElementTree.ParseError, KeyError) as error:
-            what = 'not XML' if isinstance(error, ElementTree.ParseError) else 'with <difficult> of'
+        except (ElementTree.ParseError, LookupError, ValueError) as error:  # of its encoding
+            what = 'with <difficult> of' if isinstance(error, KeyError) else 'not XML'
             raise ValueError(
                 f'{path} is {what} ({error}): correct it, or remove its image from the list'
             ) from error

@@ -70,6 +70,22 @@ def test_an_annotation_that_cannot_be_read_is_named(voc, objects):
         SeededVOC(**{k: v for k, v in voc(objects).items() if k != 'type'})
 
 
+@pytest.mark.parametrize('encoding', ['gb2312', 'nonsense'])  # no codec of expat's, none at all
+def test_an_annotation_in_an_unknown_encoding_is_named(voc, tmp_path, encoding):
+    config = {k: v for k, v in voc('').items() if k != 'type'}
+    text = f'<?xml version="1.0" encoding="{encoding}"?><annotation/>'
+    (tmp_path / 'Annotations/0.xml').write_text(text)
+    with pytest.raises(ValueError, match=r'Annotations/0\.xml is not XML .*encoding'):
+        SeededVOC(**config)
+
+
+def test_blanks_around_names_and_a_byte_order_mark(voc, tmp_path):
+    config = {k: v for k, v in voc(OBJECT.format(' cat\n', '')).items() if k != 'type'}
+    (tmp_path / 'ImageSets/Main/trainval.txt').write_bytes(b'\xef\xbb\xbf0 \r\n')
+    dataset = SeededVOC(**config)
+    assert dataset.get_data_info(0)['gt_label'] == [dataset.CLASSES.index('cat')]
+
+
 def test_what_a_folder_lacks_is_named(voc, tmp_path):
     config = {k: v for k, v in voc(OBJECT.format('cat', ''), 2).items() if k != 'type'}
     lists = tmp_path / 'ImageSets/Main/trainval.txt'
