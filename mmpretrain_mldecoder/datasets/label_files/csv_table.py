@@ -95,9 +95,9 @@ def read_csv(source: LabelSource, delimiter: str | None = None) -> CsvTable:
         raise ValueError(f'{path} is empty')
     header, *rows = cells(text, delimiter, path)
     header = [name.strip() for name in header]
-    if len(header) > 1 and not header[-1]:  # a delimiter ends each line
-        header = header[:-1]
-        rows = [row if row[-1].strip() else row[:-1] for row in rows]
+    width = max((place for place, name in enumerate(header, 1) if name), default=1)
+    header = header[:width]  # delimiters end each line, as many as Excel has had columns
+    rows = [row if any(map(str.strip, row[width:])) else row[:width] for row in rows]
     ragged = [i for i, row in enumerate(rows) if len(row) != len(header)]
     if ragged:
         row, sign = rows[ragged[0]], name_of_character(delimiter)

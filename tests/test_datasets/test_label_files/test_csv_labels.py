@@ -29,6 +29,8 @@ EXPECTED = {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []}
         'image,labels\na.jpg,"[""hot dog"", ""cat""]"\nb.jpg,\n',
         'image,labels\na.jpg,"[cat, hot dog]"\nb.jpg,[]\n',
         'image,labels,\na.jpg,cat|hot dog,\nb.jpg,,\n',
+        'image;labels;;\na.jpg;cat|hot dog;; \nb.jpg;;;\n',
+        'image,labels,,,\na.jpg,cat|hot dog,,\nb.jpg,\n',
         'image, labels\n\na.jpg , cat | hot dog\nb.jpg,\n\n',
         'width,path,Finding Labels,fold\n8,./a.jpg,hot dog|cat,2\n8,b.jpg,,3\n',
         'image,cat,hot dog\na.jpg,1,1\nb.jpg,0,0\n',
