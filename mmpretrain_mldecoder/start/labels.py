@@ -66,6 +66,7 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> tuple[
         renamed = tuple('test' if split == 'val' else split for split in table.splits)
         note = 'val of the label files is the test here, and val is a part of their train'
         table = replace(table, splits=renamed, notes=(*table.notes, note))
+    given = {*table.splits}
     table = split_table(table, data, FRACTIONS, seed)
     console = Console(highlight=False, width=110)
     console.print(split_counts_table(count_splits(table)))
@@ -74,12 +75,11 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> tuple[
     for split in FRACTIONS:
         rows = [i for i, each in enumerate(table.splits) if each == split]
         if not (table.targets[rows] == 1).any():
-            only = {each for each in table.splits if each}
             why = (
-                f'the label files, or the names of their folders, say that all are of {only.pop()}'
-                if len(only) == 1
-                else f'{len(table.images)} images are too few, or the labels are not what they '
-                'should be'
+                f'{len(table.images)} images are too few, or the labels are not what they should be'
+                if given & {'', 'train'}
+                else 'the label files, or the names of their folders, say that all are of '
+                f'{" and ".join(sorted(given))}: name the images of train there, or no split'
             )
             raise RunError(f'{split} has {len(rows)} images and no label: {why}')
     write_coco_files(table, data, out)

@@ -127,6 +127,14 @@ def test_too_few_images_for_three_splits(tmp_path):
         prepare_labels(data, Answers(separator='none'), 0, tmp_path / 'labels')
 
 
+@pytest.mark.parametrize('splits', [['val'], ['val', 'test']])
+def test_splits_of_which_none_is_train_are_named(tmp_path, splits):
+    rows = [(f'{i}.jpg', 'dog', splits[i % len(splits)]) for i in range(40)]
+    data = write_csv(tmp_path / 'data', rows, ('image', 'labels', 'split'))
+    with pytest.raises(RunError, match=f'all are of {" and ".join(sorted(splits))}:'):
+        prepare_labels(data, Answers(), 0, tmp_path / 'labels')
+
+
 def test_a_question_is_an_error_with_its_argument_without_a_terminal(tmp_path, capsys):
     rows = [(f'{i}.jpg', i % 2, (i % 3) - 1) for i in range(30)]
     data = write_csv(tmp_path / 'data', rows, ('image', 'cat', 'dog'))
