@@ -101,18 +101,18 @@ def pixel_differences(model: BaseModel, dataset: object, load_from: str | None =
             ', '.join(f'{number:.3f}' for number in numbers) for numbers in (ours, theirs[key])
         )
     for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
-        if size := getattr(step, 'scale', getattr(step, 'crop_size', None)):
-            pairs['size'] = (_sides(size), _sides(theirs['input_size'][1:]))
+        size = getattr(step, 'scale', getattr(step, 'crop_size', None))
+        sides = [size, size] if isinstance(size, int) else size
+        if not (isinstance(sides, Sequence) and all(isinstance(side, int) for side in sides)):
+            continue  # a factor
+        pairs['size'] = tuple(
+            ' x '.join(map(str, each)) for each in (sides, theirs['input_size'][1:])
+        )
         if isinstance(step, SquareResize) or hasattr(step, 'interpolation'):
             ours = getattr(step, 'interpolation', 'bilinear')
             pairs['interpolation'] = (ours, theirs['interpolation'])
     parts = [f'{key} {ours} (timm: {own})' for key, (ours, own) in pairs.items() if ours != own]
     return f'{source} was trained with other pixels: {"; ".join(parts)}' if parts else ''
-
-
-def _sides(size: int | Sequence[int]) -> str:
-    height, width = (size, size) if isinstance(size, int) else size
-    return f'{height} x {width}'
 
 
 def check_classes(

@@ -216,6 +216,7 @@ PIXELS_OF_TIMM = {
     PIPELINE: [
         dict(type='LoadImageFromFile'),
         dict(type='RandomResizedCrop', scale=224, interpolation='bicubic'),
+        dict(type='Rotate', angle=9, interpolation='nearest'),  # its scale, 1.0, is no size
         dict(type='PackInputs'),
     ],
 }
