@@ -110,6 +110,18 @@ def test_grid_of_an_image_that_is_no_square():
     assert output.shape == (1, 96, 3, 6) and tokens.shape == (1, 1 + 18, 96)
 
 
+def test_a_class_token_that_timm_does_not_count():
+    """VOLO has no ``num_prefix_tokens``."""
+    options = dict(img_size=64)
+    backbone = build('volo_d1_224', options)
+    backbone.eval()
+    with torch.no_grad():
+        (output,) = backbone(batch := images(options))
+        tokens = backbone.timm_model.forward_features(batch)
+    assert output.shape == (2, 384, 4, 4)
+    assert torch.equal(output.flatten(2), tokens[:, 1:].transpose(1, 2))
+
+
 def test_all_stages():
     backbone = build('swin_tiny_patch4_window7_224', CHANNELS_LAST[0][1], features_only=True)
     shapes = [tuple(output.shape) for output in backbone(torch.rand(1, 3, 64, 64))]

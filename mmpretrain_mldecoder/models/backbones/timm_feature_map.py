@@ -139,8 +139,10 @@ class TIMMFeatureMap(TIMMBackbone):
         if output.dim() == 4:
             is_channels_last = getattr(self.timm_model, 'output_fmt', 'NCHW') == 'NHWC'
             return output.permute(0, 3, 1, 2) if is_channels_last else output
-        patches = output[:, getattr(self.timm_model, 'num_prefix_tokens', 0) :]
-        if patches.dim() != 3 or patches.shape[1] < 2:  # PiT gives its class token
+        has_class_token = getattr(self.timm_model, 'cls_token', None) is not None
+        num_prefix_tokens = getattr(self.timm_model, 'num_prefix_tokens', int(has_class_token))
+        patches = output[:, num_prefix_tokens:]
+        if patches.dim() != 3 or not patches.shape[1]:  # PiT gives its class token
             raise ValueError(
                 f"timm's {type(self.timm_model).__name__} gives {tuple(output.shape)}, which is "
                 'pooled and has no positions: use another model'
