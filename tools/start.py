@@ -35,6 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     add('--dry-run', action='store_true', help='stop when labels and config are written')
     add_answers(parser)
     args = parser.parse_args(argv)
+    for option, value in (('--epochs', args.epochs), ('--batch-size', args.batch_size)):
+        if value is not None and value < 1:
+            parser.error(f'{option} must be at least 1, got {value}')
     settings = vars(args) | dict(data=str(args.data.resolve()))
     out = settings.pop('out') or Path('work_dirs/start', args.data.resolve().name)
     dry_run = settings.pop('dry_run')

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
@@ -40,6 +41,20 @@ _RESULT = re.compile(r' - INFO - ((?:Epoch|Validation after|Live page).*)')
 _CONSOLE = [sys.executable, '-u', '-m', 'mmpretrain_mldecoder.console']
 
 
+class _State(msgspec.Struct):
+    settings: dict
+    finished: list[str]
+    answers: dict | None = None
+    described: str | None = None
+
+
+def _read_state(path: Path) -> _State:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_State)
+    except msgspec.DecodeError as error:
+        raise ValueError(f'{path} is damaged ({error}): name another --out') from error
+
+
 class RunFolder:
     """A folder of a run: its files, and which stages are finished.
 
@@ -48,7 +63,8 @@ class RunFolder:
         settings (dict): What the run was started with: plain values.
 
     Raises:
-        ValueError: If the folder was started with other settings, or holds something else.
+        ValueError: If the folder was started with other settings, or holds something else, or what
+            it has stored is damaged.
     """
 
     def __init__(self, path: Path, settings: dict):
@@ -58,14 +74,14 @@ class RunFolder:
         self.described: str | None = None  # the labels that it was started with
         state = path / STATE
         if state.is_file():
-            stored = json.loads(state.read_text())
-            self.finished = stored['finished']
-            self.answers = stored.get('answers')
-            self.described = stored.get('described')
-            differ = [key for key in settings if settings[key] != stored['settings'].get(key)]
+            stored = _read_state(state)
+            self.finished = stored.finished
+            self.answers = stored.answers
+            self.described = stored.described
+            differ = [key for key in settings if settings[key] != stored.settings.get(key)]
             if differ:
                 raise ValueError(
-                    f'{path} was started with {differ[0]} = {stored["settings"].get(differ[0])!r}, '
+                    f'{path} was started with {differ[0]} = {stored.settings.get(differ[0])!r}, '
                     f'now it is {settings[differ[0]]!r}: start it as before, or name another --out'
                 )
         elif path.is_dir() and any(path.iterdir()):
@@ -84,11 +100,12 @@ class RunFolder:
 
         Raises:
             FileNotFoundError: If none was.
+            ValueError: If what it has stored is damaged.
         """
         state = path / STATE
         if not state.is_file():
             raise FileNotFoundError(f'{path} is no run of mldecoder start: it has no {STATE}')
-        return cls(path, json.loads(state.read_text())['settings'])
+        return cls(path, _read_state(state).settings)
 
     @property
     def config(self) -> Path:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
+from tiny_run import load_main
 
 from mmpretrain_mldecoder.datasets.label_files import Answers
 from mmpretrain_mldecoder.errors import RunError
@@ -46,6 +47,22 @@ def test_other_settings_are_refused_by_name(tmp_path):
     RunFolder(tmp_path / 'run', dict(data='a', epochs=None)).store()
     with pytest.raises(ValueError, match=r'epochs = None.*3.*--out'):
         RunFolder(tmp_path / 'run', dict(data='a', epochs=3))
+
+
+@pytest.mark.parametrize('content', ['', '[]', '{"finished": []}', '{"settings": {}, "fin'])
+def test_a_damaged_state_is_named(tmp_path, content):
+    (tmp_path / 'start.json').write_text(content)
+    for read in (RunFolder.open, lambda path: RunFolder(path, dict(data='a'))):
+        with pytest.raises(ValueError, match=r'start\.json is damaged .*--out'):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize('option', ['--epochs', '--batch-size'])
+def test_counts_below_one_are_refused_before_anything_is_written(tmp_path, option, capsys):
+    with pytest.raises(SystemExit):
+        load_main('start')([str(tmp_path), '--out', str(tmp_path / 'run'), option, '0'])
+    assert f'{option} must be at least 1, got 0' in capsys.readouterr().err
+    assert not (tmp_path / 'run').exists()
 
 
 def test_a_folder_among_the_data_is_refused(tmp_path):
