@@ -117,6 +117,9 @@ def read_csv(source: LabelSource, delimiter: str | None = None) -> CsvTable:
 
 def _delimiter(source: LabelSource, text: str) -> str:
     if given := source.answers.delimiter:
+        if len(CHARACTERS.get(given, given)) != 1:
+            names = ', '.join(CHARACTERS)
+            raise ValueError(f'delimiter must be one character, or one of {names}; got {given!r}')
         return CHARACTERS.get(given, given)
     possible = possible_delimiters(text)
     if len(possible) > 1:

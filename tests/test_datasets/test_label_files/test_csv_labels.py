@@ -266,6 +266,14 @@ def test_what_is_written_is_read(tmp_path_factory, classes, values, delimiter):
     assert codecs.BOM_UTF8 not in path.read_bytes()
 
 
+def test_a_delimiter_is_one_character_or_its_name(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', 'image;labels\na.jpg;cat|hot dog\nb.jpg;\n')
+    assert folder.labels(delimiter='semicolon') == folder.labels(delimiter=';') == EXPECTED
+    with pytest.raises(ValueError, match=r"one character, .*tab; got ';;'"):
+        folder.read(delimiter=';;')
+
+
 def test_a_table_with_rows_of_different_lengths_is_found(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('l.csv', 'image,labels\na.jpg,cat,dog\nb.jpg,cat\n')
