@@ -137,6 +137,8 @@ def test_foundation_rows_start_from_weights_of_timm(name):
     )
     pipeline = Compose([TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])])
     line = pixel_differences(model, SimpleNamespace(pipeline=pipeline))
+    repeated = SimpleNamespace(dataset=SimpleNamespace(pipeline=pipeline), times=2)
+    assert pixel_differences(model, repeated) == line
     side = theirs.input_size[1]
     assert line.endswith(
         f'other pixels: size 448 x 448 (timm: {side} x {side}); '

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
@@ -15,9 +15,11 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.models.heads import ClsHead, MultiLabelClsHead
 from mmpretrain.registry import HOOKS
 from torch import nn
+from torch.utils.data import Dataset
 
 from ...checkpoints import timm_models
 from ...checkpoints.classes import compare_classes
+from ...datasets.dataset_wrappers import inner_datasets
 from ...datasets.transforms import SquareResize
 from ...errors import ConfigError
 from ...evaluation.metrics import MultiLabelMAP
@@ -76,7 +78,7 @@ def check_start(runner: Runner) -> None:
             dry_run(runner, model, name, loop)
 
 
-def pixel_differences(model: BaseModel, dataset: object, load_from: str | None = None) -> str:
+def pixel_differences(model: BaseModel, dataset: Dataset, load_from: str | None = None) -> str:
     """Return what differs from the pixels that weights of ``timm://`` were trained with, or ''.
 
     With timm's ``pretrained_cfg`` are compared mean, standard deviation and order of the channels,
@@ -100,7 +102,8 @@ def pixel_differences(model: BaseModel, dataset: object, load_from: str | None =
         pairs[key] = tuple(
             ', '.join(f'{number:.3f}' for number in numbers) for numbers in (ours, theirs[key])
         )
-    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+    pipelines = [getattr(each, 'pipeline', None) for each in inner_datasets(dataset)]
+    for step in chain.from_iterable(getattr(each, 'transforms', ()) for each in pipelines):
         size = getattr(step, 'scale', getattr(step, 'crop_size', None))
         sides = [size, size] if isinstance(size, int) else size
         if not (isinstance(sides, Sequence) and all(isinstance(side, int) for side in sides)):
