@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import shlex
 import shutil
@@ -187,6 +188,8 @@ def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
                 + ('' if unknown is None else f', or let unknown labels be --unknown {ABSENT}')
             )
         run.answers = asdict(given)
+        if given.labels and not (data / given.labels).exists() and Path(given.labels).exists():
+            run.answers['labels'] = os.path.abspath(given.labels)  # whatever folder is next
 
     if run.answers is not None:
         now = describe(read_labels(data, read_answers(argparse.Namespace(**run.answers))))

@@ -87,6 +87,20 @@ def test_labels_that_changed_are_refused(tmp_path):
         write_inputs(RunFolder(tmp_path / 'run', settings), data, Answers())
 
 
+def test_a_label_file_of_the_working_directory_is_found_from_another_one(tmp_path, monkeypatch):
+    pytest.importorskip('iterstrat')
+    data = tmp_path / 'data'
+    data.mkdir()
+    for i in range(40):
+        Image.new('RGB', (8, 8), (i, 0, 0)).save(data / f'{i}.png')
+    rows = [f'{i}.png,{"cat|dog" if i % 3 else "dog"}' for i in range(40)]
+    (tmp_path / 'my.csv').write_text('\n'.join(['image,labels', *rows]))
+    settings = dict(data=str(data), seed=0, row=None, epochs=1, batch_size=None, unknown=None)
+    for folder in (tmp_path, data):
+        monkeypatch.chdir(folder)
+        write_inputs(RunFolder(tmp_path / 'run', settings), data, Answers(labels='my.csv'))
+
+
 @pytest.fixture
 def run(tmp_path):
     """A run with 3 images for training and 2 for val."""
