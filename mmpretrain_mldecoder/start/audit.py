@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -65,7 +66,7 @@ def audit(run: RunFolder, most: int) -> None:
     for note in notes:
         console.print(f'- {printable(note)}', markup=False, soft_wrap=True)
     print(f'\nlook and decide   {page}\nall suspicions    {found}')
-    print(f'then              mldecoder audit {run.path} --apply decisions.json')
+    print(f'then              mldecoder audit {shlex.quote(str(run.path))} --apply decisions.json')
 
 
 def _notes(unreadable: int, rows: list[dict], suspicions: int, most: int) -> Iterator[str]:
@@ -163,7 +164,11 @@ def apply_decisions(run: RunFolder, file: Path) -> None:
     written, why = write_corrected(data, answers, table, corrections, folder)
     print(*(f'corrected         {path}' for path in written), sep='\n')
     if why:
-        unknown = ' --minus-one unknown' if (table.targets == -1).any() else ''
-        print(f'{why}\nthen              mldecoder start {data} --labels {written[0]}{unknown}')
+        start = ['mldecoder', 'start', str(data), '--labels', str(written[0])]
+        start += ['--minus-one', 'unknown'] if (table.targets == -1).any() else []
+        print(f'{why}\nthen              {shlex.join([*start, "--out", f"{run.path}_corrected"])}')
     else:
-        print(f'Compare them with those in {data}, put them in their place, and start a new run.')
+        print(
+            f'Compare them with those in {data}, put them in their place, and start a new run, '
+            'with another --out.'
+        )

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from flipped_labels import MISSING, SPURIOUS, start_run
 from mmengine.config import Config
+from PIL import Image
 from tiny_run import load_main
 
 from mmpretrain_mldecoder.analysis.audit import features
@@ -70,6 +72,27 @@ def test_missing_labels_are_found_where_positives_alone_are_known(run, tmp_path)
     with (again / 'audit/suspicions.csv').open(newline='') as file:
         first = next(csv.DictReader(file))
     assert (first['image'], first['class'], first['suspicion']) == (MISSING, 'red', 'missing')
+
+
+def test_the_command_that_is_printed_starts_with_the_corrected_labels(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for i in range(40):
+        name = Path('my data', ('cat', 'dog')[i % 2], f'{i}.png')
+        name.parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (8, 8), (i, 0, 0)).save(name)
+    start = load_main('start')
+    start(['my data', '--dry-run', '--row', 'linear_lite0_frozen'])
+    decision = dict(image='cat/0.png', suspicion='missing', accepted=True) | {'class': 'dog'}
+    Path('decisions.json').write_text(json.dumps(dict(decisions=[decision])))
+    load_main('audit')(['work_dirs/start/my data', '--apply', 'decisions.json'])
+    *_, said = capsys.readouterr().out.splitlines()
+    command = shlex.split(said.partition('mldecoder start ')[2])
+    start([*command, '--dry-run', '--row', 'linear_lite0_frozen'])
+    run = RunFolder.open(Path(command[command.index('--out') + 1]))
+    labels = [json.loads(path.read_text())['annotations'] for path in run.labels.glob('*.json')]
+    assert sum(map(len, labels)) == 41
 
 
 @pytest.mark.parametrize(

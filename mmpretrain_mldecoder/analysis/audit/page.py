@@ -1,6 +1,7 @@
 """Page on which suspected labels are accepted or rejected: one HTML file with all it shows."""
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def write_audit_page(
     content = dict(
         run=str(run.resolve()),
         title=os.path.basename(os.path.abspath(data)),
-        command=f'mldecoder audit {run} --apply decisions.json',
+        command=f'mldecoder audit {shlex.quote(str(run))} --apply decisions.json',
         facts=facts,
         notes=notes,
         classes=classes,
