@@ -40,6 +40,9 @@ def main(argv: list[str] | None = None) -> None:
         # Whoever read it, such as head, has read enough. Python flushes once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)  # what a shell reports of a program that SIGPIPE ended
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        sys.exit(130)  # and of one that Ctrl-C ended
 
 
 def _run(arguments: list[str]) -> None:

@@ -63,3 +63,13 @@ def test_a_broken_pipe_that_is_not_its_output_is_an_error(monkeypatch, tmp_path)
     with (tmp_path / 'out').open('w') as out, pytest.raises(BrokenPipeError):
         monkeypatch.setattr('sys.stdout', out)
         console.main(['a'])
+
+
+def test_ctrl_c_ends_any_command_in_one_line(monkeypatch, capsys):
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(console, '_run', interrupted)
+    with pytest.raises(SystemExit) as end:
+        console.main(['browse'])
+    assert (end.value.code, capsys.readouterr().err) == (130, 'interrupted\n')
