@@ -85,7 +85,7 @@ class RunFolder:
                     f'{path} was started with {differ[0]} = {stored.settings.get(differ[0])!r}, '
                     f'now it is {settings[differ[0]]!r}: start it as before, or name another --out'
                 )
-        elif path.is_dir() and any(path.iterdir()):
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ValueError(f'{path} holds something else: name another folder with --out')
         elif path.resolve().is_relative_to(settings['data']):
             raise ValueError(

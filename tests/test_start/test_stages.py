@@ -41,6 +41,8 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / 'a.jpg').touch()
     with pytest.raises(ValueError, match='--out'):
         RunFolder(tmp_path, {})
+    with pytest.raises(ValueError, match='--out'):
+        RunFolder(tmp_path / 'a.jpg', {})
 
 
 def test_other_settings_are_refused_by_name(tmp_path):
