@@ -24,6 +24,7 @@ from benchmarks.accuracy.photos import DATASETS, REPOSITORY, dataset_cfg
 from benchmarks.accuracy.records import OUT, Study, best_of, mean_average_precision
 from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
 from mmpretrain_mldecoder.checkpoints.resume import find_resume_checkpoint
+from mmpretrain_mldecoder.start.run_config import MOST_QUERIES
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 FIRST_RATE = 3e-3
@@ -70,7 +71,7 @@ class Run:
         cfg.model.backbone.norm_eval = self.norm_eval
         cfg.model.head.update(num_classes=num_classes, loss=dict(LOSSES[self.loss]))
         if self.head == 'mldecoder':
-            cfg.model.head.num_groups = num_classes
+            cfg.model.head.num_groups = min(num_classes, MOST_QUERIES)
         cfg.data_preprocessor.num_classes = num_classes
         left_out = {*AUGMENTATIONS} - {*self.augmentation.split('+')}
         for loader, split in (

@@ -1,5 +1,5 @@
-# For fewer images, or fewer of each class, than ML-Decoder needs, and trained in a tenth of the time
-# (docs/results.md#few-photos).
+# For fewer images, or fewer of each class, than ML-Decoder needs, and trained in a tenth of its
+# time (docs/results.md#few-photos).
 _base_ = './mldecoder_lite2_frozen.py'
 
 model = dict(
