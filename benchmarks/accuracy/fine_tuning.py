@@ -177,10 +177,7 @@ def main_run(dataset: str, head: str, seed: int = 0) -> Run:
 def main_runs() -> list[Run]:
     """Return the runs of the main table: three heads, all datasets, two seeds."""
     return [
-        main_run(dataset, head, seed)
-        for dataset in DATASETS
-        for seed in range(2)
-        for head in HEADS
+        main_run(dataset, head, seed) for dataset in DATASETS for seed in range(2) for head in HEADS
     ]
 
 
