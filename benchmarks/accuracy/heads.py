@@ -151,6 +151,20 @@ HEADS: dict[str, Callable[[int, int], nn.Module]] = {
 }
 """Builders from number of classes and channels, by name."""
 
+NAMES = {
+    'linear': 'GAP + linear',
+    'gmp': 'GMP + linear',
+    'csra': 'CSRA',
+    'mldecoder': 'ML-Decoder, K = C',
+    'mldecoder-half': 'ML-Decoder, K = C / 2',
+    'mldecoder-quarter': 'ML-Decoder, K = C / 4',
+    'mldecoder-learned': 'ML-Decoder, learned queries',
+    'mldecoder-2layers': 'ML-Decoder, 2 layers',
+    'mldecoder-selfattention': 'ML-Decoder, with self-attention',
+    'query2label': 'Query2Label, width 768',
+}
+"""Names in tables."""
+
 POOLED = dict(linear=lambda feats: feats.mean((2, 3)), gmp=lambda feats: feats.amax((2, 3)))
 """What a head that pools first needs of a map: the same result from a fraction of the data."""
 

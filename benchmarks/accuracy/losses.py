@@ -84,6 +84,32 @@ ML_DECODER_SETTING = (1e-3, 5)
 BINS = dict(rare=(0, 0.02), medium=(0.02, 0.1), frequent=(0.1, 1))
 """Classes by the fraction of the training photos that has them."""
 
+LOSS_NAMES = {
+    'ignore-bce': 'ignored, BCE',
+    'ignore-asl': 'ignored, ASL',
+    'an': 'negative, BCE (AN)',
+    'negative-asl': 'negative, ASL',
+    'an-ls': 'AN-LS',
+    'wan': 'WAN',
+    'csl': 'CSL, `topk=5`',
+    'csl-top1': 'CSL, `topk=1`',
+    'csl-prior': 'CSL, `topk=5` and prior',
+    'll-r': 'LL-R',
+    'hill': 'Hill',
+    'splc': 'SPLC',
+    'bce': 'BCE',
+    'bce-pos-auto': "BCE, `pos_weight='auto'`",
+    'bce-pos-soft': 'BCE, softer `pos_weight`',
+    'bce-weight': "BCE, `weight='auto'`",
+    'bce-sampler': 'BCE, sampler, 0.02',
+    'bce-sampler-more': 'BCE, sampler, 0.1',
+    'asl': 'ASL',
+    'asl-pos-soft': 'ASL, softer `pos_weight`',
+    'asl-pos-soft-sampler': 'ASL, softer `pos_weight`, sampler, 0.02',
+    'db': 'distribution-balanced',
+}
+"""Names in tables."""
+
 
 def hide(targets: Tensor, hiding: str, seed: int) -> Tensor:
     """Return targets ``(N, C)`` of which labels are unknown, drawn with a seed.

@@ -18,8 +18,16 @@ import numpy as np
 from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
 from benchmarks.accuracy.fine_tuning import Run, ablation_runs, main_run
 from benchmarks.accuracy.frozen_features import BACKBONES, Network
-from benchmarks.accuracy.heads import HEADS
-from benchmarks.accuracy.losses import BALANCED, BINS, HIDINGS, OF_ML_DECODER, PARTIAL, run_name
+from benchmarks.accuracy.heads import HEADS, NAMES
+from benchmarks.accuracy.losses import (
+    BALANCED,
+    BINS,
+    HIDINGS,
+    LOSS_NAMES,
+    OF_ML_DECODER,
+    PARTIAL,
+    run_name,
+)
 from benchmarks.accuracy.photos import DATASETS, REPOSITORY
 from benchmarks.accuracy.records import (
     OUT,
@@ -39,49 +47,18 @@ PAGES = [
     *(REPOSITORY / name for name in ('README.md', 'README_zh-CN.md')),
 ]
 DATASET_NAMES = dict(voc2007='VOC 2007', coco18='COCO-18', corel5k='Corel-5k')
-NAMES = {
-    'linear': 'GAP + linear',
-    'gmp': 'GMP + linear',
-    'csra': 'CSRA',
-    'mldecoder': 'ML-Decoder, K = C',
-    'mldecoder-half': 'ML-Decoder, K = C / 2',
-    'mldecoder-quarter': 'ML-Decoder, K = C / 4',
-    'mldecoder-learned': 'ML-Decoder, learned queries',
-    'mldecoder-2layers': 'ML-Decoder, 2 layers',
-    'mldecoder-selfattention': 'ML-Decoder, with self-attention',
-    'query2label': 'Query2Label, width 768',
-}
 NETWORKS = [*map(Network._make, product(BACKBONES, (160, 224, 240, 260, 288, 320, 384)))]
-LOSS_NAMES = {
-    'ignore-bce': 'ignored, BCE',
-    'ignore-asl': 'ignored, ASL',
-    'an': 'negative, BCE (AN)',
-    'negative-asl': 'negative, ASL',
-    'an-ls': 'AN-LS',
-    'wan': 'WAN',
-    'csl': 'CSL, `topk=5`',
-    'csl-top1': 'CSL, `topk=1`',
-    'csl-prior': 'CSL, `topk=5` and prior',
-    'll-r': 'LL-R',
-    'hill': 'Hill',
-    'splc': 'SPLC',
-    'bce': 'BCE',
-    'bce-pos-auto': "BCE, `pos_weight='auto'`",
-    'bce-pos-soft': 'BCE, softer `pos_weight`',
-    'bce-weight': "BCE, `weight='auto'`",
-    'bce-sampler': 'BCE, sampler, 0.02',
-    'bce-sampler-more': 'BCE, sampler, 0.1',
-    'asl': 'ASL',
-    'asl-pos-soft': 'ASL, softer `pos_weight`',
-    'asl-pos-soft-sampler': 'ASL, softer `pos_weight`, sampler, 0.02',
-    'db': 'distribution-balanced',
-}
 
 
 def mean_and_sd(values: list[float]) -> str:
     """Return such as ``84.08 ± 0.12``; one value has no spread."""
     spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
     return f'{np.mean(values):.2f}{spread}'
+
+
+def _short(head: str) -> str:
+    """Return the name of a head without the number of its queries."""
+    return NAMES[head].partition(',')[0]
 
 
 def _minutes(records: list[dict]) -> str:
@@ -145,7 +122,7 @@ def fine_tuned_table(dataset: str, out: Path) -> list[list[str]]:
         if records:
             rows.append(
                 [
-                    NAMES[head],
+                    _short(head),
                     f'{records[0]["lr"]:g}',
                     str(len(records)),
                     _minutes(records),
@@ -247,7 +224,7 @@ def small_data_table(dataset: str, out: Path) -> list[list[str]]:
 def small_data_heads_table(dataset: str, out: Path) -> list[list[str]]:
     """Heads on the features of `mldecoder start` by the number of photos."""
     study = Study('small_data_heads', out)
-    rows = [['photos', 'a class', 'seeds', *(NAMES[head] for head in ROWS)]]
+    rows = [['photos', 'a class', 'seeds', *map(_short, ROWS)]]
     for count in SIZES:
         key = dict(dataset=dataset, photos=count)
         of_heads = [study.find(key | dict(head=head)) for head in ROWS]
@@ -354,7 +331,7 @@ def summary_table(language: str, out: Path) -> list[list[str]]:
             ):
                 records = Study(study, out).find(dict(dataset=dataset, run=name))
                 cells.append(mean_and_sd([each['mAP'] for each in records]) if records else '-')
-        rows.append([NAMES[head].partition(',')[0], *cells])
+        rows.append([_short(head), *cells])
     return rows
 
 
