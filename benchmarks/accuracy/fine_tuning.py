@@ -6,8 +6,8 @@ It is ``configs/voc2007/HEAD_lite0.py`` on other splits, with what is compared c
 weights of the package, flip, cutout and RandAugment, asymmetric loss, AdamW, one cycle, average of
 the weights; batch norms keep their statistics, and the backbone learns at a tenth of the head's
 rate. That of each head, as the config has it, is chosen on a fifth of the training photos of VOC,
-at 160 px and 4 epochs: from 3e-3 on as long as the next one is better. What is stored is left out
-when the program is started again.
+at 160 px and 4 epochs: from 3e-3 on as long as the next one is better. ``--few-photos`` draws some
+of the training photos with the seed. What is stored is left out when the program is started again.
 """
 
 import argparse
@@ -17,10 +17,11 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmengine.config import Config
 
-from benchmarks.accuracy.photos import DATASETS, REPOSITORY, dataset_cfg
+from benchmarks.accuracy.photos import DATASETS, REPOSITORY, dataset_cfg, paths_and_targets
 from benchmarks.accuracy.records import OUT, Study, best_of, mean_average_precision
 from mmpretrain_mldecoder.analysis.report.test_run import read_test_run
 from mmpretrain_mldecoder.checkpoints.resume import find_resume_checkpoint
@@ -35,6 +36,7 @@ LOSSES: dict[str, dict] = {
     'db': dict(type='TIMMLoss', loss_type='db', class_counts='auto'),
     **{name: dict(type='TIMMLoss', loss_type=name) for name in ('poly', 'twoway', 'zlpr')},
 }
+FEW_PHOTOS, EPOCHS_OF_FEW = (250, 500, 1000), 20
 AUGMENTATIONS = dict(flip='RandomFlip', cutout='RandomCutout', randaugment='TwoOpRandAugment')
 
 
@@ -55,6 +57,7 @@ class Run:
     lr: float | None = None  # chosen on held-out photos
     train_split: str = 'train'
     test_split: str = 'test'
+    photos: int | None = None  # of the training split
 
     @property
     def name(self) -> str:
@@ -62,7 +65,8 @@ class Run:
         parts = [self.head, self.backbone, f'{self.size}px', f'{self.epochs}e', self.loss]
         parts.append(self.augmentation.replace('+', ''))
         parts.append(f'backbone{self.lr_mult:g}')
-        return '-'.join([*parts, 'normeval'] if self.norm_eval else parts)
+        parts += ['normeval'] * self.norm_eval
+        return '-'.join(parts if self.photos is None else [*parts, f'{self.photos}photos'])
 
     def config(self, lr: float, out: Path) -> Config:
         """Return the config of the run."""
@@ -89,6 +93,10 @@ class Run:
                 test_mode=split == self.test_split,
             )
             loader.num_workers = 1
+        if self.photos is not None:
+            found = len(paths_and_targets(self.dataset, self.train_split, out)[0])
+            order = np.random.default_rng(self.seed).permutation(found)
+            cfg.train_dataloader.dataset.indices = sorted(order[: self.photos].tolist())
         cfg.train_cfg.max_epochs = self.epochs
         cfg.optim_wrapper.optimizer.lr = lr
         backbone = dict(lr_mult=self.lr_mult)
@@ -203,6 +211,11 @@ def ablation_runs() -> dict[str, dict]:
     }
 
 
+def few_photo_run(head: str, photos: int, seed: int = 0) -> Run:
+    """Return a run on some photos of VOC."""
+    return Run('voc2007', head, seed, size=160, epochs=EPOCHS_OF_FEW, photos=photos)
+
+
 def main() -> None:
     """Parse the arguments and train what is not stored yet."""
     parser = argparse.ArgumentParser(description='Fine-tune networks.')
@@ -212,6 +225,7 @@ def main() -> None:
     parser.add_argument(
         '--ablations', nargs='*', metavar='CHANGE', help='train these instead; by default all'
     )
+    parser.add_argument('--few-photos', action='store_true', help='train these instead')
     parser.add_argument('--out', type=Path, default=OUT, help='for checkpoints and scores')
     args = parser.parse_args()
     study = Study('fine_tuning', args.out)
@@ -222,6 +236,13 @@ def main() -> None:
             Run('voc2007', head, **changes[name])
             for name in args.ablations or changes
             for head in ('mldecoder', 'linear')
+        ]
+    if args.few_photos:
+        runs = [
+            few_photo_run(head, photos, seed)
+            for seed in range(args.seeds)
+            for photos in FEW_PHOTOS
+            for head in HEADS
         ]
     for each in runs:
         if each.dataset in args.datasets and each.head in args.heads and each.seed < args.seeds:

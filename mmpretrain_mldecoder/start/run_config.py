@@ -90,21 +90,20 @@ def choose(
 
 
 def _row(num_images: int, num_classes: int, has_gpu: bool) -> Choice:
+    few = num_images < max(FOR_QUERIES, FOR_A_CLASS * num_classes)
+    head = 'csra' if few else 'mldecoder'
+    data = f'{num_images:,} images of {num_classes:,} classes'
     if not has_gpu:
         # More accurate than a smaller network that is fine-tuned, and quicker (docs/results.md).
-        few = num_images < max(FOR_QUERIES, FOR_A_CLASS * num_classes)
-        reason = f'no GPU, {num_images:,} images of {num_classes:,} classes: the head alone'
-        return Choice('csra_lite2_frozen' if few else 'mldecoder_lite2_frozen', reason)
-    row = Config.fromfile(ROWS / 'mldecoder_r50vd_ssld.py')
+        return Choice(f'{head}_lite2_frozen', f'no GPU, {data}: the head alone')
+    row = f'{head}_r50vd_ssld'
     try:  # before the training needs them
-        find_published(row.model.backbone.init_cfg.checkpoint)
+        find_published(Config.fromfile(ROWS / f'{row}.py').model.backbone.init_cfg.checkpoint)
     except OSError as error:
-        print(f'- mldecoder_r50vd_ssld is not trained: {one_line(error)}')
-        return Choice(
-            'mldecoder_lite0',
-            'its weights are a package; those of mldecoder_r50vd_ssld cannot be downloaded',
-        )
-    return Choice('mldecoder_r50vd_ssld', 'there is a GPU')
+        print(f'- {row} is not trained: {one_line(error)}')
+        reason = f'its weights are a package; those of {row} cannot be downloaded'
+        return Choice(f'{head}_lite0', reason)
+    return Choice(row, f'there is a GPU, {data}')
 
 
 def _batch_size(num_images: int, row: str, has_gpu: bool) -> Choice:

@@ -33,8 +33,12 @@ def test_small_data_gets_small_batches_and_many_epochs(images, batch, epochs):
     ('images', 'classes', 'head'),
     [(500, 2, 'csra'), (1999, 3, 'csra'), (2000, 20, 'mldecoder'), (4500, 374, 'csra')],
 )
-def test_few_images_or_few_of_a_class_get_csra(images, classes, head):
+def test_few_images_or_few_of_a_class_get_csra(images, classes, head, monkeypatch):
     assert values(choose(images, classes))['row'] == f'{head}_lite2_frozen'
+    monkeypatch.setattr(run_config, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(run_config, 'find_published', lambda _: None)
+    monkeypatch.setattr(run_config, 'fits_memory', lambda row, batch: True)
+    assert values(choose(images, classes))['row'] == f'{head}_r50vd_ssld'
 
 
 def test_what_is_asked_for_is_taken():
@@ -82,13 +86,16 @@ def test_batch_size_is_halved_until_a_step_fits(monkeypatch):
     assert chosen['log_interval'].value == 100
 
 
-def test_without_a_download_the_weights_are_those_of_the_package(monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize(('images', 'head'), [(5000, 'mldecoder'), (100, 'csra')])
+def test_without_a_download_the_weights_are_those_of_the_package(
+    images, head, monkeypatch, capsys, tmp_path
+):
     monkeypatch.setattr(run_config, 'get_device', lambda: 'cuda')
     monkeypatch.setattr(run_config, 'fits_memory', lambda row, batch: True)
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     monkeypatch.setattr(download, 'urlopen', refuse_connection)
-    chosen = choose(5000, 3)
-    assert chosen['row'].value == 'mldecoder_lite0'
+    chosen = choose(images, 3)
+    assert chosen['row'].value == f'{head}_lite0'
     assert 'cannot be downloaded' in chosen['row'].reason
     assert 'ResNet50_vd_ssld_pretrained.pdparams' in capsys.readouterr().out
 

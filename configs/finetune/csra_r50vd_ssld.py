@@ -1,0 +1,14 @@
+# For fewer images, or fewer of each class, than ML-Decoder needs (docs/results.md#few-photos).
+_base_ = './mldecoder_r50vd_ssld.py'
+
+model = dict(
+    head=dict(
+        _delete_=True,
+        type='CSRAClsHead',
+        num_classes=80,
+        in_channels=2048,
+        num_heads=1,
+        lam=0.1,
+        loss=dict(type='DetachedAsymmetricLoss'),
+    ),
+)
