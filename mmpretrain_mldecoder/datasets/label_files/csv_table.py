@@ -75,7 +75,8 @@ def possible_delimiters(text: str) -> list[str]:
             rows = list(islice(cells(sample, delimiter), _SAMPLE))
         except ValueError:
             continue
-        rows = rows[:-1] if len(sample) < len(text) and len(rows) < _SAMPLE else rows
+        # the last one may be cut, also by a head of the file, with up to 4 bytes a character
+        rows = rows[:-1] if len(sample) >= 2**14 and len(rows) < _SAMPLE else rows
         widths = {*map(len, rows)}
         if len(widths) == 1 and widths != {1}:
             possible.append(delimiter)

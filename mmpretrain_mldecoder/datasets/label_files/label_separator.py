@@ -10,7 +10,7 @@ from ...fileio.terminal import counted, printable
 from .csv_table import CHARACTERS, name_of_character
 from .label_source import LabelSource
 
-_SEPARATORS = ('|', ';', ',', '\t', '\n')
+_SEPARATORS = ('|', ';', ',', '\t', '\n', '，', '；', '、')
 _NONE = 'none'
 
 
@@ -18,8 +18,8 @@ def split_cells(cells: Sequence[str], source: LabelSource) -> list[list[str]]:
     """Return the labels of each cell; an empty cell has none.
 
     A cell is a list as Python and JSON write it (``['cat', 'hot dog']``), or text with one of
-    ``|``, ``;`` and ``,``, a tab or a newline between labels. Blanks separate numbers; between
-    words they may belong to the names.
+    ``|``, ``;`` and ``,``, also as Chinese has them, a tab or a newline between labels. Blanks
+    separate numbers; between words they may belong to the names.
 
     Raises:
         OpenQuestion: About ``separator``, if several of them occur, or blanks only.

@@ -22,6 +22,8 @@ EXPECTED = {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []}
         'image,labels\r\na.jpg,"cat, hot dog"\r\nb.jpg,""\r\n',
         'image,labels\na.jpg,cat|hot dog\nb.jpg,\n',
         'image,labels\na.jpg,cat;hot dog\nb.jpg,\n',
+        'image,labels\na.jpg,cat，hot dog\nb.jpg,\n',
+        'image,labels\na.jpg,cat、hot dog\nb.jpg,\n',
         'image;labels\na.jpg;cat,hot dog\nb.jpg;\n',
         'image\tlabels\na\tcat,hot dog\nb\t\n',
         'image,labels\na.jpg,"cat\nhot dog"\nb.jpg,\n',
@@ -279,6 +281,16 @@ def test_a_table_with_rows_of_different_lengths_is_found(folder):
     folder.write('l.csv', 'image,labels\na.jpg,cat,dog\nb.jpg,cat\n')
     with pytest.raises(ValueError, match='row 2, has 3'):
         folder.read()
+
+
+def test_a_table_with_long_rows_is_found(folder):
+    """A file is recognised by a part of it, which may end in the middle of a row."""
+    folder.add_images('a.jpg', 'b.jpg')
+    rows = [f'{name},{"1,0," * 250}"{"a text, " * 100}"\n' for name in 'ab' * 40]
+    names = ','.join(f'{kind} {i}' for i in range(250) for kind in ('yes', 'no'))
+    folder.write('l.csv', f'image,{names},text\n{"".join(rows)}')
+    labels = folder.labels()
+    assert labels['a.jpg'] == labels['b.jpg'] == [f'yes {i}' for i in range(250)]
 
 
 def test_a_column_of_other_numbers_is_no_class(folder):
