@@ -8,6 +8,8 @@ for each class, or there are the numbers of classes, with names in a list of the
 
     a.jpg,cat,sofa     a.jpg<TAB>cat;sofa     a.jpg 1 0 0 1     a.jpg<TAB>1,0,0,1     1000 1 17
 
+CelebA's list begins with the number of images and the names of the classes.
+
 Deep hashing has the images in one file and their values in another: ``test_img.txt`` with
 ``a.jpg``, ``test_label.txt`` with ``1 0 0 1`` (jiangqy/Customized-DataLoader-pytorch, NUS-WIDE).
 """
@@ -16,6 +18,7 @@ import re
 from contextlib import suppress
 from itertools import chain
 
+from ...fileio.terminal import counted
 from .csv_table import cells, name_of_character
 from .edits import Changes, edit_names, edit_rows
 from .file_content import read_text
@@ -26,10 +29,11 @@ from .label_table import LabelRow, Labels, split_in_name
 from .label_values import are_values, refuse_vectors, targets_of, texts_of
 
 _VALUE = r'(-?[01]|NA|NaN)'
-_VECTOR = re.compile(rf'\S+\.\w+(( {_VALUE}){{2,}}| {_VALUE}(,{_VALUE})+)\s*')
+_VECTOR = re.compile(rf'\S+\.\w+(( +{_VALUE}){{2,}}| {_VALUE}(,{_VALUE})+)\s*')
 _PADDLECLAS = re.compile(r'[^\t]+\t[01](,[01])+\s*')
 _NUMBERS = re.compile(r'\S+(\s+\d+)*\s*')
 _VALUES = re.compile(rf'\s*{_VALUE}([\s,]+{_VALUE})+\s*')
+_COORDINATE = re.compile(r'-?\d*\.?\d+')
 _SAMPLE = 20  # lines
 _DELIMITERS = ('\t', ',', ';', '|')
 
@@ -48,12 +52,12 @@ def _read(source: LabelSource) -> Labels:
             'name of an image, with its suffix unless numbers of classes follow; or lines of 1 and '
             '0 belong to those of one list of images beside it'
         )
-    text = source.text()
+    text, names = source.text(), _names(source)
     if beside:
         values = (line.replace(',', ' ').split() for line in _filled_lines(text))
         rows = [[name, *of_row] for name, of_row in zip(beside, values, strict=True)]
     elif delimiter == ' ':  # several may follow one another
-        rows = [line.split() for line in _filled_lines(text)]
+        rows = [line.split() for line in _filled_lines(text)[2 if names else 0 :]]
     else:
         rows = list(cells(text, delimiter, source.path))
     images = [row[0].strip() for row in rows]
@@ -63,6 +67,11 @@ def _read(source: LabelSource) -> Labels:
         others = split_cells([row[0] if row else '' for row in others], source)
     else:
         notes = [f'labels are separated by a {name_of_character(delimiter)}, as the columns are']
+        boxes = [[*map(bool, map(_COORDINATE.fullmatch, row))] for row in others if any(row)]
+        for place in (0, 4):  # a box in front of a name, as keras-retinanet has it, or behind it
+            if all(are_numbers == [i != place for i in range(5)] for are_numbers in boxes):
+                others = [row[place : place + 1] for row in others]
+                notes = [f'labels are made of {counted(len(boxes), "box")}']
     number = len(others[0])
     if max(map(len, others)) == 1 or not are_values(chain.from_iterable(others)):
         refuse_vectors(others, source)
@@ -75,15 +84,15 @@ def _read(source: LabelSource) -> Labels:
                 f'{source.path}: row {place} has {len(row)} values, and the first row has '
                 f'{number}: each needs one of every class'
             )
-    classes = [str(i) for i in range(number)]
+    classes = names or [str(i) for i in range(number)]
     targets = targets_of(chain.from_iterable(others), source)
     of_rows = [dict(zip(classes, map(targets.__getitem__, row), strict=True)) for row in others]
     labelled = [LabelRow(*row) for row in zip(images, of_rows, strict=True)]
-    return Labels(labelled, classes, are_numbers=True)
+    return Labels(labelled, classes, are_numbers=not names)
 
 
 def _edit(source: LabelSource, changes: Changes) -> str | None:
-    if not _delimiter(source):  # the images are in another file
+    if not _delimiter(source) or _names(source):  # the images, or the names, are elsewhere
         return None
     has_values = bool(_read(source).classes)
     text, delimiter = source.text(), _delimiter(source)
@@ -112,7 +121,7 @@ def _edit(source: LabelSource, changes: Changes) -> str | None:
 
 def _delimiter(source: LabelSource) -> str:
     """Return the first delimiter that leaves an image in front of it on all lines, or ''."""
-    lines = source.lines
+    lines = source.lines[2 if _names(source) else 0 :]
     if not lines:
         return ''
     if all(map(_VECTOR.fullmatch, lines)):
@@ -133,6 +142,13 @@ def _delimiter(source: LabelSource) -> str:
         paths = [source.images.find(name, source.folder)[0] for name in names]
         return ' ' if paths.count(None) * 2 <= len(paths) else ''
     return ''
+
+
+def _names(source: LabelSource) -> list[str]:
+    """Return the names of the classes in the second line of CelebA's list; [] of others."""
+    first, second, third, *_ = [*source.lines[:3], '', '', '']
+    is_header = first.strip().isdecimal() and _VECTOR.fullmatch(third)
+    return second.split() if is_header and len(second.split()) + 1 == len(third.split()) else []
 
 
 def _images_beside(source: LabelSource) -> list[str]:

@@ -38,13 +38,20 @@ def refuse_vectors(lists: Sequence[Sequence[str]], source: LabelSource) -> None:
     """Refuse lists of names that are rather a value for each class: numbers, equally many.
 
     Raises:
-        ValueError: If all have the same length, and one has the same number twice.
+        ValueError: If all have the same length, and one has the same number twice; names a value
+            that is none where most are 1, 0 and -1.
     """
     number = len(lists[0]) if lists else 0
     if any(len(of_row) != number or not all(map(_NUMBER.fullmatch, of_row)) for of_row in lists):
         return
+    others = [(i, each) for i, row in enumerate(lists, 1) for each in row if each not in _VALUES]
     for place, of_row in enumerate(lists, 1):
         if len({*of_row}) < number:
+            if 0 < len(others) * 2 < len(lists) * number:
+                raise ValueError(
+                    f'{source.path}: row {others[0][0]} has {others[0][1]!r} among the values of '
+                    f'{number} classes: write 1, 0 or -1'
+                )
             raise ValueError(
                 f'{source.path}: row {place} has the labels {", ".join(of_row[:20])}, which look '
                 f'like a value for each of {number} classes. Write the names or numbers of those '

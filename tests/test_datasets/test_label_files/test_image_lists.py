@@ -52,3 +52,36 @@ def test_keys_of_json_in_no_format_are_named(folder):
     folder.write('result.json', '{\n  "images": [{}],\n  "annotations": []}')
     with pytest.raises(ValueError, match=r'the keys images, annotations \(annotations empty\)'):
         folder.read()
+
+
+def test_one_wrong_value_among_many_is_named(folder):
+    """As the 2 in RAP's list in chufengt/ALM-pedestrian-attribute."""
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('list.txt', 'a.jpg 1 0 0 1\nb.jpg 0 0 2 1\n')
+    with pytest.raises(ValueError, match="row 2 has '2' among the values of 4 classes"):
+        folder.read()
+
+
+def test_celeba(folder):
+    """As torchvision's CelebA has it: the number of images, the names of the classes, values."""
+    folder.add_images('img/000001.jpg', 'img/000002.jpg')
+    folder.write(
+        'list_attr_celeba.txt',
+        '2\nBald Big_Nose Young \n000001.jpg -1  1  1\n000002.jpg -1 -1  1\n',
+    )
+    folder.asked('minus_one')
+    assert folder.labels(minus_one='no') == {
+        'img/000001.jpg': ['Big_Nose', 'Young'],
+        'img/000002.jpg': ['Young'],
+    }
+    assert folder.read(minus_one='no').classes == ('Bald', 'Big_Nose', 'Young')
+
+
+def test_boxes_of_a_list_are_no_classes(folder):
+    """As keras-retinanet has it; an image without an object has empty cells."""
+    folder.add_images('a.jpg', 'b.jpg', 'c.jpg')
+    folder.write('boxes.csv', 'a.jpg,1,2,30,40,cat\na.jpg,5,6,7.5,8,dog\nb.jpg,,,,,\n')
+    assert folder.labels() == {'a.jpg': ['cat', 'dog'], 'b.jpg': []}
+    folder.write('boxes.csv', 'a.jpg,cat,1,2,30,40\nb.jpg,dog,1,2,3,4\n')
+    assert folder.labels() == {'a.jpg': ['cat'], 'b.jpg': ['dog']}
+    assert any('2 boxes' in note for note in folder.read().notes)
