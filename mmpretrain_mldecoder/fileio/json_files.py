@@ -20,6 +20,7 @@ _OTHER_FORMATS = {
         for head, (name, command) in PACKED.items()
     },
     b'PK\x03\x04': ('a zip archive', 'unpack it with unzip'),
+    b'version https://git-lfs': ('a pointer of git-lfs', 'fetch the file with git lfs pull'),
     b'\xff\xfe': ('UTF-16', 'convert it with iconv -f UTF-16 -t UTF-8'),
     b'\xfe\xff': ('UTF-16', 'convert it with iconv -f UTF-16 -t UTF-8'),
     b'{\x00': ('UTF-16', 'convert it with iconv -f UTF-16LE -t UTF-8'),

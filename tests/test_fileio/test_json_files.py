@@ -59,6 +59,7 @@ def test_a_pipe(tmp_path):
     [
         (b'\x1f\x8b\x08', 'compressed with gzip, not JSON: unpack it with gunzip'),
         (b'PK\x03\x04', 'a zip archive, not JSON: unpack it with unzip'),
+        (b'version https://git-lfs.github.com/spec/v1\n', 'fetch the file with git lfs pull'),
         (b'BZh91AY', 'bzip2'),
         (b'\xfd7zXZ\0', 'compressed with xz'),
         (bytes.fromhex('28b52ffd') + bytes(20), 'zstd'),

@@ -98,6 +98,8 @@ class LabelSource:
         try:
             if not self.head.strip():
                 raise ValueError('it is empty')
+            if self.head.startswith('version https://git-lfs'):
+                raise ValueError('it is a pointer of git-lfs: fetch the file with git lfs pull')
             if self.suffix == '.xml':
                 read_xml(self.path)
             elif self.suffix not in ('.json', *JSON_LINES):

@@ -150,6 +150,16 @@ def test_a_spreadsheet_is_to_be_exported(folder, suffix):
             folder.read(**answers)
 
 
+@pytest.mark.parametrize('suffix', ('csv', 'txt', 'json', 'jsonl', 'xml'))
+def test_a_pointer_of_git_lfs_is_named(folder, suffix):
+    """What a clone has in place of large files where git-lfs is not installed."""
+    folder.add_images('a.jpg')
+    folder.write(f'l.{suffix}', 'version https://git-lfs.github.com/spec/v1\noid sha256:1\n')
+    for answers in ({}, dict(labels=f'l.{suffix}')):
+        with pytest.raises(ValueError, match='git lfs pull'):
+            folder.read(**answers)
+
+
 def test_the_damaged_file_of_a_split_is_an_error_and_other_files_are_named(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('train.json', coco('a.jpg'))
