@@ -13,8 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
-from mmengine.config import Config
-from mmpretrain.registry import MODELS
 
 from ..analysis.browse.findings import read_unreadable
 from ..apis.thresholds.stored_thresholds import read_trained, store_thresholds
@@ -288,11 +286,6 @@ def refit(run: RunFolder) -> None:
     store_thresholds(checkpoint, thresholds, run.model)
 
 
-def has_attention(config: Path) -> bool:
-    """Whether the head of a config has attention that the report can show."""
-    return hasattr(MODELS.get(Config.fromfile(config).model.head.type), 'attention_maps')
-
-
 def train_and_export(run: RunFolder) -> None:
     """Look at the data, train, fit thresholds, train on val, too, test, report and export."""
     config = run.config
@@ -333,7 +326,7 @@ def train_and_export(run: RunFolder) -> None:
         'report',
         lambda: mldecoder(
             *('report', config, predictions, '--out', run.path / 'report'),
-            *(('--checkpoint', run.model) if has_attention(config) else ()),
+            *('--checkpoint', run.model),
         ),
     )
     run.once('export', lambda: mldecoder('export', config, run.model, run.path / 'model.onnx'))

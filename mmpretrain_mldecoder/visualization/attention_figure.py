@@ -28,7 +28,7 @@ BAR_ROOM_INCHES = 0.45
 
 
 def attention_overlay(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Lay an attention map over an image: bright where the query looked.
+    """Lay an attention map over an image: bright where the head looked.
 
     The map is enlarged bilinearly; its colours, from 0 to its strongest cell, cover the image by
     60 %. The image is drawn grey, so that colour only means attention.
@@ -49,16 +49,23 @@ def times_average(weights: np.ndarray) -> float:
     return float(weights.max() / max(float(weights.mean()), np.finfo(np.float32).tiny))
 
 
+def attention_title(prediction: dict, per_head: bool = False) -> str:
+    """Return what the maps of a prediction are, such as "Class activation map"."""
+    kind, num_heads = prediction['attention_kind'], prediction['attention'].shape[1]
+    heads = f'each of its {num_heads} heads' if per_head else f'the mean of its {num_heads} heads'
+    return kind[0].upper() + kind[1:] + (f', {heads}' if num_heads > 1 else '')
+
+
 def attention_figure(prediction: dict, out: str | os.PathLike, per_head: bool = False) -> Path:
-    """Draw an image and, for every label, what its query looked at.
+    """Draw an image and, for every label, where the head looked.
 
     The colours of an overlay go from 0 to the label's (or head's) strongest cell, see
     :func:`attention_overlay`. Above it stands how many times the average cell that one has.
 
     Args:
         prediction (dict): Of :class:`MultiLabelInferencer` with ``return_attention``: ``labels``,
-            ``scores``, ``attention``, ``shares_query_with`` and ``seen``. Up to 23 labels are
-            drawn, the first. Without any, the figure says so.
+            ``scores``, ``attention``, ``attention_kind``, ``shares_query_with`` and ``seen``. Up to
+            23 labels are drawn, the first. Without any, the figure says so.
         out (str | PathLike): The PNG to write, and to return.
         per_head (bool): Whether to draw a row per label and a column per head, instead of the mean
             of the heads. Defaults to False.
@@ -156,20 +163,19 @@ def _caption(prediction: dict, per_head: bool) -> list[str]:
     num_labels = len(prediction['labels'])
     if not num_labels:
         return ['No label reaches the threshold, so there is no attention to show.']
-    num_heads, *cells = prediction['attention'].shape[1:]
-    heads = f'each of its {num_heads} heads' if per_head else f'the mean of its {num_heads} heads'
+    cells = ' × '.join(map(str, prediction['attention'].shape[2:]))
     whose = 'each map' if per_head else "each label's map"
     caption = [
-        f"Attention of the decoder's last layer, {heads}, on {' × '.join(map(str, cells))} cells, "
-        f'enlarged smoothly. Colours: share of the strongest cell of {whose}; its weight is given '
-        'as a multiple of the average cell (1 = looks everywhere alike).'
+        f'{attention_title(prediction, per_head)}, on {cells} cells, enlarged smoothly. Colours: '
+        f'share of the strongest cell of {whose}; its weight is given as a multiple of the average '
+        'cell (1 = looks everywhere alike).'
     ]
     if any(prediction['shares_query_with']):
         caption.append(
             'Groups: one query answers for several classes, so a map is not of its label alone but '
             'also of the classes named as "also".'
         )
-    caption.append('Attention is where a query looked. It is no proof of why a label was given.')
+    caption.append('This is where the head looked. It is no proof of why a label was given.')
     if num_labels > MAX_LABELS:
         caption.append(f'The {MAX_LABELS} best of {num_labels} labels are drawn.')
     return caption

@@ -126,7 +126,7 @@ def test_labels_threshold_and_attention(demo, photo, expected):
     name, score = expected[2]
     demo.locator('.confidence-set', has_text=name).first.click()
     demo.locator('#overlay label', has_text=f'{name} ({score:.2f})').wait_for()
-    demo.locator('#caption', has_text=f'where the query of {name} looked').wait_for()
+    demo.locator('#caption', has_text=f'where the head looked for {name}').wait_for()
     demo.wait_for_timeout(500)
     second = overlay_pixels(demo)
     assert second[2:] != first[2:]

@@ -8,6 +8,7 @@ from classifiers import build_without_weights
 from mmengine.config import Config
 
 from mmpretrain_mldecoder.checkpoints import download
+from mmpretrain_mldecoder.models.attention import attention_kind
 from mmpretrain_mldecoder.start import run_config
 from mmpretrain_mldecoder.start.run_config import ROWS, choose, config_text, fits_memory
 
@@ -70,6 +71,7 @@ def test_config_is_one_that_trains(row, tmp_path):
     assert cfg.model.backbone.get('cache_dir') == (str(tmp_path / 'features') if frozen else None)
     model = build_without_weights(cfg.model)
     assert model(torch.empty(1, 3, 64, 64, device='meta')).shape == (1, 3)
+    assert attention_kind(model) is not None  # which the report shows
 
 
 def test_batch_size_is_halved_until_a_step_fits(monkeypatch):

@@ -192,16 +192,6 @@ def test_where_no_best_checkpoint_is_kept_the_last_epoch_counts(run, commands):
     assert 'train_cfg' not in cfg
 
 
-@pytest.mark.parametrize(
-    ('head', 'is_drawn'), [('MLDecoderHead', True), ('MultiLabelLinearClsHead', False)]
-)
-def test_report_has_the_attention_of_heads_that_have_some(run, commands, head, is_drawn):
-    run.config.write_text(f"model = dict(head=dict(type='{head}'))")
-    train_and_export(run)
-    (report,) = (arguments for arguments in commands.called if arguments[0] == 'report')
-    assert ('--checkpoint' in report) == is_drawn
-
-
 def test_images_that_cannot_be_read_are_left_out(run, commands, capsys):
     commands.truncated.append('photos/3.jpg')
     train_and_export(run)

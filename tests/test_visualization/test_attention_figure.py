@@ -16,6 +16,7 @@ def prediction(num_labels=3, num_heads=2, num_shared=0, image=(40, 60)):
         labels=labels,
         scores=np.linspace(0.95, 0.55, num_labels).tolist(),
         attention=attention / attention.sum((2, 3), keepdims=True),
+        attention_kind="attention of the decoder's last layer",
         shares_query_with=[['cow', 'sheep', 'horse', 'giraffe'][:num_shared] for _ in labels],
         seen=rng.integers(0, 256, (*image, 3), np.uint8),
     )
@@ -76,6 +77,11 @@ def test_a_row_a_label_and_a_column_a_head(draw):
             assert np.array_equal(image, attention_overlay(p['seen'], weights))
             assert title.endswith(f'\n{20 * weights.max():.1f}× average')
     assert 'each of its 3 heads' in caption(figure)
+
+
+def test_class_activation_map_is_called_so(draw):
+    figure = draw(prediction(num_heads=1) | dict(attention_kind='class activation map'))
+    assert caption(figure).startswith('Class activation map, on 4 × 5 cells')
 
 
 @pytest.mark.parametrize(

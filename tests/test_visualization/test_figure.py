@@ -76,6 +76,7 @@ def prediction(path: str) -> dict:
         labels=NAMES,
         scores=[0.5] * number,
         attention=np.full((number, 2, 4, 5), 0.05, np.float32),
+        attention_kind='attention',
         shares_query_with=[NAMES] * number,
         seen=IMAGE,
     )

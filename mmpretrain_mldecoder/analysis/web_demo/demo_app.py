@@ -7,7 +7,8 @@ import gradio as gr
 
 from ...apis.inference.multi_label_inferencer import MultiLabelInferencer
 from ...fileio.terminal import counted
-from .demo_view import attention_of, has_attention, predict_photo
+from ...models.attention import attention_kind
+from .demo_view import attention_of, predict_photo
 
 TITLE = 'What is in the photo?'
 SECONDS_KEPT = 3600  # an uploaded image on the disk, and its prediction in memory
@@ -43,7 +44,7 @@ def build_app(inferencer: MultiLabelInferencer) -> gr.Blocks:
             with gr.Column(scale=3):
                 message = gr.Markdown('Drop a photo.', elem_id='message')
                 labels = gr.Label(label='Labels', show_heading=False, visible=False)
-            with gr.Column(scale=5, visible=has_attention(inferencer)):
+            with gr.Column(scale=5, visible=attention_kind(inferencer.model) is not None):
                 overlay = gr.Image(
                     label='Attention',
                     interactive=False,

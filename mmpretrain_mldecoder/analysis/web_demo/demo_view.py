@@ -7,7 +7,8 @@ from ...apis.inference.multi_label_inferencer import MultiLabelInferencer
 from ...datasets.decode_image import check_header
 from ...datasets.image_files import read_image_file
 from ...errors import UnreadableImageError
-from ...visualization import attention_overlay, times_average
+from ...models.attention import attention_kind
+from ...visualization.attention_figure import attention_overlay, attention_title, times_average
 
 MAX_LABELS = 100  # best labels per image that are kept, each with its attention maps in memory
 MAX_PIXELS = 50_000_000  # of an image; a file of a few kilobytes can unpack to gigabytes
@@ -22,7 +23,7 @@ def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
 
     Returns:
         dict: The inferencer's prediction at ``thr=0`` of the 100 best labels, with ``attention``,
-        ``shares_query_with`` and ``seen`` if the head has attention.
+        ``shares_query_with`` and ``seen`` if the model has attention.
 
     Raises:
         ValueError: If the file is no image that can be read, or has more than 50 million pixels.
@@ -35,13 +36,8 @@ def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
             message = f'This image has more than {MAX_PIXELS // 1_000_000} million pixels.'
             raise ValueError(message) from error
         raise ValueError('This file cannot be read as an image.') from error
-    attention = has_attention(inferencer)
+    attention = attention_kind(inferencer.model) is not None
     return inferencer(image, thr=0.0, topk=MAX_LABELS, return_attention=attention)[0]
-
-
-def has_attention(inferencer: MultiLabelInferencer) -> bool:
-    """Whether the model's head has attention maps."""
-    return hasattr(inferencer.model.head, 'attention_maps')
 
 
 def attention_of(prediction: dict, label: str) -> tuple[np.ndarray, str]:
@@ -57,7 +53,7 @@ def attention_of(prediction: dict, label: str) -> tuple[np.ndarray, str]:
     size = (round(width * scale), round(height * scale))
     overlay = attention_overlay(cv2.resize(prediction['seen'], size), weights)
     caption = (
-        f'Bright: where the query of **{label}** looked. Mean of {len(maps)} heads on '
+        f'Bright: where the head looked for **{label}**. {attention_title(prediction)} on '
         f'{weights.shape[0]} × {weights.shape[1]} cells; the strongest has '
         f'{times_average(weights):.1f} times the weight of an average one. It is no proof of why '
         'the label was given.'

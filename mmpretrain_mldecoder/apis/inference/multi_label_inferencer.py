@@ -21,6 +21,7 @@ from ...checkpoints import classes_of
 from ...engine.checks.config_error import explained
 from ...errors import ConfigError, UnreadableImageError
 from ...fileio.terminal import counted, one_line, progress_bar
+from ...models.attention import attention_kind, predict_with_attention
 from ..thresholds.stored_thresholds import stored_thresholds
 from ..trained_model import config_and_checkpoint, load_trained
 from .image_inputs import ImageInputs, ImagePipeline, SingleImage, expand_inputs
@@ -172,7 +173,9 @@ class MultiLabelInferencer(BaseInferencer):
             ``scores`` (floats in ``[0, 1]``), best first, ties by class. With ``return_attention``
             also
 
-            - ``attention``: float32 ``(n, heads, H, W)`` for ``n`` labels; each map sums to 1;
+            - ``attention``: float32 ``(n, heads, H, W)`` for ``n`` labels; each map sums to 1,
+              or to 0 where no cell speaks for the label;
+            - ``attention_kind``: what it is, see :func:`.attention_kind`;
             - ``shares_query_with``: per label, the other classes of the same query and map;
             - ``seen``: BGR ``uint8`` ``(h, w, 3)``, what the maps lie over: the image as the
               network saw it, in the photo's aspect where the pipeline only squashed it.
@@ -261,10 +264,12 @@ class MultiLabelInferencer(BaseInferencer):
         self.thresholds(thr)
         if topk is not None and topk < 1:
             raise ValueError(f'topk must be at least 1, but got {topk}')
-        head = getattr(self.model, 'head', None)
-        if return_attention and not hasattr(head, 'attention_maps'):
-            heads = 'only MLDecoderHead and MLDecoderClsHead have attention maps'
-            raise ValueError(f'a {type(head).__name__} has no attention: {heads}')
+        if return_attention and attention_kind(self.model) is None:
+            head = type(getattr(self.model, 'head', None)).__name__
+            raise ValueError(
+                f'a {head} has no attention: ML-Decoder and CSRA have, and a linear layer behind '
+                'GlobalAveragePooling has a class activation map'
+            )
 
     def thresholds(self, thr: Threshold) -> np.ndarray:
         """Return the threshold of each class, ``(C,)`` float64.
@@ -298,7 +303,7 @@ class MultiLabelInferencer(BaseInferencer):
         for indices in sizes.values():
             batch = default_collate([packed[index] for index in indices])
             if return_attention:
-                samples, maps = self._network.with_attention(batch)
+                samples, maps = predict_with_attention(self.model, batch)
             else:
                 samples, maps = self._network(batch, num_left), [None] * len(indices)
             number = len(samples[0].pred_score)
@@ -321,7 +326,7 @@ class MultiLabelInferencer(BaseInferencer):
 
     def _attention(self, labels: np.ndarray, maps: Tensor) -> dict:
         """Pick the maps of the queries of some classes from ``(heads, K, H, W)``."""
-        group_size = self.model.head.decoder.group_linear.group_size
+        group_size = -(-len(self.classes) // maps.shape[1])
         queries = labels // group_size
         classes = range(len(self.classes))
         shared = [
@@ -329,7 +334,8 @@ class MultiLabelInferencer(BaseInferencer):
             for label, q in zip(labels, queries, strict=True)
         ]
         attention = maps[:, queries].transpose(0, 1).float().cpu().numpy()
-        return dict(attention=attention, shares_query_with=shared)
+        kind = attention_kind(self.model)
+        return dict(attention=attention, attention_kind=kind, shares_query_with=shared)
 
     def _draw(self, image: SingleImage, prediction: dict, out: Path) -> None:
         from ...visualization.labelled_image import labelled_image  # matplotlib takes long

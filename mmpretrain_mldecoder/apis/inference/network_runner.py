@@ -9,11 +9,10 @@ import torch
 from mmengine.model import BaseModel
 from mmpretrain.models import ImageClassifier
 from mmpretrain.structures import DataSample
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ...errors import RunError
-from ...models.heads.ml_decoder_head import predict_with_attention
 from .onnx_model import OnnxModel, check_onnx_packages, missing_onnx_packages
 
 SECONDS_WORTH_AN_EXPORT = 60  # left for torch; an export takes 5 to 10 s and saves a fifth
@@ -61,10 +60,6 @@ class NetworkRunner:
                 self._may_export = False
                 warnings.warn(f'predicting with torch: {error}', stacklevel=2)
         return samples
-
-    def with_attention(self, batch: dict) -> tuple[list[DataSample], Tensor]:
-        """Predict a batch by torch, and return the attention maps, ``(B, heads, K, H, W)``, too."""
-        return predict_with_attention(self.model, batch)
 
     def _export(self, batch: dict) -> None:
         if not isinstance(self.model, ImageClassifier):

@@ -26,8 +26,8 @@ class LivePageHook(Hook):
 
     It shows loss, learning rate and the metrics of all validations; AP per class, where
     :class:`MultiLabelMAP` is among the metrics; and some images of the validation dataset, the same
-    each time, with labels, scores and, of a head with ``attention_maps``, attention. What is shown
-    is predicted by the weights that are validated: the averaged ones with :class:`DualEMAHook`.
+    each time, with labels, scores and, if the model has any, attention. What is shown is predicted
+    by the weights that are validated: the averaged ones with :class:`DualEMAHook`.
     The log gets one line a validation. A resumed training continues the page.
 
     The main process alone works for it; random numbers, and with them the training, stay what they
@@ -164,11 +164,11 @@ class LivePageHook(Hook):
     def _predict(self, runner, samples: list[dict]) -> dict:
         """Predict the images; return scores and targets ``(n, C)``, and attention or None."""
         from ...evaluation.metrics.sample_arrays import sample_arrays
-        from ...models.heads.ml_decoder_head import predict_with_attention
+        from ...models.attention import attention_kind, predict_with_attention
 
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.eval()  # as the loop does in a moment
-        has_attention = hasattr(getattr(model, 'head', None), 'attention_maps')
+        has_attention = attention_kind(model) is not None
         loader, predicted, attention = runner.val_dataloader, [], []
         with autocast(enabled=getattr(runner.val_loop, 'fp16', False)):
             for _, group in groupby(samples, lambda sample: sample['inputs'].shape):

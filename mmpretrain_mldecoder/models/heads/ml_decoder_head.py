@@ -3,7 +3,6 @@
 from math import isqrt
 
 import torch
-from mmengine.model import BaseModel
 from mmpretrain.models.heads import ClsHead, MultiLabelClsHead
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -220,16 +219,3 @@ class MLDecoderClsHead(_DecodesLastFeature, ClsHead):
         self.num_classes = num_classes
         self.with_cls_token = with_cls_token
         self.decoder = MLDecoder(num_classes, in_channels, **decoder_args)
-
-
-@torch.no_grad()
-def predict_with_attention(model: BaseModel, batch: dict) -> tuple[list[DataSample], Tensor]:
-    """Predict a collated batch with a model that has one of these heads.
-
-    Returns:
-        tuple: The data samples, and the :meth:`~MLDecoderHead.attention_maps`.
-    """
-    data = model.data_preprocessor(batch)
-    feats = model.extract_feat(data['inputs'])
-    samples = model.head.predict(feats, data['data_samples'])
-    return samples, model.head.attention_maps(feats)

@@ -120,7 +120,7 @@
     drawImages();
     const maps = withImages.some((record) => record.images.flat().some(([, , map]) => map));
     byId('attention-hint').textContent = maps
-      ? 'Press a label to see where its query looked, mean over the heads, bright where most; press it again for the image alone.' : '';
+      ? 'Press a label to see where the head looked for it, bright where most; press it again for the image alone.' : '';
   }
 
   byId('refresh-label').hidden = page.finished;

@@ -3,6 +3,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tiny_classifier import CLASSES, write_classifier
 
@@ -47,6 +48,8 @@ def test_many_classes_are_cut(folder, photo):
 
 def test_head_without_attention_gives_labels_only(folder, photo):
     linear = MultiLabelInferencer(*write_classifier(folder, 'linear'), device='cpu')
+    assert 'attention' in predict_photo(linear, photo)
+    linear.model.neck = torch.nn.Sequential(linear.model.neck)  # one that nothing is known of
     assert predict_photo(linear, photo).keys() == {'index', 'labels', 'scores'}
 
 
@@ -57,6 +60,7 @@ def test_overlay_is_of_the_chosen_label_and_large_enough(shape):
     found = dict(
         labels=['dog', 'cat'],
         attention=maps,
+        attention_kind='attention',
         shares_query_with=[[], ['cow']],
         seen=np.full((*shape, 3), 100, np.uint8),
     )
@@ -69,7 +73,8 @@ def test_overlay_is_of_the_chosen_label_and_large_enough(shape):
         row, column = np.unravel_index(lightness.argmax(), lightness.shape)
         bright[label] = (row >= height / 2, column >= width / 2)
         assert f'**{label}**' in caption
-        assert 'Mean of 2 heads on 2 × 3 cells; the strongest has 6.0 times' in caption
+        words = 'Attention, the mean of its 2 heads on 2 × 3 cells; the strongest has 6.0 times'
+        assert words in caption
         assert ('also answers for cow.' in caption) == (label == 'cat')
     assert bright == dict(dog=(False, False), cat=(True, True))
 

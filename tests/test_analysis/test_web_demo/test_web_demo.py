@@ -1,4 +1,5 @@
 import pytest
+import torch
 from tiny_classifier import write_classifier
 
 from mmpretrain_mldecoder.apis import MultiLabelInferencer
@@ -74,6 +75,7 @@ def test_no_label_and_no_image(inferencer, photo, tmp_path):
 
 def test_without_attention_there_are_labels_only(folder, photo):
     linear = MultiLabelInferencer(*write_classifier(folder, 'linear'), device='cpu')
+    linear.model.neck = torch.nn.Sequential(linear.model.neck)  # one that nothing is known of
     app, functions = build(linear)
     _, message, labels, overlay, *_ = functions['predict'](dict(path=photo), 0)
     assert message == '4 labels'

@@ -114,7 +114,12 @@ def test_heads_of_the_host(config, tmp_path, fake_coco, head, neck, activation):
     scores = dict(zip(got['labels'], got['scores'], strict=True))
     expected = activation(logits).tolist()
     assert [scores[name] for name in CLASSES] == pytest.approx(expected, abs=1e-5)
-    with pytest.raises(ValueError, match=f'a {head["type"]} has no attention: only MLDecoderHead'):
+    (explained,) = inferencer(path, thr=0, return_attention=True)
+    assert explained['labels'] == got['labels']
+    total = explained['attention'].sum((2, 3))
+    assert (np.isclose(total, 1) | (total == 0)).all()  # no cell speaks for a class
+    inferencer.model.head = torch.nn.Linear(1, 1)
+    with pytest.raises(ValueError, match='a Linear has no attention: ML-Decoder and CSRA have'):
         inferencer(path, return_attention=True)
 
 

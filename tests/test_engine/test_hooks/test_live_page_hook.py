@@ -110,9 +110,10 @@ def test_without_validation_the_curves_remain(tmp_path):
     assert data['notes'] == ['This training is not validated.']
 
 
-def test_another_head_and_another_metric(tmp_path):
-    more = """
-model['neck'] = dict(type='GlobalAveragePooling')
+@pytest.mark.parametrize('pooling', ['GlobalAveragePooling', 'GeneralizedMeanPooling'])
+def test_another_head_and_another_metric(tmp_path, pooling):
+    more = f"model['neck'] = dict(type='{pooling}')"
+    more += """
 model['head'] = dict(type='MultiLabelLinearClsHead', num_classes=4, in_channels=8)
 test_pipeline.insert(1, dict(type='CenterCrop', crop_size=40))
 val_evaluator = dict(type='AveragePrecision')
@@ -124,7 +125,8 @@ train_cfg['max_epochs'] = 1
     build_runner(config, tmp_path / 'run', custom_hooks=hooks).train()
     (record,) = data_of(tmp_path / 'run')['validations']
     assert record['ap'] is None and list(record['metrics'])
-    assert all(attention is None for labels in record['images'] for _, _, attention in labels)
+    drawn = {attention is not None for labels in record['images'] for _, _, attention in labels}
+    assert drawn == {pooling == 'GlobalAveragePooling'}
 
 
 def test_unknown_labels_are_unknown(tmp_path):

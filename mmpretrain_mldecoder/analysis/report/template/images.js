@@ -35,6 +35,6 @@ function drawImages(errors) {
   const hasAttention = [...errors.alarms, ...errors.misses].some((card) => card.attention);
   for (const node of document.querySelectorAll('.attention-hint')) {
     node.textContent = hasAttention
-      ? 'The overlay is where the query of the class looked, mean over the heads, over what the network saw.' : '';
+      ? 'The overlay is where the head looked for the class, over what the network saw.' : '';
   }
 }
