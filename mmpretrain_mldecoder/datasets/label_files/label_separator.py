@@ -10,7 +10,8 @@ from ...fileio.terminal import counted, printable
 from .csv_table import CHARACTERS, name_of_character
 from .label_source import LabelSource
 
-_SEPARATORS = ('|', ';', ',', '\t', '\n', '，', '；', '、')
+_SEPARATORS = ('|', ';', ',', '\t', '\n')
+_CHINESE = str.maketrans('，、；', ',,;')  # as commas and semicolons are, also beside them
 _NONE = 'none'
 
 
@@ -71,7 +72,8 @@ def _parsed(cell: str, source: LabelSource) -> list[str]:
 
 def _separator(cells: Sequence[str], source: LabelSource) -> str:
     """Return what separates the labels of cells that are not empty; '' if nothing does."""
-    counts = {sign: sum(sign in cell for cell in cells) for sign in _SEPARATORS}
+    translated = [cell.translate(_CHINESE) for cell in cells]
+    counts = {sign: sum(sign in cell for cell in translated) for sign in _SEPARATORS}
     possible = [sign for sign, count in counts.items() if count]
     if len(possible) == 1:
         return possible[0]
@@ -101,5 +103,6 @@ def _outcome(cells: Sequence[str], separator: str) -> str:
 def _split(cell: str, separator: str) -> list[str]:
     if separator == ' ':
         return cell.split()
+    cell = cell.translate(_CHINESE) if separator in (',', ';') else cell
     parts = cell.split(separator) if separator else [cell]
     return [part for text in parts if (part := text.strip())]

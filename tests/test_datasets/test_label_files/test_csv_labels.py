@@ -23,7 +23,7 @@ EXPECTED = {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []}
         'image,labels\na.jpg,cat|hot dog\nb.jpg,\n',
         'image,labels\na.jpg,cat;hot dog\nb.jpg,\n',
         'image,labels\na.jpg,cat，hot dog\nb.jpg,\n',
-        'image,labels\na.jpg,cat、hot dog\nb.jpg,\n',
+        'image,labels\na.jpg,cat、hot dog\nb.jpg,\nb.jpg,\na.jpg,"cat, hot dog"\n',
         'image;labels\na.jpg;cat,hot dog\nb.jpg;\n',
         'image\tlabels\na\tcat,hot dog\nb\t\n',
         'image,labels\na.jpg,"cat\nhot dog"\nb.jpg,\n',
