@@ -22,7 +22,7 @@ class _Object(msgspec.Struct):
 
 class _Image(msgspec.Struct):
     image_url: str
-    label: str | list[str | _Object]
+    label: str | _Object | list[str | _Object]
 
 
 def _recognises(source: LabelSource) -> bool:
@@ -32,7 +32,7 @@ def _recognises(source: LabelSource) -> bool:
 def _read(source: LabelSource) -> Labels:
     rows, boxes = [], 0
     for image in decode_json_lines(source.path, _Image, _EXPECTED):
-        targets = [image.label] if isinstance(image.label, str) else image.label
+        targets = image.label if isinstance(image.label, list) else [image.label]
         boxes += sum(isinstance(each, _Object) for each in targets)
         names = [each.label if isinstance(each, _Object) else each for each in targets]
         rows.append(LabelRow(image.image_url, dict.fromkeys(names, 1)))

@@ -329,45 +329,15 @@ def test_a_split_of_google_may_be_null(folder):
     {
         'a.csv': 'TRAIN,gs://b/a.jpg,cat,0.1,0.1,,,0.5,.5,,\n',
         'a.jsonl': '{"image_url": "a.jpg", "label": [{"label": "cat", "xmin": 0.1}]}\n',
+        'b.jsonl': '{"image_url": "a.jpg", "label": {"label": "cat", "xmin": 0.1}}\n',
+        'metadata.jsonl': '{"file_name": "a.jpg", "objects": {"id": [7], "category": ["cat"]}}\n',
     }.items(),
 )
-def test_boxes_of_google_and_azure_are_labels(folder, file, text):
+def test_boxes_are_labels_where_there_is_nothing_else(folder, file, text):
     folder.add_images('a.jpg')
     folder.write(file, text)
     assert folder.labels() == {'a.jpg': ['cat']}
     assert any('1 box' in note for note in folder.read().notes)
-
-
-@pytest.mark.parametrize(
-    'text',
-    (
-        'a.jpg\tcat|hot dog\nb.jpg\t\n',
-        'a.jpg,"cat,hot dog"\nb.jpg,\n',
-        'a.jpg|cat;hot dog\nb.jpg|\n',
-        '\ufeffa.jpg;cat;hot dog\r\nb.jpg\r\n',
-    ),
-)
-def test_lists_without_a_header(folder, text):
-    folder.add_images('a.jpg', 'b.jpg')
-    folder.write('l.txt', text)
-    assert folder.labels() == {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []}
-
-
-@pytest.mark.parametrize(
-    'text',
-    (
-        'a.jpg,1,-1\nb.jpg,0,1\n',
-        'a.jpg 1 -1 \r\nb.jpg 0 1\r\n',
-        'a.jpg\t1,-1\nb.jpg\t0,1\n',
-        'a.jpg 1,-1\nb.jpg 0,1\n',
-    ),
-)
-def test_lists_of_values(folder, text):
-    folder.add_images('a.jpg', 'b.jpg')
-    folder.write('l.csv', text)
-    folder.write('classes.txt', 'cat\ndog\n')
-    folder.asked('minus_one')
-    assert folder.labels(minus_one='unknown') == {'a.jpg': ['cat', '?dog'], 'b.jpg': ['dog']}
 
 
 def test_hugging_face_in_csv_and_with_names_in_text(folder):
