@@ -190,7 +190,9 @@ def _label_columns(table: CsvTable) -> tuple[str, ...]:
     }
     if of_values:
         listed = ', '.join(map(printable, of_values[:5]))
-        choices[of_values] = f'{len(of_values)} columns with values such as 0 and 1: {listed}'
+        choices[of_values] = (
+            f'{counted(len(of_values), "column")} with values such as 0 and 1: {listed}'
+        )
     raise OpenQuestion(
         'label_columns',
         f'{path}: which columns have the labels? (Where each class has one, its cells have to be 1 '

@@ -120,7 +120,10 @@ def find_label_files(
             'labels',
             f'{data} has {len(found)} files that may hold the labels. Which one does? (Or a '
             'glob of several parts.)',
-            {files.pattern: files.format.title for files in found}
+            {
+                files.pattern: ' '.join(filter(None, (files.format.title, *files.splits)))
+                for files in found
+            }
             | {files.pattern: f'all of that name: {", ".join(files.splits)}' for files in alike},
         )
     pattern = _split_of_file(found[0].paths[0], data)[1]
@@ -144,6 +147,8 @@ def _description(source: LabelSource) -> str:
         empty = [key for key, value in source.json.items() if bytes(memoryview(value)[:2]) == b'[]']
         first = f'has the keys {", ".join([*source.json][:_KEYS])}'
         first += f' ({", ".join(empty[:_KEYS])} empty)' if empty else ''
+    elif source.keys:
+        first = f'is a list of objects with the keys {", ".join(sorted(source.keys)[:_KEYS])}'
     return source.problem.rstrip('.') or printable(f'{source.path} {first}')
 
 

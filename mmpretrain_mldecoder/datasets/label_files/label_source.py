@@ -97,7 +97,7 @@ class LabelSource:
             return printable(f'{self.path} is a spreadsheet, which is not read: export it as CSV')
         try:
             if not self.head.strip():
-                raise ValueError('it is empty')
+                raise ValueError('it is empty: remove it, or copy it again')
             if self.head.startswith('version https://git-lfs'):
                 raise ValueError('it is a pointer of git-lfs: fetch the file with git lfs pull')
             if self.suffix == '.xml':

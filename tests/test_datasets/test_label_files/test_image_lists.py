@@ -1,6 +1,38 @@
 import pytest
 
 
+@pytest.mark.parametrize(
+    'text',
+    (
+        'a.jpg\tcat|hot dog\nb.jpg\t\n',
+        'a.jpg,"cat,hot dog"\nb.jpg,\n',
+        'a.jpg|cat;hot dog\nb.jpg|\n',
+        '\ufeffa.jpg;cat;hot dog\r\nb.jpg\r\n',
+    ),
+)
+def test_lists_without_a_header(folder, text):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.txt', text)
+    assert folder.labels() == {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []}
+
+
+@pytest.mark.parametrize(
+    'text',
+    (
+        'a.jpg,1,-1\nb.jpg,0,1\n',
+        'a.jpg 1 -1 \r\nb.jpg 0 1\r\n',
+        'a.jpg\t1,-1\nb.jpg\t0,1\n',
+        'a.jpg 1,-1\nb.jpg 0,1\n',
+    ),
+)
+def test_lists_of_values(folder, text):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', text)
+    folder.write('classes.txt', 'cat\ndog\n')
+    folder.asked('minus_one')
+    assert folder.labels(minus_one='unknown') == {'a.jpg': ['cat', '?dog'], 'b.jpg': ['dog']}
+
+
 @pytest.mark.parametrize('signs', (' ', ',', '\t', '  '))
 def test_values_in_a_file_beside_that_of_the_images(folder, signs):
     folder.add_images('images/0.jpg', 'images/1.jpg', 'images/2 b.jpg')
@@ -51,6 +83,9 @@ def test_keys_of_json_in_no_format_are_named(folder):
     folder.add_images('a.jpg')
     folder.write('result.json', '{\n  "images": [{}],\n  "annotations": []}')
     with pytest.raises(ValueError, match=r'the keys images, annotations \(annotations empty\)'):
+        folder.read()
+    folder.write('result.json', '[{"image": "a.jpg", "annotations": []}]')
+    with pytest.raises(ValueError, match='list of objects with the keys annotations, image'):
         folder.read()
 
 
