@@ -49,8 +49,8 @@ def _read(source: LabelSource) -> Labels:
     if not delimiter and not beside:
         raise ValueError(
             f'{source.path} is no list of images with labels: each line has to begin with the '
-            'name of an image, with its suffix and a comma, tab, ; or | behind it, or a blank before '
-            'values or several numbers of classes; or lines of 1 and 0 belong to those of '
+            'name of an image, with its suffix and a comma, tab, ; or | behind it, or a blank '
+            'before values or several numbers of classes; or lines of 1 and 0 belong to those of '
             'one list of images beside it'
         )
     text, names = source.text(), _names(source)
