@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
 
 from ..analysis.browse.findings import read_unreadable
 from ..apis.thresholds.stored_thresholds import read_trained, store_thresholds
@@ -20,6 +22,7 @@ from ..checkpoints.resume import find_resume_checkpoint
 from ..datasets.label_files import Answers, read_labels, read_split_counts
 from ..errors import RunError
 from ..fileio.atomic_write import atomic_write
+from ..models.attention import attention_kind
 from .label_choices import choose_by_labels
 from .labels import describe, leave_out, prepare_labels
 from .questions import read_answers
@@ -286,6 +289,11 @@ def refit(run: RunFolder) -> None:
     store_thresholds(checkpoint, thresholds, run.model)
 
 
+def has_attention(config: Path) -> bool:
+    """Whether the model of a config, which may have been changed, has maps for the report."""
+    return attention_kind(MODELS.build(Config.fromfile(config).model)) is not None
+
+
 def train_and_export(run: RunFolder) -> None:
     """Look at the data, train, fit thresholds, train on val, too, test, report and export."""
     config = run.config
@@ -326,7 +334,7 @@ def train_and_export(run: RunFolder) -> None:
         'report',
         lambda: mldecoder(
             *('report', config, predictions, '--out', run.path / 'report'),
-            *('--checkpoint', run.model),
+            *(('--checkpoint', run.model) if has_attention(config) else ()),
         ),
     )
     run.once('export', lambda: mldecoder('export', config, run.model, run.path / 'model.onnx'))

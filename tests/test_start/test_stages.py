@@ -103,6 +103,13 @@ def test_a_label_file_of_the_working_directory_is_found_from_another_one(tmp_pat
         write_inputs(RunFolder(tmp_path / 'run', settings), data, Answers(labels='my.csv'))
 
 
+MODEL = dict(
+    type='ImageClassifier',
+    backbone=dict(type='ResNet', depth=18, stem_channels=8, base_channels=8),
+    head=dict(type='MultiLabelLinearClsHead', num_classes=2, in_channels=64),
+)
+
+
 @pytest.fixture
 def run(tmp_path):
     """A run with 3 images for training and 2 for val."""
@@ -118,7 +125,7 @@ def run(tmp_path):
     run.answers = run.described = None
     run.path, run.settings, run.finished = tmp_path / 'run', dict(data='photos'), []
     run.store()
-    run.config.write_text("model = dict(head=dict(type='MLDecoderHead'))")
+    run.config.write_text(f'model = {MODEL}')
     return run
 
 
@@ -190,6 +197,14 @@ def test_where_no_best_checkpoint_is_kept_the_last_epoch_counts(run, commands):
     assert commands.called[2][2] == run.path / 'train/epoch_9.pth'
     cfg = Config.fromfile(commands.called[3][1], import_custom_modules=False)
     assert 'train_cfg' not in cfg
+
+
+@pytest.mark.parametrize('pooling', ['GlobalAveragePooling', 'GeneralizedMeanPooling'])
+def test_report_has_the_attention_of_models_that_have_some(run, commands, pooling):
+    run.config.write_text(f'model = {dict(MODEL, neck=dict(type=pooling))}')
+    train_and_export(run)
+    (report,) = (arguments for arguments in commands.called if arguments[0] == 'report')
+    assert ('--checkpoint' in report) == (pooling == 'GlobalAveragePooling')
 
 
 def test_images_that_cannot_be_read_are_left_out(run, commands, capsys):
