@@ -191,6 +191,8 @@ def check_header(
             return None
         if package := package_for(content):
             reason = f'Pillow needs a package for this format: pip install {package}'
+        elif content.startswith(b'version https://git-lfs'):
+            reason = 'it is a pointer of git-lfs: fetch the image with git lfs pull'
         elif kind := other_kind(content):
             reason = f'no image in it that is read, it is {kind}: save it as PNG or JPEG'
         else:

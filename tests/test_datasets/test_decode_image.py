@@ -74,6 +74,7 @@ HUGE_BMP = (
         (b'<html>not found</html>', 'unreadable', '.*it is a web page'),
         (b'v/1\x01' + bytes(90), 'unreadable', '.*it is OpenEXR: save it as PNG'),
         (TWELVE_BITS, 'unreadable', 'JPEG of a kind that is not read'),
+        (b'version https://git-lfs.github.com/spec/v1\n', 'unreadable', '.*git lfs pull'),
         (b'any', 'unreadable', 'no image in it'),
         (b'\xff\xd8\xff', 'truncated', 'it ends after 3 bytes'),
         (encoded(photo(0))[:900] + bytes(4096), 'truncated', 'it ends after 4,996 bytes'),
