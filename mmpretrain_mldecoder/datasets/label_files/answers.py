@@ -19,7 +19,8 @@ class Answers:
             one label.
         image_column (str): The column of a CSV with the images.
         label_columns (tuple[str, ...]): Those with the labels: one with lists, or one a class.
-        class_names (str): A file with a name a line, relative to the data, for numbered classes.
+        class_names (str): A file with the names of numbered classes, one a line, or in JSON or
+            YAML, relative to the data.
         group_column (str): The column of what a split keeps together; never asked for.
         minus_one (str): What -1 means, ``'no'`` or ``'unknown'``. 0 is the other one.
         zero (str): What 0 means where -1 is ``'no'``: ``'no'`` or ``'unknown'``.

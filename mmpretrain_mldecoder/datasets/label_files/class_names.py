@@ -18,7 +18,7 @@ _FILES = re.compile(
     r'((.*label_list|labels?|class(es)?_names|classes|categories|words|synsets|Concepts\d*)(\.txt)?'
     r'|.*\.names|.*\.ya?ml)'
 )
-_NUMBERED = re.compile(r'(\d+)[ \t:,]+(.*)')
+_NUMBERED = re.compile(r'(\d+)[ \t:,]+("?)(.*)\2')
 
 
 def name_classes(
@@ -118,24 +118,31 @@ def _find_names(
 
 
 def _read(path: Path, answers: Answers) -> tuple[str, ...]:
-    """Return the names in a file, without the numbers that all lines may begin with."""
+    """Return the names in a file, without a header and the numbers that lines may begin with."""
     text = read_text(path, answers.encoding)
-    if path.suffix in ('.yaml', '.yml'):
-        return _of_yaml(text)
+    if path.suffix in ('.yaml', '.yml', '.json'):
+        return _of_yaml(text, path.suffix == '.json')
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    numbered = [_NUMBERED.fullmatch(line) for line in lines]
-    if all(match and int(match[1]) == i for i, match in enumerate(numbered)):
-        return tuple(match[2] for match in numbered if match)
+    for rows in (lines, lines[1:]):
+        found = [match for match in map(_NUMBERED.fullmatch, rows) if match]
+        first = int(found[0][1]) if found else 0
+        numbers = [*range(first, first + len(rows))]
+        if found and first in (0, 1) and [int(match[1]) for match in found] == numbers:
+            return tuple(match[3] for match in found)
     return tuple(lines)
 
 
-def _of_yaml(text: str) -> tuple[str, ...]:
-    """Return ``names``, a list or an object by number; nothing if there are none."""
+def _of_yaml(text: str, is_json: bool) -> tuple[str, ...]:
+    """Return ``names``, or all of JSON: a list, or an object by number or by name; else nothing."""
     try:
         content = yaml.BaseLoader(text).get_single_data()  # texts: no, yes and 01 are names
     except (yaml.YAMLError, ValueError, RecursionError):  # another program's file perhaps
         return ()
-    names = content.get('names') if isinstance(content, dict) else None
-    if isinstance(names, dict) and set(names) == set(map(str, range(len(names)))):
-        names = [names[str(index)] for index in range(len(names))]
+    whole = content if is_json else None
+    names = content.get('names', whole) if isinstance(content, dict) else whole
+    if isinstance(names, dict):
+        numbers = [*map(str, range(len(names)))]
+        if all(isinstance(each, str) for each in names.values()) and names.keys() != {*numbers}:
+            names = {number: name for name, number in names.items()}
+        names = [names[each] for each in numbers] if names.keys() == {*numbers} else None
     return tuple(map(str, names)) if isinstance(names, list) else ()

@@ -141,6 +141,28 @@ def test_asks_which_of_several_lists_has_the_names(yolo):
     assert yolo.read(unlisted='no').classes == ('a', 'b', 'c', 'd')
 
 
+@pytest.mark.parametrize(
+    ('file', 'text'),
+    {
+        'category.json': '{\n  "y, z": 1,\n  "x": 0\n}\n',  # as of ML-GCN, and Keras
+        'names.json': '{"names": {"0": "x", "1": "y, z"}}',
+        'list.json': '["x", "y, z"]',
+        'labels.csv': 'attribute_id,attribute_name\n0,x\n1,"y, z"\n',  # as of iMet
+        'ids.txt': '0\tx\n1\ty, z\n',
+        'from_one.txt': '1: x\n2: y, z\n',
+    }.items(),
+)
+def test_names_and_numbers_in_one_file(folder, file, text):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write(file, text)
+    folder.write('l.csv', 'image,labels\na.jpg,0 1\nb.jpg,1\n')
+    named = folder.labels(labels='l.csv', class_names=file)
+    assert named == {'a.jpg': ['x', 'y, z'], 'b.jpg': ['y, z']}
+    folder.write('category.json', '{"x": 0, "y": 0}')
+    with pytest.raises(ValueError, match='has 0 names'):
+        folder.read(labels='l.csv', class_names='category.json')
+
+
 def test_names_are_given_to_numbers_only(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('names.txt', '0 x\n1 y\n2 z\n')
