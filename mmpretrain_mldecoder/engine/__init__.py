@@ -1,6 +1,6 @@
 """Runner, loops, hooks, optimizers and schedules around MMEngine."""
 
-from .distributed.cpu_distributed import CPUDistributedDataParallel
+from .distributed import CPUDistributedDataParallel
 from .hooks.channels_last import ChannelsLastHook
 from .hooks.checkpoint_fit_hook import CheckpointFitHook
 from .hooks.checkpoint_hook import DurableCheckpointHook

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ..errors import ConfigError
-from .distributed.agree import RankVote
+from .distributed import RankVote
 
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 # What DefaultOptimWrapperConstructor has for parameters that are never decayed here.

@@ -22,7 +22,7 @@ from tiny_run import (
 )
 from torch import nn
 
-from mmpretrain_mldecoder.engine.distributed.cpu_distributed import CPUSyncBatchNorm
+from mmpretrain_mldecoder.engine.distributed import CPUSyncBatchNorm
 
 pytestmark = pytest.mark.faults
 

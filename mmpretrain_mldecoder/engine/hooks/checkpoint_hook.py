@@ -14,7 +14,7 @@ from mmpretrain.registry import HOOKS
 from ...checkpoints.resume import name_last_checkpoint
 from ...errors import RunError
 from ...fileio.atomic_write import remove_stale_files
-from ..distributed.agree import on_main_process
+from ..distributed import on_main_process
 
 # In the message hub: the best checkpoints before the last validation, and which scores they are of.
 _FORMER_BEST, _SCORES_OF = 'former_best_ckpts', 'best_scores_of'

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...errors import RunError
 from ...fileio.atomic_write import atomic_write
-from ..distributed.agree import RankVote, on_main_process
+from ..distributed import RankVote, on_main_process
 from ..optimizers import SkippingMixin
 
 # In the checkpoint's message hub, so that a resumed training continues to count.

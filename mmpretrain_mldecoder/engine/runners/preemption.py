@@ -14,7 +14,7 @@ from mmpretrain.registry import HOOKS
 
 from ...checkpoints.resume import name_last_checkpoint
 from ...errors import Preempted
-from ..distributed.agree import RankVote, on_main_process
+from ..distributed import RankVote, on_main_process
 from .loops import ResumableLoop
 
 SIGNALS = signal.SIGTERM, signal.SIGUSR1

@@ -21,7 +21,7 @@ from ...checkpoints.load import is_archive
 from ...checkpoints.resume import find_damage, find_resume_checkpoint
 from ...errors import ConfigError, RunError
 from ...fileio.terminal import listed
-from ..distributed.agree import on_each_machine
+from ..distributed import on_each_machine
 from .loops import LOAD, RESUME_OR_LOAD, ResumableLoop
 from .work_dir import earlier_checkpoints
 

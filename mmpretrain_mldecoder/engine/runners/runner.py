@@ -20,8 +20,7 @@ from ...errors import ConfigError, RunError
 from ...fileio.atomic_write import atomic_write
 from ...layers import MLDecoder
 from ..checks.build import ExplainedBuilds
-from ..distributed.agree import RankVote, on_main_process
-from ..distributed.cpu_distributed import init_cpu_process_group
+from ..distributed import RankVote, init_cpu_process_group, on_main_process
 from ..hooks.channels_last import ChannelsLastHook, is_safe_in_channels_last
 from ..hooks.checkpoint_fit_hook import CheckpointFitHook
 from ..hooks.class_counts_hook import ClassCountsHook

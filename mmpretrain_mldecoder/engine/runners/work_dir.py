@@ -15,7 +15,7 @@ from typing import TextIO
 from mmengine.runner import Runner
 
 from ...errors import WorkDirInUseError
-from ..distributed.agree import on_main_process
+from ..distributed import on_main_process
 
 _FORMAT = '%Y%m%d_%H%M%S'
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}

@@ -5,7 +5,7 @@ import torch
 from fault_parts import BreakWeight, Spoil
 from tiny_run import build_runner, read, write_tiny_config
 
-from mmpretrain_mldecoder.engine.distributed.agree import RankVote
+from mmpretrain_mldecoder.engine.distributed import RankVote
 from mmpretrain_mldecoder.errors import RunError
 
 

@@ -8,7 +8,7 @@ from preempted_run import check_resume_after_signal, checkpoints, preempt
 from tiny_run import build_runner, read, train_and_list_images
 from torch.utils.data import DataLoader
 
-from mmpretrain_mldecoder.engine.distributed.agree import RankVote
+from mmpretrain_mldecoder.engine.distributed import RankVote
 from mmpretrain_mldecoder.engine.runners.preemption import PreemptionHook, _Undisturbed
 
 

@@ -1,1 +1,0 @@
-"""Several processes, with GPUs and without."""
