@@ -30,7 +30,7 @@ from benchmarks.accuracy.photos import DATASETS, REPOSITORY, part_of, paths_and_
 from benchmarks.accuracy.records import OUT, Study, best_of, mean_average_precision
 from mmpretrain_mldecoder.analysis.audit.features import backbone_features
 from mmpretrain_mldecoder.datasets.seeded_sampler import SeededSampler
-from mmpretrain_mldecoder.engine.runners.freed_memory import keep_freed_memory
+from mmpretrain_mldecoder.engine.runners.launch import keep_freed_memory
 from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 from mmpretrain_mldecoder.layers.asymmetric_loss import asymmetric_loss
 
