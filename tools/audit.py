@@ -6,8 +6,7 @@ RUN is the folder of a run of mldecoder start. The page downloads decisions.json
 import argparse
 from pathlib import Path
 
-from mmpretrain_mldecoder.engine.runners.exit import exit_on_error
-from mmpretrain_mldecoder.errors import OpenQuestion
+from mmpretrain_mldecoder.errors import OpenQuestion, exit_on_error
 from mmpretrain_mldecoder.fileio.terminal import one_line
 from mmpretrain_mldecoder.start.audit import apply_decisions, audit
 from mmpretrain_mldecoder.start.questions import as_option

@@ -6,8 +6,7 @@ Stopped at any point, the same command continues.
 import argparse
 from pathlib import Path
 
-from mmpretrain_mldecoder.engine.runners.exit import exit_on_error
-from mmpretrain_mldecoder.errors import OpenQuestion
+from mmpretrain_mldecoder.errors import OpenQuestion, exit_on_error
 from mmpretrain_mldecoder.fileio.terminal import one_line
 from mmpretrain_mldecoder.start.questions import add_answers, as_option, read_answers
 from mmpretrain_mldecoder.start.run_config import ABSENT, LEFT_OUT, ROWS

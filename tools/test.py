@@ -8,7 +8,7 @@ import argparse
 from mmpretrain_mldecoder.apis import use_stored_thresholds
 from mmpretrain_mldecoder.engine.hooks.test_time_aug import apply_tta
 from mmpretrain_mldecoder.engine.runners import launch
-from mmpretrain_mldecoder.engine.runners.exit import exit_on_error
+from mmpretrain_mldecoder.errors import exit_on_error
 from mmpretrain_mldecoder.evaluation.metrics.dump_results import AtomicDumpResults
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from mmpretrain_mldecoder.engine.runners import launch
-from mmpretrain_mldecoder.engine.runners.exit import exit_on_error
+from mmpretrain_mldecoder.errors import exit_on_error
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

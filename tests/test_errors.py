@@ -3,8 +3,13 @@ import re
 
 import pytest
 
-from mmpretrain_mldecoder.engine.runners.exit import exit_on_error
-from mmpretrain_mldecoder.errors import ConfigError, ConfigFileNotFoundError, Preempted, RunError
+from mmpretrain_mldecoder.errors import (
+    ConfigError,
+    ConfigFileNotFoundError,
+    Preempted,
+    RunError,
+    exit_on_error,
+)
 
 FIX = 'Make room or choose another folder'
 
