@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ...engine.runners.finished_test import FinishedTest
 from ...fileio.atomic_write import atomic_write
-from .model_cost import image_side
-from .table_rows import TableRow
+from .table_rows import TableRow, image_side
 
 LANGUAGES = ('en', 'zh')
 

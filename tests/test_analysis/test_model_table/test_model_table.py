@@ -4,12 +4,11 @@ from functools import partial
 import pytest
 from finished_tests import ROOT, rows, write_test
 
-from mmpretrain_mldecoder.analysis.model_table.model_cost import ModelCost
 from mmpretrain_mldecoder.analysis.model_table.model_table import (
     markdown_table,
     replace_tables,
 )
-from mmpretrain_mldecoder.analysis.model_table.table_rows import newest_results
+from mmpretrain_mldecoder.analysis.model_table.table_rows import ModelCost, newest_results
 
 
 @pytest.fixture(autouse=True)
