@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ..fileio.terminal import listed
-from . import efficientnet_lite, miil, paddleclas, paddleclas_timm, timm_torchvision
+from . import efficientnet_lite, miil, paddleclas, timm_torchvision
 from .weight_sets import WeightSet, choose
 
-_MODULES = (paddleclas, paddleclas_timm, miil, timm_torchvision, efficientnet_lite)
+_MODULES = (paddleclas, miil, timm_torchvision, efficientnet_lite)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,14 @@
-"""PaddleClas' names: its ResNets ("vb" and "vd"), alone or with its ML-Decoder head."""
+"""PaddleClas' names, alone or with its ML-Decoder head.
+
+Of its ResNets ("vb" and "vd"), and of networks that are timm's here: PP-LCNet, PP-HGNetV2, CLIP's
+ViT.
+"""
 
 import re
 from collections.abc import Collection, Mapping
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .miil import DECODER_LAYER
@@ -16,7 +22,7 @@ _STAGES = {
     (50, True): (3, 8, 36, 3),
     (66, True): (3, 12, 48, 3),
 }
-PARAMETERS = dict(weight='weight', bias='bias', _mean='running_mean', _variance='running_var')
+_PARAMETERS = dict(weight='weight', bias='bias', _mean='running_mean', _variance='running_var')
 _HEAD = {
     'fc': 'head.fc',
     'fc.input_proj': 'head.decoder.input_proj',
@@ -28,16 +34,38 @@ _DECODER_LAYER = DECODER_LAYER | {
     'cross_attn.v_proj': 'attention.value_proj',
     'cross_attn.out_proj': 'attention.out_proj',
 }
+# Names that only one of the networks has.
+_SIGNS_OF_TIMM = {
+    'lcnet': {'blocks2.0.dw_conv.conv.weight'},
+    'hgnetv2': {'stages.0.blocks.0.aggregation_squeeze_conv.conv.weight'},
+    'clip': {'ln_pre.weight', 'patch_embed.proj.weight'},
+}
+_TIMM_MODULES = {
+    'lcnet': {'conv1.conv': 'conv_stem', 'conv1.bn': 'bn1', 'last_conv': 'conv_head'},
+    'hgnetv2': {'last_conv': 'head.last_conv.0', 'lab': 'head.last_conv.2'},
+    'clip': {'ln_pre': 'norm_pre'},
+}
+_LCNET_BLOCK = {
+    'dw_conv.conv': 'conv_dw',
+    'dw_conv.bn': 'bn1',
+    'se.conv1': 'se.conv_reduce',
+    'se.conv2': 'se.conv_expand',
+    'pw_conv.conv': 'conv_pw',
+    'pw_conv.bn': 'bn2',
+}
+# PP-LCNet's dropout of 0.2 scales in inference instead of in training.
+_LCNET_SCALE = 0.8
 
 
 def family_of(names: Collection[str]) -> str | None:
-    """Return ``'paddleclas'`` if these are the names of one of its ResNets."""
+    """Return ``'paddleclas'`` if these are the names of one of its networks."""
     firsts = (
         {'stem.0.conv.weight', 'blocks.0.conv0.conv.weight'},
         {'Student.stem.0.conv.weight', 'Student.blocks.0.conv0.conv.weight'},
         {'conv1_1._conv.weight', 'bb_0_0.conv0._conv.weight'},
     )
-    return 'paddleclas' if any(first <= set(names) for first in firsts) else None
+    is_resnet = any(first <= {*names} for first in firsts)
+    return 'paddleclas' if is_resnet or _timm_network(names) else None
 
 
 def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -46,21 +74,23 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     "vb" becomes the host's ``ResNet``, "vd" becomes ``ResNetVd``; ``fc`` becomes ``head.fc`` or
     ``head.decoder``. Unknown names are left out. Of a distillation the student is taken, and the
     teacher becomes nothing. The "vd" names of PaddleClas 2.0 (``conv1_1._conv.weight``), of files
-    outside of the folder ``legendary_models``, are known too.
+    outside of the folder ``legendary_models``, are known too. Of the networks of timm see
+    :func:`_rename_timm`.
 
     PaddleClas' ``ResNet18`` and ``ResNet34`` (not ``_vd``) project the very first shortcut, which
     the host's ``ResNet`` does not: there ``backbone.layer1.0.downsample`` is left over.
 
-    Raises:
-        ValueError: If the number of blocks is that of no ResNet, or if the head has
-            self-attention.
+    Raises ``ValueError`` if the number of blocks is that of no ResNet, or the head has
+    self-attention.
     """
+    if network := _timm_network(state):
+        return _rename_timm(state, network)
     prefix = 'Student.' if 'Student.stem.0.conv.weight' in state else ''
     student = {name.removeprefix(prefix): name for name in state if name.startswith(prefix)}
     if 'conv1_1._conv.weight' in student:
         student = _names_of_today(student)
     modules = _backbone_modules(student)
-    head = rename_head({name: state[source] for name, source in student.items()})
+    head = _rename_head({name: state[source] for name, source in student.items()})
     renamed: dict[str, dict[str, Tensor]] = {
         name: {} for name in state if prefix and name.startswith('Teacher.')
     }
@@ -68,12 +98,12 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         module, _, parameter = name.rpartition('.')
         if name in head:
             renamed[source] = head[name]
-        elif module in modules and parameter in PARAMETERS:
-            renamed[source] = {f'{modules[module]}.{PARAMETERS[parameter]}': state[source]}
+        elif module in modules and parameter in _PARAMETERS:
+            renamed[source] = {f'{modules[module]}.{_PARAMETERS[parameter]}': state[source]}
     return renamed
 
 
-def rename_head(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+def _rename_head(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """Rename what stands below ``fc``: a linear layer, or the ML-Decoder in its place.
 
     Unknown names, and those elsewhere, are left out. Raises ``ValueError`` for self-attention.
@@ -86,8 +116,8 @@ def rename_head(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         module, _, parameter = name.rpartition('.')
         if name == queries:
             renamed[name] = {'head.decoder.queries': value}
-        elif module in modules and parameter in PARAMETERS:
-            ours = f'{modules[module]}.{PARAMETERS[parameter]}'
+        elif module in modules and parameter in _PARAMETERS:
+            ours = f'{modules[module]}.{_PARAMETERS[parameter]}'
             renamed[name] = {ours: _value(name, value, num_queries)}
     return renamed
 
@@ -157,3 +187,77 @@ def _value(name: str, value: Tensor, num_queries: int) -> Tensor:
     if name == 'fc.input_proj.weight':  # a 1x1 convolution
         return value.flatten(1)
     return value.T if name.startswith('fc.') and value.dim() == 2 else value  # (in, out) there
+
+
+# ---- networks of timm
+
+
+def _rename_timm(state: Mapping[str, Tensor], network: str) -> dict[str, dict[str, Tensor]]:
+    """Rename a network that is timm's ``lcnet_*``, ``hgnetv2_b*`` or ``vit_base_patch16_clip_224``.
+
+    It stands in ``TIMMBackbone``, an ML-Decoder is ``head.decoder``. A classifier becomes nothing,
+    as it follows layers after the pool. PaddleClas resizes CLIP's position embeddings in each
+    forward pass; those of a network with ML-Decoder are stored for 448 px, at which it is
+    published. Unknown names are left out.
+    """
+    place = 'head.' if network == 'clip' else 'fc.'
+    head = {f'fc.{n.removeprefix(place)}': n for n in state if n.startswith(place)}
+    has_decoder = 'fc.query_pos_embed.weight' in head
+    renamed: dict[str, dict[str, Tensor]] = {name: {} for name in head.values()}
+    if has_decoder:
+        decoder = _rename_head({name: state[source] for name, source in head.items()})
+        renamed = {head[name]: ours for name, ours in decoder.items()}
+    for name, value in state.items():
+        module, _, parameter = name.rpartition('.')
+        if name == 'proj' and network == 'clip':  # of CLIP's image embedding, unused
+            renamed[name] = {}
+        elif name not in head.values() and (ours := _timm_module(network, module)) is not None:
+            parameter = _PARAMETERS.get(parameter, parameter)
+            ours = f'backbone.timm_model.{ours}{"." if ours else ""}{parameter}'
+            # Linear weights are (in, out) there.
+            renamed[name] = {ours: value.T if value.dim() == 2 else value}
+    if network == 'lcnet':
+        conv_head = renamed.get('last_conv.weight', {})
+        for ours, value in [*conv_head.items()]:  # timm's has a bias
+            conv_head[ours.replace('weight', 'bias')] = value.new_zeros(len(value))
+        for ours, value in renamed.get('fc.input_proj.weight', {}).items():
+            renamed['fc.input_proj.weight'][ours] = _LCNET_SCALE * value
+    if network == 'clip' and has_decoder:
+        for ours, value in renamed['pos_embed'].items():
+            renamed['pos_embed'][ours] = _resized_to_448(value)
+    return renamed
+
+
+def _timm_network(names: Collection[str]) -> str | None:
+    return next((network for network, signs in _SIGNS_OF_TIMM.items() if signs <= {*names}), None)
+
+
+def _timm_module(network: str, module: str) -> str | None:
+    """Return timm's name of a module, None if it is not known."""
+    if module in _TIMM_MODULES[network]:
+        return _TIMM_MODULES[network][module]
+    if network == 'lcnet':
+        match = re.fullmatch(r'blocks([2-6])\.(\d+)\.(.+)', module)
+        if match is None or match[3] not in _LCNET_BLOCK:
+            return None
+        stage, index = int(match[1]) - 2, int(match[2])
+        if stage == 4:
+            stage = 5
+        elif stage == 3 and index > 1:  # timm has the last four of these in a stage of their own
+            stage, index = 4, index - 2
+        return f'blocks.{stage}.{index}.{_LCNET_BLOCK[match[3]]}'
+    if network == 'hgnetv2':
+        is_known = re.match(r'(stem|stages\.\d+)\.', module)
+        aggregation = {'squeeze': 0, 'excitation': 1}
+        for theirs, index in aggregation.items():
+            module = module.replace(f'aggregation_{theirs}_conv', f'aggregation.{index}')
+        return module if is_known else None
+    return module if re.match(r'(patch_embed|blocks\.\d+)\.|norm$|$', module) else None
+
+
+def _resized_to_448(positions: Tensor) -> Tensor:
+    """Resize position embeddings ``(1, 1 + H * W, C)`` behind a class token, as PaddleClas does."""
+    side = int((positions.shape[1] - 1) ** 0.5)
+    patches = positions[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+    patches = F.interpolate(patches, (28, 28), mode='bicubic', align_corners=False)
+    return torch.cat([positions[:, :1], patches.flatten(2).transpose(1, 2)], 1)
