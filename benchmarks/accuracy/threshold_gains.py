@@ -20,7 +20,7 @@ from benchmarks.accuracy.frozen_features import features, predict, train
 from benchmarks.accuracy.heads import HEADS
 from benchmarks.accuracy.photos import DATASETS
 from benchmarks.accuracy.records import OUT, Study
-from mmpretrain_mldecoder.apis.thresholds.tuned_thresholds import tune_thresholds
+from mmpretrain_mldecoder.apis.thresholds import tune_thresholds
 from mmpretrain_mldecoder.evaluation.functional import (
     best_f1_thresholds,
     class_f1,

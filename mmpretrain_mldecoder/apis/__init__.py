@@ -1,16 +1,22 @@
 """What people call from Python: prediction, thresholds, export, and conversion of weights."""
 
 from ..datasets.image_header import image_suffixes
+from .class_prior import write_class_prior
 from .convert_weights import convert_weights
 from .export.export_model import export_model
 from .export.parity import Export, export_report
 from .inference.image_inputs import expand_inputs
 from .inference.multi_label_inferencer import MultiLabelInferencer
-from .predictions.class_prior import write_class_prior
-from .predictions.prediction_folder import write_predictions
-from .thresholds.split_scores import SplitScores, split_scores, use_stored_thresholds
-from .thresholds.stored_thresholds import check_storable, store_thresholds, stored_thresholds
-from .thresholds.tuned_thresholds import TunedThresholds, threshold_report, tune_thresholds
+from .prediction_folder import write_predictions
+from .split_scores import SplitScores, split_scores, use_stored_thresholds
+from .thresholds import (
+    TunedThresholds,
+    check_storable,
+    store_thresholds,
+    stored_thresholds,
+    threshold_report,
+    tune_thresholds,
+)
 
 __all__ = [
     'Export',
@@ -40,6 +46,6 @@ def __getattr__(name: str):
     """Import what draws when it is first asked for: matplotlib takes long."""
     if name not in ('PredictionOptions', 'PredictionRun'):
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    from .predictions import prediction_run
+    from . import prediction_run
 
     return getattr(prediction_run, name)

@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
 from ..analysis.browse.findings import read_unreadable
-from ..apis.thresholds.stored_thresholds import read_trained, store_thresholds
+from ..apis.thresholds import read_trained, store_thresholds
 from ..checkpoints.resume import find_resume_checkpoint
 from ..datasets.label_files import Answers, read_labels, read_split_counts
 from ..errors import RunError

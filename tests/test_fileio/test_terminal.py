@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmpretrain_mldecoder.apis.predictions.prediction_run import table_row
+from mmpretrain_mldecoder.apis.prediction_run import table_row
 from mmpretrain_mldecoder.evaluation.metrics.multi_label_map import class_table
 from mmpretrain_mldecoder.fileio.terminal import counted, one_line, printable
 

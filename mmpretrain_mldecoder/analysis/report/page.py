@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ...apis.thresholds.split_scores import map_evaluators
+from ...apis.split_scores import map_evaluators
 from ...engine.checks.config_error import read_config
 from ...visualization.html_page import write_page
 from .images import attention_overlays, error_card, image_roots, worst_errors

@@ -16,7 +16,7 @@ from ...errors import RunError
 from ...fileio.atomic_write import atomic_write
 from ...version import __version__
 from ..inference.onnx_model import WholeNetwork, activation_of, check_onnx_packages, first_line
-from ..thresholds.stored_thresholds import stored_thresholds
+from ..thresholds import stored_thresholds
 from ..trained_model import load_trained
 from .formats import (
     RUNTIMES,

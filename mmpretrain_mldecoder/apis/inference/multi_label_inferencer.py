@@ -22,7 +22,7 @@ from ...engine.checks.config_error import explained
 from ...errors import ConfigError, UnreadableImageError
 from ...fileio.terminal import counted, one_line, progress_bar
 from ...models.attention import attention_kind, predict_with_attention
-from ..thresholds.stored_thresholds import stored_thresholds
+from ..thresholds import stored_thresholds
 from ..trained_model import config_and_checkpoint, load_trained
 from .image_inputs import ImageInputs, ImagePipeline, SingleImage, expand_inputs
 from .network_runner import NetworkRunner, check_backend

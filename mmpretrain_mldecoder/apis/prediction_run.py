@@ -20,13 +20,13 @@ from mmengine.dist import get_dist_info, is_main_process
 from rich.cells import cell_len, set_cell_size
 from torch import distributed
 
-from ...checkpoints.published import checkpoint_identity
-from ...engine.checks.config_error import merge_options, read_config
-from ...fileio.terminal import printable, progress_bar
-from ...visualization.attention_figure import attention_figure
-from ...visualization.labelled_image import contact_sheet, labelled_image
-from ..inference.image_inputs import expand_inputs
-from ..inference.multi_label_inferencer import MultiLabelInferencer, Threshold
+from ..checkpoints.published import checkpoint_identity
+from ..engine.checks.config_error import merge_options, read_config
+from ..fileio.terminal import printable, progress_bar
+from ..visualization.attention_figure import attention_figure
+from ..visualization.labelled_image import contact_sheet, labelled_image
+from .inference.image_inputs import expand_inputs
+from .inference.multi_label_inferencer import MultiLabelInferencer, Threshold
 from .prediction_folder import PredictionFolder, write_prediction_table
 
 MAX_ON_SHEET = 60  # a sheet of more images is too long to look at

@@ -6,10 +6,10 @@ import os
 import torch
 from mmengine.config import Config
 
-from ...checkpoints.restricted_pickle import read_predictions
-from ...fileio.atomic_write import atomic_write
-from ...fileio.terminal import counted
-from ..trained_model import dataset_class_names
+from ..checkpoints.restricted_pickle import read_predictions
+from ..fileio.atomic_write import atomic_write
+from ..fileio.terminal import counted
+from .trained_model import dataset_class_names
 
 
 def write_class_prior(

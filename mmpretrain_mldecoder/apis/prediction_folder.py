@@ -22,9 +22,9 @@ from pathlib import Path
 
 from mmengine.dist import barrier, get_dist_info
 
-from ...fileio.atomic_write import atomic_write
-from ...fileio.json_files import JsonLinesAppender, json_line, read_json_lines
-from ...fileio.terminal import counted
+from ..fileio.atomic_write import atomic_write
+from ..fileio.json_files import JsonLinesAppender, json_line, read_json_lines
+from ..fileio.terminal import counted
 
 _FIX = 'Name another --out-dir, or replace them with --overwrite.'
 

@@ -4,8 +4,8 @@ from threading import Barrier, Thread, local
 
 import pytest
 
-from mmpretrain_mldecoder.apis.predictions import prediction_folder
-from mmpretrain_mldecoder.apis.predictions.prediction_folder import (
+from mmpretrain_mldecoder.apis import prediction_folder
+from mmpretrain_mldecoder.apis.prediction_folder import (
     PredictionFolder,
     write_prediction_table,
     write_predictions,

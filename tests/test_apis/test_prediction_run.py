@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mmpretrain_mldecoder.apis import expand_inputs
-from mmpretrain_mldecoder.apis.predictions.prediction_run import (
+from mmpretrain_mldecoder.apis.prediction_run import (
     check_names_differ,
     drawing_names,
     table_row,

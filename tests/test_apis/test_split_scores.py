@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import METRICS
 
-from mmpretrain_mldecoder.apis.thresholds.split_scores import (
+from mmpretrain_mldecoder.apis.split_scores import (
     _SameClassesHook,
     image_source,
     split_warnings,
@@ -14,7 +14,7 @@ from mmpretrain_mldecoder.apis.thresholds.split_scores import (
     use_stored_thresholds,
 )
 
-ROWS = Path(__file__).parents[3] / 'configs' / 'mldecoder'
+ROWS = Path(__file__).parents[2] / 'configs' / 'mldecoder'
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmpretrain.models.heads import MultiLabelClsHead
 
-from ...checkpoints import classes_of
-from ...checkpoints.classes import compare_classes
-from ...engine.runners import launch
-from ...evaluation import MultiLabelMAP
-from ...evaluation.metrics.gather import gather_batches
-from .stored_thresholds import read_trained, stored_thresholds
+from ..checkpoints import classes_of
+from ..checkpoints.classes import compare_classes
+from ..engine.runners import launch
+from ..evaluation import MultiLabelMAP
+from ..evaluation.metrics.gather import gather_batches
+from .thresholds import read_trained, stored_thresholds
 
 # What selects the images of a dataset: splits that agree in these are the same.
 _IMAGE_KEYS = ('ann_file', 'data_root', 'data_prefix', 'split', 'keep_unlabelled', 'dataset')

@@ -1,1 +1,0 @@
-"""Prediction of many images into a folder, resumable and on several ranks."""

@@ -1,1 +1,0 @@
-"""Thresholds per class: fitted to a split, stored in a checkpoint."""
