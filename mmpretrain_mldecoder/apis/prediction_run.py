@@ -38,12 +38,8 @@ _TIMEOUT = datetime.timedelta(days=7)
 def join_ranks(device: str | None = None) -> str | None:
     """Join the ranks that ``torchrun`` started, and return the device of this one.
 
-    Args:
-        device (str, optional): As in :class:`MultiLabelInferencer`. With None or ``'cuda'`` each
-            of several ranks gets a GPU of its own.
-
-    Raises:
-        ValueError: If there are several ranks that cannot find each other.
+    With None or ``'cuda'`` each of several ranks gets a GPU of its own. Raises ``ValueError`` if
+    there are several ranks that cannot find each other.
     """
     world_size = int(os.environ.get('WORLD_SIZE', 1))
     if world_size == 1:
@@ -152,8 +148,7 @@ class PredictionRun:
     def from_arguments(cls, args: Namespace) -> 'PredictionRun':
         """Load the model and list the images that the arguments of ``tools/infer.py`` name.
 
-        Raises:
-            ImportError, OSError, RunError, ValueError: If an argument is wrong.
+        Raises ``ImportError``, ``OSError``, ``RunError`` or ``ValueError`` if an argument is wrong.
         """
         values = {field.name: getattr(args, field.name) for field in fields(PredictionOptions)}
         with suppress(ValueError):  # 'tuned'; other words are refused with the model
@@ -217,8 +212,7 @@ class PredictionRun:
     def finish(self) -> list[Path]:
         """Merge the results of all ranks, and draw the contact sheet.
 
-        Returns:
-            list[Path]: The complete files, on the main process and if there is an output folder.
+        Returns the complete files, on the main process and if there is an output folder.
         """
         num_failed = self._folder and self._folder.finish()
         if num_failed is None:

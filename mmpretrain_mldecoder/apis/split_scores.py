@@ -65,15 +65,12 @@ class _SameClassesHook(Hook):
 
 
 def split_scores(cfg: Config, split: str) -> SplitScores | None:
-    """Predict a split as a test would predict it.
+    """Predict a split as a test would predict it; return None on all ranks but the main process.
 
     Args:
         cfg (Config): As ``engine.runners.launch`` prepares it for a test; changed in place, see
             :func:`use_split`.
         split (str): ``'train'``, ``'val'`` or ``'test'``.
-
-    Returns:
-        SplitScores | None: None on all ranks but the main process.
 
     Raises:
         ValueError: If the config has no such split, the head is not for many labels, or the
@@ -104,10 +101,8 @@ def use_split(cfg: Config, split: str) -> None:
 
     The training split goes through the test pipeline, without augmentation. Moving averages are
     left out of the hooks: a checkpoint's ``state_dict``, which thresholds belong to, is the average
-    already.
-
-    Raises:
-        ValueError: If the config has no such split, or no pipeline of its own can be replaced.
+    already. Raises ``ValueError`` if the config has no such split, or no pipeline of its own can be
+    replaced.
     """
     for needed in (f'{split}_dataloader', 'test_dataloader'):
         if cfg.get(needed) is None:
@@ -162,11 +157,9 @@ def map_evaluators(cfg: Config) -> list[dict]:
 
 
 def use_stored_thresholds(cfg: Config, checkpoint: str) -> None:
-    """Let the metric of a test report its F1s at the thresholds of the checkpoint.
+    """Let the metric of a test report its F1s at the thresholds of a checkpoint, a local file.
 
-    Args:
-        cfg (Config): With ``MultiLabelMAP`` as (one of) its ``test_evaluator``; changed in place.
-        checkpoint (str): A file on this machine.
+    ``MultiLabelMAP`` is (one of) the ``test_evaluator`` of the config, which is changed in place.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -72,13 +72,8 @@ def load_trained(
     """Load a checkpoint strictly into a config's model; return the class names and its ``meta``.
 
     Without a checkpoint, the weights of the model and what ``mmpretrain.get_model`` attached to it
-    are taken. ``classes`` are the names to use in place of those that are found.
-
-    Raises:
-        FileNotFoundError: If there is no such checkpoint.
-        WeightsMismatchError: If the checkpoint belongs to another model.
-        ValueError: If the checkpoint is damaged or has NaN in its weights, or what
-            :func:`class_names` raises.
+    are taken. ``classes`` are the names to use in place of those that are found. Raises what
+    :func:`.load_whole` and :func:`class_names` do, and if the checkpoint is absent or damaged.
     """
     content: Mapping = dict(meta=dict(dataset_meta=getattr(model, '_dataset_meta', None)))
     source = 'the model' if checkpoint is None else os.fspath(checkpoint)
@@ -95,11 +90,8 @@ def class_names(
 ) -> list[str]:
     """Return the given names, else those in a checkpoint, else those of the test dataset.
 
-    If the config lists others, a warning says so.
-
-    Raises:
-        ValueError: If there are none, or others than texts (numbers will do), or not as many as the
-            head has classes.
+    If the config lists others, a warning says so. Raises ``ValueError`` if there are none, or
+    others than texts (numbers will do), or not as many as the head has classes.
     """
     if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
         raise ValueError(f'classes is a list of names, not {given!r:.100}')
@@ -141,9 +133,7 @@ def _warn_of_others(names: list, config: Config) -> None:
 def dataset_class_names(dataset: dict) -> list[str]:
     """Return the class names of the config of a dataset, whose images need not be there, or [].
 
-    Raises:
-        OSError: If its annotations are not there.
-        ValueError: If they cannot be read.
+    Raises ``OSError`` if its annotations are not there, ``ValueError`` if they cannot be read.
     """
     names = _classes_without_files(dataset)
     if names is None:

@@ -118,14 +118,10 @@ def move_rows(
     query: where each class has a query of its own, that moves too; with several classes for each
     query a class can only stay with the query that it has.
 
-    Args:
-        head (nn.Module): Of the model, whose classes are ``change.ours``. It keeps its weights.
-        state (Mapping): Weights of the head in the checkpoint.
-        change (ClassChange): The difference.
-
-    Returns:
-        tuple: The entries of ``state`` that have rows, in the shapes of ``head``, where the rows of
-        new classes are those of ``head``; and the names of those whose rows cannot follow.
+    ``state`` are the weights of the head in the checkpoint; ``head``, whose classes are
+    ``change.ours``, keeps its own. Returned are the entries of ``state`` that have rows, in the
+    shapes of ``head``, with its rows for new classes; and the names of those whose rows cannot
+    follow.
     """
     moved: dict[str, Tensor] = {}
     lost: list[str] = []

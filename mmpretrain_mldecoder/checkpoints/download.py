@@ -57,9 +57,7 @@ def download_once(url: str) -> Path:
     name belongs to the first address that asks for it; the file of another address (another query,
     too) goes to a folder of its own below.
 
-    Raises:
-        ValueError: If the address ends in no name of a file.
-        ConnectionError, OSError: As :func:`download`.
+    Raises ``ValueError`` if the address ends in no name of a file, and what :func:`download` does.
     """
     url = urldefrag(url).url
     name = Path(urlparse(url).path).name
@@ -87,20 +85,14 @@ def _claim(path: Path, url: str) -> bool:
 
 
 def download(url: str, path: Path, hint: str = '') -> None:
-    """Download a file with a progress bar on stderr.
+    """Download a file, ``http`` or ``https``, with a progress bar on stderr.
 
-    Its length is compared with the one that the server announced; a failure leaves nothing behind.
+    Its folder is made, its length compared with the one that the server announced; a failure leaves
+    nothing behind. ``hint`` is the last sentence of an error, by default the advice to put the file
+    at ``path``.
 
-    Args:
-        url (str): The address, ``http`` or ``https``. Proxies are those of the environment.
-        path (Path): The file. Its folder is made.
-        hint (str): Last sentence of an error. Defaults to the advice to put the file at ``path``.
-
-    Raises:
-        ConnectionError: If the server cannot be reached, refuses, answers with a web page, or
-            sends less than it announced.
-        OSError: If the file cannot be written: the disk is full, or the folder is read-only
-            (``PermissionError``).
+    Raises ``ConnectionError`` if the server cannot be reached, refuses, answers with a web page, or
+    sends less than it announced; ``OSError`` if the file cannot be written.
     """
     hint = hint or f'Get the file elsewhere and put it at {path}'
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())

@@ -41,12 +41,7 @@ _WEIGHTS = ('.pth', '.pt', '.ckpt', '.bin', '.safetensors', '.pdparams', '.tar')
 
 
 def check_is_weights(path: Path, head: bytes) -> None:
-    """Raise ``ValueError`` for a file that is of another format by its first bytes or its ending.
-
-    Args:
-        path (Path): The file, or a folder.
-        head (bytes): Its first bytes, at least 265; fewer if it is shorter.
-    """
+    """Raise ``ValueError`` for a file of another format, by its first bytes (265) or its ending."""
     found = next((kind for start, kind in _HEADS.items() if head.startswith(start)), None)
     # A tensor of one: three versions and levels, all 0, and a description that begins with a type.
     if head[:16] == bytes(16) and head[20:21] == b'\x08':

@@ -72,18 +72,13 @@ class Loaded(NamedTuple):
 def load_fitting(module: nn.Module, checkpoint: Mapping, source: str) -> Loaded:
     """Load what fits into a module, behind whatever prefix its names stand in the file.
 
-    The module's own loading code may adapt weights, such as position embeddings of another image
-    size: what counts is which parameters and running statistics are not filled in the end.
+    The module, in no wrapper, is filled in place. Its own loading code may adapt weights, such as
+    position embeddings of another image size: what counts is which parameters and running
+    statistics are not filled in the end. ``original`` in the checkpoint are the weights before
+    their conversion, as timm's names are also those of ``TIMMBackbone``.
 
-    Args:
-        module (nn.Module): Filled in place; in no wrapper.
-        checkpoint (Mapping): Names and tensors, or a dict with ``state_dict``; ``original`` are
-            those before their conversion, as timm's names are also those of ``TIMMBackbone``.
-        source (str): Their file, for errors.
-
-    Raises:
-        WeightsMismatchError: If several prefixes fit, and none is known to be preferred; or if the
-            loading code of the module fails.
+    Raises :class:`WeightsMismatchError` if several prefixes fit, and none is known to be preferred;
+    or if the loading code of the module fails.
     """
     module = _innermost(module)
     state_dict = checkpoint.get('state_dict', checkpoint)
@@ -101,9 +96,8 @@ def load_fitting(module: nn.Module, checkpoint: Mapping, source: str) -> Loaded:
 def load_whole(model: nn.Module, checkpoint: Mapping, source: str) -> Mapping:
     """Load all of a trained model for a test or a prediction; return the weights in its names.
 
-    Raises:
-        WeightsMismatchError: If a parameter or running statistic is missing or of another shape.
-        ValueError: If one is NaN.
+    Raises :class:`WeightsMismatchError` if a parameter or running statistic is missing or of
+    another shape, ``ValueError`` if one is NaN.
     """
     state, _, mismatch = load_fitting(model, checkpoint, source)
     check_no_nan(model, source)

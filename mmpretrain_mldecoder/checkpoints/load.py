@@ -63,14 +63,8 @@ def read_weights(path: str | Path, map_location: Any = 'cpu') -> Any:
     """Read weights of PaddlePaddle, ``.safetensors``, or a file of ``torch.save``.
 
     The content tells the format, whatever the ending. Nothing in the file is run. Names and shapes
-    stay as they are in it.
-
-    Args:
-        path (str | Path): A local file; ``~`` is expanded.
-        map_location: As in ``torch.load``, for files of ``torch.save``. Defaults to ``'cpu'``.
-
-    Returns:
-        What the file holds: arrays or tensors by name, or a dict around them.
+    stay as they are in it: arrays or tensors by name, or a dict around them. ``map_location`` is
+    that of ``torch.load``.
 
     Raises:
         FileNotFoundError: If there is no such file.

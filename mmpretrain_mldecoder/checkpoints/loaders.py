@@ -43,16 +43,11 @@ from .weight_sets import choose, split_fragment
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Load a local file, and convert it if it holds published weights.
+    """Load a local file, and convert it if it holds published weights (:func:`.to_checkpoint`).
 
     ``file.pth#name`` takes the set of weights, or the weights whose names begin, with that name.
-    Published weights become a checkpoint as of :func:`.to_checkpoint`.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ImportError: If safetensors is not installed.
-        ValueError: If the file is damaged or not allowed, holds no weights or several sets of which
-            none is known to be preferred, or cannot be converted.
+    Raises what :func:`.read_weights` and :func:`.choose` do, and ``ValueError`` if the weights
+    cannot be converted.
     """
     path, fragment = split_fragment(filename)
     return _meant(read_weights(path, map_location), path, fragment)

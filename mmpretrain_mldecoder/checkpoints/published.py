@@ -136,11 +136,9 @@ def find_published(filename: str) -> Path:
     It is looked for in the folder ``$MLDECODER_WEIGHTS``, then among torch's downloads
     (:func:`.download_folder`), where a download is kept.
 
-    Raises:
-        ValueError: If there is no such name.
-        FileNotFoundError: If ``$MLDECODER_WEIGHTS`` is not a folder.
-        ConnectionError, OSError: If it cannot be downloaded or kept; it says where to put a file
-            that comes another way.
+    Raises ``ValueError`` if there is no such name, ``FileNotFoundError`` if ``$MLDECODER_WEIGHTS``
+    is not a folder, and what :func:`.download` does; it says where to put a file that comes another
+    way.
     """
     published = _look_up(split_fragment(filename)[0])
     path = download_folder() / published.files[0]
@@ -194,11 +192,9 @@ def _find(published: PublishedFile) -> Path | None:
 
 
 def checkpoint_identity(checkpoint: str | os.PathLike) -> dict:
-    """Return the name of a checkpoint, a file or address, and the SHA-256 of the file.
+    """Return the name of a ``checkpoint``, without folders or as an address, and its ``sha256``.
 
-    Returns:
-        dict: ``checkpoint``, the name without folders, or the address; ``sha256``, as ``sha256sum``
-        prints it, None for an address that is not a published name.
+    The digest is that of the file, None for an address that is not a published name.
     """
     name = split_fragment(checkpoint)[0]
     scheme, separator, _ = name.partition('://')

@@ -26,19 +26,11 @@ def read_pdparams(path: str | Path) -> dict[str, np.ndarray]:
     """Read the arrays in a ``.pdparams`` file of ``paddle.save``, without PaddlePaddle.
 
     Takes what Paddle 2.0 to 3.3 writes for a state dict, at pickle protocols 2, 3 and 4, arrays
-    above 1 GiB in slices included; bfloat16, which Paddle stores as integers, becomes float32.
+    above 1 GiB in slices included; bfloat16, which Paddle stores as integers, becomes float32. The
+    arrays are in the order of the file, contiguous, writable and in the byte order of the machine.
 
-    Args:
-        path (str | Path): A local file; ``~`` is expanded.
-
-    Returns:
-        dict[str, np.ndarray]: Name to array, in the order of the file. The arrays are contiguous,
-        writable and in the byte order of the machine.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, holds anything but a dict of arrays, or asks for any other
-            function or class, which the error names.
+    Raises ``FileNotFoundError``, and ``ValueError`` if the file is damaged, holds anything but a
+    dict of arrays, or asks for any other function or class, which the error names.
     """
     hint = 'Weights are saved by paddle.save(model.state_dict(), path)'
     with _open(path, 'weights of PaddlePaddle', hint) as file:
@@ -55,19 +47,10 @@ def read_pdparams(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def read_predictions(path: str | Path) -> list[dict]:
-    """Read the samples that ``tools/test.py --out`` dumped.
+    """Read the samples that ``tools/test.py --out`` dumped, one dict per image.
 
-    Args:
-        path (str | Path): A ``.pkl`` file; ``~`` is expanded.
-
-    Returns:
-        list[dict]: One per image, with tensors, arrays, numbers and text: ``pred_score``,
-        ``gt_label`` or ``gt_score``, ``img_path``, ...
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, holds anything but a list of samples with ``pred_score``, or
-            asks for any other function or class, which the error names.
+    They have tensors, arrays, numbers and text: ``pred_score``, ``gt_label`` or ``gt_score``,
+    ``img_path``, ... Raises as :func:`read_pdparams`, and for samples without ``pred_score``.
     """
     hint = 'Predictions are written by tools/test.py CONFIG CHECKPOINT --out predictions.pkl'
     with _open(path, 'predictions', hint) as file:

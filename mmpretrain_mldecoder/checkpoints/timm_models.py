@@ -13,20 +13,12 @@ _FILES = ('model.safetensors', 'pytorch_model.bin')  # in a repository of Huggin
 
 
 def names() -> list[str]:
-    """Return all weights that timm knows, ``'MODEL.TAG'``.
-
-    Raises:
-        ImportError: If timm is not installed.
-    """
+    """Return all weights that timm knows, ``'MODEL.TAG'``; ``ImportError`` without timm."""
     return _timm().list_pretrained()
 
 
 def pretrained_cfg(name: str) -> Any:
-    """Return timm's ``PretrainedCfg`` of ``'MODEL.TAG'``, None if it knows no such weights.
-
-    Raises:
-        ImportError: If timm is not installed.
-    """
+    """Return timm's ``PretrainedCfg`` of one of the :func:`names`, None if it is none."""
     return _timm().models.get_pretrained_cfg(name) if name in names() else None
 
 
@@ -43,17 +35,11 @@ def in_hub_cache(repository: str) -> Path | None:
 def convert(name: str, state: Mapping[str, Tensor]) -> Conversion:
     """Let timm load the weights of a file into its model, and give them the names of ours.
 
-    The network becomes that of the host's ``TIMMBackbone``. The classifier becomes ``head.fc`` of
-    a model with the host's ``GlobalAveragePooling`` and ``LinearClsHead`` if timm's network ends
-    in the same two layers; any other (with a norm or a layer between them) is skipped, and a file
-    may be without it.
-
-    Args:
-        name (str): ``'MODEL.TAG'``, a name of ``timm.list_pretrained()``.
-        state (Mapping): Weights in the names of the file.
-
-    Raises:
-        ValueError: If they are not those of the model.
+    The network becomes that of the host's ``TIMMBackbone``. The classifier becomes ``head.fc`` of a
+    model with the host's ``GlobalAveragePooling`` and ``LinearClsHead`` if timm's network ends in
+    the same two layers; any other (with a norm or a layer between them) is skipped, and a file may
+    be without it. Raises ``ValueError`` if the weights are not those of the model, one of the
+    :func:`names`.
     """
     try:
         try:

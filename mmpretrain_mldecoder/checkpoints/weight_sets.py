@@ -59,19 +59,14 @@ def split_fragment(filename: str | os.PathLike) -> tuple[str, str]:
 
 
 def choose(content: Mapping, source: str, fragment: str = '') -> WeightSet:
-    """Return the weights in what a file held.
+    """Return the weights in what a file, the ``source``, held.
 
     Of several sets the one that its makers evaluate is taken, such as ``state_dict_ema``, and a
-    line of the log names the others. In MMEngine's checkpoints that is ``state_dict``.
+    line of the log names the others. In MMEngine's checkpoints that is ``state_dict``. A
+    ``fragment`` has the keys of a set, the beginning of names in it, or both, joined by dots.
 
-    Args:
-        content (Mapping): What the file held.
-        source (str): The file, for errors and log.
-        fragment (str): Keys of a set, the beginning of names in it, or both, joined by dots.
-
-    Raises:
-        ValueError: If there are no weights, several sets of which none is known to be preferred, or
-            nothing that ``fragment`` names.
+    Raises ``ValueError`` if there are no weights, several sets of which none is known to be
+    preferred, or nothing that ``fragment`` names.
     """
     own = content.get('state_dict')
     if not fragment and isinstance(own, Mapping) and isinstance(content.get('meta'), Mapping):

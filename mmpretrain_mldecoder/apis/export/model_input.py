@@ -108,8 +108,7 @@ def input_entry(images: Tensor, dynamic_size: bool, normalisation: dict | None =
 def normalisation_of(model: BaseModel, images: Tensor) -> dict:
     """Describe what the data preprocessor does: ``values``, ``channels``, ``mean`` and ``std``.
 
-    Raises:
-        ValueError: If it does more than to order the channels and to normalise them.
+    Raises ``ValueError`` if it does more than to order the channels and to normalise them.
     """
     preprocessor = model.data_preprocessor
     prepared = preprocessor(dict(inputs=images[:1]))['inputs']
@@ -132,9 +131,8 @@ def photos_to_compare(
 ) -> list[Tensor]:
     """Return the packed photos to compare, ``(N, 3, H, W)`` per size; by default the test data.
 
-    Raises:
-        FileNotFoundError: If there are no images.
-        ValueError: If they are of several sizes without ``dynamic_size``, or one cannot be read.
+    Raises ``FileNotFoundError`` if there are no images, ``ValueError`` if they are of several sizes
+    without ``dynamic_size``, or one cannot be read.
     """
     otherwise = 'no photos to compare, as the test data is not there: name some with --photos'
     images = pack_photos(config, paths) if paths else _test_images(config, NUM_PHOTOS, otherwise)

@@ -137,9 +137,8 @@ def check_metric(
 ) -> None:
     """Fill ``metric``, ``before`` and ``after`` on the config's test data.
 
-    Raises:
-        ParityError: If the metric falls by more than ``max_map_drop`` points.
-        ValueError: If ``test_evaluator`` gives neither an mAP nor the top-1 accuracy.
+    Raises :class:`ParityError` if the metric falls by more than ``max_map_drop`` points,
+    ``ValueError`` if ``test_evaluator`` gives neither an mAP nor the top-1 accuracy.
     """
     loader_config = copy.deepcopy(config.test_dataloader)
     loader_config.update(pin_memory=False, persistent_workers=False)

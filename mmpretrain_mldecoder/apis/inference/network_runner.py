@@ -41,8 +41,7 @@ class NetworkRunner:
     def __call__(self, batch: dict, num_left: int = 0) -> list[DataSample]:
         """Predict ``inputs`` and ``data_samples``, collated; ``num_left`` images will follow.
 
-        Raises:
-            RunError: If the backend is ``'onnx'`` and the model cannot be exported.
+        Raises ``RunError`` if the backend is ``'onnx'`` and the model cannot be exported.
         """
         if self._may_export and self.backend == 'onnx':
             self._export(batch)

@@ -98,11 +98,8 @@ def to_onnx(
     """Export a network, from ``image`` to ``logits`` or ``scores``, for batches of any size.
 
     ``images`` are an example of its input, whose values do not matter. Height and width are free
-    with ``dynamic_size``; the opset is that of torch's exporter unless one is given.
-
-    Raises:
-        Exception: Of torch's exporter, if it cannot export the model.
-        RunError: If it cannot do it with this ``opset``.
+    with ``dynamic_size``; the opset is that of torch's exporter unless one is given, which raises
+    ``RunError`` if it cannot be had. Raises whatever torch's exporter does.
     """
     example, free_axes = example_of(images, dynamic_size)
     quiet = errors_only('onnxscript', 'torch.onnx', 'onnx_ir')

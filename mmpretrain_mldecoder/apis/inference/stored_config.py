@@ -18,21 +18,14 @@ _FIX = 'name a config file that you trust'
 
 
 def stored_config(checkpoint: str | os.PathLike) -> Config:
-    """Return the config for predicting with a checkpoint that comes alone.
+    """Return the config for predicting with a checkpoint, a file or address, that comes alone.
 
     The text that training stored in ``meta.cfg`` is parsed as data (:func:`.read_config_text`). The
     model, its preprocessing and the test pipeline are used, if they hold only allowed types and
     plain values (:func:`.plain_model`). All else (imports, data sets, hooks, ...) is dropped.
 
-    Args:
-        checkpoint (str | PathLike): File or address of a training's checkpoint.
-
-    Returns:
-        Config: With ``model``, ``data_preprocessor`` and ``test_dataloader``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint of a training, or the config needs more than is allowed.
+    Raises ``FileNotFoundError``, and ``ValueError`` if it is no checkpoint of a training, or the
+    config needs more than is allowed.
     """
     name = os.fspath(checkpoint)
     content = CheckpointLoader.load_checkpoint(name, map_location='cpu', logger='silent')
@@ -82,10 +75,8 @@ def read_config_text(text: str) -> dict:
 
     A value is a literal (number, text, list, tuple, dict, ``None``, ...) or a call
     ``dict(key=value)`` or ``dict({key: value})`` of such. Nothing else is understood, and nothing
-    is run: no import, no other call, no reference to a variable, and ``_base_`` has no meaning.
-
-    Raises:
-        ValueError: If there is anything else in it; the line is named.
+    is run: no import, no other call, no reference to a variable, and ``_base_`` has no meaning. A
+    ``ValueError`` names the line of anything else.
     """
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f'it has {len(text):,} characters, more than {MAX_CHARACTERS:,}')
@@ -188,11 +179,9 @@ _TIMM_NAME = re.compile(r'[a-z0-9_]{1,64}(\.[a-z0-9_]{1,64})?')
 def plain_model(config: Mapping, registry: Registry, where: str) -> dict:
     """Copy a part of a config, each type as its name in the registry or its parents.
 
-    Left out are ``init_cfg``, ``pretrained`` and others that a trained model does not need.
-
-    Raises:
-        ValueError: If it, called ``where`` in the error, asks for a type that is not of the modules
-            allowed here, or holds text that is no plain word.
+    Left out are ``init_cfg``, ``pretrained`` and others that a trained model does not need. Raises
+    ``ValueError`` if it, called ``where`` there, asks for a type that is not of the modules allowed
+    here, or holds text that is no plain word.
     """
     registry.import_from_location()
     return _plain(config, registry, where)
