@@ -29,22 +29,13 @@ def run_demo(
     run_tool: Callable[..., None],
     note: Callable[[str], None],
 ) -> dict[str, str | Path | None]:
-    """Run all steps; the dataset, a finished training and a test result are reused.
+    """Run all steps; return metrics and files by name, for a summary.
 
-    An interrupted training continues from its newest checkpoint.
-
-    Args:
-        config_file (Path): What is trained.
-        data (Path): Folder of the dataset; rendered if it is not there.
-        work_dir (Path): Folder of everything else.
-        run_tool (Callable): Runs a tool, given its name and arguments.
-        note (Callable): Called with a sentence before each step.
-
-    Returns:
-        dict: Metrics and files by name, for a summary.
-
-    Raises:
-        RunError: If the training left no best checkpoint.
+    The dataset, a finished training and a test result are reused; an interrupted training continues
+    from its newest checkpoint. The dataset lies in ``data``, rendered if it is not there,
+    everything else in ``work_dir``. ``run_tool`` runs a tool, given its name and arguments;
+    ``note`` is called with a sentence before each step. Raises :class:`RunError` if the training
+    left no best checkpoint.
     """
     config = Config.fromfile(config_file)
     roots = {f'{s}_dataloader.dataset.data_root': str(data) for s in ('train', 'val', 'test')}

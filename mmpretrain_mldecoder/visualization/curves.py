@@ -65,16 +65,12 @@ def plot_curves(work_dir: str | os.PathLike, out: str | os.PathLike) -> Path:
 def read_scalars(work_dir: str | os.PathLike) -> tuple[list[dict], list[dict]]:
     """Read the scalars of all runs of one training, in the order of their steps.
 
-    The logs are ``<time>/vis_data/scalars.json`` of a training. A resumed run repeats the steps
-    since the checkpoint; its values count.
+    The logs are ``<time>/vis_data/scalars.json``. A resumed run repeats the steps since the
+    checkpoint; its values count. Returned are the training records (``step`` is the iteration;
+    ``loss``, ``lr``, ...) and the validation records (``step`` is the epoch; ``coco/mAP``, ...).
+    Lines that are no such record, as a killed run leaves them, are left out; a warning counts them.
 
-    Returns:
-        tuple: The training records (``step`` is the iteration; ``loss``, ``lr``, ...) and the
-        validation records (``step`` is the epoch; ``coco/mAP``, ...). Lines that are no such
-        record, as a killed run leaves them, are left out; a warning counts them.
-
-    Raises:
-        ValueError: If a log has lines, but none is a record.
+    Raises ``ValueError`` if a log has lines, but none is a record.
     """
     training, validation = [], []
     # Folders are named by the time of their start, so that their order is that of the runs.

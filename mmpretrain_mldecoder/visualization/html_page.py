@@ -31,16 +31,10 @@ def write_page(
     Names are never HTML: the scripts read them from a block of JSON, which nothing in it can end,
     and write them as text.
 
-    Args:
-        out (Path): The file.
-        body (Path): ``NAME.html``, with a ``{{name}}`` for each of the parts; beside it are
-            ``NAME.css`` and the scripts.
-        scripts (Sequence[str]): Their names, in order; before them come those that pages share.
-        kind (str): End of the title of the window.
-        data (dict): What the scripts read: ``title`` and ``notes`` for the frame, and their own.
-        images (str): Where images may come from, as the policy of the page says it.
-        sync (bool): As of :func:`atomic_write`.
-        **parts (str): HTML.
+    The ``body``, ``NAME.html``, has a ``{{name}}`` for each of the ``parts``, which are HTML;
+    beside it are ``NAME.css`` and the ``scripts``, in order, after those that pages share. They
+    read ``data``, of which ``title`` and ``notes`` are for the frame. ``kind`` ends the title of
+    the window, ``images`` says where images may come from, as the policy of the page has it.
     """
     # ASCII: a file name may hold bytes that are no UTF-8.
     text = json.dumps(data | dict(version=__version__), separators=(',', ':'), allow_nan=False)
@@ -69,12 +63,7 @@ def _read(*paths: Path) -> str:
 
 
 def read_page_data(page: Path) -> dict:
-    """Return the data of a page of :func:`write_page`.
-
-    Raises:
-        FileNotFoundError: If there is no such page.
-        ValueError: If it is another page.
-    """
+    """Return the data of a page of :func:`write_page`; ``ValueError`` if it is another page."""
     found = _DATA.search(page.read_text(encoding='utf-8'))
     if found is None:
         raise ValueError(f'{page} has no data of mmpretrain_mldecoder')

@@ -34,14 +34,8 @@ class LiveImage:
 class LivePage:
     """A page that a training writes again and again, and that reloads itself in a browser.
 
-    It is one file, complete at any time, which needs no other file and no network.
-
-    Args:
-        path (Path): The file.
-        title (str): What is trained.
-        unit (str): What validations are counted in: ``'epoch'`` or ``'iteration'``.
-        classes (Sequence[str]): ``C`` names.
-        notes (Sequence[str]): Sentences at the top of the page.
+    It is one file, complete at any time, which needs no other file and no network. Validations are
+    counted in a ``unit``, ``'epoch'`` or ``'iteration'``; the ``notes`` are sentences at its top.
     """
 
     def __init__(

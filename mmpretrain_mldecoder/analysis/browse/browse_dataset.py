@@ -117,10 +117,8 @@ def augmented_images(
     """Choose some ``images`` at random, and send each through the pipeline of the split.
 
     Of the ``draws`` of an image, ``e`` (from 1) is what a training with this ``seed`` and
-    ``SeededSampler`` sees of it in epoch ``e``. ``broken`` paths are skipped.
-
-    Raises:
-        ValueError: If the pipeline fails on an image, or does not pack it.
+    ``SeededSampler`` sees of it in epoch ``e``. ``broken`` paths are skipped. Raises ``ValueError``
+    if the pipeline fails on an image, or does not pack it.
     """
     order = np.random.default_rng(seed).permutation(len(split.paths)).tolist()
     chosen = [index for index in order if split.paths[index] not in broken][:images]

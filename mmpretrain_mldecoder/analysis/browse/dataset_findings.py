@@ -121,20 +121,14 @@ def _duplicates(
 def similar_groups(thumbnails: np.ndarray) -> list[list[int]]:
     """Group the images that show the same: re-encoded, resized, or turned to grey.
 
-    Two images are candidates if their difference hashes (64 bits: is a cell brighter than its
-    left neighbour, on 8 rows of 9) differ in at most 3 bits. They are the same if the thumbnails
-    then differ by at most 16 grey levels anywhere and 2.5 on average. Crops, mirror images and
-    frames of a film in which something moved are other images. An image of nearly one colour
-    (standard deviation below 8 levels) is compared with none: it shows too little.
+    Two grey thumbnails, of ``(N, 16, 18)``, are candidates if their difference hashes (64 bits: is
+    a cell brighter than its left neighbour, on 8 rows of 9) differ in at most 3 bits. They are the
+    same if the thumbnails then differ by at most 16 grey levels anywhere and 2.5 on average. Crops,
+    mirror images and frames of a film in which something moved are other images. An image of nearly
+    one colour (standard deviation below 8 levels) is compared with none: it shows too little.
 
-    Two hashes that differ in 3 bits agree in one of four parts of 16 bits. So images are sorted
-    by each part in turn, and compared only where it is equal.
-
-    Args:
-        thumbnails (np.ndarray): ``(N, 16, 18)`` uint8, grey.
-
-    Returns:
-        list: The indices of each group of two or more, ascending.
+    Two hashes that differ in 3 bits agree in one of four parts of 16 bits. So images are sorted by
+    each part in turn, and compared only where it is equal.
     """
     contrast = np.array([thumbnail.std() for thumbnail in thumbnails])
     kept = np.flatnonzero(contrast >= MIN_CONTRAST)

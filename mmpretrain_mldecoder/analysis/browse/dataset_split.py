@@ -74,11 +74,7 @@ def default_splits(cfg: Config) -> list[str]:
 
 
 def dataloader_config(cfg: Config, name: str) -> ConfigDict:
-    """Return the dataloader of a split.
-
-    Raises:
-        ValueError: If the config has no such split.
-    """
+    """Return the dataloader of a split, or raise ``ValueError`` if there is none."""
     dataloader = cfg.get(f'{name}_dataloader')
     if dataloader is None:
         reason = f', because {cfg.evaluate_only}' if 'evaluate_only' in cfg else ''
@@ -89,10 +85,8 @@ def dataloader_config(cfg: Config, name: str) -> ConfigDict:
 def read_split(cfg: Config, name: str) -> DatasetSplit:
     """Read paths and labels of a split; files that are missing are no error here.
 
-    Raises:
-        ValueError: If the config has no such split, or its dataset has no list of image files
-            with labels from 0 to the number of classes - 1.
-        FileNotFoundError: If the annotations are not there.
+    Raises ``ValueError`` if the config has no such split, or its dataset has no list of image files
+    with labels from 0 to the number of classes - 1; ``FileNotFoundError`` without its annotations.
     """
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     dataset = _build(dataloader_config(cfg, name).dataset, name)

@@ -44,10 +44,8 @@ class ImageCheck(NamedTuple):
 class ImageChecker:
     """Checks images as a pipeline's loader reads them, by the rules of ``LoadWholeImage``.
 
-    Args:
-        loader (LoadImageFromFile, optional): Reads the images. Defaults to the host's.
-        quick (bool): Whether to read headers only. Then grey images that are stored in colour,
-            damage inside a file and duplicates with other bytes are not found. Defaults to False.
+    With ``quick`` only headers are read. Then grey images that are stored in colour, damage inside
+    a file and duplicates with other bytes are not found.
     """
 
     def __init__(self, loader: LoadImageFromFile | None = None, quick: bool = False):

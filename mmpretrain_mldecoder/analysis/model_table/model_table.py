@@ -89,17 +89,9 @@ def markdown_table(
 ) -> str:
     """Format one table with its heading, and a line with the sources of what is published.
 
-    Rows with the same label follow each other, in the order of the model index.
-
-    Args:
-        name (str): A name of ``TABLES``.
-        language (str): ``'en'`` or ``'zh'``.
-        rows (list[TableRow]): All rows.
-        results (Mapping): Finished tests, by the name of the row; a row without one gets ``-``.
-        folder (Path): From which the links to the configs lead.
-
-    Raises:
-        ValueError: If there is no such table or language.
+    Rows with the same label follow each other, in the order of the model index; one without a
+    finished test in ``results``, by name, gets ``-``. Links to the configs lead from ``folder``.
+    Raises ``ValueError`` unless the name is of ``TABLES`` and the language of ``LANGUAGES``.
     """
     if name not in TABLES or language not in LANGUAGES:
         raise ValueError(
@@ -186,16 +178,9 @@ def _sources(rows: list[TableRow], language: str, words: dict[str, str]) -> str:
 def replace_tables(text: str, marker: str, table: Callable[[str, str], str]) -> str:
     """Replace the tables of a page, and leave all else as it is.
 
-    A table stands between the lines ``<!-- MARKER: begin NAME KIND -->`` and
-    ``<!-- MARKER: end -->``.
-
-    Args:
-        text (str): The page.
-        marker (str): First word of the lines.
-        table (Callable): Gets name and kind, and returns the new table.
-
-    Raises:
-        ValueError: If the page has no such lines.
+    A table stands between the lines ``<!-- MARKER: begin NAME KIND -->`` and ``<!-- MARKER: end
+    -->``; ``table`` gets name and kind, and returns the new one. Raises ``ValueError`` without such
+    lines.
     """
     text, count = re.subn(
         rf'(<!-- {marker}: begin (\S+) (\S+) -->\n).*?(<!-- {marker}: end -->)',

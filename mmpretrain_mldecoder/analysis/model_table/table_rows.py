@@ -83,12 +83,12 @@ def read_rows(model_index: Path) -> list[TableRow]:
 def newest_results(
     rows: list[TableRow], folder: Path, note: Callable[[str], None]
 ) -> dict[str, FinishedTest]:
-    """Find the newest finished test of each row.
+    """Find the newest finished test of each row, by the name of the row.
 
     A test belongs to a row if folder and name of its config and its settings (model, preprocessing,
     metric) are the row's, and it covers the full split, without test-time augmentation. All
     ``test_*.json`` below the folder are read; ``note`` is called with the reason for each that is
-    left out. The tests are returned by the name of their row.
+    left out.
     """
     by_config = {row.path.parts[-2:]: row for row in rows}
     newest = {}
@@ -122,11 +122,7 @@ def _reason_to_refuse(row: TableRow, test: FinishedTest) -> str | None:
 
 
 def image_side(cfg: Config) -> int:
-    """Return the side in pixels of the squares that the config's test pipeline makes.
-
-    Raises:
-        ValueError: If the pipeline has neither ``SquareResize`` nor ``CenterCrop``.
-    """
+    """Return the side in pixels of the squares that the config's test pipeline makes."""
     for step in reversed(cfg.test_dataloader.dataset.pipeline):
         if step['type'] in ('SquareResize', 'CenterCrop'):
             return step['scale' if step['type'] == 'SquareResize' else 'crop_size']
@@ -137,10 +133,8 @@ def model_cost(cfg: Config, side: int) -> ModelCost:
     """Count the learnable parameters and the FLOPs of a config's model on an image of a side.
 
     The model is built without weights. FLOPs are those of the operations that
-    ``torch.utils.flop_counter`` knows: convolutions and matrix products, attention included.
-
-    Raises:
-        RuntimeError: If the model needs timm, and it is not installed.
+    ``torch.utils.flop_counter`` knows: convolutions and matrix products, attention included. Raises
+    ``RuntimeError`` if the model needs timm, and it is not installed.
     """
     model = cfg.model.to_dict()
     model['backbone'].pop('init_cfg', None)  # the weights that a training starts from

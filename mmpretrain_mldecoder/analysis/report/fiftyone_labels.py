@@ -23,18 +23,11 @@ def write_fiftyone(
 ) -> list[Path]:
     """Write ``ground_truth.json`` and ``predictions.json``, with absolute paths of the images.
 
-    Args:
-        run (TestRun): With a path for each image; of unknown labels (-1), nothing is written.
-        classes (Sequence[str]): ``C`` names.
-        out_dir (str | PathLike): The folder; it is made, older files are replaced.
-        thr (float): Labels with ``score >= thr`` are predictions, in ``[0, 1]``; their confidence
-            is the score. Defaults to 0.5.
+    Labels with ``score >= thr``, in ``[0, 1]``, are predictions; their confidence is the score. Of
+    unknown labels (-1), nothing is written. The folder is made, older files are replaced; the two
+    files are returned.
 
-    Returns:
-        list[Path]: The two files.
-
-    Raises:
-        ValueError: If ``thr`` is out of range, or an image has no path or has it twice.
+    Raises ``ValueError`` if ``thr`` is out of range, or an image has no path or has it twice.
     """
     if not 0 <= thr <= 1:
         raise ValueError(f'thr must be in [0, 1], but got {thr}')

@@ -58,14 +58,10 @@ def attention_overlays(
     """Load a model whose attention is drawn for one class of one image at a time.
 
     Its weights are those of the EMA where training kept one; ``classes`` are those of the report.
+    What is returned takes a path and a class, and returns the overlay as a data address, and the
+    classes that share the query; it raises ``ValueError`` if the head has no attention.
 
-    Returns:
-        Callable: Takes a path and a class, and returns the overlay as a data address, and the
-        classes that share the query; a ``ValueError`` if the head has no attention.
-
-    Raises:
-        FileNotFoundError: If there is no checkpoint.
-        ValueError: If the checkpoint has other classes.
+    Raises ``FileNotFoundError`` without a checkpoint, ``ValueError`` if it has other classes.
     """
     inferencer = MultiLabelInferencer(config, checkpoint, batch_size=1, backend='torch')
     if list(inferencer.classes) != list(classes):
@@ -125,13 +121,9 @@ def error_card(
 ) -> dict:
     """Describe one error, of an image and a class, for the page.
 
-    Images are copied into it only from the folders ``roots``; for ``attend``, see
-    :func:`attention_overlays`.
-
-    Returns:
-        dict: ``file``, ``label``, ``score``, ``truth`` (names), ``more`` (labels not named),
-        ``image`` (data address or None), ``outside`` (whether it may not be shown), ``attention``
-        (data address or None), ``shares``.
+    ``truth`` has names, ``more`` is how many are not named. ``image`` and ``attention`` are data
+    addresses or None, ``outside`` tells whether the image may not be shown: it is copied into the
+    page only from the folders ``roots``. For ``attend``, see :func:`attention_overlays`.
     """
     index, label = error
     path = run.images[index]

@@ -48,13 +48,9 @@ def precision_recall_curve(
 ) -> dict[str, list[float]]:
     """Return precision and recall in percent at the scores of the positives, best first.
 
-    Tied scores are one threshold. Of more than ``max_points``, so many are chosen evenly, the first
-    and the last included.
-
-    Args:
-        scores (np.ndarray): Of one class, or of all (micro), flat.
-        targets (np.ndarray): 1 positive, 0 negative, -1 unknown (left out).
-        max_points (int): At least 2. Defaults to 120.
+    Scores and targets (-1 is left out) are those of one class, or of all (micro), flat. Tied scores
+    are one threshold. Of more than ``max_points``, so many are chosen evenly, the first and the
+    last included.
     """
     positives = np.sort(scores[targets == 1])
     known = np.sort(scores[targets != -1])
@@ -71,14 +67,10 @@ def precision_recall_curve(
 
 
 def frequency_thirds(positives: np.ndarray, ap: np.ndarray) -> list[dict]:
-    """Mean AP of the rare, the medium and the common third of the classes.
+    """Mean AP of the rare, the medium and the common third of the classes, in percent.
 
-    Classes are ordered by their number of positive images, ties by index; those without AP belong
-    to no third.
-
-    Returns:
-        list[dict]: ``name``, ``classes`` (how many), ``fewest``, ``most`` (positives) and ``mAP``
-        (percent); parts without a class are left out.
+    Classes are ordered by their number of positive images (``fewest`` to ``most``), ties by index;
+    those without AP belong to no third, and thirds without a class are left out.
     """
     order = np.argsort(positives, kind='stable')
     order = order[~np.isnan(ap[order])]
@@ -142,22 +134,15 @@ def series_numbers(
 def find_confusions(
     scores: np.ndarray, targets: np.ndarray, classes: Sequence[str], thr: float = 0.5
 ) -> dict:
-    """Count the images on which class i is missed while class j is a false alarm.
+    """Count the images on which class i is missed while class j is a false alarm, from ``thr`` on.
 
     With many labels per image, the two also meet by chance: on the number of images with i and
     without j, times the share of i's images on which it is missed, times the share of the images
-    without j on which it is reported. Pairs are ordered by the number of images above that.
+    without j on which it is reported. Pairs are ordered by the number of images above that. Unknown
+    labels (-1) are neither misses nor false alarms.
 
-    Args:
-        scores (np.ndarray): ``(N, C)`` probabilities.
-        targets (np.ndarray): ``(N, C)``; unknown labels (-1) are neither misses nor false alarms.
-        classes (Sequence[str]): ``C`` names.
-        thr (float): The score from which a class is reported. Defaults to 0.5.
-
-    Returns:
-        dict: ``thr``; ``pairs``, the first with ``missed``, ``reported``, ``count`` and
-        ``expected``; the heatmap's ``missed`` (rows), ``reported`` (columns), ``count`` and
-        ``expected``; ``candidates``, how many classes were paired on each side.
+    Returned are the first ``pairs``; for a heatmap ``missed`` (rows), ``reported`` (columns),
+    ``count`` and ``expected``; and ``candidates``, how many classes were paired on each side.
     """
     reported = scores >= thr
     missed_at, alarmed_at = ~reported & (targets == 1), reported & (targets == 0)

@@ -20,10 +20,8 @@ def read_class_names(cfg: Config, run: 'TestRun') -> tuple[list[str], str | None
     """Return the class names of the config's test dataset, whose images need not be there.
 
     Without its annotations they are those that the predictions have, or else numbers, and the
-    second value says why; it is None with names.
-
-    Raises:
-        ValueError: If the config has no test dataset, or other classes than the predictions.
+    second value says why; it is None with names. Raises ``ValueError`` if the config has no test
+    dataset, or other classes than the predictions.
     """
     num_classes = run.num_classes
     if cfg.get('test_dataloader') is None:
@@ -74,10 +72,8 @@ class TestRun:
 def read_test_run(path: str | Path) -> TestRun:
     """Read a file of ``tools/test.py --out``.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is something else (see :func:`read_predictions`), the labels do not fit
-            the scores, or the scores are no probabilities.
+    Raises ``FileNotFoundError``, and ``ValueError`` if it is something else (see
+    :func:`read_predictions`), the labels do not fit the scores, or the scores are no probabilities.
     """
     path = Path(path).expanduser()
     samples = read_predictions(path)

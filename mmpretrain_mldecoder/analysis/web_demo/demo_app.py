@@ -87,10 +87,8 @@ def serve(app: gr.Blocks, host: str, port: int) -> None:
 
     Files of up to 20 MB are accepted, and 20 requests wait. Only files in Gradio's own folder are
     served. For a public page, put a proxy with limits in front. The ``host`` ``'127.0.0.1'`` is
-    reached from this machine only.
-
-    Raises:
-        OSError: If the port is taken, or the address is not this machine's.
+    reached from this machine only. Raises ``OSError`` if the port is taken, or the address is not
+    this machine's.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app.queue(max_size=MAX_WAITING, default_concurrency_limit=1)

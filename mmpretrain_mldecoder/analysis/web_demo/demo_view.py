@@ -16,17 +16,12 @@ SHOWN_SIDE = 640  # minimum pixels of the longer side of an overlay, so that sma
 
 
 def predict_photo(inferencer: MultiLabelInferencer, path: str) -> dict:
-    """Run the network on a file, once for all thresholds.
+    """Run the network on a file, once for all thresholds; return the 100 best labels at ``thr=0``.
 
     The file is only ever decoded as an image: a list of other files or a pattern, which the
-    inferencer would follow, could otherwise be uploaded to see what is on the server.
-
-    Returns:
-        dict: The inferencer's prediction at ``thr=0`` of the 100 best labels, with ``attention``,
-        ``shares_query_with`` and ``seen`` if the model has attention.
-
-    Raises:
-        ValueError: If the file is no image that can be read, or has more than 50 million pixels.
+    inferencer would follow, could otherwise be uploaded to see what is on the server. If the model
+    has attention, so has the prediction. Raises ``ValueError`` if the file is no image that can be
+    read, or has more than 50 million pixels.
     """
     try:
         check_header(path, read_image_file(path), max_pixels=MAX_PIXELS)

@@ -22,10 +22,7 @@ from ...models.losses import PartialLabelLoss
 def check_labels(model: BaseModel, datasets: Mapping[str, object], logger: logging.Logger) -> None:
     """Raise or warn for labels that make no sense, or that do not mean what they seem to.
 
-    Args:
-        model (BaseModel): What is trained or tested.
-        datasets (Mapping): By their keys in the config.
-        logger (Logger): For the warnings.
+    The datasets, of a training or test of the model, are given by their keys in the config.
     """
     for key, dataset in datasets.items():
         is_training = key.startswith('train')

@@ -9,14 +9,11 @@ from mmpretrain.registry import HOOKS, MODELS
 
 @HOOKS.register_module()
 class TestTimeAugHook(Hook):
-    """Wrap the model in one of test-time augmentation during a test.
+    """Wrap the model in ``tta_model``, a ``BaseTTAModel`` without its ``module``, during a test.
 
     Weights are loaded into the model itself, so whatever looks for them by name finds them.
-    (MMPretrain's own tool builds the wrapper in place of the model.)
-
-    Args:
-        tta_model (dict): Config of a ``BaseTTAModel`` without its ``module``.
-        views (str): The views in words, for the log.
+    (MMPretrain's own tool builds the wrapper in place of the model.) ``views`` are words for the
+    log.
     """
 
     __test__ = False  # for pytest

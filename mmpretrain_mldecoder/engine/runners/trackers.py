@@ -22,14 +22,10 @@ TRACKERS = dict(
 
 
 def add_tracker(cfg: Config, name: str) -> None:
-    """Have a run write its scalars to a tracker, too, unless the config does so already.
+    """Have a run write its scalars to a tracker, one of ``TRACKERS``, too, unless it does already.
 
-    Args:
-        cfg (Config): Of a training or test, with its ``work_dir``.
-        name (str): One of ``TRACKERS``.
-
-    Raises:
-        ConfigError: If its package is not installed.
+    The config, of a training or test, has its ``work_dir``. Raises :class:`ConfigError` if the
+    package is not installed.
     """
     if find_spec(name) is None:
         raise ConfigError(f'--log {name} needs the package {name}: pip install {name}')

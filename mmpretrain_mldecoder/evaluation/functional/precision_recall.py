@@ -54,18 +54,10 @@ def precision_recall_at_threshold(
 
 
 def class_f1(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return the F1 of every class.
+    """Return the F1 of every class, ``(C,)`` float64 in ``[0, 1]``; nan without positives.
 
-    Args:
-        predictions (np.ndarray): Whether a class is predicted.
-        targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
-
-    Shape:
-        - predictions, targets: ``(N, C)``.
-        - Output: ``(C,)`` float64 in ``[0, 1]``, or nan for a class without positives.
-
-    Raises:
-        ValueError: If the shapes differ, or a target is not 1, 0 or -1.
+    Whether a class is predicted, and the targets (1 positive, 0 negative, -1 unknown), are ``(N,
+    C)``. Raises ``ValueError`` if the shapes differ, or a target is another number.
     """
     predictions, targets = check_scores_and_targets(predictions, targets)
     hits, predicted, positives = _counts(predictions.astype(bool), targets)
@@ -77,22 +69,8 @@ def precision_recall_at_topk(
 ) -> dict[str, float]:
     """Return CP, CR, CF1, OP, OR and OF1 of the ``topk`` best classes of each image.
 
-    Args:
-        scores (np.ndarray): Logits or probabilities.
-        targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
-        topk (int): Predictions per image, in ``[1, C]``. Defaults to 3.
-        missing_class (str): ``'skip'`` or ``'zero'``, see :func:`class_mean`. Defaults to
-            ``'skip'``.
-
-    Shape:
-        - scores, targets: ``(N, C)``.
-
-    Returns:
-        dict[str, float]: Fractions in ``[0, 1]``; without any positive nan, or 0 with ``'zero'``.
-
-    Raises:
-        ValueError: If ``topk`` is outside ``[1, C]``, the shapes differ, a score is NaN, or a
-            target is not 1, 0 or -1.
+    Scores may be logits or probabilities; ``topk``, in ``[1, C]``, defaults to 3, and another one
+    is a ``ValueError``. All else is as in :func:`precision_recall_at_threshold`.
     """
     return precision_recall_of_counts(counts_at_topk(scores, targets, topk), missing_class)
 
@@ -102,11 +80,8 @@ def counts_at_threshold(
 ) -> np.ndarray:
     """Return what :func:`precision_recall_at_threshold` counts, with its first arguments.
 
-    Counts of parts of the images add up to those of all.
-
-    Shape:
-        - Output: ``(3, C)`` int64: of each class the positives among the predictions, the
-          predictions, and the positives.
+    It is ``(3, C)`` int64: of each class the positives among the predictions, the predictions, and
+    the positives. Counts of parts of the images add up to those of all.
     """
     scores, targets = check_scores_and_targets(scores, targets)
     return np.stack(_counts(scores >= thr, targets))
@@ -126,12 +101,7 @@ def counts_at_topk(scores: np.ndarray, targets: np.ndarray, topk: int = 3) -> np
 
 
 def precision_recall_of_counts(counts: np.ndarray, missing_class: str = 'skip') -> dict[str, float]:
-    """Return CP, CR, CF1, OP, OR and OF1 of counted predictions.
-
-    Args:
-        counts (np.ndarray): ``(3, C)`` of :func:`counts_at_threshold` or :func:`counts_at_topk`.
-        missing_class (str): As in :func:`precision_recall_at_threshold`.
-    """
+    """Return CP, CR, CF1, OP, OR and OF1 of counted predictions, ``(3, C)``."""
     hits, predicted, positives = counts
     missing = positives == 0
     class_precision = class_mean(np.where(missing, np.nan, _ratio(hits, predicted)), missing_class)

@@ -6,18 +6,11 @@ import numpy as np
 def check_scores_and_targets(
     scores: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return both as arrays, or say what is wrong with them.
+    """Return both as arrays ``(N, C)``, or say what is wrong with them.
 
-    Args:
-        scores (np.ndarray): Any monotone confidence, a row per sample and a column per class.
-        targets (np.ndarray): 1 positive, 0 negative, -1 unknown; any dtype.
-
-    Shape:
-        - scores, targets: ``(N, C)``.
-
-    Raises:
-        ValueError: If the shapes differ or are not 2-D, a score is NaN, or a target is not 1, 0
-            or -1.
+    Scores are any monotone confidence, targets 1 positive, 0 negative, -1 unknown, of any dtype.
+    Raises ``ValueError`` if the shapes differ or are not 2-D, a score is NaN, or a target is
+    another number.
     """
     scores, targets = np.asarray(scores), np.asarray(targets)
     if scores.ndim != 2 or scores.shape != targets.shape:

@@ -36,9 +36,8 @@ class AtomicDumpResults(DumpResults):
     def add_raw(self, data_samples: Sequence[DataSample]) -> None:
         """Put the raw weights' scores beside those of the batch that was processed last.
 
-        Args:
-            data_samples (Sequence[DataSample]): In the order of that batch. Those without
-                ``pred_score``, as of other tasks, are skipped.
+        The samples are in the order of that batch; those without ``pred_score``, as of other tasks,
+        are skipped.
         """
         batch = self.results[len(self.results) - len(data_samples) :]
         for result, sample in zip(batch, data_samples, strict=True):

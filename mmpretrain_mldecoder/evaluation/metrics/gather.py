@@ -37,21 +37,12 @@ def raise_on_all_ranks() -> Iterator[None]:
 
 
 def gather_rows(rows: Tensor, columns: slice = slice(None)) -> Tensor:
-    """Return some columns of the rows of all ranks.
+    """Return some columns of the rows ``(n, C)`` of all ranks; every rank must call this.
 
     The order is that of MMEngine's ``collect_results`` and undoes its samplers: the first row of
-    every rank, then the second of every rank, and so on. Every rank must call this, also one
-    without rows.
-
-    Args:
-        rows (Tensor): The rank's own rows on the CPU. dtype and columns are the same on all ranks,
-            the number of rows is not.
-        columns (slice): Those that this rank keeps, perhaps others than on other ranks. Memory is
-            needed for these alone. Defaults to all.
-
-    Shape:
-        - rows: ``(n, C)``, ``n`` may be 0.
-        - Output: ``(sum of n, columns)``.
+    every rank, then the second of every rank, and so on. The rows are on the CPU; dtype and columns
+    are the same on all ranks, the number of rows, which may be 0, is not. Each rank keeps its own
+    ``columns``, and memory is needed for these alone.
     """
     lengths = torch.cat(dist.all_gather(torch.tensor([len(rows)])))
     if len(lengths) == 1:
@@ -88,17 +79,12 @@ def class_values(
 ) -> np.ndarray:
     """Compute values per class from the rows of all ranks, each rank for some of the classes.
 
-    A rank gets the columns of few classes at a time: beside its rows it needs memory for 64 classes
-    of all images and for one exchange.
+    A rank gets the columns of few classes at a time: beside its rows, at least one batch and
+    perhaps without rows, it needs memory for 64 classes of all images and for one exchange. The
+    function takes the arrays of these names as ``(N, c)`` and returns ``(V, c)``, which must not
+    depend on the order of the rows. A ``ValueError`` of it is raised on all ranks.
 
-    Args:
-        batches (Sequence[Batch]): This rank's rows; at least one batch, perhaps without rows.
-        names (Sequence[str]): The arrays ``(n, C)`` that the function takes.
-        function (Callable): Takes the arrays as ``(N, c)`` and returns ``(V, c)``, which must not
-            depend on the order of the rows. A ``ValueError`` of it is raised on all ranks.
-
-    Shape:
-        - Output: ``(V, C)`` float64, the same on all ranks.
+    Returns ``(V, C)`` float64, the same on all ranks.
     """
     num_classes = batches[0][names[0]].shape[1]
     world_size, rank = dist.get_world_size(), dist.get_rank()

@@ -344,15 +344,10 @@ def _refuse_nan(results: list[dict]) -> None:
 def class_table(
     classes: Sequence[str], counts: Mapping[str, np.ndarray], ap: np.ndarray, width: int = 120
 ) -> str:
-    """Return a table of name, counts and AP per class, in as many columns as fit.
+    """Return a table of name, counts (by title) and AP per class, in as many columns as fit.
 
-    The classes keep their order and run down the first column, then down the next.
-
-    Args:
-        classes (Sequence[str]): The names.
-        counts (Mapping[str, np.ndarray]): Numbers per class, ``(C,)``, by their titles.
-        ap (np.ndarray): AP per class as a fraction, ``(C,)``; printed in percent, ``-`` for nan.
-        width (int): Characters a line may have, if one column fits into it. Defaults to 120.
+    The classes keep their order and run down the first column, then down the next. AP, a fraction,
+    is printed in percent, ``-`` for nan.
     """
     header = ('class', *counts, 'AP')
     cells = [

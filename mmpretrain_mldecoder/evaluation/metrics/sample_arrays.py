@@ -16,15 +16,11 @@ def sample_arrays(
 ) -> dict[str, np.ndarray]:
     """Return sample indices, scores, targets and, on request, size masks of a batch.
 
-    Args:
-        data_samples (Sequence[dict | BaseDataElement]): Each with ``pred_score`` ``(C,)`` and
-            either ``gt_score`` ``(C,)`` of 1, 0 and -1 (it wins) or ``gt_label``, the indices of
-            the positive classes, repeated or not. Negative classes that are in
-            ``gt_label_difficult``, where there is one, are unknown.
-        classes (Sequence[str], optional): Names that the number of scores must match. Defaults to
-            None, unchecked.
-        with_sizes (bool): Whether to read ``instance_labels`` and ``instance_areas``. Defaults to
-            False.
+    Each data sample has ``pred_score`` ``(C,)`` and either ``gt_score`` ``(C,)`` of 1, 0 and -1 (it
+    wins) or ``gt_label``, the indices of the positive classes, repeated or not. Negative classes
+    that are in ``gt_label_difficult``, where there is one, are unknown. Sizes are those of
+    ``instance_labels`` and ``instance_areas``. The number of scores must match ``classes``, if
+    given.
 
     Returns:
         dict[str, np.ndarray]: ``sample_idx`` ``(B,)`` int64, -1 where a sample has none; ``scores``
