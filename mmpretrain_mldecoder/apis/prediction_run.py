@@ -115,10 +115,10 @@ class PredictionRun:
         thresholds = inferencer.thresholds(options.thr).tolist()
         self._thresholds = dict(zip(inferencer.classes, thresholds, strict=True))
         if inferencer.checkpoint is None:
-            why = (
-                'predictions are kept with the name of their checkpoint, and a built model has none'
+            raise ValueError(
+                'predictions are kept with the name of their checkpoint, and a built model has '
+                'none: give the inferencer its checkpoint with pretrained=...'
             )
-            raise ValueError(f'{why}: give the inferencer its checkpoint with pretrained=...')
         identity, config = checkpoint_identity(inferencer.checkpoint), inferencer.config.filename
         self._model = dict(
             config=config and os.path.basename(config),  # None: that in the checkpoint

@@ -21,21 +21,13 @@ _IMAGE_KEYS = ('ann_file', 'data_root', 'data_prefix', 'split', 'keep_unlabelled
 
 @dataclass(frozen=True)
 class SplitScores:
-    """Scores and labels of ``N`` images.
+    """Scores and labels of ``N`` images."""
 
-    Attributes:
-        scores: ``(N, C)`` float32, probabilities.
-        targets: ``(N, C)`` int8: 1 positive, 0 negative, -1 unknown.
-        classes: ``C`` names.
-        source: The images, see :func:`image_source`.
-        warnings: Why thresholds of the split are too good, see :func:`split_warnings`.
-    """
-
-    scores: np.ndarray
-    targets: np.ndarray
-    classes: list[str]
-    source: str
-    warnings: list[str]
+    scores: np.ndarray  # (N, C) float32, probabilities
+    targets: np.ndarray  # (N, C) int8: 1 positive, 0 negative, -1 unknown
+    classes: list[str]  # C names
+    source: str  # the images, see image_source
+    warnings: list[str]  # why thresholds of the split are too good, see split_warnings
 
 
 class _KeptScores(MultiLabelMAP):

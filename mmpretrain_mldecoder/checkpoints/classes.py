@@ -12,17 +12,12 @@ from ..layers import MLDecoder
 
 @dataclass(frozen=True)
 class ClassChange:
-    """How the classes of a dataset differ from those of a checkpoint.
+    """How the classes of a dataset differ from those of a checkpoint."""
 
-    Attributes:
-        theirs (list[str]): Of the checkpoint, in the order of its scores.
-        ours (list[str]): Of the dataset.
-        sources (dict[int, int]): Index of ours to that of the same class in theirs: of the same
-            name, or else of the one that looks the same (:func:`.plain_name`).
-    """
-
-    theirs: list[str]
-    ours: list[str]
+    theirs: list[str]  # of the checkpoint, in the order of its scores
+    ours: list[str]  # of the dataset
+    # Index of ours to that of the same class in theirs: of the same name, or else of the one that
+    # looks the same (plain_name).
     sources: dict[int, int]
 
     @property

@@ -17,19 +17,12 @@ from .weight_sets import evaluated
 
 @dataclass(frozen=True)
 class Mismatch:
-    """What does not fit, by name; false if all does.
+    """What does not fit, by name; false if all does."""
 
-    Attributes:
-        missing (tuple[str]): In the module, not in the state dict.
-        misshaped (dict[str, tuple]): Name to its shape in the state dict, and in the module.
-        left_over (tuple[str]): Only in the state dict, in a child that the module has.
-        foreign (tuple[str]): Only in the state dict, and no sign of another network.
-    """
-
-    missing: tuple[str, ...]
-    misshaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
-    left_over: tuple[str, ...]
-    foreign: tuple[str, ...]
+    missing: tuple[str, ...]  # in the module, not in the state dict
+    misshaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]  # in the state dict, the module
+    left_over: tuple[str, ...]  # only in the state dict, in a child that the module has
+    foreign: tuple[str, ...]  # only in the state dict, and no sign of another network
 
     def __bool__(self) -> bool:
         return bool(self.missing or self.misshaped or self.left_over)

@@ -36,17 +36,11 @@ _FLAT = re.compile(r'(^|\.)_?flat_param(_\d+)?$')
 
 @dataclass(frozen=True)
 class WeightSet:
-    """The weights that are meant by a file.
+    """The weights that are meant by a file."""
 
-    Attributes:
-        path (str): Their keys in the file, joined by dots; empty if they are the file itself.
-        prefix (str): What was taken off before every name.
-        state (Mapping): Name to tensor or array; the object in the file if nothing was to change.
-    """
-
-    path: str
-    prefix: str
-    state: Mapping
+    path: str  # their keys in the file, joined by dots; empty if they are the file itself
+    prefix: str  # what was taken off before every name
+    state: Mapping  # name to tensor or array; the object in the file if nothing was to change
 
 
 def split_fragment(filename: str | os.PathLike) -> tuple[str, str]:

@@ -27,30 +27,18 @@ _OTHER_KEYS = {
 
 
 class FinishedTest(msgspec.Struct, frozen=True):
-    """One run of ``tools/test.py``.
+    """One run of ``tools/test.py``."""
 
-    Args:
-        config (str): As on the command line.
-        checkpoint (str): As on the command line: a file, or an address.
-        weights (str): ``'ema'`` or ``'raw'``, to which metrics without ``_raw`` belong;
-            ``'single'`` if the checkpoint has one set of weights.
-        metrics (dict[str, float]): By name, such as ``coco/mAP`` in percent; None for nan.
-        images (int): Their number.
-        settings (str): :func:`settings_digest` of the config with its options.
-        date (datetime): When the test ended, with the time zone.
-        versions (dict[str, str]): Of this package, MMPretrain, MMEngine and torch.
-        tta (bool): Whether the scores are averages over several views; older files lack it.
-    """
-
-    config: str
-    checkpoint: str
+    config: str  # as on the command line
+    checkpoint: str  # as on the command line: a file, or an address
+    # 'ema' or 'raw', to which metrics without _raw belong; 'single' of one set of weights
     weights: str
-    metrics: dict[str, float | None]
-    images: int
-    settings: str
-    date: datetime
-    versions: dict[str, str]
-    tta: bool = False
+    metrics: dict[str, float | None]  # by name, such as coco/mAP in percent; None for nan
+    images: int  # their number
+    settings: str  # settings_digest of the config with its options
+    date: datetime  # when the test ended, with the time zone
+    versions: dict[str, str]  # of this package, MMPretrain, MMEngine and torch
+    tta: bool = False  # whether scores are averages over several views; older files lack it
 
 
 def settings_digest(cfg: Config) -> str:
