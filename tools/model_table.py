@@ -16,8 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from mmpretrain_mldecoder.analysis.model_table import model_table
-from mmpretrain_mldecoder.analysis.model_table.table_rows import newest_results, read_rows
+from mmpretrain_mldecoder.analysis import model_table
 from mmpretrain_mldecoder.registration import find_model_index
 
 
@@ -39,9 +38,9 @@ def main(argv: list[str] | None = None) -> None:
     index = find_model_index()
     if index is None:
         parser.error('no model-index.yml: the package was copied without its configs')
-    rows = read_rows(index)
+    rows = model_table.read_rows(index)
     note = partial(print, file=sys.stderr)
-    results = newest_results(rows, args.results or Path('work_dirs'), note)
+    results = model_table.newest_results(rows, args.results or Path('work_dirs'), note)
     for row in track(rows, 'counting FLOPs', console=Console(stderr=True), transient=True):
         row.cost  # noqa: B018  (cached)
     table = partial(model_table.markdown_table, rows=rows, results=results)

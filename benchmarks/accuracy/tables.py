@@ -39,7 +39,7 @@ from benchmarks.accuracy.records import (
 )
 from benchmarks.accuracy.small_data import NETWORK as OF_START
 from benchmarks.accuracy.small_data_heads import ROWS, SIZES, STOPPING_HEADS, STOPPING_SIZES
-from mmpretrain_mldecoder.analysis.model_table.model_table import update_page
+from mmpretrain_mldecoder.analysis.model_table import update_page
 
 _PAGES = ('results', 'partial_labels', 'imbalance', 'audit', 'thresholds', 'fine_tuning')
 PAGES = [

@@ -3,7 +3,7 @@
 from mmengine.model import BaseModel
 from mmpretrain.registry import MODELS
 
-from mmpretrain_mldecoder.analysis.model_table.table_rows import _EmptyOnMeta
+from mmpretrain_mldecoder.analysis.model_table import _EmptyOnMeta
 
 
 def classifier_of(

@@ -4,7 +4,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from mmpretrain_mldecoder.analysis.model_table.table_rows import TableRow, read_rows
+from mmpretrain_mldecoder.analysis.model_table import TableRow, read_rows
 from mmpretrain_mldecoder.engine.runners.finished_test import settings_digest
 
 ROOT = Path(__file__).parents[2]

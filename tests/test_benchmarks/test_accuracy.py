@@ -33,7 +33,7 @@ from benchmarks.accuracy.records import (  # noqa: E402
 )
 from benchmarks.accuracy.tables import PAGES, TABLES, markdown  # noqa: E402
 from benchmarks.accuracy.threshold_gains import gains  # noqa: E402
-from mmpretrain_mldecoder.analysis.model_table.model_table import replace_tables  # noqa: E402
+from mmpretrain_mldecoder.analysis.model_table import replace_tables  # noqa: E402
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)

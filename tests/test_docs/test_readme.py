@@ -8,8 +8,12 @@ from finished_tests import rows
 from markdown_pages import ROOT, code_blocks, read, tables, without_code
 from mmengine.config import Config
 
-from mmpretrain_mldecoder.analysis.model_table.model_table import markdown_table, replace_tables
-from mmpretrain_mldecoder.analysis.model_table.table_rows import model_cost, newest_results
+from mmpretrain_mldecoder.analysis.model_table import (
+    markdown_table,
+    model_cost,
+    newest_results,
+    replace_tables,
+)
 
 READMES = ('README.md', 'README_zh-CN.md')
 MODEL_PAGE = 'configs/mldecoder/README.md'

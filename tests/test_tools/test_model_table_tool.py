@@ -4,7 +4,7 @@ import pytest
 from finished_tests import write_test
 from tiny_run import load_main, refusal
 
-from mmpretrain_mldecoder.analysis.model_table.table_rows import ModelCost, TableRow
+from mmpretrain_mldecoder.analysis.model_table import ModelCost, TableRow
 
 CONFIG = 'configs/mldecoder/r50vd_coco.py'
 main = load_main('model_table')

@@ -1,1 +1,0 @@
-"""Result tables from configs, metafiles and finished tests."""
