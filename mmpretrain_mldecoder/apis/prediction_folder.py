@@ -32,16 +32,11 @@ _FIX = 'Name another --out-dir, or replace them with --overwrite.'
 class PredictionFolder:
     """Results of images, added one by one and merged at the end; an image is its path.
 
-    Under ``torch.distributed`` the ranks share the images. All must get the same arguments.
-
-    Args:
-        folder (str | PathLike): Is made if it is absent.
-        settings (dict): What the results depend on, plain data.
-        paths (Sequence[str]): All images, in the order of the results; may contain duplicates.
-        overwrite (bool): Whether to replace earlier results. Defaults to False: they are kept if
-            they were made with the same settings, of images in ``paths``.
-        is_complete (Callable): Whether all that belongs to a prediction (a dict), such as its
-            drawing, is there; else it is predicted again. Defaults to always.
+    The results depend on the ``settings``, plain data. ``paths`` are all images, in the order of
+    the results, perhaps with duplicates; under ``torch.distributed`` the ranks, which must get the
+    same arguments, share them. Earlier results are kept if they were made with the same settings,
+    of images in ``paths``, unless ``overwrite`` replaces them. A prediction of which
+    ``is_complete`` says that something, such as its drawing, is not there, is made again.
 
     Attributes:
         todo (list[str]): What this rank has left to predict.
@@ -98,8 +93,7 @@ class PredictionFolder:
     def finish(self) -> int | None:
         """Wait for all ranks, and merge their results on the main process.
 
-        Returns:
-            int | None: How many images could not be read; None on other ranks.
+        Returns there how many images could not be read, and None on other ranks.
         """
         self._new.close()
         self._new_failed.close()

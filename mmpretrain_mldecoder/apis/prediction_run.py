@@ -59,11 +59,7 @@ def join_ranks(device: str | None = None) -> str | None:
 
 @dataclass(frozen=True)
 class PredictionOptions:
-    """What is predicted for each image, and what is written.
-
-    Raises:
-        ValueError: If an option needs another one.
-    """
+    """What is predicted and written; a ``ValueError`` if an option needs another one."""
 
     out_dir: str | os.PathLike | None = None  # see :class:`PredictionFolder`; None writes nothing
     thr: Threshold = 0.5  # as in :class:`MultiLabelInferencer`, as is ``topk``

@@ -36,34 +36,23 @@ GAIN_NAMES = ('CF1', 'OF1', 'macro F1', 'CP', 'CR', 'OP', 'OR')
 
 @dataclass(frozen=True)
 class TunedThresholds:
-    """Thresholds fitted to all of a split, and what was measured on its held-out folds.
+    """Thresholds fitted to all of a split, and what was measured on its held-out folds."""
 
-    Attributes:
-        classes: The names.
-        criterion: ``'f1'``, or such as ``'precision>=0.9'``.
-        values: ``(C,)`` float64 in ``[0, 1]``.
-        positives: ``(C,)``, how many images of the split have the class.
-        rare: ``(C,)`` bool: the classes that share a threshold.
-        without_negatives: ``(C,)`` bool: no negative image, the threshold means nothing.
-        unreachable: ``(C,)`` bool: no threshold reaches the precision, it is 1.
-        fold_scores: For each of :data:`GAIN_NAMES` an array ``(folds, 2)``, fractions: of each
-            held-out fold at 0.5, and at the thresholds that were fitted to the other folds. macro
-            F1 is the mean of the F1s of the classes that are in the fold.
-        class_scores: ``(C, 2)``, the F1 of each class at 0.5 and tuned, each image predicted by
-            the thresholds of the folds that do not hold it; nan without positives.
-        class_precision: ``(C, 2)``, likewise; nan if a class is never predicted.
-    """
-
-    classes: list[str]
-    criterion: str
-    values: np.ndarray
-    positives: np.ndarray
-    rare: np.ndarray
-    without_negatives: np.ndarray
-    unreachable: np.ndarray
+    classes: list[str]  # C names
+    criterion: str  # 'f1', or such as 'precision>=0.9'
+    values: np.ndarray  # (C,) float64 in [0, 1]
+    positives: np.ndarray  # (C,), how many images of the split have the class
+    rare: np.ndarray  # (C,) bool: the classes that share a threshold
+    without_negatives: np.ndarray  # (C,) bool: no negative image, the threshold means nothing
+    unreachable: np.ndarray  # (C,) bool: no threshold reaches the precision, it is 1
+    # For each of GAIN_NAMES (folds, 2) fractions: of each held-out fold at 0.5, and at the
+    # thresholds that were fitted to the other folds. macro F1 is the mean of the F1s of the classes
+    # that are in the fold.
     fold_scores: dict[str, np.ndarray]
+    # (C, 2), the F1 of each class at 0.5 and tuned, each image predicted by the thresholds of the
+    # folds that do not hold it; nan without positives.
     class_scores: np.ndarray
-    class_precision: np.ndarray
+    class_precision: np.ndarray  # (C, 2), likewise; nan if a class is never predicted
 
     def for_checkpoint(self, split: str, source: str, num_images: int) -> dict:
         """Return what a checkpoint stores: plain values, see :func:`stored_thresholds`."""
@@ -98,15 +87,12 @@ def tune_thresholds(
     of several random folds is predicted at thresholds that were fitted to the others.
 
     Args:
-        scores (np.ndarray): Probabilities in ``[0, 1]``.
-        targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
+        scores (np.ndarray): Probabilities in ``[0, 1]``, ``(N, C)``.
+        targets (np.ndarray): 1 positive, 0 negative, -1 unknown, ``(N, C)``.
         classes (Sequence[str]): ``C`` names.
         precision (float, optional): Wanted precision in ``(0, 1]``. Defaults to None: the best F1.
         num_folds (int): At least 2. Defaults to 5.
         seed (int): Of the split into folds: the same seed gives the same folds. Defaults to 0.
-
-    Shape:
-        - scores, targets: ``(N, C)``.
 
     Raises:
         ValueError: If an argument is out of range, there are fewer images than folds, or what
@@ -269,15 +255,9 @@ def store_thresholds(
 ) -> Path:
     """Write the checkpoint with ``meta['thresholds']``; older thresholds are replaced.
 
-    The file is the old one or the new one at any moment; a link stays a link to it.
-
-    Args:
-        checkpoint (str | PathLike): A checkpoint of MMEngine's on this machine.
-        thresholds (dict): Plain values only: what :func:`stored_thresholds` reads.
-        out (str | PathLike, optional): The file to write. Defaults to ``checkpoint`` itself.
-
-    Returns:
-        Path: The file that was written.
+    The checkpoint is one of MMEngine's on this machine. Without ``out`` it is replaced itself: the
+    file is the old one or the new one at any moment; a link stays a link to it. The thresholds,
+    which :func:`stored_thresholds` reads, are plain values only. Returns the file that was written.
 
     Raises:
         FileNotFoundError: If the checkpoint, or the folder of ``out``, is not there.
@@ -308,7 +288,7 @@ def read_trained(checkpoint: str | os.PathLike) -> dict:
 
 
 def stored_thresholds(meta: dict, classes: Sequence[str]) -> np.ndarray:
-    """Return the threshold per class that ``tools/analysis_tools/tune_thresholds.py`` stored.
+    """Return the thresholds ``(C,)``, float64, that ``tune_thresholds.py`` stored in a checkpoint.
 
     A class is predicted where its score is at least its threshold. Nothing in the file is trusted.
 
@@ -317,9 +297,6 @@ def stored_thresholds(meta: dict, classes: Sequence[str]) -> np.ndarray:
             the names, and ``values``, a number in ``[0, 1]`` per name. (The rest says where they
             come from: ``criterion``, ``split``, ``num_images``, ``date``, ...)
         classes (Sequence[str]): The names, in the order of the scores.
-
-    Shape:
-        - Output: ``(C,)`` float64.
 
     Raises:
         ValueError: If there are none, if they are of other classes or in another order, or are not

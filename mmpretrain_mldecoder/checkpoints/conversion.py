@@ -20,24 +20,17 @@ _MODULES = (paddleclas, miil, timm_torchvision, efficientnet_lite)
 
 @dataclass(frozen=True)
 class Conversion:
-    """Published weights in the names of a whole ``ImageClassifier``.
+    """Published weights in the names of a whole ``ImageClassifier``."""
 
-    Attributes:
-        family (str): ``'paddleclas'``, ``'miil'`` (the authors of ML-Decoder), ``'timm'``,
-            ``'torchvision'``, whose ResNet names timm's plain ResNets share, or
-            ``'efficientnet_lite'``.
-        state_dict (dict[str, Tensor]): ``backbone.*`` and ``head.*``, in the order of the file.
-        sources (dict[str, str]): Each of these names to the name in the file that it comes from.
-        skipped (tuple[str]): Names in the file that become nothing: ``num_batches_tracked``, which
-            no norm with a fixed momentum reads; ``Teacher.*`` of PaddleClas' distillations.
-        classes (tuple[str], optional): Their names in order, from ``idx_to_class`` of miil.
-    """
-
+    # 'paddleclas', 'miil' (the authors of ML-Decoder), 'timm', 'torchvision', whose ResNet names
+    # timm's plain ResNets share, or 'efficientnet_lite'
     family: str
-    state_dict: dict[str, Tensor]
-    sources: dict[str, str]
+    state_dict: dict[str, Tensor]  # backbone.* and head.*, in the order of the file
+    sources: dict[str, str]  # each of these names to the name in the file that it comes from
+    # Names in the file that become nothing: num_batches_tracked, which no norm with a fixed
+    # momentum reads; Teacher.* of PaddleClas' distillations.
     skipped: tuple[str, ...]
-    classes: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None  # their names in order, from idx_to_class of miil
 
 
 def recognise(checkpoint: Mapping) -> str | None:

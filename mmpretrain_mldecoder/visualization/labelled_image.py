@@ -124,14 +124,12 @@ def contact_sheet(
     columns: int = 4,
     truth: Sequence[Sequence[str]] | None = None,
 ) -> Path:
-    """Draw a grid of images with their predicted labels, scores as text and as bars.
+    """Draw a grid of images with their predicted labels, scores as text and as bars, as a PNG.
 
-    With ``truth``, a label is a hit (✓, green), a false alarm (✗, orange) or, if it is true and
-    was not predicted, a miss (○, pink, without a score). An image shows up to 12 labels and says
-    how many more there are; its file name stands above it, if the prediction has a ``path``.
-
-    Images are paths or arrays, predictions as of :func:`labelled_image`; ``truth`` has the names of
-    the true labels of each image. The PNG ``out`` is returned.
+    With ``truth``, the names of the true labels of each image, a label is a hit (✓, green), a false
+    alarm (✗, orange) or, if it is true and was not predicted, a miss (○, pink, without a score). An
+    image, a path or array, shows up to 12 labels and says how many more there are; its file name
+    stands above it, if its prediction, as of :func:`labelled_image`, has a ``path``.
 
     Raises:
         UnreadableImageError: If a file cannot be read, by the rules of :func:`.decode_image`.

@@ -50,12 +50,12 @@ def browse_dataset(
     """Check labels and images, and draw what there is to see.
 
     Writes ``sheet_<split>.png``, ``label_counts.png``, ``labels_per_image.png``,
-    ``cooccurrence.png`` (of the first split) and ``findings.json``. The pipeline's random draws
-    are those of a training with the config's seed (0 if it has none).
+    ``cooccurrence.png`` (of the first split) and ``findings.json``; older files are replaced. The
+    pipeline's random draws are those of a training with the config's seed (0 if it has none).
 
     Args:
         cfg (Config): As ``engine.runners.launch.load_config`` gives it.
-        out_dir (str | PathLike): Folder to write to; older files of these names are replaced.
+        out_dir (str | PathLike): Folder to write to.
         splits (Sequence[str], optional): Defaults to the config's, see :func:`default_splits`.
         images (int): On each sheet; 0 draws none. Defaults to 8.
         draws (int): Augmented versions of each training image, at least 1. Defaults to 4.

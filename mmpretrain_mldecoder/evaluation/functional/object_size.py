@@ -21,10 +21,9 @@ def object_size_mask(labels: np.ndarray, areas: np.ndarray, num_classes: int) ->
             annotation file gives it (COCO: of the mask, not of the box). NaN and 0 are unknown.
         num_classes (int): Number of classes ``C``.
 
-    Shape:
-        - labels, areas: ``(n,)``, ``n`` may be 0.
-        - Output: ``(C,)`` uint8; bit ``i`` is set if there is an instance in ``SIZE_BINS[i]``; an
-          instance of unknown area sets none.
+    Returns:
+        np.ndarray: ``(C,)`` uint8; bit ``i`` is set if there is an instance in ``SIZE_BINS[i]``; an
+        instance of unknown area sets none.
 
     Raises:
         ValueError: If the lengths differ, a label is out of range, or an area is negative.
@@ -49,19 +48,16 @@ def object_size_mask(labels: np.ndarray, areas: np.ndarray, num_classes: int) ->
 
 
 def object_size_targets(targets: np.ndarray, masks: np.ndarray, size: str) -> np.ndarray:
-    """Turn image labels into labels for one size bin.
+    """Turn image labels into labels for one size bin, all ``(N, C)``; the output is int8.
 
-    For each class an image is positive if it has an instance of the class in the bin, unknown
-    (-1, which AP leaves out) if it has the class in other bins or in unknown sizes only, and
-    negative if it lacks the class. An unknown label stays unknown.
+    For each class an image is positive if it has an instance of the class in the bin, unknown (-1,
+    which AP leaves out) if it has the class in other bins or in unknown sizes only, and negative if
+    it lacks the class. An unknown label stays unknown.
 
     Args:
         targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
         masks (np.ndarray): One :func:`object_size_mask` per image.
         size (str): One of ``SIZE_BINS``.
-
-    Shape:
-        - targets, masks, output: ``(N, C)``; the output is int8.
 
     Raises:
         ValueError: If ``size`` is unknown, the shapes differ, or an image has an instance of a
