@@ -7,8 +7,6 @@ ViT.
 import re
 from collections.abc import Collection, Mapping
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .miil import DECODER_LAYER
@@ -223,8 +221,11 @@ def _rename_timm(state: Mapping[str, Tensor], network: str) -> dict[str, dict[st
         for ours, value in renamed.get('fc.input_proj.weight', {}).items():
             renamed['fc.input_proj.weight'][ours] = _LCNET_SCALE * value
     if network == 'clip' and has_decoder:
+        from mmpretrain.models.utils import resize_pos_embed  # heavy, and only wanted here
+
         for ours, value in renamed['pos_embed'].items():
-            renamed['pos_embed'][ours] = _resized_to_448(value)
+            side = int((value.shape[1] - 1) ** 0.5)  # behind a class token
+            renamed['pos_embed'][ours] = resize_pos_embed(value, (side, side), (28, 28))
     return renamed
 
 
@@ -253,11 +254,3 @@ def _timm_module(network: str, module: str) -> str | None:
             module = module.replace(f'aggregation_{theirs}_conv', f'aggregation.{index}')
         return module if is_known else None
     return module if re.match(r'(patch_embed|blocks\.\d+)\.|norm$|$', module) else None
-
-
-def _resized_to_448(positions: Tensor) -> Tensor:
-    """Resize position embeddings ``(1, 1 + H * W, C)`` behind a class token, as PaddleClas does."""
-    side = int((positions.shape[1] - 1) ** 0.5)
-    patches = positions[:, 1:].transpose(1, 2).unflatten(2, (side, side))
-    patches = F.interpolate(patches, (28, 28), mode='bicubic', align_corners=False)
-    return torch.cat([positions[:, :1], patches.flatten(2).transpose(1, 2)], 1)

@@ -28,7 +28,7 @@ def test_table_and_file(tmp_path, capsys):
 def test_scores_that_are_off(tmp_path, capsys, monkeypatch):
     out = tmp_path / 'out.pt2'
     out.write_text('older')
-    monkeypatch.setattr(export_model, 'read_torch_archive', read_with_other_logits)
+    monkeypatch.setattr(export_model.formats, 'read_torch_archive', read_with_other_logits)
     with pytest.raises(SystemExit) as caught:
         run_tool(*write_classifier(tmp_path), out, '--tolerance', '1e-3')
     assert caught.value.code == 1

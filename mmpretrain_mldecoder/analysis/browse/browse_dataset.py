@@ -10,13 +10,8 @@ import torch
 from mmengine.config import Config
 
 from ...datasets.seeded_sampler import SampleIndex, SeededDataset, sample_seed
+from ...visualization import label_plots
 from ...visualization.augmentation_sheet import AugmentedImage, augmentation_sheet
-from ...visualization.label_plots import (
-    classes_to_plot,
-    plot_cooccurrence,
-    plot_label_counts,
-    plot_labels_per_image,
-)
 from .dataset_findings import image_findings, label_findings
 from .dataset_split import DatasetSplit, default_splits, read_split
 from .findings import UNREADABLE, Finding, codes_to_look_for, write_findings
@@ -99,15 +94,15 @@ def _draw_labels(splits: Sequence[DatasetSplit], out_dir: Path) -> list[Path]:
     counts = {split.name: split.images_per_label() for split in splits}
     per_image = {split.name: split.labels_per_image() for split in splits}
     files = [
-        plot_label_counts(classes, counts, out_dir / 'label_counts.png'),
-        plot_labels_per_image(per_image, out_dir / 'labels_per_image.png'),
+        label_plots.plot_label_counts(classes, counts, out_dir / 'label_counts.png'),
+        label_plots.plot_labels_per_image(per_image, out_dir / 'labels_per_image.png'),
     ]
-    shown = classes_to_plot(counts[first.name])
+    shown = label_plots.classes_to_plot(counts[first.name])
     if len(shown) > 1 and max(per_image[first.name]) > 1:
         names = [classes[i] for i in shown]
         together = first.images_with_both(shown)
         out = out_dir / 'cooccurrence.png'
-        files.append(plot_cooccurrence(names, together, first.name, len(classes), out))
+        files.append(label_plots.plot_cooccurrence(names, together, first.name, len(classes), out))
     return files
 
 

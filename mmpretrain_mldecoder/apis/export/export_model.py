@@ -18,22 +18,7 @@ from ...version import __version__
 from ..inference.onnx_model import WholeNetwork, activation_of, check_onnx_packages, first_line
 from ..thresholds import stored_thresholds
 from ..trained_model import load_trained
-from .formats import (
-    RUNTIMES,
-    Precision,
-    read_onnx,
-    read_torch_archive,
-    write_onnx,
-    write_torch_archive,
-)
-from .model_input import (
-    calibration_batches,
-    check_test_data,
-    input_entry,
-    normalisation_of,
-    photos_to_compare,
-    resize_rule,
-)
+from . import formats, model_input
 from .parity import Export, check_metric, check_parity
 
 _ACTIVATIONS = dict(sigmoid=torch.sigmoid, softmax=partial(torch.softmax, dim=1))
@@ -45,7 +30,7 @@ def export_model(
     out: str | os.PathLike,
     *,
     dynamic_size: bool = False,
-    precision: Precision = 'fp32',
+    precision: formats.Precision = 'fp32',
     calibration: str | os.PathLike | None = None,
     sigmoid: bool = False,
     photos: Sequence[str | os.PathLike] = (),
@@ -94,7 +79,7 @@ def export_model(
     out, config = Path(out), read_config(config)
     _check_options(out, precision, calibration, tolerance, max_map_drop, opset)
     if precision == 'int8':  # before the minutes that the rest takes
-        check_test_data(config)
+        model_input.check_test_data(config)
     with explained(config, 'model', 'data_preprocessor'):
         model = get_model(config, pretrained=False, device='cpu')
     classes, meta = load_trained(model, config, checkpoint)
@@ -102,16 +87,16 @@ def export_model(
     if sigmoid and activation != 'sigmoid':
         kind = f'a {type(model.head).__name__} predicts one class'
         raise ValueError(f'{kind}: its scores are a softmax, and --sigmoid would give others')
-    groups = photos_to_compare(config, photos, dynamic_size)
+    groups = model_input.photos_to_compare(config, photos, dynamic_size)
 
     def prepare(images: Tensor) -> Tensor:
         return model.data_preprocessor(dict(inputs=images))['inputs'] if float_input else images
 
-    normalisation = normalisation_of(model, groups[0]) if float_input else None
+    normalisation = model_input.normalisation_of(model, groups[0]) if float_input else None
     metadata = dict(
         classes=classes,
-        resize=resize_rule(config.test_dataloader.dataset.pipeline),
-        input=input_entry(groups[0], dynamic_size, normalisation),
+        resize=model_input.resize_rule(config.test_dataloader.dataset.pipeline),
+        input=model_input.input_entry(groups[0], dynamic_size, normalisation),
         output=dict(name='scores', then=None) if sigmoid else dict(name='logits', then=activation),
         source=dict(
             config=config.filename and Path(config.filename).name,
@@ -125,18 +110,18 @@ def export_model(
         about = {k: v for k, v in meta['thresholds'].items() if k not in ('classes', 'values')}
         metadata['thresholds'] = dict(values=values, **about)
     size = None if dynamic_size else groups[0].shape[1:]
-    batches = calibration_batches(config, calibration, size) if calibration else ()
+    batches = model_input.calibration_batches(config, calibration, size) if calibration else ()
     export = Export(out, metadata)
     network = WholeNetwork(model, sigmoid, normalised=float_input)
     common = (network, prepare(groups[0]), metadata, dynamic_size)
     with atomic_write(out) as temporary:
         try:
             if out.suffix == '.pt2':
-                write_torch_archive(temporary, *common)
-                run, _ = read_torch_archive(temporary)
+                formats.write_torch_archive(temporary, *common)
+                run, _ = formats.read_torch_archive(temporary)
             else:
-                write_onnx(temporary, *common, opset, precision, map(prepare, batches))
-                run = read_onnx(temporary)
+                formats.write_onnx(temporary, *common, opset, precision, map(prepare, batches))
+                run = formats.read_onnx(temporary)
         except RunError:
             raise
         except Exception as error:  # of torch's exporter, or of ONNX Runtime: any
@@ -168,8 +153,8 @@ def _check_options(
         check_onnx_packages('the export to ONNX')
     elif precision != 'fp32':
         raise ValueError(f'{precision} is for ONNX: an archive of torch.export (.pt2) is fp32')
-    if opset is not None and (out.suffix != '.onnx' or opset not in RUNTIMES):
-        low, high = min(RUNTIMES), max(RUNTIMES)
+    if opset is not None and (out.suffix != '.onnx' or opset not in formats.RUNTIMES):
+        low, high = min(formats.RUNTIMES), max(formats.RUNTIMES)
         raise ValueError(f'the opset is from {low} to {high}, for .onnx: not {opset} for {out}')
     if (precision == 'int8') != (calibration is not None):
         raise ValueError('int8 needs a folder of photos to calibrate on, and nothing else does')

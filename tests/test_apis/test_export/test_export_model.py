@@ -210,8 +210,10 @@ def test_int8_is_judged_by_the_metric(tmp_path, opset):
 
 def test_a_metric_that_falls_leaves_no_file(tmp_path, monkeypatch):
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(4))
-    monkeypatch.setattr(export_model, 'write_onnx', lambda out, *_: out.touch())
-    monkeypatch.setattr(export_model, 'read_onnx', lambda _: lambda x: network(x.float()).detach())
+    monkeypatch.setattr(export_model.formats, 'write_onnx', lambda out, *_: out.touch())
+    monkeypatch.setattr(
+        export_model.formats, 'read_onnx', lambda _: lambda x: network(x.float()).detach()
+    )
     metrics = [{'coco/mAP': 90.0}, {'coco/mAP': 88.5}]
     monkeypatch.setattr(parity.Evaluator, 'evaluate', lambda *_: metrics.pop(0))
     with pytest.raises(ParityError, match=r'coco/mAP falls from 90\.00 to 88\.50, by more than 1'):
@@ -223,7 +225,7 @@ def test_a_model_that_cannot_be_exported(tmp_path, monkeypatch):
     def fail(*_):
         raise NotImplementedError('too exotic\nand a hundred lines')
 
-    monkeypatch.setattr(export_model, 'write_torch_archive', fail)
+    monkeypatch.setattr(export_model.formats, 'write_torch_archive', fail)
     with pytest.raises(RunError, match=r'cannot be exported: NotImplementedError: too exotic$'):
         export(tmp_path, suffix='.pt2')
 
