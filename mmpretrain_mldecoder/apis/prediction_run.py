@@ -91,10 +91,9 @@ class PredictionRun:
         num_failed (int): How many this rank could not read; after :meth:`finish`, on the main
             process, how many no rank could.
 
-    Raises:
-        ValueError: If an option is out of range, if the model has no checkpoint, if there is
-            nothing to predict, if the output folder holds results of other settings or images, or
-            two drawings would have one name.
+    Raises ``ValueError`` if an option is out of range, the model has no checkpoint, there is
+    nothing to predict, the output folder holds results of other settings or images, or two drawings
+    would have one name.
     """
 
     def __init__(

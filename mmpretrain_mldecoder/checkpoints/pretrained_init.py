@@ -21,14 +21,15 @@ class PretrainedInit(MMEnginePretrainedInit):
     """Fill a module with a checkpoint, all of it.
 
     It replaces MMEngine's, which loads what fits and only logs the rest, in every config of the
-    process. ``init_cfg=dict(type=<class PretrainedInit of MMEngine>)``, the class instead of its
+    process; ``init_cfg=dict(type=<class PretrainedInit of MMEngine>)``, the class instead of its
     name, bypasses this.
 
     The names may stand behind any prefix (``backbone.``, ``model.``, ``encoder_q.``): that below
     which most of the module's own are found is taken off. Every parameter and running statistic of
     the module must then be there in its shape, but for norms after its blocks, and nothing may be
-    left over in blocks that it has. Weights of parts that it has not (``fc`` of a backbone) are not
-    used. One line of the log counts them.
+    left over in blocks that it has: else a :class:`WeightsMismatchError` lists what does not fit.
+    Weights of parts that it has not (``fc`` of a backbone) are not used. One line of the log counts
+    them.
 
     Args:
         checkpoint (str): File, address or published name; ``file.pth#name`` for one of its sets of
@@ -37,9 +38,6 @@ class PretrainedInit(MMEnginePretrainedInit):
         map_location (str): As in ``torch.load``. Defaults to ``'cpu'``.
         strict (bool): Whether what is not loaded is an error. With False the rest stays as it is
             initialised, and a warning lists it. Defaults to True.
-
-    Raises:
-        WeightsMismatchError: If the weights do not fit; it lists what does not.
     """
 
     def __init__(

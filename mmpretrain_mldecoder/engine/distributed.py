@@ -57,11 +57,8 @@ class RankVote:
     """Ask all ranks, any number of times, whether something is true on one of them.
 
     The answers travel over gloo, so no GPU is waited for. All ranks ask at the same places of the
-    run. A notice travels along with each question, so one exchange a step is enough.
-
-    Attributes:
-        notice (Callable): Whether this rank has a notice.
-        noticed (bool): Whether a rank had one at the last question.
+    run. Whether this rank has a ``notice`` travels along with each question, so one exchange a step
+    is enough; ``noticed`` is whether a rank had one at the last question.
     """
 
     def __init__(self):

@@ -11,14 +11,11 @@ from .figure import BLUE, DPI, GREEN, ORANGE, YELLOW, save_figure
 
 
 def plot_curves(work_dir: str | os.PathLike, out: str | os.PathLike) -> Path:
-    """Draw what MMEngine logged while a model was trained.
+    """Draw what MMEngine logged while a model was trained, as a PNG, which is returned.
 
     Left: training loss and learning rate over iterations. Right: mAP in percent on the validation
-    split over epochs, of the averaged weights (EMA) and of the raw ones, each with its best. The
-    PNG ``out`` is returned.
-
-    Raises:
-        FileNotFoundError: If ``work_dir`` holds no training log.
+    split over epochs, of the averaged weights (EMA) and of the raw ones, each with its best. Raises
+    ``FileNotFoundError`` if ``work_dir`` holds no training log.
     """
     training, validation = read_scalars(work_dir)
     if not training:

@@ -20,8 +20,7 @@ MIN_CONTRAST = 8.0  # grey levels (standard deviation); below, an image shows to
 def label_findings(splits: Sequence[DatasetSplit]) -> list[Finding]:
     """Find labels without an image, or without one that lacks them, and images without a label.
 
-    Raises:
-        ValueError: If the classes of two splits, or their order, differ.
+    Raises ``ValueError`` if the classes of two splits, or their order, differ.
     """
     first = splits[0]
     for split in splits:

@@ -23,12 +23,9 @@ _SAMPLES_AT_A_TIME = 256
 def count_scores(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Count the scores between neighbouring thresholds, those of positives and of negatives.
 
-    The sum from bin ``k`` on is the number of scores that are at least ``THRESHOLDS[k]``, compared
-    in the precision of the scores, as NumPy compares an array with a number.
-
-    Shape:
-        - scores, targets (1 positive, 0 negative, -1 unknown and not counted): ``(N, C)``.
-        - Output: two of ``(C, 101)`` int64.
+    Both are ``(C, 101)`` int64; unknown labels (-1) are not counted. The sum from bin ``k`` on is
+    the number of scores that are at least ``THRESHOLDS[k]``, compared in the precision of the
+    scores, as NumPy compares an array with a number.
     """
     num_classes = scores.shape[1]
     edges = THRESHOLDS.astype(scores.dtype)

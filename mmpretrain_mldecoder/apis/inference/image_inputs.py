@@ -148,8 +148,7 @@ class ImagePipeline:
     def __call__(self, image: SingleImage) -> dict:
         """Return what the pipeline packs; its data sample also knows ``ori_shape``.
 
-        Raises:
-            UnreadableImageError: If ``image`` is a file that cannot be read.
+        A file that cannot be read is an :class:`UnreadableImageError`.
         """
         results = self._load(image)
         height_and_width = results['img'].shape[:2]

@@ -122,11 +122,8 @@ class MultiLabelInferencer(BaseInferencer):
         """Build an inferencer from a checkpoint alone, without running anybody's config.
 
         The config in the checkpoint is parsed as data, see :func:`.stored_config`. The arguments
-        are those of the class.
-
-        Raises:
-            ValueError: Also if the checkpoint has no config, or one that asks for more than models
-                and transforms that MMPretrain or this package register.
+        are those of the class. Raises ``ValueError`` also if the checkpoint has no config, or one
+        that asks for more than models and transforms that MMPretrain or this package register.
         """
         config = stored_config(checkpoint)
         try:
@@ -274,8 +271,7 @@ class MultiLabelInferencer(BaseInferencer):
     def thresholds(self, thr: Threshold) -> np.ndarray:
         """Return the threshold of each class, ``(C,)`` float64.
 
-        Raises:
-            ValueError: If ``thr`` is out of range, or the checkpoint has no thresholds.
+        Raises ``ValueError`` if ``thr`` is out of range, or the checkpoint has no thresholds.
         """
         if thr == 'tuned':
             names = classes_of(dict(meta=self._meta))  # before classes= renamed them

@@ -56,13 +56,9 @@ def activation_of(model: BaseModel) -> Literal['sigmoid', 'softmax']:
 class WholeNetwork(nn.Module):
     """The data preprocessor and the network in one, and the sigmoid on request.
 
-    Without it the output is logits. With ``normalised`` the data preprocessor is left out. The
-    model is a classifier on the CPU, in evaluation mode.
-
-    Shape:
-        - Input: ``(B, 3, H, W)``, as the test pipeline packs it, usually ``uint8`` with the
-          channels as BGR; with ``normalised``, as the data preprocessor leaves it.
-        - Output: ``(B, C)``.
+    Without it the output ``(B, C)`` is logits. The model is a classifier on the CPU, in evaluation
+    mode. The input ``(B, 3, H, W)`` is as the test pipeline packs it, usually ``uint8`` with the
+    channels as BGR; with ``normalised``, as the data preprocessor, which is left out, leaves it.
     """
 
     def __init__(self, model: BaseModel, sigmoid: bool = False, normalised: bool = False):
@@ -149,11 +145,8 @@ class OnnxModel:
     """A classifier that ONNX Runtime runs on the CPU, from packed images to logits ``(B, C)``.
 
     Building it takes seconds: the model, on the CPU and in evaluation mode, is exported, and its
-    scores of the first image are compared with torch's. Of the packed images, ``(B, 3, H, W)``,
-    only ``B`` is free.
-
-    Raises:
-        RunError: If the model cannot be exported, or then gives other scores.
+    scores of the first image are compared with torch's; ``RunError`` if it cannot be exported, or
+    then gives other scores. Of the packed images, ``(B, 3, H, W)``, only ``B`` is free.
     """
 
     def __init__(self, model: BaseModel, images: Tensor):

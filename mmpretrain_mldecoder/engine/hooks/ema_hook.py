@@ -19,11 +19,11 @@ from ...evaluation.metrics.dump_results import AtomicDumpResults
 class DualEMAHook(EMAHook):
     """``EMAHook`` for parameters and buffers that also evaluates the raw weights.
 
-    The average starts as the weights that the training starts from. After each step
-    ``ema = decay * ema + (1 - decay) * raw``, for parameters and floating buffers alike.
-    Validation and test report the EMA weights under the metrics' own names and the raw weights
-    with ``_raw`` (``coco/mAP`` and ``coco/mAP_raw``), on the same batches. In a checkpoint
-    ``state_dict`` is the EMA and ``ema_state_dict`` the raw weights, as in MMEngine.
+    The average starts as the weights that the training starts from. After each step ``ema = decay *
+    ema + (1 - decay) * raw``, for parameters and floating buffers alike. Validation and test report
+    the EMA weights under the metrics' own names and the raw weights with ``_raw`` (``coco/mAP`` and
+    ``coco/mAP_raw``), on the same batches. In a checkpoint ``state_dict`` is the EMA and
+    ``ema_state_dict`` the raw weights, as in MMEngine.
 
     Differs from ``EMAHook`` in: buffers are averaged, and the first step counts like any other (as
     in the recipes); before a validation all ranks get the buffers of the main process, which the
@@ -33,11 +33,9 @@ class DualEMAHook(EMAHook):
         decay (float): Share of the old average that stays at each step, in ``(0, 1)``, which is
             1 - MMEngine's ``momentum``. Defaults to 0.9997, as in the recipes of ML-Decoder.
         test_weights (str, optional): What a test evaluates: ``'ema'``, ``'raw'`` (then under the
-            metrics' own names), or None for both if the checkpoint has both. Defaults to None.
+            metrics' own names), or None for both if the checkpoint has both. Defaults to None;
+            ``'raw'`` is a ``ValueError`` if the checkpoint has no raw weights.
         **kwargs: ``begin_iter``, ``begin_epoch`` and ``strict_load`` of ``EMAHook``.
-
-    Raises:
-        ValueError: If an argument is outside its range, or a checkpoint lacks the raw weights.
     """
 
     # The raw metrics must be in place before RuntimeInfoHook (VERY_HIGH) passes them to the log.

@@ -34,13 +34,10 @@ class LivePageHook(Hook):
     are. An error does not end the training: it is a warning, once.
 
     Args:
-        num_images (int): Images of the page, evenly spaced in the validation dataset. Defaults to
-            16.
+        num_images (int): Images of the page, at least 0, evenly spaced in the validation dataset.
+            Defaults to 16.
         refresh (float): Seconds between two writings, at least; a hundred times as long as one
             takes if that is more. Defaults to 20.
-
-    Raises:
-        ValueError: If an argument is negative.
     """
 
     # After the averaged weights are in the model, and after LoggerHook has written the scalars.

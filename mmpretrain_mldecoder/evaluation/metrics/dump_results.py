@@ -14,16 +14,13 @@ from ...fileio.atomic_write import atomic_write
 class AtomicDumpResults(DumpResults):
     """MMEngine's ``DumpResults`` that writes to a temporary name and then renames.
 
-    The file is MMEngine's: a pickled list with one dict per sample, in the order of the dataset.
-    Where a :class:`DualEMAHook` tests both weights, ``pred_score`` is that of the EMA and
-    ``pred_score_raw`` that of the raw weights. The first dict also has the names of the
+    The ``.pkl`` or ``.pickle`` is MMEngine's: a pickled list with one dict per sample, in the order
+    of the dataset. Where a :class:`DualEMAHook` tests both weights, ``pred_score`` is that of the
+    EMA and ``pred_score_raw`` that of the raw weights. The first dict also has the names of the
     ``classes``, in the order of the scores.
 
     Differs from MMEngine's in: a tensor is written with its own values only, where a row of a batch
     brings the whole batch with it; bytes are written as bytes (pickle protocol 4 instead of 2).
-
-    Args:
-        out_file_path (str): Ends with ``.pkl`` or ``.pickle``.
     """
 
     def process(self, data_batch: Any, predictions: Sequence[dict]) -> None:

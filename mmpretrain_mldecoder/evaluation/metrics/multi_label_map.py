@@ -132,13 +132,8 @@ class MultiLabelMAP(BaseMetric):
         """Return the metrics over all ranks, prefixed names to percent, and drop the results.
 
         Differs from the host's in: scores stay with the rank that predicted them; an error on one
-        rank is raised on all; a mean over no class at all is left out.
-
-        Args:
-            size (int): Number of images in the dataset.
-
-        Raises:
-            ValueError: If no rank has seen a sample, or a score is NaN.
+        rank is raised on all; a mean over no class at all is left out. The dataset has ``size``
+        images. Raises ``ValueError`` if no rank has seen a sample, or a score is NaN.
         """
         batches = [self._empty_batch(), *self.results]
         metrics = self.compute_metrics(self._each_image_once(batches, size))
@@ -176,11 +171,8 @@ class MultiLabelMAP(BaseMetric):
     ) -> dict[str, float]:
         """Return the metrics of plain arrays ``(N, C)``, names without prefix to percent.
 
-        Args:
-            scores (np.ndarray): Probabilities.
-            targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
-            size_masks (np.ndarray, optional): One :func:`object_size_mask` per image; needed for
-                ``by_size``.
+        Scores are probabilities, targets 1 positive, 0 negative, -1 unknown; ``size_masks``, one
+        :func:`object_size_mask` per image, are needed for ``by_size``.
         """
         values = self._class_values(scores, targets, size_masks)
         return self._metrics(values, self._row_counts(scores, targets))
