@@ -62,9 +62,9 @@ def loader_speed(
     """Measure the data loader of a config, built as training builds it, with a progress bar.
 
     First, one thread of this process makes ``photos`` samples, in the order and under the seeds of
-    the first epoch. Then batches come through the loader: as many as hold ``photos``, at least
-    four per worker, after one batch per worker that is not timed. A small dataset is repeated.
-    The loader finds the files in memory, so a slow disk shows in ``'reading the file'`` only.
+    the first epoch. Then batches come through the loader: as many as hold ``photos``, at least four
+    per worker, after one batch per worker that is not timed. A small dataset is repeated. The
+    loader finds the files in memory, so a slow disk shows in ``'reading the file'`` only.
 
     Args:
         cfg (Config): As ``engine.runners.launch.load_config`` gives it.
@@ -72,10 +72,8 @@ def loader_speed(
         photos (int): Samples of each part, at least 1. Defaults to 1000.
         workers (int, optional): Worker processes. Defaults to the config's ``num_workers``.
 
-    Raises:
-        ValueError: If a number is out of its range, the config has no such split, or its data is
-            not a list of samples.
-        FileNotFoundError: If the data is not there.
+    Raises ``ValueError`` if a number is out of its range, the config has no such split, or its data
+    is not a list of samples; ``FileNotFoundError`` if the data is not there.
     """
     for name, number, low in (('photos', photos, 1), ('workers', workers, 0)):
         if number is not None and number < low:

@@ -31,11 +31,9 @@ from .restricted_pickle import read_pdparams
 
 
 def load_weights_only(path: str | Path, map_location: Any = None) -> Any:
-    """Load a file of ``torch.save`` without running any code in it.
+    """Load a file of ``torch.save``, a local one, without running any code in it.
 
-    Args:
-        path (str | Path): A local file; ``~`` is expanded.
-        map_location: As in ``torch.load``. Defaults to None.
+    ``map_location`` is that of ``torch.load``.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -27,14 +27,15 @@ def average_precision(
 ) -> np.ndarray:
     """Return the average precision of every class, as fractions.
 
-    Tied scores are one threshold, so the order of the samples never matters. An unknown label
-    (-1) takes its sample out of that class only. A class without a known positive, or without a
-    known negative, is nan: there is nothing to rank; see :func:`class_mean` for what becomes of it
-    in the mean.
+    Tied scores are one threshold, so the order of the samples never matters. An unknown label (-1)
+    takes its sample out of that class only. A class without a known positive, or without a known
+    negative, is nan: there is nothing to rank; see :func:`class_mean` for what becomes of it in the
+    mean.
 
     Args:
-        scores (np.ndarray): Logits or probabilities: only their order within a class counts.
-        targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
+        scores (np.ndarray): Logits or probabilities, ``(N, C)``: only their order within a class
+            counts.
+        targets (np.ndarray): 1 positive, 0 negative, -1 unknown, ``(N, C)``.
         map_type (str): ``'integral'``, the sum of the precision at every threshold times the
             recall gained there, without interpolation; ``'envelope'``, the same with the best
             precision at that recall or a higher one, as VOC has it since 2010, which is never
@@ -43,9 +44,8 @@ def average_precision(
         without_negatives (float): The AP of a class with positives and no negatives; 1.0 is what
             any ranking of it would get. Defaults to nan.
 
-    Shape:
-        - scores, targets: ``(N, C)``.
-        - Output: ``(C,)`` float64 in ``[0, 1]``, or nan.
+    Returns:
+        np.ndarray: ``(C,)`` float64 in ``[0, 1]``, or nan.
 
     Raises:
         ValueError: If the shapes differ, a score is NaN, a target is not 1, 0 or -1, or

@@ -33,16 +33,12 @@ def precision_recall_at_threshold(
     """Return CP, CR, CF1, OP, OR and OF1 of the classes that score at least ``thr``.
 
     Args:
-        scores (np.ndarray): Probabilities, or logits with a ``thr`` to match.
-        targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
-        thr (float | np.ndarray): Threshold in the unit of the scores, for all classes or one each.
-            Defaults to 0.5.
+        scores (np.ndarray): Probabilities, or logits with a ``thr`` to match, ``(N, C)``.
+        targets (np.ndarray): 1 positive, 0 negative, -1 unknown, ``(N, C)``.
+        thr (float | np.ndarray): Threshold in the unit of the scores, for all classes or, ``(C,)``,
+            one each. Defaults to 0.5.
         missing_class (str): ``'skip'`` or ``'zero'``, see :func:`class_mean`. Defaults to
             ``'skip'``.
-
-    Shape:
-        - scores, targets: ``(N, C)``.
-        - thr: a number, or ``(C,)``.
 
     Returns:
         dict[str, float]: Fractions in ``[0, 1]``; without any positive nan, or 0 with ``'zero'``.

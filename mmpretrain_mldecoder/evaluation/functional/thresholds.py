@@ -28,14 +28,13 @@ def best_f1_thresholds(scores: np.ndarray, targets: np.ndarray, most: float = np
     unless ``most`` bounds that.
 
     Args:
-        scores (np.ndarray): Probabilities in ``[0, 1]``.
-        targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
+        scores (np.ndarray): Probabilities in ``[0, 1]``, ``(N, C)``.
+        targets (np.ndarray): 1 positive, 0 negative, -1 unknown, ``(N, C)``.
         most (float): A class is predicted for at most ``most`` times as many samples as it has
             positives, ties of the highest score aside. Defaults to inf.
 
-    Shape:
-        - scores, targets: ``(N, C)``.
-        - Output: ``(C,)`` float64 in ``[0, 1]``, or nan for a class without positives.
+    Returns:
+        np.ndarray: ``(C,)`` float64 in ``[0, 1]``, or nan for a class without positives.
 
     Raises:
         ValueError: If the shapes differ, a score is NaN or outside ``[0, 1]``, or a target is not
@@ -58,21 +57,12 @@ def precision_thresholds(scores: np.ndarray, targets: np.ndarray, precision: flo
     """Return the lowest threshold of every class at which a precision holds.
 
     Of all that hold it, the lowest has the highest recall. (At thresholds above it the precision
-    may fall below again: it is not monotone.)
+    may fall below again: it is not monotone.) The precision, in ``(0, 1]``, holds if it is
+    equalled. Scores, targets and errors are those of :func:`best_f1_thresholds`.
 
-    Args:
-        scores (np.ndarray): Probabilities in ``[0, 1]``.
-        targets (np.ndarray): 1 positive, 0 negative, -1 unknown.
-        precision (float): Wanted precision, in ``(0, 1]``; it holds if it is equalled.
-
-    Shape:
-        - scores, targets: ``(N, C)``.
-        - Output: ``(C,)`` float64: in ``[0, 1]``; inf, which no score reaches, for a class that has
-          the precision at no threshold; nan for a class without positives.
-
-    Raises:
-        ValueError: If ``precision`` is outside ``(0, 1]``, the shapes differ, a score is NaN or
-            outside ``[0, 1]``, or a target is not 1, 0 or -1.
+    Returns:
+        np.ndarray: ``(C,)`` float64: in ``[0, 1]``; inf, which no score reaches, for a class that
+        has the precision at no threshold; nan for a class without positives.
 
     Example:
         >>> precision_thresholds([[0.9, 0.9], [0.5, 0.2], [0.1, 0.3]], [[1, 0], [0, 0], [1, 1]], 1)
