@@ -34,7 +34,8 @@ def write_page(
     The ``body``, ``NAME.html``, has a ``{{name}}`` for each of the ``parts``, which are HTML;
     beside it are ``NAME.css`` and the ``scripts``, in order, after those that pages share. They
     read ``data``, of which ``title`` and ``notes`` are for the frame. ``kind`` ends the title of
-    the window, ``images`` says where images may come from, as the policy of the page has it.
+    the window, ``images`` says where images may come from, as the policy of the page has it;
+    ``sync`` is that of :func:`.atomic_write`.
     """
     # ASCII: a file name may hold bytes that are no UTF-8.
     text = json.dumps(data | dict(version=__version__), separators=(',', ':'), allow_nan=False)

@@ -42,7 +42,7 @@ class ExplainedBuilds:
     """Mixin over ``Runner``: what it builds from a config raises :class:`ConfigError`.
 
     All types are looked up before the first part is built, so a wrong name in the metric does not
-    wait until the data is read. Annotation files are looked up when a run begins that reads them.
+    wait until the data is read.
     """
 
     @classmethod
@@ -62,18 +62,6 @@ class ExplainedBuilds:
         check_type_names(self.cfg)
         with explained(self.cfg, 'model', 'data_preprocessor'):
             return super().build_model(model)
-
-    def train(self):
-        check_annotation_files(self.cfg, 'train', 'val')
-        return super().train()
-
-    def val(self):
-        check_annotation_files(self.cfg, 'val')
-        return super().val()
-
-    def test(self):
-        check_annotation_files(self.cfg, 'test')
-        return super().test()
 
 
 def _explained_step(name: str, sections: tuple[str, ...]) -> Callable:

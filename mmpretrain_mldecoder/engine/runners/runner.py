@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from ...errors import ConfigError, RunError
 from ...fileio.atomic_write import atomic_write
 from ...layers import MLDecoder
-from ..checks.build import ExplainedBuilds
+from ..checks.build import ExplainedBuilds, check_annotation_files
 from ..distributed import RankVote, init_cpu_process_group, on_main_process
 from ..hooks.channels_last import ChannelsLastHook, is_safe_in_channels_last
 from ..hooks.checkpoint_fit_hook import CheckpointFitHook
@@ -135,16 +135,19 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
         with self._preemption.listen(), one_training(self), loading:
             super().dump_config()
             self.find_start()
+            check_annotation_files(self.cfg, 'train', 'val')
             return super().train()
 
     def val(self) -> dict:
         self._drop_early_stopping()
         with explained_loading('val_dataloader', self._val_dataloader):
+            check_annotation_files(self.cfg, 'val')
             return super().val()
 
     def test(self) -> dict:
         self._drop_early_stopping()
         with explained_loading('test_dataloader', self._test_dataloader):
+            check_annotation_files(self.cfg, 'test')
             return super().test()
 
     def _drop_early_stopping(self) -> None:

@@ -68,9 +68,7 @@ class TestScalarsHook(Hook):
 
     __test__ = False  # for pytest
     priority = 'LOW'  # after the hooks that add metrics
-
-    def __init__(self):
-        self._step = 0
+    _step = 0
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         meta = checkpoint.get('meta') or {}
