@@ -1,4 +1,4 @@
-"""Where a model looks for each class: attention, or the class activation map of a linear head."""
+"""Where a model looks for each class: attention, or the class activation maps of other heads."""
 
 import torch
 from mmengine.model import BaseModel
@@ -8,24 +8,17 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-DECODER, RESIDUAL = "attention of the decoder's last layer", 'residual attention of CSRA'
-ACTIVATION = 'class activation map'
-
 
 def attention_kind(model: BaseModel) -> str | None:
     """Return what the maps of a model are, in words; None if it has none.
 
-    ML-Decoder and CSRA have attention. A linear layer behind global average pooling has a class
-    activation map.
+    ML-Decoder has attention, CSRA and a linear layer behind global average pooling have class
+    activation maps.
     """
     head = getattr(model, 'head', None)
     if hasattr(head, 'attention_maps'):
-        return DECODER
-    if isinstance(head, CSRAClsHead):
-        return RESIDUAL
-    linear = isinstance(head, (MultiLabelLinearClsHead, LinearClsHead))
-    is_pooled = isinstance(getattr(model, 'neck', None), GlobalAveragePooling)
-    return ACTIVATION if linear and is_pooled else None
+        return "attention of the decoder's last layer"
+    return 'class activation map' if _classifiers(model) else None
 
 
 @torch.no_grad()
@@ -35,27 +28,26 @@ def predict_with_attention(model: BaseModel, batch: dict) -> tuple[list[DataSamp
     Returns:
         tuple: The data samples, and maps ``(B, heads, K, H, W)`` of K queries, each of which
         answers for ``ceil(C / K)`` consecutive classes. They are at least 0 and sum to 1 over ``H``
-        and ``W``: of ML-Decoder :meth:`~.MLDecoderHead.attention_maps`; of CSRA
-        (arXiv:2108.02456) the softmax over the cells of the scores of a class, times the
-        temperature of each of its heads; of a linear layer (CAM, arXiv:1512.04150) the scores above
-        0, or zeros where no cell has one.
+        and ``W``. Attention is that of :meth:`~.MLDecoderHead.attention_maps`. A class activation
+        map (arXiv:1512.04150), one for each head of CSRA, has the scores of a class in the cells
+        where they are above 0, and is 0 where none is.
     """
     data = model.data_preprocessor(batch)
     feats = model.extract_feat(data['inputs'], stage='backbone')
     of_head = model.neck(feats) if model.with_neck else feats
     samples = model.head.predict(of_head, data['data_samples'])
-    kind = attention_kind(model)
-    if kind == DECODER:
+    if hasattr(model.head, 'attention_maps'):
         return samples, model.head.attention_maps(of_head)
-    if kind == RESIDUAL:
-        maps = [_residual(each, feats[-1]) for each in model.head.csra_heads]
-        return samples, torch.stack(maps, 1)
-    evidence = F.conv2d(feats[-1], model.head.fc.weight[..., None, None]).float().relu()
-    total = evidence.sum((2, 3), keepdim=True)
-    return samples, (evidence / total.clamp(min=torch.finfo(total.dtype).tiny))[:, None]
+    weights = [layer.weight.flatten(1)[..., None, None] for layer in _classifiers(model)]
+    evidence = torch.stack([F.conv2d(feats[-1], each).float().relu() for each in weights], 1)
+    total = evidence.sum((3, 4), keepdim=True)
+    return samples, evidence / total.clamp(min=torch.finfo(total.dtype).tiny)
 
 
-def _residual(head: nn.Module, feats: Tensor) -> Tensor:
-    """Return the softmax over the cells, ``(B, C, H, W)``, of one head of CSRA."""
-    scores = head.head(feats) / head.head.weight.norm(dim=1, keepdim=True).transpose(0, 1)
-    return (scores * head.T).flatten(2).softmax(2).unflatten(2, scores.shape[2:])
+def _classifiers(model: BaseModel) -> list[nn.Module]:
+    """Return the layers that score each cell of the feature map, before or after its mean."""
+    head, neck = getattr(model, 'head', None), getattr(model, 'neck', None)
+    if isinstance(head, CSRAClsHead) and neck is None:
+        return [each.head for each in head.csra_heads]
+    linear = isinstance(head, (MultiLabelLinearClsHead, LinearClsHead))
+    return [head.fc] if linear and isinstance(neck, GlobalAveragePooling) else []

@@ -47,19 +47,22 @@ def test_linear_layer_has_the_positive_part_of_its_class_activation_map(kind):
 
 
 @pytest.mark.parametrize('num_heads', [1, 2, 4])
-def test_csra_is_the_mean_and_what_its_attention_gathers(num_heads):
+def test_csra_has_the_positive_part_of_the_scores_that_it_adds_up(num_heads):
     config = dict(type='CSRAClsHead', num_classes=5, in_channels=64, num_heads=num_heads, lam=0.3)
     head, logits, feats, maps, kind = predict(config, neck=None)
-    assert maps.shape == (2, num_heads, 5, 3, 2) and 'CSRA' in kind
+    assert maps.shape == (2, num_heads, 5, 3, 2) and 'activation' in kind
     gathered = torch.zeros(2, 5)
     for each, own in zip(head.csra_heads, maps.unbind(1), strict=True):
         weights = each.head.weight[..., 0, 0]
         scores = torch.einsum('kc,bchw->bkhw', weights / weights.norm(dim=1, keepdim=True), feats)
+        attention = (scores * each.T).flatten(2).softmax(2).unflatten(2, (3, 2))
         if each.T == 99:  # the authors take the maximum itself
-            own = (scores == scores.amax((2, 3), keepdim=True)).float()
-        gathered += scores.mean((2, 3)) + 0.3 * (scores * own).sum((2, 3))
+            attention = (scores == scores.amax((2, 3), keepdim=True)).float()
+        gathered += (scores * (1 / 6 + 0.3 * attention)).sum((2, 3))
+        positive = scores.clamp(min=0)
+        total = positive.sum((2, 3), keepdim=True)
+        torch.testing.assert_close(own * total, positive)
     torch.testing.assert_close(gathered, logits)
-    torch.testing.assert_close(maps.sum((3, 4)), torch.ones(2, num_heads, 5))
 
 
 def test_decoder_has_the_maps_of_its_head():

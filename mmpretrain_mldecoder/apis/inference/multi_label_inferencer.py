@@ -264,8 +264,8 @@ class MultiLabelInferencer(BaseInferencer):
         if return_attention and attention_kind(self.model) is None:
             head = type(getattr(self.model, 'head', None)).__name__
             raise ValueError(
-                f'a {head} has no attention: ML-Decoder and CSRA have, and a linear layer behind '
-                'GlobalAveragePooling has a class activation map'
+                f'a {head} has no attention: ML-Decoder has, and CSRA, and a linear layer behind '
+                'GlobalAveragePooling, have class activation maps'
             )
 
     def thresholds(self, thr: Threshold) -> np.ndarray:

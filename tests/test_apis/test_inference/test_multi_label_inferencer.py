@@ -119,7 +119,7 @@ def test_heads_of_the_host(config, tmp_path, fake_coco, head, neck, activation):
     total = explained['attention'].sum((2, 3))
     assert (np.isclose(total, 1) | (total == 0)).all()  # no cell speaks for a class
     inferencer.model.head = torch.nn.Linear(1, 1)
-    with pytest.raises(ValueError, match='a Linear has no attention: ML-Decoder and CSRA have'):
+    with pytest.raises(ValueError, match='a Linear has no attention: ML-Decoder has'):
         inferencer(path, return_attention=True)
 
 
