@@ -36,7 +36,7 @@ LOSSES: dict[str, dict] = {
     'db': dict(type='TIMMLoss', loss_type='db', class_counts='auto'),
     **{name: dict(type='TIMMLoss', loss_type=name) for name in ('poly', 'twoway', 'zlpr')},
 }
-FEW_PHOTOS, EPOCHS_OF_FEW = (250, 500, 1000), 20
+FEW_PHOTOS, EPOCHS_OF_FEW = (250, 500), 20
 AUGMENTATIONS = dict(flip='RandomFlip', cutout='RandomCutout', randaugment='TwoOpRandAugment')
 
 

@@ -15,19 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.accuracy import losses
+from benchmarks.accuracy.fine_tuning import FEW_PHOTOS, Run, ablation_runs, few_photo_run, main_run
 from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
-from benchmarks.accuracy.fine_tuning import Run, ablation_runs, main_run
 from benchmarks.accuracy.frozen_features import BACKBONES, Network
 from benchmarks.accuracy.heads import HEADS, NAMES
-from benchmarks.accuracy.losses import (
-    BALANCED,
-    BINS,
-    HIDINGS,
-    LOSS_NAMES,
-    OF_ML_DECODER,
-    PARTIAL,
-    run_name,
-)
 from benchmarks.accuracy.photos import DATASETS, REPOSITORY
 from benchmarks.accuracy.records import (
     OUT,
@@ -38,7 +30,7 @@ from benchmarks.accuracy.records import (
     store_differences,
 )
 from benchmarks.accuracy.small_data import NETWORK as OF_START
-from benchmarks.accuracy.small_data_heads import ROWS, SIZES, STOPPING_HEADS, STOPPING_SIZES
+from benchmarks.accuracy.small_data_heads import SIZES, STOPPING_HEADS, STOPPING_SIZES
 from mmpretrain_mldecoder.analysis.model_table import update_page
 
 _PAGES = ('results', 'partial_labels', 'imbalance', 'audit', 'thresholds', 'fine_tuning')
@@ -221,18 +213,30 @@ def small_data_table(dataset: str, out: Path) -> list[list[str]]:
     return rows
 
 
-def small_data_heads_table(dataset: str, out: Path) -> list[list[str]]:
-    """Heads on the features of `mldecoder start` by the number of photos."""
-    study = Study('small_data_heads', out)
-    rows = [['photos', 'a class', 'seeds', *map(_short, ROWS)]]
-    for count in SIZES:
-        key = dict(dataset=dataset, photos=count)
-        of_heads = [study.find(key | dict(head=head)) for head in ROWS]
+def _by_photos(dataset: str, records_of: Callable[[str, int], list[dict]]) -> list[list[str]]:
+    """Return what heads reach by the number of photos that they learned from."""
+    rows = [['photos', 'a class', 'seeds', *map(_short, FINE_TUNED)]]
+    for count in sorted({*SIZES, *FEW_PHOTOS}):
+        of_heads = [records_of(head, count) for head in FINE_TUNED]
         if all(of_heads):
             means = [mean_and_sd([each['mAP'] for each in records]) for records in of_heads]
             per_class = f'{count / DATASETS[dataset]:.2g}'
             rows.append([f'{count:,}', per_class, str(len(of_heads[0])), *means])
     return rows
+
+
+def small_data_heads_table(dataset: str, out: Path) -> list[list[str]]:
+    """Heads on the features of `mldecoder start` by the number of photos."""
+    find, key = Study('small_data_heads', out).find, dict(dataset=dataset)
+    return _by_photos(dataset, lambda head, photos: find(key | dict(head=head, photos=photos)))
+
+
+def few_photos_table(dataset: str, out: Path) -> list[list[str]]:
+    """Whole networks by the number of photos."""
+    find, key = Study('fine_tuning', out).find, dict(dataset=dataset)
+    return _by_photos(
+        dataset, lambda head, photos: find(key | dict(run=few_photo_run(head, photos).name))
+    )
 
 
 def small_data_stopping_table(dataset: str, out: Path) -> list[list[str]]:
@@ -254,18 +258,18 @@ def partial_table(dataset: str, out: Path) -> list[list[str]]:
     study = Study('losses', out)
     hidden = ['nothing hidden', 'half hidden', '90 % hidden', 'all but one positive hidden']
     rows = [['unknown labels', *hidden]]
-    for head, methods in dict(linear=PARTIAL, mldecoder=OF_ML_DECODER).items():
+    for head, methods in dict(linear=losses.PARTIAL, mldecoder=losses.OF_ML_DECODER).items():
         for method in methods:
             cells = []
-            for hiding in ('none', *HIDINGS):
+            for hiding in ('none', *losses.HIDINGS):
                 # With all labels known, those that ignore unknown ones are the plain losses.
                 name = method.removeprefix('ignore-') if hiding == 'none' else method
-                run = run_name(name, hiding, head)
+                run = losses.run_name(name, hiding, head)
                 records = study.find(dict(dataset=dataset, run=run))
                 cells.append(mean_and_sd([each['mAP'] for each in records]) if records else '-')
             if set(cells) != {'-'}:
                 head_name = 'ML-Decoder: ' if head == 'mldecoder' else ''
-                rows.append([head_name + LOSS_NAMES[method], *cells])
+                rows.append([head_name + losses.LOSS_NAMES[method], *cells])
     return rows
 
 
@@ -273,15 +277,15 @@ def balanced_table(dataset: str, out: Path) -> list[list[str]]:
     """Losses and a sampler for rare classes."""
     study, differences = Study('losses', out), Study('losses_differences', out)
     rows = [['loss', 'rare', 'medium', 'frequent', 'mAP', 'minus BCE, rare', 'minus BCE, mAP']]
-    for method in BALANCED:
-        key = dict(dataset=dataset, run=run_name(method))
+    for method in losses.BALANCED:
+        key = dict(dataset=dataset, run=losses.run_name(method))
         if records := study.find(key):
-            names = [*(f'mAP_{name}' for name in BINS), 'mAP']
+            names = [*(f'mAP_{name}' for name in losses.BINS), 'mAP']
             cells = [mean_and_sd([each[name] for each in records]) for name in names]
             for classes in ('rare', 'all'):
                 found = differences.find(key | dict(classes=classes))
                 cells.append(interval(found[-1]) if found else '-')
-            rows.append([LOSS_NAMES[method], *cells])
+            rows.append([losses.LOSS_NAMES[method], *cells])
     return rows
 
 
@@ -346,6 +350,7 @@ TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     few_images=few_images_table,
     small_data=small_data_table,
     small_data_heads=small_data_heads_table,
+    few_photos=few_photos_table,
     small_data_stopping=small_data_stopping_table,
     partial=partial_table,
     balanced=balanced_table,
