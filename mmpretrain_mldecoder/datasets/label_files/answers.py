@@ -18,7 +18,7 @@ class Answers:
         separator (str): Between the labels of a cell, as ``delimiter``; ``'none'`` if a cell is
             one label.
         image_column (str): The column of a CSV with the images.
-        label_columns (tuple[str, ...]): Those with the labels: one with lists, or one a class.
+        label_columns (tuple[str, ...]): Those with the labels: lists, or one a class.
         class_names (str): A file with the names of numbered classes, one a line, or in JSON or
             YAML, relative to the data.
         group_column (str): The column of what a split keeps together; never asked for.

@@ -145,12 +145,14 @@ def _labels(
         unused = [name for name in unused if name not in names]
         of_rows = zip(*(map(targets.get, table.columns[name]) for name in names), strict=True)
         return [dict(zip(names, row, strict=True)) for row in of_rows], chosen, _unused(unused)
-    if len(chosen) > 1:
+    if len(wrong) < len(chosen):
+        value = next(name for name in chosen if name not in wrong)
         raise ValueError(
-            f'{path}: label_columns has {len(chosen)} columns, but {wrong[0]!r} has other '
-            'values than 1, 0, -1 and empty. Name one column with lists, or one column a class'
+            f'{path}: of label_columns {wrong[0]!r} has other values than 1, 0, -1 and empty, and '
+            f'{value!r} has none. Name columns with labels, or one column a class'
         )
-    lists = split_cells(cells[0], table.source)
+    of_columns = [split_cells(of_column, table.source) for of_column in cells]
+    lists = [[*chain.from_iterable(of_row)] for of_row in zip(*of_columns, strict=True)]
     refuse_vectors(lists, table.source)
     for name in unused:
         if name.lower() == 'confidence' and not {'0', '0.0'}.isdisjoint(table.columns[name]):
@@ -188,6 +190,8 @@ def _label_columns(table: CsvTable) -> tuple[str, ...]:
     choices = {
         (name,): f'its cells are such as {_example(table, name, 100)}' for name in named or texts
     }
+    if len(named) > 1:
+        choices[tuple(named)] = 'all of them'
     if of_values:
         listed = ', '.join(map(printable, of_values[:5]))
         choices[of_values] = (

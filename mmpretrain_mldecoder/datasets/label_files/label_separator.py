@@ -12,6 +12,7 @@ from .label_source import LabelSource
 
 _SEPARATORS = ('|', ';', ',', '\t', '\n')
 _CHINESE = str.maketrans('，、；', ',,;')  # as commas and semicolons are, also beside them
+_RARE = ('+', '/', ':', '&')  # also parts of names
 _NONE = 'none'
 
 
@@ -23,7 +24,8 @@ def split_cells(cells: Sequence[str], source: LabelSource) -> list[list[str]]:
     separate numbers; between words they may belong to the names.
 
     Raises:
-        OpenQuestion: About ``separator``, if several of them occur, or blanks only.
+        OpenQuestion: About ``separator``, if several of them occur, or blanks only, or labels recur
+            between ``+``, ``/``, ``:`` or ``&``.
         ValueError: If a cell that begins as a list is none.
     """
     cells = [cell.strip() for cell in cells]
@@ -79,11 +81,15 @@ def _separator(cells: Sequence[str], source: LabelSource) -> str:
         return possible[0]
     if not possible:
         words = [cell.split() for cell in cells]
-        if all(len(of_cell) == 1 for of_cell in words):
-            return ''
         if all(word.isdecimal() for of_cell in words for word in of_cell):
-            return ' '
-        possible, counts = [' '], {' ': sum(len(of_cell) > 1 for of_cell in words)}
+            return ' ' if any(len(of_cell) > 1 for of_cell in words) else ''
+        # labels that recur in other cells: fewer than cells that differ
+        counts = {' ': sum(len(of_cell) > 1 for of_cell in words)}
+        signs = [sign for sign in _RARE if _number(cells, sign) < _number(cells, '')]
+        counts |= {sign: sum(sign in cell for cell in cells) for sign in signs}
+        possible = [sign for sign, count in counts.items() if count]
+        if not possible:
+            return ''
     example = max(cells[:1000], key=lambda cell: sum(sign in cell for sign in possible))
     found = ', '.join(f'{counts[sign]:,} a {name_of_character(sign)!r}' for sign in possible)
     raise OpenQuestion(
@@ -92,6 +98,10 @@ def _separator(cells: Sequence[str], source: LabelSource) -> str:
         f'"{printable(example[:80])}". What separates the labels of an image?',
         {name_of_character(sign) or _NONE: _outcome(cells, sign) for sign in (*possible, '')},
     )
+
+
+def _number(cells: Sequence[str], separator: str) -> int:
+    return len({label for cell in {*cells} for label in _split(cell, separator)})
 
 
 def _outcome(cells: Sequence[str], separator: str) -> str:

@@ -82,6 +82,31 @@ def test_blanks_between_numbers_separate(folder):
     assert folder.read().classes == ('0', '7', '16')
 
 
+@pytest.mark.parametrize('sign', '+/:&')
+def test_asks_about_other_signs_where_labels_recur(folder, sign):
+    folder.add_images('a.jpg', 'b.jpg', 'c.jpg', 'd.jpg')
+    rows = (('a', 'sea', 'sky'), ('b', 'sea', 'sun'), ('c', 'sky', 'sun'), ('d', 'sky'))
+    folder.write('l.csv', 'image,labels\n' + ''.join(f'{i},{sign.join(r)}\n' for i, *r in rows))
+    assert set(folder.asked('separator')) == {sign, 'none'}
+    assert folder.labels(separator=sign) == {f'{i}.jpg': r for i, *r in rows}
+    assert len(folder.read(separator='none').classes) == 4
+    folder.write('l.csv', f'image,labels\na,animal{sign}cat\nb,animal{sign}dog\n')
+    assert len(folder.read().classes) == 2
+
+
+def test_several_columns_with_a_label_each(folder):
+    """As the two types of a Pokemon."""
+    folder.add_images('a.png', 'b.png')
+    folder.write('l.csv', 'name,Type1,Type2,Size\na,grass,poison,1\nb,fire,,0\n')
+    columns = ('Type1', 'Type2')
+    labels = folder.labels(image_column='name', label_columns=columns)
+    assert labels == {'a.png': ['grass', 'poison'], 'b.png': ['fire']}
+    with pytest.raises(ValueError, match="'Size'"):
+        folder.read(image_column='name', label_columns=(*columns, 'Size'))
+    folder.write('l.csv', 'name,tag 1,tag 2\na,grass,poison\nb,fire,\n')
+    assert ('tag 1', 'tag 2') in folder.asked('label_columns')
+
+
 def test_asks_which_of_two_separators_it_is(folder):
     folder.add_images('a.jpg')
     folder.write('l.csv', 'image,labels\na.jpg,"dog, hot|cat"\n')
@@ -105,7 +130,7 @@ def test_asks_what_minus_one_zero_and_empty_mean(folder):
 def test_asks_for_columns_that_are_not_clear(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('l.csv', 'image,tags,genre\na.jpg,x,y\nb.jpg,x,z\n')
-    assert set(folder.asked('label_columns')) == {('tags',), ('genre',)}
+    assert set(folder.asked('label_columns')) == {('tags',), ('genre',), ('tags', 'genre')}
     assert folder.labels(label_columns=('genre',)) == {'a.jpg': ['y'], 'b.jpg': ['z']}
     folder.write('l.csv', 'image,tags,cat,dog\na.jpg,x,0,1\nb.jpg,x,1,1\n')
     assert set(folder.asked('label_columns')) == {('tags',), ('cat', 'dog')}
