@@ -1,4 +1,4 @@
-# For fewer images, or fewer of each class, than ML-Decoder needs (docs/results.md#few-photos).
+# For many classes with few images each (docs/results.md#few-photos).
 _base_ = './mldecoder_r50vd_ssld.py'
 
 model = dict(

@@ -30,7 +30,7 @@ def labels_of_table(
         ValueError: If a column is not there, or several are named that are not one a class.
     """
     answers = table.source.answers
-    image = image or answers.image_column or _image_column(table)
+    image = image_column(table, image)
     images = table.column(image)
     if table.source.images.find(image, table.source.folder)[0]:
         raise ValueError(
@@ -47,7 +47,7 @@ def labels_of_table(
 def edit_table(table: CsvTable, changes: Changes, image: str | None = None) -> str:
     """Return the text of a CSV file with labels changed, see :func:`labels_of_table`."""
     answers = table.source.answers
-    image = image or answers.image_column or _image_column(table)
+    image = image_column(table, image)
     chosen = answers.label_columns or _label_columns(_without(table, image))
     cells = [table.columns[name] for name in chosen]
     place = {name: i for i, name in enumerate(table.columns)}
@@ -78,13 +78,15 @@ def _without(table: CsvTable, image: str) -> CsvTable:
     return table._replace(columns=columns)
 
 
-def _image_column(table: CsvTable) -> str:
-    """Return the one column whose cells are names of images.
+def image_column(table: CsvTable, image: str | None = None) -> str:
+    """Return the column with the images: as named, or the one whose cells are names of images.
 
     Of a column without suffixes at least half of the first names have to be found. One with
     suffixes whose images are not found, such as addresses of posters, is asked about beside it.
     """
     source = table.source
+    if image := image or source.answers.image_column:
+        return image
     with_suffix, found = [], []
     for name, cells in table.columns.items():
         sample = list(dict.fromkeys(filter(None, cells[:_SAMPLE])))
@@ -182,7 +184,7 @@ def _label_columns(table: CsvTable) -> tuple[str, ...]:
                 'the columns with labels (label_columns)'
             )
     texts = [name for name in table.columns if name not in of_values]
-    named = [name for name in texts if any(word in name.lower() for word in _LABEL_NAMES)]
+    named = [*filter(is_label_name, texts)]
     if of_values and not named:
         return of_values
     if not of_values and len(named or texts) == 1:
@@ -203,6 +205,11 @@ def _label_columns(table: CsvTable) -> tuple[str, ...]:
         'and 0, true and false, yes and no, -1, or empty.)',
         choices,
     )
+
+
+def is_label_name(name: str) -> bool:
+    """Whether a column, by its name, has labels."""
+    return any(word in name.lower() for word in _LABEL_NAMES)
 
 
 def _example(table: CsvTable, name: str, rows: int) -> str:

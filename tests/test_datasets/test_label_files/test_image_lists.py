@@ -84,7 +84,7 @@ def test_keys_of_json_in_no_format_are_named(folder):
     folder.write('result.json', '{\n  "images": [{}],\n  "annotations": []}')
     with pytest.raises(ValueError, match=r'the keys images, annotations \(annotations empty\)'):
         folder.read()
-    folder.write('result.json', '[{"image": "a.jpg", "annotations": []}]')
+    folder.write('result.json', '[{"image": 1, "annotations": []}]')
     with pytest.raises(ValueError, match='list of objects with the keys annotations, image'):
         folder.read()
 

@@ -89,6 +89,10 @@ SAMPLES = {
         },
         {'a.jpg': ['cat', 'hot dog'], 'b.jpg': ['cat']},
     ),
+    'json': (
+        {'my.json': '[{"name": "a.jpg", "tags": ["cat", "hot dog"]}, {"name": "b", "tags": []}]'},
+        {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []},
+    ),
     'roboflow': (
         {'train/_classes.csv': f'filename, hot dog, cat \na.rf.{HEX}.jpg, 1, 0\nb.jpg, 0, 0\n'},
         {f'train/a.rf.{HEX}.jpg': ['hot dog'], 'train/b.jpg': []},
@@ -338,18 +342,6 @@ def test_boxes_are_labels_where_there_is_nothing_else(folder, file, text):
     folder.write(file, text)
     assert folder.labels() == {'a.jpg': ['cat']}
     assert any('1 box' in note for note in folder.read().notes)
-
-
-def test_hugging_face_in_csv_and_with_names_in_text(folder):
-    folder.add_images('train/a.jpg', 'test/a.jpg')
-    for split, label in (('train', 'cat, hot dog'), ('test', 'cat')):
-        folder.write(f'{split}/metadata.csv', f'file_name,text\na.jpg,"{label}"\n')
-    assert folder.labels() == {'test/a.jpg': ['cat'], 'train/a.jpg': ['cat', 'hot dog']}
-    assert folder.read().splits == ('test', 'train')
-    for split, label in (('train', 'cat, hot dog'), ('test', 'cat')):
-        (folder.path / f'{split}/metadata.csv').unlink()
-        folder.write(f'{split}/metadata.jsonl', lines(dict(file_name='a.jpg', text=label)))
-    assert folder.labels() == {'test/a.jpg': ['cat'], 'train/a.jpg': ['cat', 'hot dog']}
 
 
 @pytest.mark.parametrize(
