@@ -20,7 +20,8 @@ from ..fileio.terminal import one_line
 ROWS = Path(mmpretrain_mldecoder.__file__).parent / '.mim' / 'configs' / 'finetune'
 BASE_BATCH = 32  # of the rows
 FEW_IMAGES = 5000  # below, those of val are trained on in the end, too
-# With fewer images, or fewer for each class, CSRA is as good on frozen features or better.
+# With fewer images, or fewer for each class, CSRA is as good on frozen features or better; where
+# the backbone learns, too, with fewer for each of many classes (docs/results.md#few-photos).
 FOR_QUERIES, FOR_A_CLASS = 2000, 100
 LEAST_STEPS = 10  # an epoch
 PASSES = dict(cpu=10_000, gpu=60_000)  # images that a training sees, within the bounds of epochs
@@ -90,7 +91,8 @@ def choose(
 
 
 def _row(num_images: int, num_classes: int, has_gpu: bool) -> Choice:
-    few = num_images < max(FOR_QUERIES, FOR_A_CLASS * num_classes)
+    few = num_images < FOR_A_CLASS * num_classes
+    few = few and num_classes > MOST_QUERIES if has_gpu else few or num_images < FOR_QUERIES
     head = 'csra' if few else 'mldecoder'
     data = f'{num_images:,} images of {num_classes:,} classes'
     if not has_gpu:

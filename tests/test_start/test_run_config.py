@@ -31,15 +31,22 @@ def test_small_data_gets_small_batches_and_many_epochs(images, batch, epochs):
 
 
 @pytest.mark.parametrize(
-    ('images', 'classes', 'head'),
-    [(500, 2, 'csra'), (1999, 3, 'csra'), (2000, 20, 'mldecoder'), (4500, 374, 'csra')],
+    ('images', 'classes', 'frozen', 'fine_tuned'),
+    [
+        (500, 2, 'csra', 'mldecoder'),
+        (1999, 3, 'csra', 'mldecoder'),
+        (2000, 20, 'mldecoder', 'mldecoder'),
+        (1900, 20, 'csra', 'mldecoder'),
+        (4500, 374, 'csra', 'csra'),
+        (40000, 374, 'mldecoder', 'mldecoder'),
+    ],
 )
-def test_few_images_or_few_of_a_class_get_csra(images, classes, head, monkeypatch):
-    assert values(choose(images, classes))['row'] == f'{head}_lite2_frozen'
+def test_few_images_or_few_of_a_class_get_csra(images, classes, frozen, fine_tuned, monkeypatch):
+    assert values(choose(images, classes))['row'] == f'{frozen}_lite2_frozen'
     monkeypatch.setattr(run_config, 'get_device', lambda: 'cuda')
     monkeypatch.setattr(run_config, 'find_published', lambda _: None)
     monkeypatch.setattr(run_config, 'fits_memory', lambda row, batch: True)
-    assert values(choose(images, classes))['row'] == f'{head}_r50vd_ssld'
+    assert values(choose(images, classes))['row'] == f'{fine_tuned}_r50vd_ssld'
 
 
 def test_what_is_asked_for_is_taken():
@@ -88,15 +95,15 @@ def test_batch_size_is_halved_until_a_step_fits(monkeypatch):
     assert chosen['log_interval'].value == 100
 
 
-@pytest.mark.parametrize(('images', 'head'), [(5000, 'mldecoder'), (100, 'csra')])
+@pytest.mark.parametrize(('classes', 'head'), [(3, 'mldecoder'), (101, 'csra')])
 def test_without_a_download_the_weights_are_those_of_the_package(
-    images, head, monkeypatch, capsys, tmp_path
+    classes, head, monkeypatch, capsys, tmp_path
 ):
     monkeypatch.setattr(run_config, 'get_device', lambda: 'cuda')
     monkeypatch.setattr(run_config, 'fits_memory', lambda row, batch: True)
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     monkeypatch.setattr(download, 'urlopen', refuse_connection)
-    chosen = choose(images, 3)
+    chosen = choose(5000, classes)
     assert chosen['row'].value == f'{head}_lite0'
     assert 'cannot be downloaded' in chosen['row'].reason
     assert 'ResNet50_vd_ssld_pretrained.pdparams' in capsys.readouterr().out
