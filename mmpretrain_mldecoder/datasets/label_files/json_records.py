@@ -185,4 +185,6 @@ def _cell(value: Any, in_list: bool) -> str:
 HUGGING_FACE = LabelFormat(
     'hugging-face', "Hugging Face's metadata", ('.csv', '.jsonl'), _is_hugging_face, _read, _edit
 )
-FORMAT = LabelFormat('json', 'JSON', ('.json', *JSON_LINES), _recognises, _read, _edit)
+FORMAT = LabelFormat(
+    'json', 'JSON with a record an image', ('.json', *JSON_LINES), _recognises, _read, _edit
+)
