@@ -76,12 +76,13 @@ def _edit(source: LabelSource, changes: Changes) -> str | None:
     if source.suffix == '.csv':
         return edit_table(read_csv(source), changes, _FILE_NAME)
     records = _records(source)
-    lists = {name for record in records for name, v in record.items() if isinstance(v, list)}
-    keys = [*(source.answers.label_columns or lists)]
+    columns, _ = _columns(records)
+    keys = [*(source.answers.label_columns or _chosen(columns))]
     cells = [record.get(key) for record in records for key in keys]
-    if len(keys) != 1 or keys[0] not in lists or any(_classes(each) is not each for each in cells):
+    are_lists = any(isinstance(each, list) for each in cells)
+    if len(keys) != 1 or not are_lists or any(_classes(each) is not each for each in cells):
         return None  # a key a class, text with several labels, or objects with boxes
-    image = image_column(CsvTable(source, _columns(records)[0]), _image_key(source))
+    image = image_column(CsvTable(source, columns), _image_key(source))
 
     def edit(record: dict[str, Any]) -> None:
         if of_image := changes(str(record.get(image, ''))):

@@ -65,8 +65,8 @@ OBJECTS = [
      dict(metainfo=dict(classes=['cat', 'dog']), data_list=[
          dict(img_path='a.jpg', gt_label=[0, 1], gt_score=[1, 1]),
          dict(img_path='b.jpg', gt_label=[], gt_score=[-1, 0])])),
-    ([dict(image='a.jpg', tags=['dog']), dict(image='b.jpg', tags=['dog', 'cat'], x=1)],
-     [dict(image='a.jpg', tags=['dog', 'cat']), dict(image='b.jpg', tags=['cat'], x=1)]),
+    ([dict(image='a.jpg', tags=['dog']), dict(image='b.jpg', tags=['dog', 'cat'], size=[8, 6])],
+     [dict(image='a.jpg', tags=['dog', 'cat']), dict(image='b.jpg', tags=['cat'], size=[8, 6])]),
     ({'a.jpg': ['dog'], 'b.jpg': ['dog', 'cat'], 'c.jpg': None},
      {'a.jpg': ['dog', 'cat'], 'b.jpg': ['cat'], 'c.jpg': None}),
     ({'a.jpg': dict(tags=['dog'], x=1), 'b.jpg': dict(tags=['cat', 'dog'])},
