@@ -202,7 +202,7 @@ def _label_columns(table: CsvTable) -> tuple[str, ...]:
     raise OpenQuestion(
         'label_columns',
         f'{path}: which columns have the labels? (Where each class has one, its cells have to be 1 '
-        'and 0, true and false, yes and no, -1, or empty.)',
+        'and 0, true and false, yes and no, x, -1, or empty.)',
         choices,
     )
 

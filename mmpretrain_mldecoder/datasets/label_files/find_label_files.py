@@ -24,6 +24,7 @@ _SUFFIXES |= {*SPREADSHEETS}
 _LEVELS = 4  # of folders below the data
 _LISTED = 3  # files in none of the formats
 _KEYS = 10  # of such a file
+_PER_IMAGE = ('.json', '.xml')  # files of labelme, VOC, in which each is read
 _MANY = 50  # files of a kind in a folder: one an image, no label files of their own
 
 
@@ -79,13 +80,15 @@ def find_label_files(
             f'{answers.labels or data}: no labels found. {listed}Formats that are read: {titles} '
             '(if all folders are classes: `format` folders)'
         )
-    is_folder = {path for same in candidates.values() for path, _ in same}
+    folders = (FORMATS['folders'], os.curdir, '')
+    not_classes = {key: same for key, same in candidates.items() if key[0] != folders[0]}
+    with_files = {path for same in not_classes.values() for path, _ in same}
     left_out = [
         other
         for other in others
-        if other.path.suffix not in ('.txt', '') and other.path.parent not in is_folder - {data}
+        if other.path.suffix not in ('.txt', '')
+        and not (other.path.suffix in _PER_IMAGE and other.path.parent in with_files)
     ]
-    folders = (FORMATS['folders'], os.curdir, '')
     if len(candidates) > 1:  # folders are labels where there are no files
         candidates.pop(folders, None)
     elif folders in candidates and left_out and answers.format is None:

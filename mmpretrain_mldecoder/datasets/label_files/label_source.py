@@ -100,6 +100,8 @@ class LabelSource:
                 raise ValueError('it is empty: remove it, or copy it again')
             if self.head.startswith('version https://git-lfs'):
                 raise ValueError('it is a pointer of git-lfs: fetch the file with git lfs pull')
+            if self.lines and self.lines[0].lower().startswith('sep='):
+                raise ValueError(f'its first line, {self.lines[0]}, is for Excel only: remove it')
             if self.suffix == '.xml':
                 read_xml(self.path)
             elif self.suffix not in ('.json', *JSON_LINES):

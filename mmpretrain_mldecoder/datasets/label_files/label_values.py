@@ -18,8 +18,8 @@ from .label_table import LabelRow
 
 _BOX, _BOXES = 'box or other shape', 'boxes or other shapes'
 _VALUES = {
-    **dict.fromkeys(('1', '1.0', 'true', 'yes'), 1),
-    **dict.fromkeys(('0', '0.0', 'false', 'no', '-0.0'), 0),
+    **dict.fromkeys(('1', '1.0', 'true', 'yes', 't', 'y', 'x'), 1),
+    **dict.fromkeys(('0', '0.0', 'false', 'no', 'f', 'n', '-0.0'), 0),
     **dict.fromkeys(('-1', '-1.0'), -1),
     **dict.fromkeys(('', 'na', 'nan'), None),
 }
@@ -29,9 +29,14 @@ _MEANINGS = {NO: 'the image does not show the class', UNKNOWN: 'it is not known'
 
 
 def are_values(texts: Iterable[str]) -> bool:
-    """Whether all are values of a class, and not all are empty."""
+    """Whether all are values of a class, and not all are empty.
+
+    Letters are names if two mean yes: chromosomes are X or Y.
+    """
     different = {text.strip().lower() for text in set(texts)}
-    return different <= _VALUES.keys() and any(_VALUES[text] is not None for text in different)
+    if not different <= _VALUES.keys() or len({'t', 'y', 'x'} & different) > 1:
+        return False
+    return any(_VALUES[text] is not None for text in different)
 
 
 def refuse_vectors(lists: Sequence[Sequence[str]], source: LabelSource) -> None:

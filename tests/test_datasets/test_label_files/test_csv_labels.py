@@ -15,6 +15,19 @@ from mmpretrain_mldecoder.errors import OpenQuestion
 EXPECTED = {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []}
 
 
+@pytest.mark.parametrize('yes, no', (('x', ''), ('X', '0'), ('Y', 'n'), ('t', 'F'), ('Yes', 'NO')))
+def test_words_and_letters_for_yes_and_no(folder, yes, no):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', f'image,cat,dog\na.jpg,{yes},{no}\nb.jpg,{yes},{yes}\n')
+    assert folder.labels(empty='no') == {'a.jpg': ['cat'], 'b.jpg': ['cat', 'dog']}
+
+
+def test_letters_that_both_mean_yes_are_names(folder):
+    folder.add_images('a.jpg', 'b.jpg')
+    folder.write('l.csv', 'image,label\na.jpg,X\nb.jpg,Y\n')
+    assert folder.labels() == {'a.jpg': ['X'], 'b.jpg': ['Y']}
+
+
 @pytest.mark.parametrize(
     'text',
     (
@@ -129,10 +142,10 @@ def test_asks_what_minus_one_zero_and_empty_mean(folder):
 
 def test_asks_for_columns_that_are_not_clear(folder):
     folder.add_images('a.jpg', 'b.jpg')
-    folder.write('l.csv', 'image,tags,genre\na.jpg,x,y\nb.jpg,x,z\n')
+    folder.write('l.csv', 'image,tags,genre\na.jpg,p,y\nb.jpg,p,z\n')
     assert set(folder.asked('label_columns')) == {('tags',), ('genre',), ('tags', 'genre')}
     assert folder.labels(label_columns=('genre',)) == {'a.jpg': ['y'], 'b.jpg': ['z']}
-    folder.write('l.csv', 'image,tags,cat,dog\na.jpg,x,0,1\nb.jpg,x,1,1\n')
+    folder.write('l.csv', 'image,tags,cat,dog\na.jpg,p,0,1\nb.jpg,p,1,1\n')
     assert set(folder.asked('label_columns')) == {('tags',), ('cat', 'dog')}
     assert folder.labels(label_columns=('cat', 'dog'))['a.jpg'] == ['dog']
     folder.write('l.csv', 'name,labels\nx,cat\ny,dog\n')

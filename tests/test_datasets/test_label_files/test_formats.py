@@ -160,6 +160,27 @@ def test_a_pointer_of_git_lfs_is_named(folder, suffix):
             folder.read(**answers)
 
 
+def test_a_line_for_excel_is_named(folder):
+    folder.add_images('a.jpg')
+    folder.write('l.csv', 'sep=;\r\nimage;labels\r\na.jpg;cat\r\n')
+    for answers in ({}, dict(labels='l.csv')):
+        with pytest.raises(ValueError, match=r'l\.csv.*sep=;.*remove it'):
+            folder.read(**answers)
+    folder.write('l.csv', 'image;labels\r\na.jpg;cat\r\n')
+    assert folder.labels() == {'a.jpg': ['cat']}
+
+
+def test_a_broken_file_beside_those_of_each_image_is_named(folder):
+    for name in 'ab':
+        folder.add_images(f'{name}.jpg')
+        folder.write(f'{name}.json', f'{{"imagePath": "{name}.jpg", "shapes": []}}')
+    folder.write('a.json', '{"imagePath": "a.jpg", "shapes": [{"label": "cat"}]}')
+    assert not any('not read' in note for note in folder.read().notes)
+    folder.write('b.json', '{"imagePath": "b.jpg", "sha')
+    with pytest.raises(ValueError, match=r'b\.json'):
+        folder.read()
+
+
 def test_the_damaged_file_of_a_split_is_an_error_and_other_files_are_named(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('train.json', coco('a.jpg'))

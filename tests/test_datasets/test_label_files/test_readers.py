@@ -150,6 +150,23 @@ SAMPLES = {
         },
         {'images/train/a.jpg': ['cat'], 'images/train/b.jpg': []},
     ),
+    'labelme': (
+        {
+            'json/a.json': '{"imagePath": "..\\\\a.jpg", "flags": {"cat": true, "hot dog": true}, '
+            '"shapes": []}',
+            'json/b.json': '{"imagePath": "../b.jpg", "shapes": [], '
+            '"flags": {"cat": false, "__ignore__": false}}',
+        },
+        {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []},
+    ),
+    'labelme with shapes': (
+        {
+            'a.json': '{"imagePath": "a.jpg", "imageData": "/9j/", "flags": null, '
+            '"shapes": [{"label": "cat"}, {"label": "_background_"}, {"label": "hot dog"}]}',
+            'b.json': '{"imagePath": "b.jpg", "shapes": [], "flags": {}}',
+        },
+        {'a.jpg': ['cat', 'hot dog'], 'b.jpg': []},
+    ),
     'folders': ({}, {'cat/a.jpg': ['cat', 'hot dog'], 'hot dog/b.jpg': ['hot dog']}),
 }
 
@@ -238,6 +255,7 @@ def test_files_that_are_cut_off_are_errors_in_one_line(folder, name):
         ('google in CSV', 'import.csv', 'TRAIN,gs://b/a.jpg,cat\nTRAIN,a.jpg,cat\n', 'row 2'),
         ('voc-lists', 'ImageSets/Main/cat_trainval.txt', 'a 1\nb 2\n', 'line 2'),
         ('yolo', 'labels/train/a.txt', '1 .5 .5 .1\n', 'line 1'),
+        ('labelme', 'json/b.json', '{"imagePath": "b.jpg", "shapes": 7}', 'b.json: .*shapes'),
     ),
 )
 def test_what_a_format_does_not_have_is_named(folder, name, file, text, match):
