@@ -201,7 +201,7 @@ def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
             )
     run.once('labels', write_labels)
 
-    def write_config() -> None:
+    if not run.config.exists():
         counts = read_split_counts(run.labels)
         num_images, num_classes = counts.images['train'], len(counts.classes)
         asked_for = {name: settings[name] for name in ('row', 'epochs', 'batch_size')}
@@ -212,8 +212,6 @@ def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
         with atomic_write(run.config) as path:
             text = config_text(choices, by_labels, num_classes, data, run.path)
             path.write_text(text, encoding='utf-8')
-
-    run.once('config', write_config)
 
 
 def mldecoder(*arguments: object, allowed: Sequence[int] = (0,), log: Path | None = None) -> None:

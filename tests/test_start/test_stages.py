@@ -103,6 +103,26 @@ def test_a_label_file_of_the_working_directory_is_found_from_another_one(tmp_pat
         write_inputs(RunFolder(tmp_path / 'run', settings), data, Answers(labels='my.csv'))
 
 
+def test_a_config_is_written_again_if_it_was_deleted_and_kept_if_it_was_edited(tmp_path):
+    pytest.importorskip('iterstrat')
+    data = tmp_path / 'data'
+    for i in range(40):
+        (data / 'ab'[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (8, 8), (i, 0, 0)).save(data / 'ab'[i % 2] / f'{i}.png')
+    settings = dict(data=str(data), seed=0, row=None, epochs=1, batch_size=None, unknown=None)
+
+    def config() -> Path:
+        run = RunFolder(tmp_path / 'run', settings)
+        write_inputs(run, data, Answers())
+        return run.config
+
+    text = config().read_text()
+    config().unlink()
+    assert config().read_text() == text
+    config().write_text(text + '# mine')
+    assert config().read_text() == text + '# mine'
+
+
 MODEL = dict(
     type='ImageClassifier',
     backbone=dict(type='ResNet', depth=18, stem_channels=8, base_channels=8),
