@@ -3,6 +3,7 @@
 import logging
 import os.path as osp
 from collections import Counter
+from pathlib import Path
 from xml.etree import ElementTree
 
 from mmengine.fileio import LocalBackend, get_file_backend, list_from_file
@@ -61,7 +62,7 @@ class SeededImageNet(SeededSamplesMixin, SkipUnreadableMixin, ImageNet):
         if not (self.ann_file and self.with_label):
             return super().load_data_list()
         num_classes = len(self.CLASSES)
-        for number, line in enumerate(list_from_file(self.ann_file), 1):
+        for number, line in enumerate(_lines(self.ann_file), 1):
             path, _, label = line.strip().rpartition(' ')
             if not (path and label.isdecimal() and int(label) < num_classes):
                 raise ValueError(
@@ -104,15 +105,17 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
         source = self.image_set_path
         if not self.backend.exists(source):
             raise FileNotFoundError(
-                f'there is no list of images {source}: set `data_root` to the folder that has '
-                'ImageSets, JPEGImages and Annotations, or `image_set_path` to the list'
+                f'there is no list of images {source}{_lists_near(source, self.data_root)}: set '
+                '`data_root` to the folder that has ImageSets, JPEGImages and Annotations, `split` '
+                'to one of its lists, or `image_set_path` to another one'
             )
-        ids = [*filter(None, map(str.strip, list_from_file(source, encoding='utf-8-sig')))]
+        ids = [*filter(None, map(str.strip, _lines(source)))]
         if not ids:
             raise ValueError(f'{source} has no lines: it needs the name of an image in each')
         names = [f'{each}.jpg' for each in ids]
         if self.checks_files and isinstance(get_file_backend(self.img_prefix), LocalBackend):
-            found = find_files(self.img_prefix, names, source, 'remove them from the list')
+            fix = 'remove them from the list, in which names have no folder, suffix or label'
+            found = find_files(self.img_prefix, names, source, fix)
             names = [found.get(name, name) for name in names]
         self._others: Counter[str] = Counter()  # names of objects of no class
         data_list = []
@@ -154,3 +157,19 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
                 f'{path} is {what} ({error}): correct it, or remove its image from the list'
             ) from error
         return list(labels['0']), list(labels['1'])
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return list_from_file(path, encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is not UTF-8 (byte {error.start}): save it as UTF-8') from error
+
+
+def _lists_near(source: str, root: str) -> str:
+    """Return which lists of splits lie beside one that is missing, or else below the root."""
+    beside = sorted(path.stem for path in Path(source).parent.glob('*.txt') if '_' not in path.stem)
+    below = [path.parents[1] for path in sorted(Path(root).glob('*/ImageSets/Main'))]
+    if beside:
+        return f' (there are {listed(beside)})'
+    return f' (but ImageSets in {listed([*map(str, below)])})' if below else ''

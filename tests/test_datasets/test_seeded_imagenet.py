@@ -94,6 +94,12 @@ def test_a_line_that_is_off_is_named(lists, line):
         build(lists, ann_file='val_list.txt')
 
 
+def test_a_list_that_is_not_utf8_is_named(lists):
+    (lists / 'val_list.txt').write_text('val/v_2.JPEG 5\n', encoding='utf-16')
+    with pytest.raises(ValueError, match=r'val_list\.txt is not UTF-8 \(byte 0\)'):
+        build(lists, ann_file='val_list.txt')
+
+
 def test_missing_files_are_counted(lists):
     with pytest.raises(FileNotFoundError, match=r'no_list\.txt'):
         build(lists, ann_file='no_list.txt')

@@ -100,9 +100,23 @@ def test_what_a_folder_lacks_is_named(voc, tmp_path):
     lists.write_text('\n')
     with pytest.raises(ValueError, match='has no lines'):
         SeededVOC(**config)
-    lists.unlink()
-    with pytest.raises(FileNotFoundError, match='no list of images'):
+    lists.write_text('0  -1\n1   1\n')  # as in the lists of a class
+    with pytest.raises(FileNotFoundError, match=r'first: 0  -1\.jpg.* no folder, suffix or label'):
         SeededVOC(**config)
+    lists.write_text('0', encoding='utf-16')
+    with pytest.raises(ValueError, match=r'trainval\.txt is not UTF-8 \(byte 0\)'):
+        SeededVOC(**config)
+
+
+def test_other_lists_are_named(voc, tmp_path):
+    config = {k: v for k, v in voc('').items() if k not in ('type', 'data_root')}
+    (tmp_path / 'ImageSets/Main/cat_val.txt').touch()
+    with pytest.raises(FileNotFoundError, match=r'test\.txt \(there are trainval\): .*`split`'):
+        SeededVOC(tmp_path, split='test', **config)
+    devkit = tmp_path / 'VOCdevkit'
+    (devkit / 'VOC2007/ImageSets/Main').mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r'\(but ImageSets in .*VOC2007\): set `data_root`'):
+        SeededVOC(str(devkit), **config)
 
 
 def test_objects_of_other_classes_are_counted(voc):
