@@ -81,7 +81,7 @@ def load_trained(
         content = CheckpointLoader.load_checkpoint(source, map_location='cpu', logger='silent')
         load_whole(model, content, source)
     else:
-        check_no_nan(model, source)
+        check_no_nan(model.state_dict(), source)
     return class_names(model, config, content, classes), content.get('meta') or {}
 
 
@@ -101,7 +101,7 @@ def class_names(
     try:
         names = names or dataset_class_names(config.test_dataloader.dataset)
     except (OSError, ValueError) as error:  # absent or damaged
-        reason = f': {error}'
+        reason = f': {error}'.rstrip('.')
     if not names:
         raise ValueError(
             'no class names: the checkpoint has none in meta.dataset_meta.classes, and neither '

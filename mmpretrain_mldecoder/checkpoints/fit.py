@@ -14,6 +14,9 @@ from ..errors import WeightsMismatchError
 from ..fileio.terminal import listed, one_line
 from .weight_sets import evaluated
 
+# What TIMMFeatureMap resizes.
+_POSITIONS = re.compile(r'(^|\.)(pos_embed|relative_position_bias_table|attention_biases)$')
+
 
 @dataclass(frozen=True)
 class Mismatch:
@@ -71,7 +74,7 @@ def load_fitting(module: nn.Module, checkpoint: Mapping, source: str) -> Loaded:
     their conversion, as timm's names are also those of ``TIMMBackbone``.
 
     Raises :class:`WeightsMismatchError` if several prefixes fit, and none is known to be preferred;
-    or if the loading code of the module fails.
+    or if the loading code of the module fails. ``ValueError`` if a weight is NaN.
     """
     module = _innermost(module)
     state_dict = checkpoint.get('state_dict', checkpoint)
@@ -93,7 +96,6 @@ def load_whole(model: nn.Module, checkpoint: Mapping, source: str) -> Mapping:
     another shape, ``ValueError`` if one is NaN.
     """
     state, _, mismatch = load_fitting(model, checkpoint, source)
-    check_no_nan(model, source)
     if mismatch:
         hint = _hint({*needed_names(model)}, {*mismatch.random}, state)
         raise WeightsMismatchError(f'{source} does not fit this config: {mismatch}. {hint}')
@@ -107,15 +109,33 @@ def check_start(network: nn.Module, mismatch: Mismatch, source: str, switch: str
     """
     if mismatch:
         raise WeightsMismatchError(
-            f'{source} does not fit the {type(network).__name__}: {mismatch}. Choose the type and '
-            'depth of the network that the weights are of (ResNetVd for ResNet*_vd), or other '
-            f'weights, or load what fits and leave the rest random: {switch}'
+            f'{source} does not fit the {type(network).__name__}: {mismatch}. '
+            f'{_hint_of_start(mismatch)}, or load what fits and leave the rest random: {switch}'
         )
 
 
-def check_no_nan(model: nn.Module, source: str) -> None:
+def _hint_of_start(mismatch: Mismatch) -> str:
+    if mismatch.missing or mismatch.left_over:
+        theirs = {name.replace('.', '_') for name in mismatch.unused}
+        if any(name.replace('.', '_') in theirs for name in mismatch.missing):
+            return (
+                "timm's features_only renames layers: leave it out (TIMMFeatureMap gives the last "
+                'map)'
+            )
+    elif all(map(_POSITIONS.search, mismatch.misshaped)):
+        return (
+            'The weights are for images of another size: set img_size to that, or use '
+            'TIMMFeatureMap, which resizes positions'
+        )
+    return (
+        'Choose the type, depth and img_size of the network that the weights are of (ResNetVd for '
+        'ResNet*_vd), or other weights'
+    )
+
+
+def check_no_nan(weights: Mapping[str, Tensor], source: str) -> None:
     """Raise ``ValueError`` if a weight is NaN."""
-    tensors = model.state_dict().items()
+    tensors = weights.items()
     broken = [name for name, t in tensors if t.is_floating_point() and t.isnan().any()]
     if broken:
         raise ValueError(
@@ -234,7 +254,7 @@ def _equal(one: object, other: object) -> bool:
 
 
 def load(module: nn.Module, state_dict: Mapping, source: str) -> Mismatch:
-    """Load what fits, and return what was not loaded."""
+    """Load what fits, and return what was not loaded; ``ValueError`` if a loaded one is NaN."""
     state_dict = {
         n: v for n, v in state_dict.items() if isinstance(v, Tensor) or n.endswith('_extra_state')
     }
@@ -253,6 +273,7 @@ def load(module: nn.Module, state_dict: Mapping, source: str) -> Mismatch:
         rest = {name: value for name, value in state_dict.items() if name not in misshaped}
         found = module.load_state_dict(rest, strict=False)
     absent = {*found.missing_keys}
+    check_no_nan({n: t for n, t in module.state_dict().items() if n not in absent}, source)
     missing = tuple(
         same[0]
         for same in needed_names(module).values()

@@ -210,6 +210,31 @@ def test_networks_that_take_more_or_less_of_a_file(tmp_path, network, weights):
             assert torch.equal(value, state[name]), name
 
 
+def test_nan_is_an_error(tmp_path):
+    state = weights_of(HOST)
+    state['unused.weight'] = torch.full((2, 2), float('nan'))
+    build(HOST, saved(tmp_path, state))
+    state['layer1.0.conv1.weight'][0] = float('nan')
+    for strict in (True, False):
+        with pytest.raises(ValueError, match=r'w\.pth has NaN .*layer1\.0\.conv1.*earlier check'):
+            build(HOST, saved(tmp_path, state), strict=strict)
+
+
+@pytest.mark.parametrize(
+    ('model', 'options', 'hint'),
+    [
+        ('test_vit', dict(img_size=64), 'set img_size .*TIMMFeatureMap'),
+        ('test_convnext', dict(features_only=True), 'features_only .*TIMMFeatureMap'),
+        ('mixer_s32_224', dict(img_size=64), 'Choose the type, depth and img_size'),
+    ],
+)
+def test_what_timm_changes_has_its_own_hint(tmp_path, model, options, hint):
+    timm = pytest.importorskip('timm')
+    path = saved(tmp_path, timm.create_model(model).state_dict())
+    with pytest.raises(WeightsMismatchError, match=hint):
+        build(dict(type='TIMMBackbone', model_name=model, **options), path)
+
+
 def test_timm_weights_fill_its_own_networks_too(tmp_path):
     timm = pytest.importorskip('timm')
     state = timm.create_model('resnet18').state_dict()
