@@ -31,6 +31,7 @@ from mmengine.runner.checkpoint import (
 )
 from torch import Tensor
 
+from ..fileio.near_names import near_names
 from ..fileio.terminal import listed
 from . import timm_models
 from .conversion import as_tensors, convert, family_of, to_checkpoint
@@ -50,6 +51,14 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     cannot be converted.
     """
     path, fragment = split_fragment(filename)
+    scheme = re.match(r'([\w-]{2,}):(//|[\w-]+/)', path)
+    if scheme and not Path(path).exists():
+        schemes = [*PUBLISHED, *_HUBS, 'http', 'https', 's3', 'petrel', 'pavi']
+        raise ValueError(
+            f'{path}: no weights are loaded from {scheme[1]}:{near_names(scheme[1], schemes)}. '
+            f'Known are {"://, ".join(schemes)}://, and files. timm and its hf-hub: are '
+            'timm://MODEL.TAG'
+        )
     return _meant(read_weights(path, map_location), path, fragment)
 
 

@@ -257,6 +257,8 @@ def test_timm_knows_the_timm_names():
         ('timm://resnet50.a1', r'near: resnet50.a1'),
         ('miil://tresnet_l_448', r'near: tresnet_l_coco_448'),
         ('miil://', r'miil:// is not known. Known are miil:// and one of tresnet_m_coco_224, '),
+        ('tim://resnet50.a1_in1k', r'no weights are loaded from tim:; near: timm'),
+        ('hf-hub:timm/resnet50.a1_in1k', r'from hf-hub:.* timm://MODEL\.TAG'),
     ],
 )
 def test_unknown_name(cache, name, message):
