@@ -29,7 +29,10 @@ KNOWN_KEYS = (
 _OF_CONFIGS = (KeyError, ValueError, TypeError, AssertionError, FileNotFoundError, ImportError)
 
 _UNREGISTERED = re.compile(r'(\S+) is not in the (?:\S+::)?(.+?) registry')
-_UNEXPECTED = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
+_UNEXPECTED = re.compile(
+    r"(\w+)(?:\.__init__)?\(\) got (?:an unexpected|multiple values for) keyword argument '(\w+)'"
+)
+_UNKNOWN_TO_TIMM = re.compile(r'Unknown model \((.+)\)')
 _MISSING = re.compile(r'(\w+)\.__init__\(\) missing .* arguments?: (.*)')
 
 
@@ -175,7 +178,7 @@ def explained(cfg: Mapping, *sections: str) -> Iterator[None]:
         yield
     except ConfigError:
         raise
-    except _OF_CONFIGS as error:
+    except (*_OF_CONFIGS, RuntimeError) as error:
         message = _message(cfg, sections, error)
         if message is None:
             raise
@@ -186,6 +189,9 @@ def explained(cfg: Mapping, *sections: str) -> Iterator[None]:
 def _message(cfg: Mapping, sections: tuple[str, ...], error: Exception) -> str | None:
     text, place = one_line(error), ' or '.join(sections)
     dicts = [(p, d) for name in sections for p, d in nested_dicts(cfg.get(name), name)]
+    if isinstance(error, RuntimeError):
+        found = _UNKNOWN_TO_TIMM.fullmatch(text)
+        return _unknown_to_timm(dicts, found[1]) if found else None
     if isinstance(error, KeyError):
         text = ' '.join(str(error.args[0]).split()) if error.args else ''
         if found := _UNREGISTERED.search(text):
@@ -209,6 +215,17 @@ def _message(cfg: Mapping, sections: tuple[str, ...], error: Exception) -> str |
         frame = traceback.extract_tb(error.__traceback__)[-1]
         text += f' ({type(error).__name__}, {Path(frame.filename).name}:{frame.lineno})'
     return f'{named or place}: {text}'
+
+
+def _unknown_to_timm(dicts: list[tuple[str, Mapping]], name: str) -> str:
+    import timm  # whose error this is
+
+    keys = [f'{p}.model_name' for p, d in dicts if name in str(d.get('model_name'))]
+    near = near_names(name, timm.list_models())
+    return (
+        f'{"".join(keys[:1])} = {name!r}: timm has no such model{near}. '
+        "timm.list_models('*NAME*') finds them"
+    )
 
 
 def _named_key(dicts: list[tuple[str, Mapping]], text: str) -> str | None:

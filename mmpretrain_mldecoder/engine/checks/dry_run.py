@@ -1,6 +1,7 @@
 """Dry run: two images through pipeline, model and metrics before the first epoch."""
 
 import copy
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ from .config_error import several_sizes
 
 # What a field or type raises that a metric cannot read; with other errors images may be too few.
 _OF_FIELDS = (KeyError, AttributeError, TypeError)
+# How networks of timm refuse images of another size than theirs.
+_OF_SIZES = re.compile(r'[Ii]nput (height|width|image|size)|size of tensor a')
 _HEADERS = 64  # that are read for an image of another size
 
 
@@ -145,7 +148,13 @@ def _check_model(key: str, model: ImageClassifier, batch: dict, with_loss: bool)
         )
     with _explained(f'the model fails on the first image of {key}, {shape}'):
         data = model.data_preprocessor(copy.deepcopy(batch), False)  # which writes into it
-        feats = model.extract_feat(data['inputs'])
+        try:
+            feats = model.extract_feat(data['inputs'])
+        except (AssertionError, RuntimeError) as error:
+            if _OF_SIZES.search(text := one_line(error)):
+                fix = 'Set it in model.backbone.img_size, or in the pipeline'
+                raise ValueError(f'{text} The network is for one size of images. {fix}') from error
+            raise
         _check_channels(model, feats)
         model.head(feats)
     if with_loss:

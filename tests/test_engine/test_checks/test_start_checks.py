@@ -43,6 +43,11 @@ def _lines(*lines):
     return dict(lines=''.join(f'{line}\n' for line in lines))
 
 
+def _timm(name, **more):
+    backbone = dict(_delete_=True, type='TIMMBackbone', model_name=name, **more)
+    return {'model.backbone': backbone, 'model.head.in_channels': 64}
+
+
 GAP = {'model.neck': dict(type='GlobalAveragePooling')}
 BY_SIZE = {'val_evaluator.by_size': True}
 EVALUATOR = dict(_delete_=True, type='Evaluator', metrics=[dict(type='MultiLabelMAP')])
@@ -121,6 +126,25 @@ ERRORS = [
         'the training has 3 epochs: remove total_steps',
         {'param_scheduler.total_steps': 2},
         _lines("del param_scheduler['total_steps']"),
+    ),
+    (
+        "backbone.model_name = 'test_vot': timm has no such model; near: test_vit",
+        _timm('test_vot'),
+        _timm('test_vit', img_size=32, patch_size=8),
+    ),
+    (
+        "(32) doesn't match model (64). The network is for one size of images. Set it in",
+        _timm('test_vit', img_size=64, patch_size=8),
+        {},
+    ),
+    (
+        "dataset.ann_file = 'x.json': VOC takes no argument 'ann_file'",
+        {
+            'train_dataloader.dataset': dict(
+                _delete_=True, type='VOC', data_root='', ann_file='x.json'
+            )
+        },
+        {},
     ),
     ("'num_head'; near: num_heads", {'model.head.num_head': 2}, {'model.head.num_heads': 2}),
     ("no argument 'batchsize'; near: batch_size", {'train_dataloader.batchsize': 6}, {}),
