@@ -108,13 +108,14 @@ def check_start(network: nn.Module, mismatch: Mismatch, source: str, switch: str
     ``switch`` is the setting with which the rest stays random.
     """
     if mismatch:
+        hint = _hint_of_start(network, mismatch)
         raise WeightsMismatchError(
-            f'{source} does not fit the {type(network).__name__}: {mismatch}. '
-            f'{_hint_of_start(mismatch)}, or load what fits and leave the rest random: {switch}'
+            f'{source} does not fit the {type(network).__name__}: {mismatch}. {hint}, or load '
+            f'what fits and leave the rest random: {switch}'
         )
 
 
-def _hint_of_start(mismatch: Mismatch) -> str:
+def _hint_of_start(network: nn.Module, mismatch: Mismatch) -> str:
     if mismatch.missing or mismatch.left_over:
         theirs = {name.replace('.', '_') for name in mismatch.unused}
         if any(name.replace('.', '_') in theirs for name in mismatch.missing):
@@ -123,10 +124,9 @@ def _hint_of_start(mismatch: Mismatch) -> str:
                 'map)'
             )
     elif all(map(_POSITIONS.search, mismatch.misshaped)):
-        return (
-            'The weights are for images of another size: set img_size to that, or use '
-            'TIMMFeatureMap, which resizes positions'
-        )
+        others = ', or use TIMMFeatureMap, which resizes positions'
+        others = '' if type(network).__name__ == 'TIMMFeatureMap' else others
+        return f'The weights are for images of another size: set img_size to that{others}'
     return (
         'Choose the type, depth and img_size of the network that the weights are of (ResNetVd for '
         'ResNet*_vd), or other weights'
