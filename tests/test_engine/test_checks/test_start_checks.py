@@ -48,6 +48,7 @@ def _timm(name, **more):
     return {'model.backbone': backbone, 'model.head.in_channels': 64}
 
 
+SMALL_VIT = dict(patch_size=8, embed_dim=64, depth=1, num_heads=1)
 GAP = {'model.neck': dict(type='GlobalAveragePooling')}
 BY_SIZE = {'val_evaluator.by_size': True}
 EVALUATOR = dict(_delete_=True, type='Evaluator', metrics=[dict(type='MultiLabelMAP')])
@@ -134,8 +135,8 @@ ERRORS = [
     ),
     (
         "(32) doesn't match model (64). The network is for one size of images. Set it in",
-        _timm('test_vit', img_size=64, patch_size=8),
-        {},
+        _timm('vit_tiny_patch16_224', img_size=64, **SMALL_VIT),
+        _timm('vit_tiny_patch16_224', img_size=32, **SMALL_VIT),
     ),
     (
         "dataset.ann_file = 'x.json': VOC takes no argument 'ann_file'",
