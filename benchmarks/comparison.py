@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
+from mmpretrain_mldecoder.fileio.atomic_write import write_file
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,7 @@ def report(
     rows = [asdict(row) | dict(ratio=row.ratio, reached=row.reached) for row in comparisons]
     content = dict(name=name, machine=about, versions=versions, rows=rows)
     path = folder / f'{name}.json'
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2))
+    write_file(path, json.dumps(content, indent=2))
     console.print(f'written: {path}', highlight=False)
     return path
 

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..engine.runners.finished_test import FinishedTest, read_finished_test, settings_digest
-from ..fileio.atomic_write import atomic_write
+from ..fileio.atomic_write import write_file
 
 # Images of the full split that a number of the dataset is of. Of COCO 2014 the authors' configs
 # leave out the 367 without labels. OpenImages has no split of a size that is known here.
@@ -360,6 +360,4 @@ def replace_tables(text: str, marker: str, table: Callable[[str, str], str]) -> 
 
 def update_page(page: Path, marker: str, table: Callable[[str, str], str]) -> None:
     """Replace the tables of a Markdown file, see :func:`replace_tables`."""
-    text = replace_tables(page.read_text(encoding='utf-8'), marker, table)
-    with atomic_write(page) as path:
-        path.write_text(text, encoding='utf-8')
+    write_file(page, replace_tables(page.read_text(encoding='utf-8'), marker, table))

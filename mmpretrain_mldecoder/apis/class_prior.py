@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from ..checkpoints.restricted_pickle import read_predictions
-from ..fileio.atomic_write import atomic_write
+from ..fileio.atomic_write import write_file
 from ..fileio.terminal import counted
 from .trained_model import dataset_class_names
 
@@ -44,6 +44,5 @@ def write_class_prior(
     if not ((scores >= 0) & (scores <= 1)).all():  # nan compares false
         raise ValueError(f'{predictions} has scores that are no probabilities, in [0, 1]')
     prior = dict(zip(names, scores.mean(0).tolist(), strict=True))
-    with atomic_write(out) as path:
-        path.write_text(json.dumps(prior, ensure_ascii=False, indent=1), encoding='utf-8')
+    write_file(out, json.dumps(prior, ensure_ascii=False, indent=1))
     return prior

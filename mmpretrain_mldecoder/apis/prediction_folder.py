@@ -22,7 +22,7 @@ from pathlib import Path
 
 from mmengine.dist import barrier, get_dist_info
 
-from ..fileio.atomic_write import atomic_write
+from ..fileio.atomic_write import atomic_write, write_file
 from ..fileio.json_files import JsonLinesAppender, json_line, read_json_lines
 from ..fileio.terminal import counted
 
@@ -74,8 +74,8 @@ class PredictionFolder:
         shared = list(dict.fromkeys(paths))[self._rank :: num_ranks]
         self.todo = [path for path in shared if path not in done]
         if self._rank == 0:
-            with atomic_write(self._settings) as out:
-                out.write_text(json.dumps(settings, ensure_ascii=False, indent=1) + '\n', 'utf-8')
+            text = json.dumps(settings, ensure_ascii=False, indent=1)
+            write_file(self._settings, f'{text}\n')
         barrier()  # all have read what is done before one adds to it
         failed = self._partial / f'failed.{self._rank}.jsonl'
         failed.unlink(missing_ok=True)  # what failed before is tried again

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from ..fileio.atomic_write import atomic_write
+from ..fileio.atomic_write import write_file
 from .load import is_archive
 
 
@@ -41,8 +41,7 @@ def find_resume_checkpoint(work_dir: str | Path) -> str | None:
 
 def name_last_checkpoint(work_dir: str | Path, checkpoint: str | Path) -> None:
     """Have ``last_checkpoint`` name a file, in one step; the file must be complete by now."""
-    with atomic_write(Path(work_dir, 'last_checkpoint')) as path:
-        path.write_text(str(checkpoint))
+    write_file(Path(work_dir, 'last_checkpoint'), str(checkpoint))
 
 
 def find_damage(path: str | Path) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 
 from ..errors import UnreadableImageError
-from ..fileio.atomic_write import atomic_write, remove_stale_files
+from ..fileio.atomic_write import atomic_write, remove_stale_files, write_file
 from ..fileio.json_files import json_line
 from ..fileio.terminal import one_line
 from .image_files import may_never_end, missing_files
@@ -100,8 +100,7 @@ def make_resized_copy(
 
     for folder in {(target / path).parent for path in (*images, *others)}:
         remove_stale_files(folder)  # of workers that were killed
-    with atomic_write(target / SETTINGS_FILE) as path:
-        path.write_bytes(json_line(settings))
+    write_file(target / SETTINGS_FILE, json_line(settings))
     (target / FAILED_FILE).unlink(missing_ok=True)
     make = partial(_make_file, source=source, target=target, size=size, quality=quality)
     try:
@@ -124,8 +123,7 @@ def make_resized_copy(
             str(target),
         ) from error
     if copy.failed:
-        with atomic_write(target / FAILED_FILE) as path:
-            path.write_bytes(b''.join(map(json_line, copy.failed)))
+        write_file(target / FAILED_FILE, b''.join(map(json_line, copy.failed)))
     return copy
 
 

@@ -48,6 +48,13 @@ def atomic_write(out: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
         os.close(lock)
 
 
+def write_file(out: str | os.PathLike, content: str | bytes, sync: bool = True) -> Path:
+    """Write text, in UTF-8, or bytes by :func:`atomic_write`; return ``out`` as a path."""
+    with atomic_write(out, sync) as path:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return Path(out)
+
+
 def remove_stale_files(folder: str | os.PathLike) -> list[Path]:
     """Remove the temporary files that killed writers left in a folder, and return them.
 

@@ -20,7 +20,7 @@ from ..datasets.label_files import (
     write_coco_files,
 )
 from ..errors import RunError
-from ..fileio.atomic_write import atomic_write
+from ..fileio.atomic_write import write_file
 from ..fileio.terminal import counted, listed, printable
 from .questions import with_questions
 
@@ -109,8 +109,7 @@ def leave_out(images: Collection[str], data: Path, labels: Path) -> None:
             )
             for key, name in (('images', 'id'), ('annotations', 'image_id')):
                 content[key] = [each for each in content[key] if each[name] not in ids]
-            with atomic_write(path) as temporary:
-                temporary.write_text(json.dumps(content), encoding='utf-8')
+            write_file(path, json.dumps(content))
 
 
 def _findings(table: LabelTable) -> list[str]:

@@ -21,7 +21,7 @@ from ..apis.thresholds import read_trained, store_thresholds
 from ..checkpoints.resume import find_resume_checkpoint
 from ..datasets.label_files import Answers, read_labels, read_split_counts
 from ..errors import RunError
-from ..fileio.atomic_write import atomic_write
+from ..fileio.atomic_write import write_file
 from ..models.attention import attention_kind
 from .label_choices import choose_by_labels
 from .labels import describe, leave_out, prepare_labels
@@ -163,9 +163,8 @@ class RunFolder:
 
     def store(self) -> None:
         """Write what is finished."""
-        with atomic_write(self.path / STATE) as path:
-            names = ('settings', 'finished', 'answers', 'described')
-            path.write_text(json.dumps({name: getattr(self, name) for name in names}))
+        names = ('settings', 'finished', 'answers', 'described')
+        write_file(self.path / STATE, json.dumps({name: getattr(self, name) for name in names}))
 
 
 def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
@@ -209,9 +208,7 @@ def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
         by_labels = choose_by_labels(counts, settings['unknown'])
         for reason in label_reasons(by_labels):
             print(f'- {reason}')
-        with atomic_write(run.config) as path:
-            text = config_text(choices, by_labels, num_classes, data, run.path)
-            path.write_text(text, encoding='utf-8')
+        write_file(run.config, config_text(choices, by_labels, num_classes, data, run.path))
 
 
 def mldecoder(*arguments: object, allowed: Sequence[int] = (0,), log: Path | None = None) -> None:
@@ -274,12 +271,9 @@ def refit(run: RunFolder) -> None:
     train['images'] += val['images']
     first = len(train['annotations'])
     train['annotations'] += [dict(each, id=first + each['id']) for each in val['annotations']]
-    labels = run.labels / 'train_and_val.json'
-    with atomic_write(labels) as path:
-        path.write_text(json.dumps(train), encoding='utf-8')
-    config, folder = run.path / 'refit.py', run.path / 'refit'
-    with atomic_write(config) as path:
-        path.write_text(refit_text(labels, run.best_epoch), encoding='utf-8')
+    labels = write_file(run.labels / 'train_and_val.json', json.dumps(train))
+    folder = run.path / 'refit'
+    config = write_file(run.path / 'refit.py', refit_text(labels, run.best_epoch))
     mldecoder(*('train', config, '--work-dir', folder, '--resume', '--no-validate'), log=run.log)
     checkpoint = find_resume_checkpoint(folder)
     assert checkpoint is not None  # a training that ends well has written one

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..fileio.atomic_write import atomic_write
+from ..fileio.atomic_write import write_file
 from ..version import __version__
 
 _SHARED = Path(__file__).parent / 'template'
@@ -51,8 +51,7 @@ def write_page(
         data=text,
         scripts=_read(_SHARED / 'frame.js', _SHARED / 'sorted_table.js', *own),
     )
-    with atomic_write(out, sync) as path:
-        path.write_text(page, encoding='utf-8')
+    write_file(out, page, sync)
 
 
 def _fill(template: str, **parts: str) -> str:

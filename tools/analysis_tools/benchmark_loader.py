@@ -17,7 +17,7 @@ from mmpretrain_mldecoder.analysis.loader_speed import (
     print_loader_speed,
 )
 from mmpretrain_mldecoder.engine.runners import launch
-from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
+from mmpretrain_mldecoder.fileio.atomic_write import write_file
 
 
 def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -45,9 +45,7 @@ def main(argv: list[str] | None = None) -> LoaderSpeed:
     console = Console(highlight=False, width=100)
     print_loader_speed(speed, args.gpu_photos_per_second, console)
     if args.out:
-        numbers = dict(config=args.config) | asdict(speed)
-        with atomic_write(args.out) as path:
-            path.write_text(json.dumps(numbers, indent=2))
+        write_file(args.out, json.dumps(dict(config=args.config) | asdict(speed), indent=2))
         print(f'written: {args.out}')
     return speed
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...datasets.image_search import describe_left_out
-from ...fileio.atomic_write import atomic_write
+from ...fileio.atomic_write import write_file
 from ...fileio.terminal import printable
 from .dataset_split import DatasetSplit
 
@@ -253,6 +253,4 @@ def write_findings(
         kind = dict(code=finding.code, splits=finding.splits, harmful=finding.is_harmful)
         entries = dict(count=len(finding.entries), entries=finding.entries)
         content['findings'].append(kind | entries)
-    with atomic_write(out) as path:
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding='utf-8')
-    return Path(out)
+    return write_file(out, json.dumps(content, indent=1, ensure_ascii=False))

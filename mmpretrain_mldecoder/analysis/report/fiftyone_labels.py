@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...fileio.atomic_write import atomic_write
+from ...fileio.atomic_write import write_file
 from .test_run import TestRun
 
 FILES = ('ground_truth.json', 'predictions.json')
@@ -45,9 +45,7 @@ def write_fiftyone(
             dict(label=classes[label], confidence=round(float(scores[label]), 6))
             for label in found[np.argsort(-scores[found], kind='stable')]
         ]
-    files = []
-    for name, labels in zip(FILES, (truths, predictions), strict=True):
-        with atomic_write(Path(out_dir, name)) as path:
-            path.write_text(json.dumps(dict(classes=list(classes), labels=labels)))
-        files.append(Path(out_dir, name))
-    return files
+    return [
+        write_file(Path(out_dir, name), json.dumps(dict(classes=list(classes), labels=labels)))
+        for name, labels in zip(FILES, (truths, predictions), strict=True)
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ...fileio.atomic_write import atomic_write
+from ...fileio.atomic_write import write_file
 from ...fileio.terminal import printable
 from ..image_header import read_image_header
 from .label_table import SPLITS, LabelTable
@@ -44,9 +44,7 @@ def write_coco_files(
                 ids = dict(id=len(annotations), image_id=i, category_id=label)
                 annotations.append(ids if table.targets[i, label] == 1 else ids | dict(ignore=1))
         content = dict(images=images, annotations=annotations, categories=categories)
-        written[split] = Path(out) / f'{split}.json'
-        with atomic_write(written[split]) as path:
-            path.write_bytes(msgspec.json.encode(content))
+        written[split] = write_file(Path(out, f'{split}.json'), msgspec.json.encode(content))
     return written
 
 

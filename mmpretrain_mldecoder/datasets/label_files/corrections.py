@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ...fileio.atomic_write import atomic_write
+from ...fileio.atomic_write import atomic_write, write_file
 from .answers import Answers
 from .file_content import encoding_of
 from .find_label_files import find_label_files
@@ -88,8 +88,7 @@ def _edit(
     answers = source.answers
     with source.path.open('rb') as file:
         encoding = answers.encoding or encoding_of(file.read(3))
-    with atomic_write(out) as path:
-        path.write_bytes(text.encode(encoding))
+    write_file(out, text.encode(encoding))
     again = LabelSource(out, source.images, answers)
     again.folder = source.folder  # to which the names of images are relative
     no_label = answers.no_label or ()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 from mmengine.dist import all_gather_object
@@ -10,7 +11,7 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor
 
 from ...errors import RunError
-from ...fileio.atomic_write import atomic_write
+from ...fileio.atomic_write import write_file
 from ..distributed import RankVote, on_main_process
 from ..optimizers import SkippingMixin
 
@@ -92,13 +93,8 @@ def _write_report(runner, losses: dict[str, float], data_batch) -> tuple[str, Pa
     iteration, epoch = runner.iter + 1, runner.epoch + 1
     file = Path(runner.work_dir, f'nonfinite_loss_{runner.timestamp}_iter_{iteration}.json')
     content = dict(iteration=iteration, epoch=epoch, batches=batches)
-
-    def write() -> None:
-        with atomic_write(file) as path:
-            path.write_text(json.dumps(content, indent=1), encoding='utf-8')
-
     # No rank ends, and makes the launcher end the others, before the file is there.
-    on_main_process(write)
+    on_main_process(partial(write_file, file, json.dumps(content, indent=1)))
     rank, name, value = next(
         (batch['rank'], name, value)
         for batch in batches

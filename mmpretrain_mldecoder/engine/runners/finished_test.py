@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.runner import Runner
 
-from ...fileio.atomic_write import atomic_write
+from ...fileio.atomic_write import write_file
 from ...version import __version__
 from ..hooks.ema_hook import DualEMAHook
 from ..hooks.test_time_aug import TestTimeAugHook
@@ -84,8 +84,8 @@ def write_finished_test(
         ),
         tta=any(isinstance(hook, TestTimeAugHook) for hook in runner.hooks),
     )
-    with atomic_write(Path(runner.work_dir, f'test_{runner.timestamp}.json')) as path:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(test)))
+    file = Path(runner.work_dir, f'test_{runner.timestamp}.json')
+    write_file(file, msgspec.json.format(msgspec.json.encode(test)))
 
 
 def read_finished_test(path: Path) -> FinishedTest:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...fileio.atomic_write import atomic_write
+from ...fileio.atomic_write import write_file
 
 Maps = tuple[Tensor, ...]
 
@@ -96,8 +96,8 @@ class _Files:
     def __setitem__(self, key: str, maps: Maps) -> None:
         from safetensors.torch import save
 
-        with atomic_write(self._path(key), sync=False) as path:
-            path.write_bytes(save({str(i): each for i, each in enumerate(maps)}))
+        content = save({str(i): each for i, each in enumerate(maps)})
+        write_file(self._path(key), content, sync=False)
 
     def _path(self, key: str) -> Path:
         return self.folder / f'{key}.safetensors'
