@@ -6,7 +6,7 @@ Only first bytes, endings and the names inside an archive are looked at; nothing
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from ..fileio.files import PACKED
+from ..fileio.files import STAND_INS
 from ..fileio.near_names import near_names
 
 IN_PARTS = (
@@ -24,14 +24,7 @@ _OLD_TORCH = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'  # the magic number bef
 
 _PADDLE_MODEL = ('an inference model of PaddlePaddle', _PADDLE)
 # First bytes -> what the file is, and what to do.
-_HEADS = {
-    b'version https://git-lfs': (
-        'a pointer of git-lfs, not the file itself',
-        'Fetch the file: git lfs pull',
-    ),
-    b'\x89HDF\r\n\x1a\n': ('HDF5, as Keras writes it', _CONVERT),
-    **{start: (f'packed by {name}', _UNPACK) for start, (name, _) in PACKED.items()},
-}
+_HEADS = {**STAND_INS, b'\x89HDF\r\n\x1a\n': ('HDF5, as Keras writes it', _CONVERT)}
 _ENDINGS = {
     ('.onnx',): ('an ONNX graph', 'Name the checkpoint that it was exported from'),
     ('.pdiparams', '.pdiparams.info', '.pdmodel'): _PADDLE_MODEL,
@@ -58,7 +51,8 @@ def check_is_weights(path: Path, head: bytes) -> None:
             fix = 'Join the parts: safetensors.torch.save_file(model.state_dict(), "weights.pth")'
             found = ('the index of a checkpoint in several files', fix)
     if found is not None:
-        raise ValueError(f'{path} is {found[0]}. {found[1]}.')
+        what, fix = found
+        raise ValueError(f'{path} is {what}. {fix[0].upper()}{fix[1:]}.')
 
 
 def check_is_torch_archive(path: Path, names: list[str]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UnreadableImageError
+from ..fileio.files import STAND_INS
 from ..fileio.terminal import one_line
 from .image_header import (
     ImageHeader,
@@ -189,10 +190,11 @@ def check_header(
     if header is None:
         if backend == 'tifffile':
             return None
+        stand_in = (kind for start, kind in STAND_INS.items() if content.startswith(start))
         if package := package_for(content):
             reason = f'Pillow needs a package for this format: pip install {package}'
-        elif content.startswith(b'version https://git-lfs'):
-            reason = 'it is a pointer of git-lfs: fetch the image with git lfs pull'
+        elif found := next(stand_in, None):
+            reason = f'it is {found[0]}: {found[1]}'
         elif kind := other_kind(content):
             reason = f'no image in it that is read, it is {kind}: save it as PNG or JPEG'
         else:

@@ -32,7 +32,6 @@ _OTHERS = {
     b'%PDF': 'PDF',
     b'%!PS': 'PostScript',
     b'PK\3\4': 'a zip archive',
-    b'\x1f\x8b': 'compressed with gzip',
     b'<': 'a web page, SVG or other XML',
 }
 

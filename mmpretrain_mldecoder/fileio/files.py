@@ -5,12 +5,13 @@ import mmap
 import os
 from pathlib import Path
 
-# First bytes of packed files: by what, and the command that unpacks them.
-PACKED = {
-    b'\x1f\x8b': ('gzip', 'gunzip'),
-    b'BZh': ('bzip2', 'bunzip2'),
-    b'\xfd7zXZ': ('xz', 'unxz'),
-    b'\x28\xb5\x2f\xfd': ('zstd', 'unzstd'),
+# First bytes of what is not the file itself: what it is, and the fix.
+STAND_INS = {
+    b'version https://git-lfs': ('a pointer of git-lfs', 'fetch the file with git lfs pull'),
+    b'\x1f\x8b': ('compressed with gzip', 'unpack it with gunzip'),
+    b'BZh': ('compressed with bzip2', 'unpack it with bunzip2'),
+    b'\xfd7zXZ': ('compressed with xz', 'unpack it with unxz'),
+    b'\x28\xb5\x2f\xfd': ('compressed with zstd', 'unpack it with unzstd'),
 }
 
 

@@ -11,16 +11,12 @@ from typing import TypeVar
 
 import msgspec
 
-from .files import PACKED, read_whole_file
+from .files import STAND_INS, read_whole_file
 
 # First bytes of files that are not plain UTF-8: what they are, and the fix.
 _OTHER_FORMATS = {
-    **{
-        head: (f'compressed with {name}', f'unpack it with {command}')
-        for head, (name, command) in PACKED.items()
-    },
+    **STAND_INS,
     b'PK\x03\x04': ('a zip archive', 'unpack it with unzip'),
-    b'version https://git-lfs': ('a pointer of git-lfs', 'fetch the file with git lfs pull'),
     b'\xff\xfe': ('UTF-16', 'convert it with iconv -f UTF-16 -t UTF-8'),
     b'\xfe\xff': ('UTF-16', 'convert it with iconv -f UTF-16 -t UTF-8'),
     b'{\x00': ('UTF-16', 'convert it with iconv -f UTF-16LE -t UTF-8'),

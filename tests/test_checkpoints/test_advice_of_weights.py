@@ -86,7 +86,7 @@ def test_state_dicts_are_saved_as_said(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ('kind', 'said'), [('zip', 'around inner.pth'), ('tar', 'by tar'), ('gztar', 'by gzip')]
+    ('kind', 'said'), [('zip', 'around inner.pth'), ('tar', 'by tar'), ('gztar', 'with gzip')]
 )
 def test_packed_files_are_unpacked(tmp_path, kind, said):
     (tmp_path / 'run').mkdir()
