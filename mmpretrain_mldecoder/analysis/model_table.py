@@ -1,7 +1,6 @@
 """Result tables from configs, metafiles and finished tests: their rows, and Markdown of them."""
 
 import json
-import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..engine.runners.finished_test import FinishedTest, read_finished_test, settings_digest
 from ..fileio.atomic_write import write_file
+from ..fileio.terminal import quiet
 
 # Images of the full split that a number of the dataset is of. Of COCO 2014 the authors' configs
 # leave out the 367 without labels. OpenImages has no split of a size that is known here.
@@ -147,14 +147,9 @@ def model_cost(cfg: Config, side: int) -> ModelCost:
 
 @cache  # many rows differ in their weights only
 def _cost(model_config: str, side: int) -> ModelCost:
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)  # its lines on standard output would be among the tables
-    try:
-        with _EmptyOnMeta():
-            model = MODELS.build(json.loads(model_config)).eval().to('meta')  # shapes are enough
-    finally:
-        logger.setLevel(level)
+    # The lines of the log on standard output would be among the tables.
+    with quiet(MMLogger.get_current_instance()), _EmptyOnMeta():
+        model = MODELS.build(json.loads(model_config)).eval().to('meta')  # shapes are enough
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, 3, side, side, device='meta'))

@@ -1,8 +1,10 @@
-"""Text for terminals: escaped names, one-line errors and progress bars."""
+"""Text for terminals: escaped names, one-line errors, quiet loggers and progress bars."""
 
+import logging
 import sys
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -60,6 +62,19 @@ def counted(number: int, one: str, many: str = '') -> str:
     """
     many = many or one + ('es' if one.endswith(('s', 'x')) else 's')
     return f'{number:,} {one if number == 1 else many}'
+
+
+@contextmanager
+def quiet(*loggers: logging.Logger, level: int = logging.WARNING) -> Iterator[None]:
+    """Have loggers pass on what is of a level, and above it, for a while."""
+    levels = {logger: logger.level for logger in loggers}
+    try:
+        for logger in loggers:
+            logger.setLevel(level)
+        yield
+    finally:
+        for logger, before in levels.items():
+            logger.setLevel(before)
 
 
 class _Rate(ProgressColumn):

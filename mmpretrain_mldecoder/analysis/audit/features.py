@@ -1,7 +1,6 @@
 """Features of images by the backbone of a config, as its training starts."""
 
 import hashlib
-import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from ...apis.inference.image_inputs import ImagePipeline
 from ...apis.inference.network_runner import fold_batch_norm
 from ...errors import RunError, UnreadableImageError
 from ...fileio.atomic_write import atomic_write
-from ...fileio.terminal import progress_bar
+from ...fileio.terminal import progress_bar, quiet
 
 BATCH_SIZE = 32
 BLOCK = 512  # images whose features are in one file
@@ -157,14 +156,9 @@ class _Backbone:
 
 
 def _initialised(cfg: Config) -> BaseModel:
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)  # it logs each parameter
-    try:
+    with quiet(MMLogger.get_current_instance()):  # which gets a line for each parameter
         model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.get('data_preprocessor')})
         model.init_weights()
-    finally:
-        logger.setLevel(level)
     return model
 
 

@@ -1,6 +1,7 @@
 """Writers and readers of the exported formats: ONNX (fp32, fp16, int8) and torch.export."""
 
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..inference.onnx_model import WholeNetwork, errors_only, example_of, onnx_session, to_onnx
+from ...fileio.terminal import quiet
+from ..inference.onnx_model import WholeNetwork, example_of, onnx_session, to_onnx
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -99,7 +101,7 @@ def to_int8(
             return next(self.feeds, None)
 
     # It advises a preparation that torch's exporter has done.
-    with errors_only(), tempfile.TemporaryDirectory() as folder:
+    with quiet(logging.getLogger(), level=logging.ERROR), tempfile.TemporaryDirectory() as folder:
         out = Path(folder, 'int8.onnx')
         quantize_static(
             model,

@@ -2,8 +2,6 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +11,7 @@ from mmpretrain.models.heads import ClsHead, MultiLabelClsHead
 from torch import Tensor, nn
 
 from ...errors import RunError
+from ...fileio.terminal import quiet
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -98,8 +97,8 @@ def to_onnx(
     ``RunError`` if it cannot be had. Raises whatever torch's exporter does.
     """
     example, free_axes = example_of(images, dynamic_size)
-    quiet = errors_only('onnxscript', 'torch.onnx', 'onnx_ir')
-    with warnings.catch_warnings(), torch.no_grad(), quiet:
+    exporters = map(logging.getLogger, ('onnxscript', 'torch.onnx', 'onnx_ir'))
+    with warnings.catch_warnings(), torch.no_grad(), quiet(*exporters, level=logging.ERROR):
         warnings.simplefilter('ignore')
         program = torch.onnx.export(
             network,
@@ -116,19 +115,6 @@ def to_onnx(
     if opset not in (None, found):
         raise RunError(f"torch's exporter gives opset {found}, not {opset}: --opset {found}")
     return exported
-
-
-@contextmanager
-def errors_only(*names: str) -> Iterator[None]:
-    """Silence the warnings of some loggers, without names of the root."""
-    levels = {logger: logger.level for logger in map(logging.getLogger, names or [''])}
-    for logger in levels:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in levels.items():
-            logger.setLevel(level)
 
 
 def onnx_session(model: bytes | str) -> 'InferenceSession':

@@ -1,6 +1,7 @@
 """Dry run: two images through pipeline, model and metrics before the first epoch."""
 
 import copy
+import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from ...datasets.seeded_sampler import sample_random_state
 from ...errors import ConfigError, RunError
 from ...evaluation.metrics import MultiLabelMAP
 from ...fileio.near_names import near_names
-from ...fileio.terminal import one_line
+from ...fileio.terminal import one_line, quiet
 from .config_error import several_sizes
 
 # What a field or type raises that a metric cannot read; with other errors images may be too few.
@@ -53,7 +54,9 @@ def dry_run(runner: Runner, model: ImageClassifier, name: str, loop: BaseLoop) -
             what = 'are padded to the largest of a batch'
             runner.logger.warning(several_sizes(key, *sizes, what=what))
     batches = [loader.collate_fn([sample]) for sample in samples]
-    with in_mode(model, training=False), _quiet(), torch.no_grad():
+    log = quiet(MMLogger.get_current_instance(), level=logging.CRITICAL)
+    with in_mode(model, training=False), log, warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter('ignore')
         inputs = _check_model(key, model, batches[0], with_loss=name == 'train')
         if name == 'train':
             _check_batch_norms(model, loader, inputs)
@@ -122,19 +125,6 @@ def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Mute the log and warnings for a while."""
-    logger = MMLogger.get_current_instance()
-    was_disabled, logger.disabled = logger.disabled, True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.disabled = was_disabled
 
 
 def _check_model(key: str, model: ImageClassifier, batch: dict, with_loss: bool) -> Tensor:
