@@ -8,7 +8,7 @@ import sys
 
 from mmpretrain_mldecoder import apis
 from mmpretrain_mldecoder.engine.runners.launch import CfgOptions
-from mmpretrain_mldecoder.errors import RunError
+from mmpretrain_mldecoder.errors import RunError, exit_on_error
 from mmpretrain_mldecoder.fileio.terminal import one_line
 
 INPUTS = 'images, folders, globs or list files (.txt); the config, which is run; the checkpoint'
@@ -38,20 +38,18 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
 def main(argv: list[str] | None = None) -> None:
     """Predict, print a line per image as results come, and write what --out-dir asks for."""
     parser, args = parse_args(argv)
-    try:
-        run = apis.PredictionRun.from_arguments(args)
-        if run.num_done:
-            print(f'{run.num_done} of {len(set(run.paths))} images were predicted before')
-        for result in run.results():
-            stream = sys.stderr if 'reason' in result else None
-            print(f'{run.line(result)}\n', end='', file=stream, flush=True)  # in one write
-        for file in run.finish():
-            print(f'{file.stem.replace("_", " ")}: {file}')
-    except (ImportError, OSError, RunError, ValueError) as error:
-        parser.error(one_line(error))
-    except KeyboardInterrupt:
-        kept = 'the same command resumes' if args.out_dir else 'nothing was written'
-        parser.exit(130, f'interrupted: {kept}\n')
+    with exit_on_error('the same command resumes' if args.out_dir else 'nothing was written'):
+        try:
+            run = apis.PredictionRun.from_arguments(args)
+            if run.num_done:
+                print(f'{run.num_done} of {len(set(run.paths))} images were predicted before')
+            for result in run.results():
+                stream = sys.stderr if 'reason' in result else None
+                print(f'{run.line(result)}\n', end='', file=stream, flush=True)  # in one write
+            for file in run.finish():
+                print(f'{file.stem.replace("_", " ")}: {file}')
+        except (ImportError, OSError, RunError, ValueError) as error:
+            parser.error(one_line(error))
     if run.num_failed:
         parser.exit(1, f'{run.num_failed} of {len(run.paths)} images could not be read\n')
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from mmpretrain_mldecoder.analysis.browse.browse_dataset import browse_dataset
 from mmpretrain_mldecoder.analysis.browse.findings import print_findings
 from mmpretrain_mldecoder.engine.runners import launch
+from mmpretrain_mldecoder.errors import exit_on_error
 
 SPLITS = ('train', 'val', 'test')
 
@@ -33,21 +34,20 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.quick and args.no_files:
         parser.error('--quick is about reading the files, which --no-files forbids: leave one out')
-    try:
-        browsed = browse_dataset(
-            launch.load_config(args),
-            args.out_dir,
-            args.split,
-            args.images,
-            args.draws,
-            not args.no_files,
-            args.quick,
-            args.workers,
-        )
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    except KeyboardInterrupt:
-        return print('Interrupted.') or 130
+    with exit_on_error('the same command begins again'):
+        try:
+            browsed = browse_dataset(
+                launch.load_config(args),
+                args.out_dir,
+                args.split,
+                args.images,
+                args.draws,
+                not args.no_files,
+                args.quick,
+                args.workers,
+            )
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
     console = Console(highlight=False, width=110)
     print_findings(browsed.findings, browsed.splits, browsed.looked_for, console)
     print('written: ' + ', '.join(map(str, browsed.files)))

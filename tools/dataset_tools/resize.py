@@ -7,6 +7,7 @@ from collections import Counter
 from mmpretrain_mldecoder.datasets.image_header import package_for
 from mmpretrain_mldecoder.datasets.image_search import list_kinds
 from mmpretrain_mldecoder.datasets.resized_copy import FAILED_FILE, make_resized_copy
+from mmpretrain_mldecoder.errors import exit_on_error
 from mmpretrain_mldecoder.fileio.terminal import printable
 
 
@@ -27,13 +28,12 @@ def parse_args(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
 def main(argv: list[str] | None = None) -> int:
     """Copy, print a summary, and return the exit status: 1 if files could not be read."""
     parser, args = parse_args(argv)
-    try:
-        copy = make_resized_copy(args.source, args.target, args.size, args.quality, args.workers)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    except KeyboardInterrupt:
-        print('Interrupted. All files written are complete; the same command continues.')
-        return 130
+    with exit_on_error('all files written are complete; the same command continues'):
+        try:
+            numbers = args.size, args.quality, args.workers
+            copy = make_resized_copy(args.source, args.target, *numbers)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
     for path in copy.left_out:
         print(f'skipped, an archive: {printable(path)}')
     for path in copy.outside[:10]:
