@@ -4,7 +4,7 @@ Imported, it registers its loaders (:mod:`.loaders`) and its ``Pretrained`` init
 (:mod:`.pretrained_init`) with MMEngine, in the place of MMEngine's own.
 """
 
-from .conversion import Conversion, convert, recognise, to_checkpoint
+from .conversion import Conversion, convert, to_checkpoint
 from .load import classes_of, load_weights_only, read_weights
 from .loaders import load_from_http, load_from_local, load_from_published
 from .pretrained_init import PretrainedInit
@@ -25,6 +25,5 @@ __all__ = [
     'load_from_published',
     'load_weights_only',
     'read_weights',
-    'recognise',
     'to_checkpoint',
 ]

@@ -33,14 +33,6 @@ class Conversion:
     classes: tuple[str, ...] | None = None  # their names in order, from idx_to_class of miil
 
 
-def recognise(checkpoint: Mapping) -> str | None:
-    """Return the family that :func:`convert` takes a checkpoint for, None if for none."""
-    try:
-        return family_of(choose(checkpoint, 'the checkpoint').state)
-    except ValueError:  # no weights
-        return None
-
-
 def convert(checkpoint: Mapping, weights: WeightSet | None = None) -> Conversion:
     """Rename and reshape published weights.
 

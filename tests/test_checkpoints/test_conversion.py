@@ -6,7 +6,8 @@ from mmpretrain.registry import MODELS
 from published_names import paddleclas_fc, paddleclas_resnet, random_arrays
 from tiny_run import assert_equal
 
-from mmpretrain_mldecoder.checkpoints import convert, load_weights_only, recognise, to_checkpoint
+from mmpretrain_mldecoder.checkpoints import convert, load_weights_only, to_checkpoint
+from mmpretrain_mldecoder.checkpoints.conversion import family_of
 
 PADDLE = random_arrays(paddleclas_resnet(18, True, width=8) | paddleclas_fc(64, 3))
 MIIL = {
@@ -26,8 +27,8 @@ def test_wrappers_and_prefixes(wrapper, prefix):
     checkpoint = {f'{prefix}{name}': value for name, value in PADDLE.items()}
     if wrapper:
         checkpoint = {wrapper: checkpoint, 'epoch': 3}
-    assert recognise(checkpoint) == 'paddleclas'
     conversion = convert(checkpoint)
+    assert conversion.family == 'paddleclas'
     small_model().load_state_dict(conversion.state_dict, strict=True)
     assert set(conversion.sources) == set(conversion.state_dict)
     assert sorted(conversion.sources.values()) == sorted(f'{prefix}{name}' for name in PADDLE)
@@ -70,7 +71,6 @@ def test_unknown_names_are_listed():
 @pytest.mark.parametrize('content', [{}, {'a.weight': 0}, {3: 4}, {'a.weight': torch.ones(1)}])
 def test_unknown_family(content):
     for checkpoint in (content, dict(state_dict=content)):
-        assert recognise(checkpoint) is None
         with pytest.raises(ValueError, match=r'not those of PaddleClas|holds .*no weights'):
             convert(checkpoint)
 
@@ -90,9 +90,8 @@ def test_values_that_are_no_tensors():
 def test_our_own_checkpoints_are_not_recognised():
     model, host = small_model(), MODELS.build(dict(type='ResNet', depth=18))
     for module in (model, model.backbone, model.head, host):
-        assert recognise(module.state_dict()) is None
-        assert recognise(dict(meta={}, state_dict=module.state_dict())) is None
-    assert recognise(to_checkpoint(convert(PADDLE), 'a')) is None
+        assert family_of(module.state_dict()) is None
+    assert family_of(to_checkpoint(convert(PADDLE), 'a')['state_dict']) is None
 
 
 def test_checkpoint_is_plain_data(tmp_path):

@@ -18,7 +18,7 @@ from published_names import (
 from tiny_run import assert_equal
 
 from mmpretrain_mldecoder.checkpoints import PUBLISHED
-from mmpretrain_mldecoder.checkpoints.conversion import convert, recognise
+from mmpretrain_mldecoder.checkpoints.conversion import convert, family_of
 
 WIDTH = 8
 
@@ -95,7 +95,7 @@ def test_names_of_paddleclas_2_0():
             name = name.replace(f'stem.{i}.', f'conv1_{i + 1}.')
         older[name.replace('fc.', 'out.')] = value
     assert {'conv1_3._batch_norm._variance', 'bb_3_2.conv1._conv.weight', 'out.bias'} <= {*older}
-    assert recognise(older) == 'paddleclas'
+    assert family_of(older) == 'paddleclas'
     conversion = convert(older)
     source = conversion.sources['backbone.layer2.0.downsample.1.weight']
     assert source == 'bb_1_0.short._conv.weight'
@@ -130,7 +130,7 @@ def test_unknown_name(name):
 
 
 def test_other_networks_of_paddle_are_not_recognised():
-    assert recognise({'conv1.weight': 0, 'blocks.0.conv0.conv.weight': 0}) is None
+    assert family_of({'conv1.weight': 0, 'blocks.0.conv0.conv.weight': 0}) is None
 
 
 # ---- networks of timm

@@ -6,7 +6,7 @@ import torchvision
 from classifiers import classifier_of, without_weights
 from torch import nn
 
-from mmpretrain_mldecoder.checkpoints.conversion import convert, recognise
+from mmpretrain_mldecoder.checkpoints.conversion import convert, family_of
 
 timm = pytest.importorskip('timm')
 from timm.layers.ml_decoder import add_ml_decoder_head  # noqa: E402
@@ -127,9 +127,9 @@ def test_family():
         }
         tresnet = timm.create_model('tresnet_m').state_dict()
     for family, state in states.items():
-        assert recognise(state) == recognise(dict(state_dict=state)) == family
+        assert family_of(state) == family
         assert convert(state).family == family
         # torchvision's backbone alone has the names of the host's own checkpoints.
         backbone = {name: value for name, value in state.items() if not name.startswith('fc.')}
-        assert recognise(backbone) == (None if family == 'torchvision' else family)
-    assert recognise(tresnet) == 'timm'
+        assert family_of(backbone) == (None if family == 'torchvision' else family)
+    assert family_of(tresnet) == 'timm'
