@@ -25,8 +25,7 @@ from ..hooks.channels_last import ChannelsLastHook, is_safe_in_channels_last
 from ..hooks.checkpoint_fit_hook import CheckpointFitHook
 from ..hooks.class_counts_hook import ClassCountsHook
 from ..hooks.finite_loss_hook import FiniteLossHook
-from ..hooks.unreadable_images import UnreadableImagesHook
-from .loading import explained_loading
+from .loading import UnreadableImagesHook, explained_loading
 from .portable import needs_fp32, portable_loader, portable_parts
 from .preemption import PreemptionHook
 from .resume import ResumeHook, ResumingRunner
