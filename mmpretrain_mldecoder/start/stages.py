@@ -23,7 +23,6 @@ from ..datasets.label_files import Answers, read_labels, read_split_counts
 from ..errors import RunError
 from ..fileio.atomic_write import write_file
 from ..models.attention import attention_kind
-from .label_choices import choose_by_labels
 from .labels import describe, leave_out, prepare_labels
 from .questions import read_answers
 from .run_config import (
@@ -32,6 +31,7 @@ from .run_config import (
     FEW_IMAGES,
     LABELS,
     choose,
+    choose_by_labels,
     config_text,
     label_reasons,
     refit_text,

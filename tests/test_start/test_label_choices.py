@@ -17,7 +17,7 @@ from mmpretrain_mldecoder.datasets.label_files import (
     split_table,
     write_coco_files,
 )
-from mmpretrain_mldecoder.start.label_choices import choose_by_labels
+from mmpretrain_mldecoder.start.run_config import choose_by_labels
 
 
 def counts_of(number, positives, unknown, split='train'):
