@@ -86,13 +86,18 @@ def test_state_dicts_are_saved_as_said(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ('kind', 'said'), [('zip', 'around inner.pth'), ('tar', 'by tar'), ('gztar', 'with gzip')]
+    ('kind', 'said'),
+    [
+        ('zip', 'around inner.pth.*Unpack it, and name the file of weights inside'),
+        ('tar', 'by tar.*Unpack it, and name the file of weights inside'),
+        ('gztar', 'with gzip.*Unpack it with gunzip'),
+    ],
 )
 def test_packed_files_are_unpacked(tmp_path, kind, said):
     (tmp_path / 'run').mkdir()
     torch.save(STATE, tmp_path / 'run/inner.pth')
     packed = shutil.make_archive(tmp_path / 'packed', kind, tmp_path / 'run')
-    assert re.search(f'{said}.*Unpack it, and name the file of weights inside', advice(packed))
+    assert re.search(said, advice(packed))
     shutil.unpack_archive(packed, tmp_path / 'inside')
     assert_loads(tmp_path / 'inside/inner.pth')
 
