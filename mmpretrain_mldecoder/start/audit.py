@@ -30,14 +30,9 @@ FOLDS = 5
 def audit(run: RunFolder, most: int) -> None:
     """Find labels that may be wrong; print their numbers, write a list, and a page to decide.
 
-    Args:
-        run (RunFolder): Its labels are read again, as it read them.
-        most (int): Suspicions on the page, those ahead in the list.
-
-    Raises:
-        OpenQuestion: If the labels can be read in several ways and nobody can be asked.
-        RunError: If cleanlab is not installed, or images cannot be read.
-        ValueError: If labels cannot be read.
+    The labels are read again, as the run read them. The page shows the first ``most`` of the list.
+    Raises what :func:`.read_labels` does, and ``RunError`` if cleanlab is not installed, or images
+    cannot be read.
     """
     check_cleanlab()
     table, data, _ = _labels(run)
@@ -130,9 +125,7 @@ class _Decisions(msgspec.Struct):
 def apply_decisions(run: RunFolder, file: Path) -> None:
     """Write label files of a run with the labels changed whose decision is to accept.
 
-    Raises:
-        OpenQuestion: If the labels can be read in several ways and nobody can be asked.
-        ValueError: If the decisions cannot be read, or are about other labels.
+    Raises ``ValueError`` if the decisions cannot be read, or are about other labels.
     """
     try:
         decisions = msgspec.json.decode(file.read_bytes(), type=_Decisions).decisions

@@ -44,21 +44,9 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> tuple[
     Thresholds and the best epoch are chosen on ``val``, so the test is of other images: labels that
     come as train and val give a new ``val`` from train, and their val is the test.
 
-    Args:
-        data (Path): Folder with the images and their labels.
-        answers (Answers): What the label files do not say.
-        seed (int): Of the split.
-        out (Path): Folder for ``train.json``, ``val.json``, ``test.json``.
-
-    Returns:
-        tuple: The answers, with those to questions that were asked; and what :func:`describe`
-        returns of the labels.
-
-    Raises:
-        OpenQuestion: If labels can be read in several ways and nobody can be asked.
-        RunError: If a split has no image, or none with a label.
-        ValueError: If labels cannot be read.
-        FileNotFoundError: If they are not there.
+    Returns the answers, with those to questions that were asked, and what :func:`describe` says of
+    the labels. Raises what :func:`.read_labels` does, and ``RunError`` if a split has no image, or
+    none with a label.
     """
     table, answers = with_questions(lambda given: read_labels(data, given), answers)
     description = describe(table)
@@ -89,8 +77,7 @@ def prepare_labels(data: Path, answers: Answers, seed: int, out: Path) -> tuple[
 def leave_out(images: Collection[str], data: Path, labels: Path) -> None:
     """Take images, by their paths, out of the files of :func:`prepare_labels`, and say so.
 
-    Raises:
-        RunError: If a split has no image then.
+    Raises ``RunError`` if a split has no image then.
     """
     for split in FRACTIONS:
         path = labels / f'{split}.json'

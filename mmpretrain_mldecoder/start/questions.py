@@ -51,11 +51,7 @@ def read_answers(args: argparse.Namespace) -> Answers:
 
 
 def with_questions(read: Callable[[Answers], T], answers: Answers) -> tuple[T, Answers]:
-    """Read with the answers, and ask for those that are missing where somebody can answer.
-
-    Raises:
-        OpenQuestion: Without a terminal.
-    """
+    """Read with the answers, and ask for those that are missing where there is a terminal."""
     console = Console(highlight=False)
     while True:
         try:

@@ -52,13 +52,8 @@ def choose(
 ) -> dict[str, Choice]:
     """Choose row, batch size, learning rate, epochs, average and patience.
 
-    Args:
-        num_images (int): Of the training split.
-        num_classes (int): Number of classes.
-        row (str, optional): One of the configs in ``ROWS``, without ``.py``. Defaults to that for
-            the device.
-        epochs (int, optional): Defaults to what ``PASSES`` gives.
-        batch_size (int, optional): Defaults to the largest that fits, up to 32.
+    ``num_images`` are those of the training split; ``row`` is one of the configs in ``ROWS``,
+    without ``.py``. What is None is chosen by the device and these numbers.
     """
     has_gpu = get_device() != 'cpu'
     choices = {}
@@ -149,18 +144,12 @@ def choose_by_labels(counts: SplitCounts, unknown: str | None = None) -> dict[st
     """Choose what unknown labels are in each split, and whether classes have weights.
 
     A loss and a metric that leave unknown labels out need negatives. Where positives alone were
-    collected, all scores would rise to 1, and there would be no mAP.
+    collected, all scores would rise to 1, and there would be no mAP. So by default they are
+    ``ABSENT`` in a split where labels known to be absent are not more than those known to be
+    present, and not more than the unknown ones; else ``LEFT_OUT``.
 
-    Args:
-        counts (SplitCounts): Of all splits.
-        unknown (str, optional): ``LEFT_OUT`` or ``ABSENT``. Defaults to what is known in each
-            split: absent if labels known to be absent are not more than those known to be present,
-            and not more than the unknown ones.
-
-    Returns:
-        dict[str, Choice]: ``unknown_train`` and so on, of the splits with unknown labels, and
-        ``weights`` if the classes are imbalanced; a reason is a sentence, that of several splits
-        the same.
+    Returns ``unknown_train`` and so on, of the splits with unknown labels, and ``weights`` if the
+    classes are imbalanced.
     """
     values: dict[str, str] = {}
     facts: dict[str, list[str]] = {}
@@ -203,16 +192,7 @@ def config_text(
     data: Path,
     run: Path,
 ) -> str:
-    """Return the config of a run.
-
-    Args:
-        choices (dict[str, Choice]): Of :func:`choose`.
-        by_labels (dict[str, Choice]): Of :func:`choose_by_labels`.
-        num_classes (int): Number of classes.
-        data (Path): Folder of the images.
-        run (Path): Folder of the run; that of its labels has ``train.json``, ``val.json`` and
-            ``test.json``.
-    """
+    """Return the config of a run, of what :func:`choose` and :func:`choose_by_labels` return."""
     base = ROWS / f'{choices["row"].value}.py'
     model = Config.fromfile(base).model
     text = _TEMPLATE.replace('{head}', _QUERIES if 'num_groups' in model.head else '),')

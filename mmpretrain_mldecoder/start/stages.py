@@ -98,12 +98,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> 'RunFolder':
-        """Return the folder of a run that was started.
-
-        Raises:
-            FileNotFoundError: If none was.
-            ValueError: If what it has stored is damaged.
-        """
+        """Return the folder of a run that was started, or raise ``FileNotFoundError``."""
         state = path / STATE
         if not state.is_file():
             raise FileNotFoundError(f'{path} is no run of mldecoder start: it has no {STATE}')
@@ -170,9 +165,8 @@ class RunFolder:
 def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
     """Write labels and config, unless they are there; arguments as of :func:`prepare_labels`.
 
-    Raises:
-        RunError: If there would be no mAP on ``val``.
-        ValueError: If the labels are others by now.
+    Raises ``RunError`` if there would be no mAP on ``val``, ``ValueError`` if the labels are others
+    by now.
     """
     settings = run.settings
 
@@ -212,17 +206,10 @@ def write_inputs(run: RunFolder, data: Path, answers: Answers) -> None:
 
 
 def mldecoder(*arguments: object, allowed: Sequence[int] = (0,), log: Path | None = None) -> None:
-    """Run a command of ``mldecoder`` in a process of its own.
+    """Run a command of ``mldecoder`` in a process of its own; ``RunError`` unless it succeeds.
 
-    Args:
-        *arguments: The command and its arguments.
-        allowed (Sequence[int]): Exit statuses that are no failure. Defaults to 0 alone.
-        log (Path, optional): For commands with a runner, whose log is long: it goes to the end of
-            this file; shown are epochs, validations, and what comes after the last record. Defaults
-            to None.
-
-    Raises:
-        RunError: If it ends with another status.
+    The ``log`` is for commands with a runner: their output goes to the end of this file, and shown
+    are epochs, validations, and what comes after the last record.
     """
     command = [str(argument) for argument in arguments]
     print(f'\n$ mldecoder {shlex.join(command)}', flush=True)

@@ -36,19 +36,12 @@ def backbone_features(
     """Compute features of images from the last feature map of the backbone.
 
     The weights are those of ``init_cfg``, mostly of ImageNet; those of a trained checkpoint have
-    seen the labels that are to be judged.
+    seen the labels that are to be judged. ``reduce`` makes of the feature maps of a batch what is
+    kept.
 
-    Args:
-        cfg (Config): Its model, and the pipeline of its test.
-        paths (Sequence[str]): N images.
-        reduce (Callable): From feature maps of a batch to what is kept. Defaults to the mean.
-
-    Returns:
-        tuple: Features ``(N, ...)``, and the reasons of the images that cannot be read, by
-        index, whose features are 0.
-
-    Raises:
-        RunError: If the backbone has no ``init_cfg``, or no image can be read.
+    Returns features ``(N, ...)``, and the reasons of the images that cannot be read, by index,
+    whose features are 0. Raises ``RunError`` if the backbone has no ``init_cfg``, or no image can
+    be read.
     """
     backbone = _Backbone(cfg)
     with progress_bar() as bar:
@@ -66,11 +59,8 @@ def kept_features(
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Compute what :func:`backbone_features` does, and continue where a call was interrupted.
 
-    Args:
-        cfg (Config): See there, like ``paths`` and what is returned and raised.
-        paths (Sequence[str]): N images.
-        folder (Path): Keeps the means of the maps, a file for ``BLOCK`` images. One of other
-            weights, pixels or images (path, size, time) is computed again, and removed.
+    The ``folder`` keeps the means of the maps, a file for ``BLOCK`` images. One of other weights,
+    pixels or images (path, size, time) is computed again, and removed.
     """
     backbone = _Backbone(cfg)
     blocks = [paths[start : start + BLOCK] for start in range(0, len(paths), BLOCK)]

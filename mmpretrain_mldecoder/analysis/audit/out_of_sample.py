@@ -20,14 +20,9 @@ def out_of_sample_scores(
     There is one per class, on its known labels. One strength of the penalty serves all: from the
     largest on, the next one as long as the loss of the scored images falls.
 
-    Args:
-        features (np.ndarray): ``(N, D)``.
-        targets (np.ndarray): ``(N, C)``: 1 for yes, 0 for no, -1 for unknown.
-        folds (np.ndarray): The fold of each image, ``(N,)``.
-
-    Returns:
-        np.ndarray: Probabilities ``(N, C)`` float32; NaN where fewer than ``LEAST`` images of the
-        other folds are known to show, or to lack, the class.
+    Features are ``(N, D)``, targets ``(N, C)`` of 1, 0 and -1 (unknown), and there is the fold of
+    each image, ``(N,)``. Returns probabilities ``(N, C)`` float32; NaN where fewer than ``LEAST``
+    images of the other folds are known to show, or to lack, the class.
     """
     threads = torch.get_num_threads()
     if features.size <= _SMALL:  # several wait for one another, on a busy machine for minutes

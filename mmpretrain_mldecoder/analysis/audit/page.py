@@ -16,12 +16,7 @@ from .suspicions import Suspicion
 def class_rows(
     table: LabelTable, scores: np.ndarray, suspicions: Sequence[Suspicion]
 ) -> list[dict]:
-    """Count the labels and the suspicions of each class.
-
-    Returns:
-        list[dict]: ``name``, ``labels``, ``unknown``, ``missing``, ``spurious`` and ``judged``
-        (whether there are enough labels).
-    """
+    """Count the labels and the suspicions of each class; ``judged`` if there are enough labels."""
     found = np.zeros((2, len(table.classes)), int)
     for suspicion in suspicions:
         found[suspicion.given, suspicion.label] += 1
@@ -48,17 +43,10 @@ def write_audit_page(
     facts: Sequence[tuple[str, str]],
     notes: Sequence[str],
 ) -> None:
-    """Write the page.
+    """Write the page of some suspicions, ``out``; its head has ``facts`` and ``notes``.
 
-    Args:
-        out (Path): The HTML file.
-        run (Path): Folder of the run; the browser keeps the decisions under its name.
-        data (str | PathLike): Folder of the images.
-        table (LabelTable): The labels.
-        classes (list[dict]): Of :func:`class_rows`.
-        suspicions (Sequence[Suspicion]): Those to show.
-        facts (Sequence[tuple[str, str]]): Names and values for the head of the page.
-        notes (Sequence[str]): Sentences for it.
+    ``run`` is the folder of the run, under whose name the browser keeps the decisions, ``data``
+    that of the images; ``classes`` are those of :func:`class_rows`.
     """
     place: dict[int, int] = {}  # of an image among those of the page, each once
     for suspicion in suspicions:

@@ -40,11 +40,8 @@ def find_suspicions(scores: np.ndarray, targets: np.ndarray) -> list[Suspicion]:
 
     Each class is judged on its own, yes against no, on its known labels. An error is a label whose
     image scores for the other value as high as images do, on average, that have that value
-    (``filter_by='confident_learning'``).
-
-    Args:
-        scores (np.ndarray): Out-of-sample probabilities ``(N, C)``, NaN for what is not judged.
-        targets (np.ndarray): ``(N, C)``: 1 for yes, 0 for no, -1 for unknown.
+    (``filter_by='confident_learning'``). Scores and targets, ``(N, C)``, are those of
+    :func:`.out_of_sample_scores`.
     """
     from cleanlab.filter import find_label_issues
 

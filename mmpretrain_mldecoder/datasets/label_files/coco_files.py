@@ -25,10 +25,8 @@ def write_coco_files(
     of the images, as stored; an image whose header is not at the beginning has none.
 
     Images without a split are left out. ``data`` is their folder, ``out`` that of the files, which
-    is created. Returns the file of each split.
-
-    Raises:
-        ValueError: If the name of an image is not UTF-8, which JSON cannot have.
+    is created. Returns the file of each split. Raises ``ValueError`` if the name of an image is not
+    UTF-8, which JSON cannot have.
     """
     # The same ids of categories, and all of them, in each file
     categories = [dict(id=i, name=name) for i, name in enumerate(table.classes)]
