@@ -1,4 +1,4 @@
-"""Several processes: agreement of ranks, and training without a GPU."""
+"""Several processes: agreement of ranks, wrapped models, and training without a GPU."""
 
 import datetime
 import os
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 from mmengine.dist import all_gather_object, is_main_process
-from mmengine.model import MMDistributedDataParallel
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmpretrain.registry import MODEL_WRAPPERS
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -51,6 +51,11 @@ def _on_some_ranks(act: Callable[[], Result], acts: bool) -> list[Result]:
             raise shared
         results.append(result if acted else results[-1])
     return results
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the model inside the wrapper for several processes, if it is in one."""
+    return model.module if is_model_wrapper(model) else model
 
 
 class RankVote:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, OptimWrapper
 from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ..errors import ConfigError
-from .distributed import RankVote
+from .distributed import RankVote, unwrapped
 
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 # What DefaultOptimWrapperConstructor has for parameters that are never decayed here.
@@ -86,8 +85,7 @@ class NoDecay1DConstructor(DefaultOptimWrapperConstructor):
             )
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrapped(model)
         groups: list[tuple[dict, list]] = [({}, []), (dict(weight_decay=0.0), [])]
         seen: set[nn.Parameter] = set()
         scales, spared = self._layers(model)

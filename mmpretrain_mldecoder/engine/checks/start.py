@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import BaseModel
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.evaluation import Accuracy, ConfusionMatrix, MultiLabelMetric, SingleLabelMetric
 from mmpretrain.models import ImageClassifier
@@ -24,6 +24,7 @@ from ...datasets.transforms import SquareResize
 from ...errors import ConfigError
 from ...evaluation.metrics import MultiLabelMAP
 from ...fileio.terminal import listed, printable
+from ..distributed import unwrapped
 from .dry_run import dry_run
 from .idle_settings import idle_settings
 from .labels import check_labels
@@ -57,7 +58,7 @@ def check_start(runner: Runner) -> None:
     loops = {name: loop for name, loop in loops.items() if isinstance(loop, BaseLoop)}
     for warning in idle_settings(runner.cfg, trains='train' in loops):
         runner.logger.warning(warning)
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
 
     if 'train' in loops:
         for warning in check_training(runner, loops['train'], validates='val' in loops):

@@ -3,12 +3,12 @@
 import numpy as np
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from mmpretrain.registry import HOOKS
 
 from ...errors import ConfigError
 from ...fileio.terminal import listed, printable
+from ..distributed import unwrapped
 
 
 @HOOKS.register_module()
@@ -33,7 +33,7 @@ class ClassCountsHook(Hook):
         losses = [loss for loss in losses if loss.counted]
         if not losses or not isinstance(runner._train_loop, BaseLoop):  # built where it runs
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         dataset = runner.train_dataloader.dataset
         names = (getattr(dataset, 'metainfo', None) or {}).get('classes')
         names = [*map(str, names or range(getattr(model.head, 'num_classes', 0)))]

@@ -6,13 +6,14 @@ import torch
 from mmengine.dist import broadcast
 from mmengine.evaluator import DumpResults, Evaluator
 from mmengine.hooks import EMAHook
-from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.model import BaseTTAModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, autocast, load_state_dict
 from mmpretrain.registry import HOOKS
 
 from ...checkpoints.fit import below
 from ...evaluation.metrics.dump_results import AtomicDumpResults
+from ..distributed import unwrapped
 
 
 @HOOKS.register_module()
@@ -52,7 +53,7 @@ class DualEMAHook(EMAHook):
         self.has_both = True
 
     def before_run(self, runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         if self.src_model is not model:
             super().before_run(runner)
             self.ema_model.eval()

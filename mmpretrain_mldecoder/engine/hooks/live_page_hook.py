@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, autocast
 from mmpretrain.registry import HOOKS
 
 from ...fileio.terminal import one_line
+from ..distributed import unwrapped
 
 FILE = 'live.html'
 
@@ -163,7 +163,7 @@ class LivePageHook(Hook):
         from ...evaluation.metrics.sample_arrays import sample_arrays
         from ...models.attention import attention_kind, predict_with_attention
 
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         model.eval()  # as the loop does in a moment
         has_attention = attention_kind(model) is not None
         loader, predicted, attention = runner.val_dataloader, [], []

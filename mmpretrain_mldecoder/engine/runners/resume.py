@@ -10,7 +10,6 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import EarlyStoppingHook, EMAHook, Hook
 from mmengine.logging import HistoryBuffer
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, CheckpointLoader, Runner
 from mmengine.utils import apply_to
@@ -21,7 +20,7 @@ from ...checkpoints.load import is_archive
 from ...checkpoints.resume import find_damage, find_resume_checkpoint
 from ...errors import ConfigError, RunError
 from ...fileio.terminal import listed
-from ..distributed import on_each_machine
+from ..distributed import on_each_machine, unwrapped
 from .loops import LOAD, RESUME_OR_LOAD, ResumableLoop
 from .work_dir import earlier_checkpoints
 
@@ -103,7 +102,7 @@ class ResumingRunner(Runner):
             return super().load_checkpoint(filename, *args, **kwargs)
         checkpoint, self._resumed = self._resumed, None
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        _plain(self.model).load_state_dict(checkpoint['state_dict'])
+        unwrapped(self.model).load_state_dict(checkpoint['state_dict'])
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
@@ -141,7 +140,7 @@ def check_resumable(
             f'has no DualEMAHook. {RESUME_OR_LOAD}'
         )
     weights = {name.removeprefix('module.'): v for name, v in parts['state_dict'].items()}
-    own = {name: tuple(value.shape) for name, value in _plain(model).state_dict().items()}
+    own = {name: tuple(value.shape) for name, value in unwrapped(model).state_dict().items()}
     file = {name: tuple(value.shape) for name, value in weights.items()}
     differing = [name for name in {**own, **file} if own.get(name) != file.get(name)]
     if differing:
@@ -152,10 +151,6 @@ def check_resumable(
             f'model (classes, backbone or head). {RESUME_OR_LOAD}'
         )
     return {**parts, 'state_dict': weights}
-
-
-def _plain(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
 
 
 @HOOKS.register_module()

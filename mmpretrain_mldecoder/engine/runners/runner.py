@@ -20,7 +20,7 @@ from ...errors import ConfigError, RunError
 from ...fileio.atomic_write import atomic_write
 from ...layers import MLDecoder
 from ..checks.build import ExplainedBuilds, check_annotation_files
-from ..distributed import RankVote, init_cpu_process_group, on_main_process
+from ..distributed import RankVote, init_cpu_process_group, on_main_process, unwrapped
 from ..hooks.channels_last import ChannelsLastHook, is_safe_in_channels_last
 from ..hooks.checkpoint_fit_hook import CheckpointFitHook
 from ..hooks.class_counts_hook import ClassCountsHook
@@ -166,7 +166,7 @@ class PortableRunner(ExplainedBuilds, ResumingRunner):
         options = self.cfg.get('compile')
         if options in (None, False):
             return
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = unwrapped(self.model)
         if not hasattr(model, 'backbone'):
             raise ConfigError(
                 f'compile needs a backbone, but {type(model).__name__} has none: remove compile'
