@@ -11,7 +11,7 @@ from mmengine.config import Config
 from ...apis.trained_model import dataset_class_names
 from ...checkpoints.classes import compare_classes
 from ...checkpoints.restricted_pickle import read_predictions
-from ...evaluation.functional.scores_and_targets import check_scores_and_targets
+from ...evaluation.functional.average_precision import check_scores_and_targets
 from ...evaluation.metrics.sample_arrays import sample_arrays
 from ...fileio.terminal import counted
 

@@ -20,8 +20,7 @@ Conventions, each of which moves the numbers:
 
 import numpy as np
 
-from .average_precision import class_mean
-from .scores_and_targets import check_scores_and_targets
+from .average_precision import check_scores_and_targets, class_mean
 
 
 def precision_recall_at_threshold(

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .scores_and_targets import check_scores_and_targets
+from .average_precision import check_scores_and_targets
 
 
 def best_f1_thresholds(scores: np.ndarray, targets: np.ndarray, most: float = np.inf) -> np.ndarray:
