@@ -1,7 +1,6 @@
 """The demo: data, training, test, predictions and figures on rendered scenes."""
 
 import os
-import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 
 from ..apis import MultiLabelInferencer, write_predictions
-from ..checkpoints.resume import find_resume_checkpoint
+from ..checkpoints.resume import best_checkpoint, find_resume_checkpoint
 from ..datasets.demo_scenes import make_demo_dataset
 from ..engine.runners.finished_test import read_finished_test
 from ..errors import RunError
@@ -74,16 +73,6 @@ def run_demo(
         'curves': plot_curves(work_dir, work_dir / 'curves.png'),
         'contact sheet': sheet,
     }
-
-
-def best_checkpoint(work_dir: str | os.PathLike) -> Path | None:
-    """Return the newest ``best_<metric>_epoch_<n>.pth`` of a training, None if there is none."""
-    found = {
-        int(match[1]): path
-        for path in Path(work_dir).glob('best_*.pth')
-        if (match := re.search(r'_epoch_(\d+)\.pth$', path.name))
-    }
-    return found[max(found)] if found else None
 
 
 def read_test_metrics(work_dir: str | os.PathLike, checkpoint: str | os.PathLike) -> dict | None:

@@ -1,4 +1,4 @@
-"""Choice of the checkpoint that an interrupted run resumes from."""
+"""Checkpoints of a run: the best, the last, and the one to resume from."""
 
 import logging
 import re
@@ -37,6 +37,16 @@ def find_resume_checkpoint(work_dir: str | Path) -> str | None:
             f'{", ".join(damaged)}. Remove what is damaged to start from the beginning'
         )
     return None
+
+
+def best_checkpoint(work_dir: str | Path) -> Path | None:
+    """Return the newest ``best_<metric>_epoch_<n>.pth`` of a training, None if there is none."""
+    found = {
+        int(match[1]): path
+        for path in Path(work_dir).glob('best_*.pth')
+        if (match := re.search(r'_epoch_(\d+)\.pth$', path.name))
+    }
+    return found[max(found)] if found else None
 
 
 def name_last_checkpoint(work_dir: str | Path, checkpoint: str | Path) -> None:

@@ -18,7 +18,7 @@ from mmpretrain.registry import MODELS
 
 from ..analysis.browse.findings import read_unreadable
 from ..apis.thresholds import read_trained, store_thresholds
-from ..checkpoints.resume import find_resume_checkpoint
+from ..checkpoints.resume import best_checkpoint, find_resume_checkpoint
 from ..datasets.label_files import Answers, read_labels, read_split_counts
 from ..errors import RunError
 from ..fileio.atomic_write import write_file
@@ -127,7 +127,7 @@ class RunFolder:
     @property
     def best_checkpoint(self) -> Path | None:
         """The checkpoint with the best mAP on val, where the config keeps one."""
-        return max((self.path / 'train').glob('best_coco_mAP_*.pth'), default=None)
+        return best_checkpoint(self.path / 'train')
 
     @property
     def best_epoch(self) -> int | None:

@@ -4,7 +4,8 @@ from datetime import datetime, timezone
 import msgspec
 import pytest
 
-from mmpretrain_mldecoder.analysis.demo import best_checkpoint, read_test_metrics
+from mmpretrain_mldecoder.analysis.demo import read_test_metrics
+from mmpretrain_mldecoder.checkpoints.resume import best_checkpoint
 from mmpretrain_mldecoder.engine.runners.finished_test import FinishedTest
 
 
