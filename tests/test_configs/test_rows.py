@@ -23,7 +23,7 @@ from mmpretrain_mldecoder.engine.checks.start import pixel_differences
 CONFIGS = Path(__file__).parents[2] / 'configs'
 ROWS = sorted(
     str(path.relative_to(CONFIGS))
-    for folder in ('mldecoder', 'linear', 'imagenet', 'demo')
+    for folder in ('mldecoder', 'linear', 'imagenet', 'demo', 'finetune')
     for path in (CONFIGS / folder).glob('*.py')
 )
 TRESNETS = {
