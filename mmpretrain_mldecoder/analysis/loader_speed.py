@@ -64,13 +64,8 @@ def loader_speed(
     First, one thread of this process makes ``photos`` samples, in the order and under the seeds of
     the first epoch. Then batches come through the loader: as many as hold ``photos``, at least four
     per worker, after one batch per worker that is not timed. A small dataset is repeated. The
-    loader finds the files in memory, so a slow disk shows in ``'reading the file'`` only.
-
-    Args:
-        cfg (Config): As ``engine.runners.launch.load_config`` gives it.
-        split (str): ``'train'``, ``'val'`` or ``'test'``. Defaults to ``'train'``.
-        photos (int): Samples of each part, at least 1. Defaults to 1000.
-        workers (int, optional): Worker processes. Defaults to the config's ``num_workers``.
+    loader finds the files in memory, so a slow disk shows in ``'reading the file'`` only. There are
+    ``workers`` processes, by default the config's ``num_workers``.
 
     Raises ``ValueError`` if a number is out of its range, the config has no such split, or its data
     is not a list of samples; ``FileNotFoundError`` if the data is not there.

@@ -48,19 +48,10 @@ def browse_dataset(
     ``cooccurrence.png`` (of the first split) and ``findings.json``; older files are replaced. The
     pipeline's random draws are those of a training with the config's seed (0 if it has none).
 
-    Args:
-        cfg (Config): As ``engine.runners.launch.load_config`` gives it.
-        out_dir (str | PathLike): Folder to write to.
-        splits (Sequence[str], optional): Defaults to the config's, see :func:`default_splits`.
-        images (int): On each sheet; 0 draws none. Defaults to 8.
-        draws (int): Augmented versions of each training image, at least 1. Defaults to 4.
-        read_files (bool): Whether to read every image. Defaults to True.
-        quick (bool): Whether to read headers only (:class:`ImageChecker`). Defaults to False.
-        workers (int, optional): Processes. Defaults to the cores that this process may use.
-
-    Raises:
-        ValueError: If a number is out of its range, or a split cannot be read.
-        FileNotFoundError: If annotations are not there.
+    ``splits`` are by default the config's (:func:`default_splits`), ``images`` are those of each
+    sheet, ``draws`` the augmented versions of each training image, and ``quick`` and ``workers``
+    as in :func:`image_findings`. Raises ``ValueError`` if a number is out of its range, or a split
+    cannot be read, ``FileNotFoundError`` without annotations.
     """
     numbers = (('images', images, 0), ('draws', draws, 1), ('workers', workers, 1))
     for name, number, low in numbers:
