@@ -1,11 +1,9 @@
 """Settings of a config that nothing reads, as warnings for the start of a run."""
 
-import ast
 import difflib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
@@ -70,39 +68,13 @@ def _hook_types(cfg: Mapping) -> list[str]:
     ]
 
 
-def _settings(file: Path) -> tuple[dict, dict]:
-    """Return the settings of a text config with its bases, and of its bases alone.
-
-    The file is not executed: what is more than texts, numbers, lists, dicts and variables of them
-    is left out.
-    """
-    own: dict[str, Any] = {}
-    inherited: dict[str, Any] = {}
+def _settings(file: Path) -> tuple[Mapping, Mapping]:
+    """Return the settings of a config file with its bases, and of its bases alone."""
     if file.suffix != '.py' or not file.is_file():
-        return own, inherited
-    for node in ast.parse(file.read_text(encoding='utf-8')).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            own.pop(node.targets[0].id, None)
-            with suppress(ValueError, TypeError):
-                own[node.targets[0].id] = _value(node.value, own)
-    bases = own.pop('_base_', [])
-    for base in [bases] if isinstance(bases, str) else bases:
-        inherited |= _settings(file.parent / base)[0]
-    return inherited | own, inherited
-
-
-def _value(node: ast.expr, variables: Mapping) -> Any:
-    if isinstance(node, ast.Name):
-        if node.id not in variables:
-            raise ValueError(node.id)
-        return variables[node.id]
-    if isinstance(node, ast.List | ast.Tuple):
-        values = [_value(part, variables) for part in node.elts]
-        return values if isinstance(node, ast.List) else tuple(values)
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict' and not node.args:
-        made: dict[str, Any] = {}
-        for part in node.keywords:
-            value = _value(part.value, variables)
-            made |= value if part.arg is None else {part.arg: value}
-        return made
-    return ast.literal_eval(node)
+        return {}, {}
+    load = partial(Config.fromfile, import_custom_modules=False)
+    bases = [file.parent / base for base in Config._get_base_files(str(file))]
+    inherited: dict = {}
+    for base in filter(Path.is_file, bases):
+        inherited |= load(base)
+    return load(file), inherited
