@@ -26,7 +26,7 @@ FALSE_ALARM = dict(sign='✗', color=ORANGE)
 MISS = dict(sign='○', color=PINK)
 LEGEND = {'hit': HIT, 'false alarm': FALSE_ALARM, 'miss': MISS}
 CELL, GAP, LINE, SHEET_LETTERS = 300, 16, 22, 13  # of a sheet, pixels; a cell is an image
-SHEET_LABELS = 12
+SHEET_LABELS, COLUMNS = 12, 4
 
 
 class Label(NamedTuple):
@@ -121,7 +121,6 @@ def contact_sheet(
     images: Sequence[str | os.PathLike | np.ndarray],
     predictions: Sequence[dict],
     out: str | os.PathLike,
-    columns: int = 4,
     truth: Sequence[Sequence[str]] | None = None,
 ) -> Path:
     """Draw a grid of images with their predicted labels, scores as text and as bars, as a PNG.
@@ -133,18 +132,13 @@ def contact_sheet(
 
     Raises:
         UnreadableImageError: If a file cannot be read, by the rules of :func:`.decode_image`.
-        ValueError: If there is no image, ``columns`` is below 1, or the lengths differ.
+        ValueError: If there is no image, or the lengths differ.
     """
-    if not images or columns < 1:
-        raise ValueError(f'nothing to draw: {len(images)} images in {columns} columns')
-    if len(predictions) != len(images) or (truth is not None and len(truth) != len(images)):
-        truths = 'no' if truth is None else len(truth)
-        raise ValueError(
-            f'{len(images)} images need as many predictions and truths, but there are '
-            f'{len(predictions)} predictions and {truths} truths'
-        )
-    cells = list(map(_cell, images, predictions, truth or [None] * len(images)))
-    columns = min(columns, len(cells))
+    truths = [None] * len(images) if truth is None else truth
+    cells = [_cell(*parts) for parts in zip(images, predictions, truths, strict=True)]
+    if not cells:
+        raise ValueError('a contact sheet needs an image')
+    columns = min(COLUMNS, len(cells))
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
     heights = [max(cell.height for cell in row) for row in rows]
     top = GAP if truth is None else GAP + LINE
