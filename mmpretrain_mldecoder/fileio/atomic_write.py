@@ -19,16 +19,11 @@ def atomic_write(out: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
     If the block raises, the temporary file is removed and an older ``out`` stays. If the process is
     killed, the temporary file may be left for :func:`remove_stale_files`.
 
-    Args:
-        out (str | PathLike): The file; its folder is created, an older file is replaced.
-        sync (bool): Whether to survive a crash of the machine as well: bytes and name are on the
-            disk at the end. Takes some milliseconds per file. Defaults to True.
+    The folder of ``out`` is created. The temporary file is empty and hidden, its name unique across
+    machines. With ``sync``, bytes and name are on the disk at the end, which survives a crash of
+    the machine and takes some milliseconds.
 
-    Yields:
-        Path: An empty file to write to, under a hidden name, unique across machines.
-
-    Raises:
-        FileExistsError: At once, if ``out`` is a folder, a device (``/dev/null``) or the like.
+    Raises ``FileExistsError`` at once if ``out`` is a folder, a device (``/dev/null``) or the like.
     """
     out = Path(out)
     if out.exists() and not out.is_file():

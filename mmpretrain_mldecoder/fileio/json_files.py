@@ -32,18 +32,10 @@ _CHUNK_BYTES = 2**18  # fits a processor's cache, in which decoding is five time
 def read_json_bytes(path: str | Path) -> bytes | memoryview:
     """Return the UTF-8 text of a JSON object in a file, validated except for its syntax.
 
-    A truncated file of any size is refused before it is read. Compressed files are refused, too:
-    most other tools read plain ones only, and a small file cannot fill the memory.
+    Byte positions are those of the file: a byte order mark becomes blanks. ``path`` may be a pipe.
 
-    Args:
-        path (str | Path): The file, or a pipe.
-
-    Returns:
-        bytes | memoryview: Byte positions are those of the file: a byte order mark becomes blanks.
-
-    Raises:
-        OSError: If it cannot be read.
-        ValueError: If it is empty, compressed, not UTF-8, or does not end as an object does.
+    Raises ``ValueError`` if it is empty, compressed, not UTF-8, or truncated, which is seen before
+    it is read. (Of compressed files, a small one could fill the memory.)
     """
     if os.path.isfile(path):  # a pipe can be read only once
         with open(path, 'rb') as file:

@@ -20,15 +20,10 @@ from rich.text import Text
 
 
 def printable(text: str) -> str:
-    r"""Escape what a terminal would act on, and what is no text.
+    r"""Escape what a terminal would act on, and bytes of a file name that are not UTF-8.
 
-    These are control characters (such as ``ESC``, newline and tab), characters that reverse the
-    direction of writing, line and paragraph separators, and bytes of a file name that are not
-    UTF-8. All other text stays.
-
-    Example:
-        >>> printable('a\x1b[2Jb')
-        'a\\x1b[2Jb'
+    The former are control characters, line separators and what reverses the direction of writing;
+    an ``ESC`` becomes ``\x1b``.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -55,10 +50,7 @@ def listed(names: Collection[str], most: int = 4) -> str:
 def counted(number: int, one: str, many: str = '') -> str:
     """Return a number and what it counts, such as ``'1 class'`` or ``'2,000 classes'``.
 
-    Args:
-        number (int): How many.
-        one (str): What there is one of; a verb may follow: ``'class has'``.
-        many (str): What there are several of. Defaults to ``one`` with -s, or -es behind s and x.
+    ``many`` is by default ``one`` with -s, or -es behind s and x; a verb may follow both.
     """
     many = many or one + ('es' if one.endswith(('s', 'x')) else 's')
     return f'{number:,} {one if number == 1 else many}'
