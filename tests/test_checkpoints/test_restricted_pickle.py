@@ -278,7 +278,7 @@ EDITS = st.lists(
 SAMPLES = pickle.dumps([dict(pred_score=torch.rand(4), areas=MEAN, names=np.array(['a']))])
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=300)
 @given(content=st.sampled_from([*FILES.values(), *[SAMPLES] * len(FILES)]), edits=EDITS)
 def test_damaged_files_are_read_or_value_errors(fuzz_file, content, edits):
     fuzz_file.write_bytes(damage(content, edits))

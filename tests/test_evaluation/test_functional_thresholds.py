@@ -38,7 +38,7 @@ def counted(scores, targets, threshold):
     return sum(predicted), len(predicted), sum(t for _, t in pairs)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(one_class(), st.sampled_from([np.inf, 0.5, 1, 1.5, 2]))
 def test_best_f1_equals_the_best_of_the_curve(case, most):
     scores, targets = case
@@ -57,7 +57,7 @@ def test_best_f1_equals_the_best_of_the_curve(case, most):
     assert_cuts_at(highest, scores, targets, threshold)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(one_class(), st.sampled_from([0.1, 1 / 3, 0.5, 0.6, 0.75, 0.9, 1.0]))
 def test_precision_is_the_lowest_that_holds(case, wanted):
     scores, targets = case
