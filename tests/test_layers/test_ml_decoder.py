@@ -17,7 +17,6 @@ pytestmark = pytest.mark.usefixtures('float64')
 # float64 on both sides: only the order of the sums differs.
 CLOSE = dict(rtol=1e-10, atol=1e-10)
 SMALL = dict(in_channels=12, embed_dims=16, num_heads=4, feedforward_channels=24)
-SPLITS = [(10, 10), (10, 4), (10, 1), (1, 1)]  # (num_classes, num_groups)
 
 
 def build(num_classes=10, num_groups=4, **arguments):
@@ -145,16 +144,6 @@ def test_map_is_a_set_of_tokens():
     expected = decoder(tokens)
     for given in (tokens.flip(1), feats, feats.to(memory_format=torch.channels_last)):
         torch.testing.assert_close(decoder(given), expected, **CLOSE)
-
-
-@pytest.mark.parametrize(('num_classes', 'num_groups'), SPLITS)
-def test_doubled_batch_gives_doubled_answer(num_classes, num_groups):
-    decoder = build(num_classes, num_groups).eval()
-    feats = torch.randn(2, 12, 3, 3)
-    logits = decoder(feats)
-    assert logits.shape == (2, num_classes)
-    doubled = decoder(torch.cat([feats, feats]))
-    torch.testing.assert_close(doubled, torch.cat([logits, logits]), **CLOSE)
 
 
 # ---- training

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 
 from mmpretrain_mldecoder.layers import (
     assume_negative_loss,
-    asymmetric_loss,
     hill_loss,
     large_loss_rejection,
     selective_asymmetric_loss,
@@ -153,17 +152,6 @@ def test_known_labels_are_independent_of_unknown_ones(loss):
     known = targets >= 0
     changed = torch.where(known, logits, 7.0)
     assert loss(logits, targets)[known].equal(loss(changed, targets)[known])
-
-
-def test_without_unknown_labels_the_plain_losses_are_left():
-    logits, targets = sample()
-    targets = targets.abs()
-    entropy = F.binary_cross_entropy_with_logits(logits, targets.double(), reduction='none')
-    torch.testing.assert_close(assume_negative_loss(logits, targets, 0.0, 0.1), entropy)
-    torch.testing.assert_close(large_loss_rejection(logits, targets, 0.9), entropy)
-    torch.testing.assert_close(hill_loss(logits, targets), splc_loss(logits, targets))
-    plain = asymmetric_loss(logits, targets, 1.0, 0.0, 0.0)
-    assert selective_asymmetric_loss(logits, targets, topk=3).equal(plain)
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32])
