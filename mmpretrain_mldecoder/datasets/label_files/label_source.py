@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ...fileio.files import STAND_INS
 from ...fileio.json_files import decode_nan_as_null, read_json_bytes
 from ...fileio.terminal import one_line, printable
 from .answers import Answers
@@ -98,8 +99,11 @@ class LabelSource:
         try:
             if not self.head.strip():
                 raise ValueError('it is empty: remove it, or copy it again')
-            if self.head.startswith('version https://git-lfs'):
-                raise ValueError('it is a pointer of git-lfs: fetch the file with git lfs pull')
+            with self.path.open('rb') as file:
+                first = file.read(32)
+            for start, (what, fix) in STAND_INS.items():
+                if first.startswith(start):
+                    raise ValueError(f'it is {what}: {fix}')
             if self.lines and self.lines[0].lower().startswith('sep='):
                 raise ValueError(f'its first line, {self.lines[0]}, is for Excel only: remove it')
             if self.suffix == '.xml':

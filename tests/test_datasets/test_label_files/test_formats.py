@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -157,6 +158,14 @@ def test_a_pointer_of_git_lfs_is_named(folder, suffix):
     folder.write(f'l.{suffix}', 'version https://git-lfs.github.com/spec/v1\noid sha256:1\n')
     for answers in ({}, dict(labels=f'l.{suffix}')):
         with pytest.raises(ValueError, match='git lfs pull'):
+            folder.read(**answers)
+
+
+def test_a_compressed_file_is_named(folder):
+    folder.add_images('a.jpg')
+    (folder.path / 'l.csv').write_bytes(gzip.compress(b'image,labels\na.jpg,cat\n'))
+    for answers in ({}, dict(labels='l.csv')):
+        with pytest.raises(ValueError, match=r'l\.csv.*gunzip'):
             folder.read(**answers)
 
 
