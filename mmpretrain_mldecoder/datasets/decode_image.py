@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UnreadableImageError
-from ..fileio.files import STAND_INS
+from ..fileio.files import stand_in
 from ..fileio.terminal import one_line
 from .image_header import (
     ImageHeader,
@@ -190,11 +190,10 @@ def check_header(
     if header is None:
         if backend == 'tifffile':
             return None
-        stand_in = (kind for start, kind in STAND_INS.items() if content.startswith(start))
         if package := package_for(content):
             reason = f'Pillow needs a package for this format: pip install {package}'
-        elif found := next(stand_in, None):
-            reason = f'it is {found[0]}: {found[1]}'
+        elif found := stand_in(content):
+            reason = found
         elif kind := other_kind(content):
             reason = f'no image in it that is read, it is {kind}: save it as PNG or JPEG'
         else:

@@ -15,6 +15,14 @@ STAND_INS = {
 }
 
 
+def stand_in(head: bytes) -> str:
+    """Return what a file is in place of itself, and the fix, by its first bytes; '' if nothing."""
+    found = (
+        f'it is {what}: {fix}' for start, (what, fix) in STAND_INS.items() if head.startswith(start)
+    )
+    return next(found, '')
+
+
 def read_head(path: Path, what: str) -> bytes:
     """Return the first 512 bytes of a local file that should hold ``what``, such as ``'weights'``.
 

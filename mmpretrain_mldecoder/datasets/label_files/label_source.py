@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ...fileio.files import STAND_INS
+from ...fileio.files import stand_in
 from ...fileio.json_files import decode_nan_as_null, read_json_bytes
 from ...fileio.terminal import one_line, printable
 from .answers import Answers
@@ -100,10 +100,8 @@ class LabelSource:
             if not self.head.strip():
                 raise ValueError('it is empty: remove it, or copy it again')
             with self.path.open('rb') as file:
-                first = file.read(32)
-            for start, (what, fix) in STAND_INS.items():
-                if first.startswith(start):
-                    raise ValueError(f'it is {what}: {fix}')
+                if found := stand_in(file.read(32)):
+                    raise ValueError(found)
             if self.lines and self.lines[0].lower().startswith('sep='):
                 raise ValueError(f'its first line, {self.lines[0]}, is for Excel only: remove it')
             if self.suffix == '.xml':

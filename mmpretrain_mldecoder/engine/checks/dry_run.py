@@ -142,8 +142,10 @@ def _check_model(key: str, model: ImageClassifier, batch: dict, with_loss: bool)
             feats = model.extract_feat(data['inputs'])
         except (AssertionError, RuntimeError) as error:
             if _OF_SIZES.search(text := one_line(error)):
-                fix = 'Set it in model.backbone.img_size, or in the pipeline'
-                raise ValueError(f'{text} The network is for one size of images. {fix}') from error
+                fix = 'set it in model.backbone.img_size, or in the pipeline'
+                raise ValueError(
+                    f'{text} If the network is for one size of images, {fix}'
+                ) from error
             raise
         _check_channels(model, feats)
         model.head(feats)

@@ -134,7 +134,7 @@ ERRORS = [
         _timm('test_vit', img_size=32, patch_size=8),
     ),
     (
-        "(32) doesn't match model (64). The network is for one size of images. Set it in",
+        "(32) doesn't match model (64). If the network is for one size of images, set it in",
         _timm('vit_tiny_patch16_224', img_size=64, **SMALL_VIT),
         _timm('vit_tiny_patch16_224', img_size=32, **SMALL_VIT),
     ),
