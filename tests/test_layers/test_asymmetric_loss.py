@@ -54,6 +54,15 @@ def test_focusing_weight_is_left_out_of_the_gradient(gamma_neg, gamma_pos, clip)
         assert (gradient - attached).abs().max() > 0.1 * attached.abs().max()
 
 
+@pytest.mark.parametrize(('clip', 'is_steep'), [(0.05, False), (0.0, True)])
+def test_margin_leaves_certain_false_positives_no_gradient(clip, is_steep):
+    """Why a class in most images can stay at a score of 1 (docs/imbalance.md)."""
+    logits = torch.full((1, 1), 16.0, requires_grad=True)
+    asymmetric_loss(logits, torch.zeros(1, 1), clip=clip).backward()
+    assert (logits.grad.item() > 0.99) == is_steep
+    assert is_steep or logits.grad.item() < 1e-5
+
+
 @pytest.mark.parametrize('is_mixed', [False, True])
 def test_is_binary_cross_entropy_without_gammas_and_clip(is_mixed):
     logits, targets = sample(scale=5.0)

@@ -29,6 +29,8 @@ from ..functional.precision_recall import (
 from .gather import class_values, gather_rows, raise_on_all_ranks
 from .sample_arrays import sample_arrays
 
+SATURATED = 0.99
+
 
 @METRICS.register_module()
 class MultiLabelMAP(BaseMetric):
@@ -40,6 +42,8 @@ class MultiLabelMAP(BaseMetric):
       class: see :func:`average_precision`.
     - Classes without positives, or whose known labels are all positive, are skipped, and notes in
       the log count both.
+    - A class is named in a warning if every image scores at least 0.99, some of which lack it: the
+      margin of the asymmetric loss leaves such scores no gradient (docs/imbalance.md).
     - Every image counts once, whatever the number of processes and however the sampler pads:
       repeated ``sample_idx`` are dropped. Where ``sample_idx`` does not tell ``size`` images apart
       (absent from the data samples, or a concatenated dataset, which counts each part from 0),
@@ -180,7 +184,7 @@ class MultiLabelMAP(BaseMetric):
     def _class_values(
         self, scores: np.ndarray, targets: np.ndarray, size_masks: np.ndarray | None = None
     ) -> np.ndarray:
-        """Return ``(4, C)``: AP, and the numbers of positive, negative and unknown labels.
+        """Return ``(5, C)``: AP, numbers of positive, negative and unknown labels, lowest score.
 
         With ``by_size`` follow AP and number of positives of each size, and the number of positives
         of known size.
@@ -192,6 +196,7 @@ class MultiLabelMAP(BaseMetric):
             return average_precision(scores, targets, self.map_type, without_negatives)
 
         values = [ap(targets), *((targets == label).sum(axis=0) for label in (1, 0, -1))]
+        values.append(np.min(scores, axis=0, initial=1))
         if self.by_size:
             if size_masks is None:
                 raise ValueError('by_size=True needs size_masks, one object_size_mask per image.')
@@ -211,8 +216,9 @@ class MultiLabelMAP(BaseMetric):
 
     def _metrics(self, values: np.ndarray, counts: np.ndarray) -> dict[str, float]:
         """Name and average what :meth:`_class_values` and :meth:`_row_counts` give; log notes."""
-        ap, positives, negatives, unknown, *of_sizes = values
+        ap, positives, negatives, unknown, lowest, *of_sizes = values
         self.class_positives, self.class_ap = positives.astype(np.int64), ap
+        self._warn_of_saturated((lowest >= SATURATED) & (negatives > 0), negatives)
         metrics = dict(mAP=self._mean(ap, 'mAP', positives > 0))
         if self.per_class:
             counts_of_classes = dict(positives=positives)
@@ -315,6 +321,22 @@ class MultiLabelMAP(BaseMetric):
                     logger='current',
                 )
         return 100 * class_mean(ap, self.missing_class)
+
+    def _warn_of_saturated(self, classes: np.ndarray, negatives: np.ndarray) -> None:
+        names = self._class_names(len(classes))
+        found = [
+            f'{names[i]} ({negatives[i]:.0f} images are known to lack it)'
+            for i in np.flatnonzero(classes).tolist()
+        ]
+        if found:
+            print_log(
+                f'{self.prefix}: every image scores at least {SATURATED} for '
+                f'{printable(listed(found, 10))}. The margin of the asymmetric loss leaves such '
+                'scores no gradient, so further epochs hardly change them: train with clip=0 in '
+                'the loss (docs/imbalance.md).',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def _class_names(self, num_classes: int) -> Sequence[str]:
         """Names from the dataset, or the indices where there is none (offline)."""
