@@ -165,6 +165,12 @@ NAMES = {
 }
 """Names in tables."""
 
+
+def short_name(head: str) -> str:
+    """Return the name of a head without the number of its queries."""
+    return NAMES[head].partition(',')[0]
+
+
 POOLED = dict(linear=lambda feats: feats.mean((2, 3)), gmp=lambda feats: feats.amax((2, 3)))
 """What a head that pools first needs of a map: the same result from a fraction of the data."""
 

@@ -1,16 +1,19 @@
 """Losses on frozen features: ``python -m benchmarks.accuracy.losses [--help]``.
 
-A linear layer on the averaged features of :mod:`.frozen_features`, or ML-Decoder on the maps, is
-trained as the heads there, by the losses of the package. Two studies:
+A linear layer on the averaged features of :mod:`.frozen_features`, or another head on the maps, is
+trained as the heads there, by the losses of the package. Three studies:
 
 - Unknown labels, on VOC 2007 and COCO-18: half of all labels of the training photos are hidden, or
   90 % of them, or all but one positive a photo; each seed hides others.
 - Rare classes, on COCO-18: weights, a sampler, the distribution-balanced loss.
+- Classes in most photos: the asymmetric loss with and without its margin ``clip``, on the labels as
+  they are, and on COCO-18 turned round: a network learns which photos lack a class, and its
+  negated scores are those of the class.
 
 For each loss, hiding and seed, learning rate and epochs are chosen on a fifth of the training
 photos, of which no more labels are known than of the others: by the mAP of the known ones; where
-only positives are known, all others count as absent. ML-Decoder has those that were chosen for it
-on complete labels, whatever the loss. The labels of the test photos are complete.
+only positives are known, all others count as absent. CSRA and ML-Decoder have those that were
+chosen for them on complete labels, whatever the loss. The labels of the test photos are complete.
 """
 
 import argparse
@@ -36,7 +39,10 @@ from mmpretrain_mldecoder.fileio.atomic_write import atomic_write
 from mmpretrain_mldecoder.models.losses import CountedLoss
 
 DATASETS = ('voc2007', 'coco18')
+HEADS_OF_LOSSES = ('linear', 'csra', 'mldecoder')
 HIDINGS = ('half', 'most', 'single')
+TURNED = 'turned'
+LABELS = ('none', *HIDINGS, TURNED)
 IGNORE_BCE: dict[str, Any] = dict(type='DetachedAsymmetricLoss', gamma_neg=0, clip=0)
 IGNORE_ASL: dict[str, Any] = dict(type='DetachedAsymmetricLoss')
 SELECTIVE: dict[str, Any] = dict(type='SelectiveAsymmetricLoss', gamma_unknown=4)
@@ -60,6 +66,10 @@ PARTIAL: dict[str, dict[str, Any]] = {
 NEED_NEGATIVES = ('ignore-bce', 'ignore-asl', 'csl-prior')
 """Those that would learn, or take from such a training, that everything is present."""
 
+NO_MARGIN: dict[str, dict[str, Any]] = {'asl-no-margin': dict(IGNORE_ASL, clip=0)}
+OF_TURNED = ('asl', *NO_MARGIN, 'bce')
+"""Losses for classes in most photos."""
+
 OF_ML_DECODER = ('ignore-asl', 'negative-asl', 'csl-top1', 'splc')
 """Those with which ML-Decoder is trained, too."""
 
@@ -78,8 +88,11 @@ BALANCED: dict[str, dict[str, Any]] = {
 }
 """Likewise for rare classes; ``oversample_thr`` is of ``ClassBalancedSampler``."""
 
-ML_DECODER_SETTING = (1e-3, 5)
-"""Learning rate and epochs that :mod:`.frozen_features` chose on VOC 2007."""
+SETTINGS: dict[str, dict[str, tuple[float, int]]] = dict(
+    csra=dict(voc2007=(1.0, 10), coco18=(1e-3, 10)),
+    mldecoder=dict(voc2007=(1e-3, 5), coco18=(1e-3, 5)),
+)
+"""Learning rate and epochs that :mod:`.frozen_features` chose for heads on maps."""
 
 BINS = dict(rare=(0, 0.02), medium=(0.02, 0.1), frequent=(0.1, 1))
 """Classes by the fraction of the training photos that has them."""
@@ -104,6 +117,7 @@ LOSS_NAMES = {
     'bce-sampler': 'BCE, sampler, 0.02',
     'bce-sampler-more': 'BCE, sampler, 0.1',
     'asl': 'ASL',
+    'asl-no-margin': 'ASL, `clip=0`',
     'asl-pos-soft': 'ASL, softer `pos_weight`',
     'asl-pos-soft-sampler': 'ASL, softer `pos_weight`, sampler, 0.02',
     'db': 'distribution-balanced',
@@ -117,9 +131,12 @@ def hide(targets: Tensor, hiding: str, seed: int) -> Tensor:
     Args:
         targets (Tensor): 1 present, 0 absent, -1 unknown.
         hiding (str): ``'half'`` or ``'most'``: each label is hidden with probability 0.5 or 0.9;
-            ``'single'``: all but one positive of each photo are; ``'none'``.
+            ``'single'``: all but one positive of each photo are; ``'none'``; or ``TURNED``, where
+            none is, but present and absent change places.
         seed (int): Of the draw.
     """
+    if hiding == TURNED:
+        return torch.where(targets < 0, targets, 1 - targets)
     drawn = torch.rand(targets.shape, generator=torch.Generator().manual_seed(seed))
     if hiding == 'single':
         drawn = torch.where(targets > 0, drawn, -1)
@@ -136,16 +153,19 @@ def run_name(method: str, hiding: str = 'none', head: str = 'linear') -> str:
 
 def planned(dataset: str, head: str) -> list[tuple[str, str]]:
     """Return losses and hidings of the trainings of a dataset."""
-    methods, complete = tuple(PARTIAL), ('bce', 'asl')
-    if head == 'mldecoder':
-        methods, complete = OF_ML_DECODER, ('asl',)
-    elif dataset == 'coco18':
-        complete = tuple(BALANCED)
-    return [(method, 'none') for method in complete] + [
-        (method, hiding)
-        for hiding in HIDINGS
-        for method in methods
-        if hiding != 'single' or method not in NEED_NEGATIVES
+    complete = {'asl', *NO_MARGIN}
+    if head == 'linear':
+        complete |= {'bce', *(BALANCED if dataset == 'coco18' else ())}
+    methods = dict(linear=PARTIAL, csra=(), mldecoder=OF_ML_DECODER)[head]
+    return [
+        *((method, 'none') for method in sorted(complete)),
+        *(
+            (method, hiding)
+            for hiding in HIDINGS
+            for method in methods
+            if hiding != 'single' or method not in NEED_NEGATIVES
+        ),
+        *((method, TURNED) for method in OF_TURNED if dataset == 'coco18'),
     ]
 
 
@@ -184,25 +204,29 @@ class Trainings:
         lr, epochs = self._setting(method, hiding, targets, seed)
         start = time.perf_counter()
         rows = range(len(targets))
-        scores = self._scores(method, targets, rows, 'test', lr, epochs, seed)
+        sign = -1 if hiding == TURNED else 1
+        scores = sign * self._scores(method, targets, rows, 'test', lr, epochs, seed)
         seconds = round(time.perf_counter() - start, 1)
         bins = self._bins(scores)
-        outcome = dict(lr=lr, epochs=epochs, **bins, seconds=seconds)
+        most = self._ap_of_most_frequent(scores)
+        outcome = dict(lr=lr, epochs=epochs, **bins, AP_most_frequent=most, seconds=seconds)
         record = self.study.add(settings, outcome, scores, self.targets['test'].numpy())
         print(self.dataset, settings['run'], seed, f'{record["mAP"]:.2f}', flush=True)
 
     def _setting(self, method: str, hiding: str, targets: Tensor, seed: int) -> tuple[float, int]:
-        if self.head == 'mldecoder':
-            return ML_DECODER_SETTING
+        if self.head in SETTINGS:
+            return SETTINGS[self.head][self.dataset]
         fit, held_out = (part_of(range(len(targets)), split) for split in ('fit', 'held_out'))
-        known = targets[held_out]
+        known, sign = targets[held_out], 1
         if hiding == 'single':
             known = known.clamp(min=0)
+        if hiding == TURNED:
+            known, sign = self.targets['train'][held_out], -1
 
         @cache
         def quality(lr: float, epochs: int) -> float:
             scores = self._scores(method, targets, fit, held_out, lr, epochs, seed)
-            return mean_average_precision(scores, known.numpy())
+            return mean_average_precision(sign * scores, known.numpy())
 
         return best_setting(quality)
 
@@ -218,7 +242,7 @@ class Trainings:
     ) -> np.ndarray:
         """Train on rows of the training photos; return the logits of others, or of the test's."""
         feats, targets = self.feats['train'][list(rows)], targets[list(rows)]
-        cfg = dict((PARTIAL | BALANCED)[method])
+        cfg = dict((PARTIAL | BALANCED | NO_MARGIN)[method])
         sampler = None
         if threshold := cfg.pop('oversample_thr', None):
             sampler = ClassBalancedSampler(Labels(targets), threshold, seed=seed)
@@ -257,6 +281,11 @@ class Trainings:
             means[f'mAP_{name}'] = mean_average_precision(scores[:, chosen], targets)
         return means
 
+    def _ap_of_most_frequent(self, scores: np.ndarray) -> float:
+        most = int((self.targets['train'] == 1).sum(0).argmax())
+        targets = self.targets['test'].numpy()[:, [most]]
+        return mean_average_precision(scores[:, [most]], targets)
+
     def compare(self, seeds: int) -> None:
         """Store the differences of ``BALANCED`` to BCE, of all classes and of the rare ones."""
         differences = Study('losses_differences', self.out)
@@ -280,7 +309,8 @@ def main() -> None:
     """Parse the arguments and train what is not stored yet."""
     parser = argparse.ArgumentParser(description='Train with losses for unknown and rare labels.')
     parser.add_argument('--datasets', nargs='+', default=DATASETS, choices=DATASETS)
-    parser.add_argument('--head', default='linear', choices=('linear', 'mldecoder'))
+    parser.add_argument('--head', default='linear', choices=HEADS_OF_LOSSES)
+    parser.add_argument('--labels', nargs='+', default=LABELS, choices=LABELS)
     parser.add_argument('--seeds', type=int, default=5, help='number of seeds')
     parser.add_argument('--threads', type=int, help='of PyTorch; by default all cores')
     parser.add_argument('--out', type=Path, default=OUT, help='for features and scores')
@@ -291,8 +321,9 @@ def main() -> None:
         trainings = Trainings(dataset, args.head, args.out)
         for seed in range(args.seeds):  # outermost, so that a part of it compares all losses
             for method, hiding in planned(dataset, args.head):
-                trainings.run(method, hiding, seed)
-        if (dataset, args.head) == ('coco18', 'linear'):
+                if hiding in args.labels:
+                    trainings.run(method, hiding, seed)
+        if (dataset, args.head) == ('coco18', 'linear') and 'none' in args.labels:
             trainings.compare(args.seeds)
 
 

@@ -190,6 +190,17 @@ def mean_difference(name: str, out: Path, settings: dict) -> str:
     return interval(means)
 
 
+def mean_and_sd(values: list[float]) -> str:
+    """Return such as ``84.08 ± 0.12``; one value has no spread."""
+    spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
+    return f'{np.mean(values):.2f}{spread}'
+
+
+def mean_of(records: list[dict], name: str = 'mAP') -> str:
+    """Return mean and deviation of a number of records, ``-`` for none."""
+    return mean_and_sd([each[name] for each in records]) if records else '-'
+
+
 def interval(found: Mapping[str, float]) -> str:
     """Return a difference with its interval, such as ``+1.20 [+0.71, +1.68]``."""
     return '{difference:+.2f} [{low:+.2f}, {high:+.2f}]'.format(**found)

@@ -15,18 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy import losses
 from benchmarks.accuracy.fine_tuning import FEW_PHOTOS, Run, ablation_runs, few_photo_run, main_run
 from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
 from benchmarks.accuracy.frozen_features import BACKBONES, Network
-from benchmarks.accuracy.heads import HEADS, NAMES
+from benchmarks.accuracy.heads import HEADS, NAMES, short_name
+from benchmarks.accuracy.loss_tables import LOSS_TABLES
 from benchmarks.accuracy.photos import DATASETS, REPOSITORY
 from benchmarks.accuracy.records import (
     OUT,
     RECORDED,
     Study,
-    interval,
+    mean_and_sd,
     mean_difference,
+    mean_of,
     store_differences,
 )
 from benchmarks.accuracy.small_data import NETWORK as OF_START
@@ -40,17 +41,6 @@ PAGES = [
 ]
 DATASET_NAMES = dict(voc2007='VOC 2007', coco18='COCO-18', corel5k='Corel-5k')
 NETWORKS = [*map(Network._make, product(BACKBONES, (160, 224, 240, 260, 288, 320, 384)))]
-
-
-def mean_and_sd(values: list[float]) -> str:
-    """Return such as ``84.08 ± 0.12``; one value has no spread."""
-    spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
-    return f'{np.mean(values):.2f}{spread}'
-
-
-def _short(head: str) -> str:
-    """Return the name of a head without the number of its queries."""
-    return NAMES[head].partition(',')[0]
 
 
 def _minutes(records: list[dict]) -> str:
@@ -68,21 +58,14 @@ def frozen_table(dataset: str, out: Path) -> list[list[str]]:
         records = study.find(dict(dataset=dataset, run=head))
         if not records:
             continue
-        cost = costs.find(dict(dataset=dataset, run=head))
-        first = records[0]
-        rows.append(
-            [
-                NAMES[head],
-                f'{cost[0]["parameters"]:.3f}' if cost else '-',
-                f'{cost[0]["gflops"]:.3f}' if cost else '-',
-                f'{1000 * cost[0]["step_seconds"]:.0f}' if cost else '-',
-                f'{first["lr"]:g}',
-                str(first['epochs']),
-                str(len(records)),
-                mean_and_sd([each['mAP'] for each in records]),
-                mean_difference('frozen_features', out, dict(dataset=dataset, run=head)),
-            ]
-        )
+        key = dict(dataset=dataset, run=head)
+        cells = ['-', '-', '-']
+        for cost in costs.find(key):
+            cells = [f'{cost["parameters"]:.3f}', f'{cost["gflops"]:.3f}']
+            cells.append(f'{1000 * cost["step_seconds"]:.0f}')
+        cells += [f'{records[0]["lr"]:g}', str(records[0]['epochs']), str(len(records))]
+        minus = mean_difference('frozen_features', out, key)
+        rows.append([NAMES[head], *cells, mean_of(records), minus])
     return rows
 
 
@@ -94,7 +77,7 @@ def networks_table(dataset: str, out: Path) -> list[list[str]]:
         cells = []
         for head in heads:
             records = study.find(dict(dataset=dataset, run=network.of(head)))
-            cells.append(mean_and_sd([each['mAP'] for each in records]) if records else '-')
+            cells.append(mean_of(records))
         if set(cells) != {'-'}:
             minus = mean_difference(
                 'frozen_features', out, dict(dataset=dataset, run=network.of('mldecoder'))
@@ -112,17 +95,14 @@ def fine_tuned_table(dataset: str, out: Path) -> list[list[str]]:
         name = main_run(dataset, head).name
         records = study.find(dict(dataset=dataset, run=name))
         if records:
-            rows.append(
-                [
-                    _short(head),
-                    f'{records[0]["lr"]:g}',
-                    str(len(records)),
-                    _minutes(records),
-                    mean_and_sd([each['mAP'] for each in records]),
-                    mean_and_sd([each['mAP_raw'] for each in records]),
-                    mean_difference('fine_tuning', out, dict(dataset=dataset, run=name)),
-                ]
-            )
+            cells = [
+                short_name(head),
+                f'{records[0]["lr"]:g}',
+                str(len(records)),
+                _minutes(records),
+            ]
+            minus = mean_difference('fine_tuning', out, dict(dataset=dataset, run=name))
+            rows.append([*cells, mean_of(records), mean_of(records, 'mAP_raw'), minus])
     return rows
 
 
@@ -135,7 +115,7 @@ def ablation_table(dataset: str, out: Path) -> list[list[str]]:
         for head in ('linear', 'mldecoder'):
             name = Run(dataset, head, **changes).name
             records = study.find(dict(dataset=dataset, run=name, seed=0))
-            cells.append(f'{records[0]["mAP"]:.2f}' if records else '-')
+            cells.append(mean_of(records))
         if set(cells) != {'-'}:
             rows.append([label, *cells])
     return rows
@@ -151,8 +131,7 @@ def peer_table(dataset: str, out: Path) -> list[list[str]]:
     ):
         records = Study(study, out).find(dict(dataset=dataset, **settings))
         if records:
-            means = mean_and_sd([each['mAP'] for each in records])
-            rows.append([label, str(len(records)), means])
+            rows.append([label, str(len(records)), mean_of(records)])
     return rows
 
 
@@ -215,13 +194,12 @@ def small_data_table(dataset: str, out: Path) -> list[list[str]]:
 
 def _by_photos(dataset: str, records_of: Callable[[str, int], list[dict]]) -> list[list[str]]:
     """Return what heads reach by the number of photos that they learned from."""
-    rows = [['photos', 'a class', 'seeds', *map(_short, FINE_TUNED)]]
+    rows = [['photos', 'a class', 'seeds', *map(short_name, FINE_TUNED)]]
     for count in sorted({*SIZES, *FEW_PHOTOS}):
         of_heads = [records_of(head, count) for head in FINE_TUNED]
         if all(of_heads):
-            means = [mean_and_sd([each['mAP'] for each in records]) for records in of_heads]
             per_class = f'{count / DATASETS[dataset]:.2g}'
-            rows.append([f'{count:,}', per_class, str(len(of_heads[0])), *means])
+            rows.append([f'{count:,}', per_class, str(len(of_heads[0])), *map(mean_of, of_heads)])
     return rows
 
 
@@ -249,43 +227,7 @@ def small_data_stopping_table(dataset: str, out: Path) -> list[list[str]]:
             for what in ('best_epoch', 'epochs'):
                 epochs = [each[what] for each in records]
                 span = f'{min(epochs)} to {max(epochs)}' if len({*epochs}) > 1 else str(epochs[0])
-                rows[-1] += [span, mean_and_sd([each[f'mAP_of_{what}'] for each in records])]
-    return rows
-
-
-def partial_table(dataset: str, out: Path) -> list[list[str]]:
-    """Losses for labels of which some are hidden."""
-    study = Study('losses', out)
-    hidden = ['nothing hidden', 'half hidden', '90 % hidden', 'all but one positive hidden']
-    rows = [['unknown labels', *hidden]]
-    for head, methods in dict(linear=losses.PARTIAL, mldecoder=losses.OF_ML_DECODER).items():
-        for method in methods:
-            cells = []
-            for hiding in ('none', *losses.HIDINGS):
-                # With all labels known, those that ignore unknown ones are the plain losses.
-                name = method.removeprefix('ignore-') if hiding == 'none' else method
-                run = losses.run_name(name, hiding, head)
-                records = study.find(dict(dataset=dataset, run=run))
-                cells.append(mean_and_sd([each['mAP'] for each in records]) if records else '-')
-            if set(cells) != {'-'}:
-                head_name = 'ML-Decoder: ' if head == 'mldecoder' else ''
-                rows.append([head_name + losses.LOSS_NAMES[method], *cells])
-    return rows
-
-
-def balanced_table(dataset: str, out: Path) -> list[list[str]]:
-    """Losses and a sampler for rare classes."""
-    study, differences = Study('losses', out), Study('losses_differences', out)
-    rows = [['loss', 'rare', 'medium', 'frequent', 'mAP', 'minus BCE, rare', 'minus BCE, mAP']]
-    for method in losses.BALANCED:
-        key = dict(dataset=dataset, run=losses.run_name(method))
-        if records := study.find(key):
-            names = [*(f'mAP_{name}' for name in losses.BINS), 'mAP']
-            cells = [mean_and_sd([each[name] for each in records]) for name in names]
-            for classes in ('rare', 'all'):
-                found = differences.find(key | dict(classes=classes))
-                cells.append(interval(found[-1]) if found else '-')
-            rows.append([losses.LOSS_NAMES[method], *cells])
+                rows[-1] += [span, mean_of(records, f'mAP_of_{what}')]
     return rows
 
 
@@ -334,8 +276,8 @@ def summary_table(language: str, out: Path) -> list[list[str]]:
                 ('fine_tuning', main_run(dataset, head).name),
             ):
                 records = Study(study, out).find(dict(dataset=dataset, run=name))
-                cells.append(mean_and_sd([each['mAP'] for each in records]) if records else '-')
-        rows.append([_short(head), *cells])
+                cells.append(mean_of(records))
+        rows.append([short_name(head), *cells])
     return rows
 
 
@@ -352,8 +294,7 @@ TABLES: dict[str, Callable[[str, Path], list[list[str]]]] = dict(
     small_data_heads=small_data_heads_table,
     few_photos=few_photos_table,
     small_data_stopping=small_data_stopping_table,
-    partial=partial_table,
-    balanced=balanced_table,
+    **LOSS_TABLES,
     label_errors=label_errors_table,
     summary=summary_table,
 )

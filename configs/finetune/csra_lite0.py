@@ -9,7 +9,7 @@ model = dict(
         in_channels=1280,
         num_heads=1,
         lam=0.1,
-        loss=dict(type='DetachedAsymmetricLoss'),
+        loss=dict(type='DetachedAsymmetricLoss', clip=0.0),  # as in mldecoder_lite0
     ),
 )
 optim_wrapper = dict(optimizer=dict(lr=3e-3))  # chosen as that of mldecoder_lite0

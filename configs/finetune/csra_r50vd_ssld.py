@@ -9,6 +9,6 @@ model = dict(
         in_channels=2048,
         num_heads=1,
         lam=0.1,
-        loss=dict(type='DetachedAsymmetricLoss'),
+        loss=dict(type='DetachedAsymmetricLoss', clip=0.0),  # as in mldecoder_r50vd_ssld
     ),
 )

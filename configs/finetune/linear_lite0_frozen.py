@@ -7,7 +7,7 @@ model = dict(
         type='MultiLabelLinearClsHead',
         num_classes=80,
         in_channels=1280,
-        loss=dict(type='DetachedAsymmetricLoss'),
+        loss=dict(type='DetachedAsymmetricLoss', clip=0.0),  # as in mldecoder_lite0
     ),
 )
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3))

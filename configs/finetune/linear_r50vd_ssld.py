@@ -6,5 +6,6 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='paddleclas://ResNet50_vd_ssld'))
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='paddleclas://ResNet50_vd_ssld')),
+    head=dict(loss=dict(clip=0.0)),  # as in mldecoder_r50vd_ssld
 )

@@ -174,6 +174,16 @@ def test_one_positive_is_left():
     assert len(set(places.tolist())) == 8  # not always the first
 
 
+def test_turned_labels_are_turned_where_they_are_known(trainings):
+    targets = torch.tensor([[1.0, 0.0, -1.0]])
+    turned = losses.hide(targets, losses.TURNED, 0)
+    assert torch.equal(turned, torch.tensor([[0.0, 1.0, -1.0]]))
+
+    trainings.run('bce', losses.TURNED, 0)  # the mAP is that of the classes
+    (record,) = trainings.study.records
+    assert record['mAP'] > 90 and record['AP_most_frequent'] > 90  # chance: 25, 50
+
+
 @pytest.fixture
 def trainings(hub, tmp_path, monkeypatch):
     """Those of COCO-18, of made-up features that show the labels."""
