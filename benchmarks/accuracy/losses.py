@@ -204,8 +204,7 @@ class Trainings:
         lr, epochs = self._setting(method, hiding, targets, seed)
         start = time.perf_counter()
         rows = range(len(targets))
-        sign = -1 if hiding == TURNED else 1
-        scores = sign * self._scores(method, targets, rows, 'test', lr, epochs, seed)
+        scores = self._scores(method, hiding, targets, rows, 'test', lr, epochs, seed)
         seconds = round(time.perf_counter() - start, 1)
         bins = self._bins(scores)
         most = self._ap_of_most_frequent(scores)
@@ -217,22 +216,21 @@ class Trainings:
         if self.head in SETTINGS:
             return SETTINGS[self.head][self.dataset]
         fit, held_out = (part_of(range(len(targets)), split) for split in ('fit', 'held_out'))
-        known, sign = targets[held_out], 1
+        known = (self.targets['train'] if hiding == TURNED else targets)[held_out]
         if hiding == 'single':
             known = known.clamp(min=0)
-        if hiding == TURNED:
-            known, sign = self.targets['train'][held_out], -1
 
         @cache
         def quality(lr: float, epochs: int) -> float:
-            scores = self._scores(method, targets, fit, held_out, lr, epochs, seed)
-            return mean_average_precision(sign * scores, known.numpy())
+            scores = self._scores(method, hiding, targets, fit, held_out, lr, epochs, seed)
+            return mean_average_precision(scores, known.numpy())
 
         return best_setting(quality)
 
     def _scores(
         self,
         method: str,
+        hiding: str,
         targets: Tensor,
         rows: Iterable[int],
         of: Iterable[int] | str,
@@ -240,7 +238,10 @@ class Trainings:
         epochs: int,
         seed: int,
     ) -> np.ndarray:
-        """Train on rows of the training photos; return the logits of others, or of the test's."""
+        """Train on rows of the training photos; return the logits of others, or of the test's.
+
+        With ``TURNED`` targets they are negated: the logits of the classes themselves.
+        """
         feats, targets = self.feats['train'][list(rows)], targets[list(rows)]
         cfg = dict((PARTIAL | BALANCED | NO_MARGIN)[method])
         sampler = None
@@ -254,7 +255,8 @@ class Trainings:
         torch.manual_seed(seed)
         head = HEADS[self.head](targets.shape[1], feats.shape[1])
         train(head, feats, targets, lr, epochs, loss, sampler)
-        return predict(head, self.feats['test'] if of == 'test' else self.feats['train'][of])
+        logits = predict(head, self.feats['test'] if of == 'test' else self.feats['train'][of])
+        return -logits if hiding == TURNED else logits
 
     def _prior(self, feats: Tensor, targets: Tensor, seed: int) -> str:
         """Write the mean scores of a training that ignores what is unknown, at fixed settings."""
