@@ -48,12 +48,16 @@ def margin_table(dataset: str, out: Path) -> list[list[str]]:
     """Heads, with and without the margin of the asymmetric loss."""
     study = Study('losses', out)
     rows = [['head', 'loss', 'seeds', 'mAP', 'AP of the most frequent class, by seed']]
-    for head, method in product(losses.HEADS_OF_LOSSES, ('asl', *losses.NO_MARGIN)):
-        found = study.find(dict(dataset=dataset, run=losses.run_name(method, head=head)))
+    trained = [('asl', 'none'), *((method, 'none') for method in losses.NO_MARGIN)]
+    trained += [(losses.SLOW, 'none'), ('asl', losses.FEWER)]
+    for head, (method, labels) in product(losses.HEADS_OF_LOSSES, trained):
+        found = study.find(dict(dataset=dataset, run=losses.run_name(method, labels, head)))
         if records := [each for each in found if 'AP_most_frequent' in each]:
             aps = ', '.join(f'{each["AP_most_frequent"]:.1f}' for each in records)
-            words = [short_name(head), losses.LOSS_NAMES[method], str(len(records))]
-            rows.append([*words, mean_of(records), aps])
+            loss = losses.LOSS_NAMES[method]
+            if labels == losses.FEWER:
+                loss += f', in {losses.SHARE:.0%} of the photos'
+            rows.append([short_name(head), loss, str(len(records)), mean_of(records), aps])
     return rows
 
 

@@ -8,7 +8,8 @@ trained as the heads there, by the losses of the package. Three studies:
 - Rare classes, on COCO-18: weights, a sampler, the distribution-balanced loss.
 - Classes in most photos: the asymmetric loss with and without its margin ``clip``, on the labels as
   they are, and on COCO-18 turned round: a network learns which photos lack a class, and its
-  negated scores are those of the class.
+  negated scores are those of the class. There, too, ML-Decoder with a lower learning rate, and
+  on fewer photos, of which not so many have the most frequent class.
 
 For each loss, hiding and seed, learning rate and epochs are chosen on a fifth of the training
 photos, of which no more labels are known than of the others: by the mAP of the known ones; where
@@ -41,8 +42,10 @@ from mmpretrain_mldecoder.models.losses import CountedLoss
 DATASETS = ('voc2007', 'coco18')
 HEADS_OF_LOSSES = ('linear', 'csra', 'mldecoder')
 HIDINGS = ('half', 'most', 'single')
-TURNED = 'turned'
-LABELS = ('none', *HIDINGS, TURNED)
+TURNED, FEWER = 'turned', 'fewer'
+LABELS = ('none', *HIDINGS, TURNED, FEWER)
+SHARE = 0.54
+"""Of the photos that have the most frequent class with ``FEWER``: COCO's train2017 with persons."""
 IGNORE_BCE: dict[str, Any] = dict(type='DetachedAsymmetricLoss', gamma_neg=0, clip=0)
 IGNORE_ASL: dict[str, Any] = dict(type='DetachedAsymmetricLoss')
 SELECTIVE: dict[str, Any] = dict(type='SelectiveAsymmetricLoss', gamma_unknown=4)
@@ -69,6 +72,9 @@ NEED_NEGATIVES = ('ignore-bce', 'ignore-asl', 'csl-prior')
 NO_MARGIN: dict[str, dict[str, Any]] = {'asl-no-margin': dict(IGNORE_ASL, clip=0)}
 OF_TURNED = ('asl', *NO_MARGIN, 'bce')
 """Losses for classes in most photos."""
+
+SLOW, SLOW_RATE = 'asl-slow', 1e-4
+"""The asymmetric loss at the learning rate of the published recipe."""
 
 OF_ML_DECODER = ('ignore-asl', 'negative-asl', 'csl-top1', 'splc')
 """Those with which ML-Decoder is trained, too."""
@@ -118,6 +124,7 @@ LOSS_NAMES = {
     'bce-sampler-more': 'BCE, sampler, 0.1',
     'asl': 'ASL',
     'asl-no-margin': 'ASL, `clip=0`',
+    SLOW: 'ASL, learning rate 1e-4',
     'asl-pos-soft': 'ASL, softer `pos_weight`',
     'asl-pos-soft-sampler': 'ASL, softer `pos_weight`, sampler, 0.02',
     'db': 'distribution-balanced',
@@ -131,8 +138,8 @@ def hide(targets: Tensor, hiding: str, seed: int) -> Tensor:
     Args:
         targets (Tensor): 1 present, 0 absent, -1 unknown.
         hiding (str): ``'half'`` or ``'most'``: each label is hidden with probability 0.5 or 0.9;
-            ``'single'``: all but one positive of each photo are; ``'none'``; or ``TURNED``, where
-            none is, but present and absent change places.
+            ``'single'``: all but one positive of each photo are; ``TURNED``: none is, but present
+            and absent change places; ``'none'`` and ``FEWER``: none is.
         seed (int): Of the draw.
     """
     if hiding == TURNED:
@@ -142,7 +149,7 @@ def hide(targets: Tensor, hiding: str, seed: int) -> Tensor:
         drawn = torch.where(targets > 0, drawn, -1)
         kept = (drawn == drawn.amax(1, keepdim=True)) & (targets > 0)
     else:
-        kept = drawn >= dict(half=0.5, most=0.9, none=0.0)[hiding]
+        kept = drawn >= {'half': 0.5, 'most': 0.9, 'none': 0.0, FEWER: 0.0}[hiding]
     return torch.where(kept, targets, -1)
 
 
@@ -157,6 +164,7 @@ def planned(dataset: str, head: str) -> list[tuple[str, str]]:
     if head == 'linear':
         complete |= {'bce', *(BALANCED if dataset == 'coco18' else ())}
     methods = dict(linear=PARTIAL, csra=(), mldecoder=OF_ML_DECODER)[head]
+    loses = (dataset, head) == ('coco18', 'mldecoder')
     return [
         *((method, 'none') for method in sorted(complete)),
         *(
@@ -166,7 +174,17 @@ def planned(dataset: str, head: str) -> list[tuple[str, str]]:
             if hiding != 'single' or method not in NEED_NEGATIVES
         ),
         *((method, TURNED) for method in OF_TURNED if dataset == 'coco18'),
+        *([(SLOW, 'none'), ('asl', FEWER)] if loses else ()),
     ]
+
+
+def rows_with_share(targets: Tensor, share: float) -> Tensor:
+    """Return rows of which that share has the most frequent class: all without it, some with it."""
+    has = targets[:, (targets == 1).sum(0).argmax()] == 1
+    with_it, without = has.nonzero()[:, 0], (~has).nonzero()[:, 0]
+    count = int(len(without) * share / (1 - share))
+    drawn = torch.randperm(len(with_it), generator=torch.Generator().manual_seed(0))
+    return torch.cat([without, with_it[drawn[:count]]])
 
 
 class Labels(Dataset):
@@ -203,7 +221,7 @@ class Trainings:
         targets = hide(self.targets['train'], hiding, seed)
         lr, epochs = self._setting(method, hiding, targets, seed)
         start = time.perf_counter()
-        rows = range(len(targets))
+        rows = rows_with_share(targets, SHARE).tolist() if hiding == FEWER else range(len(targets))
         scores = self._scores(method, hiding, targets, rows, 'test', lr, epochs, seed)
         seconds = round(time.perf_counter() - start, 1)
         bins = self._bins(scores)
@@ -214,7 +232,8 @@ class Trainings:
 
     def _setting(self, method: str, hiding: str, targets: Tensor, seed: int) -> tuple[float, int]:
         if self.head in SETTINGS:
-            return SETTINGS[self.head][self.dataset]
+            lr, epochs = SETTINGS[self.head][self.dataset]
+            return SLOW_RATE if method == SLOW else lr, epochs
         fit, held_out = (part_of(range(len(targets)), split) for split in ('fit', 'held_out'))
         known = (self.targets['train'] if hiding == TURNED else targets)[held_out]
         if hiding == 'single':
@@ -243,7 +262,7 @@ class Trainings:
         With ``TURNED`` targets they are negated: the logits of the classes themselves.
         """
         feats, targets = self.feats['train'][list(rows)], targets[list(rows)]
-        cfg = dict((PARTIAL | BALANCED | NO_MARGIN)[method])
+        cfg = dict((PARTIAL | BALANCED | NO_MARGIN | {SLOW: IGNORE_ASL})[method])
         sampler = None
         if threshold := cfg.pop('oversample_thr', None):
             sampler = ClassBalancedSampler(Labels(targets), threshold, seed=seed)

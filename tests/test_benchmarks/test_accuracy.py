@@ -184,6 +184,15 @@ def test_turned_labels_are_turned_where_they_are_known(trainings):
     assert record['mAP'] > 90 and record['AP_most_frequent'] > 90  # chance: 25, 50
 
 
+def test_fewer_photos_have_the_most_frequent_class():
+    generator = torch.Generator().manual_seed(0)
+    targets = (torch.rand(500, 2, generator=generator) < torch.tensor([0.2, 0.8])).float()
+    rows = losses.rows_with_share(targets, 0.5)
+    assert len(rows.unique()) == len(rows)
+    assert targets[rows, 1].mean() == 0.5
+    assert (targets[rows, 1] == 0).sum() == (targets[:, 1] == 0).sum()
+
+
 @pytest.fixture
 def trainings(hub, tmp_path, monkeypatch):
     """Those of COCO-18, of made-up features that show the labels."""
@@ -201,7 +210,7 @@ def trainings(hub, tmp_path, monkeypatch):
 )
 def test_every_loss_of_the_study_learns(trainings, method, hiding):
     targets = losses.hide(trainings.targets['train'], hiding, 0)
-    scores = trainings._scores(method, targets, range(300), 'test', 0.3, 5, 0)
+    scores = trainings._scores(method, hiding, targets, range(300), 'test', 0.3, 5, 0)
     assert mean_average_precision(scores, trainings.targets['test'].numpy()) > 60  # chance: 25
 
 
