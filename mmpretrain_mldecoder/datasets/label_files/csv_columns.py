@@ -115,19 +115,22 @@ def _split_column(table: CsvTable) -> tuple[str, list[str]]:
         ValueError: If some of its cells name splits, and others something else.
     """
     for name, cells in table.columns.items():
-        if name.lower() in (*_SPLIT_NAMES, _IS_VALID):
-            of_word = split_of_word if name.lower() != _IS_VALID else _VALID.get
-            splits = [of_word(cell.strip().lower()) or '' for cell in cells]
-            pairs = zip(splits, cells, strict=True)
-            others = [cell for split, cell in pairs if cell.strip() and not split]
-            if any(splits) and others:
-                raise ValueError(
-                    f'{table.source.path}: the column {name!r} has {counted(len(others), "cell")} '
-                    f'with no split, such as {printable(others[0])!r}: write train, val or test, '
-                    'or nothing for those to distribute'
-                )
-            if not others:
-                return name, splits
+        of_word = split_of_word if name.lower() != _IS_VALID else _VALID.get
+        splits = [of_word(cell.strip().lower()) or '' for cell in cells]
+        others = [
+            cell for split, cell in zip(splits, cells, strict=True) if cell.strip() and not split
+        ]
+        if name.lower() not in (*_SPLIT_NAMES, _IS_VALID):
+            if not others and len({*splits} - {''}) > 1 and not is_label_name(name):
+                return name, splits  # whatever it is called
+        elif any(splits) and others:
+            raise ValueError(
+                f'{table.source.path}: the column {name!r} has {counted(len(others), "cell")} '
+                f'with no split, such as {printable(others[0])!r}: write train, val or test, '
+                'or nothing for those to distribute'
+            )
+        elif not others:
+            return name, splits
     return '', []
 
 

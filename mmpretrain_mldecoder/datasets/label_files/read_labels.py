@@ -12,6 +12,7 @@ from .find_label_files import LabelFiles, find_label_files
 from .image_names import ImageNames
 from .label_source import LabelSource
 from .label_table import LabelRow, LabelTable, merge_rows
+from .split_lists import splits_of_lists
 
 _NO_LABEL = ('no finding', 'no label', 'no labels', 'unlabeled', 'unlabelled', 'none', 'nan')
 _NO_LABEL += ('null', 'n/a', 'na', 'nothing', 'background', 'empty', '-')
@@ -66,6 +67,10 @@ def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> Labe
         raise ValueError(f'{files}: {images.describe_missing(missing)}')
     table = merge_rows(found, classes)
     notes += [*found_notes, *table.notes]
+    if not any(table.splits):
+        splits, list_notes = splits_of_lists(images, table.images, answers.encoding)
+        table = replace(table, splits=tuple(splits.get(image, '') for image in table.images))
+        notes += list_notes
     if missing:
         notes.append(f'{images.describe_missing(missing)}; they are left out')
     if unlisted := sorted(set(images.paths) - set(table.images)):

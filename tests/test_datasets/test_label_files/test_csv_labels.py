@@ -72,6 +72,16 @@ def test_a_split_column_is_read_and_other_columns_are_named(folder):
     assert folder.read().splits == ('val', 'train')
 
 
+def test_a_split_column_has_any_name(folder):
+    folder.add_images('a.jpg', 'b.jpg', 'c.jpg')
+    cells = ('train', 'val', 'train')  # of the labels a class of COCO
+    rows = [f'{name}.jpg,{cell},{cell}\n' for name, cell in zip('abc', cells, strict=True)]
+    folder.write('l.csv', f'image,label,split_name\n{"".join(rows)}')
+    table = folder.read()
+    assert table.splits == cells
+    assert table.classes == ('train', 'val')
+
+
 def test_a_group_column_is_read_if_named(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('l.csv', 'image,labels,patient\na.jpg,"cat,dog",7\nb.jpg,dog,7\n')
