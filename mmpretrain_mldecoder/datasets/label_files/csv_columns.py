@@ -1,5 +1,6 @@
 """Labels of a table, and which of its columns have images, labels, splits and groups."""
 
+import re
 from collections.abc import Sequence
 from itertools import chain
 
@@ -16,6 +17,11 @@ _SAMPLE = 200  # rows
 _LABEL_NAMES = ('label', 'tag', 'class', 'categor', 'target', 'genre', 'attribute')
 _SPLIT_NAMES = ('split', 'subset', 'set', 'partition', 'ml_use', 'usage')
 _IS_VALID = 'is_valid'  # fastai's: whether an image is of the validation set
+_GROUP = re.compile(
+    r'(patient|subject|person|group|video|scene|sequence|burst|location|session)[ _-]?'
+    r'(id|no|number|name)?',
+    re.IGNORECASE,
+)
 _VALID = {'true': 'val', '1': 'val', 'false': 'train', '0': 'train', '': 'train'}
 
 
@@ -41,6 +47,8 @@ def labels_of_table(
     groups = table.column(answers.group_column) if answers.group_column else [''] * len(images)
     of_rows, classes, notes = _labels(_without(table, image), answers.label_columns or chosen)
     rows = zip(images, of_rows, splits or [''] * len(images), map(str.strip, groups), strict=True)
+    if not answers.group_column and not splits:
+        notes += _alike(table)
     return Labels([LabelRow(*row) for row in rows], classes, notes)
 
 
@@ -167,6 +175,17 @@ def _labels(
                 'remove these rows'
             )
     return [dict.fromkeys(labels, 1) for labels in lists], (), _unused(unused)
+
+
+def _alike(table: CsvTable) -> list[str]:
+    """Return a note for each column that may say which images a split should keep together."""
+    return [
+        f'a random split has images of one {printable(name)!r} on both sides, which makes its '
+        f'mAP too high: `group_column` keeps them together ({len({*cells}):,} for '
+        f'{len(cells):,} images)'
+        for name, cells in table.columns.items()
+        if _GROUP.fullmatch(name) and 1 < len({*cells}) < len(cells)
+    ]
 
 
 def _unused(names: Sequence[str]) -> list[str]:

@@ -82,10 +82,28 @@ def test_a_split_column_has_any_name(folder):
     assert table.classes == ('train', 'val')
 
 
+@pytest.mark.parametrize(
+    ('column', 'names', 'split', 'is_said'),
+    [
+        ('Patient ID', '112', 'x', True),
+        ('Patient Age', '112', 'x', False),
+        ('video_id', '123', 'x', False),  # nothing to keep together
+        ('Patient ID', '112', 'split', False),
+    ],
+)
+def test_a_column_that_may_be_one_of_groups_is_named(folder, column, names, split, is_said):
+    folder.add_images('a.jpg', 'b.jpg', 'c.jpg')
+    lines = [f'{name}.jpg,cat,{of},train\n' for name, of in zip('abc', names, strict=True)]
+    folder.write('l.csv', f'image,labels,{column},{split}\n{"".join(lines)}')
+    notes = folder.read(label_columns=('labels',)).notes
+    assert any('group_column' in note and column in note for note in notes) == is_said
+
+
 def test_a_group_column_is_read_if_named(folder):
     folder.add_images('a.jpg', 'b.jpg')
     folder.write('l.csv', 'image,labels,patient\na.jpg,"cat,dog",7\nb.jpg,dog,7\n')
     assert folder.read(group_column='patient').groups == ('7', '7')
+    assert not [note for note in folder.read().notes if 'group_column' in note]  # there is one
     with pytest.raises(ValueError, match='near: patient'):
         folder.read(group_column='Patient')
 
