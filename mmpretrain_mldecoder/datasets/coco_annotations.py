@@ -26,6 +26,10 @@ _EXPECTED = (
     '(image_id, category_id) and categories (id, name), such as instances_train2017.json; captions '
     'and test-info files have no labels.'
 )
+LISTS_ABSENT = (
+    'its images list the categories that they are known to lack (neg_category_ids, as LVIS has '
+    'them), so others are unknown; here they count as absent, in training and mAP'
+)
 # the most levels that COCO has are {annotations: [{segmentation: [[x, y, ...]]}]}
 _LEVELS = 5
 _MAX_AREA = float(np.finfo(np.float32).max)
@@ -46,6 +50,7 @@ class _Image(msgspec.Struct, Generic[_Id, _Size], gc=False):
     file_name: str
     height: _Size | None = None
     width: _Size | None = None
+    neg_category_ids: msgspec.Raw = msgspec.Raw()
 
 
 class _Category(msgspec.Struct, Generic[_Id, _Name], gc=False):
@@ -107,6 +112,7 @@ class CocoAnnotations:
     annotation_areas: np.ndarray  # (M,) float64, square pixels
     annotation_is_crowd: np.ndarray  # (M,) bool
     annotation_is_difficult: np.ndarray  # (M,) bool: ``ignore``, ``difficult``, ``is_difficult``
+    lists_absent: bool  # LVIS: images name the categories that they are known to lack
 
 
 def read_coco_annotations(path: str | Path) -> CocoAnnotations:
@@ -169,6 +175,7 @@ def read_coco_annotations(path: str | Path) -> CocoAnnotations:
         annotation_areas=areas,
         annotation_is_crowd=np.fromiter(map(attrgetter('iscrowd'), annotations), bool),
         annotation_is_difficult=np.fromiter(difficult, bool),
+        lists_absent=any(bytes(image.neg_category_ids) for image in images),
     )
 
 

@@ -19,7 +19,7 @@ from mmpretrain.registry import DATASETS
 
 from ..fileio.near_names import near_names
 from ..fileio.terminal import counted, printable
-from .coco_annotations import CocoAnnotations, read_coco_annotations
+from .coco_annotations import LISTS_ABSENT, CocoAnnotations, read_coco_annotations
 from .coco_samples import CocoSamples, PackedStrings, distinct_labels, image_bounds
 from .dataset_arguments import check_keys, class_names, image_folder, refuse_other_arguments
 from .image_files import find_files
@@ -211,6 +211,8 @@ class COCOMultiLabel(SeededSamplesMixin, SkipUnreadableMixin, MultiLabelDataset)
                 'filter_cfg: set a smaller one'
             )
         self._tell_repeated([coco.file_names[i] for i in kept.tolist()])
+        if coco.lists_absent:
+            print_log(f'{self.ann_file}: {LISTS_ABSENT}', 'current', logging.WARNING)
         difficult_labels, difficult_bounds = distinct_labels(
             coco.annotation_images[difficult], labels[difficult], num_images, len(classes)
         )

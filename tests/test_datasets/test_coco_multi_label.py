@@ -23,6 +23,7 @@ from mmpretrain_mldecoder.datasets import (
     image_files,
 )
 from mmpretrain_mldecoder.datasets.dataset_arguments import read_class_file
+from mmpretrain_mldecoder.datasets.label_files import Answers, read_labels
 
 ANN_FILE = 'annotations/instances_train2017.json'
 
@@ -279,6 +280,18 @@ def test_files_that_are_listed_twice_are_told(fake_coco, monkeypatch):
     assert '2 files have several image ids, first: 000000000000.jpg' in lines[1]
     build(fake_coco, keep_unlabelled=False)  # leaves one of each
     assert len(lines) == 3
+
+
+def test_labels_that_are_known_in_part_only_are_told(fake_coco, monkeypatch):
+    """LVIS."""
+    lines = []
+    monkeypatch.setattr(coco_multi_label, 'print_log', lambda line, *_, **__: lines.append(line))
+    edit(fake_coco, lambda content: content['images'][3].update(neg_category_ids=[1]))
+    build(fake_coco)
+    assert 'neg_category_ids' in lines[1]
+    (path,) = (fake_coco / 'annotations').glob('*train*')
+    notes = read_labels(fake_coco, Answers(labels=f'annotations/{path.name}')).notes
+    assert any('neg_category_ids' in note for note in notes)
 
 
 @pytest.mark.parametrize(

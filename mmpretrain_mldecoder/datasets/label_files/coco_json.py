@@ -7,7 +7,7 @@ Source: cocodataset.org/#format-data. A class is unknown where an image shows it
 import re
 from typing import Any
 
-from ..coco_annotations import read_coco_annotations
+from ..coco_annotations import LISTS_ABSENT, read_coco_annotations
 from .edits import Changes, edit_json
 from .label_source import LabelFormat, LabelSource
 from .label_table import LabelRow, Labels
@@ -41,7 +41,8 @@ def _read(source: LabelSource) -> Labels:
         else:
             of_images[image][name] = 1
     rows = [LabelRow(*row) for row in zip(coco.file_names, of_images, strict=True)]
-    return Labels(rows, coco.category_names)
+    notes = [f'{source.path}: {LISTS_ABSENT}'] if coco.lists_absent else []
+    return Labels(rows, coco.category_names, notes)
 
 
 def _edit(source: LabelSource, changes: Changes) -> str:
