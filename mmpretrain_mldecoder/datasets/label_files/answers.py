@@ -24,7 +24,7 @@ class Answers:
         group_column (str): The column of what a split keeps together; never asked for.
         minus_one (str): What -1 means, ``'no'`` or ``'unknown'``. 0 is the other one.
         zero (str): What 0 means where -1 is ``'no'``: ``'no'`` or ``'unknown'``.
-        empty (str): What an empty cell of a class means, as ``minus_one``.
+        empty (str): What an empty cell of a class means, as ``minus_one``; or no row of a class.
         no_label (tuple[str, ...]): Names that mean that an image has no label.
         boxes (str): Whether boxes are labels, too, beside labels of images: ``'yes'`` or ``'no'``.
         difficult (str): Whether a class that an image shows in difficult objects only is a label:

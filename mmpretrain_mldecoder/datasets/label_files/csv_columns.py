@@ -11,11 +11,18 @@ from .edits import Changes, edit_names, edit_rows
 from .image_names import has_image_suffix
 from .label_separator import joiner_of, split_cells
 from .label_table import LabelRow, Labels, split_of_word
-from .label_values import are_values, refuse_vectors, targets_of, texts_of
+from .label_values import (
+    are_values,
+    refuse_vectors,
+    target_of_no_row,
+    targets_of,
+    texts_of,
+)
 
 _SAMPLE = 200  # rows
 _LABEL_NAMES = ('label', 'tag', 'class', 'categor', 'target', 'genre', 'attribute')
 _SPLIT_NAMES = ('split', 'subset', 'set', 'partition', 'ml_use', 'usage')
+_CONFIDENCE = 'confidence'
 _IS_VALID = 'is_valid'  # fastai's: whether an image is of the validation set
 _GROUP = re.compile(
     r'(patient|subject|person|group|video|scene|sequence|burst|location|session)[ _-]?'
@@ -45,21 +52,26 @@ def labels_of_table(
         )
     _, splits = _split_column(table)
     groups = table.column(answers.group_column) if answers.group_column else [''] * len(images)
-    of_rows, classes, notes = _labels(_without(table, image), answers.label_columns or chosen)
+    of_rows, labels = _labels(_without(table, image), answers.label_columns or chosen)
     rows = zip(images, of_rows, splits or [''] * len(images), map(str.strip, groups), strict=True)
-    if not answers.group_column and not splits:
-        notes += _alike(table)
-    return Labels([LabelRow(*row) for row in rows], classes, notes)
+    is_split = bool(answers.group_column or splits)
+    notes = [*labels.notes, *([] if is_split else _alike(table))]
+    return labels._replace(rows=[LabelRow(*row) for row in rows], notes=notes)
 
 
-def edit_table(table: CsvTable, changes: Changes, image: str | None = None) -> str:
-    """Return the text of a CSV file with labels changed, see :func:`labels_of_table`."""
+def edit_table(table: CsvTable, changes: Changes, image: str | None = None) -> str | None:
+    """Return the text of a CSV file with labels changed, see :func:`labels_of_table`.
+
+    None where rows have labels that their image lacks.
+    """
     answers = table.source.answers
     image = image_column(table, image)
     chosen = answers.label_columns or _label_columns(_without(table, image))
     cells = [table.columns[name] for name in chosen]
     place = {name: i for i, name in enumerate(table.columns)}
     are_lists = not all(map(are_values, cells))
+    if are_lists and _confidence(table):
+        return None
     if are_lists:
         lists, join = split_cells(cells[0], table.source), joiner_of(cells[0], table.source)
     else:
@@ -142,10 +154,8 @@ def _split_column(table: CsvTable) -> tuple[str, list[str]]:
     return '', []
 
 
-def _labels(
-    table: CsvTable, chosen: Sequence[str]
-) -> tuple[list[dict[str, int]], tuple[str, ...], list[str]]:
-    """Return the labels of each row, the classes if each has a column, and notes."""
+def _labels(table: CsvTable, chosen: Sequence[str]) -> tuple[list[dict[str, int]], Labels]:
+    """Return the labels of each row, and all that :class:`Labels` has but rows."""
     chosen = tuple(chosen) or _label_columns(table)
     cells = [table.column(name) for name in chosen]
     path, unused = table.source.path, [name for name in table.columns if name not in chosen]
@@ -157,7 +167,8 @@ def _labels(
         names = (*chosen, *blank) if targets.get('') == -1 else chosen
         unused = [name for name in unused if name not in names]
         of_rows = zip(*(map(targets.get, table.columns[name]) for name in names), strict=True)
-        return [dict(zip(names, row, strict=True)) for row in of_rows], chosen, _unused(unused)
+        found = [dict(zip(names, row, strict=True)) for row in of_rows]
+        return found, Labels((), chosen, _unused(unused))
     if len(wrong) < len(chosen):
         value = next(name for name in chosen if name not in wrong)
         raise ValueError(
@@ -167,14 +178,27 @@ def _labels(
     of_columns = [split_cells(of_column, table.source) for of_column in cells]
     lists = [[*chain.from_iterable(of_row)] for of_row in zip(*of_columns, strict=True)]
     refuse_vectors(lists, table.source)
-    for name in unused:
-        if name.lower() == 'confidence' and not {'0', '0.0'}.isdisjoint(table.columns[name]):
-            raise ValueError(
-                f'{path}: a 0 in the column {name!r} means that the image lacks the label '
-                '(as in Open Images), and a label of a row is read as one that the image shows: '
-                'remove these rows'
-            )
-    return [dict.fromkeys(labels, 1) for labels in lists], (), _unused(unused)
+    confidence = _confidence(table)
+    if confidence is None:
+        return [dict.fromkeys(labels, 1) for labels in lists], Labels((), (), _unused(unused))
+    values = table.columns[confidence]
+    if not are_values(values):
+        raise ValueError(
+            f'{path}: the column {confidence!r} has 0 and other values than 1: where 0 means that '
+            'the image lacks the label (as in Open Images), others have to be 1'
+        )
+    targets = targets_of(values, table.source)
+    of_rows = [dict.fromkeys(row, targets[value]) for row, value in zip(lists, values, strict=True)]
+    notes = _unused([name for name in unused if name != confidence])
+    return of_rows, Labels((), (), notes, absent=target_of_no_row(confidence, table.source))
+
+
+def _confidence(table: CsvTable) -> str | None:
+    """Return the column that is 0 where an image lacks the label of the row, as in Open Images."""
+    for name, cells in table.columns.items():
+        if name.lower() == _CONFIDENCE and not {'0', '0.0'}.isdisjoint(cells):
+            return name
+    return None
 
 
 def _alike(table: CsvTable) -> list[str]:
@@ -207,6 +231,8 @@ def _label_columns(table: CsvTable) -> tuple[str, ...]:
             )
     texts = [name for name in table.columns if name not in of_values]
     named = [*filter(is_label_name, texts)]
+    if named:  # of their labels
+        of_values = tuple(name for name in of_values if name.lower() != _CONFIDENCE)
     if of_values and not named:
         return of_values
     if not of_values and len(named or texts) == 1:

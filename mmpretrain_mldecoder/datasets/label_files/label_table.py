@@ -26,7 +26,7 @@ class LabelRow(NamedTuple):
     """What a label file says about one image."""
 
     image: str  # as the file names it
-    labels: Mapping[str, int]  # 1 for yes, 0 for no, -1 for unknown; classes that are absent: no
+    labels: Mapping[str, int]  # 1 for yes, 0 for no, -1 for unknown; others: as Labels.absent says
     split: str = ''  # one of SPLITS, or '' if the file does not say
     group: str = ''  # what a split keeps together; '' if the file does not say
 
@@ -38,6 +38,7 @@ class Labels(NamedTuple):
     classes: Sequence[str] = ()  # in the order that the format states; those of the rows may do
     notes: Sequence[str] = ()  # one sentence each: what was skipped or chosen
     are_numbers: bool = False  # whether classes are numbers from 0 on, with names elsewhere
+    absent: int = 0  # what a class is that no row of an image has: 0 for no, -1 for unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,9 @@ def split_in_name(name: str) -> tuple[str, int, int]:
     return (split_of_word(found[-1][1]), *found[-1].span()) if found else ('', 0, 0)
 
 
-def merge_rows(rows: Sequence[LabelRow], classes: Iterable[str] = ()) -> LabelTable:
+def merge_rows(
+    rows: Sequence[LabelRow], classes: Iterable[str] = (), absent: int = 0
+) -> LabelTable:
     """Make one table of rows, where each ``image`` is a path already.
 
     Several rows of an image are united: a class is yes if one row says so, else no if one says
@@ -78,6 +81,7 @@ def merge_rows(rows: Sequence[LabelRow], classes: Iterable[str] = ()) -> LabelTa
     Args:
         rows (Sequence[LabelRow]): In any order; images keep that of their first rows.
         classes (Iterable[str]): The order of the classes. Those that only rows have follow, sorted.
+        absent (int): What a class is that no row of an image has. Defaults to 0, no.
 
     Raises:
         ValueError: If there is no class, or a name is empty.
@@ -103,7 +107,8 @@ def merge_rows(rows: Sequence[LabelRow], classes: Iterable[str] = ()) -> LabelTa
     is_known = says[1:].any(axis=(0, 1))
     is_known[: len(named)] = True
     says, left_out, order = says[:, :, is_known], order[~is_known], order[is_known]
-    targets = np.where(says[2], 1, np.where(says[1], 0, -says[0].astype(np.int8))).astype(np.int8)
+    no_or_unknown = np.where(says[1], 0, np.where(says[0], -1, absent))
+    targets = np.where(says[2], 1, no_or_unknown).astype(np.int8)
     paths, kept = tuple(images), tuple(order)
     splits, split_notes = _one_a_row(rows, of_row, paths, 'split')
     groups, group_notes = _one_a_row(rows, of_row, paths, 'group')

@@ -96,6 +96,22 @@ def targets_of(texts: Iterable[str], source: LabelSource) -> dict[str, int]:
     return {text: meanings[value] for text, value in value_of.items()}
 
 
+def target_of_no_row(column: str, source: LabelSource) -> int:
+    """Return the target of a class without a row of an image, where rows may say that it is absent.
+
+    Raises:
+        OpenQuestion: About ``empty``.
+    """
+    if source.answers.empty is None:
+        raise OpenQuestion(
+            'empty',
+            f'{source.path}: where {column!r} is 0, the image lacks the label of the row. What '
+            'does it mean that an image has no row of a class?',
+            _MEANINGS,
+        )
+    return TARGETS[source.answers.empty]
+
+
 def names_at(indices: Sequence[int], names: Sequence[str], where: str) -> list[str]:
     """Return the names of classes by their indices; a ``ValueError`` says where one is wrong."""
     if wrong := [index for index in indices if not 0 <= index < len(names)]:

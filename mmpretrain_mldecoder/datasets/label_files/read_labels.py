@@ -33,6 +33,7 @@ def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> Labe
     classes: list[str] = []
     notes: list[str] = []
     numbers = {}  # of the classes, of each file
+    absent = 0
     for path, split in zip(files.paths, files.splits, strict=True):
         source = LabelSource(path, images, answers)
         labels = files.format.read(source)
@@ -42,6 +43,7 @@ def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> Labe
         folders += [source.folder] * len(labels.rows)
         classes += labels.classes
         notes += labels.notes
+        absent = min(absent, labels.absent)
     if not rows:
         raise ValueError(f'{files} has no rows')
     if len(numbers) > 1:
@@ -65,7 +67,7 @@ def read_labels(data: str | os.PathLike, answers: Answers | None = None) -> Labe
     found, missing, found_notes = images.resolve(zip(rows, folders, strict=True))
     if not found:
         raise ValueError(f'{files}: {images.describe_missing(missing)}')
-    table = merge_rows(found, classes)
+    table = merge_rows(found, classes, absent)
     notes += [*found_notes, *table.notes]
     if not any(table.splits):
         splits, list_notes = splits_of_lists(images, table.images, answers.encoding)

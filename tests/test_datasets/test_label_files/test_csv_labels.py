@@ -365,11 +365,16 @@ def test_a_column_of_other_numbers_is_no_class(folder):
     assert folder.labels() == {'a.jpg': ['cat'], 'b.jpg': []}
 
 
-def test_rows_of_labels_that_an_image_lacks_are_refused(folder):
+def test_rows_may_have_labels_that_an_image_lacks(folder):
     """As in Open Images."""
-    folder.add_images('a.jpg')
-    folder.write('l.csv', 'ImageID,LabelName,Confidence\na,cat,1\na,dog,0\n')
-    with pytest.raises(ValueError, match="'Confidence' means that the image lacks the label"):
-        folder.read(label_columns=('LabelName',))
-    folder.write('l.csv', 'ImageID,LabelName,Confidence\na,cat,1\na,dog,1\n')
-    assert folder.labels(label_columns=('LabelName',)) == {'a.jpg': ['cat', 'dog']}
+    folder.add_images('a.jpg', 'b.jpg')
+    rows = 'a,verification,cat,1\na,verification,dog,0\nb,verification,dog,1\nb,machine,cow,0\n'
+    folder.write('l.csv', f'ImageID,Source,LabelName,Confidence\n{rows}')
+    assert folder.asked('empty').keys() == {'no', 'unknown'}
+    assert folder.labels(empty='no') == {'a.jpg': ['cat'], 'b.jpg': ['dog']}
+    assert folder.labels(empty='unknown') == {'a.jpg': ['cat', '?cow'], 'b.jpg': ['?cat', 'dog']}
+    folder.write('l.csv', f'ImageID,Source,LabelName,Confidence\n{rows.replace(",0", ",1")}')
+    assert folder.labels() == {'a.jpg': ['cat', 'dog'], 'b.jpg': ['cow', 'dog']}
+    folder.write('l.csv', f'ImageID,Source,LabelName,Confidence\n{rows}b,machine,cat,0.4\n')
+    with pytest.raises(ValueError, match="'Confidence' has 0 and other values than 1"):
+        folder.read()
