@@ -56,7 +56,7 @@ def margin_table(dataset: str, out: Path) -> list[list[str]]:
             aps = ', '.join(f'{each["AP_most_frequent"]:.1f}' for each in records)
             loss = losses.LOSS_NAMES[method]
             if labels == losses.FEWER:
-                loss += f', in {losses.SHARE:.0%} of the photos'
+                loss += f', in {100 * losses.SHARE:.0f} % of the photos'
             rows.append([short_name(head), loss, str(len(records)), mean_of(records), aps])
     return rows
 

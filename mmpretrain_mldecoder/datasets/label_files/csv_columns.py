@@ -136,21 +136,21 @@ def _split_column(table: CsvTable) -> tuple[str, list[str]]:
     """
     for name, cells in table.columns.items():
         of_word = split_of_word if name.lower() != _IS_VALID else _VALID.get
-        splits = [of_word(cell.strip().lower()) or '' for cell in cells]
-        others = [
-            cell for split, cell in zip(splits, cells, strict=True) if cell.strip() and not split
-        ]
-        if name.lower() not in (*_SPLIT_NAMES, _IS_VALID):
-            if not others and len({*splits} - {''}) > 1 and not is_label_name(name):
-                return name, splits  # whatever it is called
-        elif any(splits) and others:
+        is_named = name.lower() in (*_SPLIT_NAMES, _IS_VALID)
+        different = {*cells}
+        if not is_named and any(cell.strip() and not split_of_word(cell) for cell in different):
+            continue
+        split_of = {cell: of_word(cell.strip().lower()) or '' for cell in different}
+        others = [cell for cell in cells if cell.strip() and not split_of[cell]]
+        has_several = len({*split_of.values()} - {''}) > 1 and not is_label_name(name)
+        if not others and (is_named or has_several):
+            return name, [split_of[cell] for cell in cells]
+        if others and any(split_of.values()):
             raise ValueError(
                 f'{table.source.path}: the column {name!r} has {counted(len(others), "cell")} '
                 f'with no split, such as {printable(others[0])!r}: write train, val or test, '
                 'or nothing for those to distribute'
             )
-        elif not others:
-            return name, splits
     return '', []
 
 

@@ -32,6 +32,20 @@ def test_voc_reads_the_lists_of_its_splits(folder):
     assert folder.read().splits == ('train', 'val', '')
 
 
+def test_voc_names_what_is_wrong_with_the_lists_of_its_splits(folder):
+    folder.add_images('JPEGImages/1.jpg', 'JPEGImages/2.jpg', 'JPEGImages/3.jpg')
+    for stem in '12':
+        folder.write(
+            f'Annotations/{stem}.xml', voc(('cat', 0)).replace('ion>', 'ion verified="yes">', 1)
+        )
+    folder.write('ImageSets/Main/train.txt', '1\n3\n')
+    folder.write('ImageSets/Main/val.txt', '1\n')
+    table = folder.read()
+    assert table.classes == ('cat',)
+    assert any('1 of 2 lines' in note and 'without labels' in note for note in table.notes)
+    assert any('1 of 1 lines' in note and 'another split' in note for note in table.notes)
+
+
 def test_voc_lists_have_zero_for_difficult_objects(folder):
     folder.add_images('1.jpg', '2.jpg')
     folder.write('ImageSets/Main/dog_test.txt', '1 0\n2 1\n')
