@@ -15,7 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy.fine_tuning import FEW_PHOTOS, Run, ablation_runs, few_photo_run, main_run
+from benchmarks.accuracy.fine_tuning import (
+    FEW_PHOTOS,
+    Run,
+    ablation_runs,
+    few_photo_run,
+    main_losses,
+    main_run,
+)
 from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
 from benchmarks.accuracy.frozen_features import BACKBONES, Network
 from benchmarks.accuracy.heads import HEADS, NAMES, short_name
@@ -34,7 +41,15 @@ from benchmarks.accuracy.small_data import NETWORK as OF_START
 from benchmarks.accuracy.small_data_heads import SIZES, STOPPING_HEADS, STOPPING_SIZES
 from mmpretrain_mldecoder.analysis.model_table import update_page
 
-_PAGES = ('results', 'partial_labels', 'imbalance', 'audit', 'thresholds', 'fine_tuning')
+_PAGES = (
+    'results',
+    'attention',
+    'partial_labels',
+    'imbalance',
+    'audit',
+    'thresholds',
+    'fine_tuning',
+)
 PAGES = [
     *(REPOSITORY / 'docs' / f'{name}.md' for name in _PAGES),
     *(REPOSITORY / name for name in ('README.md', 'README_zh-CN.md')),
@@ -70,7 +85,7 @@ def frozen_table(dataset: str, out: Path) -> list[list[str]]:
 
 
 def networks_table(dataset: str, out: Path) -> list[list[str]]:
-    """Heads on frozen features of several backbones and sizes of the images."""
+    """Heads on frozen features of several backbones and sizes, where more than one was measured."""
     study, heads = Study('frozen_features', out), ('linear', 'csra', 'mldecoder')
     rows = [['backbone', 'pixels', *(NAMES[head] for head in heads), 'ML-Decoder minus linear']]
     for network in NETWORKS:
@@ -83,7 +98,7 @@ def networks_table(dataset: str, out: Path) -> list[list[str]]:
                 'frozen_features', out, dict(dataset=dataset, run=network.of('mldecoder'))
             )
             rows.append([BACKBONES[network.backbone], str(network.side), *cells, minus])
-    return rows
+    return rows if len(rows) > 2 else rows[:1]
 
 
 def fine_tuned_table(dataset: str, out: Path) -> list[list[str]]:
@@ -91,16 +106,12 @@ def fine_tuned_table(dataset: str, out: Path) -> list[list[str]]:
     study = Study('fine_tuning', out)
     title = 'head, learning rate, seeds, minutes, mAP, mAP of the raw weights, minus GAP + linear'
     rows = [title.split(', ')]
-    for head in FINE_TUNED:
-        name = main_run(dataset, head).name
+    for loss, head in product(main_losses(dataset), FINE_TUNED):
+        name = main_run(dataset, head, loss=loss).name
         records = study.find(dict(dataset=dataset, run=name))
         if records:
-            cells = [
-                short_name(head),
-                f'{records[0]["lr"]:g}',
-                str(len(records)),
-                _minutes(records),
-            ]
+            label = short_name(head) + (', `clip=0`' if loss == 'asl-no-margin' else '')
+            cells = [label, f'{records[0]["lr"]:g}', str(len(records)), _minutes(records)]
             minus = mean_difference('fine_tuning', out, dict(dataset=dataset, run=name))
             rows.append([*cells, mean_of(records), mean_of(records, 'mAP_raw'), minus])
     return rows
@@ -321,9 +332,13 @@ def main() -> None:
     args = parser.parse_args()
     for dataset in DATASETS:
         networks = [[network.of(head) for head in HEADS] for network in NETWORKS]
+        fine_tuned = [
+            [main_run(dataset, head, loss=loss).name for head in FINE_TUNED]
+            for loss in main_losses(dataset)
+        ]
         for study, runs in (
             *(('frozen_features', runs) for runs in networks),
-            ('fine_tuning', [main_run(dataset, head).name for head in FINE_TUNED]),
+            *(('fine_tuning', runs) for runs in fine_tuned),
         ):
             linear = dict(dataset=dataset, run=runs[0])
             others = [dict(dataset=dataset, run=name) for name in runs[1:]]
