@@ -29,7 +29,8 @@ class PretrainedInit(MMEnginePretrainedInit):
     the module must then be there in its shape, but for norms after its blocks, and nothing may be
     left over in blocks that it has: else a :class:`WeightsMismatchError` lists what does not fit.
     Weights of parts that it has not (``fc`` of a backbone) are not used. One line of the log counts
-    them.
+    them, and is a warning where ``timm://MODEL.TAG`` fits another network of timm, which can have
+    the same shapes, but another padding or activation.
 
     Args:
         checkpoint (str): File, address or published name; ``file.pth#name`` for one of its sets of
@@ -81,9 +82,20 @@ class PretrainedInit(MMEnginePretrainedInit):
         unused = [name for name in mismatch.unused if name not in mismatch.left_over]
         if unused:
             line += f'; {len(unused)} weights of the file are not used ({listed(unused)})'
+        if model_name := self._other_model(module):
+            line += f'. They are those of another network: set model_name to {model_name!r}'
         # One layer is the classifier of the network.
         is_normal = not mismatch and len({name.rpartition('.')[0] for name in unused}) < 2
+        is_normal &= not model_name
         print_log(line, 'current', logging.INFO if is_normal else logging.WARNING)
+
+    def _other_model(self, module: nn.Module) -> str:
+        """Return the model of a name in ``timm://`` where the module is another one of timm."""
+        cfg = getattr(getattr(module, 'timm_model', None), 'pretrained_cfg', None) or {}
+        scheme, _, name = self.checkpoint.partition('#')[0].partition('://')
+        model_name = name.partition('.')[0]
+        is_other = scheme == 'timm' and cfg.get('architecture', model_name) != model_name
+        return model_name if is_other else ''
 
     def _below_prefix(self, state_dict: Mapping) -> Mapping:
         prefix = self.prefix.rstrip('.') + '.'

@@ -86,7 +86,7 @@ def _timm_file(name: str, repository: str, url: str = '') -> PublishedFile:
     others = (f'{name}.pth', f'{name}.bin')
     return PublishedFile(
         url=f'{hub}/{repository}/resolve/main/model.safetensors' if repository else url,
-        files=(f'{name}.safetensors', *others)
+        files=(f'{name}.safetensors', f'{name}/model.safetensors', *others)
         if repository
         else (*others, PurePosixPath(url).name),
         note=f'`hf download {repository}` brings it too. ' if repository else '',

@@ -1,9 +1,12 @@
 """ImageNet and VOC for ``SeededSampler``, with labels that are validated."""
 
 import logging
+import os
 import os.path as osp
 from collections import Counter
+from itertools import chain
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from mmengine.fileio import LocalBackend, get_file_backend, list_from_file
@@ -15,6 +18,8 @@ from ..fileio.terminal import counted, listed, printable
 from .image_files import find_files
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
+
+_MARKS = {'': '0', 'false': '0', 'true': '1'}  # of difficult objects, beside 0 and 1
 
 
 @DATASETS.register_module()
@@ -91,14 +96,18 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
 
     ``max_unreadable`` is one more, see :class:`SkipUnreadableMixin`. Differs from the host's in: an
     object without ``<difficult>``, as many annotation tools write it, is not difficult; objects of
-    other names than those of the classes are counted in the log.
+    other names than those of the classes are counted in the log, and so are lines of the list that
+    name an image again, which do not count.
     ``PortableRunner`` uses this class for ``type='VOC'``.
 
     Raises:
         FileNotFoundError: If the list, or an annotation or image that it names, is not there.
-        ValueError: If the list is empty, no object is of the classes, or an annotation is not XML,
-            or has a ``<difficult>`` other than 0 and 1.
+        ValueError: If the list is empty, no object is of the classes, or an annotation is not XML
+            of VOC, or has a ``<difficult>`` other than 0, 1, false and true.
     """
+
+    def __init__(self, data_root: str | os.PathLike, *args: Any, **kwargs: Any):
+        super().__init__(osp.expanduser(data_root), *args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Return ``img_path``, ``gt_label`` and ``gt_label_difficult`` of every image."""
@@ -107,11 +116,16 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
             raise FileNotFoundError(
                 f'there is no list of images {source}{_lists_near(source, self.data_root)}: set '
                 '`data_root` to the folder that has ImageSets, JPEGImages and Annotations, `split` '
-                'to one of its lists, or `image_set_path` to another one'
+                'to train, val, trainval or test, or `image_set_path` to another list; those that '
+                'are trained on must not name the images of a test'
             )
         ids = [*filter(None, map(str.strip, _lines(source)))]
         if not ids:
             raise ValueError(f'{source} has no lines: it needs the name of an image in each')
+        if repeated := len(ids) - len(set(ids)):
+            text = f'{source}: {counted(repeated, "line")} that name an image again are left out'
+            print_log(text, 'current', logging.WARNING)
+            ids = [*dict.fromkeys(ids)]
         names = [f'{each}.jpg' for each in ids]
         if self.checks_files and isinstance(get_file_backend(self.img_prefix), LocalBackend):
             fix = 'remove them from the list, in which names have no folder, suffix or label'
@@ -140,10 +154,13 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
         path = self.backend.join_path(self.ann_prefix, f'{img_id}.xml')
         labels: dict[str, set[int]] = {'0': set(), '1': set()}
         try:
-            for each in ElementTree.fromstring(self.backend.get(path)).findall('object'):
+            root = ElementTree.fromstring(self.backend.get(path))
+            if root.tag != 'annotation':
+                raise ValueError(f'<{root.tag}> in place of <annotation>')
+            for each in root.iter('object'):
                 if (name := (each.findtext('name') or '').strip()) in self.class_to_idx:
-                    is_difficult = (each.findtext('difficult') or '').strip() or '0'
-                    labels[is_difficult].add(self.class_to_idx[name])
+                    mark = (each.findtext('difficult') or '').strip().lower()
+                    labels[_MARKS.get(mark, mark)].add(self.class_to_idx[name])
                 else:
                     self._others[name] += 1
         except FileNotFoundError as error:
@@ -151,8 +168,8 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
                 f'{self.image_set_path} names {img_id!r}, and there is no {path}: add it, or '
                 'remove the name from the list'
             ) from error
-        except (ElementTree.ParseError, LookupError, ValueError) as error:  # of its encoding
-            what = 'with <difficult> of' if isinstance(error, KeyError) else 'not XML'
+        except (ElementTree.ParseError, LookupError, ValueError, IsADirectoryError) as error:
+            what = 'with <difficult> of' if isinstance(error, KeyError) else 'not XML of VOC'
             raise ValueError(
                 f'{path} is {what} ({error}): correct it, or remove its image from the list'
             ) from error
@@ -164,12 +181,15 @@ def _lines(path: str) -> list[str]:
         return list_from_file(path, encoding='utf-8-sig')
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is not UTF-8 (byte {error.start}): save it as UTF-8') from error
+    except IsADirectoryError as error:
+        raise ValueError(f'{path} is a folder: name a list in it') from error
 
 
 def _lists_near(source: str, root: str) -> str:
     """Return which lists of splits lie beside one that is missing, or else below the root."""
     beside = sorted(path.stem for path in Path(source).parent.glob('*.txt') if '_' not in path.stem)
-    below = [path.parents[1] for path in sorted(Path(root).glob('*/ImageSets/Main'))]
+    folders = chain(Path(root).glob('*/ImageSets/Main'), Path(root).glob('*/*/ImageSets/Main'))
+    below = [path.parents[1] for path in sorted(folders)]
     if beside:
         return f' (there are {listed(beside)})'
     return f' (but ImageSets in {listed([*map(str, below)])})' if below else ''

@@ -322,12 +322,14 @@ def test_no_network_says_where_to_put_the_file(cache, monkeypatch):
     [
         (NAME, FILE),
         ('timm://resnet50.a1_in1k', 'resnet50.a1_in1k.safetensors'),
+        ('timm://resnet50.a1_in1k', 'resnet50.a1_in1k/model.safetensors'),
         ('timm://resnet50.a1_in1k', 'resnet50.a1_in1k.pth'),
         ('miil://tresnet_m_coco_224', 'tresnet_m_COCO_224_84_2.pth'),
     ],
 )
 def test_damaged_file_is_named(cache, name, file):
     arrays = pickle.dumps(ARRAYS, protocol=4)
+    (cache / file).parent.mkdir(exist_ok=True)
     for content in (b'<!DOCTYPE html><html>', b'', b'\x80\x04', b'garbage', arrays[:-999]):
         (cache / file).write_bytes(content)
         with pytest.raises(ValueError, match=re.escape(str(cache / file))):

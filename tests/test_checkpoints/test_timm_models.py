@@ -1,5 +1,6 @@
 """Oracle: timm's own models, whose weights are saved to a file under a published name."""
 
+import logging
 import os
 
 import pytest
@@ -8,7 +9,7 @@ from classifiers import classifier_of
 from mmengine.runner import CheckpointLoader
 from mmpretrain.registry import MODELS
 
-from mmpretrain_mldecoder.checkpoints import find_published
+from mmpretrain_mldecoder.checkpoints import find_published, pretrained_init
 from mmpretrain_mldecoder.checkpoints.fit import load_whole
 from mmpretrain_mldecoder.errors import WeightsMismatchError
 
@@ -38,8 +39,8 @@ def weights(tmp_path, monkeypatch):
 
 def backbone(name: str, kind: str = 'TIMMBackbone', **options: object) -> torch.nn.Module:
     init_cfg = dict(type='Pretrained', checkpoint=f'timm://{name}')
-    config = dict(type=kind, model_name=name.partition('.')[0], init_cfg=init_cfg, **options)
-    return MODELS.build(config)
+    own = dict(model_name=name.partition('.')[0], init_cfg=init_cfg)
+    return MODELS.build(dict(type=kind) | own | options)
 
 
 KINDS = [
@@ -192,3 +193,18 @@ def test_a_file_keeps_the_name_of_its_address(tmp_path, monkeypatch):
 def test_unknown_name(weights, name, message):
     with pytest.raises(ValueError, match=message):
         find_published(f'timm://{name}')
+
+
+def test_weights_of_a_network_with_the_same_shapes_are_a_warning(weights, monkeypatch):
+    """PyTorch's padding in place of TensorFlow's: no shape differs."""
+    name, said = 'tf_efficientnet_lite0.in1k', []
+    weights(name)
+    monkeypatch.setattr(pretrained_init, 'print_log', lambda *args: said.append((args[0], args[2])))
+    for model_name in ('tf_efficientnet_lite0', 'efficientnet_lite0'):
+        ours = backbone(name, model_name=model_name)
+        ours.init_weights()
+    right, wrong = said
+    assert right[1] == logging.INFO
+    assert 'model_name' not in right[0]
+    assert wrong[1] == logging.WARNING
+    assert "set model_name to 'tf_efficientnet_lite0'" in wrong[0]

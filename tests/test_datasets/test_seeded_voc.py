@@ -56,12 +56,13 @@ def list_of_samples(samples):
 
 def test_an_object_without_difficult_is_not_difficult(voc):
     marks = ('', '<difficult>0</difficult>', '<difficult> 1 </difficult>', '<difficult/>')
-    objects = ''.join(map(OBJECT.format, ('cat', 'dog', 'cow', 'bird'), marks))
+    marks += ('<difficult>True</difficult>', '<difficult>false</difficult>')
+    objects = ''.join(map(OBJECT.format, ('cat', 'dog', 'cow', 'bird', 'bus', 'car'), marks))
     objects += OBJECT.format('unicorn', '') + '<object><name/></object>'
     dataset = loader(voc(objects), 'DefaultSampler').dataset
     info, names = dataset.get_data_info(0), dataset.CLASSES
-    assert {names[i] for i in info['gt_label']} == {'cat', 'dog', 'bird'}
-    assert [names[i] for i in info['gt_label_difficult']] == ['cow']
+    assert {names[i] for i in info['gt_label']} == {'cat', 'dog', 'bird', 'car'}
+    assert {names[i] for i in info['gt_label_difficult']} == {'cow', 'bus'}
 
 
 @pytest.mark.parametrize('objects', ['<object>', OBJECT.format('cat', '<difficult>x</difficult>')])
@@ -77,6 +78,44 @@ def test_an_annotation_in_an_unknown_encoding_is_named(voc, tmp_path, encoding):
     (tmp_path / 'Annotations/0.xml').write_text(text)
     with pytest.raises(ValueError, match=r'Annotations/0\.xml is not XML .*encoding'):
         SeededVOC(**config)
+
+
+@pytest.mark.parametrize('root', ['html', 'annotation xmlns="urn:voc"'])
+def test_an_annotation_that_is_not_of_voc_is_named(voc, tmp_path, root):
+    config = {k: v for k, v in voc('').items() if k != 'type'}
+    (tmp_path / 'Annotations/0.xml').write_text(f'<{root}/>')
+    with pytest.raises(ValueError, match=r'Annotations/0\.xml is not XML of VOC .*<annotation>'):
+        SeededVOC(**config)
+
+
+def test_objects_one_level_deeper_are_found(voc):
+    config = voc(f'<objects>{OBJECT.format("cat", "")}</objects>')
+    dataset = SeededVOC(**{k: v for k, v in config.items() if k != 'type'})
+    assert dataset.get_data_info(0)['gt_label'] == [dataset.CLASSES.index('cat')]
+
+
+def test_an_image_that_a_list_names_again_counts_once(voc, tmp_path):
+    config = {k: v for k, v in voc(OBJECT.format('cat', ''), 2).items() if k != 'type'}
+    (tmp_path / 'ImageSets/Main/trainval.txt').write_text('0\n1\n0\n0 \n')
+    names = [info['img_path'][-5:] for info in map(SeededVOC(**config).get_data_info, range(2))]
+    assert names == ['0.jpg', '1.jpg']
+    assert len(SeededVOC(**config)) == 2
+
+
+def test_folders_in_the_place_of_files_are_named(voc, tmp_path):
+    config = {k: v for k, v in voc('').items() if k != 'type'}
+    with pytest.raises(ValueError, match='Main is a folder: name a list'):
+        SeededVOC(image_set_path='ImageSets/Main', **config)
+    (tmp_path / 'Annotations/0.xml').unlink()
+    (tmp_path / 'Annotations/0.xml').mkdir()
+    with pytest.raises(ValueError, match=r'0\.xml is not XML of VOC .*directory'):
+        SeededVOC(**config)
+
+
+def test_a_root_at_home(voc, tmp_path, monkeypatch):
+    config = {k: v for k, v in voc('').items() if k not in ('type', 'data_root')}
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert len(SeededVOC('~', **config)) == 1
 
 
 def test_blanks_around_names_and_a_byte_order_mark(voc, tmp_path):
@@ -115,8 +154,10 @@ def test_other_lists_are_named(voc, tmp_path):
         SeededVOC(tmp_path, split='test', **config)
     devkit = tmp_path / 'VOCdevkit'
     (devkit / 'VOC2007/ImageSets/Main').mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match=r'\(but ImageSets in .*VOC2007\): set `data_root`'):
-        SeededVOC(str(devkit), **config)
+    (tmp_path / 'ImageSets').rename(tmp_path / 'lists')
+    for root in (devkit, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r'\(but ImageSets in .*VOC2007\): set'):
+            SeededVOC(str(root), **config)
 
 
 def test_objects_of_other_classes_are_counted(voc):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
 from mmengine.model import BaseModel
-from mmpretrain.datasets import PackInputs
+from mmpretrain.datasets import VOC, PackInputs
 from torch import nn
 
 from ...datasets import COCOMultiLabel, CocoSamples
@@ -45,8 +45,8 @@ def _check_counts(
 ) -> None:
     """Raise or warn for classes without a positive label, and for those without a negative one."""
     parts = [p for p in inner_datasets(dataset) if getattr(p, 'data_list', None) is not None]
-    if not parts or not all(isinstance(part.data_list, CocoSamples) for part in parts):
-        return  # of other datasets, each sample would have to be made
+    if not parts or not all(map(_is_quickly_counted, parts)):
+        return
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
     number = sum(map(len, parts))
     positives, negatives = sum(np.array(known_labels(p).class_counts(len(classes))) for p in parts)
@@ -58,7 +58,7 @@ def _check_counts(
         text = f'{key}: none of its {number} images has a label'
         if is_training:
             raise ConfigError(
-                f'{text}, so there is nothing to learn. Check its ann_file, classes and '
+                f'{text}, so there is nothing to learn. Check its annotations, classes and '
                 'min_box_area'
             )
         logger.warning(f'{text}, so there is no mAP')
@@ -76,10 +76,17 @@ def _check_counts(
         logger.warning(text)
     if not positives.all():
         absent = positives == 0
+        learned = 'that they are absent' if negatives[absent].any() else 'nothing of them'
         logger.warning(
-            f'{key}: {absent.sum()} of {len(classes)} classes have no image, the model learns that '
-            f'they are absent: {listed_classes(absent)}'
+            f'{key}: {absent.sum()} of {len(classes)} classes have no image, the model learns '
+            f'{learned}: {listed_classes(absent)}'
         )
+
+
+def _is_quickly_counted(dataset: BaseDataset) -> bool:
+    """Return whether labels are arrays, or lists in a small dataset; others would take long."""
+    of_voc = isinstance(dataset, VOC) and dataset.ann_prefix is not None
+    return of_voc or isinstance(dataset.data_list, CocoSamples)
 
 
 def _unlearned(model: BaseModel) -> str:
