@@ -17,6 +17,7 @@ from ..checkpoints.fit import check_no_nan, load_whole
 from ..datasets import COCOMultiLabel
 from ..datasets.coco_annotations import read_coco_annotations
 from ..engine.checks.config_error import read_config
+from ..engine.checks.pixels import pixel_differences
 from ..fileio.near_names import near_names
 from ..fileio.terminal import counted
 
@@ -80,6 +81,10 @@ def load_trained(
     if checkpoint is not None:
         content = CheckpointLoader.load_checkpoint(source, map_location='cpu', logger='silent')
         load_whole(model, content, source)
+        pipeline = (config.get('test_dataloader') or {}).get('dataset', {}).get('pipeline', ())
+        preprocessor = getattr(model, 'data_preprocessor', None)
+        if line := pixel_differences(source, preprocessor, pipeline):
+            warnings.warn(line, stacklevel=2)
     else:
         check_no_nan(model.state_dict(), source)
     return class_names(model, config, content, classes), content.get('meta') or {}

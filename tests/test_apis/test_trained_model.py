@@ -1,8 +1,10 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from four_classes import CLASSES, write_checkpoint
+from mmpretrain.apis import ModelHub
 from mmpretrain.registry import MODELS
 
 from mmpretrain_mldecoder.apis.trained_model import dataset_class_names, load_trained
@@ -61,4 +63,16 @@ def test_weights_of_a_training_that_diverged(config, checkpoint):
     content['state_dict']['backbone.bn1.running_var'][-1] = float('nan')
     torch.save(content, checkpoint)
     with pytest.raises(ValueError, match=r'tiny\.pth has NaN among its weights .*running_var'):
+        load(config, checkpoint)
+
+
+def test_published_weights_with_the_pixels_of_another_row(
+    config, checkpoint, tmp_path, monkeypatch
+):
+    row = config.copy()
+    row.data_preprocessor = dict(config.get('data_preprocessor', {}), std=[64.0] * 3)
+    row.dump(tmp_path / 'row.py')
+    published = SimpleNamespace(weights=str(checkpoint), config=tmp_path / 'row.py')
+    monkeypatch.setitem(ModelHub._models_dict, 'its_row', published)
+    with pytest.warns(UserWarning, match=r'trained with other pixels: .* \(its_row: 0\.251'):
         load(config, checkpoint)

@@ -3,7 +3,6 @@
 import json
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,11 +13,12 @@ from classifiers import build_without_weights
 from fake_coco import write_coco
 from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmpretrain.apis import ModelHub
 from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from tiny_run import load_tool
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmpretrain_mldecoder.engine.checks.start import pixel_differences
+from mmpretrain_mldecoder.engine.checks.pixels import pixel_differences
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 ROWS = sorted(
@@ -119,6 +119,27 @@ def test_coco_recipe(row):
     assert cfg.model.backbone.init_cfg is None
 
 
+WHOLE = {
+    row.weights: row.config
+    for row in ModelHub._models_dict.values()
+    if str(row.weights).startswith(('paddlex://', 'miil://'))
+}
+
+
+@pytest.mark.parametrize('weights', WHOLE)
+def test_published_weights_tell_other_pixels_from_those_of_their_row(weights):
+    cfg = Config.fromfile(WHOLE[weights])
+    lines = []
+    for change in ({}, dict(std=[64.0] * 3)):
+        steps = [each for each in cfg.test_dataloader.dataset.pipeline if 'Pack' not in each.type]
+        preprocessor = MODELS.build(
+            dict(type='ClsDataPreprocessor') | cfg.data_preprocessor.to_dict() | change
+        )
+        lines.append(pixel_differences(weights, preprocessor, map(TRANSFORMS.build, steps)))
+    assert lines[0] == ''
+    assert lines[1].startswith(f'{weights} was trained with other pixels: std 0.251')
+
+
 @pytest.mark.parametrize('name', FOUNDATION)
 def test_foundation_rows_start_from_weights_of_timm(name):
     """With their pixels: nothing but the size and the interpolation of the resize differs."""
@@ -130,15 +151,9 @@ def test_foundation_rows_start_from_weights_of_timm(name):
     theirs = timm.models.get_pretrained_cfg(weights)
     for ours, own in (('mean', theirs.mean), ('std', theirs.std)):
         assert cfg.data_preprocessor[ours] == pytest.approx([255 * x for x in own], rel=1e-6)
-    model = build_without_weights(cfg.model)
-    model.backbone.init_cfg = dict(checkpoint=f'timm://{weights}')
-    model.data_preprocessor = MODELS.build(
-        dict(type='ClsDataPreprocessor', **cfg.data_preprocessor)
-    )
-    pipeline = Compose([TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])])
-    line = pixel_differences(model, SimpleNamespace(pipeline=pipeline))
-    repeated = SimpleNamespace(dataset=SimpleNamespace(pipeline=pipeline), times=2)
-    assert pixel_differences(model, repeated) == line
+    preprocessor = MODELS.build(dict(type='ClsDataPreprocessor', **cfg.data_preprocessor))
+    resize = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
+    line = pixel_differences(f'timm://{weights}', preprocessor, [resize])
     side = theirs.input_size[1]
     assert line.endswith(
         f'other pixels: size 448 x 448 (timm: {side} x {side}); '

@@ -1,11 +1,10 @@
 """Checks at the start of a run, after everything is built and before anything is computed."""
 
+import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from itertools import chain, pairwise
 
 import numpy as np
-import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
@@ -17,10 +16,8 @@ from mmpretrain.registry import HOOKS
 from torch import nn
 from torch.utils.data import Dataset
 
-from ...checkpoints import timm_models
 from ...checkpoints.classes import compare_classes
 from ...datasets.dataset_wrappers import inner_datasets
-from ...datasets.transforms import SquareResize
 from ...errors import ConfigError
 from ...evaluation.metrics import MultiLabelMAP
 from ...fileio.terminal import listed, printable
@@ -28,6 +25,7 @@ from ..distributed import unwrapped
 from .dry_run import dry_run
 from .idle_settings import idle_settings
 from .labels import check_labels
+from .pixels import pixel_differences
 from .training import check_training
 
 
@@ -63,8 +61,13 @@ def check_start(runner: Runner) -> None:
     if 'train' in loops:
         for warning in check_training(runner, loops['train'], validates='val' in loops):
             runner.logger.warning(warning)
-        if line := pixel_differences(model, loops['train'].dataloader.dataset, runner._load_from):
-            runner.logger.info(line)
+    for name in ('train', 'test'):
+        if name in loops:
+            dataset = loops[name].dataloader.dataset
+            if line := _pixel_differences(runner, model, dataset):
+                # Another size may be meant in a training.
+                level = logging.INFO if name == 'train' else logging.WARNING
+                runner.logger.log(level, line)
     datasets = {f'{key}_dataloader.dataset': loop.dataloader.dataset for key, loop in loops.items()}
     metrics = [
         (f'{key}_evaluator', metric)
@@ -79,44 +82,14 @@ def check_start(runner: Runner) -> None:
             dry_run(runner, model, name, loop)
 
 
-def pixel_differences(model: BaseModel, dataset: Dataset, load_from: str | None = None) -> str:
-    """Return what differs from the pixels that weights of ``timm://`` were trained with, or ''.
-
-    With timm's ``pretrained_cfg`` are compared mean, standard deviation and order of the channels,
-    size and interpolation of the dataset's pipeline; nothing where timm is not installed.
-    """
+def _pixel_differences(runner: Runner, model: BaseModel, dataset: Dataset) -> str:
+    """Return what differs from the pixels of the weights that a run starts from, or ''."""
     init_cfg = getattr(getattr(model, 'backbone', None), 'init_cfg', None)
     checkpoint = init_cfg.get('checkpoint') if isinstance(init_cfg, Mapping) else None
-    source, theirs = str(load_from or checkpoint).partition('#')[0], None
-    with suppress(ImportError):
-        if source.startswith('timm://'):
-            cfg = timm_models.pretrained_cfg(source.removeprefix('timm://'))
-            theirs = cfg and cfg.to_dict()
-    if theirs is None:
-        return ''
-    preprocessor = model.data_preprocessor
-    pairs = {'channels': ('RGB' if getattr(preprocessor, 'to_rgb', False) else 'BGR', 'RGB')}
-    # of 0 to 255, as it has where nothing is normalised
-    for key, default in dict(mean=0.0, std=1.0).items():
-        value = torch.as_tensor(getattr(preprocessor, key, default))
-        ours = (value.flatten().expand(3) / 255).tolist()
-        pairs[key] = tuple(
-            ', '.join(f'{number:.3f}' for number in numbers) for numbers in (ours, theirs[key])
-        )
+    of_timm = checkpoint if str(checkpoint).startswith('timm://') else ''
     pipelines = [getattr(each, 'pipeline', None) for each in inner_datasets(dataset)]
-    for step in chain.from_iterable(getattr(each, 'transforms', ()) for each in pipelines):
-        size = getattr(step, 'scale', getattr(step, 'crop_size', None))
-        sides = [size, size] if isinstance(size, int) else size
-        if not (isinstance(sides, Sequence) and all(isinstance(side, int) for side in sides)):
-            continue  # a factor
-        pairs['size'] = tuple(
-            ' x '.join(map(str, each)) for each in (sides, theirs['input_size'][1:])
-        )
-        if isinstance(step, SquareResize) or hasattr(step, 'interpolation'):
-            ours = getattr(step, 'interpolation', 'bilinear')
-            pairs['interpolation'] = (ours, theirs['interpolation'])
-    parts = [f'{key} {ours} (timm: {own})' for key, (ours, own) in pairs.items() if ours != own]
-    return f'{source} was trained with other pixels: {"; ".join(parts)}' if parts else ''
+    steps = chain.from_iterable(getattr(each, 'transforms', ()) for each in pipelines)
+    return pixel_differences(runner._load_from or of_timm, model.data_preprocessor, steps)
 
 
 def check_classes(
