@@ -1,6 +1,7 @@
 """Checks of the labels that a run is about to use."""
 
 import logging
+import os.path as osp
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -24,6 +25,8 @@ def check_labels(model: BaseModel, datasets: Mapping[str, object], logger: loggi
 
     The datasets, of a training or test of the model, are given by their keys in the config.
     """
+    for line in _trained_on(datasets):
+        logger.warning(line)
     for key, dataset in datasets.items():
         is_training = key.startswith('train')
         _check_counts(key, dataset, model, is_training, logger)
@@ -44,8 +47,8 @@ def _check_counts(
     key: str, dataset: object, model: BaseModel, is_training: bool, logger: logging.Logger
 ) -> None:
     """Raise or warn for classes without a positive label, and for those without a negative one."""
-    parts = [p for p in inner_datasets(dataset) if getattr(p, 'data_list', None) is not None]
-    if not parts or not all(map(_is_quickly_counted, parts)):
+    parts = _quick_parts(dataset)
+    if not parts:
         return
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
     number = sum(map(len, parts))
@@ -83,10 +86,36 @@ def _check_counts(
         )
 
 
-def _is_quickly_counted(dataset: BaseDataset) -> bool:
-    """Return whether labels are arrays, or lists in a small dataset; others would take long."""
-    of_voc = isinstance(dataset, VOC) and dataset.ann_prefix is not None
-    return of_voc or isinstance(dataset.data_list, CocoSamples)
+def _quick_parts(dataset: object, unlabelled: bool = False) -> list[BaseDataset]:
+    """Return the parts of a dataset whose samples are arrays, or few; none if one has others."""
+    parts = [p for p in inner_datasets(dataset) if getattr(p, 'data_list', None) is not None]
+    is_quick = [
+        isinstance(part.data_list, CocoSamples)
+        or (isinstance(part, VOC) and (unlabelled or part.ann_prefix is not None))
+        for part in parts
+    ]
+    return parts if all(is_quick) else []
+
+
+def _trained_on(datasets: Mapping[str, object]) -> Iterator[str]:
+    """Yield how many images of a validation or test are trained on."""
+    if not any(key.startswith('train') for key in datasets):
+        return
+    paths = {
+        key: {
+            osp.normpath(part.get_data_info(index)['img_path'])
+            for part in _quick_parts(dataset, unlabelled=True)
+            for index in range(len(part))
+        }
+        for key, dataset in datasets.items()
+    }
+    trained = set().union(*(found for key, found in paths.items() if key.startswith('train')))
+    for key, found in paths.items():
+        if not key.startswith('train') and (shared := len(found & trained)):
+            yield (
+                f'{key}: {shared:,} of its {len(found):,} images are trained on, so its scores are '
+                'too high. Take them out of the training, or name another split'
+            )
 
 
 def _unlearned(model: BaseModel) -> str:

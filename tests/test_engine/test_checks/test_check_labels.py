@@ -168,6 +168,26 @@ def test_voc_without_labels(warned, voc, tmp_path):
     assert warned(unlabelled, key='test_dataloader') == ''
 
 
+def test_images_that_are_trained_on(fake_coco, voc, caplog):
+    model = classifier_of(dict(type='LeNet5'), 20, 8, 'MLDecoderHead')
+
+    def said(**datasets):
+        caplog.clear()
+        named = {f'{key}_dataloader.dataset': each for key, each in datasets.items()}
+        check_labels(model, named, logging.getLogger('check_labels'))
+        return [r.getMessage() for r in caplog.records if 'trained on' in r.getMessage()]
+
+    train, val = build(fake_coco), build(fake_coco, 'val')
+    assert said(train=train, val=val, test=val) == said(val=val, test=train) == []
+    lines = said(train=ConcatDataset([train, val]), val=val, test=RepeatDataset(train, 2))
+    assert [line.split()[0] for line in lines] == [
+        'val_dataloader.dataset:',
+        'test_dataloader.dataset:',
+    ]
+    assert f'{len(val)} of its {len(val)} images are trained on' in lines[0]
+    assert '1 of its 1 images' in said(train=voc(), val=voc())[0]
+
+
 @pytest.mark.parametrize('labels', [['cat'], [0]])
 def test_names_in_place_of_indices(warned, tmp_path, labels):
     content = dict(
