@@ -83,7 +83,7 @@ class PretrainedInit(MMEnginePretrainedInit):
         if unused:
             line += f'; {len(unused)} weights of the file are not used ({listed(unused)})'
         if model_name := self._other_model(module):
-            line += f'. They are those of another network: set model_name to {model_name!r}'
+            line += f'; they are those of another network: set model_name to {model_name!r}'
         # One layer is the classifier of the network.
         is_normal = not mismatch and len({name.rpartition('.')[0] for name in unused}) < 2
         is_normal &= not model_name
