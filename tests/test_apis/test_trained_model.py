@@ -72,7 +72,7 @@ def test_published_weights_with_the_pixels_of_another_row(
     row = config.copy()
     row.data_preprocessor = dict(config.get('data_preprocessor', {}), std=[64.0] * 3)
     row.dump(tmp_path / 'row.py')
-    published = SimpleNamespace(weights=str(checkpoint), config=tmp_path / 'row.py')
+    published = SimpleNamespace(weights=str(checkpoint), config=str(tmp_path / 'row.py'))
     monkeypatch.setitem(ModelHub._models_dict, 'its_row', published)
     with pytest.warns(UserWarning, match=r'trained with other pixels: .* \(its_row: 0\.251'):
         load(config, checkpoint)

@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmpretrain.apis import ModelHub
 
 from ...checkpoints import timm_models
@@ -51,10 +50,12 @@ def _of_timm(source: str) -> dict[str, str]:
 
 def _of_row(source: str) -> tuple[dict[str, str], str]:
     """Return the pixels and the name of the row with these weights, empty without one."""
-    for name, row in ModelHub._models_dict.items():
+    # a copy, as the first `get` adds the rows of the host
+    for name, row in [*ModelHub._models_dict.items()]:
         if row.weights == source and row.config:
-            cfg = Config.fromfile(row.config)
-            return _pixels(cfg.data_preprocessor, cfg.test_dataloader.dataset.pipeline), name
+            cfg = ModelHub.get(name).config
+            if cfg.get('data_preprocessor') and cfg.get('test_dataloader'):
+                return _pixels(cfg.data_preprocessor, cfg.test_dataloader.dataset.pipeline), name
     return {}, ''
 
 
