@@ -71,9 +71,7 @@ class CocoSamples(Sequence[dict]):
         row = self.rows[index].item()
         labels = slice(*self.label_bounds[row : row + 2].tolist())
         boxes = slice(*self.box_bounds[row : row + 2].tolist())
-        sample = dict(
-            img_path=osp.join(self.folder, self.file_names[row]), img_id=self.image_ids.item(row)
-        )
+        sample = dict(img_path=self._img_path(row), img_id=self.image_ids.item(row))
         height, width = self.heights[row].item(), self.widths[row].item()
         if height and width:
             sample |= dict(height=height, width=width)
@@ -91,6 +89,13 @@ class CocoSamples(Sequence[dict]):
                 gt_score=score, gt_label_difficult=self.difficult_labels[doubtful].copy()
             )
         return sample
+
+    def img_paths(self) -> Iterator[str]:
+        """Yield the path of each image without its sample, which takes several times as long."""
+        return map(self._img_path, self.rows.tolist())
+
+    def _img_path(self, row: int) -> str:
+        return osp.join(self.folder, self.file_names[row])
 
     def __deepcopy__(self, memo: dict) -> 'CocoSamples':
         return self  # nothing here ever changes

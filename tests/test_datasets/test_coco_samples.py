@@ -54,6 +54,11 @@ def test_items_slices_and_takes(samples):
             samples.take([beyond])
 
 
+def test_paths_without_samples(samples):
+    for each in (samples, samples[1:], samples.take([-1, 0])):
+        assert list(each.img_paths()) == [sample['img_path'] for sample in each]
+
+
 def test_a_dict_is_the_callers_own(samples):
     info = samples[0]
     info['height'] = 0

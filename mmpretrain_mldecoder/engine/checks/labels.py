@@ -47,8 +47,8 @@ def _check_counts(
     key: str, dataset: object, model: BaseModel, is_training: bool, logger: logging.Logger
 ) -> None:
     """Raise or warn for classes without a positive label, and for those without a negative one."""
-    parts = _quick_parts(dataset)
-    if not parts:
+    parts = [p for p in inner_datasets(dataset) if getattr(p, 'data_list', None) is not None]
+    if not parts or not all(map(_is_counted, parts)):
         return
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
     number = sum(map(len, parts))
@@ -86,36 +86,40 @@ def _check_counts(
         )
 
 
-def _quick_parts(dataset: object, unlabelled: bool = False) -> list[BaseDataset]:
-    """Return the parts of a dataset whose samples are arrays, or few; none if one has others."""
-    parts = [p for p in inner_datasets(dataset) if getattr(p, 'data_list', None) is not None]
-    is_quick = [
-        isinstance(part.data_list, CocoSamples)
-        or (isinstance(part, VOC) and (unlabelled or part.ann_prefix is not None))
-        for part in parts
-    ]
-    return parts if all(is_quick) else []
+def _is_counted(dataset: BaseDataset) -> bool:
+    """Return whether labels are arrays, or those of a small dataset; others would take long."""
+    of_voc = isinstance(dataset, VOC) and dataset.ann_prefix is not None
+    return of_voc or isinstance(dataset.data_list, CocoSamples)
 
 
 def _trained_on(datasets: Mapping[str, object]) -> Iterator[str]:
     """Yield how many images of a validation or test are trained on."""
-    if not any(key.startswith('train') for key in datasets):
+    tested = {key: data for key, data in datasets.items() if not key.startswith('train')}
+    if not tested:
         return
-    paths = {
-        key: {
-            osp.normpath(part.get_data_info(index)['img_path'])
-            for part in _quick_parts(dataset, unlabelled=True)
-            for index in range(len(part))
-        }
-        for key, dataset in datasets.items()
-    }
-    trained = set().union(*(found for key, found in paths.items() if key.startswith('train')))
-    for key, found in paths.items():
-        if not key.startswith('train') and (shared := len(found & trained)):
+    trained = set().union(
+        *(_img_paths(data) for key, data in datasets.items() if key not in tested)
+    )
+    for key, dataset in tested.items() if trained else ():
+        found = _img_paths(dataset)
+        if shared := len(found & trained):
             yield (
                 f'{key}: {shared:,} of its {len(found):,} images are trained on, so its scores are '
                 'too high. Take them out of the training, or name another split'
             )
+
+
+def _img_paths(dataset: object) -> set[str]:
+    """Return the paths of images of COCO and VOC; to make all samples of others would take long."""
+    paths: set[str] = set()
+    for part in inner_datasets(dataset):
+        samples = getattr(part, 'data_list', None)
+        if isinstance(samples, CocoSamples):
+            paths.update(map(osp.normpath, samples.img_paths()))
+        elif isinstance(part, VOC):
+            infos = map(part.get_data_info, range(len(part)))
+            paths.update(osp.normpath(info['img_path']) for info in infos)
+    return paths
 
 
 def _unlearned(model: BaseModel) -> str:
