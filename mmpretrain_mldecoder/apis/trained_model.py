@@ -39,7 +39,9 @@ def config_and_checkpoint(
         fix = f'train one with {config.filename}: none of the complete model is published'
     elif isinstance(model, str | os.PathLike | Config):
         config = read_config(model)
-        weights = config.get('load_from')
+        weights = config.get('load_from') or None
+        if weights is None and (published := _published_weights(config)):
+            fix = f'take the published ones of this config: pretrained={published!r}'
     else:
         kinds = 'a config, its path, the name of a row or a built model'
         raise TypeError(f'model must be {kinds}, not {type(model).__name__}')
@@ -60,8 +62,21 @@ def _named_row(name: str) -> tuple[Config, str | None]:
             'of a config ends in .py'
         )
     row = ModelHub.get(name)
-    has_weights = row.weights and not row.weights.startswith('unpublished://')
-    return row.config, row.weights if has_weights else None
+    return row.config, row.weights if _is_published(row.weights) else None
+
+
+def _is_published(weights: str | None) -> bool:
+    return bool(weights) and not weights.startswith('unpublished://')
+
+
+def _published_weights(config: Config) -> str | None:
+    """Return the weights of the row of which this is the config, None if it is of none."""
+    path = Path(config.filename or '').resolve()
+    list_models()  # adds the rows of the host
+    rows = [
+        row for row in ModelHub._models_dict.values() if row.config and _is_published(row.weights)
+    ]
+    return next((row.weights for row in rows if Path(row.config).resolve() == path), None)
 
 
 def load_trained(

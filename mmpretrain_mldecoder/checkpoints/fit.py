@@ -97,7 +97,7 @@ def load_whole(model: nn.Module, checkpoint: Mapping, source: str) -> Mapping:
     """
     state, _, mismatch = load_fitting(model, checkpoint, source)
     if mismatch:
-        hint = _hint({*needed_names(model)}, {*mismatch.random}, state)
+        hint = _hint_of_test(mismatch, state)
         raise WeightsMismatchError(f'{source} does not fit this config: {mismatch}. {hint}')
     return state
 
@@ -117,8 +117,8 @@ def check_start(network: nn.Module, mismatch: Mismatch, source: str, switch: str
 
 def _hint_of_start(network: nn.Module, mismatch: Mismatch) -> str:
     if mismatch.missing or mismatch.left_over:
-        theirs = {name.replace('.', '_') for name in mismatch.unused}
-        if any(name.replace('.', '_') in theirs for name in mismatch.missing):
+        pairs = itertools.product(mismatch.missing, mismatch.unused)
+        if any(itertools.starmap(_differ_in_dots, pairs)):
             return (
                 "timm's features_only renames layers: leave it out (TIMMFeatureMap gives the last "
                 'map)'
@@ -133,6 +133,12 @@ def _hint_of_start(network: nn.Module, mismatch: Mismatch) -> str:
     )
 
 
+def _differ_in_dots(name: str, longer: str) -> bool:
+    name, longer = f'.{name}', f'.{longer}'  # behind whatever prefix
+    flat, longer_flat = (each.replace('.', '_') for each in (name, longer))
+    return longer_flat.endswith(flat) and not longer.endswith(name)
+
+
 def check_no_nan(weights: Mapping[str, Tensor], source: str) -> None:
     """Raise ``ValueError`` if a weight is NaN."""
     tensors = weights.items()
@@ -144,21 +150,21 @@ def check_no_nan(weights: Mapping[str, Tensor], source: str) -> None:
         )
 
 
-def _hint(needed: set[str], names: set[str], state_dict: Mapping) -> str:
-    head = {name for name in needed if name.startswith('head.')}
-    if not names & head:
-        return 'Use the config that it was trained with'
-    if not head <= names:
+def _hint_of_test(mismatch: Mismatch, state: Mapping) -> str:
+    head = [name for name in state if name.startswith('head.')]
+    if not head:
+        return (
+            'The file has no head. A test needs the weights of the whole model. A training can '
+            'start from the backbone: model.backbone.init_cfg.checkpoint'
+        )
+    if any(not name.startswith('head.') for name in mismatch.random):
+        return 'More than the head differs: use the config that it was trained with'
+    if not mismatch.missing:
         return (
             'If it is the number of classes, set model.head.num_classes (and num_groups of an '
             'ML-Decoder, and data_preprocessor.num_classes) to that of the file'
         )
-    others = listed([name for name in state_dict if name.startswith('head.')])
-    return (
-        f'None of it fits the head; the file has {others or "no head"}. A test needs the weights '
-        'of the whole model. A training can start from the backbone: '
-        'model.backbone.init_cfg.checkpoint'
-    )
+    return f'The file has another head ({listed(head)}): use the config that it was trained with'
 
 
 def fresh_norms(module: nn.Module, missing: Collection[str]) -> set[str]:

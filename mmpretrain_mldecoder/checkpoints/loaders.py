@@ -51,9 +51,9 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     cannot be converted.
     """
     path, fragment = split_fragment(filename)
-    scheme = re.match(r'([\w-]{2,}):(//|[\w-]+/)', path)
+    schemes = [*PUBLISHED, *_HUBS, 'http', 'https', 's3', 'petrel', 'pavi']
+    scheme = re.match(rf'([\w-]{{2,}}(?=:(?:/|[\w-]+/))|(?:{"|".join(schemes)})(?=:))', path)
     if scheme and not Path(path).exists():
-        schemes = [*PUBLISHED, *_HUBS, 'http', 'https', 's3', 'petrel', 'pavi']
         raise ValueError(
             f'{path}: no weights are loaded from {scheme[1]}:{near_names(scheme[1], schemes)}. '
             f'Known are {"://, ".join(schemes)}://, and files. timm and its hf-hub: are '

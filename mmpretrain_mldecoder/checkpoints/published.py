@@ -81,8 +81,9 @@ def _files(address: str, paths: Mapping[str, str], note: str = '') -> dict[str, 
 
 
 def _timm_file(name: str, repository: str, url: str = '') -> PublishedFile:
-    # The variable of huggingface_hub for a mirror.
-    hub = os.environ.get('HF_ENDPOINT', 'https://huggingface.co').rstrip('/')
+    # The variable of huggingface_hub for a mirror, often set without https://.
+    hub = os.environ.get('HF_ENDPOINT', '').rstrip('/') or 'https://huggingface.co'
+    hub = hub if '://' in hub else f'https://{hub}'
     others = (f'{name}.pth', f'{name}.bin')
     return PublishedFile(
         url=f'{hub}/{repository}/resolve/main/model.safetensors' if repository else url,

@@ -117,7 +117,8 @@ def find_files(
     if missing and fix:
         near = near_name(folder, missing)
         raise FileNotFoundError(
-            f'{len(missing)} of {len(names)} images of {source} are not in {folder}, first: '
+            f'{len(missing)} of {len(names)} images of {source} are not in {folder}'
+            f'{"" if osp.isdir(folder) else ", which is no folder"}, first: '
             f'{printable(missing[0])}{near}. '
             f'{"Correct the names, or complete" if near else "Complete"} the folder, or {fix}.'
         )

@@ -130,8 +130,8 @@ class NoDecay1DConstructor(DefaultOptimWrapperConstructor):
             raise ValueError(
                 f'paramwise_cfg.layer_decay_rate = {rate}, but the layers of '
                 f'{type(backbone).__name__} are not known: remove it, set rates by name in '
-                'custom_keys, or use TIMMFeatureMap (without features_only) or another backbone '
-                'with get_layer_depth'
+                'custom_keys, or use a backbone with get_layer_depth, such as VisionTransformer, '
+                'ConvNeXt, or TIMMFeatureMap of a model that timm can group, without features_only'
             ) from error
         spared = getattr(backbone, 'no_weight_decay', list)()
         return scales, [f'backbone.{pattern}' for pattern in spared]

@@ -51,7 +51,8 @@ def near_names(name: str, names: Iterable[str]) -> str:
         lowered: dict[str, str] = {}
         for other in names:
             lowered.setdefault(other.lower(), other)
-        longer = [key for key in lowered if len(name) > 3 and key.startswith(name.lower())]
+        longer = [key for key in lowered if len(name) > 3 and name.lower() in key]
+        longer.sort(key=lambda key: not key.startswith(name.lower()))
         close = longer or difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.75)
         near = [printable(lowered[key]) for key in close]
     return f'; near: {", ".join(near[:3])}' if near else ''

@@ -5,7 +5,8 @@ from published_names import paddleclas_ml_decoder, paddleclas_resnet, random_arr
 from torch import nn
 
 from mmpretrain_mldecoder.checkpoints import convert
-from mmpretrain_mldecoder.checkpoints.fit import drop_surplus_outputs, load
+from mmpretrain_mldecoder.checkpoints.fit import drop_surplus_outputs, load, load_whole
+from mmpretrain_mldecoder.errors import WeightsMismatchError
 
 WIDTH = 4
 
@@ -62,3 +63,26 @@ def test_nothing_to_drop(model):
     assert drop_surplus_outputs(model, state) is state
     state = convert(random_arrays(paddleclas_resnet(18, True, WIDTH))).state_dict
     assert drop_surplus_outputs(model, state) is state
+
+
+RESNET = dict(type='ResNet', depth=18, stem_channels=WIDTH, base_channels=WIDTH)
+
+
+@pytest.mark.parametrize(
+    ('change', 'hint'),
+    [
+        (dict(num_classes=2), r'set model\.head\.num_classes \(and num_groups'),
+        (dict(head='MLDecoderHead'), r'another head \(head\.fc\.weight, .*config that it was'),
+        (dict(backbone=dict(RESNET, depth=34)), 'More than the head .*config that it was trained'),
+        (dict(backbone=dict(RESNET, depth=34), num_classes=2), 'More than the head differs'),
+        (None, r'no head\. A test needs the weights of the whole model.*init_cfg\.checkpoint'),
+    ],
+    ids=str,
+)
+def test_what_to_do_about_weights_of_another_model_in_a_test(change, hint):
+    trained = dict(backbone=RESNET, num_classes=3, in_channels=WIDTH * 8)
+    state = classifier_of(**trained).state_dict()
+    if change is None:
+        state = {name: value for name, value in state.items() if name.startswith('backbone.')}
+    with pytest.raises(WeightsMismatchError, match=rf'^w\.pth does not fit .*{hint}'):
+        load_whole(classifier_of(**trained | (change or {})), state, 'w.pth')

@@ -213,7 +213,8 @@ def test_stores(stores, address):
 # ---- published names
 
 
-def test_addresses(monkeypatch):
+@pytest.mark.parametrize('endpoint', ['https://mirror.invalid/', 'mirror.invalid'])
+def test_addresses(monkeypatch, endpoint):
     for scheme, name, url in (
         (
             'paddleclas',
@@ -223,7 +224,7 @@ def test_addresses(monkeypatch):
         ('miil', 'tresnet_l_coco_448', '/model-zoo/ML_Decoder/tresnet_l_COCO__448_90_0.pth'),
     ):
         assert PUBLISHED[scheme][name].url.endswith(url)
-    monkeypatch.setenv('HF_ENDPOINT', 'https://mirror.invalid/')
+    monkeypatch.setenv('HF_ENDPOINT', endpoint)
     with_timm = published._look_up('timm://resnet50.a1_in1k')
     monkeypatch.setitem(sys.modules, 'timm', None)
     without = published._look_up('timm://resnet50.a1_in1k')
@@ -258,6 +259,8 @@ def test_timm_knows_the_timm_names():
         ('miil://tresnet_l_448', r'near: tresnet_l_coco_448'),
         ('miil://', r'miil:// is not known. Known are miil:// and one of tresnet_m_coco_224, '),
         ('tim://resnet50.a1_in1k', r'no weights are loaded from tim:; near: timm'),
+        ('timm:/resnet50.a1_in1k', r'no weights are loaded from timm:.* timm://MODEL\.TAG'),
+        ('paddlex:ResNet50_ML', r'no weights are loaded from paddlex:.*paddlex://'),
         ('hf-hub:timm/resnet50.a1_in1k', r'from hf-hub:.* timm://MODEL\.TAG'),
     ],
 )

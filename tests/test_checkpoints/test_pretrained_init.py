@@ -230,9 +230,11 @@ def test_nan_is_an_error(tmp_path):
 )
 def test_what_timm_changes_has_its_own_hint(tmp_path, model, options, hint):
     timm = pytest.importorskip('timm')
-    path = saved(tmp_path, timm.create_model(model).state_dict())
-    with pytest.raises(WeightsMismatchError, match=hint):
-        build(dict(type='TIMMBackbone', model_name=model, **options), path)
+    state = timm.create_model(model).state_dict()
+    for prefix in ('', 'backbone.timm_model.'):  # as timm:// and the checkpoints here have it
+        path = saved(tmp_path, {f'{prefix}{name}': value for name, value in state.items()})
+        with pytest.raises(WeightsMismatchError, match=hint):
+            build(dict(type='TIMMBackbone', model_name=model, **options), path)
 
 
 def test_timm_weights_fill_its_own_networks_too(tmp_path):

@@ -18,6 +18,7 @@ from mmpretrain_mldecoder.fileio.near_names import difference, near_names
         ('cat ', 'cat (differs in blanks)'),
         ('cats', 'cat'),
         ('traffic', 'traffic light'),
+        ('light', 'traffic light'),
         ('zebra', None),
     ],
 )

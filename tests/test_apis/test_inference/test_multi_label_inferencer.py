@@ -271,10 +271,13 @@ def test_name_of_a_row(rows, config, checkpoint, tmp_path, fake_coco, name, pret
     assert got(fake_coco / 'val2017', thr=0) == want(fake_coco / 'val2017', thr=0)
 
 
-def test_names_that_cannot_be_used(rows):
+def test_names_that_cannot_be_used(rows, tmp_path):
     for pretrained in (None, True, False):
         with pytest.raises(ValueError, match=r'pretrained=\.\.\., or train one with .*tiny\.py'):
             MultiLabelInferencer('tiny_untrained', pretrained)
+    for pretrained in (None, True, False):
+        with pytest.raises(ValueError, match=r"of this config: pretrained='.*\.pth'"):
+            MultiLabelInferencer(tmp_path / 'tiny.py', pretrained)
     with pytest.raises(ValueError, match='no checkpoint'):
         MultiLabelInferencer('mldecoder_r50vd_ssld_coco')
     with pytest.raises(ValueError, match=r"'mldecoder_r50vd_sld_coco'; near: mldecoder_r50vd_ssld"):
