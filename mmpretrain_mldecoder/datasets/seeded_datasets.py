@@ -16,10 +16,9 @@ from mmpretrain.registry import DATASETS
 
 from ..fileio.terminal import counted, listed, printable
 from .image_files import find_files
+from .label_files.voc import objects_of
 from .seeded_sampler import SeededSamplesMixin
 from .skip_unreadable import SkipUnreadableMixin
-
-_MARKS = {'': '0', 'false': '0', 'true': '1'}  # of difficult objects, beside 0 and 1
 
 
 @DATASETS.register_module()
@@ -152,15 +151,11 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
 
     def _get_labels_from_xml(self, img_id: str) -> tuple[list[int], list[int]]:
         path = self.backend.join_path(self.ann_prefix, f'{img_id}.xml')
-        labels: dict[str, set[int]] = {'0': set(), '1': set()}
+        labels: dict[bool, set[int]] = {False: set(), True: set()}  # not difficult, and difficult
         try:
-            root = ElementTree.fromstring(self.backend.get(path))
-            if root.tag != 'annotation':
-                raise ValueError(f'<{root.tag}> in place of <annotation>')
-            for each in root.iter('object'):
-                if (name := (each.findtext('name') or '').strip()) in self.class_to_idx:
-                    mark = (each.findtext('difficult') or '').strip().lower()
-                    labels[_MARKS.get(mark, mark)].add(self.class_to_idx[name])
+            for name, is_difficult in objects_of(ElementTree.fromstring(self.backend.get(path))):
+                if name in self.class_to_idx:
+                    labels[is_difficult].add(self.class_to_idx[name])
                 else:
                     self._others[name] += 1
         except FileNotFoundError as error:
@@ -169,11 +164,10 @@ class SeededVOC(SeededSamplesMixin, SkipUnreadableMixin, VOC):
                 'remove the name from the list'
             ) from error
         except (ElementTree.ParseError, LookupError, ValueError, IsADirectoryError) as error:
-            what = 'with <difficult> of' if isinstance(error, KeyError) else 'not XML of VOC'
             raise ValueError(
-                f'{path} is {what} ({error}): correct it, or remove its image from the list'
+                f'{path} is not XML of VOC ({error}): correct it, or remove its image from the list'
             ) from error
-        return list(labels['0']), list(labels['1'])
+        return list(labels[False]), list(labels[True])
 
 
 def _lines(path: str) -> list[str]:

@@ -16,6 +16,8 @@ it shows it in difficult objects only::
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
 
 from .file_content import read_text, read_xml, text_of
 from .label_source import FOLDER, LabelFormat, LabelSource
@@ -26,6 +28,22 @@ _LOOKED_AT = 20  # files
 _LIST_NAME = re.compile(r'(.+)_(train|val|trainval|test)\.txt')
 _LINE = re.compile(r'\s*(\S.*?)\s+(-1|0|1)\s*')
 _VALUES = {'1': 1, '-1': 0, '0': DIFFICULT}
+_MARKS = {'': False, '0': False, 'false': False, '1': True, 'true': True}
+
+
+def objects_of(root: Element) -> Iterator[tuple[str, bool]]:
+    """Yield the class of each object of an XML file, and whether it is marked as difficult.
+
+    Without ``<difficult>``, as many tools write them, they are not. Raises ``ValueError`` if the
+    file is of another kind, or a mark none of 0, 1, false and true.
+    """
+    if root.tag != 'annotation':
+        raise ValueError(f'<{root.tag}> in place of <annotation>')
+    for element in root.iter('object'):
+        mark = text_of(element, 'difficult').lower()
+        if mark not in _MARKS:
+            raise ValueError(f'<difficult> is {mark!r}, not 0 or 1')
+        yield text_of(element, 'name'), _MARKS[mark]
 
 
 def _has_xml(source: LabelSource) -> bool:
@@ -45,10 +63,14 @@ def _read_xml_files(source: LabelSource) -> Labels:
         is_there = source.images.find(stem, source.folder)[0] is not None
         image = stem if is_there else text_of(root, 'filename') or stem
         labels: dict[str, int] = {}
-        for element in root.iter('object'):
-            label = text_of(element, 'name')
-            value = DIFFICULT if text_of(element, 'difficult').lower() in ('1', 'true') else 1
-            labels[label] = min(value, labels.get(label, value))
+        try:
+            for label, is_difficult in objects_of(root):
+                value = DIFFICULT if is_difficult else 1
+                labels[label] = min(value, labels.get(label, value))
+        except ValueError as error:
+            raise ValueError(
+                f'{source.path / name} is not XML of VOC ({error}): correct or remove it'
+            ) from error
         rows.append(LabelRow(image, labels))
     return Labels(settle_difficult(rows, source))
 

@@ -253,6 +253,8 @@ def test_files_that_are_cut_off_are_errors_in_one_line(folder, name):
         ('fiftyone', 'labels.json', '{"classes": ["x"], "labels": {"a": 7}}', "'a'"),
         ('cvat', 'annotations.xml', '<annotations><track/></annotations>', 'tracks of a video'),
         ('google in CSV', 'import.csv', 'TRAIN,gs://b/a.jpg,cat\nTRAIN,a.jpg,cat\n', 'row 2'),
+        ('voc', 'Annotations/b.xml', '<doc><object><name>cat</name></object></doc>', 'b.xml .*doc'),
+        ('voc', 'Annotations/a.xml', '<difficult>0 => <difficult>x', "a.xml .*<difficult> is 'x'"),
         ('voc-lists', 'ImageSets/Main/cat_trainval.txt', 'a 1\nb 2\n', 'line 2'),
         ('yolo', 'labels/train/a.txt', '1 .5 .5 .1\n', 'line 1'),
         ('labelme', 'json/b.json', '{"imagePath": "b.jpg", "shapes": 7}', 'b.json: .*shapes'),
