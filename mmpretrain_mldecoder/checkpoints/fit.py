@@ -152,19 +152,18 @@ def check_no_nan(weights: Mapping[str, Tensor], source: str) -> None:
 
 def _hint_of_test(mismatch: Mismatch, state: Mapping) -> str:
     head = [name for name in state if name.startswith('head.')]
-    if not head:
-        return (
-            'The file has no head. A test needs the weights of the whole model. A training can '
-            'start from the backbone: model.backbone.init_cfg.checkpoint'
-        )
-    if any(not name.startswith('head.') for name in mismatch.random):
+    if head and any(not name.startswith('head.') for name in mismatch.random):
         return 'More than the head differs: use the config that it was trained with'
-    if not mismatch.missing:
+    if head and not mismatch.missing:
         return (
             'If it is the number of classes, set model.head.num_classes (and num_groups of an '
             'ML-Decoder, and data_preprocessor.num_classes) to that of the file'
         )
-    return f'The file has another head ({listed(head)}): use the config that it was trained with'
+    return (
+        f'The file has {f"another head ({listed(head)})" if head else "no head"}. A test needs the '
+        'weights of the whole model, and the config that they were trained with. A training can '
+        'start from the backbone: model.backbone.init_cfg.checkpoint'
+    )
 
 
 def fresh_norms(module: nn.Module, missing: Collection[str]) -> set[str]:

@@ -72,7 +72,7 @@ RESNET = dict(type='ResNet', depth=18, stem_channels=WIDTH, base_channels=WIDTH)
     ('change', 'hint'),
     [
         (dict(num_classes=2), r'set model\.head\.num_classes \(and num_groups'),
-        (dict(head='MLDecoderHead'), r'another head \(head\.fc\.weight, .*config that it was'),
+        (dict(head='MLDecoderHead'), r'another head \(head\.fc\.weight, .*config that they were'),
         (dict(backbone=dict(RESNET, depth=34)), 'More than the head .*config that it was trained'),
         (dict(backbone=dict(RESNET, depth=34), num_classes=2), 'More than the head differs'),
         (None, r'no head\. A test needs the weights of the whole model.*init_cfg\.checkpoint'),
