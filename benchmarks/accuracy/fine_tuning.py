@@ -38,6 +38,12 @@ LOSSES: dict[str, dict] = {
     **{name: dict(type='TIMMLoss', loss_type=name) for name in ('poly', 'twoway', 'zlpr')},
 }
 FEW_PHOTOS, EPOCHS_OF_FEW = (250, 500), 20
+# Pixels and loss. Most photos of COCO-18 show a person, whom the margin of the loss can lose.
+MAIN_SETTINGS = dict(
+    voc2007=[(224, 'asl')],
+    coco18=[(224, 'asl-no-margin'), (160, 'asl-no-margin'), (160, 'asl')],
+    corel5k=[(160, 'asl')],
+)
 AUGMENTATIONS = dict(flip='RandomFlip', cutout='RandomCutout', randaugment='TwoOpRandAugment')
 
 
@@ -178,26 +184,18 @@ def chosen_rate(settings: Run, out: Path) -> float:
     return best_of(RATES, FIRST_RATE, lambda lr: run(replace(base, lr=lr), study, out)['mAP'])
 
 
-def main_losses(dataset: str) -> tuple[str, ...]:
-    """Return the losses of the main table; the first one is that of other tables, too.
-
-    Most photos of COCO-18 show a person, whom the margin of the loss can lose.
-    """
-    return ('asl-no-margin', 'asl') if dataset == 'coco18' else ('asl',)
-
-
-def main_run(dataset: str, head: str, seed: int = 0, loss: str | None = None) -> Run:
-    """Return a run of the main table; data sets with more photos than VOC's at 160 px, for time."""
-    size = 224 if dataset == 'voc2007' else 160
-    return Run(dataset, head, seed, size=size, loss=loss or main_losses(dataset)[0])
+def main_run(dataset: str, head: str, seed: int = 0, setting: int = 0) -> Run:
+    """Return a run of the main table, with the setting that other tables have, too, or another."""
+    size, loss = MAIN_SETTINGS[dataset][setting]
+    return Run(dataset, head, seed, size=size, loss=loss)
 
 
 def main_runs() -> list[Run]:
     """Return the runs of the main table: three heads, all datasets, two seeds."""
     return [
-        main_run(dataset, head, seed, loss)
-        for dataset in DATASETS
-        for loss in main_losses(dataset)
+        main_run(dataset, head, seed, setting)
+        for dataset, settings in MAIN_SETTINGS.items()
+        for setting in range(len(settings))
         for seed in range(2)
         for head in HEADS
     ]

@@ -17,10 +17,10 @@ import numpy as np
 
 from benchmarks.accuracy.fine_tuning import (
     FEW_PHOTOS,
+    MAIN_SETTINGS,
     Run,
     ablation_runs,
     few_photo_run,
-    main_losses,
     main_run,
 )
 from benchmarks.accuracy.fine_tuning import HEADS as FINE_TUNED
@@ -104,14 +104,16 @@ def networks_table(dataset: str, out: Path) -> list[list[str]]:
 def fine_tuned_table(dataset: str, out: Path) -> list[list[str]]:
     """Whole networks."""
     study = Study('fine_tuning', out)
-    title = 'head, learning rate, seeds, minutes, mAP, mAP of the raw weights, minus GAP + linear'
-    rows = [title.split(', ')]
-    for loss, head in product(main_losses(dataset), FINE_TUNED):
-        name = main_run(dataset, head, loss=loss).name
+    title = 'pixels, head, learning rate, seeds, minutes, mAP, mAP of the raw weights'
+    rows = [[*title.split(', '), 'minus GAP + linear']]
+    for setting, head in product(range(len(MAIN_SETTINGS[dataset])), FINE_TUNED):
+        run = main_run(dataset, head, setting=setting)
+        name = run.name
         records = study.find(dict(dataset=dataset, run=name))
         if records:
-            label = short_name(head) + (', `clip=0`' if loss == 'asl-no-margin' else '')
-            cells = [label, f'{records[0]["lr"]:g}', str(len(records)), _minutes(records)]
+            label = short_name(head) + (', `clip=0`' if run.loss == 'asl-no-margin' else '')
+            cells = [str(run.size), label, f'{records[0]["lr"]:g}', str(len(records))]
+            cells.append(_minutes(records))
             minus = mean_difference('fine_tuning', out, dict(dataset=dataset, run=name))
             rows.append([*cells, mean_of(records), mean_of(records, 'mAP_raw'), minus])
     return rows
@@ -333,8 +335,8 @@ def main() -> None:
     for dataset in DATASETS:
         networks = [[network.of(head) for head in HEADS] for network in NETWORKS]
         fine_tuned = [
-            [main_run(dataset, head, loss=loss).name for head in FINE_TUNED]
-            for loss in main_losses(dataset)
+            [main_run(dataset, head, setting=setting).name for head in FINE_TUNED]
+            for setting in range(len(MAIN_SETTINGS[dataset]))
         ]
         for study, runs in (
             *(('frozen_features', runs) for runs in networks),
