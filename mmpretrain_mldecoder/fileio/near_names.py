@@ -7,14 +7,15 @@ from unicodedata import category, normalize
 
 from .terminal import printable
 
-# What two names can differ in and still look the same, and the change that takes it away.
+# What two names can differ in and still look the same, and the change that takes it away: in this
+# order, as zeros lead or end a number only where nothing else stands around it.
 DIFFERENCES: dict[str, Callable[[str], str]] = {
     'invisible characters': lambda name: ''.join(c for c in name if category(c) != 'Cf'),
     'Unicode form (NFC, NFD, full width)': lambda name: normalize('NFKC', name),
     'upper and lower case': str.casefold,
     'blanks': lambda name: ''.join(name.split()),
-    'zeros': lambda name: re.sub(r'^0+(?=\d)|(?<=\d)\.0+$', '', name),
     'underscores or hyphens': lambda name: re.sub('[_-]', '', name),
+    'zeros': lambda name: re.sub(r'^0+(?=\d)|(?<=\d)\.0+$', '', name),
 }
 
 
