@@ -53,13 +53,14 @@ lint: env
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-# One thread a process: small tensors, and as many processes as JOBS.
+# One thread a process: small tensors, and as many processes as JOBS. Each takes files next to each
+# other, so that what their tests share is made once.
 test: lint
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
 
 # The processes that tests start are measured too.
 coverage: env
-	OMP_NUM_THREADS=1 $(PY) -m coverage run -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 $(PY) -m coverage run -m pytest -n $(JOBS) --dist worksteal
 	$(PY) -m coverage combine -q
 	$(PY) -m coverage report
 
