@@ -7,14 +7,21 @@ from unicodedata import category, normalize
 
 from .terminal import printable
 
+
+def _without(separators: str) -> Callable[[str], str]:
+    """Return a change that takes separators away; one stays where they part two digits."""
+    runs = re.compile(rf'((?<=\d){separators}+(?=\d))|{separators}+')
+    return lambda name: runs.sub(lambda run: '_' if run[1] else '', name)
+
+
 # What two names can differ in and still look the same, and the change that takes it away: in this
 # order, as zeros lead or end a number only where nothing else stands around it.
 DIFFERENCES: dict[str, Callable[[str], str]] = {
     'invisible characters': lambda name: ''.join(c for c in name if category(c) != 'Cf'),
     'Unicode form (NFC, NFD, full width)': lambda name: normalize('NFKC', name),
     'upper and lower case': str.casefold,
-    'blanks': lambda name: ''.join(name.split()),
-    'underscores or hyphens': lambda name: re.sub('[_-]', '', name),
+    'blanks': _without(r'\s'),
+    'underscores or hyphens': _without('[_-]'),
     'zeros': lambda name: re.sub(r'^0+(?=\d)|(?<=\d)\.0+$', '', name),
 }
 

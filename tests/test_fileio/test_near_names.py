@@ -27,6 +27,24 @@ def test_near_names(name, near):
     assert near_names(name, names) == (f'; near: {near}' if near else '')
 
 
+@pytest.mark.parametrize(
+    ('name', 'other', 'what'),
+    [
+        ('0-10', '10', ''),  # ages
+        ('1-2', '12', ''),
+        ('1 2', '12', ''),
+        ('0_5', '5', ''),
+        ('737-400', '737 400', 'blanks and underscores or hyphens'),
+        ('1 - 2', '1-2', 'blanks'),
+        ('level-1', 'level1', 'underscores or hyphens'),
+        ('007', '7.0', 'zeros'),
+        ('_01', '1', 'underscores or hyphens and zeros'),
+    ],
+)
+def test_what_parts_two_numbers_counts(name, other, what):
+    assert difference(name, other) == difference(other, name) == what
+
+
 @given(st.text(max_size=8), st.text(max_size=8))
 @example('0.0', '')  # zeros that end the name only without the underscore
 def test_what_differs_is_named_for_names_that_look_alike_only(name, other):
