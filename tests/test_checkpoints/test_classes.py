@@ -56,7 +56,7 @@ def head_of(kind: str, num_classes: int, **more):
     head = MODELS.build(HEADS[kind] | dict(num_classes=num_classes) | more)
     for value in head.parameters():
         torch.nn.init.normal_(value)
-    return head.eval()
+    return head.eval().double()  # in float32 a score near 0 has large roundings
 
 
 def scores(head, feats) -> torch.Tensor:
@@ -73,7 +73,7 @@ def test_scores_follow_the_names(kind, order):
     assert moved and not lost
     assert all(torch.equal(value, fresh[name]) for name, value in head.state_dict().items())
     head.load_state_dict(theirs.state_dict() | moved)
-    feats = torch.rand(1, 6, 3, 3)
+    feats = torch.rand(1, 6, 3, 3, dtype=torch.float64)
     before, after = scores(theirs, feats), scores(head, feats)
     for index, name in enumerate(ours):
         if name in THEIRS:
@@ -98,7 +98,7 @@ def test_several_classes_for_each_query(groups, own_groups, order, following):
     moved, lost = move_rows(head, theirs.state_dict(), compare_classes(THEIRS, order))
     assert not lost
     head.load_state_dict(theirs.state_dict() | moved)
-    feats = torch.rand(1, 6, 3, 3)
+    feats = torch.rand(1, 6, 3, 3, dtype=torch.float64)
     before, after = scores(theirs, feats), scores(head, feats)
     for index, name in enumerate(order):
         is_close = (
